@@ -1,0 +1,3 @@
+module github.com/scrapethis/spider-operator/hack/demo
+
+go 1.26
