@@ -1,0 +1,63 @@
+package v1alpha1
+
+import (
+	"strings"
+
+	"github.com/google/uuid"
+)
+
+// idNamespace is the name space of the UUIDv5 ids given to objects whose name is no UUID. It is arbitrary, and fixed for
+// ever: changing it would change the REST id of every such object.
+var idNamespace = uuid.MustParse("6f1a3c0e-5f0b-4e57-9d0e-0d1b6a7c2f94")
+
+// ID returns the id under which the REST API knows the Spider.
+func (s *Spider) ID() string { return objectID("Spider", s.Namespace, s.Name) }
+
+// ID returns the id under which the REST API knows the SpiderJob.
+func (j *SpiderJob) ID() string { return objectID("SpiderJob", j.Namespace, j.Name) }
+
+// SpiderID returns the REST id of the Spider the job runs, whether or not that Spider still exists.
+func (j *SpiderJob) SpiderID() string { return objectID("Spider", j.Namespace, j.Spec.SpiderRef.Name) }
+
+// objectID is the object's name where that is a UUID in its canonical form, else the UUIDv5 of kind/namespace/name. It
+// depends on nothing else, so it survives a backup and its restoration; an object made anew under an old name has the old id.
+func objectID(kind, namespace, name string) string {
+	if IsID(name) {
+		return name
+	}
+	return uuid.NewSHA1(idNamespace, []byte(kind+"/"+namespace+"/"+name)).String()
+}
+
+// IsID reports whether s is a UUID in canonical form: 36 characters, lower case, with its four hyphens.
+func IsID(s string) bool {
+	if len(s) != 36 || s != strings.ToLower(s) {
+		return false
+	}
+	_, err := uuid.Parse(s)
+	return err == nil
+}
+
+// User returns the user a REST caller must be to see the object: userID, else the namespace itself.
+func (j *SpiderJob) User() string { return userOr(j.Spec.UserID, j.Namespace) }
+
+// User returns the user that callers with this key are: userID, else the namespace itself.
+func (k *APIKey) User() string { return userOr(k.Spec.UserID, k.Namespace) }
+
+// VisibleTo reports whether a REST caller that is the given user of the Spider's namespace may see and run the Spider: it
+// is that user's own, or nobody's and so shared.
+func (s *Spider) VisibleTo(user string) bool { return s.Spec.UserID == "" || s.Spec.UserID == user }
+
+// SpiderName returns the name Scrapy and REST callers know the Spider by: spec.name, else the object's name.
+func (s *Spider) SpiderName() string {
+	if s.Spec.Name != "" {
+		return s.Spec.Name
+	}
+	return s.Name
+}
+
+func userOr(userID, namespace string) string {
+	if userID != "" {
+		return userID
+	}
+	return namespace
+}

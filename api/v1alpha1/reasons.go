@@ -1,0 +1,67 @@
+package v1alpha1
+
+// Reasons that a SpiderJob's status can give. They are part of the API: programs switch on them.
+const (
+	// ReasonCompleted is of Finished: the spider ran to its end and said so.
+	ReasonCompleted = "Completed"
+	// ReasonCompletedUnverified is of Finished: the process exited with 0, but no final counts could be read.
+	ReasonCompletedUnverified = "CompletedUnverified"
+
+	// ReasonCancelled is of Cancelled: stopped on request.
+	ReasonCancelled = "Cancelled"
+
+	// ReasonDeadlineExceeded is of Error: the run took longer than its timeout, and was stopped.
+	ReasonDeadlineExceeded = "DeadlineExceeded"
+	// ReasonOutOfMemory is of Error: the container used more memory than its limit, and was killed.
+	ReasonOutOfMemory = "OutOfMemory"
+	// ReasonInterrupted is of Error when no further attempt is made, and of Running between two attempts: the Pod was
+	// evicted, drained, preempted or deleted.
+	ReasonInterrupted = "Interrupted"
+	// ReasonExitCode is of Error: the process exited with a code other than 0.
+	ReasonExitCode = "ExitCode"
+	// ReasonKilled is of Error: the process was ended by a signal that nobody here sent.
+	ReasonKilled = "Killed"
+	// ReasonSpiderFailed is of Error: the process exited with 0, but the spider itself says that it failed.
+	ReasonSpiderFailed = "SpiderFailed"
+	// ReasonSpiderNotFound is of Error: there is no such Spider.
+	ReasonSpiderNotFound = "SpiderNotFound"
+	// ReasonInvalidJob is of Error: the SpiderJob asks for what its Spider does not allow, or cannot be run at all.
+	ReasonInvalidJob = "InvalidJob"
+	// ReasonNameConflict is of Error: a Job of that name exists that is not this SpiderJob's.
+	ReasonNameConflict = "NameConflict"
+	// ReasonJobFailed is of Error: the Job failed without a Pod that could say why.
+	ReasonJobFailed = "JobFailed"
+
+	// ReasonImagePull is of Pending while the image cannot be pulled, and of Error once patience is over.
+	ReasonImagePull = "ImagePull"
+	// ReasonInvalidImage is of Pending while the image's name cannot be understood, and of Error once patience is over.
+	ReasonInvalidImage = "InvalidImage"
+	// ReasonConfiguration is of Pending while the container cannot be made (a Secret or ConfigMap is missing, say), and of
+	// Error once patience is over.
+	ReasonConfiguration = "Configuration"
+	// ReasonUnschedulable is of Pending: no node has room for the Pod.
+	ReasonUnschedulable = "Unschedulable"
+	// ReasonQuotaExceeded is of Pending: the namespace's ResourceQuota does not allow another Pod.
+	ReasonQuotaExceeded = "QuotaExceeded"
+	// ReasonPodForbidden is of Pending: admission refuses the Pod (Pod Security, a policy).
+	ReasonPodForbidden = "PodForbidden"
+	// ReasonServiceAccountNotFound is of Pending: the Pod's service account does not exist.
+	ReasonServiceAccountNotFound = "ServiceAccountNotFound"
+	// ReasonPodNotCreated is of Pending: the Pod could not be created, for another reason that the message gives.
+	ReasonPodNotCreated = "PodNotCreated"
+	// ReasonQueued is of Pending: an admission system holds the Job back.
+	ReasonQueued = "Queued"
+	// ReasonWaiting is of Pending: an earlier Job of the same name has to be gone first.
+	ReasonWaiting = "WaitingForEarlierJob"
+	// ReasonStarting is of Pending: the Pod is being started.
+	ReasonStarting = "Starting"
+	// ReasonCreated is of Pending: nothing has happened yet.
+	ReasonCreated = "Created"
+
+	// ReasonRunning is of Running: the spider's process runs.
+	ReasonRunning = "Running"
+	// ReasonRetrying is of Running: an attempt failed, and the next one is about to start.
+	ReasonRetrying = "Retrying"
+	// ReasonStopping is of Pending and Running: the job was asked to stop, and is not gone yet.
+	ReasonStopping = "Stopping"
+)

@@ -1,0 +1,349 @@
+package v1alpha1
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// StatsSource says where a spider's item counts are read from.
+//
+// +kubebuilder:validation:Enum=Scrapy;TerminationMessage;None
+type StatsSource string
+
+const (
+	// StatsFromScrapy reads a JSON termination message, else the stats and progress lines in Scrapy's log.
+	StatsFromScrapy StatsSource = "Scrapy"
+	// StatsFromTerminationMessage reads a JSON termination message only; the log is never read.
+	StatsFromTerminationMessage StatsSource = "TerminationMessage"
+	// StatsFromNowhere reads nothing: the exit code alone decides.
+	StatsFromNowhere StatsSource = "None"
+)
+
+// InterruptionPolicy says what follows when a run is interrupted: evicted, drained, preempted, or its Pod deleted.
+//
+// +kubebuilder:validation:Enum=Retry;Fail
+type InterruptionPolicy string
+
+const (
+	// InterruptionRetry starts a new attempt, up to a bounded number of times.
+	InterruptionRetry InterruptionPolicy = "Retry"
+	// InterruptionFail ends the job as Error, reason Interrupted.
+	InterruptionFail InterruptionPolicy = "Fail"
+)
+
+// SpiderSpec describes a spider and how it is run.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.repoPath) || !has(self.command)",message="cannot be set together with command, which then decides alone what is run",fieldPath=".repoPath"
+type SpiderSpec struct {
+	// name is the spider's name as Scrapy and the REST API know it. Defaults to metadata.name.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=128
+	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9_][A-Za-z0-9_.-]*$`
+	Name string `json:"name,omitempty"`
+
+	// repoPath is the spider's file in the image, relative to its working directory. A spider with a repoPath is run by
+	// "scrapy runspider", one without by "scrapy crawl".
+	//
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:Pattern=`^[^/\-\x00-\x1f\x7f][^\x00-\x1f\x7f]*$`
+	// +kubebuilder:validation:XValidation:rule="!self.split('/').exists(part, part == '..')",message="must not contain '..'"
+	RepoPath string `json:"repoPath,omitempty"`
+
+	// description says, for people, what the spider does.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Description string `json:"description,omitempty"`
+
+	// userID makes the spider visible to this REST user alone. A spider without one is shared by its namespace.
+	//
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=128
+	// +kubebuilder:validation:Pattern=`^[!-~]+$`
+	UserID string `json:"userID,omitempty"`
+
+	// image is the container image that holds the spider. Defaults to the operator's configured spider image.
+	//
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	Image string `json:"image,omitempty"`
+
+	// imagePullPolicy says when the image is pulled: Always, IfNotPresent or Never. Defaults as for any Pod.
+	//
+	// +optional
+	// +kubebuilder:validation:Enum=Always;IfNotPresent;Never
+	ImagePullPolicy corev1.PullPolicy `json:"imagePullPolicy,omitempty"`
+
+	// imagePullSecrets are the Secrets in this namespace with which the image is pulled.
+	//
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=16
+	ImagePullSecrets []corev1.LocalObjectReference `json:"imagePullSecrets,omitempty"`
+
+	// command is run instead of Scrapy, without a shell. It finds the job's arguments and settings, each a JSON object of
+	// strings, in the environment variables SPIDER_ARGUMENTS and SPIDER_SETTINGS. It can report its counts as JSON in
+	// /dev/termination-log.
+	//
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MaxLength=4096
+	Command []string `json:"command,omitempty"`
+
+	// settings are Scrapy settings for every run, by name.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxProperties=64
+	// +kubebuilder:validation:XValidation:rule="self.all(name, name.matches('^[A-Z][A-Z0-9_]{0,127}$'))",message="names must be upper-case letters, digits and underscores, at most 128 of them"
+	Settings map[string]SettingValue `json:"settings,omitempty"`
+
+	// allowedSettings are the names of the settings that a SpiderJob may set for its own run. None by default: some
+	// settings load code or write files.
+	//
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:Pattern=`^[A-Z][A-Z0-9_]{0,127}$`
+	// +kubebuilder:validation:items:MaxLength=128
+	AllowedSettings []string `json:"allowedSettings,omitempty"`
+
+	// statsSource says where item counts are read from: Scrapy (a termination message or Scrapy's log; the default without
+	// a command), TerminationMessage (the default with a command; no log is read) or None.
+	//
+	// +optional
+	StatsSource StatsSource `json:"statsSource,omitempty"`
+
+	// errorFinishReasons are the finish reasons that make a run an error though its exit code is 0. Defaults to
+	// closespider_errorcount, memusage_exceeded and start_error.
+	//
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=32
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=128
+	ErrorFinishReasons []string `json:"errorFinishReasons,omitempty"`
+
+	// timeoutSeconds is how long a run may take, from the start of its Job on, and the most a SpiderJob may ask for. No
+	// limit when absent.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=31536000
+	TimeoutSeconds *int64 `json:"timeoutSeconds,omitempty"`
+
+	// retries is how often a failed run is tried again, and the most a SpiderJob may ask for. Defaults to 0.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=100
+	Retries *int32 `json:"retries,omitempty"`
+
+	// terminationGracePeriodSeconds is how long a stopped spider has to close before it is killed. Defaults to the
+	// operator's setting, 30.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=86400
+	TerminationGracePeriodSeconds *int64 `json:"terminationGracePeriodSeconds,omitempty"`
+
+	// interruptionPolicy says what follows an interruption (eviction, drain, preemption, a deleted Pod): Retry starts a new
+	// attempt, Fail ends the job. Defaults to Retry.
+	//
+	// +optional
+	InterruptionPolicy InterruptionPolicy `json:"interruptionPolicy,omitempty"`
+
+	// maxInterruptions is how many interruptions are followed by a new attempt; the next one ends the job. Defaults to the
+	// operator's setting, 3.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=1000
+	MaxInterruptions *int32 `json:"maxInterruptions,omitempty"`
+
+	// podRetentionSeconds is how long the Job and its Pod, and with it the log, are kept after the end. Defaults to the
+	// operator's setting, 3600.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=31536000
+	PodRetentionSeconds *int64 `json:"podRetentionSeconds,omitempty"`
+
+	// ttlSecondsAfterFinished is how long a SpiderJob is kept after its end. Defaults to the operator's setting, 604800.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=315360000
+	TTLSecondsAfterFinished *int64 `json:"ttlSecondsAfterFinished,omitempty"`
+
+	// queueName is the Kueue local queue through which the runs are admitted.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`
+	QueueName string `json:"queueName,omitempty"`
+
+	// pod holds what the spider's Pods need beyond the image.
+	//
+	// +optional
+	Pod PodOptions `json:"pod,omitempty,omitzero"`
+}
+
+// SettingValue is the value of one Scrapy setting: a string as it would follow "-s NAME=" on Scrapy's command line.
+//
+// +kubebuilder:validation:MaxLength=4096
+type SettingValue string
+
+// PodOptions are the choices about a spider's Pods that belong to the platform team. REST callers can neither see nor set
+// them.
+type PodOptions struct {
+	// labels are added to the Pods. Names under scrapethis.app and kubernetes.io are the operator's and are refused.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxProperties=32
+	// +kubebuilder:validation:XValidation:rule="self.all(name, !name.matches('(^|[.])(scrapethis[.]app|kubernetes[.]io|k8s[.]io)/'))",message="names under scrapethis.app, kubernetes.io and k8s.io are reserved"
+	Labels map[string]LabelValue `json:"labels,omitempty"`
+
+	// annotations are added to the Pods.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxProperties=32
+	Annotations map[string]AnnotationValue `json:"annotations,omitempty"`
+
+	// resources are the spider container's requests and limits. Defaults to requests of 100m CPU and 256Mi memory and a
+	// limit of 1Gi memory.
+	//
+	// +optional
+	Resources *corev1.ResourceRequirements `json:"resources,omitempty"`
+
+	// env are environment variables of the spider container.
+	//
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=128
+	// +kubebuilder:validation:XValidation:rule="self.all(e, !(e.name in ['SPIDER_ARGUMENTS', 'SPIDER_SETTINGS']))",message="SPIDER_ARGUMENTS and SPIDER_SETTINGS are set by the operator"
+	Env []corev1.EnvVar `json:"env,omitempty"`
+
+	// envFrom are ConfigMaps and Secrets whose entries become environment variables of the spider container.
+	//
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=32
+	EnvFrom []corev1.EnvFromSource `json:"envFrom,omitempty"`
+
+	// volumes are added to the Pods.
+	//
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=32
+	Volumes []corev1.Volume `json:"volumes,omitempty"`
+
+	// volumeMounts say where the volumes appear in the spider container.
+	//
+	// +optional
+	// +listType=map
+	// +listMapKey=mountPath
+	// +kubebuilder:validation:MaxItems=32
+	VolumeMounts []corev1.VolumeMount `json:"volumeMounts,omitempty"`
+
+	// nodeSelector restricts the Pods to nodes with these labels.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxProperties=32
+	NodeSelector map[string]string `json:"nodeSelector,omitempty"`
+
+	// affinity says which nodes the Pods prefer or need.
+	//
+	// +optional
+	Affinity *corev1.Affinity `json:"affinity,omitempty"`
+
+	// tolerations say which taints the Pods tolerate.
+	//
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=32
+	Tolerations []corev1.Toleration `json:"tolerations,omitempty"`
+
+	// priorityClassName is the Pods' priority class.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	PriorityClassName string `json:"priorityClassName,omitempty"`
+
+	// runtimeClassName is the Pods' runtime class.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	RuntimeClassName string `json:"runtimeClassName,omitempty"`
+
+	// serviceAccountName is the service account the Pods run as. Its token is not mounted.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	ServiceAccountName string `json:"serviceAccountName,omitempty"`
+
+	// securityContext replaces the Pods' security context, by default that of the restricted Pod Security Standard with
+	// user and group 65532.
+	//
+	// +optional
+	SecurityContext *corev1.PodSecurityContext `json:"securityContext,omitempty"`
+
+	// containerSecurityContext replaces the spider container's security context, by default that of the restricted Pod
+	// Security Standard.
+	//
+	// +optional
+	ContainerSecurityContext *corev1.SecurityContext `json:"containerSecurityContext,omitempty"`
+}
+
+// LabelValue is the value of a label.
+//
+// +kubebuilder:validation:MaxLength=63
+type LabelValue string
+
+// AnnotationValue is the value of an annotation.
+//
+// +kubebuilder:validation:MaxLength=4096
+type AnnotationValue string
+
+// Spider is something that can be run: an image, what to run in it, and how. Each SpiderJob is one run of a Spider.
+//
+// Writing Spiders in a namespace grants what creating Pods in that namespace grants.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:resource:scope=Namespaced,categories=spider
+// +kubebuilder:selectablefield:JSONPath=`.spec.name`
+// +kubebuilder:selectablefield:JSONPath=`.spec.userID`
+// +kubebuilder:printcolumn:name="Spider",type=string,JSONPath=`.spec.name`
+// +kubebuilder:printcolumn:name="Image",type=string,JSONPath=`.spec.image`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="User",type=string,priority=1,JSONPath=`.spec.userID`
+// +kubebuilder:printcolumn:name="Description",type=string,priority=1,JSONPath=`.spec.description`
+// +kubebuilder:validation:XValidation:rule="self.metadata.name.matches('^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$')",message="must be a DNS label of at most 63 characters",fieldPath=".metadata.name"
+type Spider struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// spec describes the spider and how it is run.
+	//
+	// +optional
+	// +kubebuilder:default={}
+	Spec SpiderSpec `json:"spec,omitempty"`
+}
+
+// SpiderList is a list of Spiders.
+//
+// +kubebuilder:object:root=true
+type SpiderList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []Spider `json:"items"`
+}

@@ -1,0 +1,402 @@
+package v1alpha1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// SpiderJobSpec describes one run. All of it is immutable but cancellation, which may be set once, and
+// ttlSecondsAfterFinished.
+//
+// The rules about immutability stand here and not on the fields: a rule on an optional field does not fire when the field
+// is added or removed.
+//
+// +kubebuilder:validation:XValidation:rule="self.spiderRef == oldSelf.spiderRef",message="spiderRef is immutable",fieldPath=".spiderRef"
+// +kubebuilder:validation:XValidation:rule="has(self.arguments) == has(oldSelf.arguments) && (!has(self.arguments) || self.arguments == oldSelf.arguments)",message="arguments is immutable"
+// +kubebuilder:validation:XValidation:rule="has(self.settings) == has(oldSelf.settings) && (!has(self.settings) || self.settings == oldSelf.settings)",message="settings is immutable"
+// +kubebuilder:validation:XValidation:rule="has(self.timeoutSeconds) == has(oldSelf.timeoutSeconds) && (!has(self.timeoutSeconds) || self.timeoutSeconds == oldSelf.timeoutSeconds)",message="timeoutSeconds is immutable"
+// +kubebuilder:validation:XValidation:rule="has(self.retries) == has(oldSelf.retries) && (!has(self.retries) || self.retries == oldSelf.retries)",message="retries is immutable"
+// +kubebuilder:validation:XValidation:rule="has(self.userID) == has(oldSelf.userID) && (!has(self.userID) || self.userID == oldSelf.userID)",message="userID is immutable"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.cancellation) || (has(self.cancellation) && self.cancellation == oldSelf.cancellation)",message="cancellation can be neither changed nor taken back"
+type SpiderJobSpec struct {
+	// spiderRef names the Spider to run, in the same namespace.
+	//
+	// +required
+	SpiderRef SpiderReference `json:"spiderRef"`
+
+	// arguments are the spider's arguments: Scrapy's "-a name=value". Names are Python identifiers. All names and values
+	// together are at most 32 KiB, which the controller checks.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxProperties=128
+	// +kubebuilder:validation:XValidation:rule="self.all(name, size(name) <= 256 && name.matches('^[\\\\p{L}\\\\p{Nl}_][\\\\p{L}\\\\p{Nl}\\\\p{Mn}\\\\p{Mc}\\\\p{Nd}\\\\p{Pc}]*$'))",message="names must be Python identifiers of at most 256 characters"
+	Arguments map[string]ArgumentValue `json:"arguments,omitempty"`
+
+	// settings are Scrapy settings for this run, by name. Only those that the Spider's allowedSettings name are accepted.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxProperties=64
+	// +kubebuilder:validation:XValidation:rule="self.all(name, name.matches('^[A-Z][A-Z0-9_]{0,127}$'))",message="names must be upper-case letters, digits and underscores, at most 128 of them"
+	Settings map[string]SettingValue `json:"settings,omitempty"`
+
+	// timeoutSeconds is how long the run may take, at most what the Spider allows. Defaults to the Spider's.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=31536000
+	TimeoutSeconds *int64 `json:"timeoutSeconds,omitempty"`
+
+	// retries is how often a failed run is tried again, at most what the Spider allows. Defaults to the Spider's.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=100
+	Retries *int32 `json:"retries,omitempty"`
+
+	// ttlSecondsAfterFinished is how long this object is kept after the end. Defaults to the Spider's. May be changed.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=315360000
+	TTLSecondsAfterFinished *int64 `json:"ttlSecondsAfterFinished,omitempty"`
+
+	// userID is the REST user the job belongs to. When it is absent that is the namespace itself.
+	//
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=128
+	// +kubebuilder:validation:Pattern=`^[!-~]+$`
+	UserID string `json:"userID,omitempty"`
+
+	// cancellation is the request to stop the job. It may be set once, even to {}, and cannot be taken back. It changes
+	// nothing in a job that has ended.
+	//
+	// +optional
+	Cancellation *Cancellation `json:"cancellation,omitempty"`
+}
+
+// ArgumentValue is the value of one spider argument, handed to the spider to the byte.
+//
+// +kubebuilder:validation:MaxLength=32768
+// +kubebuilder:validation:Pattern=`^[^\x00]*$`
+type ArgumentValue string
+
+// SpiderReference names a Spider.
+type SpiderReference struct {
+	// name is the metadata.name of a Spider in the same namespace.
+	//
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
+	Name string `json:"name"`
+}
+
+// Cancellation says who asked for a job to be stopped, when, and how gently.
+type Cancellation struct {
+	// requestedBy says who asked, for people.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=256
+	RequestedBy string `json:"requestedBy,omitempty"`
+
+	// requestedAt is when it was asked.
+	//
+	// +optional
+	RequestedAt *metav1.Time `json:"requestedAt,omitempty"`
+
+	// gracePeriodSeconds is how long the spider has to close before it is killed. Defaults to the Spider's.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=86400
+	GracePeriodSeconds *int64 `json:"gracePeriodSeconds,omitempty"`
+}
+
+// Phase sums a SpiderJob's state up in one word. Finished, Cancelled and Error are terminal: they never change.
+//
+// +kubebuilder:validation:Enum=Pending;Running;Finished;Cancelled;Error
+type Phase string
+
+const (
+	// PhasePending says that the spider has not started yet; reason says what it waits for.
+	PhasePending Phase = "Pending"
+	// PhaseRunning says that the spider's process has started.
+	PhaseRunning Phase = "Running"
+	// PhaseFinished says that the spider ran to its end.
+	PhaseFinished Phase = "Finished"
+	// PhaseCancelled says that the job was stopped on request, and that nothing of it runs any more.
+	PhaseCancelled Phase = "Cancelled"
+	// PhaseError says that the job failed; reason says how.
+	PhaseError Phase = "Error"
+)
+
+// Terminal reports whether the phase is one that never changes any more.
+func (p Phase) Terminal() bool {
+	return p == PhaseFinished || p == PhaseCancelled || p == PhaseError
+}
+
+// ConditionSucceeded is Unknown until the end, then True for a Finished job and False for any other. Its reason and message
+// are the job's own.
+const ConditionSucceeded = "Succeeded"
+
+// Stats is what is known of a run's counts.
+type Stats struct {
+	// itemsScraped is the number of items scraped.
+	//
+	// +required
+	// +kubebuilder:validation:Minimum=0
+	ItemsScraped int64 `json:"itemsScraped"`
+
+	// responses is the number of responses received.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Responses *int64 `json:"responses,omitempty"`
+
+	// requests is the number of requests sent.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Requests *int64 `json:"requests,omitempty"`
+
+	// errors is the number of errors logged.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Errors *int64 `json:"errors,omitempty"`
+
+	// finishReason is why the spider closed, in its own word.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=128
+	FinishReason string `json:"finishReason,omitempty"`
+
+	// source is what the counts were read from. None says that nothing could be read, which is not the same as zero.
+	//
+	// +required
+	Source StatsOrigin `json:"source"`
+
+	// attempt is the attempt that was counted, from 1.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	Attempt int32 `json:"attempt,omitempty"`
+
+	// observedAt is when the counts were read.
+	//
+	// +optional
+	ObservedAt *metav1.Time `json:"observedAt,omitempty"`
+
+	// final says that the spider itself gave these counts when it closed. Counts of a job that has ended and that are not
+	// final are the last ones known.
+	//
+	// +optional
+	Final bool `json:"final,omitempty"`
+}
+
+// StatsOrigin says what counts were read from.
+//
+// +kubebuilder:validation:Enum=TerminationMessage;ScrapyStats;ScrapyLog;None
+type StatsOrigin string
+
+const (
+	// OriginTerminationMessage is a JSON termination message.
+	OriginTerminationMessage StatsOrigin = "TerminationMessage"
+	// OriginScrapyStats is the stats that Scrapy dumps into its log when it closes.
+	OriginScrapyStats StatsOrigin = "ScrapyStats"
+	// OriginScrapyLog is Scrapy's periodic progress line.
+	OriginScrapyLog StatsOrigin = "ScrapyLog"
+	// OriginNone says that nothing could be read.
+	OriginNone StatsOrigin = "None"
+)
+
+// SpiderSnapshot is the Spider as it was when the current attempt began.
+type SpiderSnapshot struct {
+	// name is the spider's name as Scrapy and the REST API know it.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=128
+	Name string `json:"name,omitempty"`
+
+	// repoPath is the spider's file in the image.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=512
+	RepoPath string `json:"repoPath,omitempty"`
+
+	// image is the image the Pod was given.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=512
+	Image string `json:"image,omitempty"`
+
+	// imageID identifies, usually by its digest, the image that was run.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	ImageID string `json:"imageID,omitempty"`
+}
+
+// Stop is the controller's decision to stop the current Job. It is recorded before anything is deleted, so that whoever
+// comes after a crash knows why the Job is going.
+type Stop struct {
+	// jobUID is the UID of the Job that is being stopped.
+	//
+	// +required
+	// +kubebuilder:validation:MaxLength=64
+	JobUID string `json:"jobUID"`
+
+	// reason is why, in the words of the job's own reason.
+	//
+	// +required
+	// +kubebuilder:validation:MaxLength=64
+	Reason string `json:"reason"`
+
+	// message explains the reason.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Message string `json:"message,omitempty"`
+}
+
+// SpiderJobStatus is what is known of a run. Only the controller writes it.
+type SpiderJobStatus struct {
+	// observedGeneration is the generation of the spec that this status speaks of.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
+	// id is the job's id in the REST API.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=36
+	ID string `json:"id,omitempty"`
+
+	// phase sums the state up: Pending, Running, Finished, Cancelled or Error.
+	//
+	// +optional
+	Phase Phase `json:"phase,omitempty"`
+
+	// reason explains the phase in one word for programs.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	Reason string `json:"reason,omitempty"`
+
+	// message explains the phase in a sentence for people.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Message string `json:"message,omitempty"`
+
+	// conditions holds Succeeded: Unknown until the end, then True or False.
+	//
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=8
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+
+	// startedAt is when the spider's process first started.
+	//
+	// +optional
+	StartedAt *metav1.Time `json:"startedAt,omitempty"`
+
+	// finishedAt is when the end was proven: nothing of the job runs any more.
+	//
+	// +optional
+	FinishedAt *metav1.Time `json:"finishedAt,omitempty"`
+
+	// duration is the time from startedAt to finishedAt, as in 1m30s.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=32
+	Duration string `json:"duration,omitempty"`
+
+	// exitCode is the exit code of the spider's process in the last attempt.
+	//
+	// +optional
+	ExitCode *int32 `json:"exitCode,omitempty"`
+
+	// jobUID is the UID of the Job of the current attempt.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	JobUID string `json:"jobUID,omitempty"`
+
+	// podName is the name of the last attempt's Pod.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	PodName string `json:"podName,omitempty"`
+
+	// attempts is how many Pods have been started for the job.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Attempts int32 `json:"attempts,omitempty"`
+
+	// interruptions is how many attempts were interrupted: evicted, drained, preempted, or their Pod deleted.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Interruptions int32 `json:"interruptions,omitempty"`
+
+	// spider is the Spider as it was when the current attempt began.
+	//
+	// +optional
+	Spider *SpiderSnapshot `json:"spider,omitempty"`
+
+	// stats is what is known of the last attempt's counts.
+	//
+	// +optional
+	Stats *Stats `json:"stats,omitempty"`
+
+	// stop is present while the controller stops the current Job for a reason of its own.
+	//
+	// +optional
+	Stop *Stop `json:"stop,omitempty"`
+}
+
+// SpiderJob is one run of a Spider with arguments. Deleting a running SpiderJob stops it, and its record is gone with it;
+// to stop it and keep the record, set spec.cancellation.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:scope=Namespaced,shortName=sj,categories=spider
+// +kubebuilder:selectablefield:JSONPath=`.spec.spiderRef.name`
+// +kubebuilder:selectablefield:JSONPath=`.spec.userID`
+// +kubebuilder:printcolumn:name="Spider",type=string,JSONPath=`.spec.spiderRef.name`
+// +kubebuilder:printcolumn:name="Phase",type=string,JSONPath=`.status.phase`
+// +kubebuilder:printcolumn:name="Items",type=integer,JSONPath=`.status.stats.itemsScraped`
+// +kubebuilder:printcolumn:name="Started",type=date,JSONPath=`.status.startedAt`
+// +kubebuilder:printcolumn:name="Duration",type=string,JSONPath=`.status.duration`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="Reason",type=string,priority=1,JSONPath=`.status.reason`
+// +kubebuilder:printcolumn:name="Attempts",type=integer,priority=1,JSONPath=`.status.attempts`
+// +kubebuilder:printcolumn:name="User",type=string,priority=1,JSONPath=`.spec.userID`
+// +kubebuilder:printcolumn:name="Pod",type=string,priority=1,JSONPath=`.status.podName`
+// +kubebuilder:validation:XValidation:rule="self.metadata.name.matches('^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$')",message="must be a DNS label of at most 63 characters",fieldPath=".metadata.name"
+type SpiderJob struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// spec describes the run. It is immutable but for cancellation and ttlSecondsAfterFinished.
+	//
+	// +required
+	Spec SpiderJobSpec `json:"spec"`
+
+	// status is what is known of the run.
+	//
+	// +optional
+	// +kubebuilder:default={phase: Pending}
+	Status SpiderJobStatus `json:"status,omitempty"`
+}
+
+// SpiderJobList is a list of SpiderJobs.
+//
+// +kubebuilder:object:root=true
+type SpiderJobList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []SpiderJob `json:"items"`
+}
