@@ -255,6 +255,11 @@ type Stop struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
 	Message string `json:"message,omitempty"`
+
+	// retry says that a new attempt follows once the Job is gone, and not the end.
+	//
+	// +optional
+	Retry bool `json:"retry,omitempty"`
 }
 
 // SpiderJobStatus is what is known of a run. Only the controller writes it.
