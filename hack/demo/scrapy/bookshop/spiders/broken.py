@@ -8,7 +8,7 @@ class BrokenSpider(scrapy.Spider):
 
     init        the constructor raises: Scrapy exits with 1 (the default)
     callback    two callbacks raise: Scrapy finishes, exits with 0, and counts the errors
-    errorcount  all callbacks raise: Scrapy gives up after the third (CLOSESPIDER_ERRORCOUNT)
+    errorcount  twenty callbacks raise: Scrapy gives up (CLOSESPIDER_ERRORCOUNT) and exits with 0
     """
 
     name = "broken"

@@ -1,0 +1,19 @@
+# The operator: one static binary with the subcommands controller, apiserver and apikey.
+ARG GO_IMAGE=golang:1.26-bookworm
+ARG BASE_IMAGE=scratch
+
+FROM ${GO_IMAGE} AS build
+WORKDIR /src
+COPY go.mod go.sum ./
+RUN go mod download
+COPY api api
+COPY apiserver apiserver
+COPY cmd cmd
+COPY controllers controllers
+ARG VERSION=dev
+RUN CGO_ENABLED=0 go build -trimpath -ldflags="-s -w -X main.version=${VERSION}" -o /spider-operator ./cmd/spider-operator
+
+FROM ${BASE_IMAGE}
+COPY --from=build /spider-operator /spider-operator
+USER 65532:65532
+ENTRYPOINT ["/spider-operator"]

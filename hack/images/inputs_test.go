@@ -1,0 +1,133 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// project writes a small repository and returns its folder and its one image.
+func project(t *testing.T) (string, image) {
+	t.Helper()
+	root := t.TempDir()
+	for name, content := range map[string]string{
+		"Dockerfile":            "FROM scratch\n",
+		".dockerignore":         "*\n!go.mod\n!cmd\n**/*_test.go\n",
+		"go.mod":                "module m\n",
+		"README.md":             "read me\n",
+		"cmd/main.go":           "package main\n",
+		"cmd/main_test.go":      "package main\n",
+		"cmd/deep/er/file.go":   "package er\n",
+		".cluster/keys/ca.key":  "secret\n",
+		".cluster/cmd/main.go":  "package other\n",
+		"docs/cmd/chapter.html": "<p>\n",
+	} {
+		write(t, filepath.Join(root, name), content)
+	}
+	return root, image{Name: "i", Context: ".", Dockerfile: "Dockerfile"}
+}
+
+func write(t *testing.T, file, content string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte(content), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestContextFilesAreThoseThatDockerignoreLetsThrough(t *testing.T) {
+	root, _ := project(t)
+	got, err := contextFiles(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"cmd/deep/er/file.go", "cmd/main.go", "go.mod"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("files of the context (-want +got):\n%s", diff)
+	}
+}
+
+func TestAnImageIsMadeAnewWhenAnInputChanges(t *testing.T) {
+	for name, tt := range map[string]struct {
+		change  func(t *testing.T, root string)
+		rebuilt bool
+	}{
+		"nothing":     {func(*testing.T, string) {}, false},
+		"the README":  {func(t *testing.T, root string) { write(t, root+"/README.md", "again") }, false},
+		"a test":      {func(t *testing.T, root string) { write(t, root+"/cmd/main_test.go", "again") }, false},
+		"a source":    {func(t *testing.T, root string) { write(t, root+"/cmd/main.go", "again") }, true},
+		"Dockerfile":  {func(t *testing.T, root string) { write(t, root+"/Dockerfile", "FROM x\n") }, true},
+		"a new file":  {func(t *testing.T, root string) { write(t, root+"/cmd/new.go", "package main\n") }, true},
+		"a lost file": {func(t *testing.T, root string) { remove(t, root+"/cmd/main.go") }, true},
+		"a mode": {func(t *testing.T, root string) {
+			if err := os.Chmod(root+"/cmd/main.go", 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}, true},
+		"a name": {func(t *testing.T, root string) {
+			write(t, root+"/cmd/other.go", "package main\n")
+			remove(t, root+"/cmd/main.go")
+		}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			root, img := project(t)
+			before := digest(t, root, img)
+			tt.change(t, root)
+			if changed := digest(t, root, img) != before; changed != tt.rebuilt {
+				t.Errorf("the digest changed: %v, want %v", changed, tt.rebuilt)
+			}
+		})
+	}
+}
+
+func TestAnImageIsMadeAnewWithOtherTools(t *testing.T) {
+	root, img := project(t)
+	if digest(t, root, img, "go1", "2") == digest(t, root, img, "go", "12") {
+		t.Error("two sets of tools give one digest")
+	}
+}
+
+func digest(t *testing.T, root string, img image, tools ...string) string {
+	t.Helper()
+	d, err := inputsDigest(root, img, tools...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func remove(t *testing.T, file string) {
+	t.Helper()
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// What a Dockerfile copies must be in its context, or the build fails only where somebody runs it.
+func TestEveryImageHasItsDockerfileAndContext(t *testing.T) {
+	root, err := repository()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, img := range images {
+		files, err := contextFiles(filepath.Join(root, img.Context))
+		if err != nil || len(files) == 0 {
+			t.Errorf("%s: a context of %d files, %v", img.Name, len(files), err)
+		}
+		if img.Module != "" && !slices.Contains(files, "go.mod") {
+			t.Errorf("%s: go.mod is not in its context", img.Name)
+		}
+		dockerfile, err := os.ReadFile(filepath.Join(root, img.Dockerfile))
+		if err != nil {
+			t.Error(err)
+		}
+		if slices.Contains(baseArguments(dockerfile), goArgument) != (img.Module != "") {
+			t.Errorf("%s: it takes a Go base image and has no module, or the other way round", img.Name)
+		}
+	}
+}

@@ -1,0 +1,112 @@
+// Command images builds the operator's and the demo's images from their Dockerfiles, on a machine with neither a Docker
+// engine nor a registry. See README.md.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:])
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "images:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	flags := flag.NewFlagSet("images", flag.ContinueOnError)
+	flags.Usage = func() { usage(flags) }
+	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	if flags.Arg(0) != "build" {
+		usage(flags)
+		return fmt.Errorf("unknown command %q", flags.Arg(0))
+	}
+	wanted, err := choose(flags.Args()[1:])
+	if err != nil {
+		return err
+	}
+	root, err := repository()
+	if err != nil {
+		return err
+	}
+	b, err := newBuilder(ctx, root)
+	if err != nil {
+		return err
+	}
+	for _, img := range wanted {
+		start := time.Now()
+		archive, outcome, err := b.ensure(ctx, img)
+		if ctx.Err() != nil {
+			return fmt.Errorf("build %s: interrupted", img.Tag())
+		}
+		if err != nil {
+			return fmt.Errorf("build %s: %w", img.Tag(), err)
+		}
+		say("%-24s %s (%s)", img.Tag(), outcome, since(start))
+		fmt.Println(archive)
+	}
+	return nil
+}
+
+func usage(flags *flag.FlagSet) {
+	fmt.Fprintf(flags.Output(), `usage: images build [NAME...]
+
+Builds the images that changed and prints the path of each one's archive, which "docker load" and "ctr images import" read.
+
+Names: %s. None means all.
+`, strings.Join(names(), ", "))
+}
+
+// choose finds the images by their names.
+func choose(wanted []string) ([]image, error) {
+	if len(wanted) == 0 {
+		return images, nil
+	}
+	var chosen []image
+	for _, name := range wanted {
+		i := slices.IndexFunc(images, func(img image) bool { return img.Name == name })
+		if i < 0 {
+			return nil, fmt.Errorf("no image is named %s: the names are %s", name, strings.Join(names(), ", "))
+		}
+		chosen = append(chosen, images[i])
+	}
+	return chosen, nil
+}
+
+// repository is the folder above the working directory that holds the project.
+func repository() (string, error) {
+	folder, err := os.Getwd()
+	if err != nil {
+		return "", fmt.Errorf("find the project: %w", err)
+	}
+	for start := folder; ; folder = filepath.Dir(folder) {
+		if _, err := os.Stat(filepath.Join(folder, "PROJECT")); err == nil {
+			return folder, nil
+		}
+		if folder == filepath.Dir(folder) {
+			return "", fmt.Errorf("find the project: no folder above %s holds a file PROJECT", start)
+		}
+	}
+}
+
+// say tells a person what is going on; standard output is for programs.
+func say(format string, args ...any) {
+	fmt.Fprintf(os.Stderr, format+"\n", args...)
+}
