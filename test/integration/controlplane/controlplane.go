@@ -113,7 +113,8 @@ func Start(ctx context.Context) (_ *ControlPlane, err error) {
 	if err := c.installCustomResources(); err != nil {
 		return nil, err
 	}
-	if c.manager, err = startControllerManager(directory, assets, c.Kubeconfig, c.serviceAccountKey()); err != nil {
+	c.manager, err = startControllerManager(ctx, directory, assets, c.Kubeconfig, c.serviceAccountKey())
+	if err != nil {
 		return nil, err
 	}
 	if err := c.waitForControllers(ctx); err != nil {

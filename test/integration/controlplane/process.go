@@ -1,6 +1,7 @@
 package controlplane
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -28,13 +29,14 @@ type process struct {
 
 // startControllerManager starts those of Kubernetes' own controllers that matter to Jobs and that need no nodes, with client
 // limits high enough not to show in a measurement.
-func startControllerManager(directory, assets, kubeconfig, serviceAccountKey string) (*process, error) {
+func startControllerManager(ctx context.Context, directory, assets, kubeconfig, serviceAccountKey string) (*process, error) {
 	const name = "kube-controller-manager"
 	path, err := bound(directory, assets, name)
 	if err != nil {
 		return nil, err
 	}
-	return startProcess(directory, name, exec.Command(path,
+	// It runs until it is stopped, not until its start is over.
+	return startProcess(directory, name, exec.CommandContext(context.WithoutCancel(ctx), path,
 		"--kubeconfig="+kubeconfig,
 		"--service-account-private-key-file="+serviceAccountKey,
 		"--controllers="+strings.Join([]string{

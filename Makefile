@@ -1,0 +1,176 @@
+# Everything a developer or CI runs. `make` alone lists it. Needed are Go, make and, for a local cluster, root on a machine
+# with apt; everything else is built from pinned Go modules into bin/ and $XDG_CACHE_HOME.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules
+
+# What is built and where it runs. See the targets that use them.
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+IMG ?= spider-operator:dev
+SPIDER_IMG ?= spider-demo-scrapy:dev
+CLUSTER ?= local
+E2E ?= on
+RACE ?= off
+
+export GOTOOLCHAIN ?= local
+
+BIN := $(CURDIR)/bin
+KUBECTL ?= $(or $(shell command -v kubectl),$(BIN)/kubectl)
+# The Go modules that hold code of ours: the product's, and the helpers' under hack/. Modules that only pin a tool have none.
+MODULES := . $(patsubst %/go.mod,%,$(wildcard hack/*/go.mod))
+
+# The files that generate, manifests and chart write.
+GENERATED := api/v1alpha1/zz_generated.deepcopy.go apiserver/contract config/crd/bases config/rbac/controller/role.yaml \
+	config/rbac/apiserver/role.yaml
+
+# run-tests runs suites under one gotestsum, so that the last lines sum all of them up.
+run-tests = $(MAKE) --no-print-directory $(BIN)/gotestsum && RACE=$(RACE) $(BIN)/gotestsum --format pkgname --format-hide-empty-pkg \
+	--raw-command -- hack/test.sh $(1)
+
+##@ General
+
+.PHONY: help
+help: ## List the targets.
+	@awk 'BEGIN { FS = ":.*## "; print "Usage: make <target> [VARIABLE=value]" } \
+		/^##@ / { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z0-9-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+##@ Try it
+
+.PHONY: demo
+demo: $(BIN)/helm ## From nothing to a finished spider job, on a real Kubernetes. CLUSTER=current uses your own (IMG, SPIDER_IMG).
+	@go -C hack/demo run . --cluster=$(CLUSTER) --helm=$(BIN)/helm --image=$(IMG) --spider-image=$(SPIDER_IMG)
+
+.PHONY: env
+env: ## Print the exports that point kubectl and REST clients at the demo: eval "$(make env)".
+	@go -C hack/demo run . env
+
+.PHONY: cluster-up
+cluster-up: ## Start the local cluster alone: a real control plane and one real node.
+	@go -C hack/cluster run . up
+
+.PHONY: down
+down: ## Stop the local cluster and put back what it changed of the machine.
+	@go -C hack/cluster run . down
+
+##@ Development
+
+.PHONY: generate
+generate: $(BIN)/controller-gen $(BIN)/oapi-codegen ## Write the code that is generated from types and from the REST contract.
+	$(BIN)/controller-gen object:headerFile=hack/boilerplate.go.txt paths=./api/...
+	$(BIN)/oapi-codegen -config apiserver/oapi-codegen.yaml apiserver/openapi.yaml
+
+.PHONY: manifests
+manifests: $(BIN)/controller-gen ## Write the CustomResourceDefinitions and RBAC roles that are generated from markers.
+	$(BIN)/controller-gen crd paths=./api/... output:crd:artifacts:config=config/crd/bases
+	$(BIN)/controller-gen rbac:roleName=spider-operator-controller paths=./controllers/... \
+		output:rbac:artifacts:config=config/rbac/controller
+	$(BIN)/controller-gen rbac:roleName=spider-operator-apiserver paths=./apiserver/... \
+		output:rbac:artifacts:config=config/rbac/apiserver
+
+.PHONY: fmt
+fmt: $(BIN)/golangci-lint ## Format the Go code.
+	@for module in $(MODULES); do (cd $$module && $(BIN)/golangci-lint fmt --config $(CURDIR)/.golangci.yml); done
+
+.PHONY: vet
+vet: ## Run go vet.
+	@for module in $(MODULES); do echo "go vet: $$module"; go -C $$module vet ./...; done
+
+.PHONY: lint
+lint: $(BIN)/golangci-lint ## Run golangci-lint, which checks the formatting too.
+	@for module in $(MODULES); do \
+		echo "golangci-lint: $$module"; (cd $$module && $(BIN)/golangci-lint run --config $(CURDIR)/.golangci.yml); \
+	done
+
+.PHONY: build
+build: ## Build the operator's binary for this machine: bin/spider-operator.
+	CGO_ENABLED=0 go build -trimpath -ldflags "-X main.version=$(VERSION)" -o $(BIN)/spider-operator ./cmd/spider-operator
+
+.PHONY: run
+run: install ## Run the controller here, against the current kubeconfig.
+	go run ./cmd/spider-operator controller
+
+##@ Test
+
+.PHONY: test
+test: ## Run every test: unit, integration and end-to-end. E2E=off leaves the last out, RACE=on looks for data races.
+	@$(call run-tests,unit integration$(if $(filter-out off,$(E2E)), e2e))
+	@$(if $(filter off,$(E2E)),echo "E2E=off: THE END-TO-END TESTS WERE LEFT OUT, nothing ran on a real kubelet.")
+
+.PHONY: test-unit
+test-unit: ## Run the tests that need nothing but Go, of all modules.
+	@$(call run-tests,unit)
+
+.PHONY: test-integration
+test-integration: ## Run the tests that need a real kube-apiserver and Job controller. No root, no node.
+	@$(call run-tests,integration)
+
+.PHONY: test-e2e
+test-e2e: ## Run the tests that need a real kubelet, on the local cluster.
+	@$(call run-tests,e2e)
+
+.PHONY: bench
+bench: ## Run the Go benchmarks of the product.
+	go test -run '^$$' -bench . -benchmem ./...
+
+.PHONY: verify
+verify: generate manifests chart-crds ## Check that the generated files are those that their sources give.
+	@if [[ -n "$$(git status --porcelain -- $(GENERATED))" ]]; then \
+		git --no-pager diff -- $(GENERATED); git status --short -- $(GENERATED); \
+		echo "Generated files were not up to date. They are now: commit them."; exit 1; \
+	fi
+
+.PHONY: ci
+ci: ## What CI runs: generated files, vet, lint, the chart, then every test with the race detector.
+	@$(MAKE) --no-print-directory verify vet lint chart
+	@$(MAKE) --no-print-directory test RACE=on
+
+##@ Images, chart, deployment
+
+.PHONY: images
+images: ## Build the operator's and the demo's images from their Dockerfiles, without Docker.
+	@go -C hack/images run . build
+
+.PHONY: docker-build
+docker-build: ## Build the operator's image IMG with Docker.
+	docker build --build-arg VERSION=$(VERSION) -t $(IMG) .
+
+.PHONY: docker-push
+docker-push: ## Push the operator's image IMG with Docker.
+	docker push $(IMG)
+
+.PHONY: helm
+helm: $(BIN)/helm ## Build Helm, and print its path.
+	@echo $<
+
+.PHONY: install
+install: $(KUBECTL) ## Install the CustomResourceDefinitions into the cluster of the current kubeconfig.
+	$(KUBECTL) apply --server-side -k config/crd
+
+.PHONY: uninstall
+uninstall: $(KUBECTL) ## Delete the CustomResourceDefinitions, and with them every object of theirs.
+	$(KUBECTL) delete --ignore-not-found -k config/crd
+
+.PHONY: deploy
+deploy: $(BIN)/helm ## Install or upgrade the operator, image IMG, in the cluster of the current kubeconfig.
+	img='$(IMG)'; $(BIN)/helm upgrade --install spider-operator charts/spider-operator --wait \
+		--namespace spider-operator-system --create-namespace \
+		--set image.repository="$${img%:*}" --set image.tag="$${img##*:}"
+
+.PHONY: undeploy
+undeploy: $(BIN)/helm ## Remove the operator. CustomResourceDefinitions and their objects stay: see uninstall.
+	$(BIN)/helm uninstall spider-operator --namespace spider-operator-system --ignore-not-found --wait
+
+# Each tool has a module of its own under hack/tools, so that none decides about the versions of another's dependencies.
+$(BIN)/%: hack/tools/%/go.mod hack/tools/%/go.sum
+	@echo "Building $* from $(<D)"
+	@mkdir -p $(BIN)
+	@go -C $(<D) build -trimpath -o $@ tool
+	@touch $@
+
+$(BIN)/kubectl:
+	@mkdir -p $(BIN)
+	@ln -sf "$$(go -C hack/cluster run . assets)/kubectl" $@

@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Runs suites of tests, one after the other, and prints the events of all of them as `go test -json` does, so that gotestsum
+# can sum them up. A suite that fails does not keep the next from running.
+#
+#   hack/test.sh unit|integration|e2e...
+#
+# RACE=on runs the unit tests with the race detector, which needs a C compiler.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+# unit runs what needs nothing but Go: everything outside test/, in each module.
+unit() {
+  local flags=(-json -shuffle=on -timeout=15m) failed=0 module packages
+  if [[ "${RACE:-off}" == on ]]; then
+    flags+=(-race)
+  fi
+  packages=$(go list ./... | grep -v /test/)
+  # shellcheck disable=SC2086 # One word each.
+  go test "${flags[@]}" $packages || failed=1
+  for module in hack/*/go.mod; do
+    go -C "$(dirname "$module")" test "${flags[@]}" ./... || failed=1
+  done
+  return $failed
+}
+
+# integration runs what needs a real control plane. Each package starts its own, so they take turns.
+integration() {
+  KUBEBUILDER_ASSETS=${KUBEBUILDER_ASSETS:-$(go -C hack/cluster run . assets)}
+  export KUBEBUILDER_ASSETS
+  go test -json -count=1 -p=1 -timeout=20m ./test/integration/...
+}
+
+# e2e runs what needs a real kubelet. The tests start the local cluster themselves.
+e2e() {
+  go test -json -count=1 -p=1 -timeout=40m ./test/e2e/...
+}
+
+failed=0
+for suite in "$@"; do
+  "$suite" || failed=1
+done
+exit $failed
