@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+)
+
+// client speaks to the API server, as the administrator, and to the components' health endpoints.
+type client struct {
+	http *http.Client
+}
+
+func newClient(l layout) (*client, error) {
+	ca, err := os.ReadFile(l.pki().Certificate(authority))
+	if err != nil {
+		return nil, fmt.Errorf("connecting to the cluster: %w", err)
+	}
+	certificate, err := tls.LoadX509KeyPair(l.pki().Certificate(admin), l.pki().Key(admin))
+	if err != nil {
+		return nil, fmt.Errorf("connecting to the cluster: %w", err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(ca)
+	const patience = 2 * time.Second
+	return &client{http: &http.Client{
+		Timeout: patience,
+		Transport: &http.Transport{
+			// No proxy, whatever the environment says: everything is on this machine.
+			Proxy:           nil,
+			TLSClientConfig: &tls.Config{RootCAs: roots, Certificates: []tls.Certificate{certificate}},
+		},
+	}}, nil
+}
+
+// get reads a URL, and decodes the answer if into is not nil. Any status but 200 is an error.
+func (c *client) get(ctx context.Context, url string, into any) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return fmt.Errorf("asking %s: %w", url, err)
+	}
+	response, err := c.http.Do(request)
+	if err != nil {
+		return err // it names the URL
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		const enough = 500
+		body, _ := io.ReadAll(io.LimitReader(response.Body, enough))
+		return fmt.Errorf("%s answers %s: %s", url, response.Status, strings.TrimSpace(string(body)))
+	}
+	if into == nil {
+		return nil
+	}
+	if err := json.NewDecoder(response.Body).Decode(into); err != nil {
+		return fmt.Errorf("reading the answer of %s: %w", url, err)
+	}
+	return nil
+}
+
+// serves asks a component's readiness: an absolute path is that of a Unix socket, everything else a URL.
+func (c *client) serves(ctx context.Context, ready string) error {
+	if !strings.HasPrefix(ready, "/") {
+		return c.get(ctx, ready, nil)
+	}
+	var dialer net.Dialer
+	connection, err := dialer.DialContext(ctx, "unix", ready)
+	if err != nil {
+		return err // it names the socket
+	}
+	return connection.Close()
+}
+
+// nodeReady returns nil when the node is Ready, or else why it is not.
+func (c *client) nodeReady(ctx context.Context) error {
+	var node struct {
+		Status struct {
+			Conditions []struct{ Type, Status, Message string }
+		}
+	}
+	if err := c.get(ctx, apiServer+"/api/v1/nodes/"+nodeName, &node); err != nil {
+		return err
+	}
+	for _, condition := range node.Status.Conditions {
+		if condition.Type == "Ready" {
+			if condition.Status == "True" {
+				return nil
+			}
+			return fmt.Errorf("node %s is not ready: %s", nodeName, condition.Message)
+		}
+	}
+	return fmt.Errorf("node %s has no Ready condition yet", nodeName)
+}
+
+// podsAdmitted returns nil when Pods can be made: the default service account exists.
+func (c *client) podsAdmitted(ctx context.Context) error {
+	return c.get(ctx, apiServer+"/api/v1/namespaces/default/serviceaccounts/default", nil)
+}
+
+// namesResolve asks the cluster's DNS, by the address of its Service: it proves kube-proxy's rules as well.
+func namesResolve(ctx context.Context) error {
+	resolver := &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		var dialer net.Dialer
+		return dialer.DialContext(ctx, network, net.JoinHostPort(dnsAddress.String(), "53"))
+	}}
+	const patience = time.Second
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	const name = "kubernetes.default.svc.cluster.local."
+	addresses, err := resolver.LookupHost(ctx, name)
+	if err != nil {
+		return err // it names what was asked
+	}
+	if len(addresses) != 1 || addresses[0] != kubernetesAddress.String() {
+		return fmt.Errorf("the cluster's DNS says that %s is %v, not %s", name, addresses, kubernetesAddress)
+	}
+	return nil
+}
+
+// eventually repeats ask until it succeeds, gives up after patience with its last error, and earlier if failed says so.
+func eventually(ctx context.Context, patience time.Duration, ask func(context.Context) error, failed func() error) error {
+	deadline := time.Now().Add(patience)
+	for {
+		err := ask(ctx)
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if failure := failed(); failure != nil {
+			return failure
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("not within %v: %w", patience, err)
+		}
+		const interval = 50 * time.Millisecond
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(interval):
+		}
+	}
+}

@@ -1,0 +1,189 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"github.com/scrapethis/spider-operator/hack/cluster/internal/image"
+)
+
+// archive is what tells one state of an image archive from another without reading it.
+type archive struct {
+	Size     int64    `json:"size"`
+	Modified int64    `json:"modified"` // nanoseconds since the epoch
+	Images   []string `json:"images"`
+}
+
+// load imports image archives into the node, except those that are in already.
+func (c *cluster) load(ctx context.Context, archives []string) error {
+	if err := requireRoot("loading images"); err != nil {
+		return err
+	}
+	present, err := c.images(ctx)
+	if err != nil {
+		return fmt.Errorf("loading images (does the cluster run? `cluster up` starts it): %w", err)
+	}
+	loaded, err := c.loadedArchives()
+	if err != nil {
+		return err
+	}
+	for _, path := range archives {
+		path, err := filepath.Abs(path)
+		if err != nil {
+			return fmt.Errorf("loading %s: %w", path, err)
+		}
+		info, err := os.Stat(path)
+		if err != nil {
+			return fmt.Errorf("loading %s: %w", path, err)
+		}
+		now := archive{Size: info.Size(), Modified: info.ModTime().UnixNano()}
+		if known := loaded[path]; known.Size == now.Size && known.Modified == now.Modified && containsAll(present, known.Images) {
+			continue
+		}
+		err = c.say.Do(ctx, "load "+filepath.Base(path), func(ctx context.Context, note note) error {
+			now.Images, err = c.importArchive(ctx, path, c.options.indexName)
+			note("%s", strings.Join(now.Images, " "))
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		// Another archive that brought one of these images is not what is loaded any more.
+		for other, known := range loaded {
+			if other != path && overlapping(known.Images, now.Images) {
+				delete(loaded, other)
+			}
+		}
+		loaded[path] = now
+		if err := c.saveLoaded(loaded); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *cluster) loadedArchives() (map[string]archive, error) {
+	loaded := make(map[string]archive)
+	data, err := os.ReadFile(c.loaded())
+	if errors.Is(err, fs.ErrNotExist) {
+		return loaded, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(data, &loaded)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading which images are loaded: %w", err)
+	}
+	return loaded, nil
+}
+
+func (c *cluster) saveLoaded(loaded map[string]archive) error {
+	data, err := json.Marshal(loaded)
+	if err == nil {
+		err = os.WriteFile(c.loaded(), data, 0o600)
+	}
+	if err != nil {
+		return fmt.Errorf("recording which images are loaded: %w", err)
+	}
+	return nil
+}
+
+// loadPause makes and loads the image of Pods' sandboxes, unless it is there.
+func (c *cluster) loadPause(ctx context.Context, built programs) error {
+	present, err := c.images(ctx)
+	if err != nil || containsAll(present, []string{pauseImage}) {
+		return err
+	}
+	return c.say.Do(ctx, "load the pause image", func(ctx context.Context, _ note) error {
+		path := c.path("pause.tar")
+		file, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+		if err != nil {
+			return fmt.Errorf("making the pause image: %w", err)
+		}
+		if err := errors.Join(image.WriteProgram(file, pauseImage, built.pauseProgram()), file.Close()); err != nil {
+			return err
+		}
+		_, err = c.importArchive(ctx, path, "")
+		return err
+	})
+}
+
+// importArchive returns the names of the images that were in the archive.
+func (c *cluster) importArchive(ctx context.Context, path, indexName string) ([]string, error) {
+	snapshotter, err := c.snapshotter()
+	if err != nil {
+		return nil, err
+	}
+	args := []string{"images", "import", "--snapshotter", snapshotter}
+	if indexName != "" {
+		args = append(args, "--index-name", indexName)
+	}
+	out, err := c.ctr(ctx, append(args, path)...)
+	if err != nil {
+		return nil, fmt.Errorf("loading %s: %w", path, err)
+	}
+	names := importedImages(out)
+	if len(names) == 0 {
+		return nil, fmt.Errorf("loading %s: the archive holds no image of this platform that has a name (--index-name gives one): %s", path, out)
+	}
+	return names, nil
+}
+
+// importedImages reads what `ctr images import` prints: "unpacking docker.io/library/a:b (sha256:...)...done".
+func importedImages(output string) []string {
+	var names []string
+	for line := range strings.Lines(output) {
+		if fields := strings.Fields(line); len(fields) >= 2 && fields[0] == "unpacking" {
+			names = append(names, fields[1])
+		}
+	}
+	return names
+}
+
+// images lists the names of the images on the node.
+func (c *cluster) images(ctx context.Context) ([]string, error) {
+	out, err := c.ctr(ctx, "images", "list", "--quiet")
+	return strings.Fields(out), err
+}
+
+func (c *cluster) ctr(ctx context.Context, args ...string) (string, error) {
+	program, err := findProgram("ctr")
+	if err != nil {
+		return "", err
+	}
+	cmd := exec.CommandContext(ctx, program, append([]string{"--address", c.containerdSocket(), "--namespace", imageNamespace}, args...)...)
+	var errors strings.Builder
+	cmd.Stderr = &errors
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("ctr %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(errors.String()))
+	}
+	return string(out), nil
+}
+
+func containsAll(list, wanted []string) bool {
+	for _, item := range wanted {
+		if !overlapping(list, []string{item}) {
+			return false
+		}
+	}
+	return true
+}
+
+func overlapping(a, b []string) bool {
+	for _, x := range a {
+		for _, y := range b {
+			if x == y {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,195 @@
+package process
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Spec is a program to run in the background.
+type Spec struct {
+	Name string
+	Path string
+	Args []string
+	// Env is the whole environment: nothing is inherited, so that a proxy or a GOFLAGS of the caller's shell does not decide
+	// how the cluster behaves.
+	Env []string
+	// Settings are the contents of the files that the program reads only once, at its start.
+	Settings []string
+}
+
+// Fingerprint changes whenever the program would be started differently.
+func (s Spec) Fingerprint() string {
+	h := sha256.New()
+	// Encoding strings cannot fail, nor can writing to a hash.
+	_ = json.NewEncoder(h).Encode(s)
+	return hex.EncodeToString(h.Sum(nil)[:8])
+}
+
+// Record is what is remembered of a started program.
+type Record struct {
+	Identity
+	Fingerprint string `json:"fingerprint"`
+}
+
+// Running is a program that this process started.
+type Running struct {
+	Record
+	exited chan struct{}
+	state  *os.ProcessState
+}
+
+// Exited returns how the program ended, and whether it has.
+func (r *Running) Exited() (string, bool) {
+	select {
+	case <-r.exited:
+		return r.state.String(), true
+	default:
+		return "", false
+	}
+}
+
+// Store keeps the records of started programs, one file each, in a directory.
+type Store struct {
+	Dir string
+}
+
+func (s Store) path(name string) string { return filepath.Join(s.Dir, name+".json") }
+
+// Load returns the record of the named program; the zero Record, which is never alive, if there is none.
+func (s Store) Load(name string) (Record, error) {
+	var r Record
+	data, err := os.ReadFile(s.path(name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return r, nil
+	}
+	if err != nil {
+		return r, fmt.Errorf("reading the process record of %s: %w", name, err)
+	}
+	if err := json.Unmarshal(data, &r); err != nil {
+		return Record{}, fmt.Errorf("reading the process record %s: %w", s.path(name), err)
+	}
+	return r, nil
+}
+
+// Forget removes the record of the named program.
+func (s Store) Forget(name string) error {
+	if err := os.Remove(s.path(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("forgetting %s: %w", name, err)
+	}
+	return nil
+}
+
+func (s Store) save(name string, r Record) error {
+	data, err := json.Marshal(r)
+	if err != nil {
+		return fmt.Errorf("recording %s: %w", name, err)
+	}
+	// Written aside and renamed: a record is there as a whole or not at all.
+	if err := os.WriteFile(s.path(name)+".new", data, 0o600); err != nil {
+		return fmt.Errorf("recording %s: %w", name, err)
+	}
+	if err := os.Rename(s.path(name)+".new", s.path(name)); err != nil {
+		return fmt.Errorf("recording %s: %w", name, err)
+	}
+	return nil
+}
+
+// Start runs the program in a session of its own, so that neither the end of this process nor a Ctrl-C in its terminal
+// reaches it, with its output appended to the file log, and records it.
+func (s Store) Start(spec Spec, log string) (*Running, error) {
+	out, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("starting %s: %w", spec.Name, err)
+	}
+	defer out.Close()
+	cmd := exec.Command(spec.Path, spec.Args...)
+	cmd.Env = spec.Env
+	cmd.Dir = "/"
+	cmd.Stdout, cmd.Stderr = out, out
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("starting %s: %w", spec.Name, err)
+	}
+	r := &Running{exited: make(chan struct{})}
+	// Identified before it is waited for: until then its pid cannot be used again.
+	r.Identity, err = Identify(cmd.Process.Pid)
+	r.Fingerprint = spec.Fingerprint()
+	go func() {
+		// How it ended is in the state; Wait's error says no more than that.
+		_ = cmd.Wait()
+		r.state = cmd.ProcessState
+		close(r.exited)
+	}()
+	if err != nil {
+		<-r.exited
+		return nil, fmt.Errorf("starting %s: it ended at once: %s", spec.Name, r.state)
+	}
+	if err := s.save(spec.Name, r.Record); err != nil {
+		return nil, errors.Join(err, Stop(r.Identity, time.Second))
+	}
+	return r, nil
+}
+
+// Signal sends sig to the process if it is still the same.
+func Signal(i Identity, sig syscall.Signal) error {
+	if !i.Alive() {
+		return nil
+	}
+	if err := syscall.Kill(i.PID, sig); err != nil && !errors.Is(err, syscall.ESRCH) {
+		return fmt.Errorf("sending %v to process %d: %w", sig, i.PID, err)
+	}
+	return nil
+}
+
+// Stop ends the processes: SIGTERM to all, and SIGKILL to what still runs after patience. It returns when none is left.
+func Stop(i Identity, patience time.Duration) error { return StopAll([]Identity{i}, patience) }
+
+// StopAll is Stop for many processes at once.
+func StopAll(all []Identity, patience time.Duration) error {
+	for _, i := range all {
+		if err := Signal(i, syscall.SIGTERM); err != nil {
+			return err
+		}
+	}
+	left := waitGone(all, patience)
+	for _, i := range left {
+		if err := Signal(i, syscall.SIGKILL); err != nil {
+			return err
+		}
+	}
+	const killed = 10 * time.Second
+	if left = waitGone(left, killed); len(left) > 0 {
+		pids := make([]string, len(left))
+		for n, i := range left {
+			pids[n] = fmt.Sprint(i.PID)
+		}
+		return fmt.Errorf("processes still run %v after SIGKILL: %s", killed, strings.Join(pids, ", "))
+	}
+	return nil
+}
+
+func waitGone(all []Identity, patience time.Duration) []Identity {
+	deadline := time.Now().Add(patience)
+	for {
+		var left []Identity
+		for _, i := range all {
+			if i.Alive() {
+				left = append(left, i)
+			}
+		}
+		if len(left) == 0 || time.Now().After(deadline) {
+			return left
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}

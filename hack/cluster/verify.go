@@ -1,0 +1,75 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"slices"
+	"strings"
+
+	"github.com/scrapethis/spider-operator/hack/cluster/internal/machine"
+)
+
+func (c *cluster) snapshot(w io.Writer) error {
+	now, err := machine.Take(c.dir)
+	if err != nil {
+		return err
+	}
+	encoder := json.NewEncoder(w)
+	encoder.SetIndent("", " ")
+	return encoder.Encode(now)
+}
+
+// verify compares the machine with a record: the one given, or the one of before the cluster's start. Where there is none,
+// it looks for what only a cluster can have left.
+func (c *cluster) verify(w io.Writer) error {
+	if err := requireRoot("looking at the machine's network rules"); err != nil {
+		return err
+	}
+	now, err := machine.Take(c.dir)
+	if err != nil {
+		return err
+	}
+	path := c.options.against
+	if path == "" {
+		path = c.machine()
+	}
+	var differences []string
+	before, err := machine.Load(path)
+	switch {
+	case err == nil:
+		differences = machine.Diff(before, now)
+	case errors.Is(err, fs.ErrNotExist) && c.options.against == "":
+		differences = leftovers(now)
+	default:
+		return err
+	}
+	for _, line := range differences {
+		fmt.Fprintln(w, line)
+	}
+	if len(differences) > 0 {
+		return fmt.Errorf("%d differences", len(differences))
+	}
+	fmt.Fprintln(w, "nothing differs")
+	return nil
+}
+
+// leftovers finds in the state of a machine what comes from a cluster for certain.
+func leftovers(s machine.Snapshot) []string {
+	var found []string
+	tell := func(what string, items []string, ours func(string) bool) {
+		for _, item := range items {
+			if ours(item) {
+				found = append(found, what+": "+item)
+			}
+		}
+	}
+	every := func(string) bool { return true }
+	tell("process", s.Processes, every)
+	tell("network link", s.Links, func(name string) bool { return slices.Contains([]string{nodeBridge, podBridge}, name) })
+	tell("nftables table", s.Tables, func(name string) bool { return strings.HasSuffix(name, " kube-proxy") })
+	tell("control group", s.Cgroups, func(path string) bool { return strings.HasSuffix(path, "/"+cgroup) })
+	return found
+}
