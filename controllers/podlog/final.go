@@ -1,0 +1,69 @@
+package podlog
+
+import (
+	"time"
+)
+
+const (
+	// finalPatience is how long a final read is tried again, after the kubelet or the API server did not answer.
+	finalPatience = 8 * time.Second
+
+	// streamPatience is how long an open stream may take to come to its end after the container has terminated.
+	streamPatience = 2 * time.Second
+)
+
+// wantFinal begins the end of reading a log. The caller holds the mutex.
+func (c *Collector) wantFinal(p *pod) {
+	switch {
+	case p.stopShort != nil:
+		time.AfterFunc(streamPatience, p.stopShort)
+	case p.ended:
+	default:
+		p.reading.Done = false
+		c.finals.add(p)
+	}
+}
+
+// readFinal reads the log's end, and has that tried again later where it failed for a reason that may pass.
+func (c *Collector) readFinal(p *pod) {
+	counts, counted, err := c.tail(p, Final)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if p.ctx.Err() != nil {
+		return
+	}
+	if err != nil && !isGone(err) && time.Since(p.reading.Since) < finalPatience {
+		c.learn(p, func(r *Reading) {
+			if counted {
+				r.observe(counts, false)
+			}
+			r.Err = err
+		})
+		time.AfterFunc(backoff(p.attempts), func() { c.finalAgain(p) })
+		p.attempts++
+		return
+	}
+	if counted {
+		c.learn(p, func(r *Reading) { r.observe(counts, err == nil) })
+	}
+	c.conclude(p, err)
+}
+
+func (c *Collector) finalAgain(p *pod) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.finals.add(p)
+	c.dispatch()
+}
+
+// conclude ends the work on a log. If it ended in an error, what a stream had said last is all that will ever be known. The
+// caller holds the mutex.
+func (c *Collector) conclude(p *pod, err error) {
+	p.ended = true
+	c.learn(p, func(r *Reading) {
+		if err != nil && p.lastKnown {
+			r.observe(p.last, true)
+		}
+		r.Done, r.Err = true, err
+	})
+}

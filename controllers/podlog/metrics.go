@@ -1,0 +1,57 @@
+package podlog
+
+import (
+	"context"
+	"errors"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+)
+
+var (
+	readsTotal = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "spider_operator_log_reads_total",
+		Help: "Reads of spiders' logs that have ended, by mode (sample, follow, final) and result (counted, uncounted, gone, " +
+			"timeout, flooded, error).",
+	}, []string{"mode", "result"})
+	readBytesTotal = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "spider_operator_log_read_bytes_total",
+		Help: "Bytes taken from spiders' logs.",
+	})
+	streamsOpen = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "spider_operator_log_streams",
+		Help: "Logs of Pods that are being deleted which are followed at present.",
+	})
+	streamsWaiting = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "spider_operator_log_streams_waiting",
+		Help: "Logs of Pods that are being deleted which wait until one of those followed has ended.",
+	})
+	sampleInterval = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "spider_operator_log_sample_interval_seconds",
+		Help: "The interval at present between two samples of one running Pod's log.",
+	})
+)
+
+func init() {
+	metrics.Registry.MustRegister(readsTotal, readBytesTotal, streamsOpen, streamsWaiting, sampleInterval)
+}
+
+// countRead counts a read that has ended. A read that was called off, because nobody wants it any more, is none.
+func countRead(mode Mode, counted bool, err error) {
+	result := "error"
+	switch {
+	case errors.Is(err, context.Canceled):
+		return
+	case isGone(err):
+		result = "gone"
+	case errors.Is(err, context.DeadlineExceeded):
+		result = "timeout"
+	case errors.Is(err, errTooMuch):
+		result = "flooded"
+	case err == nil && counted:
+		result = "counted"
+	case err == nil:
+		result = "uncounted"
+	}
+	readsTotal.WithLabelValues(mode.String(), result).Inc()
+}

@@ -1,0 +1,116 @@
+package podlog
+
+import (
+	"cmp"
+	"context"
+	"io"
+	"time"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/scrapethis/spider-operator/controllers/stats"
+)
+
+// Target is a container whose log is read, and the SpiderJob to wake when something was learned from it.
+type Target struct {
+	// Namespace and Name are the Pod's.
+	Namespace, Name string
+	// UID is the Pod's; everything is kept under it.
+	UID types.UID
+	// Container is the container of the Pod that runs the spider.
+	Container string
+	// SpiderJob is the SpiderJob that the Pod works for.
+	SpiderJob types.NamespacedName
+}
+
+// Mode is how a Pod's log is read. A Pod's mode only ever rises.
+type Mode int
+
+const (
+	// Sample reads the log's end now and then, while the Pod runs.
+	Sample Mode = iota + 1
+	// Follow opens a stream at once and keeps it to its end: the Pod is being deleted, and its log goes with it.
+	Follow
+	// Final reads the log's end once, since the container has terminated. A stream that is open is given a moment to come
+	// to its own end instead.
+	Final
+)
+
+// String returns the mode as metrics and logs name it.
+func (m Mode) String() string {
+	switch m {
+	case Sample:
+		return "sample"
+	case Follow:
+		return "follow"
+	case Final:
+		return "final"
+	default:
+		return "none"
+	}
+}
+
+// Reading is what is known from a Pod's log. The zero Reading says that nothing is.
+type Reading struct {
+	// Counts are the best so far, once Known. Items never goes down, but for Final counts, which are the last word.
+	Counts stats.Counts
+	// Known says that counts were found.
+	Known bool
+	// ObservedAt is when Counts were read.
+	ObservedAt time.Time
+	// Opened says that a follow stream has been answered: what the container writes from here on will be seen. A kubelet
+	// answers with the first byte of the log, so of a container that has written nothing this stays false.
+	Opened bool
+	// Done says that Follow or Final has ended, with Counts.Final or without: nothing more will come. It is taken back only
+	// if Final is asked for after a stream that had to be given up while the container still ran.
+	Done bool
+	// Err says why the last read failed; nil once one succeeds.
+	Err error
+	// Since is when the present mode, Follow or Final, was first asked for. It is zero in Sample.
+	Since time.Time
+}
+
+// Source opens logs.
+type Source interface {
+	// Open returns the log of a target. Open and the reads must return when ctx ends. The error of a Pod that does not
+	// exist satisfies apierrors.IsNotFound.
+	Open(ctx context.Context, target Target, options *corev1.PodLogOptions) (io.ReadCloser, error)
+}
+
+// Options bound what a Collector spends. Zero values stand for the defaults.
+type Options struct {
+	// Interval is how often a running Pod's log is sampled, as long as Budget allows. Default 10 s.
+	Interval time.Duration
+	// Budget is the most samples per second. With more than Interval × Budget Pods running, the interval in force is the
+	// number of Pods divided by Budget: 1,000 Pods at the defaults are sampled every 100 s. Default 10.
+	Budget float64
+	// Concurrency is the most sample and final reads at once, half of it for either. Default 16.
+	Concurrency int
+	// Streams is the most follow streams at once; further ones wait. Each holds at most 64 KiB of log. Default 200.
+	Streams int
+	// ReadTimeout is the longest that one sample or final read may take. Default 5 s.
+	ReadTimeout time.Duration
+	// FollowTimeout is the longest that a Pod's log is followed. Default 30 min.
+	FollowTimeout time.Duration
+	// TailLines is how many of a log's last lines are asked for. Default 1,000.
+	TailLines int64
+	// MaxBytes is the most that is taken from one sample or final read, and from one stream without a pause. Of what is taken
+	// only the last 64 KiB are kept. Default 4 MiB.
+	MaxBytes int
+	// Log is where failed reads are told of, at verbosity 1.
+	Log logr.Logger
+}
+
+func (o Options) withDefaults() Options {
+	o.Interval = cmp.Or(o.Interval, 10*time.Second)
+	o.Budget = cmp.Or(o.Budget, 10)
+	o.Concurrency = cmp.Or(o.Concurrency, 16)
+	o.Streams = cmp.Or(o.Streams, 200)
+	o.ReadTimeout = cmp.Or(o.ReadTimeout, 5*time.Second)
+	o.FollowTimeout = cmp.Or(o.FollowTimeout, 30*time.Minute)
+	o.TailLines = cmp.Or(o.TailLines, 1000)
+	o.MaxBytes = cmp.Or(o.MaxBytes, 4<<20)
+	return o
+}

@@ -1,0 +1,61 @@
+package podlog
+
+import (
+	"container/list"
+	"time"
+)
+
+// rotation decides whose log is sampled next, and when. The Pods take turns, one at a time at even distances, so that
+// however many start together, their reads do not come together.
+type rotation struct {
+	interval time.Duration // between two samples of one Pod, as long as the budget allows
+	spacing  time.Duration // the least between any two samples: the budget
+	turns    list.List     // of *pod, the next one first
+	last     time.Time     // when the last sample was taken
+}
+
+// add gives a Pod a turn. Its first comes after half an interval: Scrapy, too, writes its progress at an interval from its
+// start on, ten seconds by default, and samples in step with it would just miss each line.
+func (r *rotation) add(p *pod, now time.Time) {
+	p.notBefore = now.Add(r.interval / 2)
+	p.turn = r.turns.PushBack(p)
+}
+
+// remove takes a Pod's turn away, if it has one.
+func (r *rotation) remove(p *pod) {
+	if p.turn != nil {
+		r.turns.Remove(p.turn)
+		p.turn = nil
+	}
+}
+
+// wait returns how long it is until the next sample, or false when there is none to take.
+func (r *rotation) wait(now time.Time) (time.Duration, bool) {
+	front := r.turns.Front()
+	if front == nil {
+		return 0, false
+	}
+	due := r.last.Add(r.period() / time.Duration(r.turns.Len()))
+	if notBefore := front.Value.(*pod).notBefore; notBefore.After(due) {
+		due = notBefore
+	}
+	return due.Sub(now), true
+}
+
+// next returns the Pod whose turn it is and moves it to the end, or nil when it is nobody's yet.
+func (r *rotation) next(now time.Time) *pod {
+	if wait, ok := r.wait(now); !ok || wait > 0 {
+		return nil
+	}
+	front := r.turns.Front()
+	p := front.Value.(*pod)
+	p.notBefore = now.Add(r.interval)
+	r.turns.MoveToBack(front)
+	r.last = now
+	return p
+}
+
+// period returns the interval in force: how long it takes until every Pod has had its turn.
+func (r *rotation) period() time.Duration {
+	return max(r.interval, r.spacing*time.Duration(r.turns.Len()))
+}
