@@ -1,0 +1,56 @@
+package main
+
+import (
+	"flag"
+	"time"
+
+	"github.com/spf13/cobra"
+	"k8s.io/client-go/tools/leaderelection/resourcelock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+
+	"github.com/scrapethis/spider-operator/controllers"
+)
+
+func newControllerCommand() *cobra.Command {
+	var opts controllers.Options
+	var kubeconfig string
+	zapOptions := zap.Options{}
+	cmd := &cobra.Command{
+		Use:   "controller",
+		Short: "Run the controller that brings SpiderJobs to their end",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			opts.Log = zap.New(zap.UseFlagOptions(&zapOptions))
+			ctrl.SetLogger(opts.Log)
+			config, err := restConfig(kubeconfig, "")
+			if err != nil {
+				return err
+			}
+			return controllers.Run(cmd.Context(), config, opts)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&kubeconfig, "kubeconfig", "", "kubeconfig file; default: $KUBECONFIG, else the Pod's own service account")
+	flags.StringSliceVar(&opts.Namespaces, "watch-namespaces", nil, "namespaces to serve; default: all")
+	flags.IntVar(&opts.Workers, "workers", 8, "SpiderJobs reconciled at once")
+	flags.StringVar(&opts.MetricsAddress, "metrics-bind-address", ":8080", "where metrics are served; 0 for nowhere")
+	flags.StringVar(&opts.ProbeAddress, "health-probe-bind-address", ":8081", "where /healthz and /readyz are served; 0 for nowhere")
+	flags.BoolVar(&opts.LeaderElection, "leader-elect", false, "elect a leader, so that several replicas may run")
+	flags.StringVar(&opts.LeaderElectionNamespace, "leader-elect-namespace", "", "namespace of the leader's Lease; default: the Pod's own")
+	flags.DurationVar(&opts.LeaseDuration, "leader-elect-lease-duration", 15*time.Second, "how long a silent leader is believed to lead")
+	flags.DurationVar(&opts.RenewDeadline, "leader-elect-renew-deadline", 10*time.Second, "how long a leader tries to renew its lease before it gives up")
+	flags.DurationVar(&opts.RetryPeriod, "leader-elect-retry-period", 2*time.Second, "time between two tries to get or renew the "+resourcelock.LeasesResourceLock+" lock")
+	flags.StringVar(&opts.Defaults.SpiderImage, "spider-image", "", "image of Spiders that name none")
+	flags.DurationVar(&opts.Defaults.GracePeriod, "default-grace-period", 30*time.Second, "how long a stopped spider has to close, unless its Spider says otherwise")
+	flags.DurationVar(&opts.Defaults.PodRetention, "pod-retention", time.Hour, "how long Job, Pod and log are kept after the end, unless the Spider says otherwise")
+	flags.DurationVar(&opts.Defaults.TTL, "ttl", 7*24*time.Hour, "how long a SpiderJob is kept after its end, unless it or its Spider says otherwise")
+	flags.Int32Var(&opts.Defaults.MaxInterruptions, "max-interruptions", 3, "interruptions that are followed by a new attempt, unless the Spider says otherwise")
+	flags.DurationVar(&opts.Defaults.ImagePatience, "image-patience", 5*time.Minute, "how long an image may fail to be pulled, or a container to be made, before that is an error")
+	flags.DurationVar(&opts.Logs.Interval, "log-interval", 10*time.Second, "shortest time between two reads of a running spider's log")
+	flags.Float64Var(&opts.Logs.Budget, "log-budget", 10, "most log reads of running spiders per second; with more spiders than this times the interval, each is read less often")
+	logging := flag.NewFlagSet("", flag.ContinueOnError)
+	zapOptions.BindFlags(logging)
+	flags.AddGoFlagSet(logging)
+	return cmd
+}

@@ -1,0 +1,108 @@
+package controllers
+
+import (
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/scrapethis/spider-operator/api/v1alpha1"
+	"github.com/scrapethis/spider-operator/controllers/stats"
+)
+
+// finalCounts are the counts that an ended Pod's spider itself gave when it closed. Known is false while they may still
+// come; once they are known not to come the counts are whatever was last read, and not final.
+func finalCounts(o *observation, p plan, pod *corev1.Pod, now time.Time) (counts stats.Counts, known bool) {
+	if p.StatsSource == v1alpha1.StatsFromNowhere {
+		return stats.Counts{}, true
+	}
+	if counts, ok := terminationCounts(pod); ok {
+		return counts, true
+	}
+	if p.StatsSource != v1alpha1.StatsFromScrapy || spiderStarted(pod).IsZero() {
+		return stats.Counts{}, true
+	}
+	r := o.reading
+	waited := !r.Since.IsZero() && now.Sub(r.Since) >= countsPatience
+	return r.Counts, r.Done || r.Counts.Final || waited
+}
+
+// terminationCounts are the counts in the termination message of a Pod's spider.
+func terminationCounts(pod *corev1.Pod) (stats.Counts, bool) {
+	ended := spiderState(pod).Terminated
+	if ended == nil {
+		return stats.Counts{}, false
+	}
+	return stats.ParseTerminationMessage(ended.Message)
+}
+
+// currentStats is what is known of the counts of a Pod, which is the SpiderJob's current attempt according to st. Counts are
+// final only when the process has ended: before that, a spider can only claim so.
+func currentStats(o *observation, p plan, pod *corev1.Pod, ended bool, st *v1alpha1.SpiderJobStatus) *v1alpha1.Stats {
+	previous := st.Stats
+	if previous != nil && previous.Attempt != st.Attempts {
+		previous = nil // the counts of an earlier attempt say nothing of this one
+	}
+	if p.StatsSource == v1alpha1.StatsFromNowhere {
+		return previous
+	}
+	if counts, ok := terminationCounts(pod); ok {
+		return merge(previous, counts, spiderState(pod).Terminated.FinishedAt.Time, st.Attempts)
+	}
+	if o.lastPod != nil && o.lastPod.UID == pod.UID && o.reading.Known {
+		counts := o.reading.Counts
+		counts.Final = counts.Final && ended
+		return merge(previous, counts, o.reading.ObservedAt, st.Attempts)
+	}
+	return previous
+}
+
+// lastStats is what is known of the counts when nothing of the run is there any more.
+func lastStats(o *observation, st *v1alpha1.SpiderJobStatus) *v1alpha1.Stats {
+	p := plan{StatsSource: v1alpha1.StatsFromScrapy} // what was not to be read was not read
+	return currentStats(o, p, o.lastPod, true, st)
+}
+
+// merge lays what was read over what is recorded of the same attempt. Counts never go down, and final ones never change.
+func merge(previous *v1alpha1.Stats, counts stats.Counts, at time.Time, attempt int32) *v1alpha1.Stats {
+	if previous != nil && previous.Final {
+		return previous
+	}
+	next := &v1alpha1.Stats{
+		ItemsScraped: counts.Items,
+		Responses:    counts.Responses,
+		Requests:     counts.Requests,
+		Errors:       counts.Errors,
+		FinishReason: counts.FinishReason,
+		Source:       counts.Origin,
+		Attempt:      attempt,
+		Final:        counts.Final,
+	}
+	if !at.IsZero() {
+		next.ObservedAt = &metav1.Time{Time: at.Truncate(time.Second)}
+	}
+	if previous == nil {
+		return next
+	}
+	next.ItemsScraped = max(next.ItemsScraped, previous.ItemsScraped)
+	next.Responses = larger(next.Responses, previous.Responses)
+	next.Requests = larger(next.Requests, previous.Requests)
+	next.Errors = larger(next.Errors, previous.Errors)
+	if !next.Final && sameCounts(next, previous) {
+		return previous // a read that found nothing new is not worth a write
+	}
+	return next
+}
+
+func larger(a, b *int64) *int64 {
+	if a == nil || (b != nil && *b > *a) {
+		return b
+	}
+	return a
+}
+
+func sameCounts(a, b *v1alpha1.Stats) bool {
+	return a.ItemsScraped == b.ItemsScraped && valueOr(a.Responses, -1) == valueOr(b.Responses, -1) &&
+		valueOr(a.Requests, -1) == valueOr(b.Requests, -1) && valueOr(a.Errors, -1) == valueOr(b.Errors, -1) &&
+		a.FinishReason == b.FinishReason && a.Source == b.Source && a.Final == b.Final
+}

@@ -1,0 +1,242 @@
+package controllers
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	"github.com/scrapethis/spider-operator/api/v1alpha1"
+)
+
+const (
+	// nonRootID is the user and group of spiders unless the Spider says otherwise: "nonroot" in distroless images.
+	nonRootID = 65532
+	// deadlineSlackSeconds is how much later than the controller's own stop the Job's activeDeadlineSeconds strikes.
+	deadlineSlackSeconds = 60
+	// tmpVolume is the writable /tmp that every spider has.
+	tmpVolume = "scrapethis-tmp"
+)
+
+// buildJob makes the Job that runs one or, with retries, several attempts of a SpiderJob.
+func buildJob(sj *v1alpha1.SpiderJob, spider *v1alpha1.Spider, p plan, defaults Defaults) (*batchv1.Job, error) {
+	note, err := json.Marshal(p)
+	if err != nil {
+		return nil, fmt.Errorf("encode the plan: %w", err)
+	}
+	env, err := environment(sj, spider)
+	if err != nil {
+		return nil, err
+	}
+	labels := map[string]string{
+		v1alpha1.LabelSpiderJob:    sj.Name,
+		v1alpha1.LabelSpiderJobUID: string(sj.UID),
+		v1alpha1.LabelSpider:       spider.Name,
+	}
+	spec := &spider.Spec
+	pod := &spec.Pod
+	image := spec.Image
+	if image == "" {
+		image = defaults.SpiderImage
+	}
+	container := corev1.Container{
+		Name:                     v1alpha1.ContainerName,
+		Image:                    image,
+		ImagePullPolicy:          spec.ImagePullPolicy,
+		Command:                  commandLine(sj, spider, p),
+		Env:                      env,
+		EnvFrom:                  pod.EnvFrom,
+		Resources:                valueOr(pod.Resources, defaultResources()),
+		VolumeMounts:             pod.VolumeMounts,
+		SecurityContext:          pod.ContainerSecurityContext,
+		TerminationMessagePolicy: corev1.TerminationMessageFallbackToLogsOnError,
+	}
+	if container.SecurityContext == nil {
+		container.SecurityContext = &corev1.SecurityContext{
+			AllowPrivilegeEscalation: ptr.To(false),
+			Capabilities:             &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
+		}
+	}
+	podSpec := corev1.PodSpec{
+		RestartPolicy:                 corev1.RestartPolicyNever,
+		TerminationGracePeriodSeconds: ptr.To(p.GraceSeconds),
+		EnableServiceLinks:            ptr.To(false),
+		AutomountServiceAccountToken:  ptr.To(false),
+		ServiceAccountName:            pod.ServiceAccountName,
+		ImagePullSecrets:              spec.ImagePullSecrets,
+		Volumes:                       pod.Volumes,
+		NodeSelector:                  pod.NodeSelector,
+		Affinity:                      pod.Affinity,
+		Tolerations:                   pod.Tolerations,
+		PriorityClassName:             pod.PriorityClassName,
+		SecurityContext:               pod.SecurityContext,
+	}
+	if pod.RuntimeClassName != "" {
+		podSpec.RuntimeClassName = &pod.RuntimeClassName
+	}
+	if podSpec.SecurityContext == nil {
+		podSpec.SecurityContext = &corev1.PodSecurityContext{
+			RunAsNonRoot:   ptr.To(true),
+			RunAsUser:      ptr.To[int64](nonRootID),
+			RunAsGroup:     ptr.To[int64](nonRootID),
+			FSGroup:        ptr.To[int64](nonRootID),
+			SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
+		}
+	}
+	addTmp(&podSpec, &container)
+	podSpec.Containers = []corev1.Container{container}
+
+	job := &batchv1.Job{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace:   sj.Namespace,
+			Name:        sj.Name,
+			Labels:      maps.Clone(labels),
+			Annotations: map[string]string{v1alpha1.AnnotationPlan: string(note)},
+			OwnerReferences: []metav1.OwnerReference{
+				*metav1.NewControllerRef(sj, v1alpha1.GroupVersion.WithKind("SpiderJob")),
+			},
+		},
+		Spec: batchv1.JobSpec{
+			Parallelism:          ptr.To[int32](1),
+			Completions:          ptr.To[int32](1),
+			BackoffLimit:         ptr.To(retriesLeft(sj, p)),
+			PodReplacementPolicy: ptr.To(batchv1.Failed),
+			PodFailurePolicy: &batchv1.PodFailurePolicy{Rules: []batchv1.PodFailurePolicyRule{{
+				Action: batchv1.PodFailurePolicyActionIgnore,
+				OnPodConditions: []batchv1.PodFailurePolicyOnPodConditionsPattern{{
+					Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue,
+				}},
+			}}},
+			Template: corev1.PodTemplateSpec{
+				ObjectMeta: metav1.ObjectMeta{
+					Labels:      withPlain(withPlain(nil, pod.Labels), labels), // ours win
+					Annotations: withPlain(nil, pod.Annotations),
+				},
+				Spec: podSpec,
+			},
+		},
+	}
+	if p.TimeoutSeconds > 0 {
+		job.Spec.ActiveDeadlineSeconds = ptr.To(p.TimeoutSeconds + p.GraceSeconds + deadlineSlackSeconds)
+	}
+	if spec.QueueName != "" {
+		job.Labels[v1alpha1.LabelQueueName] = spec.QueueName
+	}
+	return job, nil
+}
+
+// retriesLeft is what earlier Jobs of the SpiderJob have left of its retries: their attempts that were not interrupted
+// had failed.
+func retriesLeft(sj *v1alpha1.SpiderJob, p plan) int32 {
+	failed := max(sj.Status.Attempts-sj.Status.Interruptions, 0)
+	return max(p.Retries-failed, 0)
+}
+
+// commandLine is what the container runs, as argv entries. Arguments, settings and names are data: Kubernetes must not
+// expand $(NAME) in them, which would let a job read its Pod's secrets.
+func commandLine(sj *v1alpha1.SpiderJob, spider *v1alpha1.Spider, p plan) []string {
+	if len(spider.Spec.Command) > 0 {
+		return spider.Spec.Command
+	}
+	argv := []string{"scrapy", "crawl", literal(p.Spider)}
+	if p.RepoPath != "" {
+		argv = []string{"scrapy", "runspider", literal(p.RepoPath)}
+	}
+	for _, name := range slices.Sorted(maps.Keys(sj.Spec.Arguments)) {
+		argv = append(argv, "-a", literal(name+"="+string(sj.Spec.Arguments[name])))
+	}
+	settings := scrapySettings(sj, spider)
+	for _, name := range slices.Sorted(maps.Keys(settings)) {
+		argv = append(argv, "-s", literal(name+"="+settings[name]))
+	}
+	return argv
+}
+
+// scrapySettings are the settings of a run: what the item counts are read from, then the Spider's, then the SpiderJob's own.
+func scrapySettings(sj *v1alpha1.SpiderJob, spider *v1alpha1.Spider) map[string]string {
+	settings := map[string]string{"LOG_LEVEL": "INFO", "STATS_DUMP": "True", "LOGSTATS_INTERVAL": "10"}
+	settings = withPlain(settings, spider.Spec.Settings)
+	return withPlain(settings, sj.Spec.Settings)
+}
+
+// environment is the spider container's environment. Unlike the platform team's own entries, what comes from a SpiderJob is
+// never expanded.
+func environment(sj *v1alpha1.SpiderJob, spider *v1alpha1.Spider) ([]corev1.EnvVar, error) {
+	env := slices.Clone(spider.Spec.Pod.Env)
+	if !slices.ContainsFunc(env, func(e corev1.EnvVar) bool { return e.Name == "HOME" }) {
+		env = append(env, corev1.EnvVar{Name: "HOME", Value: "/tmp"})
+	}
+	if len(spider.Spec.Command) == 0 {
+		return env, nil
+	}
+	arguments, err := compactJSON(withPlain(nil, sj.Spec.Arguments))
+	if err != nil {
+		return nil, fmt.Errorf("encode the arguments: %w", err)
+	}
+	settings, err := compactJSON(withPlain(withPlain(nil, spider.Spec.Settings), sj.Spec.Settings))
+	if err != nil {
+		return nil, fmt.Errorf("encode the settings: %w", err)
+	}
+	return append(env,
+		corev1.EnvVar{Name: "SPIDER_ARGUMENTS", Value: literal(arguments)},
+		corev1.EnvVar{Name: "SPIDER_SETTINGS", Value: literal(settings)}), nil
+}
+
+// literal doubles every $, which is how Kubernetes is told not to expand $(NAME) in commands and environment values.
+func literal(s string) string { return strings.ReplaceAll(s, "$", "$$") }
+
+// compactJSON is m as JSON with no escapes for the sake of HTML, so that an argument reads as it was given.
+func compactJSON(m map[string]string) (string, error) {
+	if m == nil {
+		return "{}", nil
+	}
+	var out bytes.Buffer
+	enc := json.NewEncoder(&out)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(m); err != nil {
+		return "", err
+	}
+	return strings.TrimSuffix(out.String(), "\n"), nil
+}
+
+// withPlain returns base with the entries of more laid over it; neither is changed.
+func withPlain[V ~string](base map[string]string, more map[string]V) map[string]string {
+	if len(more) == 0 {
+		return base
+	}
+	out := make(map[string]string, len(base)+len(more))
+	maps.Copy(out, base)
+	for name, value := range more {
+		out[name] = string(value)
+	}
+	return out
+}
+
+// addTmp gives the spider a writable /tmp, which is also its home, unless the Spider mounts its own.
+func addTmp(pod *corev1.PodSpec, container *corev1.Container) {
+	if slices.ContainsFunc(container.VolumeMounts, func(m corev1.VolumeMount) bool { return m.MountPath == "/tmp" }) {
+		return
+	}
+	pod.Volumes = append(slices.Clone(pod.Volumes), corev1.Volume{
+		Name: tmpVolume, VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}},
+	})
+	container.VolumeMounts = append(slices.Clone(container.VolumeMounts), corev1.VolumeMount{Name: tmpVolume, MountPath: "/tmp"})
+}
+
+func defaultResources() corev1.ResourceRequirements {
+	return corev1.ResourceRequirements{
+		Requests: corev1.ResourceList{
+			corev1.ResourceCPU:    resource.MustParse("100m"),
+			corev1.ResourceMemory: resource.MustParse("256Mi"),
+		},
+		Limits: corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("1Gi")},
+	}
+}

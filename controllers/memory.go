@@ -1,0 +1,107 @@
+package controllers
+
+import (
+	"sync"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
+
+	"github.com/scrapethis/spider-operator/api/v1alpha1"
+)
+
+const (
+	// createdFor is how long a Job just created is taken to exist though the cache does not show it yet.
+	createdFor = 5 * time.Second
+	// repeatAfter is how long an action is given to show its effect in the cache before it is done again.
+	repeatAfter = 5 * time.Second
+)
+
+// memory is what the controller remembers of each SpiderJob beyond what the caches show: its own latest writes, which the
+// caches show a moment later, and what is gone from the cluster but still to be recorded. All of it may be lost at any time;
+// it saves API calls, and last-known facts, never correctness.
+type memory struct {
+	mu   sync.Mutex
+	jobs map[types.NamespacedName]*recollection
+}
+
+// recollection is what is remembered of one SpiderJob. Only the worker that reconciles it touches it.
+type recollection struct {
+	uid types.UID
+	// written is the SpiderJob as the last status write returned it.
+	written *v1alpha1.SpiderJob
+	// created is the Job created last, and createdAt when.
+	created   *batchv1.Job
+	createdAt time.Time
+	// lastPod is the newest Pod seen.
+	lastPod *corev1.Pod
+	// events is what the Job's Events said at eventsAt.
+	events   *refusal
+	eventsAt time.Time
+	// lastAction is the last action other than a creation, and actedAt when it was done.
+	lastAction actionKey
+	actedAt    time.Time
+}
+
+// actionKey tells one action from another.
+type actionKey struct {
+	kind  actionKind
+	uid   types.UID
+	grace int64
+}
+
+func newMemory() *memory {
+	return &memory{jobs: map[types.NamespacedName]*recollection{}}
+}
+
+// of returns what is remembered of the SpiderJob with that name and UID, a blank sheet if nothing is.
+func (m *memory) of(key types.NamespacedName, uid types.UID) *recollection {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r := m.jobs[key]
+	if r == nil || r.uid != uid {
+		r = &recollection{uid: uid}
+		m.jobs[key] = r
+	}
+	return r
+}
+
+// forget drops what is remembered of a SpiderJob, and returns the UID of the last Pod seen of it.
+func (m *memory) forget(key types.NamespacedName) types.UID {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r := m.jobs[key]
+	delete(m.jobs, key)
+	if r == nil || r.lastPod == nil {
+		return ""
+	}
+	return r.lastPod.UID
+}
+
+// latest is the newer of the SpiderJob that was observed and the one written last.
+func (r *recollection) latest(observed *v1alpha1.SpiderJob) *v1alpha1.SpiderJob {
+	if r.written == nil {
+		return observed
+	}
+	order, err := resourceversion.CompareResourceVersion(observed.ResourceVersion, r.written.ResourceVersion)
+	if err != nil || order >= 0 {
+		r.written = nil
+		return observed
+	}
+	return r.written
+}
+
+// recentJob is the Job created last, for as long as the cache may not show it yet.
+func (r *recollection) recentJob(now time.Time) *batchv1.Job {
+	if r.created == nil || now.Sub(r.createdAt) >= createdFor {
+		r.created = nil
+	}
+	return r.created
+}
+
+// done reports whether the action was done so recently that its effect may not have shown yet.
+func (r *recollection) done(key actionKey, now time.Time) bool {
+	return r.lastAction == key && now.Sub(r.actedAt) < repeatAfter
+}

@@ -1,0 +1,159 @@
+package controllers
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+
+	"github.com/scrapethis/spider-operator/api/v1alpha1"
+)
+
+// Defaults are the operator's settings for what a Spider leaves open.
+type Defaults struct {
+	// SpiderImage is run where a Spider names no image.
+	SpiderImage string
+	// GracePeriod is how long a stopped spider has to close, in whole seconds.
+	GracePeriod time.Duration
+	// PodRetention is how long Job and Pod are kept after the end.
+	PodRetention time.Duration
+	// TTL is how long a SpiderJob is kept after its end.
+	TTL time.Duration
+	// MaxInterruptions is how many interruptions are followed by a new attempt.
+	MaxInterruptions int32
+	// ImagePatience is how long an image may fail to be pulled, or a container fail to be made, before that is an error.
+	ImagePatience time.Duration
+}
+
+// maxArgumentBytes bounds the names and values of a job's arguments together.
+const maxArgumentBytes = 32 << 10
+
+// defaultErrorFinishReasons are the finish reasons that are errors unless the Spider names its own.
+var defaultErrorFinishReasons = []string{"closespider_errorcount", "memusage_exceeded", "start_error"}
+
+// plan is what the controller has to know of a Spider while a Job of it runs. It is fixed when the Job is created and kept
+// on it, so that a Spider that is changed or deleted meanwhile changes nothing for the run.
+type plan struct {
+	Spider             string                      `json:"spider"`
+	RepoPath           string                      `json:"repoPath,omitempty"`
+	StatsSource        v1alpha1.StatsSource        `json:"statsSource"`
+	ErrorFinishReasons []string                    `json:"errorFinishReasons,omitempty"`
+	TimeoutSeconds     int64                       `json:"timeoutSeconds,omitempty"`
+	GraceSeconds       int64                       `json:"graceSeconds"`
+	Retries            int32                       `json:"retries,omitempty"`
+	Interruptions      v1alpha1.InterruptionPolicy `json:"interruptions"`
+	MaxInterruptions   int32                       `json:"maxInterruptions"`
+	RetentionSeconds   int64                       `json:"retentionSeconds"`
+	// EarlierAttempts is how many Pods earlier Jobs of the SpiderJob have had.
+	EarlierAttempts int32 `json:"earlierAttempts,omitempty"`
+}
+
+// makePlan puts a SpiderJob and its Spider together. Its error says, for people, what the SpiderJob asks for in vain.
+func makePlan(sj *v1alpha1.SpiderJob, spider *v1alpha1.Spider, defaults Defaults) (plan, error) {
+	spec := &spider.Spec
+	p := plan{
+		Spider:             spider.SpiderName(),
+		RepoPath:           spec.RepoPath,
+		StatsSource:        spec.StatsSource,
+		ErrorFinishReasons: spec.ErrorFinishReasons,
+		GraceSeconds:       valueOr(spec.TerminationGracePeriodSeconds, seconds(defaults.GracePeriod)),
+		Interruptions:      spec.InterruptionPolicy,
+		MaxInterruptions:   valueOr(spec.MaxInterruptions, defaults.MaxInterruptions),
+		RetentionSeconds:   valueOr(spec.PodRetentionSeconds, seconds(defaults.PodRetention)),
+		TimeoutSeconds:     valueOr(spec.TimeoutSeconds, 0),
+		Retries:            valueOr(spec.Retries, 0),
+		EarlierAttempts:    sj.Status.Attempts,
+	}
+	if p.StatsSource == "" {
+		p.StatsSource = v1alpha1.StatsFromScrapy
+		if len(spec.Command) > 0 {
+			p.StatsSource = v1alpha1.StatsFromTerminationMessage
+		}
+	}
+	if p.Interruptions == "" {
+		p.Interruptions = v1alpha1.InterruptionRetry
+	}
+	if len(p.ErrorFinishReasons) == 0 {
+		p.ErrorFinishReasons = defaultErrorFinishReasons
+	}
+	if want := sj.Spec.TimeoutSeconds; want != nil {
+		if p.TimeoutSeconds > 0 && *want > p.TimeoutSeconds {
+			return plan{}, fmt.Errorf("timeoutSeconds %d is more than the %d that Spider %s allows", *want, p.TimeoutSeconds, spider.Name)
+		}
+		p.TimeoutSeconds = *want
+	}
+	if want := sj.Spec.Retries; want != nil {
+		if *want > p.Retries {
+			return plan{}, fmt.Errorf("retries %d is more than the %d that Spider %s allows", *want, p.Retries, spider.Name)
+		}
+		p.Retries = *want
+	}
+	for _, name := range slices.Sorted(maps.Keys(sj.Spec.Settings)) {
+		if !slices.Contains(spec.AllowedSettings, name) {
+			return plan{}, fmt.Errorf("setting %s is not among the allowedSettings of Spider %s", name, spider.Name)
+		}
+	}
+	size := 0
+	for name, value := range sj.Spec.Arguments {
+		if strings.ContainsRune(string(value), 0) {
+			return plan{}, fmt.Errorf("argument %s contains a NUL character", name)
+		}
+		size += len(name) + len(value)
+	}
+	if size > maxArgumentBytes {
+		return plan{}, fmt.Errorf("arguments are %d bytes together, more than %d", size, maxArgumentBytes)
+	}
+	if spec.Image == "" && defaults.SpiderImage == "" {
+		return plan{}, fmt.Errorf("Spider %s names no image, and the operator has no default image", spider.Name)
+	}
+	return p, nil
+}
+
+// planOf reads the plan back from a Job. What it reads can have been edited by anyone who may write Jobs: what cannot be
+// understood counts as an empty plan, which reads no log, sets no time limit and keeps the Job for the default time.
+func planOf(job *batchv1.Job, defaults Defaults) plan {
+	fallback := plan{
+		StatsSource:      v1alpha1.StatsFromTerminationMessage,
+		GraceSeconds:     seconds(defaults.GracePeriod),
+		Interruptions:    v1alpha1.InterruptionRetry,
+		MaxInterruptions: defaults.MaxInterruptions,
+		RetentionSeconds: seconds(defaults.PodRetention),
+	}
+	if job == nil {
+		return fallback
+	}
+	p := fallback
+	if err := json.Unmarshal([]byte(job.Annotations[v1alpha1.AnnotationPlan]), &p); err != nil {
+		return fallback
+	}
+	p.GraceSeconds = max(p.GraceSeconds, 0)
+	p.EarlierAttempts = max(p.EarlierAttempts, 0)
+	return p
+}
+
+// planNow is the plan that a Job of the SpiderJob would have now, for when the Job that holds the real one is gone.
+func planNow(o *observation) plan {
+	if o.spider != nil {
+		if p, err := makePlan(o.sj, o.spider, o.defaults); err == nil {
+			return p
+		}
+	}
+	return planOf(nil, o.defaults)
+}
+
+func (p plan) snapshot() *v1alpha1.SpiderSnapshot {
+	return &v1alpha1.SpiderSnapshot{Name: truncate(p.Spider, 128), RepoPath: truncate(p.RepoPath, 512)}
+}
+
+func valueOr[T any](value *T, fallback T) T {
+	if value != nil {
+		return *value
+	}
+	return fallback
+}
+
+func seconds(d time.Duration) int64 { return int64(d / time.Second) }

@@ -1,0 +1,88 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/klog/v2"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/scrapethis/spider-operator/api/v1alpha1"
+)
+
+// record writes the status that was decided: one patch, refused if the object has changed meanwhile, and none at all if the
+// status has not changed. Events and log lines follow only a write that succeeded.
+func (r *Reconciler) record(ctx context.Context, o *observation, mem *recollection, next v1alpha1.SpiderJobStatus) error {
+	if equality.Semantic.DeepEqual(next, o.sj.Status) {
+		return nil
+	}
+	sj := o.sj.DeepCopy()
+	complete(&next, o.sj, metav1.Time{Time: r.clock.Now()})
+	sj.Status = next
+	patch := client.MergeFromWithOptions(o.sj, client.MergeFromWithOptimisticLock{})
+	if err := r.client.Status().Patch(ctx, sj, patch); err != nil {
+		return fmt.Errorf("record the status of SpiderJob %s: %w", klog.KObj(sj), err)
+	}
+	mem.written = sj
+	previous := &o.sj.Status
+	if previous.Phase == next.Phase && previous.Reason == next.Reason {
+		return nil
+	}
+	log.FromContext(ctx).Info("SpiderJob changed", "phase", next.Phase, "reason", next.Reason, "message", next.Message,
+		"spider", sj.Spec.SpiderRef.Name, "attempts", next.Attempts, "items", items(&next))
+	if noteworthy(next.Reason) {
+		r.events.Eventf(sj, nil, corev1.EventTypeWarning, next.Reason, "Run", "%s", next.Message)
+	}
+	return nil
+}
+
+// complete fills in what every recorded status has.
+func complete(next *v1alpha1.SpiderJobStatus, sj *v1alpha1.SpiderJob, now metav1.Time) {
+	if next.Phase == "" {
+		next.Phase = v1alpha1.PhasePending
+	}
+	next.ID = sj.ID()
+	next.ObservedGeneration = sj.Generation
+	succeeded := metav1.ConditionUnknown
+	switch next.Phase {
+	case v1alpha1.PhaseFinished:
+		succeeded = metav1.ConditionTrue
+	case v1alpha1.PhaseError, v1alpha1.PhaseCancelled:
+		succeeded = metav1.ConditionFalse
+	case v1alpha1.PhasePending, v1alpha1.PhaseRunning:
+	}
+	reason := next.Reason
+	if reason == "" {
+		reason = v1alpha1.ReasonCreated
+	}
+	apimeta.SetStatusCondition(&next.Conditions, metav1.Condition{
+		Type:               v1alpha1.ConditionSucceeded,
+		Status:             succeeded,
+		Reason:             reason,
+		Message:            next.Message,
+		ObservedGeneration: sj.Generation,
+		LastTransitionTime: now,
+	})
+}
+
+// noteworthy reports whether a reason deserves an Event: whatever somebody may have to act on, and no routine step.
+func noteworthy(reason string) bool {
+	switch reason {
+	case "", v1alpha1.ReasonRunning, v1alpha1.ReasonCompleted, v1alpha1.ReasonCancelled, v1alpha1.ReasonQueued,
+		v1alpha1.ReasonStarting, v1alpha1.ReasonCreated, v1alpha1.ReasonStopping, v1alpha1.ReasonWaiting:
+		return false
+	}
+	return true
+}
+
+func items(st *v1alpha1.SpiderJobStatus) int64 {
+	if st.Stats == nil {
+		return 0
+	}
+	return st.Stats.ItemsScraped
+}

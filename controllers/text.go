@@ -1,0 +1,43 @@
+package controllers
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+const (
+	// maxMessage is the most bytes of a status message, the schema's bound.
+	maxMessage = 1024
+	// maxLastWords is how much of a container's last line a message quotes.
+	maxLastWords = 400
+)
+
+// truncate cuts s to at most n bytes, at the end of a character, and says so.
+func truncate(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	const mark = "…"
+	s = s[:n-len(mark)]
+	for len(s) > 0 {
+		if r, size := utf8.DecodeLastRuneInString(s); r != utf8.RuneError || size > 1 {
+			break
+		}
+		s = s[:len(s)-1]
+	}
+	return s + mark
+}
+
+// printable makes text that comes from a container safe to show: valid UTF-8, on one line, with nothing a terminal obeys.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n' || r == '\t':
+			return ' '
+		case r == utf8.RuneError || !unicode.IsPrint(r):
+			return -1
+		}
+		return r
+	}, s)
+}
