@@ -18,7 +18,7 @@ import (
 // record writes the status that was decided: one patch, refused if the object has changed meanwhile, and none at all if the
 // status has not changed. Events and log lines follow only a write that succeeded.
 func (r *Reconciler) record(ctx context.Context, o *observation, mem *recollection, next v1alpha1.SpiderJobStatus) error {
-	if equality.Semantic.DeepEqual(next, o.sj.Status) {
+	if sameStatus(next, o.sj.Status) {
 		return nil
 	}
 	sj := o.sj.DeepCopy()
@@ -86,3 +86,6 @@ func items(st *v1alpha1.SpiderJobStatus) int64 {
 	}
 	return st.Stats.ItemsScraped
 }
+
+// sameStatus reports whether two statuses say the same, so that nothing is written where nothing changed.
+func sameStatus(a, b v1alpha1.SpiderJobStatus) bool { return equality.Semantic.DeepEqual(a, b) }
