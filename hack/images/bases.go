@@ -18,8 +18,8 @@ type bases struct {
 
 // Names of the base images in our storage; a change of their recipe needs another number.
 const (
-	debianBase = "localhost/spider-operator-base/debian:1"
-	goBase     = "localhost/spider-operator-base/golang:1"
+	debianBase = "localhost/base/debian:1"
+	goBase     = "localhost/base/golang:1"
 )
 
 // ensure returns the base image that stands in for a build argument's default, made now if it was not before.
@@ -46,7 +46,7 @@ func (b bases) once(ctx context.Context, reference string, create func(context.C
 	if err := create(ctx); err != nil {
 		return fmt.Errorf("make the base image %s: %w", reference, err)
 	}
-	say("%-24s made (%s)", filepath.Base(strings.TrimSuffix(reference, ":1"))+" base image", since(start))
+	sayStep(start, "base image %s: made", reference)
 	return nil
 }
 

@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
-	"time"
 )
 
 // Where Docker's own Go image keeps its toolchain and caches, and where builds therefore find the machine's.
@@ -145,19 +144,22 @@ func (b *builder) build(ctx context.Context, img image, archive string) error {
 	if err != nil {
 		return err
 	}
-	start := time.Now()
-	reference := "localhost/" + img.Tag()
-	if _, err := buildah.do(ctx, append(args, "--tag", reference, filepath.Join(b.root, img.Context))...); err != nil {
+	idFile := filepath.Join(run, "image")
+	args = append(args, "--tag", "localhost/"+img.Name, "--iidfile", idFile, filepath.Join(b.root, img.Context))
+	if _, err := buildah.do(ctx, args...); err != nil {
 		return err
 	}
-	fmt.Fprintf(log, "built in %s\n", since(start))
+	id, err := os.ReadFile(idFile)
+	if err != nil {
+		return fmt.Errorf("read the id of the image: %w", err)
+	}
 
 	// buildah does not write over an archive.
 	partial := archive + ".partial"
 	if err := os.RemoveAll(partial); err != nil {
 		return fmt.Errorf("replace %s: %w", archive, err)
 	}
-	if _, err := buildah.do(ctx, "push", "--quiet", reference, "docker-archive:"+partial+":"+img.Tag()); err != nil {
+	if _, err := buildah.do(ctx, "push", "--quiet", string(id), "docker-archive:"+partial+":"+img.Tag()); err != nil {
 		return err
 	}
 	if err := os.Rename(partial, archive); err != nil {
@@ -222,5 +224,3 @@ func exists(file string) bool {
 	_, err := os.Stat(file)
 	return err == nil
 }
-
-func since(start time.Time) time.Duration { return time.Since(start).Round(100 * time.Millisecond) }

@@ -59,7 +59,7 @@ func run(ctx context.Context, args []string) error {
 		if err != nil {
 			return fmt.Errorf("build %s: %w", img.Tag(), err)
 		}
-		say("%-24s %s (%s)", img.Tag(), outcome, since(start))
+		sayStep(start, "image %s: %s", img.Tag(), outcome)
 		fmt.Println(archive)
 	}
 	return nil
@@ -108,5 +108,10 @@ func repository() (string, error) {
 
 // say tells a person what is going on; standard output is for programs.
 func say(format string, args ...any) {
-	fmt.Fprintf(os.Stderr, format+"\n", args...)
+	fmt.Fprintf(os.Stderr, "  "+format+"\n", args...)
+}
+
+// sayStep tells a person that a step has ended, and how long it took.
+func sayStep(start time.Time, format string, args ...any) {
+	say("%-62s %5.1f s", fmt.Sprintf(format, args...), time.Since(start).Seconds())
 }

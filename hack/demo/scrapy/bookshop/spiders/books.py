@@ -51,6 +51,8 @@ class SlowSpider(BooksSpider):
 
     name = "slow"
     custom_settings = {
+        # One request at a time: a stop waits for all that are under way, and here each of them would take its second.
+        "CONCURRENT_REQUESTS": 1,
         "DOWNLOAD_DELAY": 1,
         "RANDOMIZE_DOWNLOAD_DELAY": False,
     }

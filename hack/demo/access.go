@@ -1,0 +1,83 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// access is what it takes to use the demo's cluster and API.
+type access struct {
+	Kubeconfig string `json:"kubeconfig,omitempty"` // none for the one that kubectl finds by itself
+	URL        string `json:"url"`
+	Key        string `json:"key"`
+}
+
+// accessFile is removed together with the local cluster.
+func accessFile(root string) string { return filepath.Join(root, ".cluster", "demo.json") }
+
+// loadAccess returns what an earlier demo has saved; nothing when there was none.
+func loadAccess(root string) (access, error) {
+	content, err := os.ReadFile(accessFile(root))
+	if errors.Is(err, fs.ErrNotExist) {
+		return access{}, nil
+	}
+	var a access
+	if err == nil {
+		err = json.Unmarshal(content, &a)
+	}
+	if err != nil {
+		return access{}, fmt.Errorf("read the demo's API key: %w", err)
+	}
+	return a, nil
+}
+
+// save writes a file that nobody else may read.
+func (a access) save(root string) error {
+	content, err := json.MarshalIndent(a, "", "  ")
+	if err != nil {
+		return fmt.Errorf("save the demo's API key: %w", err)
+	}
+	file := accessFile(root)
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		return fmt.Errorf("save the demo's API key: %w", err)
+	}
+	// A file of its own first: the mode of one that exists would stay what it is.
+	partial := file + ".new"
+	if err := errors.Join(os.RemoveAll(partial), os.WriteFile(partial, content, 0o600), os.Rename(partial, file)); err != nil {
+		return fmt.Errorf("save the demo's API key: %w", err)
+	}
+	return nil
+}
+
+// exports are lines for a POSIX shell.
+func (a access) exports() string {
+	var lines strings.Builder
+	for _, variable := range []struct{ name, value string }{
+		{"KUBECONFIG", a.Kubeconfig}, {"SPIDER_API_URL", a.URL}, {"SPIDER_API_KEY", a.Key},
+	} {
+		if variable.value != "" {
+			fmt.Fprintf(&lines, "export %s=%s\n", variable.name, quoted(variable.value))
+		}
+	}
+	return lines.String()
+}
+
+func quoted(value string) string { return "'" + strings.ReplaceAll(value, "'", `'\''`) + "'" }
+
+func printAccess(root string, out io.Writer) error {
+	a, err := loadAccess(root)
+	if err != nil {
+		return err
+	}
+	if a == (access{}) {
+		return errors.New("no demo has run here yet: make demo")
+	}
+	_, err = io.WriteString(out, a.exports())
+	return err
+}

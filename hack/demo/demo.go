@@ -1,0 +1,258 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+)
+
+// The clusters that the demo runs on.
+const (
+	local   = "local"
+	current = "current"
+)
+
+// Where things are in the cluster.
+const (
+	operatorNamespace = "spider-operator-system"
+	demoNamespace     = "demo"
+	release           = "spider-operator"
+	apiService        = "spider-operator-apiserver"
+	// user is whose key the demo makes.
+	user = "demo"
+)
+
+type options struct {
+	cluster string
+	helm    string
+	images  images
+}
+
+// demo is one run of the demo.
+type demo struct {
+	options
+	root       string
+	say        progress
+	kubeconfig string // empty for the one that kubectl finds by itself
+	kubectl    program
+	digests    digests
+	api        *api
+	// closers end what only this run needs, such as a port-forward.
+	closers []func()
+}
+
+func (d *demo) close() {
+	for _, end := range d.closers {
+		end()
+	}
+}
+
+func (d *demo) run(ctx context.Context) error {
+	for _, part := range []func(context.Context) error{d.findCluster, d.install, d.connect, d.crawl} {
+		if err := part(ctx); err != nil {
+			return err
+		}
+	}
+	fmt.Fprint(os.Stderr, d.whatNext())
+	return nil
+}
+
+// findCluster starts the local cluster and puts the images on it, or finds the user's own.
+func (d *demo) findCluster(ctx context.Context) error {
+	if d.cluster == current {
+		path, err := exec.LookPath("kubectl")
+		if err != nil {
+			return fmt.Errorf("find kubectl: %w", err)
+		}
+		d.kubectl = program{path: path}
+		return nil
+	}
+	d.say.heading("Cluster")
+	if _, err := d.hack(ctx, "cluster", "up"); err != nil {
+		return err
+	}
+	d.kubeconfig = filepath.Join(d.root, ".cluster", "kubeconfig")
+	d.kubectl = program{path: filepath.Join(d.root, ".cluster", "bin", "kubectl"), env: []string{"KUBECONFIG=" + d.kubeconfig}}
+	return d.buildAndLoad(ctx)
+}
+
+// hack runs one of the project's own helpers, which tells its steps itself, and returns its standard output.
+func (d *demo) hack(ctx context.Context, helper string, args ...string) (string, error) {
+	goProgram := program{path: "go", steps: true}
+	return goProgram.run(ctx, append([]string{"-C", filepath.Join(d.root, "hack", helper), "run", "."}, args...)...)
+}
+
+// install installs or updates the operator and what the demo adds to it.
+func (d *demo) install(ctx context.Context) error {
+	d.say.heading("Operator")
+	if err := d.say.step(ctx, "create the namespaces", d.apply("namespaces.yaml")); err != nil {
+		return err
+	}
+	if err := d.say.step(ctx, "install the chart", d.helmUpgrade); err != nil {
+		return err
+	}
+	err := d.say.step(ctx, "create the bookshop and its spiders", func(ctx context.Context) error {
+		_, err := d.kubectl.run(ctx, "wait", "--for=condition=Established", "--timeout=30s", "crd/spiders.scrapethis.app")
+		if err != nil {
+			return err
+		}
+		return d.apply("site.yaml", "spiders.yaml")(ctx)
+	})
+	if err != nil {
+		return err
+	}
+	if err := d.rollout(ctx, operatorNamespace); err != nil {
+		return err
+	}
+	return d.rollout(ctx, demoNamespace)
+}
+
+func (d *demo) apply(manifests ...string) func(context.Context) error {
+	return func(ctx context.Context) error {
+		for _, name := range manifests {
+			content, err := os.ReadFile(filepath.Join(d.root, "hack", "demo", "manifests", name))
+			if err != nil {
+				return fmt.Errorf("read a manifest: %w", err)
+			}
+			manifest := withImages(string(content), d.images, d.digests)
+			if _, err := d.kubectl.runWith(ctx, manifest, "apply", "--server-side", "--force-conflicts", "--filename=-"); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+func (d *demo) helmUpgrade(ctx context.Context) error {
+	values, err := json.Marshal(chartValues(d.images, d.digests))
+	if err != nil {
+		return fmt.Errorf("write the chart's values: %w", err)
+	}
+	helm := program{path: d.helm, env: d.kubectl.env}
+	_, err = helm.runWith(ctx, string(values), "upgrade", "--install", release, filepath.Join(d.root, "charts", "spider-operator"),
+		"--namespace", operatorNamespace, "--values", "-")
+	return err
+}
+
+// chartValues are the values that differ from the chart's own.
+func chartValues(wanted images, known digests) map[string]any {
+	repository, tag := splitReference(wanted.operator)
+	annotations := map[string]string{digestAnnotation: known.operator}
+	return map[string]any{
+		"image":      map[string]any{"repository": repository, "tag": tag},
+		"controller": map[string]any{"spiderImage": wanted.spiders, "podAnnotations": annotations},
+		"apiserver":  map[string]any{"podAnnotations": annotations},
+	}
+}
+
+// splitReference splits an image reference at its tag, "latest" if it has none. A colon before a slash is a registry's port.
+func splitReference(reference string) (repository, tag string) {
+	if i := strings.LastIndex(reference, ":"); i > strings.LastIndex(reference, "/") {
+		return reference[:i], reference[i+1:]
+	}
+	return reference, "latest"
+}
+
+// rollout waits until a namespace's Deployments run what they should, and explains it when they do not.
+func (d *demo) rollout(ctx context.Context, namespace string) error {
+	return d.say.step(ctx, "wait for the Deployments in "+namespace, func(ctx context.Context) error {
+		listed, err := d.kubectl.run(ctx, "get", "deployments", "--namespace", namespace, "--output", "name")
+		if err != nil {
+			return err
+		}
+		for name := range strings.FieldsSeq(listed) {
+			_, err := d.kubectl.run(ctx, "rollout", "status", name, "--namespace", namespace, "--timeout=2m")
+			if err != nil && ctx.Err() == nil {
+				return errors.Join(err, d.explainPods(ctx, namespace))
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// connect finds the REST API and a key to it: that of an earlier run, if it still opens the API, else a new one.
+func (d *demo) connect(ctx context.Context) error {
+	d.say.heading("API")
+	url, err := d.apiURL(ctx)
+	if err != nil {
+		return err
+	}
+	saved, err := loadAccess(d.root)
+	if err != nil {
+		return err
+	}
+	d.api = newAPI(url, saved.Key)
+	var status *statusError
+	switch err := d.api.check(ctx); {
+	case err == nil:
+	case errors.As(err, &status) && status.code == http.StatusUnauthorized:
+		err := d.say.step(ctx, "create an API key", d.createKey)
+		if err != nil {
+			return err
+		}
+	default:
+		return fmt.Errorf("reach the REST API: %w", err)
+	}
+	return access{Kubeconfig: d.kubeconfig, URL: url, Key: d.api.key}.save(d.root)
+}
+
+// apiURL is where this machine reaches the REST API: the local cluster's services directly, others by a port-forward.
+func (d *demo) apiURL(ctx context.Context) (string, error) {
+	if d.cluster == current {
+		return d.forward(ctx)
+	}
+	address, err := d.kubectl.run(ctx, "get", "service", apiService, "--namespace", operatorNamespace,
+		"--output", "jsonpath={.spec.clusterIP}")
+	return "http://" + address, err
+}
+
+var keyPattern = regexp.MustCompile(`\bst_[A-Za-z0-9_-]+`)
+
+func (d *demo) createKey(ctx context.Context) error {
+	binary := filepath.Join(d.root, "bin", "spider-operator")
+	build := program{path: "go", env: []string{"CGO_ENABLED=0"}}
+	_, err := build.run(ctx, "-C", d.root, "build", "-trimpath", "-o", binary, "./cmd/spider-operator")
+	if err != nil {
+		return err
+	}
+	operator := program{path: binary, env: d.kubectl.env}
+	printed, err := operator.run(ctx, "apikey", "create", "--namespace", demoNamespace, "--user", user)
+	if err != nil {
+		return err
+	}
+	if d.api.key = keyPattern.FindString(printed); d.api.key == "" {
+		return errors.New("spider-operator apikey create printed no key")
+	}
+	// The API hears of the key through its watch.
+	for range 20 {
+		if err = d.api.check(ctx); err == nil || !wait(ctx) {
+			return err
+		}
+	}
+	return fmt.Errorf("the new key does not open the API: %w", err)
+}
+
+// booksInShop asks the site, through the Kubernetes API, how many books it holds.
+func (d *demo) booksInShop(ctx context.Context) (int, error) {
+	printed, err := d.kubectl.run(ctx, "get", "--raw", "/api/v1/namespaces/"+demoNamespace+"/services/site:http/proxy/count.json")
+	if err != nil {
+		return 0, fmt.Errorf("ask the bookshop how many books it holds: %w", err)
+	}
+	var count struct {
+		Books int `json:"books"`
+	}
+	if err := json.Unmarshal([]byte(printed), &count); err != nil {
+		return 0, fmt.Errorf("ask the bookshop how many books it holds: %w", err)
+	}
+	return count.Books, nil
+}

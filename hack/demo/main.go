@@ -1,0 +1,86 @@
+// Command demo goes from nothing to a finished spider job on a real Kubernetes. See README.md.
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := execute(ctx, os.Args[1:])
+	interrupted := ctx.Err() != nil
+	stop()
+	switch {
+	case err == nil, errors.Is(err, flag.ErrHelp):
+		return
+	case interrupted:
+		fmt.Fprintln(os.Stderr, "Interrupted. Start it again to go on from here.")
+		os.Exit(130) // 128 + SIGINT, as shells have it
+	}
+	fmt.Fprintln(os.Stderr, "demo:", err)
+	os.Exit(1)
+}
+
+const usage = `usage: demo [flags]   run the demo
+       demo env       print, for eval, what points kubectl and REST clients at the demo
+
+`
+
+func execute(ctx context.Context, args []string) error {
+	opts := options{}
+	flags := flag.NewFlagSet("demo", flag.ContinueOnError)
+	flags.Usage = func() {
+		fmt.Fprint(flags.Output(), usage)
+		flags.PrintDefaults()
+	}
+	flags.StringVar(&opts.cluster, "cluster", local, "`which` cluster: local (started if need be) or current (that of your kubeconfig)")
+	flags.StringVar(&opts.helm, "helm", "helm", "Helm's `program`")
+	flags.StringVar(&opts.images.operator, "image", builtImages.operator, "the operator's `image`")
+	flags.StringVar(&opts.images.spiders, "spider-image", builtImages.spiders, "the demo's Scrapy `image`")
+	flags.StringVar(&opts.images.counter, "counter-image", cmp.Or(os.Getenv("COUNTER_IMG"), builtImages.counter), "the demo's counter `image` (or COUNTER_IMG)")
+	flags.StringVar(&opts.images.site, "site-image", cmp.Or(os.Getenv("SITE_IMG"), builtImages.site), "the demo's site `image` (or SITE_IMG)")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	root, err := repository()
+	if err != nil {
+		return err
+	}
+	switch {
+	case flags.NArg() == 1 && flags.Arg(0) == "env":
+		return printAccess(root, os.Stdout)
+	case flags.NArg() > 0:
+		return fmt.Errorf("unknown arguments: %q", flags.Args())
+	case opts.cluster != local && opts.cluster != current:
+		return fmt.Errorf("unknown cluster %q: local and current are known", opts.cluster)
+	case opts.cluster == local && opts.images != builtImages:
+		return errors.New("the local cluster runs the images that are built here; other images are for --cluster=current")
+	}
+	d := &demo{options: opts, root: root, say: printer(os.Stderr)}
+	defer d.close()
+	return d.run(ctx)
+}
+
+// repository is the folder above the working directory that holds the project.
+func repository() (string, error) {
+	folder, err := os.Getwd()
+	if err != nil {
+		return "", fmt.Errorf("find the project: %w", err)
+	}
+	for start := folder; ; folder = filepath.Dir(folder) {
+		if _, err := os.Stat(filepath.Join(folder, "PROJECT")); err == nil {
+			return folder, nil
+		}
+		if folder == filepath.Dir(folder) {
+			return "", fmt.Errorf("find the project: no folder above %s holds a file PROJECT", start)
+		}
+	}
+}
