@@ -56,7 +56,7 @@ spec:
       topologySpreadConstraints:
         {{- $own := dict "labelSelector" (dict "matchLabels" (include "spider-operator.selectorLabels" $ | fromYaml)) }}
         {{- range . }}
-        {{- toYaml (list (merge (dict) . $own)) | nindent 8 }}
+        {{- toYaml (list (hasKey . "labelSelector" | ternary . (merge (dict) . $own))) | nindent 8 }}
         {{- end }}
       {{- end }}
       containers:

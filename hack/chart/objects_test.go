@@ -1,0 +1,108 @@
+package chart
+
+import (
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/apimachinery/pkg/util/validation"
+	clientscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/pod-security-admission/api"
+	"k8s.io/pod-security-admission/policy"
+)
+
+// everyRendering calls check with what the chart renders for each of its values files, and with config/default.
+func everyRendering(t *testing.T, check func(*testing.T, []*unstructured.Unstructured)) {
+	t.Helper()
+	for name, values := range valuesFiles(t) {
+		t.Run("chart/"+name, func(t *testing.T) { check(t, mustTemplate(t, "--values", values)) })
+	}
+	t.Run("kustomize", func(t *testing.T) { check(t, kustomize(t, "default")) })
+}
+
+// Every object is one that Kubernetes knows, with no field that it does not know.
+func TestObjectsFitTheirTypes(t *testing.T) {
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{clientscheme.AddToScheme, apiextensionsv1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			t.Fatal(err)
+		}
+	}
+	strict := serializer.NewCodecFactory(scheme, serializer.EnableStrict).UniversalDeserializer()
+	everyRendering(t, func(t *testing.T, objects []*unstructured.Unstructured) {
+		for _, object := range objects {
+			if object.GroupVersionKind().Group == "monitoring.coreos.com" {
+				continue // The Prometheus operator's own kinds: their types are not among Kubernetes'.
+			}
+			if _, _, err := strict.Decode(toYAML(t, object), nil, nil); err != nil {
+				t.Errorf("%s: %v", describe(object), err)
+			}
+		}
+	})
+}
+
+// Every label value is one that Kubernetes accepts, and every object says what it belongs to.
+func TestObjectsAreLabelled(t *testing.T) {
+	everyRendering(t, func(t *testing.T, objects []*unstructured.Unstructured) {
+		for _, object := range objects {
+			labels := object.GetLabels()
+			for name, value := range labels {
+				for _, problem := range validation.IsValidLabelValue(value) {
+					t.Errorf("%s: label %s=%q: %s", describe(object), name, value, problem)
+				}
+			}
+			if object.GetKind() != "ConfigMap" && labels["app.kubernetes.io/part-of"] != "spider-operator" {
+				t.Errorf("%s: has no label app.kubernetes.io/part-of", describe(object))
+			}
+		}
+	})
+}
+
+// The operator's own Pods are admitted where the namespace enforces the restricted Pod Security Standard.
+func TestPodsAreRestricted(t *testing.T) {
+	evaluator, err := policy.NewEvaluator(policy.DefaultChecks(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	level := api.LevelVersion{Level: api.LevelRestricted, Version: api.LatestVersion()}
+	everyRendering(t, func(t *testing.T, objects []*unstructured.Unstructured) {
+		deployments := deployments(t, objects)
+		if len(deployments) == 0 {
+			t.Fatal("no Deployment was rendered")
+		}
+		for _, deployment := range deployments {
+			template := deployment.Spec.Template
+			result := policy.AggregateCheckResults(evaluator.EvaluatePod(level, &template.ObjectMeta, &template.Spec))
+			if !result.Allowed {
+				t.Errorf("Deployment %s is refused: %s", deployment.Name, result.ForbiddenDetail())
+			}
+			for _, container := range template.Spec.Containers {
+				if readOnly := container.SecurityContext.ReadOnlyRootFilesystem; readOnly == nil || !*readOnly {
+					t.Errorf("Deployment %s: the root file system of container %s can be written", deployment.Name, container.Name)
+				}
+			}
+		}
+	})
+}
+
+// deployments returns the Deployments among objects, typed.
+func deployments(t *testing.T, objects []*unstructured.Unstructured) []*appsv1.Deployment {
+	t.Helper()
+	return typed[appsv1.Deployment](t, ofKind(objects, "Deployment"))
+}
+
+// typed converts objects to the type of their kind.
+func typed[T any](t *testing.T, objects []*unstructured.Unstructured) []*T {
+	t.Helper()
+	converted := make([]*T, len(objects))
+	for i, object := range objects {
+		converted[i] = new(T)
+		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, converted[i]); err != nil {
+			t.Fatalf("%s: %v", describe(object), err)
+		}
+	}
+	return converted
+}

@@ -1,0 +1,114 @@
+package chart
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+// What kustomize installs from config/default is what the chart installs by default, but for the Namespace, which Helm
+// makes itself, and for what Helm notes on its objects.
+func TestChartAndKustomizeInstallTheSame(t *testing.T) {
+	chart := byName(t, mustTemplate(t))
+	folders := byName(t, filter(kustomize(t, "default"), func(object *unstructured.Unstructured) bool {
+		return object.GetKind() != "Namespace"
+	}))
+	for name, object := range chart {
+		other, found := folders[name]
+		if !found {
+			t.Errorf("%s: only in the chart", name)
+			continue
+		}
+		if diff := cmp.Diff(strings.Split(object, "\n"), strings.Split(other, "\n")); diff != "" {
+			t.Errorf("%s (-chart +config/default):\n%s", name, diff)
+		}
+	}
+	for name := range folders {
+		if _, found := chart[name]; !found {
+			t.Errorf("%s: only in config/default", name)
+		}
+	}
+}
+
+// byName returns the objects as YAML, by what they are, without what Helm notes on them.
+func byName(t *testing.T, objects []*unstructured.Unstructured) map[string]string {
+	t.Helper()
+	named := map[string]string{}
+	for _, object := range objects {
+		labels := object.GetLabels()
+		for _, label := range []string{"helm.sh/chart", "app.kubernetes.io/managed-by", "app.kubernetes.io/version"} {
+			delete(labels, label)
+		}
+		object.SetLabels(labels)
+		annotations := object.GetAnnotations()
+		delete(annotations, "helm.sh/resource-policy")
+		object.SetAnnotations(annotations)
+		named[describe(object)] = string(toYAML(t, object))
+	}
+	return named
+}
+
+// The chart's copies of what controller-gen writes are copies.
+func TestChartFilesAreUpToDate(t *testing.T) {
+	sources := map[string]string{
+		"files/rbac/controller.yaml": "rbac/controller/role.yaml",
+		"files/rbac/apiserver.yaml":  "rbac/apiserver/role.yaml",
+	}
+	crds, err := filepath.Glob(root + "/config/crd/bases/*.yaml")
+	if err != nil || len(crds) == 0 {
+		t.Fatalf("finding the CustomResourceDefinitions: %v, %d found", err, len(crds))
+	}
+	for _, crd := range crds {
+		sources["files/crds/"+filepath.Base(crd)] = "crd/bases/" + filepath.Base(crd)
+	}
+	for copied, source := range sources {
+		want, err := os.ReadFile(filepath.Join(root, "config", source))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := os.ReadFile(filepath.Join(chartDir, copied))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(got) != string(want) {
+			t.Errorf("%s differs from config/%s: run hack/chart/sync.sh", copied, source)
+		}
+	}
+	copies, err := filepath.Glob(chartDir + "/files/*/*.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(copies) != len(sources) {
+		t.Errorf("the chart's files/ holds %d files, its sources are %d: run hack/chart/sync.sh", len(copies), len(sources))
+	}
+}
+
+// Uninstalling keeps the CustomResourceDefinitions, and with them everyone's jobs, unless told otherwise.
+func TestCRDsAreKept(t *testing.T) {
+	tests := map[string]struct {
+		args   []string
+		crds   int
+		policy string
+	}{
+		"by default":       {crds: 3, policy: "keep"},
+		"unless told not":  {args: []string{"--set", "crds.keep=false"}, crds: 3},
+		"not when not had": {args: []string{"--set", "crds.enabled=false"}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			crds := ofKind(mustTemplate(t, test.args...), kindCRD)
+			if len(crds) != test.crds {
+				t.Errorf("%d CustomResourceDefinitions were rendered, want %d", len(crds), test.crds)
+			}
+			for _, crd := range crds {
+				if got := crd.GetAnnotations()["helm.sh/resource-policy"]; got != test.policy {
+					t.Errorf("%s: helm.sh/resource-policy is %q, want %q", describe(crd), got, test.policy)
+				}
+			}
+		})
+	}
+}
