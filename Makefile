@@ -23,12 +23,13 @@ KUBECTL ?= $(or $(shell command -v kubectl),$(BIN)/kubectl)
 MODULES := . $(patsubst %/go.mod,%,$(wildcard hack/*/go.mod))
 
 # The files that generate, manifests and chart write.
-GENERATED := api/v1alpha1/zz_generated.deepcopy.go apiserver/contract config/crd/bases config/rbac/controller/role.yaml \
-	config/rbac/apiserver/role.yaml
+GENERATED = api/v1alpha1/zz_generated.deepcopy.go apiserver/contract config/crd/bases config/rbac/controller/role.yaml \
+	config/rbac/apiserver/role.yaml charts/spider-operator/files
 
+TEST_TOOLS = $(BIN)/gotestsum $(BIN)/helm
 # run-tests runs suites under one gotestsum, so that the last lines sum all of them up.
-run-tests = $(MAKE) --no-print-directory $(BIN)/gotestsum && RACE=$(RACE) $(BIN)/gotestsum --format pkgname --format-hide-empty-pkg \
-	--raw-command -- hack/test.sh $(1)
+run-tests = RACE=$(RACE) HELM=$(BIN)/helm $(BIN)/gotestsum --format pkgname --format-hide-empty-pkg --raw-command -- \
+	hack/test.sh $(1)
 
 ##@ General
 
@@ -70,6 +71,7 @@ manifests: $(BIN)/controller-gen ## Write the CustomResourceDefinitions and RBAC
 		output:rbac:artifacts:config=config/rbac/controller
 	$(BIN)/controller-gen rbac:roleName=spider-operator-apiserver paths=./apiserver/... \
 		output:rbac:artifacts:config=config/rbac/apiserver
+	hack/chart/sync.sh
 
 .PHONY: fmt
 fmt: $(BIN)/golangci-lint ## Format the Go code.
@@ -96,20 +98,20 @@ run: install ## Run the controller here, against the current kubeconfig.
 ##@ Test
 
 .PHONY: test
-test: ## Run every test: unit, integration and end-to-end. E2E=off leaves the last out, RACE=on looks for data races.
+test: $(TEST_TOOLS) ## Run every test: unit, integration and end-to-end. E2E=off leaves the last out, RACE=on looks for data races.
 	@$(call run-tests,unit integration$(if $(filter-out off,$(E2E)), e2e))
 	@$(if $(filter off,$(E2E)),echo "E2E=off: THE END-TO-END TESTS WERE LEFT OUT, nothing ran on a real kubelet.")
 
 .PHONY: test-unit
-test-unit: ## Run the tests that need nothing but Go, of all modules.
+test-unit: $(TEST_TOOLS) ## Run the tests that need nothing but Go, of all modules.
 	@$(call run-tests,unit)
 
 .PHONY: test-integration
-test-integration: ## Run the tests that need a real kube-apiserver and Job controller. No root, no node.
+test-integration: $(TEST_TOOLS) ## Run the tests that need a real kube-apiserver and Job controller. No root, no node.
 	@$(call run-tests,integration)
 
 .PHONY: test-e2e
-test-e2e: ## Run the tests that need a real kubelet, on the local cluster.
+test-e2e: $(TEST_TOOLS) ## Run the tests that need a real kubelet, on the local cluster.
 	@$(call run-tests,e2e)
 
 .PHONY: bench
@@ -117,7 +119,7 @@ bench: ## Run the Go benchmarks of the product.
 	go test -run '^$$' -bench . -benchmem ./...
 
 .PHONY: verify
-verify: generate manifests chart-crds ## Check that the generated files are those that their sources give.
+verify: generate manifests ## Check that the generated files are those that their sources give.
 	@if [[ -n "$$(git status --porcelain -- $(GENERATED))" ]]; then \
 		git --no-pager diff -- $(GENERATED); git status --short -- $(GENERATED); \
 		echo "Generated files were not up to date. They are now: commit them."; exit 1; \
@@ -141,6 +143,10 @@ docker-build: ## Build the operator's image IMG with Docker.
 .PHONY: docker-push
 docker-push: ## Push the operator's image IMG with Docker.
 	docker push $(IMG)
+
+.PHONY: chart
+chart: $(BIN)/helm ## Lint the chart. Its tests are among the unit tests.
+	$(BIN)/helm lint --strict charts/spider-operator
 
 .PHONY: helm
 helm: $(BIN)/helm ## Build Helm, and print its path.

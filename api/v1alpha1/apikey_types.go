@@ -47,7 +47,7 @@ type APIKeySpec struct {
 // Writing APIKeys in a namespace grants what acting as any of that namespace's users grants.
 //
 // +kubebuilder:object:root=true
-// +kubebuilder:resource:scope=Namespaced,categories=spider
+// +kubebuilder:resource:scope=Namespaced,categories=scrapethis
 // +kubebuilder:selectablefield:JSONPath=`.spec.keyID`
 // +kubebuilder:printcolumn:name="Key",type=string,JSONPath=`.spec.keyID`
 // +kubebuilder:printcolumn:name="User",type=string,JSONPath=`.spec.userID`

@@ -96,6 +96,7 @@ type SpiderSpec struct {
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MaxLength=4096
+	// +kubebuilder:validation:items:Pattern=`^[^\x00]*$`
 	Command []string `json:"command,omitempty"`
 
 	// settings are Scrapy settings for every run, by name.
@@ -199,6 +200,7 @@ type SpiderSpec struct {
 // SettingValue is the value of one Scrapy setting: a string as it would follow "-s NAME=" on Scrapy's command line.
 //
 // +kubebuilder:validation:MaxLength=4096
+// +kubebuilder:validation:Pattern=`^[^\x00]*$`
 type SettingValue string
 
 // PodOptions are the choices about a spider's Pods that belong to the platform team. REST callers can neither see nor set
@@ -208,6 +210,7 @@ type PodOptions struct {
 	//
 	// +optional
 	// +kubebuilder:validation:MaxProperties=32
+	// +kubebuilder:validation:XValidation:rule="self.all(name, !format.qualifiedName().validate(name).hasValue())",message="names must be qualified names, as in example.com/team"
 	// +kubebuilder:validation:XValidation:rule="self.all(name, !name.matches('(^|[.])(scrapethis[.]app|kubernetes[.]io|k8s[.]io)/'))",message="names under scrapethis.app, kubernetes.io and k8s.io are reserved"
 	Labels map[string]LabelValue `json:"labels,omitempty"`
 
@@ -215,6 +218,7 @@ type PodOptions struct {
 	//
 	// +optional
 	// +kubebuilder:validation:MaxProperties=32
+	// +kubebuilder:validation:XValidation:rule="self.all(name, !format.qualifiedName().validate(name).hasValue())",message="names must be qualified names, as in example.com/team"
 	Annotations map[string]AnnotationValue `json:"annotations,omitempty"`
 
 	// resources are the spider container's requests and limits. Defaults to requests of 100m CPU and 256Mi memory and a
@@ -307,6 +311,7 @@ type PodOptions struct {
 // LabelValue is the value of a label.
 //
 // +kubebuilder:validation:MaxLength=63
+// +kubebuilder:validation:Pattern=`^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$`
 type LabelValue string
 
 // AnnotationValue is the value of an annotation.
@@ -319,7 +324,7 @@ type AnnotationValue string
 // Writing Spiders in a namespace grants what creating Pods in that namespace grants.
 //
 // +kubebuilder:object:root=true
-// +kubebuilder:resource:scope=Namespaced,categories=spider
+// +kubebuilder:resource:scope=Namespaced,categories=scrapethis
 // +kubebuilder:selectablefield:JSONPath=`.spec.name`
 // +kubebuilder:selectablefield:JSONPath=`.spec.userID`
 // +kubebuilder:printcolumn:name="Spider",type=string,JSONPath=`.spec.name`

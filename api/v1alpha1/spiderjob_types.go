@@ -367,7 +367,7 @@ type SpiderJobStatus struct {
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
-// +kubebuilder:resource:scope=Namespaced,shortName=sj,categories=spider
+// +kubebuilder:resource:scope=Namespaced,shortName=sj,categories=scrapethis
 // +kubebuilder:selectablefield:JSONPath=`.spec.spiderRef.name`
 // +kubebuilder:selectablefield:JSONPath=`.spec.userID`
 // +kubebuilder:printcolumn:name="Spider",type=string,JSONPath=`.spec.spiderRef.name`

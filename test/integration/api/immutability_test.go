@@ -1,0 +1,138 @@
+package api
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/scrapethis/spider-operator/api/v1alpha1"
+)
+
+// A field of a spec, with two values that it may have at creation.
+type field struct {
+	name        string
+	one, other  any
+	required    bool
+	mutable     bool
+	settledOnce bool // It may be set once, and not be changed or removed.
+}
+
+func TestSpiderJobImmutability(t *testing.T) {
+	testMutability(t, "SpiderJob", reflect.TypeFor[v1alpha1.SpiderJobSpec](), []field{
+		{name: "spiderRef", one: map[string]any{"name": "books"}, other: map[string]any{"name": "films"}, required: true},
+		{name: "arguments", one: map[string]any{"a": "1"}, other: map[string]any{"a": "2"}},
+		{name: "settings", one: map[string]any{"A": "1"}, other: map[string]any{"A": "1", "B": "2"}},
+		{name: "timeoutSeconds", one: int64(1), other: int64(2)},
+		{name: "retries", one: int64(0), other: int64(1)},
+		{name: "userID", one: "ann", other: "bob"},
+		{name: "ttlSecondsAfterFinished", one: int64(0), other: int64(1), mutable: true},
+		{name: "cancellation", one: map[string]any{"requestedBy": "ann"}, other: map[string]any{"requestedBy": "bob"},
+			settledOnce: true},
+	})
+}
+
+func TestAPIKeyImmutability(t *testing.T) {
+	hash := strings.Repeat("0", 64)
+	testMutability(t, "APIKey", reflect.TypeFor[v1alpha1.APIKeySpec](), []field{
+		{name: "keyID", one: "0123456789abcdef", other: "fedcba9876543210", required: true},
+		{name: "hash", one: hash, other: hash[1:] + "1", required: true},
+		{name: "userID", one: "ann", other: "bob"},
+		{name: "expiresAt", one: "2030-01-01T00:00:00Z", other: "2031-01-01T00:00:00Z", mutable: true},
+		{name: "description", one: "CI", other: "cron", mutable: true},
+	})
+}
+
+// testMutability tries every way in which each field can change: to another value, to none, and from none. No field of the
+// spec may be missing from the list.
+func testMutability(t *testing.T, kind string, spec reflect.Type, list []field) {
+	t.Helper()
+	listed := map[string]bool{}
+	for _, f := range list {
+		listed[f.name] = true
+	}
+	for i := range spec.NumField() {
+		if name, _, _ := strings.Cut(spec.Field(i).Tag.Get("json"), ","); !listed[name] {
+			t.Errorf("spec.%s is not tested", name)
+		}
+	}
+
+	namespace := cluster.Namespace(t)
+	for _, f := range list {
+		path := "spec." + f.name
+		testChange := func(change string, from, to any, allowed bool) {
+			t.Run(f.name+" "+change, func(t *testing.T) {
+				object := newObject(t, kind, namespace, fields{"metadata.name": nil, "metadata.generateName": "x-", path: from})
+				create(t, object)
+				setFields(t, object, fields{path: to})
+				err := cluster.Client.Update(t.Context(), object, client.DryRunAll, strict)
+				switch {
+				case allowed && err != nil:
+					t.Errorf("refused: %v", err)
+				case !allowed && err == nil:
+					t.Errorf("accepted, though %s is immutable", f.name)
+				case !allowed && (!apierrors.IsInvalid(err) || !strings.Contains(err.Error(), f.name)):
+					t.Errorf("refused in words that do not name %s: %v", f.name, err)
+				}
+			})
+		}
+		testChange("kept", f.one, f.one, true)
+		testChange("changed", f.one, f.other, f.mutable)
+		testChange("removed", f.one, nil, f.mutable)
+		if !f.required {
+			testChange("added", nil, f.one, f.mutable || f.settledOnce)
+		}
+	}
+}
+
+// An empty object or map is a value like any other.
+func TestEmptyValuesAreImmutable(t *testing.T) {
+	for _, test := range []struct {
+		name     string
+		from, to fields
+		refusal  string
+	}{
+		{"an empty cancellation is taken back", fields{"spec.cancellation": map[string]any{}}, fields{"spec.cancellation": nil},
+			"cancellation"},
+		{"an empty cancellation is filled in", fields{"spec.cancellation": map[string]any{}},
+			fields{"spec.cancellation.gracePeriodSeconds": int64(0)}, "cancellation"},
+		{"a cancellation is emptied", fields{"spec.cancellation.requestedBy": "ann"},
+			fields{"spec.cancellation": map[string]any{}}, "cancellation"},
+		{"an empty cancellation is set", nil, fields{"spec.cancellation": map[string]any{}}, ""},
+		{"empty arguments get one", fields{"spec.arguments": map[string]any{}}, fields{"spec.arguments.a": "1"}, "arguments"},
+		{"the only argument is removed", fields{"spec.arguments.a": "1"}, fields{"spec.arguments": map[string]any{}}, "arguments"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			object := newObject(t, "SpiderJob", cluster.Namespace(t), test.from)
+			create(t, object)
+			setFields(t, object, test.to)
+			err := cluster.Client.Update(t.Context(), object, strict)
+			if test.refusal == "" {
+				if err != nil {
+					t.Errorf("refused: %v", err)
+				}
+				return
+			}
+			if !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), test.refusal) {
+				t.Errorf("want a refusal that names %s, got %v", test.refusal, err)
+			}
+		})
+	}
+}
+
+// A merge patch that repeats a cancellation changes nothing, so that cancelling twice is the same as once.
+func TestCancellationRepeated(t *testing.T) {
+	job := newObject(t, "SpiderJob", cluster.Namespace(t), nil)
+	create(t, job)
+	patch := client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"cancellation":{"requestedBy":"ann"}}}`))
+	for range 2 {
+		if err := cluster.Client.Patch(t.Context(), job, patch); err != nil {
+			t.Fatalf("cancel: %v", err)
+		}
+	}
+	if generation := job.GetGeneration(); generation != 2 {
+		t.Errorf("generation is %d after one change, want 2", generation)
+	}
+}
