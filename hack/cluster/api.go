@@ -79,11 +79,15 @@ func (c *client) serves(ctx context.Context, ready string) error {
 	return connection.Close()
 }
 
-// nodeReady returns nil when the node is Ready, or else why it is not.
-func (c *client) nodeReady(ctx context.Context) error {
+// nodeReady returns nil when the node is Ready, or else why it is not. What was said before since, by a kubelet that has ended,
+// does not count.
+func (c *client) nodeReady(ctx context.Context, since time.Time) error {
 	var node struct {
 		Status struct {
-			Conditions []struct{ Type, Status, Message string }
+			Conditions []struct {
+				Type, Status, Message string
+				LastHeartbeatTime     time.Time
+			}
 		}
 	}
 	if err := c.get(ctx, apiServer+"/api/v1/nodes/"+nodeName, &node); err != nil {
@@ -91,6 +95,10 @@ func (c *client) nodeReady(ctx context.Context) error {
 	}
 	for _, condition := range node.Status.Conditions {
 		if condition.Type == "Ready" {
+			// Kubernetes' times are whole seconds.
+			if condition.LastHeartbeatTime.Before(since.Truncate(time.Second)) {
+				return fmt.Errorf("node %s has said nothing since its kubelet was started", nodeName)
+			}
 			if condition.Status == "True" {
 				return nil
 			}

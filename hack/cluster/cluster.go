@@ -90,10 +90,13 @@ type started struct {
 	// running is nil if it ran before.
 	running *process.Running
 	record  process.Record
+	// since is when it was started, the zero time if it ran before.
+	since time.Time
 }
 
-// launch starts the component unless it runs as it should, and does not wait for it.
-func (c *cluster) launch(component component) (*started, error) {
+// launch starts the component unless it runs as it should, and does not wait for it. One that runs is restarted all the same
+// if because says why it must.
+func (c *cluster) launch(component component, because string) (*started, error) {
 	spec, err := component.spec(c.layout)
 	if err != nil {
 		return nil, err
@@ -103,12 +106,15 @@ func (c *cluster) launch(component component) (*started, error) {
 		return nil, err
 	}
 	s := &started{component: component, record: record, title: "start " + component.name}
+	if because == "" && record.Fingerprint != spec.Fingerprint() {
+		because = "whose settings have changed"
+	}
 	switch {
-	case record.Alive() && record.Fingerprint == spec.Fingerprint():
+	case record.Alive() && because == "":
 		s.title = component.name
 		return s, nil
 	case record.Alive():
-		s.title = "restart " + component.name + ", whose settings have changed"
+		s.title = "restart " + component.name + ", " + because
 		const patience = 10 * time.Second
 		if err := process.Stop(record.Identity, patience); err != nil {
 			return nil, fmt.Errorf("restarting %s: %w", component.name, err)
@@ -116,6 +122,7 @@ func (c *cluster) launch(component component) (*started, error) {
 	case record.PID != 0:
 		s.title = "restart " + component.name + ", which had ended"
 	}
+	s.since = time.Now()
 	if s.running, err = c.processes.Start(spec, c.log(component.name)); err != nil {
 		return nil, err
 	}
@@ -125,8 +132,18 @@ func (c *cluster) launch(component component) (*started, error) {
 
 // await waits until the component serves. What ran before and serves is not worth a line.
 func (c *cluster) await(ctx context.Context, client *client, s *started) error {
-	if s.running == nil && client.serves(ctx, s.ready) == nil {
-		return nil
+	if s.running == nil {
+		if client.serves(ctx, s.ready) == nil {
+			return nil
+		}
+		// It was about to end when it was looked at: somebody has killed it just now.
+		if !s.record.Alive() {
+			again, err := c.launch(s.component, "")
+			if err != nil {
+				return err
+			}
+			s = again
+		}
 	}
 	return c.say.Do(ctx, s.title, func(ctx context.Context, _ note) error {
 		const patience = 90 * time.Second

@@ -1,10 +1,9 @@
 package main
 
 import (
+	"fmt"
 	"net/netip"
 	"os"
-
-	"fmt"
 
 	"github.com/scrapethis/spider-operator/hack/cluster/internal/machine"
 	"github.com/scrapethis/spider-operator/hack/cluster/internal/process"
@@ -94,6 +93,8 @@ func components(l layout, p programs, containerdProgram string) []component {
 				"--cluster-signing-cert-file=" + kubernetes.Certificate(authority),
 				"--cluster-signing-key-file=" + kubernetes.Key(authority),
 				"--service-cluster-ip-range=" + serviceCIDR.String(),
+				// Never used; the default is a place outside the cluster's directory, which it would make.
+				"--flex-volume-plugin-dir=" + l.path("kubelet", "volume-plugins"),
 			},
 			settings: []string{l.kubeconfig("kube-controller-manager")},
 			listens:  loopback(10257),

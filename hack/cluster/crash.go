@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/scrapethis/spider-operator/hack/cluster/internal/process"
 )
@@ -14,7 +16,10 @@ var signals = map[string]syscall.Signal{
 	"INT": syscall.SIGINT, "HUP": syscall.SIGHUP, "QUIT": syscall.SIGQUIT,
 }
 
-// kill sends a component a signal, as a crash or an operator would.
+// deadly are the signals after which a component should be gone.
+var deadly = []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT}
+
+// kill sends a component a signal, as a crash or an operator would, and waits for its end if it should end.
 func (c *cluster) kill(name string) error {
 	signal, known := signals[strings.TrimPrefix(strings.ToUpper(c.options.signal), "SIG")]
 	if !known {
@@ -33,7 +38,14 @@ func (c *cluster) kill(name string) error {
 	if err := process.Signal(record.Identity, signal); err != nil {
 		return err
 	}
-	c.say.Say("sent %v to %s (process %d)", signal, name, record.PID)
+	c.say.Say("sent %s to %s (process %d)", c.options.signal, name, record.PID)
+	if !slices.Contains(deadly, signal) {
+		return nil
+	}
+	const patience = 10 * time.Second
+	if left := process.WaitGone([]process.Identity{record.Identity}, patience); len(left) > 0 {
+		return fmt.Errorf("%s still runs, %v after", name, patience)
+	}
 	return nil
 }
 
@@ -59,7 +71,7 @@ func (c *cluster) start(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	launched, err := c.launch(chosen)
+	launched, err := c.launch(chosen, "")
 	if err != nil {
 		return err
 	}

@@ -21,6 +21,9 @@ const (
 	// podBridge is made by the CNI plugin when the first Pod starts.
 	podBridge = "kube-pods"
 
+	// isolation is the nftables table that keeps pods' traffic on the machine.
+	isolation = "spider-operator"
+
 	clusterName = "spider-operator"
 	pauseImage  = "spider-operator.local/pause:1"
 	// cgroup is the control group that the kubelet puts all Pods in.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/scrapethis/spider-operator/hack/cluster/internal/machine"
@@ -15,14 +16,14 @@ import (
 
 // ensureNetwork gives the machine the node's bridge, address and route, and lets it forward between pods. What is there
 // already is left as it is.
-func ensureNetwork(dir string) error {
+func ensureNetwork(l layout) error {
 	if _, err := os.Stat(linkPath(nodeBridge)); errors.Is(err, fs.ErrNotExist) {
 		if err := ip("link", "add", nodeBridge, "type", "bridge"); err != nil {
 			return err
 		}
 	}
 	for _, args := range [][]string{
-		{"link", "set", nodeBridge, "alias", dir, "up"},
+		{"link", "set", nodeBridge, "alias", l.dir, "up"},
 		{"address", "replace", netip.PrefixFrom(nodeAddress, nodeAddress.BitLen()).String(), "dev", nodeBridge},
 		// What is addressed to a service and not translated (yet) ends here, and not at the machine's default gateway.
 		{"route", "replace", serviceCIDR.String(), "dev", nodeBridge},
@@ -30,6 +31,9 @@ func ensureNetwork(dir string) error {
 		if err := ip(args...); err != nil {
 			return err
 		}
+	}
+	if err := run("nft", "--file", l.config("isolation.nft")); err != nil {
+		return err
 	}
 	if err := machine.SetSysctl("net/ipv4/ip_forward", "1"); err != nil {
 		return err
@@ -62,6 +66,9 @@ func linkOwner() (string, error) {
 
 func linkPath(name string) string { return filepath.Join("/sys/class/net", name) }
 
+// ownTables are the nftables tables of the cluster: kube-proxy's two, and the one that keeps traffic on the machine.
+var ownTables = []string{"table ip kube-proxy", "table ip6 kube-proxy", "table ip " + isolation}
+
 // removeNetwork removes the bridges, what is plugged into them, and kube-proxy's rules.
 func removeNetwork() error {
 	var failures []error
@@ -83,7 +90,7 @@ func removeNetwork() error {
 	tables, err := machine.Tables()
 	failures = append(failures, err)
 	for _, table := range tables {
-		if table == "table ip kube-proxy" || table == "table ip6 kube-proxy" {
+		if slices.Contains(ownTables, table) {
 			failures = append(failures, run("nft", append([]string{"delete"}, strings.Fields(table)...)...))
 		}
 	}

@@ -106,10 +106,12 @@ func writeSettings(l layout, cniPlugins, snapshotter string) error {
 		"ContainerdSocket":   l.containerdSocket(),
 		"DNSAddress":         dnsAddress.String(),
 		"DNSKubeconfig":      l.kubeconfig("coredns"),
+		"Isolation":          isolation,
 		"Kubelet":            l.path("kubelet"),
 		"KubeletCertificate": l.pki().Certificate("kubelet"),
 		"KubeletKey":         l.pki().Key("kubelet"),
 		"NodeAddress":        nodeAddress.String(),
+		"NodeBridge":         nodeBridge,
 		"NodeName":           nodeName,
 		"PauseImage":         pauseImage,
 		"PodBridge":          podBridge,
@@ -125,6 +127,7 @@ func writeSettings(l layout, cniPlugins, snapshotter string) error {
 		"kube-proxy.yaml": l.config("kube-proxy.yaml"),
 		"Corefile":        l.config("Corefile"),
 		"dns.yaml":        l.config("dns.yaml"),
+		"isolation.nft":   l.config("isolation.nft"),
 	} {
 		if err := writeTemplate(name, path, values); err != nil {
 			return err

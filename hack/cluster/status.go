@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/scrapethis/spider-operator/hack/cluster/internal/machine"
 	"github.com/scrapethis/spider-operator/hack/cluster/internal/process"
@@ -69,7 +70,7 @@ func (c *cluster) overall(ctx context.Context, client *client, trouble int) stri
 	if trouble > 0 {
 		return fmt.Sprintf("%d components in trouble: `cluster up` restarts them", trouble)
 	}
-	if err := client.nodeReady(ctx); err != nil {
+	if err := client.nodeReady(ctx, time.Time{}); err != nil {
 		return firstLine(err.Error())
 	}
 	return "node Ready"

@@ -94,7 +94,7 @@ func (c *cluster) prepare(all []component, built programs) error {
 	if err := c.linkPrograms(built); err != nil {
 		return err
 	}
-	return ensureNetwork(c.dir)
+	return ensureNetwork(c.layout)
 }
 
 // recordMachine keeps the machine's state as it was before the first start since the machine itself did.
@@ -153,15 +153,15 @@ func (c *cluster) startAll(ctx context.Context, all []component, built programs)
 		return err
 	}
 	launched := make(map[string]*started)
+	because := ""
 	launch := func(names ...string) error {
-		for _, component := range all {
-			for _, name := range names {
-				if component.name != name {
-					continue
-				}
-				if launched[name], err = c.launch(component); err != nil {
-					return err
-				}
+		for _, name := range names {
+			component, err := find(all, name)
+			if err != nil {
+				return err
+			}
+			if launched[name], err = c.launch(component, because); err != nil {
+				return err
 			}
 		}
 		return nil
@@ -183,10 +183,18 @@ func (c *cluster) startAll(ctx context.Context, all []component, built programs)
 		func() error { return await("kube-apiserver") },
 		func() error { return c.installDNS(ctx, client, built) },
 		func() error {
+			// Clients that have lost their server several times wait for up to half a minute before they try again.
+			if launched["kube-apiserver"].running != nil {
+				because = "whose server was restarted"
+			}
 			return launch("kubelet", "kube-controller-manager", "kube-scheduler", "kube-proxy", "coredns")
 		},
 		func() error { return await("kubelet", "kube-controller-manager", "kube-scheduler", "coredns") },
-		func() error { return c.until(ctx, "node "+nodeName+" is Ready", "kubelet", client.nodeReady) },
+		func() error {
+			return c.until(ctx, "node "+nodeName+" is Ready", "kubelet", func(ctx context.Context) error {
+				return client.nodeReady(ctx, launched["kubelet"].since)
+			})
+		},
 		func() error { return await("kube-proxy") },
 		func() error { return c.until(ctx, "services and their names answer", "kube-proxy", namesResolve) },
 		func() error {

@@ -69,7 +69,7 @@ func leftovers(s machine.Snapshot) []string {
 	every := func(string) bool { return true }
 	tell("process", s.Processes, every)
 	tell("network link", s.Links, func(name string) bool { return slices.Contains([]string{nodeBridge, podBridge}, name) })
-	tell("nftables table", s.Tables, func(name string) bool { return strings.HasSuffix(name, " kube-proxy") })
+	tell("nftables table", s.Tables, func(name string) bool { return slices.Contains(ownTables, name) })
 	tell("control group", s.Cgroups, func(path string) bool { return strings.HasSuffix(path, "/"+cgroup) })
 	return found
 }

@@ -10,7 +10,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -22,16 +21,20 @@ import (
 // Marker is the environment variable that everything the cluster starts carries, with the state directory as its value.
 const Marker = "SPIDER_OPERATOR_CLUSTER"
 
-// StrayPaths are the fixed places outside the state directory in which a kubelet, containerd, its shims and CNI leave files
+// strayPaths are the fixed places outside the state directory in which a kubelet, containerd's shims and CNI leave files
 // whatever their settings say. Each is listed before what it lies in.
-var StrayPaths = []string{
-	"/var/lib/kubelet/device-plugins", "/var/lib/kubelet/plugins_registry", "/var/lib/kubelet/plugins",
-	"/var/lib/kubelet/pod-resources", "/var/lib/kubelet/checkpoints", "/var/lib/kubelet/pki", "/var/lib/kubelet/pods",
-	"/var/lib/kubelet",
-	"/var/lib/cni/results", "/var/lib/cni/networks", "/var/lib/cni/cache", "/var/lib/cni",
-	"/var/lib/containerd", "/var/lib/dockershim", "/var/log/containers", "/var/log/pods", "/var/run/kubernetes",
-	"/run/containerd/s", "/run/containerd/fifo", "/run/containerd/runc", "/run/containerd", "/run/netns",
-	"/etc/cni/net.d", "/etc/cni", "/opt/cni", "/opt/containerd", "/usr/libexec/kubernetes", "/etc/kubernetes",
+var strayPaths = []string{
+	"/run/containerd/s", "/run/containerd",
+	"/var/lib/cni/results", "/var/lib/cni",
+	"/var/lib/kubelet/device-plugins", "/var/lib/kubelet",
+	"/var/log/containers",
+}
+
+// watchedPaths are places in which other ways of running Kubernetes leave files. Ours is told not to, and what appears there
+// is told of but not touched.
+var watchedPaths = []string{
+	"/etc/cni", "/etc/kubernetes", "/opt/cni", "/opt/containerd", "/run/netns", "/usr/libexec/kubernetes",
+	"/var/lib/containerd", "/var/lib/etcd", "/var/log/pods", "/var/run/kubernetes",
 }
 
 // Snapshot is the part of a machine's state that a cluster may change.
@@ -66,9 +69,9 @@ func Take(dir string) (Snapshot, error) {
 	collect(&s.Links, "listing network links", links)
 	collect(&s.Routes, "listing routes", routes)
 	collect(&s.Tables, "listing nftables", Tables)
-	collect(&s.Mounts, "listing mounts", func() ([]string, error) { return MountsUnder(append(StrayPaths, dir)...) })
+	collect(&s.Mounts, "listing mounts", func() ([]string, error) { return MountsUnder(slices.Concat(strayPaths, []string{dir})...) })
 	collect(&s.Cgroups, "listing control groups", topCgroups)
-	collect(&s.Paths, "looking for files", func() ([]string, error) { return existing(StrayPaths) })
+	collect(&s.Paths, "looking for files", func() ([]string, error) { return existing(slices.Concat(strayPaths, watchedPaths)) })
 	var err error
 	if s.Sysctls, err = sysctls(); err != nil {
 		failures = append(failures, err)
@@ -200,7 +203,7 @@ func existing(paths []string) ([]string, error) {
 // RemoveStray removes the fixed places of a node that were not there before.
 func RemoveStray(before Snapshot) error {
 	var failures []error
-	for _, path := range StrayPaths {
+	for _, path := range strayPaths {
 		if slices.Contains(before.Paths, path) {
 			continue
 		}
@@ -209,7 +212,7 @@ func RemoveStray(before Snapshot) error {
 			failures = append(failures, err)
 			continue
 		}
-		failures = append(failures, os.RemoveAll(filepath.Clean(path)))
+		failures = append(failures, os.RemoveAll(path))
 	}
 	return errors.Join(failures...)
 }

@@ -29,7 +29,7 @@ var BootID = sync.OnceValue(func() string {
 	return strings.TrimSpace(string(id))
 })
 
-// Identify returns the identity of the living process pid; a zombie is not alive.
+// Identify returns the identity of the living process pid; a zombie is none.
 func Identify(pid int) (Identity, error) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
@@ -56,10 +56,12 @@ func (i Identity) Alive() bool {
 
 type stat struct {
 	state     byte
+	threads   int
 	startTime uint64
 }
 
-func (s stat) dead() bool { return s.state == 'Z' || s.state == 'X' || s.state == 'x' }
+// dead: a process is a zombie as soon as its first thread has ended, but keeps its files and ports until its last has.
+func (s stat) dead() bool { return s.state == 'X' || s.state == 'Z' && s.threads <= 1 }
 
 // parseStat reads /proc/<pid>/stat. Its second field is the command's name in parentheses, which may itself hold spaces and
 // parentheses: what follows the last one is regular.
@@ -69,7 +71,7 @@ func parseStat(line string) (stat, error) {
 		return stat{}, fmt.Errorf("no command name in stat line %q", line)
 	}
 	fields := strings.Fields(line[end+1:])
-	const state, startTime = 3 - 3, 22 - 3 // the fields' numbers in proc_pid_stat(5), less those before
+	const state, threads, startTime = 3 - 3, 20 - 3, 22 - 3 // the fields' numbers in proc_pid_stat(5), less those before
 	if len(fields) <= startTime || len(fields[state]) != 1 {
 		return stat{}, fmt.Errorf("stat line too short: %q", line)
 	}
@@ -77,5 +79,9 @@ func parseStat(line string) (stat, error) {
 	if err != nil {
 		return stat{}, fmt.Errorf("start time in stat line: %w", err)
 	}
-	return stat{state: fields[state][0], startTime: ticks}, nil
+	count, err := strconv.Atoi(fields[threads])
+	if err != nil {
+		return stat{}, fmt.Errorf("number of threads in stat line: %w", err)
+	}
+	return stat{state: fields[state][0], threads: count, startTime: ticks}, nil
 }

@@ -81,14 +81,6 @@ func (s Store) Load(name string) (Record, error) {
 	return r, nil
 }
 
-// Forget removes the record of the named program.
-func (s Store) Forget(name string) error {
-	if err := os.Remove(s.path(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("forgetting %s: %w", name, err)
-	}
-	return nil
-}
-
 func (s Store) save(name string, r Record) error {
 	data, err := json.Marshal(r)
 	if err != nil {
@@ -161,14 +153,14 @@ func StopAll(all []Identity, patience time.Duration) error {
 			return err
 		}
 	}
-	left := waitGone(all, patience)
+	left := WaitGone(all, patience)
 	for _, i := range left {
 		if err := Signal(i, syscall.SIGKILL); err != nil {
 			return err
 		}
 	}
 	const killed = 10 * time.Second
-	if left = waitGone(left, killed); len(left) > 0 {
+	if left = WaitGone(left, killed); len(left) > 0 {
 		pids := make([]string, len(left))
 		for n, i := range left {
 			pids[n] = fmt.Sprint(i.PID)
@@ -178,7 +170,8 @@ func StopAll(all []Identity, patience time.Duration) error {
 	return nil
 }
 
-func waitGone(all []Identity, patience time.Duration) []Identity {
+// WaitGone waits until none of the processes is left, or patience is over, and returns those that are.
+func WaitGone(all []Identity, patience time.Duration) []Identity {
 	deadline := time.Now().Add(patience)
 	for {
 		var left []Identity

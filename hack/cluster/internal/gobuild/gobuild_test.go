@@ -1,0 +1,134 @@
+package gobuild
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+const mainSource = `package main
+
+func main() { println("hello") }
+`
+
+func module(t *testing.T, source string) Program {
+	t.Helper()
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "go.mod"), "module example.test/hello\n\ngo 1.26\n")
+	write(t, filepath.Join(dir, "main.go"), source)
+	return Program{Name: "hello", Module: dir, Package: ".", Links: []string{"bonjour"}}
+}
+
+func write(t *testing.T, path, content string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func silent(string, ...any) {}
+
+func TestKeyChangesWithWhatIsBuilt(t *testing.T) {
+	key := func(p Program) string {
+		t.Helper()
+		k, err := p.Key()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return k
+	}
+	for name, test := range map[string]struct {
+		change func(p *Program)
+		same   bool
+	}{
+		"nothing":      {func(*Program) {}, true},
+		"a test":       {func(p *Program) { write(t, filepath.Join(p.Module, "main_test.go"), "package main") }, true},
+		"a README":     {func(p *Program) { write(t, filepath.Join(p.Module, "README.md"), "hello") }, true},
+		"a source":     {func(p *Program) { write(t, filepath.Join(p.Module, "main.go"), "package main\nfunc main() {}") }, false},
+		"a new source": {func(p *Program) { write(t, filepath.Join(p.Module, "more.go"), "package main") }, false},
+		"dependencies": {func(p *Program) { write(t, filepath.Join(p.Module, "go.sum"), "x v1.0.0 h1:a=\n") }, false},
+		"flags":        {func(p *Program) { p.Flags = []string{"-race"} }, false},
+		"static":       {func(p *Program) { p.Static = true }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := module(t, mainSource)
+			before := key(p)
+			test.change(&p)
+			if same := key(p) == before; same != test.same {
+				t.Errorf("the key is the same: %v, want %v", same, test.same)
+			}
+		})
+	}
+	if key(module(t, mainSource)) != key(module(t, mainSource)) {
+		t.Error("where a module lies decides its key: a second clone would build all again")
+	}
+}
+
+func TestEnsureBuildsOnce(t *testing.T) {
+	cache, p := Cache(filepath.Join(t.TempDir(), "cache")), module(t, mainSource)
+	dir, err := cache.Ensure(context.Background(), p, silent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"hello", "bonjour"} {
+		if out, err := exec.Command(filepath.Join(dir, name)).CombinedOutput(); err != nil || string(out) != "hello\n" {
+			t.Errorf("%s: %v, %q", name, err, out)
+		}
+	}
+	built, err := os.Stat(filepath.Join(dir, "hello"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := cache.Ensure(context.Background(), p, silent); err != nil {
+		t.Fatal(err)
+	}
+	if again, err := os.Stat(filepath.Join(dir, "hello")); err != nil || !os.SameFile(built, again) {
+		t.Errorf("it was built again (%v)", err)
+	}
+	entries, err := os.ReadDir(string(cache))
+	if err != nil || len(entries) != 2 { // the program and its lock
+		t.Errorf("the cache holds %v, %v", entries, err)
+	}
+}
+
+func TestAFailedBuildSaysWhyAndLeavesNothing(t *testing.T) {
+	cache, p := Cache(t.TempDir()), module(t, "package main\n\nfunc main() { undefined() }\n")
+	_, err := cache.Ensure(context.Background(), p, silent)
+	if err == nil || !strings.Contains(err.Error(), "undefined: undefined") {
+		t.Errorf("the error does not hold the compiler's words: %v", err)
+	}
+	if cache.Has(p) {
+		t.Error("it counts as built")
+	}
+	if left, err := filepath.Glob(filepath.Join(string(cache), "*building*")); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+func TestModuleVersion(t *testing.T) {
+	const goMod = `module a
+
+require k8s.io/api v0.1.0
+
+require (
+	k8s.io/kubernetes v1.37.2
+	k8s.io/kubernetes/other v1.1.1 // indirect
+	example.test/pre v1.2.3-rc.1
+)
+
+replace k8s.io/api => k8s.io/api v0.9.9
+`
+	for module, want := range map[string]string{
+		"k8s.io/kubernetes": "v1.37.2", "k8s.io/api": "v0.1.0", "example.test/pre": "v1.2.3-rc.1",
+	} {
+		if got, err := ModuleVersion([]byte(goMod), module); err != nil || got != want {
+			t.Errorf("%s: got %q, %v; want %q", module, got, err, want)
+		}
+	}
+	if got, err := ModuleVersion([]byte(goMod), "example.test/none"); err == nil {
+		t.Errorf("a module that is not required has version %q", got)
+	}
+}

@@ -1,0 +1,169 @@
+package process
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func TestParseStat(t *testing.T) {
+	const rest = " 1 10 10 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 %THREADS 0 98765 1234 56 18446744073709551615"
+	line := func(name, state, threads string) string {
+		return "42 (" + name + ") " + state + strings.Replace(rest, "%THREADS", threads, 1)
+	}
+	for name, test := range map[string]struct {
+		line string
+		dead bool
+	}{
+		"sleeping":                         {line("etcd", "S", "9"), false},
+		"name that looks like more fields": {line("a) Z 1 (b", "R", "1"), false},
+		"zombie":                           {line("etcd", "Z", "1"), true},
+		"zombie whose threads still run":   {line("etcd", "Z", "3"), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, err := parseStat(test.line)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if s.startTime != 98765 || s.dead() != test.dead {
+				t.Errorf("start time %d, dead %v; want 98765, %v", s.startTime, s.dead(), test.dead)
+			}
+		})
+	}
+	for _, line := range []string{"", "42 etcd S 1", "42 (etcd) S 1 2 3", line("etcd", "S", "many")} {
+		if _, err := parseStat(line); err == nil {
+			t.Errorf("%q was taken for a stat line", line)
+		}
+	}
+}
+
+func TestAReusedPidIsAnotherProcess(t *testing.T) {
+	self, err := Identify(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !self.Alive() {
+		t.Fatal("this process is not alive")
+	}
+	earlier := self
+	earlier.StartTime--
+	if earlier.Alive() {
+		t.Error("a process that had this pid earlier counts as alive")
+	}
+	boot := self
+	boot.BootID = "another boot"
+	if boot.Alive() {
+		t.Error("a process that had this pid before the machine was restarted counts as alive")
+	}
+	if (Identity{}).Alive() {
+		t.Error("no process counts as alive")
+	}
+	// It would end this test.
+	if err := Signal(earlier, syscall.SIGKILL); err != nil {
+		t.Error(err)
+	}
+}
+
+func start(t *testing.T, script string) (Store, *Running) {
+	t.Helper()
+	store := Store{Dir: t.TempDir()}
+	spec := Spec{Name: "program", Path: "/bin/sh", Args: []string{"-c", script}, Env: []string{"MARK=" + store.Dir}}
+	r, err := store.Start(spec, filepath.Join(store.Dir, "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := Stop(r.Identity, 0); err != nil {
+			t.Error(err)
+		}
+	})
+	return store, r
+}
+
+func TestAStartedProgramIsFoundAgainAndStopped(t *testing.T) {
+	store, r := start(t, "exec sleep 60")
+	record, err := store.Load("program")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if record != r.Record || !record.Alive() {
+		t.Errorf("recorded %+v, started %+v", record, r.Record)
+	}
+	found, err := FindByEnvironment("MARK", store.Dir)
+	if err != nil || len(found) != 1 || found[0].Identity != record.Identity {
+		t.Errorf("found %v, %v by its environment", found, err)
+	}
+	if session, err := getsid(record.PID); err != nil || session != record.PID {
+		t.Errorf("it is in session %d (%v), so that a Ctrl-C of its starter reaches it", session, err)
+	}
+	if err := Stop(record.Identity, time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	if record.Alive() {
+		t.Error("it is alive after it was stopped")
+	}
+	if record, err := store.Load("another"); err != nil || record != (Record{}) {
+		t.Errorf("of a program that never was: %+v, %v", record, err)
+	}
+}
+
+func getsid(pid int) (int, error) {
+	id, _, errno := syscall.Syscall(syscall.SYS_GETSID, uintptr(pid), 0, 0)
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(id), nil
+}
+
+func TestWhatIgnoresTheRequestToEndIsKilled(t *testing.T) {
+	store, r := start(t, "trap '' TERM; echo ready; while :; do sleep 1; done")
+	for log := filepath.Join(store.Dir, "log"); ; time.Sleep(time.Millisecond) {
+		if said, err := os.ReadFile(log); err == nil && len(said) > 0 {
+			break
+		}
+	}
+	if err := Stop(r.Identity, 50*time.Millisecond); err != nil {
+		t.Fatal(err)
+	}
+	if r.Alive() {
+		t.Error("it is alive")
+	}
+}
+
+func TestAnEndIsNoticed(t *testing.T) {
+	_, r := start(t, "exit 3")
+	<-r.exited
+	if how, ended := r.Exited(); !ended || how != "exit status 3" {
+		t.Errorf("it ended: %v, with %q", ended, how)
+	}
+}
+
+func TestFingerprintTellsWhetherARestartWouldChangeAnything(t *testing.T) {
+	base := Spec{Name: "a", Path: "/bin/a", Args: []string{"--x"}, Env: []string{"E=1"}, Settings: []string{"s"}}
+	same := Spec{Name: "a", Path: "/bin/a", Args: []string{"--x"}, Env: []string{"E=1"}, Settings: []string{"s"}}
+	if base.Fingerprint() != same.Fingerprint() {
+		t.Error("equal programs have different fingerprints")
+	}
+	for name, change := range map[string]func(*Spec){
+		"binary":      func(s *Spec) { s.Path = "/bin/b" },
+		"arguments":   func(s *Spec) { s.Args = []string{"--y"} },
+		"environment": func(s *Spec) { s.Env = nil },
+		"settings":    func(s *Spec) { s.Settings = []string{"t"} },
+	} {
+		changed := same
+		change(&changed)
+		if changed.Fingerprint() == base.Fingerprint() {
+			t.Errorf("a change of the %s does not show", name)
+		}
+	}
+}
+
+func TestParseSmapsRollup(t *testing.T) {
+	m := parseSmapsRollup("55d0-7fff ---p 00000000 00:00 0 [rollup]\nRss:    2048 kB\nPss:    1024 kB\nPss_Dirty:   512 kB\n")
+	if want := (Memory{Resident: 2 << 20, Proportional: 1 << 20}); m != want {
+		t.Errorf("got %+v, want %+v", m, want)
+	}
+}
