@@ -1,0 +1,155 @@
+package auth
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/scrapethis/spider-operator/api/v1alpha1"
+)
+
+// APIKey is what authentication needs to know of an APIKey resource.
+type APIKey struct {
+	namespace, name string
+	keyID, hash     string
+	user, userID    string
+	expiresAt       time.Time
+	// revoked says that the resource is being deleted, though something holds it back.
+	revoked bool
+}
+
+// FromAPIKey returns the compact form of an APIKey resource.
+func FromAPIKey(key *v1alpha1.APIKey) (*APIKey, error) {
+	k := &APIKey{
+		namespace: key.Namespace,
+		name:      key.Name,
+		keyID:     key.Spec.KeyID,
+		hash:      key.Spec.Hash,
+		user:      key.User(),
+		userID:    key.Spec.UserID,
+		revoked:   key.DeletionTimestamp != nil,
+	}
+	if key.Spec.ExpiresAt != nil {
+		k.expiresAt = key.Spec.ExpiresAt.Time
+	}
+	return k, nil
+}
+
+// Keys authenticates API keys against the APIKey resources that a watch shows it, so a key is accepted as soon, and no
+// longer, than its resource is there. It is safe for concurrent use.
+type Keys struct {
+	now func() time.Time
+
+	mu sync.RWMutex
+	// byID finds resources by key id. There are several when one was copied; at most the original has the right hash.
+	byID   map[string][]*APIKey
+	byName map[resource]*APIKey
+}
+
+type resource struct{ namespace, name string }
+
+var _ Authenticator = (*Keys)(nil)
+
+// NewKeys returns an authenticator that knows no key yet. now is the clock that keys expire by.
+func NewKeys(now func() time.Time) *Keys {
+	return &Keys{now: now, byID: map[string][]*APIKey{}, byName: map[resource]*APIKey{}}
+}
+
+// nobody is compared with when a key id is unknown, so that this takes as long as a wrong secret does.
+var nobody = []*APIKey{{revoked: true}}
+
+// Authenticate implements Authenticator.
+func (k *Keys) Authenticate(_ context.Context, token string) (Identity, error) {
+	key, err := ParseKey(token)
+	if err != nil {
+		return Identity{}, ErrUnauthenticated
+	}
+	for _, candidate := range k.candidates(key.ID) {
+		if key.Matches(candidate.namespace, candidate.hash) && candidate.valid(k.now()) {
+			return candidate.identity(), nil
+		}
+	}
+	return Identity{}, ErrUnauthenticated
+}
+
+func (k *Keys) candidates(keyID string) []*APIKey {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	if known := k.byID[keyID]; len(known) > 0 {
+		return known
+	}
+	return nobody
+}
+
+func (k *APIKey) valid(now time.Time) bool {
+	return !k.revoked && (k.expiresAt.IsZero() || now.Before(k.expiresAt))
+}
+
+func (k *APIKey) identity() Identity {
+	return Identity{
+		Namespace: k.namespace,
+		User:      k.user,
+		UserID:    k.userID,
+		KeyName:   k.name,
+		KeyID:     k.keyID,
+		ExpiresAt: k.expiresAt,
+	}
+}
+
+// Len returns the number of APIKey resources known.
+func (k *Keys) Len() int {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	return len(k.byName)
+}
+
+// Set takes a state that a watch shows.
+func (k *Keys) Set(_ string, key *APIKey) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.set(key)
+}
+
+// Delete takes a watch's word that a key is revoked.
+func (k *Keys) Delete(_ string, key *APIKey) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.remove(resource{key.namespace, key.name})
+}
+
+// Replace takes all keys of a scope: a namespace, or all of them when it is empty.
+func (k *Keys) Replace(scope string, keys []*APIKey, _ string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for name := range k.byName {
+		if scope == "" || scope == name.namespace {
+			k.remove(name)
+		}
+	}
+	for _, key := range keys {
+		k.set(key)
+	}
+}
+
+func (k *Keys) set(key *APIKey) {
+	name := resource{key.namespace, key.name}
+	k.remove(name)
+	k.byName[name] = key
+	// Readers use the slices without the lock: they are replaced, never changed.
+	k.byID[key.keyID] = append(slices.Clone(k.byID[key.keyID]), key)
+}
+
+func (k *Keys) remove(name resource) {
+	old := k.byName[name]
+	if old == nil {
+		return
+	}
+	delete(k.byName, name)
+	others := slices.DeleteFunc(slices.Clone(k.byID[old.keyID]), func(key *APIKey) bool { return key == old })
+	if len(others) == 0 {
+		delete(k.byID, old.keyID)
+		return
+	}
+	k.byID[old.keyID] = others
+}

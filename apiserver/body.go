@@ -1,0 +1,85 @@
+package apiserver
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/gin-gonic/gin"
+)
+
+// jsonBody makes sure that what a handler finds as the body of a POST, PUT or PATCH is exactly one JSON object in UTF-8 of a
+// bounded size. A body without a Content-Type is taken for JSON, as it always was.
+func jsonBody(c *gin.Context) {
+	switch c.Request.Method {
+	case http.MethodPost, http.MethodPut, http.MethodPatch:
+	default:
+		c.Next()
+		return
+	}
+	if header := c.GetHeader("Content-Type"); header != "" && !isJSON(header) {
+		abort(c, &problem{
+			status:  http.StatusUnsupportedMediaType,
+			code:    "unsupported_media_type",
+			message: "The body must be JSON, with 'Content-Type: application/json'.",
+		})
+		return
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, maxBody))
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+		abort(c, &problem{
+			status:  http.StatusRequestEntityTooLarge,
+			code:    "body_too_large",
+			message: fmt.Sprintf("The body is larger than %d bytes.", maxBody),
+		})
+		return
+	}
+	if err != nil {
+		abort(c, malformed("The body could not be read: it ended early or came too slowly"))
+		return
+	}
+	if p := checkObject(body); p != nil {
+		abort(c, p)
+		return
+	}
+	c.Request.Body = io.NopCloser(bytes.NewReader(body))
+	c.Next()
+}
+
+func isJSON(contentType string) bool {
+	mediaType, parameters, err := mime.ParseMediaType(contentType)
+	if err != nil {
+		return false
+	}
+	charset, given := parameters["charset"]
+	return (mediaType == "application/json" || strings.HasSuffix(mediaType, "+json")) &&
+		(!given || strings.EqualFold(charset, "utf-8"))
+}
+
+// checkObject reports what keeps a body from being one JSON object.
+func checkObject(body []byte) *problem {
+	trimmed := bytes.TrimLeft(body, " \t\r\n")
+	switch {
+	case len(trimmed) == 0:
+		return malformed("The body must be a JSON object; it is empty")
+	case !utf8.Valid(body):
+		return malformed("The body is not valid UTF-8")
+	}
+	var whole json.RawMessage
+	if err := json.Unmarshal(body, &whole); err != nil {
+		if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
+			return malformed("The body is not valid JSON, at byte %d: %s", syntax.Offset, syntax.Error())
+		}
+		return malformed("The body is not valid JSON: %s", err.Error())
+	}
+	if trimmed[0] != '{' {
+		return malformed("The body must be a JSON object")
+	}
+	return nil
+}

@@ -1,0 +1,116 @@
+package apiserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/scrapethis/spider-operator/api/v1alpha1"
+	"github.com/scrapethis/spider-operator/apiserver/auth"
+	"github.com/scrapethis/spider-operator/apiserver/contract"
+	"github.com/scrapethis/spider-operator/apiserver/view"
+)
+
+func (h *handlers) CancelJob(
+	ctx context.Context, request contract.CancelJobRequestObject,
+) (contract.CancelJobResponseObject, error) {
+	grace, err := parseGracePeriod(request.Params.GracePeriodSeconds)
+	if err != nil {
+		return nil, err
+	}
+	if err := h.cancel(ctx, callerOf(ctx), request.ID, grace); err != nil {
+		return nil, err
+	}
+	return contract.CancelJob200JSONResponse{
+		Body:    contract.CancelledJob{Ok: true, Message: "Job cancelled"},
+		Headers: contract.CancelJob200ResponseHeaders{XRequestID: exchangeOf(ctx).requestID},
+	}, nil
+}
+
+// maxGracePeriod is the longest grace period that a SpiderJob can hold, in seconds.
+const maxGracePeriod = 24 * 60 * 60
+
+func parseGracePeriod(text *string) (*int64, error) {
+	if text == nil {
+		return nil, nil
+	}
+	seconds, err := strconv.ParseInt(*text, 10, 64)
+	if err != nil || seconds < 0 || seconds > maxGracePeriod {
+		return nil, invalid("grace_period_seconds", "must be a whole number from 0 to %d", maxGracePeriod)
+	}
+	return &seconds, nil
+}
+
+// cancelAttempts bounds how often a cancellation that meets a newer state of the job is tried again on that.
+const cancelAttempts = 8
+
+// cancel records a cancellation on a state of the job that has not ended, so that a job that ends at the same moment is either
+// cancelled or ended, and never both.
+func (h *handlers) cancel(ctx context.Context, caller auth.Identity, id string, gracePeriod *int64) error {
+	// What was begun is seen to its end though the caller may have gone.
+	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), kubernetesTimeout)
+	defer stop()
+	job, err := h.find(ctx, caller, id)
+	if err != nil {
+		return cancelFailure(err)
+	}
+	exchangeOf(ctx).object = job.Namespace + "/" + job.Name
+	cancellation := v1alpha1.Cancellation{
+		RequestedBy:        requester(caller),
+		RequestedAt:        new(metav1.NewTime(h.now())),
+		GracePeriodSeconds: gracePeriod,
+	}
+	for range cancelAttempts {
+		switch {
+		case job.Status == view.Cancelled:
+			return nil
+		case job.Ended:
+			return conflict("job_ended", fmt.Sprintf("The job has ended already: its status is %s.", job.Status))
+		}
+		object, err := h.kubernetes.Cancel(ctx, job.Namespace, job.Name, job.ResourceVersion, cancellation)
+		if err == nil {
+			_, err = h.jobs.Put(object)
+			return err
+		}
+		if !apierrors.IsConflict(err) {
+			return cancelFailure(err)
+		}
+		if job, err = h.reread(ctx, job); err != nil {
+			return cancelFailure(err)
+		}
+	}
+	return cancelFailure(errors.New("the job kept changing"))
+}
+
+// reread returns the job as Kubernetes has it now.
+func (h *handlers) reread(ctx context.Context, job *view.Job) (*view.Job, error) {
+	object, err := h.kubernetes.Get(ctx, job.Namespace, job.Name)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := h.jobs.Put(object); err != nil {
+		return nil, err
+	}
+	return view.FromSpiderJob(object)
+}
+
+// requester says for people who cancelled a job.
+func requester(caller auth.Identity) string { return caller.User + " (API key " + caller.KeyID + ")" }
+
+// cancelFailure is the answer to a cancel that could not be recorded. That the job is not there is no such failure.
+func cancelFailure(err error) *problem {
+	if apierrors.IsNotFound(err) {
+		return notFound("This job")
+	}
+	if p, ok := errors.AsType[*problem](err); ok && p.status == http.StatusNotFound {
+		return p
+	}
+	return &problem{
+		status: http.StatusInternalServerError, code: "cancel_failed", message: "Failed to cancel job", cause: err,
+	}
+}

@@ -1,0 +1,32 @@
+package apiserver
+
+import (
+	"context"
+
+	"github.com/scrapethis/spider-operator/apiserver/auth"
+)
+
+// exchange is what is known of one request and its answer. It is made by the outermost middleware and filled in on the way;
+// a request is served by one goroutine, so it needs no lock.
+type exchange struct {
+	requestID string
+	caller    auth.Identity
+	// object is the Kubernetes object a write was about, as namespace/name, for the audit line.
+	object string
+	// problem is what went wrong, if anything did.
+	problem *problem
+}
+
+type exchangeKey struct{}
+
+func withExchange(ctx context.Context, e *exchange) context.Context {
+	return context.WithValue(ctx, exchangeKey{}, e)
+}
+
+// exchangeOf returns the exchange of the request that the context belongs to.
+func exchangeOf(ctx context.Context) *exchange {
+	if e, ok := ctx.Value(exchangeKey{}).(*exchange); ok {
+		return e
+	}
+	return &exchange{}
+}

@@ -1,0 +1,145 @@
+package apiserver
+
+import (
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+
+	"github.com/scrapethis/spider-operator/apiserver/auth"
+	"github.com/scrapethis/spider-operator/apiserver/contract"
+	"github.com/scrapethis/spider-operator/apiserver/view"
+)
+
+const (
+	defaultLimit = 50
+	maxLimit     = 1000
+	// maxSpiderName is the longest name a Spider can have, in characters.
+	maxSpiderName = 128
+)
+
+// parseList reads the query of a list as a question to the view about the caller's jobs.
+func parseList(caller auth.Identity, params contract.ListJobsParams) (view.Query, error) {
+	query := view.Query{Namespace: caller.Namespace, User: caller.User, Limit: defaultLimit}
+	for _, read := range []func(*view.Query, contract.ListJobsParams) error{
+		readStatuses, readSpider, readTimes, readPage,
+	} {
+		if err := read(&query, params); err != nil {
+			return view.Query{}, err
+		}
+	}
+	return query, nil
+}
+
+func readStatuses(query *view.Query, params contract.ListJobsParams) error {
+	if params.Status == nil {
+		return nil
+	}
+	for _, name := range *params.Status {
+		status, ok := view.ParseStatus(name)
+		if !ok {
+			return invalid("status", "must be pending, running, finished, cancelled or error")
+		}
+		query.Statuses = append(query.Statuses, status)
+	}
+	return nil
+}
+
+func readSpider(query *view.Query, params contract.ListJobsParams) error {
+	if params.SpiderID != nil {
+		id, ok := parseID(*params.SpiderID)
+		if !ok {
+			return invalid("spider_id", "must be a UUID")
+		}
+		query.SpiderID = &id
+	}
+	if params.SpiderName != nil {
+		if *params.SpiderName == "" || utf8.RuneCountInString(*params.SpiderName) > maxSpiderName {
+			return invalid("spider_name", "must have from 1 to %d characters", maxSpiderName)
+		}
+		query.SpiderName = *params.SpiderName
+	}
+	return nil
+}
+
+// readTimes turns two moments, both excluded, into whole seconds, both included: jobs know their creation to the second.
+func readTimes(query *view.Query, params contract.ListJobsParams) error {
+	if params.CreatedAfter != nil {
+		after, err := parseTime("created_after", *params.CreatedAfter)
+		if err != nil {
+			return err
+		}
+		query.CreatedFrom = after.Unix() + 1
+	}
+	if params.CreatedBefore != nil {
+		before, err := parseTime("created_before", *params.CreatedBefore)
+		if err != nil {
+			return err
+		}
+		query.CreatedTo = before.Unix()
+		if before.Nanosecond() == 0 {
+			query.CreatedTo--
+		}
+	}
+	return nil
+}
+
+func parseTime(field, text string) (time.Time, error) {
+	t, err := time.Parse(time.RFC3339, text)
+	// A job can be no older than Kubernetes; before 1970 seconds would be negative, and 0 means no bound.
+	if err != nil || t.Unix() < 2 {
+		return time.Time{}, invalid(field, "must be an RFC 3339 time, such as 2025-01-15T10:30:00Z")
+	}
+	return t, nil
+}
+
+func readPage(query *view.Query, params contract.ListJobsParams) error {
+	if params.Limit != nil {
+		limit, err := strconv.Atoi(*params.Limit)
+		if err != nil || limit < 1 || limit > maxLimit {
+			return invalid("limit", "must be a whole number from 1 to %d", maxLimit)
+		}
+		query.Limit = limit
+	}
+	if params.Cursor != nil {
+		position, err := parseCursor(*params.Cursor)
+		if err != nil {
+			return invalid("cursor", "is not one that this server gave out")
+		}
+		query.After = &position
+	}
+	return nil
+}
+
+// parseID reads a UUID of 36 characters, in either case.
+func parseID(text string) (uuid.UUID, bool) {
+	if len(text) != 36 {
+		return uuid.UUID{}, false
+	}
+	id, err := uuid.Parse(text)
+	return id, err == nil
+}
+
+// nextPage returns the address of the page behind the last job of this one: the same question, and a cursor.
+func nextPage(path string, params contract.ListJobsParams, last *view.Job) string {
+	values := url.Values{}
+	if params.Status != nil {
+		values["status"] = *params.Status
+	}
+	for name, value := range map[string]*string{
+		"spider_id":      params.SpiderID,
+		"spider_name":    params.SpiderName,
+		"created_after":  params.CreatedAfter,
+		"created_before": params.CreatedBefore,
+		"limit":          params.Limit,
+	} {
+		if value != nil {
+			values.Set(name, *value)
+		}
+	}
+	values.Set("cursor", formatCursor(view.PositionOf(last)))
+	return strings.Join([]string{"<", path, "?", values.Encode(), `>; rel="next"`}, "")
+}

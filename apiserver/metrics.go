@@ -1,0 +1,54 @@
+package apiserver
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+)
+
+// metrics are the facade's own measurements.
+type metrics struct {
+	duration *prometheus.HistogramVec
+	refusals *prometheus.CounterVec
+}
+
+func newMetrics(registry prometheus.Registerer, jobs func() int, health Health) *metrics {
+	m := &metrics{
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "spider_operator_api_request_duration_seconds",
+			Help:    "Time to answer requests, by method, route and status. Waits on purpose included.",
+			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 60, 300},
+		}, []string{"method", "route", "status"}),
+		refusals: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "spider_operator_api_refusals_total",
+			Help: "Requests refused before they were looked at, by what refused them: authentication, address or rate.",
+		}, []string{"by"}),
+	}
+	registry.MustRegister(
+		m.duration,
+		m.refusals,
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "spider_operator_api_view_jobs",
+			Help: "SpiderJobs in the view that reads are served from.",
+		}, func() float64 { return float64(jobs()) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "spider_operator_api_view_age_seconds",
+			Help: "For how long nothing has been heard from Kubernetes; 0 while connected.",
+		}, func() float64 { return health.Age().Seconds() }),
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	)
+	return m
+}
+
+func (m *metrics) observe(method, route string, status int, took time.Duration) {
+	if route == "" {
+		// Whatever was asked for, so that callers cannot make up series.
+		method, route = "other", "none"
+	}
+	m.duration.WithLabelValues(method, route, strconv.Itoa(status)).Observe(took.Seconds())
+}
+
+func (m *metrics) refused(by string) { m.refusals.WithLabelValues(by).Inc() }

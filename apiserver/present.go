@@ -1,0 +1,83 @@
+package apiserver
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/scrapethis/spider-operator/api/v1alpha1"
+	"github.com/scrapethis/spider-operator/apiserver/contract"
+	"github.com/scrapethis/spider-operator/apiserver/view"
+)
+
+// presentJob returns a job as the contract shows it, with its arguments.
+func presentJob(job *view.Job) contract.Job {
+	shown := presentListed(job)
+	if job.Arguments != "" {
+		arguments := json.RawMessage(job.Arguments)
+		shown.Arguments = &arguments
+	}
+	return shown
+}
+
+// presentListed returns a job as lists show it. They leave the arguments out: a page of a thousand jobs could otherwise be
+// tens of megabytes.
+func presentListed(job *view.Job) contract.Job {
+	spiderID := job.SpiderID.String()
+	return contract.Job{
+		ID:                job.ID.String(),
+		SpiderID:          spiderID,
+		Status:            contract.JobStatus(job.Status.String()),
+		UserID:            job.User,
+		ItemsScraped:      job.Stats.Items,
+		CreatedAt:         time.Unix(job.Created, 0).UTC(),
+		StartedAt:         view.Time(job.Started),
+		FinishedAt:        view.Time(job.Finished),
+		CancelRequestedAt: view.Time(job.CancelRequested),
+		Spider:            contract.JobSpider{ID: spiderID, Name: job.SpiderName, RepoPath: optional(job.RepoPath)},
+		Reason:            optional(job.Reason),
+		Message:           optional(job.Message),
+		ExitCode:          job.ExitCode,
+		Attempts:          job.Attempts,
+		Image:             optional(job.Image),
+		Stats:             presentStats(job.Stats),
+	}
+}
+
+var statsSources = map[v1alpha1.StatsOrigin]contract.StatsSource{
+	v1alpha1.OriginTerminationMessage: contract.TerminationMessage,
+	v1alpha1.OriginScrapyStats:        contract.ScrapyStats,
+	v1alpha1.OriginScrapyLog:          contract.ScrapyLog,
+	v1alpha1.OriginNone:               contract.None,
+}
+
+// presentStats returns nil for a job of which nothing was ever counted.
+func presentStats(stats view.Stats) *contract.JobStats {
+	source, known := statsSources[stats.Source]
+	if !known {
+		return nil
+	}
+	return &contract.JobStats{
+		Responses:    knownCount(stats.Responses),
+		Requests:     knownCount(stats.Requests),
+		Errors:       knownCount(stats.Errors),
+		FinishReason: optional(stats.FinishReason),
+		Source:       source,
+		ObservedAt:   view.Time(stats.ObservedAt),
+		Final:        stats.Final,
+	}
+}
+
+func knownCount(count int64) *int64 {
+	if count < 0 {
+		return nil
+	}
+	return &count
+}
+
+// optional returns nil for an empty text, which the contract leaves out.
+func optional(text string) *string {
+	if text == "" {
+		return nil
+	}
+	return &text
+}

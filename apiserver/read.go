@@ -1,0 +1,150 @@
+package apiserver
+
+import (
+	"context"
+	"regexp"
+	"strconv"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/google/uuid"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/scrapethis/spider-operator/apiserver/auth"
+	"github.com/scrapethis/spider-operator/apiserver/contract"
+	"github.com/scrapethis/spider-operator/apiserver/view"
+)
+
+func (h *handlers) ListJobs(
+	ctx context.Context, request contract.ListJobsRequestObject,
+) (contract.ListJobsResponseObject, error) {
+	query, err := parseList(callerOf(ctx), request.Params)
+	if err != nil {
+		return nil, err
+	}
+	jobs, more := h.jobs.List(query)
+	response := contract.ListJobs200JSONResponse{
+		// Not nil: an empty list is [].
+		Body:    make([]contract.Job, 0, len(jobs)),
+		Headers: contract.ListJobs200ResponseHeaders{XRequestID: exchangeOf(ctx).requestID, XDataAge: h.dataAge()},
+	}
+	for _, job := range jobs {
+		response.Body = append(response.Body, presentListed(job))
+	}
+	if more {
+		response.Headers.Link = new(nextPage("/api/v1/jobs", request.Params, jobs[len(jobs)-1]))
+	}
+	return response, nil
+}
+
+func (h *handlers) GetJob(ctx context.Context, request contract.GetJobRequestObject) (contract.GetJobResponseObject, error) {
+	wait, err := parseWait(request.Params.Wait)
+	if err != nil {
+		return nil, err
+	}
+	job, err := h.find(ctx, callerOf(ctx), request.ID)
+	if err != nil {
+		return nil, err
+	}
+	if wait > 0 && job.Finished == 0 {
+		if c, ok := ctx.(*gin.Context); ok {
+			extendWrite(c, wait)
+		}
+		if job = h.awaitEnd(ctx, job, wait); job == nil {
+			return nil, notFound("This job")
+		}
+	}
+	return contract.GetJob200JSONResponse{
+		Body:    presentJob(job),
+		Headers: contract.GetJob200ResponseHeaders{XRequestID: exchangeOf(ctx).requestID, XDataAge: h.dataAge()},
+	}, nil
+}
+
+// find returns the caller's job of this id. What the view does not know is asked of Kubernetes once: another replica may have
+// made it a moment ago.
+func (h *handlers) find(ctx context.Context, caller auth.Identity, text string) (*view.Job, error) {
+	id, ok := parseID(text)
+	if !ok {
+		return nil, notFound("This job")
+	}
+	job := h.jobs.Get(caller.Namespace, id)
+	if job == nil {
+		var err error
+		if job, err = h.lookUp(ctx, caller.Namespace, id); err != nil {
+			return nil, err
+		}
+	}
+	if job == nil || job.User != caller.User {
+		return nil, notFound("This job")
+	}
+	return job, nil
+}
+
+// lookUp asks Kubernetes for the job that is named by its id, and returns nil when there is none. Ids of version 5 belong to
+// objects of other names, which only the view finds.
+func (h *handlers) lookUp(ctx context.Context, namespace string, id uuid.UUID) (*view.Job, error) {
+	if id.Version() == 5 {
+		return nil, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
+	defer cancel()
+	object, err := h.kubernetes.Get(ctx, namespace, id.String())
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, unavailable(err, "Kubernetes cannot be reached, and this server has not seen the job.")
+	}
+	return h.jobs.Put(object)
+}
+
+// awaitEnd returns the job once nothing of it runs any more, the time is up, the caller has gone or the server stops; nil when
+// the job was deleted meanwhile.
+func (h *handlers) awaitEnd(ctx context.Context, job *view.Job, wait time.Duration) *view.Job {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	for {
+		current, changed, stop := h.jobs.Watch(job.Namespace, job.ID)
+		if current == nil || current.Finished != 0 {
+			stop()
+			return current
+		}
+		select {
+		case <-changed:
+			continue
+		case <-timer.C:
+		case <-ctx.Done():
+		case <-h.stopping:
+		}
+		stop()
+		return current
+	}
+}
+
+// maxWait is the longest a caller can ask to wait: proxies on the way rarely bear more.
+const maxWait = 5 * time.Minute
+
+// waitText is the form that the contract gives a wait.
+var waitText = regexp.MustCompile(`^([0-9]+|([0-9]+(\.[0-9]+)?(ms|s|m))+)$`)
+
+func parseWait(text *string) (time.Duration, error) {
+	if text == nil {
+		return 0, nil
+	}
+	bad := invalid("wait", "must be a duration up to 5m, such as 60s or 2m30s, or a number of seconds")
+	if len(*text) > 32 || !waitText.MatchString(*text) {
+		return 0, bad
+	}
+	wait, err := time.ParseDuration(*text)
+	if err != nil {
+		seconds, err := strconv.Atoi(*text)
+		if err != nil || seconds > int(maxWait/time.Second) {
+			return 0, bad
+		}
+		wait = time.Duration(seconds) * time.Second
+	}
+	if wait > maxWait {
+		return 0, bad
+	}
+	return wait, nil
+}

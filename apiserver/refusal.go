@@ -1,0 +1,56 @@
+package apiserver
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+)
+
+// mayPass reports whether an error of Kubernetes is one that time may heal: the connection's, a time-out, overload. Such a
+// write may have been recorded all the same.
+func mayPass(err error) bool {
+	var status apierrors.APIStatus
+	if !errors.As(err, &status) {
+		return true
+	}
+	code := status.Status().Code
+	return code >= http.StatusInternalServerError || code == http.StatusTooManyRequests
+}
+
+// refusal words Kubernetes' refusal of a job for the caller who wanted it.
+func refusal(err error) *problem {
+	switch {
+	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
+		return forbidden(err, "namespace_terminating", "The namespace is being deleted.")
+	case apierrors.IsForbidden(err) && strings.Contains(err.Error(), "exceeded quota"):
+		return forbidden(err, "quota_exceeded", "The namespace's quota does not allow another job.")
+	case apierrors.IsForbidden(err):
+		return forbidden(err, "forbidden",
+			"The cluster does not allow this job. Its administrators find the reason in the server's log, under this request id.")
+	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err):
+		return &problem{status: http.StatusBadRequest, code: "invalid_request", message: causesOf(err), cause: err}
+	case apierrors.IsRequestEntityTooLargeError(err):
+		return &problem{
+			status: http.StatusRequestEntityTooLarge, code: "body_too_large", message: "The job is too large.", cause: err,
+		}
+	default:
+		return internal(err)
+	}
+}
+
+// causesOf names the fields that Kubernetes found wrong, as in "spec.arguments: too long".
+func causesOf(err error) string {
+	var status apierrors.APIStatus
+	if !errors.As(err, &status) || status.Status().Details == nil || len(status.Status().Details.Causes) == 0 {
+		return "Kubernetes does not accept this job."
+	}
+	causes := status.Status().Details.Causes
+	texts := make([]string, 0, len(causes))
+	for _, cause := range causes {
+		texts = append(texts, cause.Field+": "+cause.Message)
+	}
+	return strings.Join(texts, "; ")
+}

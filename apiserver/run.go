@@ -1,0 +1,195 @@
+package apiserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/scrapethis/spider-operator/api/v1alpha1"
+	"github.com/scrapethis/spider-operator/apiserver/auth"
+	"github.com/scrapethis/spider-operator/apiserver/kube"
+	"github.com/scrapethis/spider-operator/apiserver/view"
+)
+
+// Options say how the facade is run.
+type Options struct {
+	// Listen and MetricsListen are addresses as in ":8080". No metrics are served when the latter is empty.
+	Listen, MetricsListen string
+	// Profiling serves net/http/pprof beside the metrics.
+	Profiling bool
+	// Namespaces are the ones served; all when empty.
+	Namespaces []string
+	// Limits are the rates that callers are held to.
+	Limits Limits
+	// TrustedProxies are the addresses or CIDRs whose X-Forwarded-For is believed.
+	TrustedProxies []string
+	// ShutdownDelay is for how long requests are still accepted after the server has called itself not ready, so that
+	// load balancers can learn of it; DrainTimeout is how long requests then have to end.
+	ShutdownDelay, DrainTimeout time.Duration
+}
+
+// Run serves the facade until the context ends, and then ends all requests in order. config says where Kubernetes is.
+func Run(ctx context.Context, config *rest.Config, options Options, log *slog.Logger) error {
+	kubernetes, err := newClient(config)
+	if err != nil {
+		return err
+	}
+	spiders := view.NewSpiders()
+	jobs := view.NewJobs(spiders)
+	spiders.OnChange(jobs.RefreshSpider)
+	keys := auth.NewKeys(time.Now)
+	feeds := newFeeds(kubernetes, options.Namespaces, spiders, jobs, keys, log)
+
+	registry := prometheus.NewRegistry()
+	server, err := New(Config{
+		Jobs:           jobs,
+		Spiders:        spiders,
+		Kubernetes:     kube.Jobs{Client: kubernetes},
+		Health:         feeds,
+		Authenticator:  keys,
+		Limits:         options.Limits,
+		TrustedProxies: options.TrustedProxies,
+		Registry:       registry,
+		Log:            log,
+		Now:            time.Now,
+	})
+	if err != nil {
+		return err
+	}
+
+	// The feeds outlive the requests: those that are being ended still read and wait.
+	feeding, stopFeeding := context.WithCancel(context.WithoutCancel(ctx))
+	fed := make(chan struct{})
+	go func() {
+		defer close(fed)
+		feeds.Run(feeding)
+	}()
+	defer func() {
+		stopFeeding()
+		<-fed
+	}()
+	return serve(ctx, server, metricsHandler(registry, options.Profiling), options, log)
+}
+
+// newClient makes a client that is not throttled: kube-apiserver's own fairness decides.
+func newClient(config *rest.Config) (client.WithWatch, error) {
+	scheme := runtime.NewScheme()
+	if err := v1alpha1.AddToScheme(scheme); err != nil {
+		return nil, fmt.Errorf("registering the API types: %w", err)
+	}
+	config = rest.CopyConfig(config)
+	config.QPS = -1
+	kubernetes, err := client.NewWithWatch(config, client.Options{Scheme: scheme})
+	if err != nil {
+		return nil, fmt.Errorf("making a Kubernetes client: %w", err)
+	}
+	return kubernetes, nil
+}
+
+// newFeeds makes the feeds of all pictures, for each namespace that is served.
+func newFeeds(
+	kubernetes client.WithWatch, namespaces []string, spiders *view.Spiders, jobs *view.Jobs, keys *auth.Keys, log *slog.Logger,
+) kube.Feeds {
+	report := func(err error) { log.Warn("following Kubernetes", "error", err.Error()) }
+	if len(namespaces) == 0 {
+		namespaces = []string{""}
+	}
+	var feeds kube.Feeds
+	for _, namespace := range namespaces {
+		feeds = append(feeds,
+			&kube.Feed[*v1alpha1.Spider, *view.Spider]{
+				Client: kubernetes, Scope: namespace, Sink: spiders, Compact: view.FromSpider, Report: report,
+				NewList: func() client.ObjectList { return &v1alpha1.SpiderList{} },
+			},
+			&kube.Feed[*v1alpha1.SpiderJob, *view.Job]{
+				Client: kubernetes, Scope: namespace, Sink: jobs, Compact: view.FromSpiderJob, Report: report,
+				NewList: func() client.ObjectList { return &v1alpha1.SpiderJobList{} },
+			},
+			&kube.Feed[*v1alpha1.APIKey, *auth.APIKey]{
+				Client: kubernetes, Scope: namespace, Sink: keys, Compact: auth.FromAPIKey, Report: report,
+				NewList: func() client.ObjectList { return &v1alpha1.APIKeyList{} },
+			},
+		)
+	}
+	return feeds
+}
+
+func metricsHandler(registry *prometheus.Registry, profiling bool) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	if profiling {
+		mux.HandleFunc("/debug/pprof/", pprof.Index)
+		mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+		mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+		mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+		mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	}
+	return mux
+}
+
+// idleTime is how long a connection may be kept open between requests, and headerTime how long a request's headers may take.
+const idleTime, headerTime = 2 * time.Minute, 10 * time.Second
+
+// serve answers requests until the context ends or a listener fails.
+func serve(ctx context.Context, server *Server, metrics http.Handler, options Options, log *slog.Logger) error {
+	// There is no time limit on whole requests: some wait on purpose. The middleware limits the others.
+	public := &http.Server{
+		Handler:           server,
+		ReadHeaderTimeout: headerTime,
+		IdleTimeout:       idleTime,
+		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	private := &http.Server{Handler: metrics, ReadHeaderTimeout: headerTime, IdleTimeout: idleTime}
+
+	listener, err := net.Listen("tcp", options.Listen)
+	if err != nil {
+		return fmt.Errorf("listening for requests on %s: %w", options.Listen, err)
+	}
+	failed := make(chan error, 2)
+	start := func(s *http.Server, l net.Listener, what string) {
+		log.Info("listening", "for", what, "address", l.Addr().String())
+		if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			failed <- fmt.Errorf("serving %s: %w", what, err)
+		}
+	}
+	if options.MetricsListen != "" {
+		metricsListener, err := net.Listen("tcp", options.MetricsListen)
+		if err != nil {
+			_ = listener.Close()
+			return fmt.Errorf("listening for metrics requests on %s: %w", options.MetricsListen, err)
+		}
+		go start(private, metricsListener, "metrics")
+	}
+	go start(public, listener, "requests")
+
+	select {
+	case err = <-failed:
+	case <-ctx.Done():
+		log.Info("shutting down", "delay", options.ShutdownDelay.String())
+		server.Unready()
+		pause(context.WithoutCancel(ctx), options.ShutdownDelay)
+	}
+	server.Stop()
+	draining, cancel := context.WithTimeout(context.WithoutCancel(ctx), options.DrainTimeout)
+	defer cancel()
+	return errors.Join(err, shutdown(draining, public, "requests"), shutdown(draining, private, "metrics"))
+}
+
+func shutdown(ctx context.Context, server *http.Server, what string) error {
+	if err := server.Shutdown(ctx); err != nil {
+		return errors.Join(fmt.Errorf("waiting for %s to end: %w", what, err), server.Close())
+	}
+	return nil
+}

@@ -1,0 +1,164 @@
+package apiserver
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/scrapethis/spider-operator/apiserver/auth"
+	"github.com/scrapethis/spider-operator/apiserver/contract"
+	"github.com/scrapethis/spider-operator/apiserver/view"
+)
+
+// Limits are the rates that callers are held to.
+type Limits struct {
+	// RequestsPerSecond and Burst are of each key.
+	RequestsPerSecond float64
+	Burst             int
+	// FailuresPerMinute is how many authentications from one address may fail.
+	FailuresPerMinute int
+}
+
+// DefaultLimits are the documented ones.
+var DefaultLimits = Limits{RequestsPerSecond: 50, Burst: 100, FailuresPerMinute: 30}
+
+// degradedAfter is for how long Kubernetes may be silent before the server calls itself degraded. Watches are renewed now and
+// then, which takes a moment.
+const degradedAfter = 2 * time.Second
+
+// Config is what a Server is made of.
+type Config struct {
+	Jobs          *view.Jobs
+	Spiders       *view.Spiders
+	Kubernetes    SpiderJobs
+	Health        Health
+	Authenticator auth.Authenticator
+	Limits        Limits
+	// TrustedProxies are the addresses or CIDRs whose X-Forwarded-For is believed; none by default.
+	TrustedProxies []string
+	Registry       prometheus.Registerer
+	Log            *slog.Logger
+	Now            func() time.Time
+}
+
+// Server answers HTTP requests.
+type Server struct {
+	engine        *gin.Engine
+	health        Health
+	authenticator auth.Authenticator
+	rates         *rates
+	failures      *failures
+	metrics       *metrics
+	log           *slog.Logger
+	now           func() time.Time
+
+	leaving  atomic.Bool
+	stopping chan struct{}
+	stop     sync.Once
+}
+
+// New makes a Server.
+func New(config Config) (*Server, error) {
+	s := &Server{
+		health:        config.Health,
+		authenticator: config.Authenticator,
+		rates:         newRates(config.Limits.RequestsPerSecond, config.Limits.Burst),
+		failures:      newFailures(config.Limits.FailuresPerMinute),
+		metrics:       newMetrics(config.Registry, config.Jobs.Len, config.Health),
+		log:           config.Log,
+		now:           config.Now,
+		stopping:      make(chan struct{}),
+	}
+	if err := s.route(config); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// ServeHTTP implements http.Handler.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.engine.ServeHTTP(w, r) }
+
+// Unready makes the server say that it is about to stop. Requests are served as before.
+func (s *Server) Unready() { s.leaving.Store(true) }
+
+// Stop makes the server not ready and answers whoever waits on purpose. Requests are served as before.
+func (s *Server) Stop() {
+	s.Unready()
+	s.stop.Do(func() { close(s.stopping) })
+}
+
+func (s *Server) route(config Config) error {
+	gin.SetMode(gin.ReleaseMode)
+	engine := gin.New()
+	engine.ContextWithFallback = true
+	engine.HandleMethodNotAllowed = true
+	engine.RedirectTrailingSlash = false
+	if err := engine.SetTrustedProxies(config.TrustedProxies); err != nil {
+		return fmt.Errorf("reading the trusted proxies: %w", err)
+	}
+	engine.RemoteIPHeaders = []string{"X-Forwarded-For"}
+	s.engine = engine
+
+	engine.Use(s.observe, bound)
+	engine.NoRoute(func(c *gin.Context) {
+		abort(c, &problem{status: http.StatusNotFound, code: "not_found", message: "There is no such address."})
+	})
+	engine.NoMethod(func(c *gin.Context) {
+		abort(c, &problem{
+			status:  http.StatusMethodNotAllowed,
+			code:    "method_not_allowed",
+			message: "This address does not know the method " + c.Request.Method + ".",
+		})
+	})
+	engine.GET("/livez", s.livez)
+	engine.GET("/readyz", s.readyz)
+	if err := serveOpenAPI(engine); err != nil {
+		return err
+	}
+
+	api := engine.Group("", s.requireSync, s.authenticate, s.limitRate, jsonBody)
+	contract.RegisterHandlersWithOptions(api, s.strictHandlers(config), contract.GinServerOptions{ErrorHandler: badParameter})
+	return nil
+}
+
+func (s *Server) strictHandlers(config Config) contract.ServerInterface {
+	implementation := &handlers{
+		jobs:       config.Jobs,
+		spiders:    config.Spiders,
+		kubernetes: config.Kubernetes,
+		health:     config.Health,
+		limits:     config.Limits,
+		now:        config.Now,
+		log:        config.Log,
+		stopping:   s.stopping,
+	}
+	fail := func(c *gin.Context, err error) { abort(c, asProblem(err)) }
+	return contract.NewStrictHandlerWithOptions(implementation, nil, contract.StrictGinServerOptions{
+		RequestErrorHandlerFunc:  fail,
+		HandlerErrorFunc:         fail,
+		ResponseErrorHandlerFunc: fail,
+	})
+}
+
+// badParameter answers where the generated bindings could not read a parameter at all: one that may be given once was given
+// twice, say. Its value is the handlers' concern.
+func badParameter(c *gin.Context, err error, _ int) {
+	if id := c.Param("id"); id != "" {
+		if _, ok := parseID(id); !ok {
+			abort(c, notFound("This job"))
+			return
+		}
+	}
+	abort(c, &problem{
+		status:  http.StatusBadRequest,
+		code:    "invalid_request",
+		message: "A parameter cannot be read: " + err.Error() + ".",
+		cause:   err,
+	})
+}

@@ -1,0 +1,266 @@
+package apiserver
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/scrapethis/spider-operator/api/v1alpha1"
+)
+
+// startRequest is what the body of a start asks for, in the form in which a SpiderJob holds it.
+type startRequest struct {
+	spiderID, spiderName string
+	arguments            map[string]v1alpha1.ArgumentValue
+	settings             map[string]v1alpha1.SettingValue
+	timeoutSeconds       *int64
+	retries              *int32
+}
+
+// The bounds of a SpiderJob, which Kubernetes holds to as well; it counts characters where these count bytes.
+const (
+	maxArguments      = 128
+	maxArgumentName   = 256
+	maxArgumentsBytes = 32 << 10
+	maxSettings       = 64
+	maxSettingValue   = 4096
+	maxTimeoutSeconds = 365 * 24 * 60 * 60
+	maxRetries        = 100
+)
+
+var (
+	// argumentName is a Python identifier: the letters, marks and digits of Python's lexical analysis.
+	argumentName = regexp.MustCompile(`^[\p{L}\p{Nl}_][\p{L}\p{Nl}\p{Mn}\p{Mc}\p{Nd}\p{Pc}]*$`)
+	settingName  = regexp.MustCompile(`^[A-Z][A-Z0-9_]{0,127}$`)
+)
+
+// parseStart reads the body of a start, which is known to be a JSON object. It refuses what encoding/json would let pass:
+// unknown and repeated fields, names in another case, and text that is not Unicode.
+func parseStart(body []byte) (*startRequest, error) {
+	request := &startRequest{}
+	err := eachMember(body, "", func(name string, value json.RawMessage) error {
+		read, known := startFields[name]
+		switch {
+		case !known:
+			return invalid(printable(name), "there is no such field")
+		case string(value) == "null":
+			return nil
+		default:
+			return read(request, value)
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	if request.spiderID == "" && request.spiderName == "" {
+		return nil, invalid("spider_id", "spider_id or spider_name is needed")
+	}
+	return request, nil
+}
+
+// startFields reads the fields that a body may have. A field that is null is as good as absent.
+var startFields = map[string]func(*startRequest, json.RawMessage) error{
+	"spider_id": func(r *startRequest, value json.RawMessage) (err error) {
+		r.spiderID, err = parseString("spider_id", value)
+		return err
+	},
+	"spider_name": func(r *startRequest, value json.RawMessage) (err error) {
+		r.spiderName, err = parseString("spider_name", value)
+		return err
+	},
+	"arguments": func(r *startRequest, value json.RawMessage) (err error) {
+		r.arguments, err = parseArguments(value)
+		return err
+	},
+	"settings": func(r *startRequest, value json.RawMessage) (err error) {
+		r.settings, err = parseSettings(value)
+		return err
+	},
+	"timeout_seconds": func(r *startRequest, value json.RawMessage) error {
+		seconds, err := parseInteger("timeout_seconds", value, 1, maxTimeoutSeconds)
+		r.timeoutSeconds = &seconds
+		return err
+	},
+	"retries": func(r *startRequest, value json.RawMessage) error {
+		retries, err := parseInteger("retries", value, 0, maxRetries)
+		r.retries = new(int32(retries)) //nolint:gosec // at most maxRetries
+		return err
+	},
+}
+
+func parseArguments(value json.RawMessage) (map[string]v1alpha1.ArgumentValue, error) {
+	if !isObject(value) {
+		return nil, invalid("arguments", "must be an object of names and values")
+	}
+	arguments := map[string]v1alpha1.ArgumentValue{}
+	size := 0
+	err := eachMember(value, "arguments.", func(name string, value json.RawMessage) error {
+		field := "arguments." + printable(name)
+		if !argumentName.MatchString(name) {
+			return invalid(field, "a name must be a Python identifier, such as max_pages")
+		}
+		if utf8.RuneCountInString(name) > maxArgumentName {
+			return invalid(field, "a name has at most %d characters", maxArgumentName)
+		}
+		text, err := textOf(field, value)
+		if err != nil {
+			return err
+		}
+		arguments[name] = v1alpha1.ArgumentValue(text)
+		if size += len(name) + len(text); size > maxArgumentsBytes {
+			return invalid("arguments", "names and values together have at most %d bytes", maxArgumentsBytes)
+		}
+		if len(arguments) > maxArguments {
+			return invalid("arguments", "there may be at most %d", maxArguments)
+		}
+		return nil
+	})
+	return arguments, err
+}
+
+func parseSettings(value json.RawMessage) (map[string]v1alpha1.SettingValue, error) {
+	if !isObject(value) {
+		return nil, invalid("settings", "must be an object of names and values")
+	}
+	settings := map[string]v1alpha1.SettingValue{}
+	err := eachMember(value, "settings.", func(name string, value json.RawMessage) error {
+		field := "settings." + printable(name)
+		if !settingName.MatchString(name) {
+			return invalid(field, "a name must be upper-case letters, digits and underscores, at most 128 of them")
+		}
+		text, err := textOf(field, value)
+		if err != nil {
+			return err
+		}
+		if utf8.RuneCountInString(text) > maxSettingValue {
+			return invalid(field, "a value has at most %d characters", maxSettingValue)
+		}
+		settings[name] = v1alpha1.SettingValue(text)
+		if len(settings) > maxSettings {
+			return invalid("settings", "there may be at most %d", maxSettings)
+		}
+		return nil
+	})
+	return settings, err
+}
+
+// eachMember calls visit for each member of a JSON object, in order. A repeated name is an error, which path helps to name.
+func eachMember(object []byte, path string, visit func(name string, value json.RawMessage) error) error {
+	decoder := json.NewDecoder(bytes.NewReader(object))
+	if _, err := decoder.Token(); err != nil {
+		return fmt.Errorf("reading a JSON object: %w", err)
+	}
+	seen := map[string]bool{}
+	for decoder.More() {
+		token, err := decoder.Token()
+		if err != nil {
+			return fmt.Errorf("reading a JSON object: %w", err)
+		}
+		name, ok := token.(string)
+		if !ok {
+			return fmt.Errorf("reading a JSON object: unexpected %T for a name", token)
+		}
+		var value json.RawMessage
+		if err := decoder.Decode(&value); err != nil {
+			return fmt.Errorf("reading a JSON object: %w", err)
+		}
+		if seen[name] {
+			return invalid(path+printable(name), "is given twice")
+		}
+		seen[name] = true
+		if err := visit(name, value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// textOf returns the text that stands for a JSON value on a spider's command line: a string is itself, anything else its
+// exact JSON text without spaces between its parts.
+func textOf(field string, value json.RawMessage) (string, error) {
+	if value[0] == '"' {
+		text, err := parseString(field, value)
+		if err == nil && strings.ContainsRune(text, 0) {
+			return "", invalid(field, "must not contain a NUL character")
+		}
+		return text, err
+	}
+	var text bytes.Buffer
+	if err := json.Compact(&text, value); err != nil {
+		return "", fmt.Errorf("compacting %s: %w", field, err)
+	}
+	return text.String(), nil
+}
+
+// parseString reads a JSON string. An escaped half of a surrogate pair without its other half is refused: it is no character,
+// and could not be handed on.
+func parseString(field string, value json.RawMessage) (string, error) {
+	var text string
+	if err := json.Unmarshal(value, &text); err != nil {
+		return "", invalid(field, "must be a string")
+	}
+	if hasLoneSurrogate(value) {
+		return "", invalid(field, "contains half of a surrogate pair, which is no character")
+	}
+	return text, nil
+}
+
+// hasLoneSurrogate reports whether a valid JSON string has a \u escape of a surrogate that is not part of a pair.
+func hasLoneSurrogate(value []byte) bool {
+	for i := 0; i < len(value); {
+		if value[i] != '\\' {
+			i++
+			continue
+		}
+		switch unit := escapedUnit(value[i:]); {
+		case unit < 0xD800 || unit > 0xDFFF:
+			i += 2 // The rest of a \u escape of a character is four hexadecimal digits, which need no look.
+		case unit > 0xDBFF:
+			return true
+		default:
+			if low := escapedUnit(value[i+6:]); low < 0xDC00 || low > 0xDFFF {
+				return true
+			}
+			i += 12
+		}
+	}
+	return false
+}
+
+// escapedUnit returns the UTF-16 unit of the \u escape that the text begins with, or -1.
+func escapedUnit(text []byte) int64 {
+	if len(text) < 6 || text[0] != '\\' || text[1] != 'u' {
+		return -1
+	}
+	unit, err := strconv.ParseInt(string(text[2:6]), 16, 32)
+	if err != nil {
+		return -1
+	}
+	return unit
+}
+
+func parseInteger(field string, value json.RawMessage, least, most int64) (int64, error) {
+	n, err := strconv.ParseInt(string(value), 10, 64)
+	if err != nil || n < least || n > most {
+		return 0, invalid(field, "must be a whole number from %d to %d", least, most)
+	}
+	return n, nil
+}
+
+func isObject(value json.RawMessage) bool { return len(value) > 0 && value[0] == '{' }
+
+// printable makes a name from a request fit for an error message.
+func printable(name string) string {
+	const most = 64
+	if runes := []rune(name); len(runes) > most {
+		name = string(runes[:most]) + "…"
+	}
+	if name == "" || strings.ContainsFunc(name, func(r rune) bool { return !strconv.IsPrint(r) || r == '"' }) {
+		return strconv.Quote(name)
+	}
+	return name
+}

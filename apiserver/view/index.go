@@ -1,0 +1,128 @@
+package view
+
+import (
+	"slices"
+
+	"github.com/google/uuid"
+	"github.com/tidwall/btree"
+)
+
+// series holds jobs newest first: all of them, and those of each status. Trees are made when they are first needed.
+type series struct {
+	all      *btree.BTreeG[*Job]
+	byStatus [statusCount]*btree.BTreeG[*Job]
+}
+
+// newTree makes a tree that leaves locking to Jobs, whose lock covers all trees.
+func newTree() *btree.BTreeG[*Job] {
+	return btree.NewBTreeGOptions(newestFirst, btree.Options{NoLocks: true, Degree: 16})
+}
+
+func (s *series) insert(job *Job) {
+	if s.all == nil {
+		s.all = newTree()
+	}
+	if s.byStatus[job.Status] == nil {
+		s.byStatus[job.Status] = newTree()
+	}
+	s.all.Set(job)
+	s.byStatus[job.Status].Set(job)
+}
+
+func (s *series) remove(job *Job) {
+	s.all.Delete(job)
+	s.byStatus[job.Status].Delete(job)
+}
+
+func (s *series) empty() bool { return s.all == nil || s.all.Len() == 0 }
+
+// trees appends the trees that together hold the jobs of the given statuses; of all jobs when none is given.
+func (s *series) trees(to []*btree.BTreeG[*Job], statuses []Status) []*btree.BTreeG[*Job] {
+	if len(statuses) == 0 {
+		return append(to, s.all)
+	}
+	for _, status := range statuses {
+		if tree := s.byStatus[status]; tree != nil {
+			to = append(to, tree)
+		}
+	}
+	return to
+}
+
+// spiderKey tells a user's jobs apart by spider. The name belongs to it because jobs of one Spider have several names when
+// the Spider was renamed, and jobs of several Spiders can have the same.
+type spiderKey struct {
+	id   uuid.UUID
+	name string
+}
+
+func keyOf(job *Job) spiderKey { return spiderKey{id: job.SpiderID, name: job.SpiderName} }
+
+// userJobs holds the jobs of one user of one namespace.
+type userJobs struct {
+	series
+	bySpider map[spiderKey]*series
+	// idKeys and nameKeys find the keys of bySpider that have an id, and a name. There is almost always just one.
+	idKeys   map[uuid.UUID][]spiderKey
+	nameKeys map[string][]spiderKey
+}
+
+func newUserJobs() *userJobs {
+	return &userJobs{
+		bySpider: map[spiderKey]*series{},
+		idKeys:   map[uuid.UUID][]spiderKey{},
+		nameKeys: map[string][]spiderKey{},
+	}
+}
+
+func (u *userJobs) insert(job *Job) {
+	u.series.insert(job)
+	key := keyOf(job)
+	s := u.bySpider[key]
+	if s == nil {
+		s = &series{}
+		u.bySpider[key] = s
+		u.idKeys[key.id] = append(u.idKeys[key.id], key)
+		u.nameKeys[key.name] = append(u.nameKeys[key.name], key)
+	}
+	s.insert(job)
+}
+
+func (u *userJobs) remove(job *Job) {
+	u.series.remove(job)
+	key := keyOf(job)
+	s := u.bySpider[key]
+	s.remove(job)
+	if s.empty() {
+		delete(u.bySpider, key)
+		forget(u.idKeys, key.id, key)
+		forget(u.nameKeys, key.name, key)
+	}
+}
+
+func forget[K comparable](keys map[K][]spiderKey, k K, key spiderKey) {
+	left := slices.DeleteFunc(keys[k], func(other spiderKey) bool { return other == key })
+	if len(left) == 0 {
+		delete(keys, k)
+		return
+	}
+	keys[k] = left
+}
+
+// trees returns the trees that together hold exactly the jobs that the query asks for, but for its times.
+func (u *userJobs) trees(q *Query) []*btree.BTreeG[*Job] {
+	if q.SpiderID == nil && q.SpiderName == "" {
+		return u.series.trees(nil, q.Statuses)
+	}
+	keys := u.nameKeys[q.SpiderName]
+	if q.SpiderID != nil {
+		keys = u.idKeys[*q.SpiderID]
+	}
+	var trees []*btree.BTreeG[*Job]
+	for _, key := range keys {
+		if q.SpiderName == "" || key.name == q.SpiderName {
+			trees = u.bySpider[key].trees(trees, q.Statuses)
+		}
+	}
+	return trees
+}

@@ -1,0 +1,218 @@
+package view
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"time"
+	"unique"
+
+	"github.com/google/uuid"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/scrapethis/spider-operator/api/v1alpha1"
+)
+
+// Status is a job's status as the REST API tells it: the terminal phase, else Cancelled once a cancellation is recorded.
+type Status uint8
+
+// The statuses of a job.
+const (
+	Pending Status = iota
+	Running
+	Finished
+	Cancelled
+	Error
+	statusCount
+)
+
+var statusNames = [statusCount]string{"pending", "running", "finished", "cancelled", "error"}
+
+// String returns the status in the REST API's word for it.
+func (s Status) String() string { return statusNames[s] }
+
+// ParseStatus returns the status that the REST API calls by the given name.
+func ParseStatus(name string) (Status, bool) {
+	for i, n := range statusNames {
+		if n == name {
+			return Status(i), true
+		}
+	}
+	return 0, false
+}
+
+// Job is what the facade needs to know of a SpiderJob, in a compact form. A Job never changes: a newer state of the SpiderJob
+// is another Job. Times are in seconds since 1970, as precise as Kubernetes keeps them; 0 means absent.
+type Job struct {
+	ID              uuid.UUID
+	Namespace       string
+	Name            string
+	ResourceVersion string
+	User            string
+
+	// SpiderID is the id of the Spider the job refers to, whether or not it exists.
+	SpiderID uuid.UUID
+	// SpiderRef is the name of the Spider resource.
+	SpiderRef string
+	// SpiderName and RepoPath are those of the Spider that was run; until then those of the Spider as it is now.
+	SpiderName, RepoPath string
+
+	Created, Started, Finished, CancelRequested int64
+
+	Reason, Message string
+	// Arguments is a JSON object of strings; empty when there are none.
+	Arguments string
+	Image     string
+	// RequestHash is the hash of the request that started the job with an Idempotency-Key, in hex, if one did.
+	RequestHash string
+
+	Stats Stats
+
+	ExitCode *int32
+	Attempts int32
+	Status   Status
+	// Ended says that the phase is a terminal one. A cancelled job may not have ended yet.
+	Ended bool
+
+	// snapshot says that SpiderName and RepoPath are of the Spider that was run, and so will not change.
+	snapshot bool
+	// unconfirmed says that the job comes from this process's own write, and that the watch has not shown it yet.
+	unconfirmed bool
+}
+
+// Stats are the counts of a job. Counts that are not known are -1, but for Items, which is then 0.
+type Stats struct {
+	Items, Responses, Requests, Errors int64
+	ObservedAt                         int64
+	FinishReason                       string
+	Source                             v1alpha1.StatsOrigin
+	Final                              bool
+}
+
+// FromSpiderJob returns the compact form of a SpiderJob.
+func FromSpiderJob(job *v1alpha1.SpiderJob) (*Job, error) {
+	id, err := uuid.Parse(job.ID())
+	if err != nil {
+		return nil, fmt.Errorf("parsing the id of SpiderJob %s/%s: %w", job.Namespace, job.Name, err)
+	}
+	spiderID, err := uuid.Parse(job.SpiderID())
+	if err != nil {
+		return nil, fmt.Errorf("parsing the id of the Spider of SpiderJob %s/%s: %w", job.Namespace, job.Name, err)
+	}
+	arguments, err := encodeArguments(job.Spec.Arguments)
+	if err != nil {
+		return nil, fmt.Errorf("encoding the arguments of SpiderJob %s/%s: %w", job.Namespace, job.Name, err)
+	}
+	j := &Job{
+		ID:              id,
+		Namespace:       intern(job.Namespace),
+		Name:            job.Name,
+		ResourceVersion: job.ResourceVersion,
+		User:            intern(job.User()),
+		SpiderID:        spiderID,
+		SpiderRef:       intern(job.Spec.SpiderRef.Name),
+		Created:         seconds(&job.CreationTimestamp),
+		Started:         seconds(job.Status.StartedAt),
+		Finished:        seconds(job.Status.FinishedAt),
+		Reason:          intern(job.Status.Reason),
+		Message:         intern(job.Status.Message),
+		Arguments:       arguments,
+		RequestHash:     job.Annotations[v1alpha1.AnnotationRequestHash],
+		Stats:           compactStats(job.Status.Stats),
+		ExitCode:        job.Status.ExitCode,
+		Attempts:        job.Status.Attempts,
+		Status:          statusOf(job),
+		Ended:           job.Status.Phase.Terminal(),
+	}
+	if c := job.Spec.Cancellation; c != nil {
+		j.CancelRequested = seconds(c.RequestedAt)
+	}
+	if s := job.Status.Spider; s != nil {
+		j.Image = intern(s.Image)
+		if s.Name != "" {
+			j.SpiderName, j.RepoPath, j.snapshot = intern(s.Name), intern(s.RepoPath), true
+		}
+	}
+	return j, nil
+}
+
+func statusOf(job *v1alpha1.SpiderJob) Status {
+	switch phase := job.Status.Phase; {
+	case phase == v1alpha1.PhaseFinished:
+		return Finished
+	case phase == v1alpha1.PhaseError:
+		return Error
+	case phase == v1alpha1.PhaseCancelled, job.Spec.Cancellation != nil:
+		return Cancelled
+	case phase == v1alpha1.PhaseRunning:
+		return Running
+	default:
+		return Pending
+	}
+}
+
+func compactStats(s *v1alpha1.Stats) Stats {
+	if s == nil {
+		return Stats{Responses: -1, Requests: -1, Errors: -1}
+	}
+	return Stats{
+		Items:        s.ItemsScraped,
+		Responses:    orUnknown(s.Responses),
+		Requests:     orUnknown(s.Requests),
+		Errors:       orUnknown(s.Errors),
+		ObservedAt:   seconds(s.ObservedAt),
+		FinishReason: intern(s.FinishReason),
+		Source:       v1alpha1.StatsOrigin(intern(string(s.Source))),
+		Final:        s.Final,
+	}
+}
+
+func orUnknown(count *int64) int64 {
+	if count == nil {
+		return -1
+	}
+	return *count
+}
+
+// encodeArguments keeps the arguments as the text they are answered with, which takes a fraction of a map's memory.
+func encodeArguments(arguments map[string]v1alpha1.ArgumentValue) (string, error) {
+	if len(arguments) == 0 {
+		return "", nil
+	}
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(arguments); err != nil {
+		return "", err
+	}
+	return string(bytes.TrimSuffix(text.Bytes(), []byte("\n"))), nil
+}
+
+func seconds(t *metav1.Time) int64 {
+	if t == nil || t.IsZero() {
+		return 0
+	}
+	return t.Unix()
+}
+
+// Time turns seconds of a Job into a time in UTC, or nil where they are absent.
+func Time(seconds int64) *time.Time {
+	if seconds == 0 {
+		return nil
+	}
+	t := time.Unix(seconds, 0).UTC()
+	return &t
+}
+
+// intern returns a string equal to s that is shared by all who intern it: most jobs have few namespaces, users, spiders,
+// reasons and images between them.
+func intern(s string) string { return unique.Make(s).Value() }
+
+// newestFirst orders jobs by creation, the newest first, and jobs of the same second by id, the highest first: the facade's
+// own ids begin with the time in milliseconds.
+func newestFirst(a, b *Job) bool {
+	if a.Created != b.Created {
+		return a.Created > b.Created
+	}
+	return bytes.Compare(a.ID[:], b.ID[:]) > 0
+}

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/spf13/cobra"
+	"k8s.io/klog/v2"
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"github.com/scrapethis/spider-operator/apiserver"
+)
+
+func newAPIServerCommand() *cobra.Command {
+	options := apiserver.Options{Limits: apiserver.DefaultLimits}
+	var kubeconfig, level string
+	cmd := &cobra.Command{
+		Use:   "apiserver",
+		Short: "Run the REST facade",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			log, err := newLogger(level)
+			if err != nil {
+				return err
+			}
+			config, err := restConfig(kubeconfig, "")
+			if err != nil {
+				return err
+			}
+			config.UserAgent = "spider-operator-apiserver/" + version
+			return apiserver.Run(cmd.Context(), config, options, log)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&kubeconfig, "kubeconfig", "", "kubeconfig file; default: $KUBECONFIG, else the Pod's own service account")
+	flags.StringVar(&options.Listen, "listen", ":8080", "where the API is served")
+	flags.StringVar(&options.MetricsListen, "metrics-listen", ":8081", "where metrics are served; empty for nowhere")
+	flags.BoolVar(&options.Profiling, "profiling", false, "serve /debug/pprof beside the metrics")
+	flags.StringSliceVar(&options.Namespaces, "namespaces", nil, "namespaces to serve; default: all")
+	flags.Float64Var(&options.Limits.RequestsPerSecond, "rate", options.Limits.RequestsPerSecond, "requests per second that a key may make")
+	flags.IntVar(&options.Limits.Burst, "burst", options.Limits.Burst, "requests that a key may make at once")
+	flags.IntVar(&options.Limits.FailuresPerMinute, "failed-authentications", options.Limits.FailuresPerMinute,
+		"authentications from one address that may fail per minute")
+	flags.StringSliceVar(&options.TrustedProxies, "trusted-proxies", nil,
+		"addresses or CIDRs of proxies whose X-Forwarded-For is believed; default: none")
+	flags.DurationVar(&options.ShutdownDelay, "shutdown-delay", 5*time.Second,
+		"for how long requests are still accepted after /readyz has begun to fail")
+	flags.DurationVar(&options.DrainTimeout, "drain-timeout", 20*time.Second, "how long running requests have to end after that")
+	flags.StringVar(&level, "log-level", "info", "least severe messages to log: debug, info, warn or error")
+	return cmd
+}
+
+// newLogger makes the process log JSON lines to standard error, libraries included.
+func newLogger(level string) (*slog.Logger, error) {
+	var least slog.Level
+	if err := least.UnmarshalText([]byte(level)); err != nil {
+		return nil, fmt.Errorf("reading --log-level: %w", err)
+	}
+	log := slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: least}))
+	klog.SetSlogLogger(log)
+	ctrl.SetLogger(logr.FromSlogHandler(log.Handler()))
+	return log, nil
+}
