@@ -125,6 +125,9 @@ func (d *dump) parse(line []byte) dumpState {
 			return dumpComplete
 		}
 	}
+	if len(d.brackets) == 1 && !d.inValue && d.operand.kind != operandEmpty {
+		return dumpBroken // pprint never breaks a key, nor between a key and its colon
+	}
 	return dumpContinues
 }
 
@@ -164,8 +167,8 @@ func (d *dump) close(bracket byte) {
 		d.broken = true
 		return
 	}
-	if last == 0 && (d.inValue || d.operand.kind != operandEmpty) {
-		d.endValue()
+	if last == 0 {
+		d.endValue() // the brace stands right behind the last value
 	}
 	d.brackets = d.brackets[:last]
 }
