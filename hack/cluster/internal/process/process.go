@@ -113,8 +113,11 @@ func (s Store) Start(spec Spec, log string) (*Running, error) {
 		return nil, fmt.Errorf("starting %s: %w", spec.Name, err)
 	}
 	r := &Running{exited: make(chan struct{})}
-	// Identified before it is waited for: until then its pid cannot be used again.
-	r.Identity, err = Identify(cmd.Process.Pid)
+	// Identified before it is waited for: until then its pid cannot be used again. One that has ended already is recorded as
+	// what it is, not alive; Exited tells the rest.
+	if r.Identity, err = Identify(cmd.Process.Pid); err != nil {
+		r.Identity = Identity{PID: cmd.Process.Pid}
+	}
 	r.Fingerprint = spec.Fingerprint()
 	go func() {
 		// How it ended is in the state; Wait's error says no more than that.
@@ -122,10 +125,6 @@ func (s Store) Start(spec Spec, log string) (*Running, error) {
 		r.state = cmd.ProcessState
 		close(r.exited)
 	}()
-	if err != nil {
-		<-r.exited
-		return nil, fmt.Errorf("starting %s: it ended at once: %s", spec.Name, r.state)
-	}
 	if err := s.save(spec.Name, r.Record); err != nil {
 		return nil, errors.Join(err, Stop(r.Identity, time.Second))
 	}

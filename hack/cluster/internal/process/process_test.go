@@ -67,10 +67,10 @@ func TestAReusedPidIsAnotherProcess(t *testing.T) {
 	}
 }
 
-func start(t *testing.T, script string) (Store, *Running) {
+func start(t *testing.T, program string, args ...string) (Store, *Running) {
 	t.Helper()
 	store := Store{Dir: t.TempDir()}
-	spec := Spec{Name: "program", Path: "/bin/sh", Args: []string{"-c", script}, Env: []string{"MARK=" + store.Dir}}
+	spec := Spec{Name: "program", Path: program, Args: args, Env: []string{"MARK=" + store.Dir}}
 	r, err := store.Start(spec, filepath.Join(store.Dir, "log"))
 	if err != nil {
 		t.Fatal(err)
@@ -84,7 +84,7 @@ func start(t *testing.T, script string) (Store, *Running) {
 }
 
 func TestAStartedProgramIsFoundAgainAndStopped(t *testing.T) {
-	store, r := start(t, "exec sleep 60")
+	store, r := start(t, "/bin/sleep", "60")
 	record, err := store.Load("program")
 	if err != nil {
 		t.Fatal(err)
@@ -119,7 +119,7 @@ func getsid(pid int) (int, error) {
 }
 
 func TestWhatIgnoresTheRequestToEndIsKilled(t *testing.T) {
-	store, r := start(t, "trap '' TERM; echo ready; while :; do sleep 1; done")
+	store, r := start(t, "/bin/sh", "-c", "trap '' TERM; echo ready; while :; do sleep 1; done")
 	for log := filepath.Join(store.Dir, "log"); ; time.Sleep(time.Millisecond) {
 		if said, err := os.ReadFile(log); err == nil && len(said) > 0 {
 			break
@@ -134,7 +134,7 @@ func TestWhatIgnoresTheRequestToEndIsKilled(t *testing.T) {
 }
 
 func TestAnEndIsNoticed(t *testing.T) {
-	_, r := start(t, "exit 3")
+	_, r := start(t, "/bin/sh", "-c", "exit 3")
 	<-r.exited
 	if how, ended := r.Exited(); !ended || how != "exit status 3" {
 		t.Errorf("it ended: %v, with %q", ended, how)
