@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -88,9 +89,8 @@ func (a *api) call(ctx context.Context, method, path string, body, answer any) (
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", call, err)
 	}
-	defer response.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
-	if err != nil {
+	if err := errors.Join(err, response.Body.Close()); err != nil {
 		return nil, fmt.Errorf("%s: %w", call, err)
 	}
 	if response.StatusCode != http.StatusOK {

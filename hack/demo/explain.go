@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 )
 
 // podList is what the demo reads of a list of Pods.
@@ -130,10 +129,7 @@ func (d *demo) warnings(ctx context.Context, namespace string) error {
 }
 
 // explainJob is an error that tells what is known of a job that did not end well.
-func (d *demo) explainJob(id string) error {
-	// The demo itself may have run out of time; what is explained here is why.
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-	defer cancel()
+func (d *demo) explainJob(ctx context.Context, id string) error {
 	status, err := d.kubectl.run(ctx, "get", "spiderjob", id, "--namespace", demoNamespace, "--output",
 		`jsonpath={.status.phase}: {.status.reason}: {.status.message}{"\t"}{.status.podName}`)
 	if err != nil {

@@ -37,15 +37,17 @@ func (d *demo) crawl(ctx context.Context) error {
 	}
 	last, text, err := d.follow(ctx, spider, id)
 	if err != nil {
-		return errors.Join(err, d.explainJob(id))
+		return errors.Join(err, d.explainJob(ctx, id))
 	}
 	var pretty bytes.Buffer
 	if err := json.Indent(&pretty, text, "", "  "); err != nil {
 		return fmt.Errorf("print the job: %w", err)
 	}
-	fmt.Fprintln(os.Stdout, pretty.String())
+	if _, err := fmt.Fprintln(os.Stdout, pretty.String()); err != nil {
+		return fmt.Errorf("print the job: %w", err)
+	}
 	if err := verdict(last, books); err != nil {
-		return errors.Join(err, d.explainJob(id))
+		return errors.Join(err, d.explainJob(ctx, id))
 	}
 	return nil
 }

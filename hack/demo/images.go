@@ -3,9 +3,7 @@ package main
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -52,16 +50,11 @@ func (d *demo) buildAndLoad(ctx context.Context) error {
 }
 
 func digest(archive string) (string, error) {
-	file, err := os.Open(archive)
+	content, err := os.ReadFile(archive)
 	if err != nil {
 		return "", fmt.Errorf("read an image: %w", err)
 	}
-	defer file.Close()
-	sum := sha256.New()
-	if _, err := io.Copy(sum, file); err != nil {
-		return "", fmt.Errorf("read %s: %w", archive, err)
-	}
-	return hex.EncodeToString(sum.Sum(nil)), nil
+	return fmt.Sprintf("%x", sha256.Sum256(content)), nil
 }
 
 // withImages puts the images wanted into a manifest, and the site's digest: by it a Deployment sees that there is another

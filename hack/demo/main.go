@@ -29,8 +29,9 @@ func main() {
 	os.Exit(1)
 }
 
-const usage = `usage: demo [flags]   run the demo
-       demo env       print, for eval, what points kubectl and REST clients at the demo
+const usage = `usage:
+  demo [flags]   go from nothing to a finished spider job
+  demo env       print, for eval, what points kubectl and REST clients at what runs
 
 `
 
@@ -38,15 +39,18 @@ func execute(ctx context.Context, args []string) error {
 	opts := options{}
 	flags := flag.NewFlagSet("demo", flag.ContinueOnError)
 	flags.Usage = func() {
-		fmt.Fprint(flags.Output(), usage)
+		_, _ = fmt.Fprint(flags.Output(), usage) // there is nobody else to tell
 		flags.PrintDefaults()
 	}
-	flags.StringVar(&opts.cluster, "cluster", local, "`which` cluster: local (started if need be) or current (that of your kubeconfig)")
+	flags.StringVar(&opts.cluster, "cluster", local,
+		"`which` cluster: local (started if need be) or current (that of your kubeconfig)")
 	flags.StringVar(&opts.helm, "helm", "helm", "Helm's `program`")
 	flags.StringVar(&opts.images.operator, "image", builtImages.operator, "the operator's `image`")
 	flags.StringVar(&opts.images.spiders, "spider-image", builtImages.spiders, "the demo's Scrapy `image`")
-	flags.StringVar(&opts.images.counter, "counter-image", cmp.Or(os.Getenv("COUNTER_IMG"), builtImages.counter), "the demo's counter `image` (or COUNTER_IMG)")
-	flags.StringVar(&opts.images.site, "site-image", cmp.Or(os.Getenv("SITE_IMG"), builtImages.site), "the demo's site `image` (or SITE_IMG)")
+	flags.StringVar(&opts.images.counter, "counter-image",
+		cmp.Or(os.Getenv("COUNTER_IMG"), builtImages.counter), "the demo's counter `image` (or COUNTER_IMG)")
+	flags.StringVar(&opts.images.site, "site-image",
+		cmp.Or(os.Getenv("SITE_IMG"), builtImages.site), "the demo's site `image` (or SITE_IMG)")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}

@@ -45,7 +45,9 @@ func output(command *exec.Cmd, log io.Writer) (string, error) {
 	var stdout, both bytes.Buffer
 	command.Stdout = io.MultiWriter(&stdout, &both, log)
 	command.Stderr = io.MultiWriter(&both, log)
-	fmt.Fprintln(log, "+", strings.Join(command.Args, " "))
+	if _, err := fmt.Fprintln(log, "+", strings.Join(command.Args, " ")); err != nil {
+		return "", fmt.Errorf("write the log: %w", err)
+	}
 	if err := command.Start(); err != nil {
 		return "", fmt.Errorf("start %s: %w", filepath.Base(command.Path), err)
 	}

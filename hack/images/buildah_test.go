@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -60,6 +61,6 @@ func unprivileged(ctx context.Context, script string) *exec.Cmd {
 
 // alive reports whether a process runs; one that has ended and that nobody has waited for does not.
 func alive(pid int) bool {
-	status, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	return err == nil && !strings.Contains(string(status), ") Z ")
 }

@@ -43,7 +43,7 @@ func newBuilder(ctx context.Context, root string) (*builder, error) {
 		cache:    filepath.Join(userCache, "spider-operator", "images"),
 	}
 	for _, folder := range []string{b.archives, b.cache} {
-		if err := os.MkdirAll(folder, 0o755); err != nil {
+		if err := os.MkdirAll(folder, 0o750); err != nil {
 			return nil, fmt.Errorf("make a folder: %w", err)
 		}
 	}
@@ -89,7 +89,7 @@ func (b *builder) ensure(ctx context.Context, img image) (archive, outcome strin
 	if err := b.build(ctx, img, archive); err != nil {
 		return "", "", err
 	}
-	if err := os.WriteFile(stamp, []byte(inputs), 0o644); err != nil {
+	if err := os.WriteFile(stamp, []byte(inputs), 0o600); err != nil {
 		return "", "", fmt.Errorf("record the inputs of %s: %w", archive, err)
 	}
 	return archive, "built", nil
@@ -106,7 +106,7 @@ func upToDate(archive, stamp, inputs string) bool {
 
 // lock waits until no other process, of this clone or another, works on the same storage.
 func lock(file string) (unlock func(), err error) {
-	held, err := os.OpenFile(file, os.O_CREATE|os.O_RDWR, 0o644)
+	held, err := os.OpenFile(file, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("lock the storage: %w", err)
 	}
@@ -117,15 +117,15 @@ func lock(file string) (unlock func(), err error) {
 			return nil, errors.Join(fmt.Errorf("lock the storage: %w", err), held.Close())
 		}
 	}
-	return func() { held.Close() }, nil
+	return func() { _ = held.Close() }, nil // the lock goes with the descriptor, whatever else goes wrong
 }
 
-func (b *builder) build(ctx context.Context, img image, archive string) error {
+func (b *builder) build(ctx context.Context, img image, archive string) (err error) {
 	log, err := os.Create(filepath.Join(b.archives, img.Name+".log"))
 	if err != nil {
 		return fmt.Errorf("make the log of the build: %w", err)
 	}
-	defer log.Close()
+	defer func() { err = errors.Join(err, log.Close()) }()
 	if err := requirePrograms(ctx, log, "buildah"); err != nil {
 		return err
 	}
@@ -133,7 +133,7 @@ func (b *builder) build(ctx context.Context, img image, archive string) error {
 	if err := emptyFolder(run); err != nil {
 		return err
 	}
-	defer os.RemoveAll(run)
+	defer func() { err = errors.Join(err, os.RemoveAll(run)) }()
 	buildah := buildah{storage: filepath.Join(b.cache, "storage"), run: run, log: log}
 
 	// Containers that an interrupted build left.

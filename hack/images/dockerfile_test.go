@@ -11,10 +11,13 @@ func TestBaseArguments(t *testing.T) {
 		dockerfile string
 		want       []string
 	}{
-		"none":            {"FROM scratch\n", nil},
-		"one":             {"ARG GO_IMAGE=golang:1.26-bookworm\nFROM ${GO_IMAGE}\n", []string{"GO_IMAGE"}},
-		"two and another": {"# both\narg GO_IMAGE\nARG BASE_IMAGE=scratch\nARG DEBIAN_IMAGE=d\nFROM x\n", []string{"GO_IMAGE", "DEBIAN_IMAGE"}},
-		"in a stage":      {"FROM scratch\nARG GO_IMAGE=g\n", nil},
+		"none": {"FROM scratch\n", nil},
+		"one":  {"ARG GO_IMAGE=golang:1.26-bookworm\nFROM ${GO_IMAGE}\n", []string{"GO_IMAGE"}},
+		"two and another": {
+			"# both\narg GO_IMAGE\nARG BASE_IMAGE=scratch\nARG DEBIAN_IMAGE=d\nFROM x\n",
+			[]string{"GO_IMAGE", "DEBIAN_IMAGE"},
+		},
+		"in a stage": {"FROM scratch\nARG GO_IMAGE=g\n", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if diff := cmp.Diff(tt.want, baseArguments([]byte(tt.dockerfile))); diff != "" {

@@ -1,12 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -21,7 +21,7 @@ import (
 func inputsDigest(root string, img image, tools ...string) (string, error) {
 	digest := sha256.New()
 	for _, tool := range tools {
-		add(digest, "tool", strings.NewReader(tool))
+		add(digest, "tool", []byte(tool))
 	}
 	if err := addFile(digest, "Dockerfile", filepath.Join(root, img.Dockerfile)); err != nil {
 		return "", err
@@ -82,13 +82,12 @@ func mayReadmit(ignored *patternmatcher.PatternMatcher, folder string) bool {
 }
 
 func readIgnore(file string) (*patternmatcher.PatternMatcher, error) {
-	var patterns []string
-	content, err := os.Open(file)
-	if err == nil {
-		defer content.Close()
-		patterns, err = ignorefile.ReadAll(content)
-	}
+	content, err := os.ReadFile(file)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("read %s: %w", file, err)
+	}
+	patterns, err := ignorefile.ReadAll(bytes.NewReader(content))
+	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", file, err)
 	}
 	matcher, err := patternmatcher.New(patterns)
@@ -109,22 +108,19 @@ func addFile(digest hash.Hash, name, file string) error {
 		if err != nil {
 			return fmt.Errorf("read an input: %w", err)
 		}
-		return add(digest, name, strings.NewReader(target))
+		add(digest, name, []byte(target))
+		return nil
 	}
-	content, err := os.Open(file)
+	content, err := os.ReadFile(file)
 	if err != nil {
 		return fmt.Errorf("read an input: %w", err)
 	}
-	defer content.Close()
-	return add(digest, name, content)
+	add(digest, name, content)
+	return nil
 }
 
 // add adds a named content so that no other sequence of names and contents gives the same digest.
-func add(digest hash.Hash, name string, content io.Reader) error {
-	inner := sha256.New()
-	if _, err := io.Copy(inner, content); err != nil {
-		return fmt.Errorf("read %s: %w", name, err)
-	}
-	fmt.Fprintf(digest, "%d:%s%x", len(name), name, inner.Sum(nil))
-	return nil
+func add(digest hash.Hash, name string, content []byte) {
+	sum := sha256.Sum256(content)
+	digest.Write(fmt.Appendf(nil, "%d:%s%x", len(name), name, sum))
 }

@@ -66,7 +66,7 @@ func run(ctx context.Context, args []string) error {
 }
 
 func usage(flags *flag.FlagSet) {
-	fmt.Fprintf(flags.Output(), `usage: images build [NAME...]
+	_, _ = fmt.Fprintf(flags.Output(), `usage: images build [NAME...]
 
 Builds the images that changed and prints the path of each one's archive, which "docker load" and "ctr images import" read.
 

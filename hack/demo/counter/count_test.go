@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"testing"
 	"testing/synctest"
@@ -14,10 +15,10 @@ func TestRun(t *testing.T) {
 		code      int
 		message   string
 	}{
-		"no arguments": {``, 0, `{"items_scraped":100,"responses":100,"requests":100,"errors":0,"finish_reason":"finished"}`},
-		"n":            {`{"n":"7"}`, 0, `{"items_scraped":7,"responses":7,"requests":7,"errors":0,"finish_reason":"finished"}`},
-		"zero":         {`{"n":"0"}`, 0, `{"items_scraped":0,"responses":0,"requests":0,"errors":0,"finish_reason":"finished"}`},
-		"an exit code": {`{"n":"1","exit":"3"}`, 3, `{"items_scraped":1,"responses":1,"requests":1,"errors":0,"finish_reason":"finished"}`},
+		"no arguments": {``, 0, finished(100)},
+		"n":            {`{"n":"7"}`, 0, finished(7)},
+		"zero":         {`{"n":"0"}`, 0, finished(0)},
+		"an exit code": {`{"n":"1","exit":"3"}`, 3, finished(1)},
 		"a failure":    {`{"fail":"no paper"}`, 1, `{"error":"no paper"}`},
 		"a failure and its code": {
 			`{"fail":"no paper","exit":"9"}`, 9, `{"error":"no paper"}`,
@@ -34,6 +35,11 @@ func TestRun(t *testing.T) {
 			}
 		})
 	}
+}
+
+// finished is the termination message of a spider that counted to n.
+func finished(n int) string {
+	return fmt.Sprintf(`{"items_scraped":%d,"responses":%d,"requests":%d,"errors":0,"finish_reason":"finished"}`, n, n, n)
 }
 
 func TestArgumentsThatAreNoObjectOfStringsAreRefused(t *testing.T) {

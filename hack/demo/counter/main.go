@@ -18,7 +18,8 @@ func main() {
 	code, message := run(ctx, os.Getenv("SPIDER_ARGUMENTS"), os.Stdout)
 	stop()
 	fmt.Println(string(message))
-	if err := os.WriteFile(terminationLog, message, 0o644); err != nil {
+	//nolint:gosec // The path is a constant, whatever the message holds.
+	if err := os.WriteFile(terminationLog, message, 0o600); err != nil {
 		fmt.Fprintln(os.Stderr, "counter: write the termination message:", err)
 	}
 	os.Exit(code)

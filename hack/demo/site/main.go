@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"os"
@@ -19,10 +21,10 @@ const usage = "usage: site generate FOLDER | site serve FOLDER [ADDRESS]"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
-	defer stop()
-	if err := run(ctx, os.Args[1:]); err != nil {
+	err := run(ctx, os.Args[1:])
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "site:", err)
-		stop()
 		os.Exit(1)
 	}
 }
@@ -58,7 +60,7 @@ func serve(ctx context.Context, folder, address string) error {
 		return fmt.Errorf("serve %s on %s: %w", folder, address, err)
 	case <-ctx.Done():
 	}
-	stopping, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	if err := server.Shutdown(stopping); err != nil {
 		return fmt.Errorf("shut down: %w", err)
@@ -71,11 +73,11 @@ func handler(folder string) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", http.FileServer(http.Dir(folder)))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
-		if _, err := os.Stat(folder + "/count.json"); err != nil {
+		if _, err := fs.Stat(os.DirFS(folder), "count.json"); err != nil {
 			http.Error(w, "the site has not been generated", http.StatusServiceUnavailable)
 			return
 		}
-		fmt.Fprintln(w, "ok")
+		_, _ = io.WriteString(w, "ok\n") // a prober that has gone needs no answer
 	})
 	return mux
 }

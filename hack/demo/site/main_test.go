@@ -27,7 +27,7 @@ func TestHandler(t *testing.T) {
 		{filepath.Join(folder, "missing"), "/healthz", http.StatusServiceUnavailable},
 	} {
 		response := httptest.NewRecorder()
-		handler(tt.folder).ServeHTTP(response, httptest.NewRequest(http.MethodGet, tt.path, nil))
+		handler(tt.folder).ServeHTTP(response, httptest.NewRequestWithContext(t.Context(), http.MethodGet, tt.path, http.NoBody))
 		if response.Code != tt.want {
 			t.Errorf("GET %s of %s: %d, want %d", tt.path, tt.folder, response.Code, tt.want)
 		}

@@ -1,0 +1,46 @@
+package main
+
+import (
+	"encoding/json"
+	"slices"
+	"testing"
+)
+
+func TestTroublesOfAPod(t *testing.T) {
+	for name, tt := range map[string]struct {
+		status string
+		want   []string
+	}{
+		"none": {`{"phase": "Running", "containerStatuses": [{"name": "c", "ready": true, "state": {"running": {}}}]}`, nil},
+		"done": {
+			`{"phase": "Succeeded", "containerStatuses": [{"name": "c", "state": {"terminated": {"reason": "Completed"}}}]}`,
+			nil,
+		},
+		"no image": {
+			`{"containerStatuses": [{"name": "c", "state": {"waiting": {"reason": "ImagePullBackOff", "message": "not found"}}}]}`,
+			[]string{"Pod p, container c waits: ImagePullBackOff: not found"},
+		},
+		"crashes": {
+			`{"containerStatuses": [{"name": "c", "restartCount": 3, "state": {"terminated": {"exitCode": 2, "reason": "Error"}}}]}`,
+			[]string{"Pod p, container c (restarted 3 times) ended with exit code 2: Error"},
+		},
+		"not ready": {
+			`{"containerStatuses": [{"name": "c", "state": {"running": {}}}]}`,
+			[]string{"Pod p, container c runs but is not ready"},
+		},
+		"no node": {
+			`{"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes"}]}`,
+			[]string{"Pod p is not scheduled: Unschedulable: 0/1 nodes"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var p pod
+			if err := json.Unmarshal([]byte(`{"metadata": {"name": "p"}, "status": `+tt.status+`}`), &p); err != nil {
+				t.Fatal(err)
+			}
+			if got := p.troubles(); !slices.Equal(got, tt.want) {
+				t.Errorf("troubles: %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
