@@ -84,14 +84,16 @@ func usage(w io.Writer) {
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := execute(ctx, os.Args[1:])
+	interrupted := ctx.Err() != nil
 	stop()
 	switch {
 	case err == nil, errors.Is(err, flag.ErrHelp):
 		return
-	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+	// Whatever else an interrupted step says (a program it ran was killed, say), that is why.
+	case interrupted:
 		fmt.Fprintln(os.Stderr, "Interrupted. `up` goes on from here, `down` removes what is there.")
-		const interrupted = 130 // 128 + SIGINT, as shells have it
-		os.Exit(interrupted)
+		const code = 130 // 128 + SIGINT, as shells have it
+		os.Exit(code)
 	}
 	fmt.Fprintf(os.Stderr, "cluster: %v\n", err)
 	var explained *logError

@@ -28,8 +28,8 @@ func checkMachine(l layout, before machine.Snapshot, about []component) error {
 	case err != nil:
 		failures = append(failures, err)
 	case owner != "" && owner != l.dir:
-		failures = append(failures, fmt.Errorf(
-			"the network link %s belongs to the cluster in %s: use that one, or end it first: cluster down --dir %s", nodeBridge, owner, owner))
+		return fmt.Errorf(
+			"the network link %s belongs to the cluster in %s: use that one, or end it first: cluster down --dir %s", nodeBridge, owner, owner)
 	case owner == "":
 		groups, err := machine.Cgroups(cgroup)
 		failures = append(failures, err)

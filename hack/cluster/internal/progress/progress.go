@@ -57,6 +57,8 @@ func (p *Printer) Do(ctx context.Context, title string, step func(context.Contex
 	took := time.Since(start).Seconds()
 	p.clear()
 	switch {
+	case err != nil && ctx.Err() != nil:
+		fmt.Fprintf(p.out, "  %-62s interrupted after %.1f s\n", title, took)
 	case err != nil:
 		fmt.Fprintf(p.out, "  %-62s failed after %.1f s\n", title, took)
 	case note != "":

@@ -18,20 +18,26 @@ func TestEachStepIsOneLine(t *testing.T) {
 		err   error
 		want  string
 	}{
-		"quick":  {time.Second, "", nil, `^  start etcd +1\.0 s\n$`},
-		"noted":  {time.Second, "3 packages", nil, `^  start etcd: 3 packages +1\.0 s\n$`},
-		"failed": {time.Second, "", failure, `^  start etcd +failed after 1\.0 s\n$`},
-		"slow":   {10 * time.Second, "waiting", nil, `^  start etcd \.\.\. 2 s  waiting\n  start etcd: waiting +10\.0 s\n$`},
+		"quick":     {time.Second, "", nil, `^  start etcd +1\.0 s\n$`},
+		"noted":     {time.Second, "3 packages", nil, `^  start etcd: 3 packages +1\.0 s\n$`},
+		"failed":    {time.Second, "", failure, `^  start etcd +failed after 1\.0 s\n$`},
+		"cancelled": {time.Second, "", context.Canceled, `^  start etcd +interrupted after 1\.0 s\n$`},
+		"slow":      {10 * time.Second, "waiting", nil, `^  start etcd \.\.\. 2 s  waiting\n  start etcd: waiting +10\.0 s\n$`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var out bytes.Buffer
 				p := &Printer{out: &out}
-				err := p.Do(context.Background(), "start etcd", func(_ context.Context, note Note) error {
+				ctx, cancel := context.WithCancel(context.Background())
+				defer cancel()
+				err := p.Do(ctx, "start etcd", func(_ context.Context, note Note) error {
 					if test.note != "" {
 						note("%s", test.note)
 					}
 					time.Sleep(test.takes)
+					if errors.Is(test.err, context.Canceled) {
+						cancel()
+					}
 					return test.err
 				})
 				if !errors.Is(err, test.err) {
