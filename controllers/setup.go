@@ -16,6 +16,7 @@ import (
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
+	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -148,7 +149,10 @@ func Setup(ctx context.Context, mgr ctrl.Manager, opts Options) error {
 		Watches(&batchv1.Job{}, toSpiderJob).
 		Watches(&corev1.Pod{}, toSpiderJob).
 		WatchesRawSource(source.Channel(logs.Changes(), &handler.EnqueueRequestForObject{})).
-		WithOptions(controller.Options{MaxConcurrentReconciles: opts.Workers}).
+		WithOptions(controller.Options{
+			MaxConcurrentReconciles: opts.Workers,
+			SkipNameValidation:      ptr.To(true), // several may run in one process, one after the other or as replicas
+		}).
 		Complete(reconciler)
 	if err != nil {
 		return fmt.Errorf("set up the SpiderJob controller: %w", err)
