@@ -23,7 +23,7 @@ type component struct {
 
 // components are all of them, in the order in which they are started.
 func components(l layout, p programs, containerdProgram string) []component {
-	kubernetes, etcd := l.pki(), l.etcdPKI()
+	kubernetes, etcd, proxy := l.pki(), l.etcdPKI(), l.proxyPKI()
 	return []component{
 		{
 			name:    "etcd",
@@ -64,6 +64,13 @@ func components(l layout, p programs, containerdProgram string) []component {
 				"--kubelet-certificate-authority=" + kubernetes.Certificate(authority),
 				"--kubelet-client-certificate=" + kubernetes.Certificate("kube-apiserver-kubelet-client"),
 				"--kubelet-client-key=" + kubernetes.Key("kube-apiserver-kubelet-client"),
+				"--requestheader-client-ca-file=" + proxy.Certificate(authority),
+				"--requestheader-allowed-names=" + frontProxy,
+				"--requestheader-username-headers=X-Remote-User",
+				"--requestheader-group-headers=X-Remote-Group",
+				"--requestheader-extra-headers-prefix=X-Remote-Extra-",
+				"--proxy-client-cert-file=" + proxy.Certificate(frontProxy),
+				"--proxy-client-key-file=" + proxy.Key(frontProxy),
 				"--kubelet-preferred-address-types=Hostname",
 				"--service-cluster-ip-range=" + serviceCIDR.String(),
 				"--service-account-issuer=https://kubernetes.default.svc.cluster.local",

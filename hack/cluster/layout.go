@@ -51,6 +51,7 @@ func (l layout) path(elements ...string) string {
 
 func (l layout) pki() pki.Directory          { return pki.Directory(l.path("pki")) }
 func (l layout) etcdPKI() pki.Directory      { return pki.Directory(l.path("pki", "etcd")) }
+func (l layout) proxyPKI() pki.Directory     { return pki.Directory(l.path("pki", "front-proxy")) }
 func (l layout) config(name string) string   { return l.path("config", name) }
 func (l layout) cniConfig() string           { return l.path("config", "cni") }
 func (l layout) cniState() string            { return l.path("cni") }

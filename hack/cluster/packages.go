@@ -80,7 +80,7 @@ func (c *cluster) installPackages(ctx context.Context) error {
 		return fmt.Errorf("this machine lacks what these Debian packages hold: %s; install their like", list)
 	}
 	if os.Geteuid() != 0 {
-		return fmt.Errorf("missing packages: %s; run this as root, or: sudo apt-get install %s", list, list)
+		return fmt.Errorf("packages are missing, which root would get installed: %s", list)
 	}
 	return c.say.Do(ctx, "install "+list, func(ctx context.Context, note note) error {
 		allow, err := forbidServices()

@@ -23,6 +23,8 @@ const (
 	authority = "ca"
 	// admin is the user that may do everything, and the one people act as.
 	admin = "admin"
+	// frontProxy is the name by which aggregated APIs know the API server.
+	frontProxy = "front-proxy-client"
 )
 
 // apiServer is where everything reaches the API server. It is an address of the machine's own that nobody else can route to.
@@ -56,6 +58,10 @@ var etcdCertificates = []pki.Request{
 	{Name: "client", CommonName: "kube-apiserver"},
 }
 
+// The front proxy is the API server where it passes a request on to an aggregated API. Whom that trusts may claim to be
+// anybody, so it has an authority of its own too.
+var frontProxyCertificates = []pki.Request{{Name: frontProxy, CommonName: frontProxy}}
+
 func ips(addresses ...string) []net.IP {
 	list := make([]net.IP, len(addresses))
 	for i, a := range addresses {
@@ -74,6 +80,9 @@ func writeKeys(l layout) error {
 	}
 	if err := l.etcdPKI().Ensure(authority, etcdCertificates); err != nil {
 		return fmt.Errorf("making etcd's certificates: %w", err)
+	}
+	if err := l.proxyPKI().Ensure(authority, frontProxyCertificates); err != nil {
+		return fmt.Errorf("making the front proxy's certificates: %w", err)
 	}
 	for _, client := range clients {
 		values := map[string]string{"Cluster": clusterName, "Server": apiServer, "User": client.Name}

@@ -17,10 +17,7 @@ import (
 // up brings the cluster to where it can be used, whatever state it finds it in.
 func (c *cluster) up(ctx context.Context) error {
 	begin := time.Now()
-	if err := requireRoot("starting the cluster"); err != nil {
-		return err
-	}
-	if err := c.installPackages(ctx); err != nil {
+	if err := errors.Join(requireRoot("starting the cluster"), c.installPackages(ctx)); err != nil {
 		return err
 	}
 	all, built, err := c.plan(ctx)
