@@ -9,8 +9,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
+	"time"
 )
 
 // The clusters that the demo runs on.
@@ -136,10 +136,24 @@ func (d *demo) helmUpgrade(ctx context.Context) error {
 		return fmt.Errorf("write the chart's values: %w", err)
 	}
 	helm := program{path: d.helm, env: d.kubectl.env}
-	_, err = helm.runWith(ctx, string(values), "upgrade", "--install", release, filepath.Join(d.root, "charts", "spider-operator"),
-		"--namespace", operatorNamespace, "--values", "-")
-	return err
+	for deadline := time.Now().Add(operationPatience); ; {
+		_, err = helm.runWith(ctx, string(values), "upgrade", "--install", release,
+			filepath.Join(d.root, "charts", "spider-operator"), "--namespace", operatorNamespace, "--values", "-")
+		switch {
+		case err == nil || !strings.Contains(err.Error(), "another operation"):
+			return err
+		case !wait(ctx):
+			return fmt.Errorf("wait for another Helm: %w", context.Cause(ctx))
+		case time.Now().After(deadline):
+			return fmt.Errorf("%w\n    If no other Helm is at work, an earlier one was interrupted. Make Helm forget it with:\n"+
+				"    kubectl delete secrets -n %s -l 'owner=helm,name=%s,status in (pending-install,pending-upgrade,pending-rollback)'",
+				err, operatorNamespace, release)
+		}
+	}
 }
+
+// operationPatience is how long another Helm that works on the release is waited for.
+const operationPatience = 30 * time.Second
 
 // chartValues are the values that differ from the chart's own.
 func chartValues(wanted images, known digests) map[string]any {
@@ -216,8 +230,6 @@ func (d *demo) apiURL(ctx context.Context) (string, error) {
 	return "http://" + address, err
 }
 
-var keyPattern = regexp.MustCompile(`\bst_[A-Za-z0-9_-]+`)
-
 func (d *demo) createKey(ctx context.Context) error {
 	binary := filepath.Join(d.root, "bin", "spider-operator")
 	build := program{path: "go", env: []string{"CGO_ENABLED=0"}}
@@ -226,13 +238,12 @@ func (d *demo) createKey(ctx context.Context) error {
 		return err
 	}
 	operator := program{path: binary, env: d.kubectl.env}
-	printed, err := operator.run(ctx, "apikey", "create", "--namespace", demoNamespace, "--user", user)
+	printed, err := operator.run(ctx, "apikey", "create", "--namespace", demoNamespace, "--user", user,
+		"--description", "made by make demo")
 	if err != nil {
 		return err
 	}
-	if d.api.key = keyPattern.FindString(printed); d.api.key == "" {
-		return errors.New("spider-operator apikey create printed no key")
-	}
+	d.api.key = strings.TrimSpace(printed)
 	// The API hears of the key through its watch.
 	for range 20 {
 		if err = d.api.check(ctx); err == nil || !wait(ctx) {

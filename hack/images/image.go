@@ -13,7 +13,7 @@ var images = []image{
 	{Name: "spider-operator", Context: ".", Dockerfile: "Dockerfile", Module: "."},
 	{Name: "spider-demo-site", Context: "hack/demo", Dockerfile: "hack/demo/site/Dockerfile", Module: "hack/demo"},
 	{Name: "spider-demo-counter", Context: "hack/demo", Dockerfile: "hack/demo/counter/Dockerfile", Module: "hack/demo"},
-	{Name: "spider-demo-scrapy", Context: "hack/demo", Dockerfile: "hack/demo/scrapy/Dockerfile"},
+	{Name: "spider-demo-scrapy", Context: "hack/demo/scrapy", Dockerfile: "hack/demo/scrapy/Dockerfile"},
 }
 
 // Tag is the reference under which clusters know the image.
