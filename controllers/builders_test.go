@@ -213,7 +213,7 @@ func (b podBuilder) deleting() podBuilder {
 type observing struct{ *observation }
 
 func observe(sj sjBuilder) observing {
-	return observing{&observation{sj: sj.SpiderJob, spider: makeSpider(), defaults: testDefaults()}}
+	return observing{&observation{sj: sj.SpiderJob, spider: makeSpider(), sinceLead: true, defaults: testDefaults()}}
 }
 
 func (b observing) withJob(job jobBuilder) observing {
@@ -241,6 +241,12 @@ func (b observing) reads(r podlog.Reading) observing {
 
 func (b observing) lively() observing {
 	b.live = true
+	return b
+}
+
+// old is a copy of the SpiderJob from before this process began to lead.
+func (b observing) old() observing {
+	b.sinceLead = false
 	return b
 }
 

@@ -14,9 +14,6 @@ import (
 )
 
 const (
-	// freshFor is how long a SpiderJob without any record is taken for one that nobody has run yet. An older one is read
-	// from the API server before a Job is created for it: a cache that lags behind must not run what has run and gone.
-	freshFor = time.Minute
 	// spiderPatience is how long a missing Spider is waited for, so that both can be applied in one go in any order.
 	spiderPatience = 5 * time.Second
 	// recheck is when to look again for what no watch reports, such as the outcome of an action of the past.
@@ -114,8 +111,9 @@ func decide(o *observation, now time.Time) decision {
 
 // begin creates the Job, where none is there and none has to be gone first.
 func (d decision) begin(o *observation, now time.Time) decision {
-	st := &o.sj.Status
-	fresh := st.ObservedGeneration == 0 && now.Sub(o.sj.CreationTimestamp.Time) < freshFor
+	// Nobody else acts while this process leads, and what it did itself it knows. A copy that may be older is not to be
+	// trusted: a cache that lags behind must not run what has run and gone.
+	fresh := o.sinceLead && o.sj.Status.ObservedGeneration == 0
 	if !fresh && !o.live {
 		return decision{need: needLive}
 	}

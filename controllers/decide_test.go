@@ -60,8 +60,8 @@ func TestDecide(t *testing.T) {
 	}{
 		// A job begins.
 		{"a new job gets its Job", time.Second, observe(sj()), want{action: createJob}},
-		{"an old job without a record is looked at first", 2 * time.Minute, observe(sj()), want{need: needLive}},
-		{"and gets its Job once nothing is found", 2 * time.Minute, observe(sj()).lively(), want{action: createJob}},
+		{"a job from before this process led is looked at first", time.Second, observe(sj()).old(), want{need: needLive}},
+		{"and gets its Job once nothing is found", time.Second, observe(sj()).old().lively(), want{action: createJob}},
 		{"its Spider is not in the cache", time.Second, observe(sj()).withoutSpider(), want{need: needLive}},
 		{"its Spider may yet come", time.Second, observe(sj()).withoutSpider().lively(),
 			pending(v1alpha1.ReasonSpiderNotFound, "books", 4*time.Second)},

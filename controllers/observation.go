@@ -36,6 +36,8 @@ type observation struct {
 	eventsAt time.Time
 	// createErr is the API server's answer to the Job that was just to be created, where it refused it.
 	createErr error
+	// sinceLead says that this copy of the SpiderJob is from after this process began to lead.
+	sinceLead bool
 	// defaults are the operator's settings.
 	defaults Defaults
 }

@@ -28,12 +28,19 @@ func (r *Reconciler) observe(ctx context.Context, key types.NamespacedName, live
 		reader = r.live
 	}
 	var sj v1alpha1.SpiderJob
-	if found, err := get(ctx, reader, key, &sj, "SpiderJob"); err != nil || !found {
+	found, err := get(ctx, reader, key, &sj, "SpiderJob")
+	if err != nil || !found {
 		return nil, nil, err
 	}
 	mem := r.memory.of(key, sj.UID)
 	now := r.clock.Now()
-	o := &observation{sj: mem.latest(&sj), live: live, defaults: r.defaults, events: mem.events, eventsAt: mem.eventsAt}
+	o := &observation{
+		sj: mem.latest(&sj), live: live, events: mem.events, eventsAt: mem.eventsAt,
+		defaults: r.defaults,
+	}
+	if o.sinceLead, err = r.lead.before(ctx, o.sj.ResourceVersion); err != nil {
+		return nil, nil, err
+	}
 
 	var spider v1alpha1.Spider
 	spiderKey := types.NamespacedName{Namespace: key.Namespace, Name: sj.Spec.SpiderRef.Name}
@@ -50,7 +57,6 @@ func (r *Reconciler) observe(ctx context.Context, key types.NamespacedName, live
 	} else if !live {
 		o.job = mem.recentJob(now)
 	}
-	var err error
 	if o.pods, err = r.readPods(ctx, o.sj, live); err != nil {
 		return nil, nil, err
 	}

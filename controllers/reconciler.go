@@ -39,6 +39,7 @@ type Reconciler struct {
 	clock    clock.PassiveClock
 	defaults Defaults
 	memory   *memory
+	lead     *lead
 }
 
 // Reconcile observes, decides, acts and records.

@@ -138,6 +138,10 @@ func Setup(ctx context.Context, mgr ctrl.Manager, opts Options) error {
 		clock:    clock.RealClock{},
 		defaults: opts.Defaults,
 		memory:   newMemory(),
+		lead:     &lead{reader: mgr.GetAPIReader()},
+	}
+	if len(opts.Namespaces) > 0 {
+		reconciler.lead.namespace = opts.Namespaces[0]
 	}
 	toSpiderJob := handler.EnqueueRequestsFromMapFunc(func(_ context.Context, obj client.Object) []reconcile.Request {
 		name := obj.GetLabels()[v1alpha1.LabelSpiderJob]
