@@ -1,0 +1,3 @@
+// Package e2e tests the operator as its users meet it: installed by its chart, on a real kubelet, with real spiders, through
+// kubectl and the REST API. `make test-e2e` runs it.
+package e2e

@@ -1,0 +1,235 @@
+package harness
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+)
+
+// API calls the REST API as one user. Every response is checked against the contract.
+type API struct {
+	// User is who the calls are made as.
+	User string
+	// Key is the API key.
+	Key string
+	// URL is where the API is, without a slash at its end.
+	URL string
+
+	t        testing.TB
+	contract *contract
+}
+
+// In is the same API for another test, such as a subtest.
+func (a *API) In(t testing.TB) *API {
+	other := *a
+	other.t = t
+	return &other
+}
+
+// Response is a response, read to its end.
+type Response struct {
+	Status int
+	Header http.Header
+	Body   []byte
+}
+
+// Into decodes the body.
+func (r *Response) Into(t testing.TB, into any) {
+	t.Helper()
+	if err := json.Unmarshal(r.Body, into); err != nil {
+		t.Fatalf("decode %s: %v", r.Body, err)
+	}
+}
+
+// Job is a job as the API shows it.
+type Job struct {
+	ID                string            `json:"id"`
+	SpiderID          string            `json:"spider_id"`
+	Status            string            `json:"status"`
+	UserID            string            `json:"user_id"`
+	ItemsScraped      *int64            `json:"items_scraped"`
+	CreatedAt         time.Time         `json:"created_at"`
+	StartedAt         *time.Time        `json:"started_at"`
+	FinishedAt        *time.Time        `json:"finished_at"`
+	CancelRequestedAt *time.Time        `json:"cancel_requested_at"`
+	Reason            string            `json:"reason"`
+	Message           string            `json:"message"`
+	ExitCode          *int32            `json:"exit_code"`
+	Attempts          int32             `json:"attempts"`
+	Image             string            `json:"image"`
+	Arguments         map[string]string `json:"arguments"`
+	Spider            struct {
+		ID       string `json:"id"`
+		Name     string `json:"name"`
+		RepoPath string `json:"repo_path"`
+	} `json:"spider"`
+	Stats *struct {
+		Responses    *int64 `json:"responses"`
+		FinishReason string `json:"finish_reason"`
+		Source       string `json:"source"`
+		Final        bool   `json:"final"`
+	} `json:"stats"`
+}
+
+// Items is the count of items, which every job has.
+func (j Job) Items() int64 {
+	if j.ItemsScraped == nil {
+		return -1
+	}
+	return *j.ItemsScraped
+}
+
+// Problem is the body of an answer that is an error.
+type Problem struct {
+	Error     string `json:"error"`
+	Code      string `json:"code"`
+	RequestID string `json:"request_id"`
+}
+
+// Request is one call. Only Method and Path are needed.
+type Request struct {
+	Method, Path string
+	// Body is sent as it is, with the Content-Type of JSON unless Header has another.
+	Body string
+	// Header replaces headers that would be sent; an empty value removes one.
+	Header map[string]string
+}
+
+// client takes a connection of its own for each call, so that a server that has gone is never asked through an old one.
+var httpClient = &http.Client{
+	Transport: &http.Transport{DisableKeepAlives: true},
+	Timeout:   2 * time.Minute,
+}
+
+// Try makes a call. Its error is that there was no answer; an answer that the contract does not know fails the test.
+func (a *API) Try(ctx context.Context, call Request) (*Response, error) {
+	a.t.Helper()
+	request, err := http.NewRequestWithContext(ctx, call.Method, a.URL+call.Path, strings.NewReader(call.Body))
+	if err != nil {
+		return nil, fmt.Errorf("make a request: %w", err)
+	}
+	request.Header.Set("Authorization", "Bearer "+a.Key)
+	if call.Body != "" {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	for name, value := range call.Header {
+		request.Header.Del(name)
+		if value != "" {
+			request.Header.Set(name, value)
+		}
+	}
+	answer, err := httpClient.Do(request)
+	if err != nil {
+		return nil, err // it names the method and the URL
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		return nil, fmt.Errorf("read the answer to %s %s: %w", call.Method, call.Path, err)
+	}
+	response := &Response{Status: answer.StatusCode, Header: answer.Header, Body: body}
+	if err := a.contract.check(request, response); err != nil {
+		a.t.Errorf("%s %s answered %d %s, which the contract does not allow: %v", call.Method, call.Path, response.Status, body, err)
+	}
+	return response, nil
+}
+
+// Do makes a call that has to be answered.
+func (a *API) Do(call Request) *Response {
+	a.t.Helper()
+	response, err := a.Try(a.t.Context(), call)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return response
+}
+
+// Want makes a call that has to be answered with the status, and decodes the answer unless into is nil.
+func (a *API) Want(status int, call Request, into any) {
+	a.t.Helper()
+	response := a.Do(call)
+	if response.Status != status {
+		a.t.Fatalf("%s %s %.500s answered %d %s, not %d", call.Method, call.Path, call.Body, response.Status, response.Body, status)
+	}
+	if into != nil {
+		response.Into(a.t, into)
+	}
+}
+
+// Refused makes a call that has to be refused with the status, and returns how.
+func (a *API) Refused(status int, call Request) Problem {
+	a.t.Helper()
+	var problem Problem
+	a.Want(status, call, &problem)
+	return problem
+}
+
+// Start starts a job and returns its id. Arguments may be nil.
+func (a *API) Start(spider string, arguments map[string]any) string {
+	a.t.Helper()
+	var body bytes.Buffer
+	encoder := json.NewEncoder(&body)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(map[string]any{"spider_name": spider, "arguments": arguments}); err != nil {
+		a.t.Fatalf("encode a body: %v", err)
+	}
+	var started struct {
+		JobID  string `json:"jobId"`
+		Status string `json:"status"`
+	}
+	a.Want(http.StatusOK, Request{Method: http.MethodPost, Path: "/api/v1/jobs", Body: body.String()}, &started)
+	if started.Status != "pending" {
+		a.t.Errorf("a job that was just started is %s", started.Status)
+	}
+	return started.JobID
+}
+
+// Get reads a job.
+func (a *API) Get(id string) Job {
+	a.t.Helper()
+	var job Job
+	a.Want(http.StatusOK, Request{Method: http.MethodGet, Path: "/api/v1/jobs/" + id}, &job)
+	return job
+}
+
+// List reads the jobs that a query selects.
+func (a *API) List(query string) []Job {
+	a.t.Helper()
+	var jobs []Job
+	a.Want(http.StatusOK, Request{Method: http.MethodGet, Path: "/api/v1/jobs" + query}, &jobs)
+	return jobs
+}
+
+// Cancel cancels a job.
+func (a *API) Cancel(id string) {
+	a.t.Helper()
+	a.Want(http.StatusOK, Request{Method: http.MethodDelete, Path: "/api/v1/jobs/" + id}, nil)
+}
+
+// Wait waits, by the API's own means, until a job has its finished_at.
+func (a *API) Wait(id string, within time.Duration) Job {
+	a.t.Helper()
+	deadline := time.Now().Add(within)
+	for {
+		var job Job
+		a.Want(http.StatusOK, Request{Method: http.MethodGet, Path: "/api/v1/jobs/" + id + "?wait=30s"}, &job)
+		if job.FinishedAt != nil {
+			return job
+		}
+		if time.Now().After(deadline) {
+			a.t.Fatalf("job %s is %s (%s: %s) after %s, and not finished", id, job.Status, job.Reason, job.Message, within)
+		}
+	}
+}
+
+// operator runs the operator's binary and returns what it printed to standard output.
+func (c *Cluster) operator(ctx context.Context, arguments ...string) (string, error) {
+	return run(exec.CommandContext(ctx, c.Operator, arguments...))
+}
