@@ -15,7 +15,10 @@ type podList struct {
 
 type pod struct {
 	Metadata struct {
-		Name string `json:"name"`
+		Name            string `json:"name"`
+		OwnerReferences []struct {
+			Kind string `json:"kind"`
+		} `json:"ownerReferences"`
 	} `json:"metadata"`
 	Status struct {
 		Phase      string `json:"phase"`
@@ -42,6 +45,16 @@ type containerState struct {
 	ExitCode int    `json:"exitCode"`
 }
 
+// deployed reports whether the Pod is one of a Deployment's, which is to run for good, as a job's is not.
+func (p pod) deployed() bool {
+	for _, owner := range p.Metadata.OwnerReferences {
+		if owner.Kind == "ReplicaSet" {
+			return true
+		}
+	}
+	return false
+}
+
 // troubles says, a line each, what is wrong with a Pod; nothing if nothing is.
 func (p pod) troubles() []string {
 	var lines []string
@@ -60,12 +73,18 @@ func (p pod) troubles() []string {
 			lines = append(lines, joined(name+" waits", state.Waiting.Reason, state.Waiting.Message))
 		case state.Terminated != nil && state.Terminated.ExitCode != 0:
 			lines = append(lines, joined(fmt.Sprintf("%s ended with exit code %d", name, state.Terminated.ExitCode),
-				state.Terminated.Reason, state.Terminated.Message))
+				state.Terminated.Reason, lastLine(state.Terminated.Message)))
 		case !container.Ready && state.Terminated == nil:
 			lines = append(lines, name+" runs but is not ready")
 		}
 	}
 	return lines
+}
+
+// lastLine is what a message that is the end of a log comes down to.
+func lastLine(text string) string {
+	text = strings.TrimSpace(text)
+	return text[strings.LastIndex(text, "\n")+1:]
 }
 
 // joined joins what is not empty with colons.
@@ -79,8 +98,8 @@ func joined(parts ...string) string {
 	return strings.Join(present, ": ")
 }
 
-// explainPods is an error that tells what is wrong in a namespace: with its Pods, in its warnings, and in the logs of
-// those Pods that something is wrong with. It is nil when nothing was found.
+// explainPods is an error that tells why Deployments of a namespace do not run: what is wrong with their Pods, the end of
+// these Pods' logs, and the namespace's warnings. It is nil when nothing was found.
 func (d *demo) explainPods(ctx context.Context, namespace string) error {
 	printed, err := d.kubectl.run(ctx, "get", "pods", "--namespace", namespace, "--output", "json")
 	if err != nil {
@@ -92,7 +111,7 @@ func (d *demo) explainPods(ctx context.Context, namespace string) error {
 	}
 	var found []error
 	for _, p := range pods.Items {
-		if troubles := p.troubles(); len(troubles) > 0 {
+		if troubles := p.troubles(); len(troubles) > 0 && p.deployed() {
 			found = append(found, errors.New(strings.Join(troubles, "\n")), d.podLog(ctx, namespace, p.Metadata.Name))
 		}
 	}

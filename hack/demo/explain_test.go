@@ -24,6 +24,10 @@ func TestTroublesOfAPod(t *testing.T) {
 			`{"containerStatuses": [{"name": "c", "restartCount": 3, "state": {"terminated": {"exitCode": 2, "reason": "Error"}}}]}`,
 			[]string{"Pod p, container c (restarted 3 times) ended with exit code 2: Error"},
 		},
+		"crashes with a log": {
+			`{"containerStatuses": [{"name": "c", "state": {"terminated": {"exitCode": 1, "message": "first\nlast\n"}}}]}`,
+			[]string{"Pod p, container c ended with exit code 1: last"},
+		},
 		"not ready": {
 			`{"containerStatuses": [{"name": "c", "state": {"running": {}}}]}`,
 			[]string{"Pod p, container c runs but is not ready"},

@@ -3,8 +3,10 @@ package bookshop_test
 import (
 	"encoding/json"
 	"html"
+	"io/fs"
 	"maps"
 	"path"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -25,6 +27,30 @@ func pages(t *testing.T) map[string][]byte {
 func TestTheSiteIsTheSameEveryTime(t *testing.T) {
 	if !maps.EqualFunc(pages(t), pages(t), slices.Equal) {
 		t.Error("two renderings of the site differ")
+	}
+}
+
+// The image is built by root and serves as somebody else.
+func TestEverybodyMayReadTheSite(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "pages")
+	if err := bookshop.Write(folder); err != nil {
+		t.Fatal(err)
+	}
+	err := filepath.WalkDir(folder, func(name string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		if info.Mode()&0o004 == 0 || entry.IsDir() && info.Mode()&0o001 == 0 {
+			t.Errorf("%s: %s", name, info.Mode())
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
 	}
 }
 

@@ -127,10 +127,11 @@ func Write(folder string) error {
 	}
 	for name, content := range site {
 		file := filepath.Join(folder, filepath.FromSlash(name))
-		if err := os.MkdirAll(filepath.Dir(file), 0o750); err != nil {
+		//nolint:gosec // Everybody may read the site: its server does not run as the user that generates it.
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 			return fmt.Errorf("make a folder of the site: %w", err)
 		}
-		//nolint:gosec // Everybody may read the site: its server does not run as the user that generates it.
+		//nolint:gosec // As above.
 		if err := os.WriteFile(file, content, 0o644); err != nil {
 			return fmt.Errorf("write a page of the site: %w", err)
 		}
