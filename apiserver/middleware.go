@@ -48,7 +48,7 @@ func (s *Server) record(c *gin.Context, e *exchange, took time.Duration) {
 		slog.String("method", c.Request.Method),
 		slog.String("path", c.Request.URL.Path),
 		slog.Int("status", status),
-		slog.Duration("duration", took),
+		slog.Float64("seconds", took.Seconds()),
 		slog.String("address", c.ClientIP()),
 	}
 	if e.caller.KeyID != "" {
@@ -151,7 +151,7 @@ func (s *Server) authenticate(c *gin.Context) {
 	abort(c, &problem{
 		status:  http.StatusUnauthorized,
 		code:    "unauthorized",
-		message: "A valid API key is needed, as in 'Authorization: Bearer <API key>'.",
+		message: "A valid API key is needed, as in 'Authorization: Bearer st_…'.",
 	})
 }
 

@@ -69,83 +69,46 @@ func (e StatsSource) Valid() bool {
 
 // Caller Who is calling, and what they may.
 type Caller struct {
-	// ExpiresAt When the key stops being accepted.
-	ExpiresAt *time.Time `json:"expires_at,omitempty"`
+	UserID    string `json:"user_id"`
+	Namespace string `json:"namespace"`
+
+	// KeyName The name of the APIKey resource.
+	KeyName string `json:"key_name"`
 
 	// KeyID The public part of the key.
 	KeyID string `json:"key_id"`
 
-	// KeyName The name of the APIKey resource.
-	KeyName string `json:"key_name"`
-	Limits  struct {
+	// ExpiresAt When the key stops being accepted.
+	ExpiresAt *time.Time `json:"expires_at,omitempty"`
+	Limits    struct {
 		// Burst How many requests may come at once.
 		Burst int `json:"burst"`
 
 		// RequestsPerSecond The lasting rate of requests.
 		RequestsPerSecond float64 `json:"requests_per_second"`
 	} `json:"limits"`
-	Namespace string `json:"namespace"`
-	UserID    string `json:"user_id"`
 }
 
 // CancelledJob defines model for CancelledJob.
 type CancelledJob struct {
-	Message string `json:"message"`
 	Ok      bool   `json:"ok"`
+	Message string `json:"message"`
 }
 
 // Error defines model for Error.
 type Error struct {
-	// Code The same in a word for programs.
-	Code string `json:"code"`
-
 	// Error What is wrong, in a sentence for people. A validation error names the field.
-	Error     string `json:"error"`
+	Error string `json:"error"`
+
+	// Code The same in a word for programs.
+	Code      string `json:"code"`
 	RequestID string `json:"request_id"`
 }
 
 // Job One run of a spider.
 type Job struct {
-	// Arguments The spider's arguments. Not shown in lists.
-	Arguments *json.RawMessage `json:"arguments,omitempty"`
-
-	// Attempts How often the spider's process was started.
-	Attempts int32 `json:"attempts"`
-
-	// CancelRequestedAt When the job was asked to stop.
-	CancelRequestedAt *time.Time `json:"cancel_requested_at,omitempty"`
-	CreatedAt         time.Time  `json:"created_at"`
-
-	// ExitCode The exit code of the spider's process in the last attempt.
-	ExitCode *int32 `json:"exit_code,omitempty"`
-
-	// FinishedAt When the end was proven; nothing of the job runs any more.
-	FinishedAt *time.Time `json:"finished_at,omitempty"`
-	ID         string     `json:"id"`
-
-	// Image The container image that was run.
-	Image *string `json:"image,omitempty"`
-
-	// ItemsScraped How many items are known to be scraped. `stats.source` tells an unknown count from zero.
-	ItemsScraped int64 `json:"items_scraped"`
-
-	// Message The same in a sentence for people.
-	Message *string `json:"message,omitempty"`
-
-	// Reason Why the status is what it is, in one word for programs.
-	//
-	// Example: Completed
-	Reason *string `json:"reason,omitempty"`
-
-	// Spider The spider a job runs.
-	Spider   JobSpider `json:"spider"`
-	SpiderID string    `json:"spider_id"`
-
-	// StartedAt When the spider's process first started.
-	StartedAt *time.Time `json:"started_at,omitempty"`
-
-	// Stats What is known of the last attempt's counts.
-	Stats *JobStats `json:"stats,omitempty"`
+	ID       string `json:"id"`
+	SpiderID string `json:"spider_id"`
 
 	// Status `pending`: not started yet. `running`: the spider's process has started. `finished`: it ran to its end. `cancelled`:
 	// it was asked to stop. `error`: it failed. A status never goes back, and the last three never change.
@@ -153,6 +116,45 @@ type Job struct {
 
 	// UserID The user the job belongs to.
 	UserID string `json:"user_id"`
+
+	// ItemsScraped How many items are known to be scraped. `stats.source` tells an unknown count from zero.
+	ItemsScraped int64     `json:"items_scraped"`
+	CreatedAt    time.Time `json:"created_at"`
+
+	// StartedAt When the spider's process first started.
+	StartedAt *time.Time `json:"started_at,omitempty"`
+
+	// FinishedAt When the end was proven; nothing of the job runs any more.
+	FinishedAt *time.Time `json:"finished_at,omitempty"`
+
+	// CancelRequestedAt When the job was asked to stop.
+	CancelRequestedAt *time.Time `json:"cancel_requested_at,omitempty"`
+
+	// Spider The spider a job runs.
+	Spider JobSpider `json:"spider"`
+
+	// Reason Why the status is what it is, in one word for programs.
+	//
+	// Example: Completed
+	Reason *string `json:"reason,omitempty"`
+
+	// Message The same in a sentence for people.
+	Message *string `json:"message,omitempty"`
+
+	// ExitCode The exit code of the spider's process in the last attempt.
+	ExitCode *int32 `json:"exit_code,omitempty"`
+
+	// Attempts How often the spider's process was started.
+	Attempts int32 `json:"attempts"`
+
+	// Image The container image that was run.
+	Image *string `json:"image,omitempty"`
+
+	// Arguments The spider's arguments. Not shown in lists.
+	Arguments *json.RawMessage `json:"arguments,omitempty"`
+
+	// Stats What is known of the last attempt's counts.
+	Stats *JobStats `json:"stats,omitempty"`
 }
 
 // JobSpider The spider a job runs.

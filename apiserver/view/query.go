@@ -47,17 +47,11 @@ func (v *Jobs) List(q Query) (jobs []*Job, more bool) {
 	}
 	q.Statuses = distinct(q.Statuses)
 	trees := user.trees(&q)
+	pages := make([][]*Job, 0, len(trees))
 	for _, tree := range trees {
-		jobs = appendPage(jobs, tree, &q)
+		pages = append(pages, pageOf(tree, &q))
 	}
-	if len(trees) > 1 {
-		slices.SortFunc(jobs, func(a, b *Job) int {
-			if newestFirst(a, b) {
-				return -1
-			}
-			return 1
-		})
-	}
+	jobs = merge(pages, q.Limit+1)
 	if len(jobs) > q.Limit {
 		return jobs[:q.Limit], true
 	}
@@ -71,23 +65,47 @@ func distinct(statuses []Status) []Status {
 	return slices.Compact(statuses)
 }
 
-// appendPage appends the tree's first jobs within the query's times, one more than its limit, so that the caller learns
-// whether there are more.
-func appendPage(jobs []*Job, tree *btree.BTreeG[*Job], q *Query) []*Job {
+// pageOf returns the tree's first jobs within the query's times, one more than its limit, so that the caller learns whether
+// there are more.
+func pageOf(tree *btree.BTreeG[*Job], q *Query) []*Job {
 	wanted := q.Limit + 1
-	start := startOf(q)
-	tree.Ascend(start, func(job *Job) bool {
+	page := make([]*Job, 0, min(wanted, tree.Len()))
+	tree.Ascend(startOf(q), func(job *Job) bool {
 		if q.CreatedFrom != 0 && job.Created < q.CreatedFrom {
 			return false
 		}
 		if q.After != nil && PositionOf(job) == *q.After {
 			return true
 		}
-		jobs = append(jobs, job)
-		wanted--
-		return wanted > 0
+		page = append(page, job)
+		return len(page) < wanted
 	})
-	return jobs
+	return page
+}
+
+// merge returns the first jobs of several pages that have none in common.
+func merge(pages [][]*Job, most int) []*Job {
+	switch len(pages) {
+	case 0:
+		return nil
+	case 1:
+		return pages[0]
+	}
+	merged := make([]*Job, 0, most)
+	for len(merged) < most {
+		first := -1
+		for i, page := range pages {
+			if len(page) > 0 && (first < 0 || newestFirst(page[0], pages[first][0])) {
+				first = i
+			}
+		}
+		if first < 0 {
+			break
+		}
+		merged = append(merged, pages[first][0])
+		pages[first] = pages[first][1:]
+	}
+	return merged
 }
 
 // startOf returns a job that stands before every job the query can show, and behind every newer one.

@@ -1,0 +1,493 @@
+package apiserver
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers"
+	"github.com/getkin/kin-openapi/routers/gorillamux"
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/scrapethis/spider-operator/api/v1alpha1"
+	"github.com/scrapethis/spider-operator/apiserver/auth"
+	"github.com/scrapethis/spider-operator/apiserver/view"
+)
+
+// cluster is a Kubernetes of SpiderJobs in memory. Its watch shows a write at once, unless it is held back.
+type cluster struct {
+	mu       sync.Mutex
+	revision int
+	jobs     map[string]*v1alpha1.SpiderJob
+	watch    *view.Jobs
+	held     bool
+	calls    map[string]int
+	// fail is asked before each call, and again after a write was recorded.
+	fail func(call string, recorded bool) error
+}
+
+var resource = v1alpha1.Resource("spiderjobs")
+
+func (c *cluster) before(call string) error {
+	c.calls[call]++
+	if c.fail != nil {
+		return c.fail(call, false)
+	}
+	return nil
+}
+
+func (c *cluster) after(call string) error {
+	if c.fail != nil {
+		return c.fail(call, true)
+	}
+	return nil
+}
+
+func (c *cluster) count(call string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.calls[call]
+}
+
+func (c *cluster) Get(_ context.Context, namespace, name string) (*v1alpha1.SpiderJob, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.before("get"); err != nil {
+		return nil, err
+	}
+	job := c.jobs[namespace+"/"+name]
+	if job == nil {
+		return nil, fmt.Errorf("reading: %w", apierrors.NewNotFound(resource, name))
+	}
+	return job.DeepCopy(), nil
+}
+
+func (c *cluster) Create(_ context.Context, job *v1alpha1.SpiderJob) (*v1alpha1.SpiderJob, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.before("create"); err != nil {
+		return nil, err
+	}
+	if c.jobs[job.Namespace+"/"+job.Name] != nil {
+		return nil, fmt.Errorf("creating: %w", apierrors.NewAlreadyExists(resource, job.Name))
+	}
+	created := job.DeepCopy()
+	if created.CreationTimestamp.IsZero() {
+		created.CreationTimestamp = metav1.NewTime(time.Now().Truncate(time.Second))
+	}
+	c.record(created)
+	return created.DeepCopy(), c.after("create")
+}
+
+func (c *cluster) Cancel(
+	_ context.Context, namespace, name, resourceVersion string, cancellation v1alpha1.Cancellation,
+) (*v1alpha1.SpiderJob, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.before("cancel"); err != nil {
+		return nil, err
+	}
+	job := c.jobs[namespace+"/"+name]
+	switch {
+	case job == nil:
+		return nil, fmt.Errorf("patching: %w", apierrors.NewNotFound(resource, name))
+	case job.ResourceVersion != resourceVersion:
+		return nil, fmt.Errorf("patching: %w", apierrors.NewConflict(resource, name, errors.New("it has changed")))
+	}
+	changed := job.DeepCopy()
+	changed.Spec.Cancellation = &cancellation
+	c.record(changed)
+	return changed.DeepCopy(), c.after("cancel")
+}
+
+// record makes an object the present state of its name, and shows it to the watch.
+func (c *cluster) record(job *v1alpha1.SpiderJob) {
+	c.revision++
+	job.ResourceVersion = strconv.Itoa(c.revision)
+	c.jobs[job.Namespace+"/"+job.Name] = job
+	if !c.held {
+		c.watch.Set("", mustCompact(job))
+	}
+}
+
+// update plays the controller, or anyone with kubectl.
+func (c *cluster) update(t testing.TB, namespace, name string, change func(*v1alpha1.SpiderJob)) {
+	t.Helper()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	job := c.jobs[namespace+"/"+name]
+	if job == nil {
+		t.Fatalf("there is no SpiderJob %s/%s", namespace, name)
+	}
+	changed := job.DeepCopy()
+	change(changed)
+	c.record(changed)
+}
+
+func (c *cluster) delete(namespace, name string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	job := c.jobs[namespace+"/"+name].DeepCopy()
+	delete(c.jobs, namespace+"/"+name)
+	c.revision++
+	job.ResourceVersion = strconv.Itoa(c.revision)
+	if !c.held {
+		c.watch.Delete("", mustCompact(job))
+	}
+}
+
+func (c *cluster) job(t testing.TB, namespace, name string) *v1alpha1.SpiderJob {
+	t.Helper()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	job := c.jobs[namespace+"/"+name]
+	if job == nil {
+		t.Fatalf("there is no SpiderJob %s/%s", namespace, name)
+	}
+	return job.DeepCopy()
+}
+
+func mustCompact(job *v1alpha1.SpiderJob) *view.Job {
+	compact, err := view.FromSpiderJob(job)
+	if err != nil {
+		panic(err)
+	}
+	return compact
+}
+
+// health is what tests say it is.
+type health struct {
+	unsynced atomic.Bool
+	age      atomic.Int64
+}
+
+func (h *health) Synced() bool       { return !h.unsynced.Load() }
+func (h *health) Age() time.Duration { return time.Duration(h.age.Load()) }
+
+// facade is a server under test, its surroundings and a client.
+type facade struct {
+	t       testing.TB
+	cluster *cluster
+	spiders *view.Spiders
+	keys    *auth.Keys
+	health  *health
+	server  *Server
+	url     string
+	log     *bytes.Buffer
+}
+
+// generous limits do not get in a test's way.
+var generous = Limits{RequestsPerSecond: 1e6, Burst: 1e6, FailuresPerMinute: 1e6}
+
+func newFacade(t testing.TB, change ...func(*Config)) *facade {
+	t.Helper()
+	spiders := view.NewSpiders()
+	jobs := view.NewJobs(spiders)
+	spiders.OnChange(jobs.RefreshSpider)
+	f := &facade{
+		t:       t,
+		cluster: &cluster{jobs: map[string]*v1alpha1.SpiderJob{}, calls: map[string]int{}, watch: jobs, revision: 10},
+		spiders: spiders,
+		keys:    auth.NewKeys(time.Now),
+		health:  &health{},
+		log:     &bytes.Buffer{},
+	}
+	config := Config{
+		Jobs: jobs, Spiders: spiders, Kubernetes: f.cluster, Health: f.health, Authenticator: f.keys, Limits: generous,
+		Registry: prometheus.NewRegistry(), Now: time.Now,
+		Log: slog.New(slog.NewJSONHandler(&lockedWriter{w: f.log}, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	}
+	for _, c := range change {
+		c(&config)
+	}
+	server, err := New(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.server = server
+	listening := httptest.NewServer(server)
+	t.Cleanup(listening.Close)
+	t.Cleanup(server.Stop)
+	f.url = listening.URL
+	return f
+}
+
+// lockedWriter lets a test read the log that requests have written.
+type lockedWriter struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (l *lockedWriter) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.w.Write(p)
+}
+
+// key makes an API key for a user of a namespace.
+func (f *facade) key(namespace, userID string, change ...func(*v1alpha1.APIKey)) string {
+	f.t.Helper()
+	key := auth.NewKey()
+	object := &v1alpha1.APIKey{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "key-" + key.ID},
+		Spec:       v1alpha1.APIKeySpec{KeyID: key.ID, Hash: key.Hash(namespace), UserID: userID},
+	}
+	for _, c := range change {
+		c(object)
+	}
+	compact, err := auth.FromAPIKey(object)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.keys.Set("", compact)
+	return key.Reveal()
+}
+
+// spider makes a Spider and returns its id.
+func (f *facade) spider(namespace, name string, change ...func(*v1alpha1.Spider)) string {
+	f.t.Helper()
+	object := &v1alpha1.Spider{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
+	for _, c := range change {
+		c(object)
+	}
+	compact, err := view.FromSpider(object)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.spiders.Set("", compact)
+	return object.ID()
+}
+
+// apply makes a SpiderJob as kubectl would, and returns its id.
+func (f *facade) apply(namespace, name string, change ...func(*v1alpha1.SpiderJob)) string {
+	f.t.Helper()
+	job := &v1alpha1.SpiderJob{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
+		Spec:       v1alpha1.SpiderJobSpec{SpiderRef: v1alpha1.SpiderReference{Name: "books"}},
+	}
+	for _, c := range change {
+		c(job)
+	}
+	created, err := f.cluster.Create(f.t.Context(), job)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return created.ID()
+}
+
+// answer is what came back.
+type answer struct {
+	t      testing.TB
+	status int
+	header http.Header
+	body   string
+}
+
+// call is one request; the zero value of a field leaves it out.
+type call struct {
+	method, path, key, body string
+	header                  map[string]string
+}
+
+// send makes a request and holds the answer to the contract.
+func (f *facade) send(c call) answer {
+	f.t.Helper()
+	var body io.Reader
+	if c.body != "" {
+		body = strings.NewReader(c.body)
+	}
+	request, err := http.NewRequestWithContext(f.t.Context(), c.method, f.url+c.path, body)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	if c.key != "" {
+		request.Header.Set("Authorization", "Bearer "+c.key)
+	}
+	for name, value := range c.header {
+		request.Header.Set(name, value)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		f.t.Fatalf("%s %s: %v", c.method, c.path, err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		f.t.Fatalf("%s %s: reading the answer: %v", c.method, c.path, err)
+	}
+	if err := holdToContract(request, []byte(c.body), response, text); err != nil {
+		f.t.Errorf("%s %s: %d %s breaks the contract: %v", c.method, c.path, response.StatusCode, text, err)
+	}
+	return answer{t: f.t, status: response.StatusCode, header: response.Header, body: string(text)}
+}
+
+func (f *facade) get(key, path string) answer {
+	f.t.Helper()
+	return f.send(call{method: http.MethodGet, path: path, key: key})
+}
+
+func (f *facade) cancel(key, id string) answer {
+	f.t.Helper()
+	return f.send(call{method: http.MethodDelete, path: "/api/v1/jobs/" + id, key: key})
+}
+
+func (f *facade) start(key, body string) answer {
+	f.t.Helper()
+	return f.send(call{method: http.MethodPost, path: "/api/v1/jobs", key: key, body: body, header: map[string]string{
+		"Content-Type": "application/json",
+	}})
+}
+
+// started starts a job and returns its id.
+func (f *facade) started(key, body string) string {
+	f.t.Helper()
+	var job struct {
+		JobID string `json:"jobId"`
+	}
+	f.start(key, body).want(http.StatusOK).into(&job)
+	return job.JobID
+}
+
+// want ends the test unless the answer has this status.
+func (a answer) want(status int) answer {
+	a.t.Helper()
+	if a.status != status {
+		a.t.Fatalf("answer %d %s, want %d", a.status, a.body, status)
+	}
+	return a
+}
+
+// wantProblem ends the test unless the answer is this error, its sentence with all of these parts.
+func (a answer) wantProblem(status int, code string, parts ...string) {
+	a.t.Helper()
+	var problem struct{ Error, Code string }
+	a.want(status).into(&problem)
+	if problem.Code != code {
+		a.t.Errorf("code %q, want %q", problem.Code, code)
+	}
+	for _, part := range parts {
+		if !strings.Contains(problem.Error, part) {
+			a.t.Errorf("error %q does not say %q", problem.Error, part)
+		}
+	}
+}
+
+func (a answer) into(target any) {
+	a.t.Helper()
+	if err := json.Unmarshal([]byte(a.body), target); err != nil {
+		a.t.Fatalf("answer %q: %v", a.body, err)
+	}
+}
+
+// wantJSON fails the test unless the body has exactly these values.
+func (a answer) wantJSON(want string) {
+	a.t.Helper()
+	var got, wanted any
+	a.into(&got)
+	if err := json.Unmarshal([]byte(want), &wanted); err != nil {
+		a.t.Fatalf("the test's own JSON %s: %v", want, err)
+	}
+	if g, w := fmt.Sprint(got), fmt.Sprint(wanted); g != w {
+		a.t.Errorf("body\n  %s\nwant\n  %s", a.body, want)
+	}
+}
+
+// documented finds the operation that the contract has for a request.
+var documented = sync.OnceValue(func() routers.Router {
+	openapi3.DefineStringFormatCallback("uuid", func(s string) error {
+		_, err := uuid.Parse(s)
+		return err
+	})
+	openapi3.DefineStringFormatCallback("date-time", func(s string) error {
+		if !strings.HasSuffix(s, "Z") {
+			return fmt.Errorf("%q is not in UTC", s)
+		}
+		_, err := time.Parse(time.RFC3339, s)
+		return err
+	})
+	document, err := openapi3.NewLoader().LoadFromData(openAPIYAML)
+	if err != nil {
+		panic(err)
+	}
+	if err := document.Validate(context.Background()); err != nil {
+		panic(err)
+	}
+	router, err := gorillamux.NewRouter(document)
+	if err != nil {
+		panic(err)
+	}
+	return router
+})
+
+var contractOptions = &openapi3filter.Options{
+	AuthenticationFunc:    openapi3filter.NoopAuthenticationFunc,
+	IncludeResponseStatus: true,
+	MultiError:            true,
+}
+
+// holdToContract reports what in an answer is not as the contract says. A request that was served must have been one that the
+// contract allows.
+func holdToContract(request *http.Request, sent []byte, response *http.Response, body []byte) error {
+	if !saneRequestID.MatchString(response.Header.Get("X-Request-ID")) {
+		return fmt.Errorf("X-Request-ID is %q", response.Header.Get("X-Request-ID"))
+	}
+	address := &url.URL{Path: request.URL.Path, RawPath: request.URL.RawPath, RawQuery: request.URL.RawQuery}
+	asked := request.Clone(context.Background())
+	asked.URL, asked.Host = address, ""
+	route, parameters, err := documented().FindRoute(asked)
+	if err != nil {
+		return holdUndocumented(response, body)
+	}
+	asked.Body = io.NopCloser(bytes.NewReader(sent))
+	if len(sent) > 0 && asked.Header.Get("Content-Type") == "" {
+		asked.Header.Set("Content-Type", "application/json")
+	}
+	input := &openapi3filter.RequestValidationInput{
+		Request: asked, PathParams: parameters, Route: route, Options: contractOptions, QueryParams: asked.URL.Query(),
+	}
+	if response.StatusCode == http.StatusOK {
+		if err := openapi3filter.ValidateRequest(context.Background(), input); err != nil {
+			return fmt.Errorf("the contract does not allow the request that was served: %w", err)
+		}
+	}
+	return openapi3filter.ValidateResponse(context.Background(), &openapi3filter.ResponseValidationInput{
+		RequestValidationInput: input,
+		Status:                 response.StatusCode,
+		Header:                 response.Header,
+		Body:                   io.NopCloser(bytes.NewReader(body)),
+		Options:                contractOptions,
+	})
+}
+
+// holdUndocumented checks answers for addresses and methods that the contract does not know.
+func holdUndocumented(response *http.Response, body []byte) error {
+	var problem map[string]string
+	if err := json.Unmarshal(body, &problem); err != nil {
+		return err
+	}
+	if response.StatusCode != http.StatusNotFound && response.StatusCode != http.StatusMethodNotAllowed {
+		return fmt.Errorf("status %d for what the contract does not know", response.StatusCode)
+	}
+	if problem["error"] == "" || problem["code"] == "" || problem["request_id"] != response.Header.Get("X-Request-ID") {
+		return fmt.Errorf("not an error object: %v", problem)
+	}
+	return nil
+}

@@ -1,0 +1,130 @@
+package view
+
+import (
+	"fmt"
+	"runtime"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/scrapethis/spider-operator/api/v1alpha1"
+)
+
+// populated makes a view of n jobs of one user, of every status and two spiders, each with 200 bytes of arguments.
+func populated(n int) *Jobs {
+	phases := []v1alpha1.Phase{
+		v1alpha1.PhasePending, v1alpha1.PhaseRunning, v1alpha1.PhaseFinished, v1alpha1.PhaseCancelled, v1alpha1.PhaseError,
+	}
+	jobs := NewJobs(unnamed{})
+	for i := range n {
+		spider := "spider-" + strconv.Itoa(i%2)
+		job := spiderJob(uuid.Must(uuid.NewV7()).String(), i+1, func(job *v1alpha1.SpiderJob) {
+			job.CreationTimestamp = metav1.Unix(1_700_000_000+int64(i/3), 0)
+			job.Spec.UserID = "alice"
+			job.Spec.SpiderRef.Name = spider
+			job.Spec.Arguments = map[string]v1alpha1.ArgumentValue{"a": v1alpha1.ArgumentValue(strings.Repeat("x", 99)), "b": v1alpha1.ArgumentValue(strings.Repeat("y", 99))}
+			job.Status.Phase = phases[i/2%len(phases)]
+			job.Status.Reason, job.Status.Message = "Completed", fmt.Sprintf("the spider ran to its end with %d items", i)
+			job.Status.StartedAt, job.Status.FinishedAt = new(metav1.Now()), new(metav1.Now())
+			job.Status.ExitCode = new(int32(0))
+			job.Status.Spider = &v1alpha1.SpiderSnapshot{Name: spider, RepoPath: spider + ".py", Image: "registry.example/spiders:1"}
+			job.Status.Stats = &v1alpha1.Stats{ItemsScraped: int64(i), Source: v1alpha1.OriginScrapyStats, Final: true}
+		})
+		compact, err := FromSpiderJob(job)
+		if err != nil {
+			panic(err)
+		}
+		jobs.Set("", compact)
+	}
+	return jobs
+}
+
+// questions are lists that clients ask for, with every kind of filter.
+func questions() map[string]Query {
+	spider := v1alpha1.Spider{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "spider-1"}}
+	id := uuid.MustParse(spider.ID())
+	all := Query{Namespace: ns, User: "alice", Limit: 50}
+	with := func(change func(*Query)) Query { q := all; change(&q); return q }
+	return map[string]Query{
+		"all":            all,
+		"status":         with(func(q *Query) { q.Statuses = []Status{Error} }),
+		"three statuses": with(func(q *Query) { q.Statuses = []Status{Error, Finished, Pending} }),
+		"spider":         with(func(q *Query) { q.SpiderID = &id }),
+		"spider name":    with(func(q *Query) { q.SpiderName = "spider-0" }),
+		"spider, status": with(func(q *Query) { q.SpiderID = &id; q.Statuses = []Status{Finished, Running} }),
+		"before":         with(func(q *Query) { q.CreatedTo = 1_700_000_000 + 200 }),
+		"cursor":         with(func(q *Query) { q.After = &Position{Created: 1_700_000_000 + 200} }),
+		"all of them": with(func(q *Query) {
+			q.SpiderID, q.SpiderName, q.Statuses = &id, "spider-1", []Status{Finished, Error}
+			q.CreatedFrom, q.CreatedTo = 1_700_000_000+1, 1_700_000_000+300
+		}),
+	}
+}
+
+var populations = []int{1_000, 100_000}
+
+// BenchmarkList measures a page of 50 in views of different sizes; the time should not depend on that.
+func BenchmarkList(b *testing.B) {
+	for _, n := range populations {
+		jobs := populated(n)
+		for name, question := range questions() {
+			b.Run(fmt.Sprintf("%s/%d", name, n), func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					jobs.List(question)
+				}
+			})
+		}
+	}
+}
+
+// TestPageCostsTheSameInAViewOfAnySize compares the best of several measurements, with much room for a busy machine: what
+// depended on the number of jobs would be a hundred times slower.
+func TestPageCostsTheSameInAViewOfAnySize(t *testing.T) {
+	if testing.Short() {
+		t.Skip("measures a view of 100,000 jobs")
+	}
+	small, large := populated(populations[0]), populated(populations[1])
+	for name, question := range questions() {
+		ratio := float64(fastest(large, question)) / float64(fastest(small, question))
+		t.Logf("%-15s a page of 50 among 100,000 jobs takes %.2f times what it takes among 1,000", name, ratio)
+		if ratio > 5 {
+			t.Errorf("%s: the cost of a page grows with the number of jobs: ratio %.2f", name, ratio)
+		}
+	}
+}
+
+func fastest(jobs *Jobs, question Query) time.Duration {
+	best := time.Hour
+	for range 20 {
+		start := time.Now()
+		for range 50 {
+			jobs.List(question)
+		}
+		best = min(best, time.Since(start))
+	}
+	return best
+}
+
+func TestJobTakesLittleMemory(t *testing.T) {
+	const n = 20_000
+	heap := func() uint64 {
+		var stats runtime.MemStats
+		runtime.GC()
+		runtime.GC()
+		runtime.ReadMemStats(&stats)
+		return stats.HeapAlloc
+	}
+	before := heap()
+	jobs := populated(n)
+	perJob := (heap() - before) / n
+	runtime.KeepAlive(jobs)
+	t.Logf("%d bytes per job with 200 bytes of arguments", perJob)
+	if perJob > 1536 {
+		t.Errorf("a job takes %d bytes, more than 1.5 KiB", perJob)
+	}
+}
