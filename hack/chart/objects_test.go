@@ -14,13 +14,14 @@ import (
 	"k8s.io/pod-security-admission/policy"
 )
 
-// everyRendering calls check with what the chart renders for each of its values files, and with config/default.
-func everyRendering(t *testing.T, check func(*testing.T, []*unstructured.Unstructured)) {
+// renderings returns what the chart renders for each of its values files, and what is in config/default, by name.
+func renderings(t *testing.T) map[string][]*unstructured.Unstructured {
 	t.Helper()
+	rendered := map[string][]*unstructured.Unstructured{"kustomize": kustomize(t, "default")}
 	for name, values := range valuesFiles(t) {
-		t.Run("chart/"+name, func(t *testing.T) { check(t, mustTemplate(t, "--values", values)) })
+		rendered["chart/"+name] = mustTemplate(t, "--values", values)
 	}
-	t.Run("kustomize", func(t *testing.T) { check(t, kustomize(t, "default")) })
+	return rendered
 }
 
 // Every object is one that Kubernetes knows, with no field that it does not know.
@@ -32,33 +33,37 @@ func TestObjectsFitTheirTypes(t *testing.T) {
 		}
 	}
 	strict := serializer.NewCodecFactory(scheme, serializer.EnableStrict).UniversalDeserializer()
-	everyRendering(t, func(t *testing.T, objects []*unstructured.Unstructured) {
-		for _, object := range objects {
-			if object.GroupVersionKind().Group == "monitoring.coreos.com" {
-				continue // The Prometheus operator's own kinds: their types are not among Kubernetes'.
+	for name, objects := range renderings(t) {
+		t.Run(name, func(t *testing.T) {
+			for _, object := range objects {
+				if object.GroupVersionKind().Group == "monitoring.coreos.com" {
+					continue // The Prometheus operator's own kinds: their types are not among Kubernetes'.
+				}
+				if _, _, err := strict.Decode(toYAML(t, object), nil, nil); err != nil {
+					t.Errorf("%s: %v", describe(object), err)
+				}
 			}
-			if _, _, err := strict.Decode(toYAML(t, object), nil, nil); err != nil {
-				t.Errorf("%s: %v", describe(object), err)
-			}
-		}
-	})
+		})
+	}
 }
 
 // Every label value is one that Kubernetes accepts, and every object says what it belongs to.
 func TestObjectsAreLabelled(t *testing.T) {
-	everyRendering(t, func(t *testing.T, objects []*unstructured.Unstructured) {
-		for _, object := range objects {
-			labels := object.GetLabels()
-			for name, value := range labels {
-				for _, problem := range validation.IsValidLabelValue(value) {
-					t.Errorf("%s: label %s=%q: %s", describe(object), name, value, problem)
+	for name, objects := range renderings(t) {
+		t.Run(name, func(t *testing.T) {
+			for _, object := range objects {
+				labels := object.GetLabels()
+				for name, value := range labels {
+					for _, problem := range validation.IsValidLabelValue(value) {
+						t.Errorf("%s: label %s=%q: %s", describe(object), name, value, problem)
+					}
+				}
+				if object.GetKind() != "ConfigMap" && labels["app.kubernetes.io/part-of"] != "spider-operator" {
+					t.Errorf("%s: has no label app.kubernetes.io/part-of", describe(object))
 				}
 			}
-			if object.GetKind() != "ConfigMap" && labels["app.kubernetes.io/part-of"] != "spider-operator" {
-				t.Errorf("%s: has no label app.kubernetes.io/part-of", describe(object))
-			}
-		}
-	})
+		})
+	}
 }
 
 // The operator's own Pods are admitted where the namespace enforces the restricted Pod Security Standard.
@@ -68,24 +73,26 @@ func TestPodsAreRestricted(t *testing.T) {
 		t.Fatal(err)
 	}
 	level := api.LevelVersion{Level: api.LevelRestricted, Version: api.LatestVersion()}
-	everyRendering(t, func(t *testing.T, objects []*unstructured.Unstructured) {
-		deployments := deployments(t, objects)
-		if len(deployments) == 0 {
-			t.Fatal("no Deployment was rendered")
-		}
-		for _, deployment := range deployments {
-			template := deployment.Spec.Template
-			result := policy.AggregateCheckResults(evaluator.EvaluatePod(level, &template.ObjectMeta, &template.Spec))
-			if !result.Allowed {
-				t.Errorf("Deployment %s is refused: %s", deployment.Name, result.ForbiddenDetail())
+	for name, objects := range renderings(t) {
+		t.Run(name, func(t *testing.T) {
+			deployments := deployments(t, objects)
+			if len(deployments) == 0 {
+				t.Fatal("no Deployment was rendered")
 			}
-			for _, container := range template.Spec.Containers {
-				if readOnly := container.SecurityContext.ReadOnlyRootFilesystem; readOnly == nil || !*readOnly {
-					t.Errorf("Deployment %s: the root file system of container %s can be written", deployment.Name, container.Name)
+			for _, deployment := range deployments {
+				template := deployment.Spec.Template
+				result := policy.AggregateCheckResults(evaluator.EvaluatePod(level, &template.ObjectMeta, &template.Spec))
+				if !result.Allowed {
+					t.Errorf("Deployment %s is refused: %s", deployment.Name, result.ForbiddenDetail())
+				}
+				for _, container := range template.Spec.Containers {
+					if readOnly := container.SecurityContext.ReadOnlyRootFilesystem; readOnly == nil || !*readOnly {
+						t.Errorf("Deployment %s: the root file system of container %s can be written", deployment.Name, container.Name)
+					}
 				}
 			}
-		}
-	})
+		})
+	}
 }
 
 // deployments returns the Deployments among objects, typed.

@@ -1,6 +1,7 @@
 package chart
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"strings"
@@ -74,7 +75,7 @@ func TestChartFilesAreUpToDate(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if string(got) != string(want) {
+		if !bytes.Equal(got, want) {
 			t.Errorf("%s differs from config/%s: run hack/chart/sync.sh", copied, source)
 		}
 	}

@@ -74,7 +74,8 @@ func mustTemplate(t *testing.T, args ...string) []*unstructured.Unstructured {
 // kustomize renders a folder of config/.
 func kustomize(t *testing.T, folder string) []*unstructured.Unstructured {
 	t.Helper()
-	resources, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), filepath.Join(root, "config", folder))
+	kustomizer := krusty.MakeKustomizer(krusty.MakeDefaultOptions())
+	resources, err := kustomizer.Run(filesys.MakeFsOnDisk(), filepath.Join(root, "config", folder))
 	if err != nil {
 		t.Fatalf("kustomize config/%s: %v", folder, err)
 	}
