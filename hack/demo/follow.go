@@ -40,7 +40,7 @@ func (d *demo) crawl(ctx context.Context) error {
 		return errors.Join(err, d.explainJob(ctx, id))
 	}
 	var pretty bytes.Buffer
-	if err := json.Indent(&pretty, text, "", "  "); err != nil {
+	if err := json.Indent(&pretty, bytes.TrimSpace(text), "", "  "); err != nil {
 		return fmt.Errorf("print the job: %w", err)
 	}
 	if _, err := fmt.Fprintln(os.Stdout, pretty.String()); err != nil {
