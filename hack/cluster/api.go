@@ -43,7 +43,7 @@ func newClient(l layout) (*client, error) {
 
 // get reads a URL, and decodes the answer if into is not nil. Any status but 200 is an error.
 func (c *client) get(ctx context.Context, url string, into any) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
 		return fmt.Errorf("asking %s: %w", url, err)
 	}
@@ -51,7 +51,7 @@ func (c *client) get(ctx context.Context, url string, into any) error {
 	if err != nil {
 		return err // it names the URL
 	}
-	defer response.Body.Close()
+	defer func() { _ = response.Body.Close() }()
 	if response.StatusCode != http.StatusOK {
 		const enough = 500
 		body, _ := io.ReadAll(io.LimitReader(response.Body, enough))

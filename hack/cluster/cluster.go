@@ -36,9 +36,9 @@ func (c *cluster) exclusively(ctx context.Context) (unlock func(), err error) {
 	const name = "@spider-operator-cluster"
 	said := false
 	for {
-		l, err := net.Listen("unix", name)
+		l, err := new(net.ListenConfig).Listen(ctx, "unix", name)
 		if err == nil {
-			return func() { l.Close() }, nil
+			return func() { _ = l.Close() }, nil
 		}
 		if !errors.Is(err, syscall.EADDRINUSE) {
 			return nil, fmt.Errorf("keeping others from changing the cluster: %w", err)
@@ -115,7 +115,7 @@ func (c *cluster) launch(component component, because string) (*started, error) 
 		return s, nil
 	case record.Alive():
 		s.title = "restart " + component.name + ", " + because
-		const patience = 10 * time.Second
+		const patience = 3 * time.Second
 		if err := process.Stop(record.Identity, patience); err != nil {
 			return nil, fmt.Errorf("restarting %s: %w", component.name, err)
 		}
@@ -142,7 +142,7 @@ func (c *cluster) await(ctx context.Context, client *client, s *started) error {
 			if err != nil {
 				return err
 			}
-			s = again
+			*s = *again
 		}
 	}
 	return c.say.Do(ctx, s.title, func(ctx context.Context, _ note) error {

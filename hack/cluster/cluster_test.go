@@ -154,7 +154,10 @@ func TestTelling(t *testing.T) {
 			"I1123 15:21:44 1 a.go:1] fine\nE1123 15:21:44 1 run.go:72] \"command failed\"\nI1123 15:21:45 1 a.go:2] bye\n",
 			[]string{`E1123 15:21:44 1 run.go:72] "command failed"`},
 		},
-		"etcd's":           {`{"level":"info"}` + "\n" + `{"level":"fatal","msg":"bind"}` + "\n", []string{`{"level":"fatal","msg":"bind"}`}},
+		"etcd's": {
+			`{"level":"info"}` + "\n" + `{"level":"fatal","msg":"bind"}` + "\n",
+			[]string{`{"level":"fatal","msg":"bind"}`},
+		},
 		"containerd's":     {"time=x level=info msg=a\ntime=x level=fatal msg=b\n", []string{"time=x level=fatal msg=b"}},
 		"a flag's":         {"Error: unknown flag: --x\nUsage:\n", []string{"Error: unknown flag: --x"}},
 		"a panic":          {"panic: nil\n\ngoroutine 1 [running]:\n", []string{"panic: nil"}},
@@ -221,7 +224,9 @@ func TestFlagsMayFollowArguments(t *testing.T) {
 
 func TestASentenceForEveryCommand(t *testing.T) {
 	var out strings.Builder
-	usage(&out)
+	if err := usage(&out); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range commands() {
 		if c.help == "" || !strings.Contains(out.String(), c.help) {
 			t.Errorf("the help does not tell what %s does", c.name)

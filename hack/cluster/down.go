@@ -52,23 +52,23 @@ func (c *cluster) down(ctx context.Context) error {
 	}
 	for _, step := range []struct {
 		title string
-		do    func() error
+		do    func(context.Context) error
 		// shared is what every cluster of this machine has by the same name: only its owner may remove it.
 		shared bool
 	}{
-		{"stop the kubelet", c.stopKubelet, false},
-		{"stop pods", stopPods, true},
-		{"stop the components", c.stopComponents, false},
-		{"unmount file systems", func() error { return machine.UnmountUnder(c.dir) }, false},
-		{"remove control groups", func() error { return machine.RemoveCgroups(cgroup) }, true},
+		{"stop the kubelet", func(context.Context) error { return c.stopKubelet() }, false},
+		{"stop pods", func(context.Context) error { return stopPods() }, true},
+		{"stop the components", func(context.Context) error { return c.stopComponents() }, false},
+		{"unmount file systems", func(context.Context) error { return machine.UnmountUnder(c.dir) }, false},
+		{"remove control groups", func(context.Context) error { return machine.RemoveCgroups(cgroup) }, true},
 		{"remove network links and rules", removeNetwork, true},
-		{"remove files", func() error { return c.removeFiles(before, recorded) }, false},
-		{"restore sysctls", func() error { return restore(before, recorded) }, false},
+		{"remove files", func(context.Context) error { return c.removeFiles(before, recorded) }, false},
+		{"restore sysctls", func(context.Context) error { return restore(before, recorded) }, false},
 	} {
 		if step.shared && owner != c.dir {
 			continue
 		}
-		err := c.say.Do(ctx, step.title, func(context.Context, note) error { return step.do() })
+		err := c.say.Do(ctx, step.title, func(ctx context.Context, _ note) error { return step.do(ctx) })
 		if err != nil {
 			return err
 		}
@@ -80,7 +80,7 @@ func (c *cluster) down(ctx context.Context) error {
 		c.say.Say("what the machine was like before is not recorded: its sysctls were left as they are")
 		return os.RemoveAll(c.dir)
 	}
-	now, err := machine.Take(c.dir)
+	now, err := machine.Take(ctx, c.dir)
 	if err != nil {
 		return err
 	}
@@ -214,6 +214,7 @@ func (c *cluster) removeShimSockets() error {
 			return fmt.Errorf("looking for a shim's socket: %w", err)
 		}
 		socket := strings.TrimPrefix(strings.TrimSpace(string(address)), "unix://")
+		// The path is what containerd wrote below the cluster's directory, which is root's alone.
 		if err := os.Remove(socket); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("removing a shim's socket: %w", err)
 		}

@@ -131,7 +131,7 @@ func (c *cluster) importArchive(ctx context.Context, path, indexName string) ([]
 	}
 	names := importedImages(out)
 	if len(names) == 0 {
-		return nil, fmt.Errorf("loading %s: the archive holds no image of this platform that has a name (--index-name gives one): %s", path, out)
+		return nil, fmt.Errorf("loading %s: it holds no image of this platform that has a name (--index-name gives one): %s", path, out)
 	}
 	return names, nil
 }
@@ -158,12 +158,13 @@ func (c *cluster) ctr(ctx context.Context, args ...string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	cmd := exec.CommandContext(ctx, program, append([]string{"--address", c.containerdSocket(), "--namespace", imageNamespace}, args...)...)
-	var errors strings.Builder
-	cmd.Stderr = &errors
+	global := []string{"--address", c.containerdSocket(), "--namespace", imageNamespace}
+	cmd := exec.CommandContext(ctx, program, append(global, args...)...)
+	var said strings.Builder
+	cmd.Stderr = &said
 	out, err := cmd.Output()
 	if err != nil {
-		return "", fmt.Errorf("ctr %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(errors.String()))
+		return "", fmt.Errorf("ctr %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(said.String()))
 	}
 	return string(out), nil
 }

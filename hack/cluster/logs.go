@@ -35,7 +35,7 @@ func (e *logError) explain() string {
 
 // trouble matches an error as klog, zap (etcd), logrus (containerd), cobra and the Go runtime print it.
 var trouble = regexp.MustCompile(
-	`^[EF]\d{4} |"level":"(error|fatal|panic)"|level=(error|fatal|panic)|(?i)^(error|panic|fatal error)\b|^command failed|\[(ERROR|FATAL)\]`)
+	`^[EF]\d{4} |"level":"(error|fatal|panic)"|level=(error|fatal|panic)|(?i)^(error|panic|fatal error)\b|\[(ERROR|FATAL)\]`)
 
 // telling chooses from a log its last lines that speak of trouble, or the last lines if none does.
 func telling(log []byte) []string {
@@ -68,7 +68,7 @@ func readTail(path string, window int64) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	info, err := f.Stat()
 	if err != nil {
 		return nil, err

@@ -62,23 +62,33 @@ func commands() []command {
 		{name: "start", arguments: "component", help: "start a component that was killed, and wait until it serves", least: 1, most: 1,
 			run: func(ctx context.Context, c *cluster, args []string) error { return c.start(ctx, args[0]) }},
 		{name: "snapshot", help: "print the state of the machine as far as a cluster may change it",
-			run: func(_ context.Context, c *cluster, _ []string) error { return c.snapshot(os.Stdout) }},
+			run: func(ctx context.Context, c *cluster, _ []string) error { return c.snapshot(ctx, os.Stdout) }},
 		{name: "verify", help: "tell what differs from before the cluster's start, and fail if anything does",
 			flags: func(f *flag.FlagSet, o *options) {
 				f.StringVar(&o.against, "against", "", "`file` with the output of snapshot to compare with, instead of the cluster's own")
 			},
-			run: func(_ context.Context, c *cluster, _ []string) error { return c.verify(os.Stdout) }},
+			run: func(ctx context.Context, c *cluster, _ []string) error { return c.verify(ctx, os.Stdout) }},
 	}
 }
 
-func usage(w io.Writer) {
-	fmt.Fprint(w, "Runs a real Kubernetes on this machine.\n\nusage: cluster <command> [flags] [arguments]\n\n")
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+func usage(w io.Writer) error {
+	var text strings.Builder
+	text.WriteString("Runs a real Kubernetes on this machine.\n\nusage: cluster <command> [flags] [arguments]\n\n")
 	for _, c := range commands() {
-		fmt.Fprintf(table, "  %s\t%s\n", strings.TrimSpace(c.name+" "+c.arguments), c.help)
+		fmt.Fprintf(&text, "  %s\t%s\n", strings.TrimSpace(c.name+" "+c.arguments), c.help)
 	}
-	table.Flush()
-	fmt.Fprint(w, "\ncluster <command> -h tells a command's flags.\n")
+	text.WriteString("\ncluster <command> -h tells a command's flags.\n")
+	return writeTable(w, text.String())
+}
+
+// writeTable aligns the columns of text, which tabs separate.
+func writeTable(w io.Writer, text string) error {
+	const padding = 2
+	table := tabwriter.NewWriter(w, 0, 0, padding, ' ', 0)
+	if _, err := io.WriteString(table, text); err != nil {
+		return fmt.Errorf("printing: %w", err)
+	}
+	return table.Flush()
 }
 
 func main() {
@@ -108,8 +118,7 @@ var errUsage = errors.New("see cluster --help")
 
 func execute(ctx context.Context, args []string) error {
 	if len(args) == 0 || args[0] == "help" || args[0] == "-h" || args[0] == "--help" {
-		usage(os.Stdout)
-		return nil
+		return usage(os.Stdout)
 	}
 	for _, command := range commands() {
 		if command.name == args[0] {
@@ -123,7 +132,7 @@ func (cmd command) execute(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("cluster "+cmd.name, flag.ContinueOnError)
 	flags.SetOutput(os.Stderr)
 	flags.Usage = func() {
-		fmt.Fprintf(flags.Output(), "usage: cluster %s [flags] %s\n%s\n\n", cmd.name, cmd.arguments, cmd.help)
+		fmt.Fprintf(os.Stderr, "usage: cluster %s [flags] %s\n%s\n\n", cmd.name, cmd.arguments, cmd.help)
 		flags.PrintDefaults()
 	}
 	var dir, repository string

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -16,9 +17,9 @@ import (
 
 // ensureNetwork gives the machine the node's bridge, address and route, and lets it forward between pods. What is there
 // already is left as it is.
-func ensureNetwork(l layout) error {
+func ensureNetwork(ctx context.Context, l layout) error {
 	if _, err := os.Stat(linkPath(nodeBridge)); errors.Is(err, fs.ErrNotExist) {
-		if err := ip("link", "add", nodeBridge, "type", "bridge"); err != nil {
+		if err := ip(ctx, "link", "add", nodeBridge, "type", "bridge"); err != nil {
 			return err
 		}
 	}
@@ -28,11 +29,11 @@ func ensureNetwork(l layout) error {
 		// What is addressed to a service and not translated (yet) ends here, and not at the machine's default gateway.
 		{"route", "replace", serviceCIDR.String(), "dev", nodeBridge},
 	} {
-		if err := ip(args...); err != nil {
+		if err := ip(ctx, args...); err != nil {
 			return err
 		}
 	}
-	if err := run("nft", "--file", l.config("isolation.nft")); err != nil {
+	if err := run(ctx, "nft", "--file", l.config("isolation.nft")); err != nil {
 		return err
 	}
 	if err := machine.SetSysctl("net/ipv4/ip_forward", "1"); err != nil {
@@ -42,7 +43,7 @@ func ensureNetwork(l layout) error {
 	// cannot do it at all has no such setting; modprobe may give it one.
 	const bridged = "net/bridge/bridge-nf-call-iptables"
 	if _, err := machine.Sysctl(bridged); errors.Is(err, fs.ErrNotExist) {
-		if out, err := exec.Command("modprobe", "br_netfilter").CombinedOutput(); err != nil {
+		if out, err := exec.CommandContext(ctx, "modprobe", "br_netfilter").CombinedOutput(); err != nil {
 			return fmt.Errorf("the kernel module br_netfilter is needed: modprobe: %w: %s", err, strings.TrimSpace(string(out)))
 		}
 	}
@@ -64,19 +65,19 @@ func linkOwner() (string, error) {
 	return "another program", nil
 }
 
-func linkPath(name string) string { return filepath.Join("/sys/class/net", name) }
+func linkPath(name string) string { return "/sys/class/net/" + name }
 
 // ownTables are the nftables tables of the cluster: kube-proxy's two, and the one that keeps traffic on the machine.
 var ownTables = []string{"table ip kube-proxy", "table ip6 kube-proxy", "table ip " + isolation}
 
 // removeNetwork removes the bridges, what is plugged into them, and kube-proxy's rules.
-func removeNetwork() error {
+func removeNetwork(ctx context.Context) error {
 	var failures []error
 	ports, err := filepath.Glob(filepath.Join(linkPath(podBridge), "brif", "*"))
 	failures = append(failures, err)
 	for _, port := range ports {
 		// Its other end may have been removed with a pod's network namespace just now, and taken it along.
-		if err := ip("link", "delete", filepath.Base(port)); err != nil {
+		if err := ip(ctx, "link", "delete", filepath.Base(port)); err != nil {
 			if _, gone := os.Stat(linkPath(filepath.Base(port))); gone == nil {
 				failures = append(failures, err)
 			}
@@ -84,27 +85,27 @@ func removeNetwork() error {
 	}
 	for _, bridge := range []string{podBridge, nodeBridge} {
 		if _, err := os.Stat(linkPath(bridge)); err == nil {
-			failures = append(failures, ip("link", "delete", bridge))
+			failures = append(failures, ip(ctx, "link", "delete", bridge))
 		}
 	}
-	tables, err := machine.Tables()
+	tables, err := machine.Tables(ctx)
 	failures = append(failures, err)
 	for _, table := range tables {
 		if slices.Contains(ownTables, table) {
-			failures = append(failures, run("nft", append([]string{"delete"}, strings.Fields(table)...)...))
+			failures = append(failures, run(ctx, "nft", append([]string{"delete"}, strings.Fields(table)...)...))
 		}
 	}
 	return errors.Join(failures...)
 }
 
-func ip(args ...string) error { return run("ip", args...) }
+func ip(ctx context.Context, args ...string) error { return run(ctx, "ip", args...) }
 
-func run(program string, args ...string) error {
+func run(ctx context.Context, program string, args ...string) error {
 	path, err := findProgram(program)
 	if err != nil {
 		return err
 	}
-	if out, err := exec.Command(path, args...).CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(ctx, path, args...).CombinedOutput(); err != nil {
 		return fmt.Errorf("%s %s: %w: %s", program, strings.Join(args, " "), err, strings.TrimSpace(string(out)))
 	}
 	return nil

@@ -115,11 +115,12 @@ func aptGet(ctx context.Context, args ...string) error {
 	return nil
 }
 
-// policy is asked by Debian's packages whether they may start their services; exit code 101 is "no". (invoke-rc.d(8))
+// policy is asked by Debian's packages whether they may start their services; exit code 101 is "no", see invoke-rc.d(8).
 const policy = "/usr/sbin/policy-rc.d"
 
 // forbidServices keeps packages that are being installed from starting services: the cluster runs a containerd of its own.
 func forbidServices() (allow func(), err error) {
+	// It is a program.
 	f, err := os.OpenFile(policy, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o755)
 	if errors.Is(err, fs.ErrExist) {
 		return func() {}, nil // the machine has a policy; it is not ours to change
@@ -127,7 +128,7 @@ func forbidServices() (allow func(), err error) {
 	if err != nil {
 		return nil, fmt.Errorf("keeping services from being started: %w", err)
 	}
-	allow = func() { os.Remove(policy) }
+	allow = func() { _ = os.Remove(policy) }
 	if _, err = f.WriteString("#!/bin/sh\nexit 101\n"); err == nil {
 		err = f.Close()
 	}

@@ -28,8 +28,8 @@ func checkMachine(l layout, before machine.Snapshot, about []component) error {
 	case err != nil:
 		failures = append(failures, err)
 	case owner != "" && owner != l.dir:
-		return fmt.Errorf(
-			"the network link %s belongs to the cluster in %s: use that one, or end it first: cluster down --dir %s", nodeBridge, owner, owner)
+		return fmt.Errorf("the network link %s belongs to the cluster in %s: use that one, or end it first: "+
+			"cluster down --dir %s", nodeBridge, owner, owner)
 	case owner == "":
 		groups, err := machine.Cgroups(cgroup)
 		failures = append(failures, err)
@@ -88,8 +88,8 @@ func checkCgroups() error {
 		return nil
 	}
 	for _, controller := range []string{"cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "pids", "blkio"} {
-		if _, err := os.Stat(filepath.Join("/sys/fs/cgroup", controller, "cgroup.procs")); err != nil {
-			return fmt.Errorf("control groups: neither version 2 nor version 1's controller %s is mounted on /sys/fs/cgroup", controller)
+		if _, err := os.Stat("/sys/fs/cgroup/" + controller + "/cgroup.procs"); err != nil {
+			return fmt.Errorf("neither control groups v2 nor the controller %s of v1 are mounted on /sys/fs/cgroup", controller)
 		}
 	}
 	return nil

@@ -34,9 +34,18 @@ var apiServer = fmt.Sprintf("https://%s:6443", nodeAddress)
 // are bound to.
 var clients = []pki.Request{
 	{Name: admin, CommonName: "kubernetes-admin", Organizations: []string{"system:masters"}},
-	{Name: "kube-controller-manager", CommonName: "system:kube-controller-manager", Names: []string{nodeName}, Addresses: ips("127.0.0.1")},
-	{Name: "kube-scheduler", CommonName: "system:kube-scheduler", Names: []string{nodeName}, Addresses: ips("127.0.0.1")},
-	{Name: "kubelet", CommonName: "system:node:" + nodeName, Organizations: []string{"system:nodes"}, Names: []string{nodeName}, Addresses: ips("127.0.0.1")},
+	{
+		Name: "kube-controller-manager", CommonName: "system:kube-controller-manager",
+		Names: []string{nodeName}, Addresses: ips("127.0.0.1"),
+	},
+	{
+		Name: "kube-scheduler", CommonName: "system:kube-scheduler",
+		Names: []string{nodeName}, Addresses: ips("127.0.0.1"),
+	},
+	{
+		Name: "kubelet", CommonName: "system:node:" + nodeName, Organizations: []string{"system:nodes"},
+		Names: []string{nodeName}, Addresses: ips("127.0.0.1"),
+	},
 	{Name: "kube-proxy", CommonName: "system:kube-proxy"},
 	{Name: "coredns", CommonName: "system:coredns"},
 }

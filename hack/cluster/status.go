@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/scrapethis/spider-operator/hack/cluster/internal/machine"
@@ -23,12 +23,12 @@ func (c *cluster) status(ctx context.Context, w io.Writer) error {
 		return err
 	}
 	var total process.Memory
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "COMPONENT\tPID\tRESIDENT\tPROPORTIONAL\tSTATE")
+	var table strings.Builder
+	table.WriteString("COMPONENT\tPID\tRESIDENT\tPROPORTIONAL\tSTATE\n")
 	row := func(name, pid string, m process.Memory, state string) {
 		total.Resident += m.Resident
 		total.Proportional += m.Proportional
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", name, pid, mebibytes(m.Resident), mebibytes(m.Proportional), state)
+		fmt.Fprintf(&table, "%s\t%s\t%s\t%s\t%s\n", name, pid, mebibytes(m.Resident), mebibytes(m.Proportional), state)
 	}
 	known := make(map[int]bool)
 	trouble := 0
@@ -50,20 +50,20 @@ func (c *cluster) status(ctx context.Context, w io.Writer) error {
 		}
 		// It may end at this moment; then it takes no memory, and the next status tells.
 		memory, _ := process.MemoryOf(record.PID)
-		row(component.name, fmt.Sprint(record.PID), memory, state)
+		row(component.name, strconv.Itoa(record.PID), memory, state)
 	}
 	shims, shimMemory, err := c.shims(known)
 	if err != nil {
 		return err
 	}
-	row("shims", "", shimMemory, fmt.Sprintf("%d", shims))
+	row("shims", "", shimMemory, strconv.Itoa(shims))
 	pods, err := machine.ProcessesIn(cgroup)
 	if err != nil {
 		return err
 	}
-	row("processes in pods", "", memoryOf(pods), fmt.Sprintf("%d", len(pods)))
-	fmt.Fprintf(table, "total\t\t%s\t%s\t%s\n", mebibytes(total.Resident), mebibytes(total.Proportional), c.overall(ctx, client, trouble))
-	return table.Flush()
+	row("processes in pods", "", memoryOf(pods), strconv.Itoa(len(pods)))
+	row("total", "", total, c.overall(ctx, client, trouble))
+	return writeTable(w, table.String())
 }
 
 func (c *cluster) overall(ctx context.Context, client *client, trouble int) string {

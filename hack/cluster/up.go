@@ -29,7 +29,7 @@ func (c *cluster) up(ctx context.Context) error {
 		return err
 	}
 	defer unlock()
-	if err := c.prepare(all, built); err != nil {
+	if err := c.prepare(ctx, all, built); err != nil {
 		return err
 	}
 	if err := c.startAll(ctx, all, built); err != nil {
@@ -43,7 +43,7 @@ func (c *cluster) up(ctx context.Context) error {
 }
 
 // prepare looks what is there, checks that the rest can be started, and writes the files that takes.
-func (c *cluster) prepare(all []component, built programs) error {
+func (c *cluster) prepare(ctx context.Context, all []component, built programs) error {
 	running, err := c.alive(all)
 	if err != nil {
 		return err
@@ -51,7 +51,7 @@ func (c *cluster) prepare(all []component, built programs) error {
 	if _, err := os.Stat(c.starting()); err == nil {
 		c.say.Say("an earlier start did not finish (%d of %d components run): going on from there", len(running), len(all))
 	}
-	before, err := c.recordMachine(len(running))
+	before, err := c.recordMachine(ctx, len(running))
 	if err != nil {
 		return err
 	}
@@ -91,11 +91,11 @@ func (c *cluster) prepare(all []component, built programs) error {
 	if err := c.linkPrograms(built); err != nil {
 		return err
 	}
-	return ensureNetwork(c.layout)
+	return ensureNetwork(ctx, c.layout)
 }
 
 // recordMachine keeps the machine's state as it was before the first start since the machine itself did.
-func (c *cluster) recordMachine(running int) (machine.Snapshot, error) {
+func (c *cluster) recordMachine(ctx context.Context, running int) (machine.Snapshot, error) {
 	if err := os.MkdirAll(c.dir, 0o700); err != nil {
 		return machine.Snapshot{}, fmt.Errorf("making the cluster's directory: %w", err)
 	}
@@ -112,7 +112,7 @@ func (c *cluster) recordMachine(running int) (machine.Snapshot, error) {
 	case !errors.Is(err, fs.ErrNotExist):
 		return machine.Snapshot{}, err
 	}
-	now, err := machine.Take(c.dir)
+	now, err := machine.Take(ctx, c.dir)
 	if err != nil {
 		return machine.Snapshot{}, err
 	}
@@ -230,7 +230,8 @@ func (c *cluster) installDNS(ctx context.Context, client *client, built programs
 		cmd := exec.CommandContext(ctx, built.kubernetesComponent("kubectl"), "--kubeconfig", c.kubeconfig(admin),
 			"--cache-dir", c.path("cache"), "apply", "--server-side", "--force-conflicts", "-f", c.config("dns.yaml"))
 		if out, err := cmd.CombinedOutput(); err != nil {
-			return &logError{fmt.Errorf("applying %s: %w: %s", c.config("dns.yaml"), err, strings.TrimSpace(string(out))), c.log("kube-apiserver")}
+			err = fmt.Errorf("applying %s: %w: %s", c.config("dns.yaml"), err, strings.TrimSpace(string(out)))
+			return &logError{err, c.log("kube-apiserver")}
 		}
 		return nil
 	})

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,8 +13,8 @@ import (
 	"github.com/scrapethis/spider-operator/hack/cluster/internal/machine"
 )
 
-func (c *cluster) snapshot(w io.Writer) error {
-	now, err := machine.Take(c.dir)
+func (c *cluster) snapshot(ctx context.Context, w io.Writer) error {
+	now, err := machine.Take(ctx, c.dir)
 	if err != nil {
 		return err
 	}
@@ -24,11 +25,11 @@ func (c *cluster) snapshot(w io.Writer) error {
 
 // verify compares the machine with a record: the one given, or the one of before the cluster's start. Where there is none,
 // it looks for what only a cluster can have left.
-func (c *cluster) verify(w io.Writer) error {
+func (c *cluster) verify(ctx context.Context, w io.Writer) error {
 	if err := requireRoot("looking at the machine's network rules"); err != nil {
 		return err
 	}
-	now, err := machine.Take(c.dir)
+	now, err := machine.Take(ctx, c.dir)
 	if err != nil {
 		return err
 	}
@@ -42,18 +43,18 @@ func (c *cluster) verify(w io.Writer) error {
 	case err == nil:
 		differences = machine.Diff(before, now)
 	case errors.Is(err, fs.ErrNotExist) && c.options.against == "":
+		err = nil
 		differences = leftovers(now)
 	default:
 		return err
 	}
-	for _, line := range differences {
-		fmt.Fprintln(w, line)
+	if len(differences) == 0 {
+		differences = []string{"nothing differs"}
+	} else {
+		err = fmt.Errorf("%d differences", len(differences))
 	}
-	if len(differences) > 0 {
-		return fmt.Errorf("%d differences", len(differences))
-	}
-	fmt.Fprintln(w, "nothing differs")
-	return nil
+	_, printing := io.WriteString(w, strings.Join(differences, "\n")+"\n")
+	return errors.Join(err, printing)
 }
 
 // leftovers finds in the state of a machine what comes from a cluster for certain.

@@ -59,8 +59,8 @@ func (p Program) Key() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("listing the sources of %s: %w", p.Name, err)
 	}
-	h := sha256.New()
-	fmt.Fprintf(h, "%s %s/%s %q %v %q\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, p.Flags, p.Static, p.Links)
+	var all bytes.Buffer
+	fmt.Fprintf(&all, "%s %s/%s %q %v %q\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, p.Flags, p.Static, p.Links)
 	for _, path := range files {
 		content, err := os.ReadFile(path)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -73,10 +73,11 @@ func (p Program) Key() (string, error) {
 		if err != nil {
 			return "", fmt.Errorf("reading the sources of %s: %w", p.Name, err)
 		}
-		fmt.Fprintf(h, "%s %d\n", relative, len(content))
-		h.Write(content)
+		fmt.Fprintf(&all, "%s %d\n", relative, len(content))
+		all.Write(content)
 	}
-	return hex.EncodeToString(h.Sum(nil)[:8]), nil
+	sum := sha256.Sum256(all.Bytes())
+	return hex.EncodeToString(sum[:8]), nil
 }
 
 // Path is where the built program is or will be: a directory that holds it and its links.
@@ -105,7 +106,7 @@ func (c Cache) Ensure(ctx context.Context, p Program, note func(format string, a
 	if err != nil || c.Has(p) {
 		return dir, err
 	}
-	if err := os.MkdirAll(string(c), 0o755); err != nil {
+	if err := os.MkdirAll(string(c), 0o750); err != nil {
 		return "", fmt.Errorf("making the cache of built programs: %w", err)
 	}
 	unlock, err := lock(ctx, filepath.Join(string(c), p.Name+".lock"), note)
@@ -120,7 +121,7 @@ func (c Cache) Ensure(ctx context.Context, p Program, note func(format string, a
 	if err != nil {
 		return "", fmt.Errorf("building %s: %w", p.Name, err)
 	}
-	defer os.RemoveAll(temporary)
+	defer func() { _ = os.RemoveAll(temporary) }()
 	if err := build(ctx, p, filepath.Join(temporary, p.Name), note); err != nil {
 		return "", fmt.Errorf("building %s: %w", p.Name, err)
 	}
@@ -128,9 +129,6 @@ func (c Cache) Ensure(ctx context.Context, p Program, note func(format string, a
 		if err := os.Symlink(p.Name, filepath.Join(temporary, link)); err != nil {
 			return "", fmt.Errorf("building %s: %w", p.Name, err)
 		}
-	}
-	if err := os.Chmod(temporary, 0o755); err != nil {
-		return "", fmt.Errorf("building %s: %w", p.Name, err)
 	}
 	// A directory without the program cannot be renamed over; it is what somebody's half removal left.
 	if err := errors.Join(os.RemoveAll(dir), os.Rename(temporary, dir)); err != nil {
@@ -186,24 +184,22 @@ var packagePath = regexp.MustCompile(`^[A-Za-z0-9][\w.~/+-]*$`)
 
 // lock takes a lock that ends with the process at the latest.
 func lock(ctx context.Context, path string, note func(string, ...any)) (unlock func(), err error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("opening the lock %s: %w", path, err)
 	}
 	for {
 		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 		if err == nil {
-			return func() { f.Close() }, nil
+			return func() { _ = f.Close() }, nil
 		}
 		if !errors.Is(err, syscall.EWOULDBLOCK) {
-			f.Close()
-			return nil, fmt.Errorf("taking the lock %s: %w", path, err)
+			return nil, errors.Join(fmt.Errorf("taking the lock %s: %w", path, err), f.Close())
 		}
 		note("waiting for another build of the same")
 		select {
 		case <-ctx.Done():
-			f.Close()
-			return nil, ctx.Err()
+			return nil, errors.Join(ctx.Err(), f.Close())
 		case <-time.After(200 * time.Millisecond):
 		}
 	}

@@ -62,7 +62,7 @@ func TestKeyChangesWithWhatIsBuilt(t *testing.T) {
 			}
 		})
 	}
-	if key(module(t, mainSource)) != key(module(t, mainSource)) {
+	if here, there := key(module(t, mainSource)), key(module(t, mainSource)); here != there {
 		t.Error("where a module lies decides its key: a second clone would build all again")
 	}
 }
@@ -74,7 +74,8 @@ func TestEnsureBuildsOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"hello", "bonjour"} {
-		if out, err := exec.Command(filepath.Join(dir, name)).CombinedOutput(); err != nil || string(out) != "hello\n" {
+		out, err := exec.CommandContext(t.Context(), filepath.Join(dir, name)).CombinedOutput()
+		if err != nil || string(out) != "hello\n" {
 			t.Errorf("%s: %v, %q", name, err, out)
 		}
 	}

@@ -57,11 +57,12 @@ func ProcessesIn(name string) ([]process.Identity, error) {
 	}
 	var found []process.Identity
 	for _, group := range groups {
-		err := filepath.WalkDir(group, func(path string, d fs.DirEntry, err error) error {
+		all := os.DirFS(group)
+		err := fs.WalkDir(all, ".", func(path string, d fs.DirEntry, err error) error {
 			if err != nil || d.Name() != "cgroup.procs" {
 				return ignoreGone(err)
 			}
-			list, err := os.ReadFile(path)
+			list, err := fs.ReadFile(all, path)
 			if err != nil {
 				return ignoreGone(err)
 			}

@@ -70,8 +70,8 @@ func TestOnlySysctlsOfTheClusterAreRestored(t *testing.T) {
 
 func TestMountPoints(t *testing.T) {
 	const info = `22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw
-40 22 0:35 / /home/a\040b/.cluster/kubelet/pods rw shared:2 - tmpfs tmpfs rw
-41 22 0:36 / /back\134slash rw - tmpfs tmpfs rw
+40 22 0:35 / /home/a\040b/.cluster/kubelet/pods rw shared:2 - tmpfs none rw
+41 22 0:36 / /back\134slash rw - tmpfs none rw
 `
 	want := []string{"/", "/home/a b/.cluster/kubelet/pods", `/back\slash`}
 	if got := mountPoints(info); !slices.Equal(got, want) {
@@ -98,7 +98,7 @@ const tcpTable = `  sl  local_address rem_address   st tx_queue rx_queue tr tm->
    0: 0100007F:094B 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 111 1 0 100 0 0 10 0
    1: 00000000:192B 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 222 1 0 100 0 0 10 0
    2: 0100007F:D0B0 0100007F:094B 01 00000000:00000000 00:00000000 00000000     0        0 333 1 0 100 0 0 10 0
-   3: 00000000000000000000000000000000:2809 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 444 1 0 100 0 0 10 0
+   3: 00000000000000000000000000000000:2809 00000000000000000000000000000000:0000 0A 0:0 00:0 0 0 0 444 1 0 100 0 0 10 0
 `
 
 func TestConflict(t *testing.T) {

@@ -3,6 +3,7 @@
 package machine
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -54,7 +55,7 @@ type Snapshot struct {
 
 // Take records the machine as it is now. Processes and mounts are only those that belong to the state directory dir or to
 // the fixed places of a node: others come and go and are nobody's business here.
-func Take(dir string) (Snapshot, error) {
+func Take(ctx context.Context, dir string) (Snapshot, error) {
 	s := Snapshot{Taken: time.Now().UTC(), BootID: process.BootID()}
 	var failures []error
 	collect := func(into *[]string, what string, list func() ([]string, error)) {
@@ -67,9 +68,9 @@ func Take(dir string) (Snapshot, error) {
 	}
 	collect(&s.Processes, "listing processes", func() ([]string, error) { return markedProcesses(dir) })
 	collect(&s.Links, "listing network links", links)
-	collect(&s.Routes, "listing routes", routes)
-	collect(&s.Tables, "listing nftables", Tables)
-	collect(&s.Mounts, "listing mounts", func() ([]string, error) { return MountsUnder(slices.Concat(strayPaths, []string{dir})...) })
+	collect(&s.Routes, "listing routes", func() ([]string, error) { return routes(ctx) })
+	collect(&s.Tables, "listing nftables", func() ([]string, error) { return Tables(ctx) })
+	collect(&s.Mounts, "listing mounts", func() ([]string, error) { return MountsUnder(append([]string{dir}, strayPaths...)...) })
 	collect(&s.Cgroups, "listing control groups", topCgroups)
 	collect(&s.Paths, "looking for files", func() ([]string, error) { return existing(slices.Concat(strayPaths, watchedPaths)) })
 	var err error
@@ -161,10 +162,10 @@ func links() ([]string, error) {
 // expiry is the part of a route's description that changes while nothing changes.
 var expiry = regexp.MustCompile(` expires \d+sec`)
 
-func routes() ([]string, error) {
+func routes(ctx context.Context) ([]string, error) {
 	var list []string
 	for _, family := range []string{"-4", "-6"} {
-		out, err := exec.Command("ip", family, "route", "show").Output()
+		out, err := exec.CommandContext(ctx, "ip", family, "route", "show").Output()
 		if err != nil {
 			return nil, fmt.Errorf("ip %s route show: %w", family, err)
 		}
@@ -176,8 +177,8 @@ func routes() ([]string, error) {
 }
 
 // Tables lists the nftables tables, as "table ip filter".
-func Tables() ([]string, error) {
-	out, err := exec.Command("nft", "list", "tables").Output()
+func Tables(ctx context.Context) ([]string, error) {
+	out, err := exec.CommandContext(ctx, "nft", "list", "tables").Output()
 	if err != nil {
 		return nil, fmt.Errorf("nft list tables: %w", err)
 	}

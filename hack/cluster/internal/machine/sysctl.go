@@ -26,25 +26,25 @@ var clusterSysctls = []string{
 // sysctls reads all settings of the network, virtual memory and the kernel that can be both read and set.
 func sysctls() (map[string]string, error) {
 	values := make(map[string]string)
+	all := os.DirFS(sysctlRoot)
 	for _, area := range []string{"net", "vm", "kernel"} {
-		err := filepath.WalkDir(filepath.Join(sysctlRoot, area), func(path string, d fs.DirEntry, err error) error {
+		err := fs.WalkDir(all, area, func(key string, d fs.DirEntry, err error) error {
 			if err != nil {
 				// Links come and go, and their settings with them.
-				if errors.Is(err, fs.ErrNotExist) {
-					return nil
-				}
-				return err
+				return ignoreGone(err)
 			}
-			key := strings.TrimPrefix(path, sysctlRoot+"/")
 			if d.IsDir() || matchesAny(volatileSysctls, key) {
 				return nil
 			}
 			info, err := d.Info()
-			if err != nil || info.Mode()&0o600 != 0o600 {
+			if err != nil {
+				return ignoreGone(err)
+			}
+			if info.Mode()&0o600 != 0o600 {
 				return nil
 			}
 			// Some refuse to be read although their mode allows it (a stable_secret that is not set): those cannot be kept.
-			if value, err := os.ReadFile(path); err == nil {
+			if value, err := fs.ReadFile(all, key); err == nil {
 				values[key] = strings.TrimSpace(string(value))
 			}
 			return nil

@@ -101,22 +101,24 @@ func TestCertificatesAreGoodForWhatTheyAreMadeFor(t *testing.T) {
 			}
 		})
 	}
-	if subject := load(t, d.Certificate("client")).Subject; subject.CommonName != "system:kube-proxy" || subject.Organization[0] != "g" {
+	subject := load(t, d.Certificate("client")).Subject
+	if subject.CommonName != "system:kube-proxy" || subject.Organization[0] != "g" {
 		t.Errorf("the client is user %s of groups %v", subject.CommonName, subject.Organization)
 	}
 }
 
 func TestWhatExistsIsKept(t *testing.T) {
 	d := ensure(t, "pki")
-	read := func() (all string) {
+	read := func() string {
+		var all strings.Builder
 		for _, path := range []string{d.Certificate("ca"), d.Key("client"), d.Key("service-account"), d.Public("service-account")} {
 			content, err := os.ReadFile(path)
 			if err != nil {
 				t.Fatal(err)
 			}
-			all += string(content)
+			all.Write(content)
 		}
-		return all
+		return all.String()
 	}
 	before := read()
 	// Half a pair, as an interrupted run may leave it, is made anew.

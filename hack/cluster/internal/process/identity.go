@@ -71,7 +71,8 @@ func parseStat(line string) (stat, error) {
 		return stat{}, fmt.Errorf("no command name in stat line %q", line)
 	}
 	fields := strings.Fields(line[end+1:])
-	const state, threads, startTime = 3 - 3, 20 - 3, 22 - 3 // the fields' numbers in proc_pid_stat(5), less those before
+	// The manual counts from 1, and there are two fields before these.
+	const state, threads, startTime = 0, 20 - 3, 22 - 3
 	if len(fields) <= startTime || len(fields[state]) != 1 {
 		return stat{}, fmt.Errorf("stat line too short: %q", line)
 	}

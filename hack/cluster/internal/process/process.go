@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -29,10 +30,8 @@ type Spec struct {
 
 // Fingerprint changes whenever the program would be started differently.
 func (s Spec) Fingerprint() string {
-	h := sha256.New()
-	// Encoding strings cannot fail, nor can writing to a hash.
-	_ = json.NewEncoder(h).Encode(s)
-	return hex.EncodeToString(h.Sum(nil)[:8])
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q", s))
+	return hex.EncodeToString(sum[:8])
 }
 
 // Record is what is remembered of a started program.
@@ -103,8 +102,9 @@ func (s Store) Start(spec Spec, log string) (*Running, error) {
 	if err != nil {
 		return nil, fmt.Errorf("starting %s: %w", spec.Name, err)
 	}
-	defer out.Close()
-	cmd := exec.Command(spec.Path, spec.Args...)
+	defer func() { _ = out.Close() }()
+	// No context: it is to outlive whoever starts it.
+	cmd := exec.Command(spec.Path, spec.Args...) //nolint:noctx // as said
 	cmd.Env = spec.Env
 	cmd.Dir = "/"
 	cmd.Stdout, cmd.Stderr = out, out
@@ -162,7 +162,7 @@ func StopAll(all []Identity, patience time.Duration) error {
 	if left = WaitGone(left, killed); len(left) > 0 {
 		pids := make([]string, len(left))
 		for n, i := range left {
-			pids[n] = fmt.Sprint(i.PID)
+			pids[n] = strconv.Itoa(i.PID)
 		}
 		return fmt.Errorf("processes still run %v after SIGKILL: %s", killed, strings.Join(pids, ", "))
 	}

@@ -28,7 +28,7 @@ type Note func(format string, args ...any)
 
 // Say prints a line that is no step.
 func (p *Printer) Say(format string, args ...any) {
-	fmt.Fprintf(p.out, "  "+format+"\n", args...)
+	p.print("  %s\n", fmt.Sprintf(format, args...))
 }
 
 // Do runs one step. Its line is printed when it has ended, or while it runs if that takes more than two seconds.
@@ -58,13 +58,13 @@ func (p *Printer) Do(ctx context.Context, title string, step func(context.Contex
 	p.clear()
 	switch {
 	case err != nil && ctx.Err() != nil:
-		fmt.Fprintf(p.out, "  %-62s interrupted after %.1f s\n", title, took)
+		p.print("  %-62s interrupted after %.1f s\n", title, took)
 	case err != nil:
-		fmt.Fprintf(p.out, "  %-62s failed after %.1f s\n", title, took)
+		p.print("  %-62s failed after %.1f s\n", title, took)
 	case note != "":
-		fmt.Fprintf(p.out, "  %-62s %5.1f s\n", title+": "+note, took)
+		p.print("  %-62s %5.1f s\n", title+": "+note, took)
 	default:
-		fmt.Fprintf(p.out, "  %-62s %5.1f s\n", title, took)
+		p.print("  %-62s %5.1f s\n", title, took)
 	}
 	return err
 }
@@ -85,9 +85,9 @@ func (p *Printer) watch(title string, start time.Time, done <-chan struct{}, not
 			line := fmt.Sprintf("  %s ... %.0f s  %s", title, time.Since(start).Seconds(), note())
 			p.clear()
 			if p.terminal {
-				fmt.Fprint(p.out, line)
+				p.print("%s", line)
 			} else {
-				fmt.Fprintln(p.out, line)
+				p.print("%s\n", line)
 			}
 			next.Reset(every)
 		}
@@ -97,6 +97,11 @@ func (p *Printer) watch(title string, start time.Time, done <-chan struct{}, not
 // clear empties the terminal's current line (ECMA-48: carriage return, erase in line).
 func (p *Printer) clear() {
 	if p.terminal {
-		fmt.Fprint(p.out, "\r\x1b[K")
+		p.print("\r\x1b[K")
 	}
+}
+
+// print writes to whoever looks; that nobody does any more is no reason to stop what is being done.
+func (p *Printer) print(format string, args ...any) {
+	_, _ = fmt.Fprintf(p.out, format, args...)
 }
