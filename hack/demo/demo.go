@@ -158,7 +158,10 @@ const operationPatience = 30 * time.Second
 // chartValues are the values that differ from the chart's own.
 func chartValues(wanted images, known digests) map[string]any {
 	repository, tag := splitReference(wanted.operator)
-	annotations := map[string]string{digestAnnotation: known.operator}
+	annotations := map[string]string{}
+	if known.operator != "" {
+		annotations[digestAnnotation] = known.operator
+	}
 	return map[string]any{
 		"image":      map[string]any{"repository": repository, "tag": tag},
 		"controller": map[string]any{"spiderImage": wanted.spiders, "podAnnotations": annotations},
@@ -206,16 +209,22 @@ func (d *demo) connect(ctx context.Context) error {
 		return err
 	}
 	d.api = newAPI(url, saved.Key)
-	var status *statusError
-	switch err := d.api.check(ctx); {
-	case err == nil:
-	case errors.As(err, &status) && status.code == http.StatusUnauthorized:
-		err := d.say.step(ctx, "create an API key", d.createKey)
-		if err != nil {
+	accepted := true
+	err = d.say.step(ctx, "reach the REST API at "+url, func(ctx context.Context) error {
+		err := d.api.check(ctx)
+		var status *statusError
+		if errors.As(err, &status) && status.code == http.StatusUnauthorized {
+			accepted, err = false, nil
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if !accepted {
+		if err := d.say.step(ctx, "create an API key", d.createKey); err != nil {
 			return err
 		}
-	default:
-		return fmt.Errorf("reach the REST API: %w", err)
 	}
 	return access{Kubeconfig: d.kubeconfig, URL: url, Key: d.api.key}.save(d.root)
 }

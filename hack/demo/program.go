@@ -44,8 +44,10 @@ func (p program) runWith(ctx context.Context, input string, args ...string) (str
 func (p program) command(ctx context.Context, args ...string) *exec.Cmd {
 	command := exec.CommandContext(ctx, p.path, args...)
 	command.Env = append(os.Environ(), p.env...)
-	// Programs clean up when they are asked to end, and some take their time.
-	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }
+	// Programs clean up when they are interrupted, and some take their time. Each is a group of its own, so that what it
+	// runs hears of the interrupt too, whoever sent it to us: `go run` does not hand it on.
+	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	command.Cancel = func() error { return syscall.Kill(-command.Process.Pid, syscall.SIGINT) }
 	command.WaitDelay = 30 * time.Second
 	return command
 }
