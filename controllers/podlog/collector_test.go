@@ -253,7 +253,7 @@ func TestFinalWithoutCountsIsDoneToo(t *testing.T) {
 
 func TestFinalIsTriedAgainWhereItMayHelp(t *testing.T) {
 	kubeletSays := func(code int) error {
-		return apierrors.NewGenericServerResponse(code, "get", schema.GroupResource{Resource: "pods/log"}, "a", "no", 0, true)
+		return apierrors.NewGenericServerResponse(code, "get", schema.GroupResource{Resource: "pods/log"}, "a", "no", 0, false)
 	}
 	for name, err := range map[string]error{
 		"the API server fails":            kubeletSays(http.StatusInternalServerError),

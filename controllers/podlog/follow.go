@@ -87,7 +87,7 @@ func (c *Collector) stream(ctx context.Context, p *pod, in *intake, budget *rate
 	in.ring.Reset()
 	body, err := c.open(ctx, p.target, c.linesOf(p), true)
 	if err == nil {
-		defer closing(body)
+		defer body.Close()
 		c.mu.Lock()
 		c.learn(p, func(r *Reading) { r.Opened, r.Err = true, nil })
 		c.mu.Unlock()

@@ -76,13 +76,8 @@ func (c *Collector) open(ctx context.Context, target Target, lines int64, follow
 		}
 		return nil, err
 	}
-	context.AfterFunc(ctx, func() { closing(body) })
+	context.AfterFunc(ctx, func() { _ = body.Close() })
 	return body, nil
-}
-
-// closing closes a log that nothing more is wanted of, an error included.
-func closing(body io.Closer) {
-	_ = body.Close()
 }
 
 // tail reads the end of a log. Where its lines are so long that they exceed what a read may take, it asks for fewer of
@@ -115,7 +110,7 @@ func (c *Collector) takeTail(ctx context.Context, target Target, in *intake, lin
 	if err != nil {
 		return err
 	}
-	defer closing(body)
+	defer body.Close()
 	taken := 0
 	return in.take(ctx, body, func(n int) error {
 		if taken += n; taken >= c.options.MaxBytes {

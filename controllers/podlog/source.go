@@ -2,6 +2,7 @@ package podlog
 
 import (
 	"context"
+	"errors"
 	"io"
 
 	corev1 "k8s.io/api/core/v1"
@@ -25,7 +26,10 @@ func (s clientSource) Open(ctx context.Context, target Target, options *corev1.P
 }
 
 // isGone reports whether the error proves that the Pod, and with it its log, does not exist. A kubelet that has just been
-// started may say 404 for a Pod that it does not know yet; the API server passes that on with this cause.
+// started may answer 404 for a Pod that it does not know yet, which the API server passes on as one of "pods/log"; and what
+// stands between may answer 404, too.
 func isGone(err error) bool {
-	return apierrors.IsNotFound(err) && !apierrors.HasStatusCause(err, metav1.CauseTypeUnexpectedServerResponse)
+	status, ok := errors.AsType[*apierrors.StatusError](err)
+	return ok && apierrors.IsNotFound(err) && !apierrors.HasStatusCause(err, metav1.CauseTypeUnexpectedServerResponse) &&
+		status.Status().Details != nil && status.Status().Details.Kind == "pods"
 }
