@@ -68,8 +68,8 @@ func TestProcessesHoldLeastRights(t *testing.T) {
 		{"scrapethis.app", "spiders", read},
 		{"scrapethis.app", "apikeys", read},
 	}
-	for name, objects := range renderings(t) {
-		t.Run(name, func(t *testing.T) {
+	for rendering, objects := range renderings(t) {
+		t.Run(rendering, func(t *testing.T) {
 			for name, rules := range processRoles(t, objects) {
 				for _, test := range tests {
 					for _, verb := range granted(rules, test.group, test.resource) {
