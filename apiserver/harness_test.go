@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -417,9 +418,6 @@ var documented = sync.OnceValue(func() routers.Router {
 		return err
 	})
 	openapi3.DefineStringFormatCallback("date-time", func(s string) error {
-		if !strings.HasSuffix(s, "Z") {
-			return fmt.Errorf("%q is not in UTC", s)
-		}
 		_, err := time.Parse(time.RFC3339, s)
 		return err
 	})
@@ -443,11 +441,17 @@ var contractOptions = &openapi3filter.Options{
 	MultiError:            true,
 }
 
+// localTime finds times that are not as the contract wants them: in UTC, to the second.
+var localTime = regexp.MustCompile(`"[a-z]+_at":"[^"]*([^Z"]|[.][0-9]+Z)"`)
+
 // holdToContract reports what in an answer is not as the contract says. A request that was served must have been one that the
 // contract allows.
 func holdToContract(request *http.Request, sent []byte, response *http.Response, body []byte) error {
 	if !saneRequestID.MatchString(response.Header.Get("X-Request-ID")) {
 		return fmt.Errorf("X-Request-ID is %q", response.Header.Get("X-Request-ID"))
+	}
+	if local := localTime.Find(body); local != nil {
+		return fmt.Errorf("%s is not in UTC, to the second", local)
 	}
 	address := &url.URL{Path: request.URL.Path, RawPath: request.URL.RawPath, RawQuery: request.URL.RawQuery}
 	asked := request.Clone(context.Background())
@@ -464,7 +468,9 @@ func holdToContract(request *http.Request, sent []byte, response *http.Response,
 		Request: asked, PathParams: parameters, Route: route, Options: contractOptions, QueryParams: asked.URL.Query(),
 	}
 	if response.StatusCode == http.StatusOK {
-		if err := openapi3filter.ValidateRequest(context.Background(), input); err != nil {
+		err := openapi3filter.ValidateRequest(context.Background(), input)
+		// The checker reads numbers as floating point, which holds no 1e400; the server keeps their text.
+		if err != nil && !strings.Contains(err.Error(), "value out of range") {
 			return fmt.Errorf("the contract does not allow the request that was served: %w", err)
 		}
 	}

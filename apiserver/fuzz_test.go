@@ -1,0 +1,149 @@
+package apiserver
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/scrapethis/spider-operator/api/v1alpha1"
+	"github.com/scrapethis/spider-operator/apiserver/auth"
+	"github.com/scrapethis/spider-operator/apiserver/contract"
+)
+
+// FuzzStart holds the reading of bodies to what a SpiderJob can hold, and to what encoding/json reads where that is exact.
+func FuzzStart(f *testing.F) {
+	for _, seed := range []string{
+		`{}`, `{"spider_name":"a","arguments":{"a":1.0,"b":"x","c":[1, {"d":null}]}}`, `{"spider_id":"\ud83d\ude00","retries":1}`,
+		`{"spider_name":"a","settings":{"A_B":true},"timeout_seconds":5}`, `{"a":{"a":"\ud800"}}`, ` {"spider_name" : "a" } `,
+		`{"spider_name":"a","arguments":{"a":"\\u0000\u0000"}}`, `{"spider_name":"a","spider_name":"a"}`, `[]`, `{"spider_name":"a"} 1`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		if checkObject(body) != nil {
+			return
+		}
+		request, err := parseStart(body)
+		if err != nil {
+			if p, ok := errors.AsType[*problem](err); !ok || p.status != http.StatusBadRequest || !utf8.ValidString(p.message) {
+				t.Fatalf("refused with %#v", err)
+			}
+			return
+		}
+		var lenient struct {
+			Arguments map[string]json.RawMessage `json:"arguments"`
+		}
+		if err := json.Unmarshal(body, &lenient); err != nil {
+			t.Fatalf("accepted what is not JSON: %v", err)
+		}
+		size := 0
+		for name, value := range request.arguments {
+			size += len(name) + len(value)
+			sent := lenient.Arguments[name]
+			var text string
+			if json.Unmarshal(sent, &text) == nil && string(sent) != "null" {
+				if text != string(value) {
+					t.Fatalf("argument %q is %q, sent as %s", name, value, sent)
+				}
+			} else if !sameJSON(t, sent, []byte(value)) {
+				t.Fatalf("argument %q is %q, sent as %s", name, value, sent)
+			}
+			if !argumentName.MatchString(name) || strings.ContainsRune(string(value), 0) || !utf8.ValidString(string(value)) {
+				t.Fatalf("accepted argument %q = %q", name, value)
+			}
+		}
+		if size > maxArgumentsBytes || len(request.arguments) > maxArguments || len(request.settings) > maxSettings {
+			t.Fatalf("accepted %d arguments of %d bytes and %d settings", len(request.arguments), size, len(request.settings))
+		}
+	})
+}
+
+// sameJSON reports whether two texts are the same JSON but for spaces.
+func sameJSON(t *testing.T, a, b []byte) bool {
+	t.Helper()
+	var x, y bytes.Buffer
+	if err := errors.Join(json.Compact(&x, a), json.Compact(&y, b)); err != nil {
+		t.Fatalf("not JSON: %v", err)
+	}
+	return bytes.Equal(x.Bytes(), y.Bytes())
+}
+
+// FuzzCursor accepts exactly what formatCursor makes.
+func FuzzCursor(f *testing.F) {
+	f.Add("AQAAAABnh4kAWBzIr5-dUuOb4DVakXHvIg")
+	f.Add(strings.Repeat("A", 34))
+	f.Fuzz(func(t *testing.T, text string) {
+		position, err := parseCursor(text)
+		if err == nil && formatCursor(position) != text {
+			t.Fatalf("%q was read as %+v, which is written %q", text, position, formatCursor(position))
+		}
+	})
+}
+
+// FuzzQuery sends any query to a list: it is answered, or refused with a sentence.
+func FuzzQuery(f *testing.F) {
+	server := newFacade(f)
+	key := server.key("team", "")
+	server.apply("team", "a", func(job *v1alpha1.SpiderJob) { job.Status.Phase = v1alpha1.PhaseFinished })
+	f.Add("status=finished&status=error&limit=3&cursor=AQAAAABnh4kAWBzIr5-dUuOb4DVakXHvIg")
+	f.Add("spider_id=0198b2a0-0000-7000-8000-000000000001&created_after=2025-01-15T10:30:00Z")
+	f.Add("limit=%zz&;")
+	f.Fuzz(func(t *testing.T, query string) {
+		request := httptest.NewRequest(http.MethodGet, "/api/v1/jobs", nil)
+		request.URL.RawQuery = query
+		request.Header.Set("Authorization", "Bearer "+key)
+		recorder := httptest.NewRecorder()
+		server.server.ServeHTTP(recorder, request)
+		if recorder.Code != http.StatusOK && recorder.Code != http.StatusBadRequest {
+			t.Fatalf("%q is answered %d %s", query, recorder.Code, recorder.Body)
+		}
+		if _, err := url.ParseQuery(query); err != nil {
+			return // The checker cannot read it either.
+		}
+		if err := holdToContract(request, nil, recorder.Result(), recorder.Body.Bytes()); err != nil {
+			t.Fatalf("%q: %v", query, err)
+		}
+	})
+}
+
+// FuzzNextPage asks the same question again behind a job, whatever the question was.
+func FuzzNextPage(f *testing.F) {
+	f.Add("finished", "books", "2025-01-15T10:30:00+01:00", "7")
+	f.Add("&=\"<>;", "é😀", "%zz", "\x00")
+	last := mustCompact(&v1alpha1.SpiderJob{})
+	f.Fuzz(func(t *testing.T, status, name, after, limit string) {
+		params := contract.ListJobsParams{Status: &[]string{status}, SpiderName: &name, CreatedAfter: &after, Limit: &limit}
+		link := nextPage("/api/v1/jobs", params, last)
+		address, found := strings.CutSuffix(strings.TrimPrefix(link, "<"), `>; rel="next"`)
+		if !found || strings.ContainsAny(address, "<>\" \r\n") {
+			t.Fatalf("Link %q", link)
+		}
+		u, err := url.Parse(address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		q := u.Query()
+		if q.Get("status") != status || q.Get("spider_name") != name || q.Get("created_after") != after || q.Get("limit") != limit || q.Get("cursor") == "" {
+			t.Fatalf("Link %q lost a part of the question", link)
+		}
+	})
+}
+
+// FuzzBearer never lets a header pass that is not exactly a key.
+func FuzzBearer(f *testing.F) {
+	key := auth.NewKey().Reveal()
+	f.Add("Bearer " + key)
+	f.Add("bearer  " + key)
+	f.Fuzz(func(t *testing.T, header string) {
+		token, ok := bearer(header)
+		if ok && (token == "" || !strings.HasSuffix(header, token) || !strings.EqualFold(header[:6], "bearer")) {
+			t.Fatalf("header %q has the token %q", header, token)
+		}
+	})
+}

@@ -1,0 +1,180 @@
+package apiserver
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/scrapethis/spider-operator/api/v1alpha1"
+	"github.com/scrapethis/spider-operator/apiserver/auth"
+)
+
+// TestWhoeverIsNotKnownIsToldTheSame tries every call with every kind of bad credential.
+func TestWhoeverIsNotKnownIsToldTheSame(t *testing.T) {
+	f := newFacade(t)
+	good := f.key("team", "")
+	expired := f.key("team", "", func(k *v1alpha1.APIKey) { k.Spec.ExpiresAt = new(metav1.NewTime(time.Now().Add(-time.Second))) })
+	headers := map[string]string{
+		"none": "", "no scheme": good, "another scheme": "Basic " + good, "no token": "Bearer", "empty token": "Bearer ",
+		"not a key": "Bearer x", "unknown": "Bearer " + auth.NewKey().Reveal(), "expired": "Bearer " + expired,
+		"typing error": "Bearer " + good[:len(good)-1] + "_", "two": "Bearer " + good + " " + good, "huge": "Bearer " + strings.Repeat("x", 9000),
+	}
+	var first string
+	for name, header := range headers {
+		for path, method := range map[string]string{
+			"/api/v1/jobs": http.MethodGet, "/api/v1/jobs?limit=x": http.MethodPost, "/api/v1/jobs/1": http.MethodGet, "/api/v1/jobs/2": http.MethodDelete,
+			"/api/v1/me": http.MethodGet,
+		} {
+			a := f.send(call{method: method, path: path, header: map[string]string{"Authorization": header, "X-Request-ID": "r"}})
+			a.wantProblem(http.StatusUnauthorized, "unauthorized")
+			if a.header.Get("WWW-Authenticate") != "Bearer" {
+				t.Errorf("%s: WWW-Authenticate is %q", name, a.header.Get("WWW-Authenticate"))
+			}
+			if first == "" {
+				first = a.body
+			}
+			if a.body != first {
+				t.Errorf("%s is answered %s, others %s", name, a.body, first)
+			}
+		}
+	}
+	f.send(call{method: http.MethodGet, path: "/api/v1/me", header: map[string]string{"Authorization": "bearer  " + good}}).want(http.StatusOK)
+}
+
+func TestRevokedKeyIsRefused(t *testing.T) {
+	f := newFacade(t)
+	key := f.key("team", "")
+	f.get(key, "/api/v1/me").want(http.StatusOK)
+	f.keys.Replace("", nil, "")
+	f.get(key, "/api/v1/me").want(http.StatusUnauthorized)
+}
+
+func TestEachKeyHasItsRate(t *testing.T) {
+	clock := newClock()
+	f := newFacade(t, func(c *Config) {
+		c.Limits, c.Now = Limits{RequestsPerSecond: 0.5, Burst: 3, FailuresPerMinute: 1000}, clock.now
+	})
+	one, other := f.key("team", ""), f.key("team", "")
+	for range 3 {
+		f.get(one, "/api/v1/me").want(http.StatusOK)
+	}
+	a := f.get(one, "/api/v1/me")
+	a.wantProblem(http.StatusTooManyRequests, "too_many_requests")
+	if retry := a.header.Get("Retry-After"); retry != "2" {
+		t.Errorf("Retry-After is %q, want 2", retry)
+	}
+	f.get(other, "/api/v1/me").want(http.StatusOK)
+	clock.advance(2 * time.Second)
+	f.get(one, "/api/v1/me").want(http.StatusOK)
+	f.get(one, "/api/v1/me").want(http.StatusTooManyRequests)
+}
+
+// countingAuthenticator tells whether any work is done for a request.
+type countingAuthenticator struct {
+	auth.Authenticator
+	calls int
+}
+
+func (a *countingAuthenticator) Authenticate(ctx context.Context, token string) (auth.Identity, error) {
+	a.calls++
+	return a.Authenticator.Authenticate(ctx, token)
+}
+
+func TestAddressesThatFailAreRefusedBeforeAnyWork(t *testing.T) {
+	clock := newClock()
+	counting := &countingAuthenticator{}
+	f := newFacade(t, func(c *Config) {
+		counting.Authenticator = c.Authenticator
+		c.Authenticator, c.Now = counting, clock.now
+		c.Limits, c.TrustedProxies = Limits{RequestsPerSecond: 1000, Burst: 1000, FailuresPerMinute: 5}, []string{"127.0.0.0/8"}
+	})
+	good, late := f.key("team", ""), f.key("team", "")
+	from := func(address, key string) answer {
+		return f.send(call{method: http.MethodGet, path: "/api/v1/me", key: key, header: map[string]string{"X-Forwarded-For": address}})
+	}
+	from("192.0.2.1", good).want(http.StatusOK)
+	for range 5 {
+		from("192.0.2.1", auth.NewKey().Reveal()).want(http.StatusUnauthorized)
+	}
+	calls := counting.calls
+	a := from("192.0.2.1", auth.NewKey().Reveal())
+	a.wantProblem(http.StatusTooManyRequests, "too_many_requests", "address")
+	if retry, err := strconv.Atoi(a.header.Get("Retry-After")); err != nil || retry < 1 || retry > 12 {
+		t.Errorf("Retry-After is %q, want about 12", a.header.Get("Retry-After"))
+	}
+	from("192.0.2.1", late).want(http.StatusTooManyRequests)
+	if counting.calls != calls {
+		t.Error("credentials were looked at for a refused address")
+	}
+	from("192.0.2.1", good).want(http.StatusOK) // It has authenticated from there before.
+	from("192.0.2.2", late).want(http.StatusOK)
+	clock.advance(12 * time.Second)
+	from("192.0.2.1", late).want(http.StatusOK)
+	from("192.0.2.1", auth.NewKey().Reveal()).want(http.StatusUnauthorized)
+	from("192.0.2.1", auth.NewKey().Reveal()).want(http.StatusTooManyRequests)
+
+	for range 5 {
+		from("2001:db8:1:2::1", "x").want(http.StatusUnauthorized)
+	}
+	from("2001:db8:1:2:ffff::9", "x").want(http.StatusTooManyRequests)
+	from("2001:db8:1:3::1", "x").want(http.StatusUnauthorized)
+}
+
+func TestForwardedAddressesAreBelievedOfTrustedProxiesOnly(t *testing.T) {
+	f := newFacade(t, func(c *Config) { c.Limits.FailuresPerMinute = 2 })
+	for i, want := range []int{http.StatusUnauthorized, http.StatusUnauthorized, http.StatusTooManyRequests} {
+		f.send(call{method: http.MethodGet, path: "/api/v1/me", header: map[string]string{
+			"X-Forwarded-For": "192.0.2." + strconv.Itoa(i), "X-Real-IP": "192.0.2." + strconv.Itoa(i),
+		}}).want(want)
+	}
+}
+
+func TestKeysAreNeverLogged(t *testing.T) {
+	f := newFacade(t)
+	key := f.key("team", "alice")
+	f.spider("team", "books")
+	id := f.started(key, `{"spider_name": "books"}`)
+	f.cancel(key, id).want(http.StatusOK)
+	f.get(key[:len(key)-1]+"x", "/api/v1/me").want(http.StatusUnauthorized)
+	log := f.log.String()
+	if strings.Contains(log, key[20:84]) {
+		t.Error("the log holds a key's secret")
+	}
+	var audited int
+	for line := range strings.Lines(log) {
+		if strings.Contains(line, `"msg":"audit"`) {
+			audited++
+			for _, part := range []string{`"user":"alice"`, `"key_id":"` + key[3:19] + `"`, `"object":"team/` + id + `"`, `"request_id":"`, `"status":200`} {
+				if !strings.Contains(line, part) {
+					t.Errorf("the audit line %s does not say %s", line, part)
+				}
+			}
+		}
+	}
+	if audited != 2 {
+		t.Errorf("%d writes were audited, want 2", audited)
+	}
+}
+
+// panicking fails as no authenticator should.
+type panicking struct{}
+
+func (panicking) Authenticate(context.Context, string) (auth.Identity, error) { panic("oh no") }
+
+func TestPanicIsAnswered(t *testing.T) {
+	f := newFacade(t, func(c *Config) { c.Authenticator = panicking{} })
+	a := f.get("x", "/api/v1/me")
+	a.wantProblem(http.StatusInternalServerError, "internal", "log")
+	if strings.Contains(a.body, "oh no") {
+		t.Errorf("the answer %s tells what is only for the log", a.body)
+	}
+	if !strings.Contains(f.log.String(), "oh no") {
+		t.Error("the log does not tell of the panic")
+	}
+	f.get("", "/livez").want(http.StatusOK)
+}
