@@ -76,7 +76,7 @@ func (d *demo) findCluster(ctx context.Context) error {
 	}
 	d.say.heading("Cluster")
 	if _, err := d.hack(ctx, "cluster", "up"); err != nil {
-		return err
+		return fmt.Errorf("start the cluster: %w", err)
 	}
 	d.kubeconfig = filepath.Join(d.root, ".cluster", "kubeconfig")
 	d.kubectl = program{path: filepath.Join(d.root, ".cluster", "bin", "kubectl"), env: []string{"KUBECONFIG=" + d.kubeconfig}}

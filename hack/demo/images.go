@@ -28,12 +28,12 @@ func (d *demo) buildAndLoad(ctx context.Context) error {
 	d.say.heading("Images")
 	printed, err := d.hack(ctx, "images", "build")
 	if err != nil {
-		return err
+		return fmt.Errorf("build the images: %w", err)
 	}
 	archives := strings.Fields(printed)
 	load := append([]string{"load"}, archives...)
 	if _, err := d.hack(ctx, "cluster", load...); err != nil {
-		return err
+		return fmt.Errorf("load the images: %w", err)
 	}
 	for _, archive := range archives {
 		switch strings.TrimSuffix(filepath.Base(archive), ".tar") {

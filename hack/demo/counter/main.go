@@ -18,7 +18,6 @@ func main() {
 	code, message := run(ctx, os.Getenv("SPIDER_ARGUMENTS"), os.Stdout)
 	stop()
 	fmt.Println(string(message))
-	//nolint:gosec // The path is a constant, whatever the message holds.
 	if err := os.WriteFile(terminationLog, message, 0o600); err != nil {
 		fmt.Fprintln(os.Stderr, "counter: write the termination message:", err)
 	}

@@ -119,7 +119,8 @@ func render(name string, data any) ([]byte, error) {
 	return page.Bytes(), nil
 }
 
-// Write renders the site into a folder, which it makes where it is missing.
+// Write renders the site into a folder, which it makes where it is missing. Everybody may read it: its server does not run
+// as the user that generates it.
 func Write(folder string) error {
 	site, err := Pages()
 	if err != nil {
@@ -127,11 +128,10 @@ func Write(folder string) error {
 	}
 	for name, content := range site {
 		file := filepath.Join(folder, filepath.FromSlash(name))
-		//nolint:gosec // Everybody may read the site: its server does not run as the user that generates it.
 		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 			return fmt.Errorf("make a folder of the site: %w", err)
 		}
-		//nolint:gosec // As above.
+		//nolint:gosec // For everybody to read, as above.
 		if err := os.WriteFile(file, content, 0o644); err != nil {
 			return fmt.Errorf("write a page of the site: %w", err)
 		}
