@@ -80,7 +80,7 @@ type logDemand struct {
 //	is to be stopped         stop the Pod, remove the Job, prove that they are gone, then end or try again (teardown.go)
 //	its Job is there         follow the Pods: pending (pending.go), running, or ended with a verdict (verdict.go)
 //	another's Job is there   wait if it is an earlier SpiderJob's, else an error
-//	no Job, never had one    create it
+//	no Job, never had one    create it, once no Pod of an earlier SpiderJob of the name runs
 //	no Job, but had one      an interruption: somebody else removed it
 func decide(o *observation, now time.Time) decision {
 	d := decision{status: *o.sj.Status.DeepCopy()}
@@ -122,6 +122,11 @@ func (d decision) begin(o *observation, now time.Time) decision {
 	}
 	if len(o.pods) > 0 {
 		return d.clearPods(o, nil)
+	}
+	if o.earlierPod != nil {
+		d.pending(v1alpha1.ReasonWaiting, fmt.Sprintf("Pod %s of an earlier SpiderJob of this name has to end first", o.earlierPod.Name))
+		d.after = recheck
+		return d
 	}
 	if o.spider == nil {
 		if !o.live {

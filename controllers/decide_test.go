@@ -70,6 +70,8 @@ func TestDecide(t *testing.T) {
 			failed(v1alpha1.ReasonInvalidJob, "LOG_FILE")},
 		{"an earlier SpiderJob's Job is in the way", time.Second,
 			observe(sj()).withJob(makeJob(sj().SpiderJob).ownedBy("SpiderJob", "run", "sj-0")), pending(v1alpha1.ReasonWaiting, "run", recheck)},
+		{"an earlier SpiderJob's Pod still closes, its Job gone", time.Second, afterEarlierPod(observe(sj()), first()),
+			pending(v1alpha1.ReasonWaiting, "run-a", recheck)},
 		{"somebody else's Job is in the way, the cache says", time.Second,
 			observe(sj()).withJob(makeJob(sj().SpiderJob).ownedBy("CronJob", "run", "x")), want{need: needLive}},
 		{"somebody else's Job is in the way", time.Second,
@@ -310,6 +312,11 @@ func settings(b sjBuilder, names ...string) sjBuilder {
 
 func createErr(b observing, err error) observing {
 	b.createErr = err
+	return b
+}
+
+func afterEarlierPod(b observing, pod podBuilder) observing {
+	b.earlierPod = pod.running().Pod
 	return b
 }
 

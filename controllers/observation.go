@@ -23,6 +23,9 @@ type observation struct {
 	job *batchv1.Job
 	// pods are the Pods of this SpiderJob's Jobs, of whichever attempt.
 	pods []*corev1.Pod
+	// earlierPod is a Pod of an earlier SpiderJob of the same name that has not ended yet, nil where there is none. Its Job may
+	// be gone already.
+	earlierPod *corev1.Pod
 	// lastPod is the newest of the pods, or the one last seen when there is none any more; nil where none was ever seen.
 	lastPod *corev1.Pod
 	// reading is what is known from the log of lastPod.

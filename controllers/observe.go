@@ -57,7 +57,7 @@ func (r *Reconciler) observe(ctx context.Context, key types.NamespacedName, live
 	} else if !live {
 		o.job = mem.recentJob(now)
 	}
-	if o.pods, err = r.readPods(ctx, o.sj, live); err != nil {
+	if o.pods, o.earlierPod, err = r.readPods(ctx, o.sj, live); err != nil {
 		return nil, nil, err
 	}
 	if n := len(o.pods); n > 0 {
@@ -70,10 +70,12 @@ func (r *Reconciler) observe(ctx context.Context, key types.NamespacedName, live
 	return o, mem, nil
 }
 
-// readPods returns the Pods of this very SpiderJob, the oldest first.
-func (r *Reconciler) readPods(ctx context.Context, sj *v1alpha1.SpiderJob, live bool) ([]*corev1.Pod, error) {
+// readPods returns the Pods of this very SpiderJob, the oldest first, and a Pod of an earlier SpiderJob of its name that has
+// not ended yet, if there is one.
+func (r *Reconciler) readPods(
+	ctx context.Context, sj *v1alpha1.SpiderJob, live bool,
+) (pods []*corev1.Pod, earlier *corev1.Pod, err error) {
 	var list corev1.PodList
-	var err error
 	if live {
 		err = r.live.List(ctx, &list, client.InNamespace(sj.Namespace), client.MatchingLabels{v1alpha1.LabelSpiderJob: sj.Name})
 	} else {
@@ -81,20 +83,22 @@ func (r *Reconciler) readPods(ctx context.Context, sj *v1alpha1.SpiderJob, live 
 			client.MatchingFieldsSelector{Selector: fields.OneTermEqualSelector(podsBySpiderJob, sj.Name)})
 	}
 	if err != nil {
-		return nil, fmt.Errorf("list the Pods of SpiderJob %s/%s: %w", sj.Namespace, sj.Name, err)
+		return nil, nil, fmt.Errorf("list the Pods of SpiderJob %s/%s: %w", sj.Namespace, sj.Name, err)
 	}
-	pods := make([]*corev1.Pod, 0, len(list.Items))
+	pods = make([]*corev1.Pod, 0, len(list.Items))
 	for i := range list.Items {
 		pod := &list.Items[i]
 		owner := metav1.GetControllerOf(pod)
-		ours := pod.Labels[v1alpha1.LabelSpiderJobUID] == string(sj.UID) &&
-			owner != nil && owner.Kind == "Job" && owner.Name == sj.Name
-		if ours {
+		switch {
+		case owner == nil || owner.Kind != "Job" || owner.Name != sj.Name:
+		case pod.Labels[v1alpha1.LabelSpiderJobUID] == string(sj.UID):
 			pods = append(pods, pod)
+		case !podEnded(pod):
+			earlier = pod
 		}
 	}
 	sortPods(pods)
-	return pods, nil
+	return pods, earlier, nil
 }
 
 // readEvents asks the Job's Warning Events why it has no Pod, and remembers the answer: the latest of them.
