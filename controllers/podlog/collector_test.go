@@ -7,11 +7,13 @@ import (
 	"net/http"
 	"runtime"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
@@ -432,36 +434,43 @@ func TestWantBeforeStartIsNotLost(t *testing.T) {
 func TestChangesAreNeverLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		changes := newChanges()
-		ctx, cancel := context.WithCancel(context.Background())
-		go changes.run(ctx)
-		latest, seen := map[string]int{}, map[string]int{}
-		received := 0
+		go changes.run(t.Context())
+		var mu sync.Mutex
+		latest, seen, received := map[string]int{}, map[string]int{}, 0
 		go func() {
-			for e := range changes.events {
-				time.Sleep(time.Millisecond)
-				seen[e.Object.GetName()] = latest[e.Object.GetName()]
-				received++
+			for {
+				select {
+				case e := <-changes.events:
+					time.Sleep(time.Millisecond)
+					mu.Lock()
+					seen[e.Object.GetName()] = latest[e.Object.GetName()]
+					received++
+					mu.Unlock()
+				case <-t.Context().Done():
+					return
+				}
 			}
 		}()
 		for i := range 10000 {
 			name := fmt.Sprint(i % 10)
+			mu.Lock()
 			latest[name] = i
+			mu.Unlock()
 			changes.add(types.NamespacedName{Name: name})
 			if i%7 == 0 {
 				time.Sleep(100 * time.Microsecond)
 			}
 		}
 		time.Sleep(time.Minute)
-		for name, i := range latest {
-			if seen[name] != i {
-				t.Errorf("%s: the last change seen is %d of %d", name, seen[name], i)
-			}
+		synctest.Wait()
+		mu.Lock()
+		defer mu.Unlock()
+		if diff := cmp.Diff(latest, seen); diff != "" {
+			t.Errorf("the last changes (-made +seen):\n%s", diff)
 		}
 		if received > 1000 {
 			t.Errorf("%d wakes were not coalesced", received)
 		}
-		cancel()
-		close(changes.events)
 	})
 }
 
