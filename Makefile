@@ -28,6 +28,8 @@ GENERATED = api/v1alpha1/zz_generated.deepcopy.go apiserver/contract config/crd/
 	config/rbac/apiserver/role.yaml charts/spider-operator/files
 
 TEST_TOOLS = $(BIN)/gotestsum $(BIN)/helm
+# The end-to-end tests run against the demo's operator and spiders, and the demo is the first of them.
+E2E_SYSTEM = demo build $(BIN)/kubectl
 # run-tests runs suites under one gotestsum, so that the last lines sum all of them up.
 run-tests = RACE=$(RACE) HELM=$(BIN)/helm $(BIN)/gotestsum --format pkgname --format-hide-empty-pkg --raw-command -- \
 	hack/test.sh $(1)
@@ -99,9 +101,10 @@ run: install ## Run the controller here, against the current kubeconfig.
 ##@ Test
 
 .PHONY: test
-test: $(TEST_TOOLS) ## Run every test: unit, integration and end-to-end. E2E=off leaves the last out, RACE=on looks for data races.
-	@$(call run-tests,unit integration$(if $(filter-out off,$(E2E)), e2e))
-	@$(if $(filter off,$(E2E)),echo "E2E=off: THE END-TO-END TESTS WERE LEFT OUT, nothing ran on a real kubelet.")
+test: $(TEST_TOOLS) $(if $(filter off,$(E2E)),,$(E2E_SYSTEM)) ## Run every test: unit, integration and end-to-end. E2E=off leaves the last out, RACE=on looks for data races.
+	@code=0; $(call run-tests,unit integration $(if $(filter off,$(E2E)),,e2e)) || code=$$?; \
+	[[ '$(E2E)' != off ]] || echo 'E2E=off: THE END-TO-END TESTS WERE LEFT OUT. Nothing has run on a real kubelet.'; \
+	exit $$code
 
 .PHONY: test-unit
 test-unit: $(TEST_TOOLS) ## Run the tests that need nothing but Go, of all modules.
@@ -112,7 +115,7 @@ test-integration: $(TEST_TOOLS) ## Run the tests that need a real kube-apiserver
 	@$(call run-tests,integration)
 
 .PHONY: test-e2e
-test-e2e: $(TEST_TOOLS) ## Run the tests that need a real kubelet, on the local cluster.
+test-e2e: $(TEST_TOOLS) $(E2E_SYSTEM) ## Run the tests that need a real kubelet, on the local cluster.
 	@$(call run-tests,e2e)
 
 .PHONY: bench
