@@ -97,20 +97,73 @@ var optional = map[string]bool{
 	".apiserver.readinessProbe.terminationGracePeriodSeconds":  true,
 }
 
-// The README's table has a described line for every value.
-func TestReadmeDescribesEveryValue(t *testing.T) {
+// The README's table has a line for every value, with its default and a description.
+func TestReadmeShowsEveryValue(t *testing.T) {
+	var values map[string]any
+	readInto(t, "values.yaml", func(text []byte, into any) error { return yaml.UnmarshalStrict(text, into) }, &values)
+	rows := readmeRows(t)
+
+	var walk func(path string, value any)
+	walk = func(path string, value any) {
+		if row, shown := rows[path]; shown {
+			delete(rows, path)
+			if want := strings.ReplaceAll(toJSON(t, value), "null", "nil"); row.standard != "`"+want+"`" {
+				t.Errorf("README.md shows %s as the default of %s, values.yaml has %s", row.standard, path, want)
+			}
+			if row.description == "" {
+				t.Errorf("README.md does not describe %s", path)
+			}
+			return
+		}
+		object, isObject := value.(map[string]any)
+		if !isObject {
+			t.Errorf("README.md does not show %s", path)
+			return
+		}
+		for name, child := range object {
+			walk(strings.TrimPrefix(path+"."+name, "."), child)
+		}
+	}
+	walk("", values)
+	for path := range rows {
+		t.Errorf("README.md shows %s, which values.yaml does not have", path)
+	}
+	if t.Failed() {
+		t.Log("to write it anew: helm-docs --chart-search-root charts/spider-operator --sort-values-order file")
+	}
+}
+
+// readmeRow is a row of the README's table of values.
+type readmeRow struct{ standard, description string }
+
+func readmeRows(t *testing.T) map[string]readmeRow {
+	t.Helper()
 	readme, err := os.ReadFile(filepath.Join(chartDir, "README.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for line := range strings.SplitSeq(string(readme), "\n") {
-		if cells := strings.Split(line, "|"); len(cells) > 4 && strings.TrimSpace(cells[len(cells)-2]) == "" {
-			t.Errorf("README.md: no description: %s", line)
+	_, table, found := strings.Cut(string(readme), "|-----|------|---------|-------------|\n")
+	if !found {
+		t.Fatal("README.md has no table of values")
+	}
+	rows := map[string]readmeRow{}
+	for line := range strings.Lines(table) {
+		cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|")
+		if len(cells) != 4 {
+			t.Fatalf("README.md: not a row of the table of values: %s", line)
 		}
+		rows[strings.TrimSpace(cells[0])] = readmeRow{strings.TrimSpace(cells[2]), strings.TrimSpace(cells[3])}
 	}
-	if !strings.Contains(string(readme), "| controller.logBudget |") {
-		t.Error("README.md has no table of values")
+	return rows
+}
+
+func toJSON(t *testing.T, value any) string {
+	t.Helper()
+	text, err := json.Marshal(value)
+	if err != nil {
+		t.Fatal(err)
 	}
+	return string(text)
 }
 
 func readInto(t *testing.T, name string, unmarshal func([]byte, any) error, into any) {
