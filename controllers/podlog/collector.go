@@ -212,7 +212,7 @@ func (c *Collector) dispatch() {
 	}
 	for p := c.finals.next(); p != nil; p = c.finals.next() {
 		c.work.Go(func() {
-			c.readFinal(p)
+			c.readFinal(p.ctx, p)
 			c.release(&c.finals)
 		})
 	}

@@ -420,7 +420,9 @@ func TestWantBeforeStartIsNotLost(t *testing.T) {
 			t.Errorf("reading %+v", r)
 		}
 		cancel()
-		<-done
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
 		c.Want(target("b"), Follow)
 		c.Forget(target("b").UID)
 		synctest.Wait()

@@ -1,6 +1,7 @@
 package podlog
 
 import (
+	"context"
 	"time"
 )
 
@@ -25,11 +26,11 @@ func (c *Collector) wantFinal(p *pod) {
 }
 
 // readFinal reads the log's end, and has that tried again later where it failed for a reason that may pass.
-func (c *Collector) readFinal(p *pod) {
-	counts, counted, err := c.tail(p, Final)
+func (c *Collector) readFinal(ctx context.Context, p *pod) {
+	counts, counted, err := c.tail(ctx, p, Final)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if p.ctx.Err() != nil {
+	if ctx.Err() != nil {
 		return
 	}
 	if err != nil && !isGone(err) && time.Since(p.reading.Since) < finalPatience {

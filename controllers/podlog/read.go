@@ -82,10 +82,10 @@ func (c *Collector) open(ctx context.Context, target Target, lines int64, follow
 
 // tail reads the end of a log. Where its lines are so long that they exceed what a read may take, it asks for fewer of
 // them, from then on. Counts may be returned with an error, too: they were there, but perhaps not at the end.
-func (c *Collector) tail(p *pod, mode Mode) (counts stats.Counts, counted bool, err error) {
+func (c *Collector) tail(ctx context.Context, p *pod, mode Mode) (counts stats.Counts, counted bool, err error) {
 	in := intakes.Get().(*intake)
 	defer intakes.Put(in)
-	ctx, cancel := context.WithTimeout(p.ctx, c.options.ReadTimeout)
+	ctx, cancel := context.WithTimeout(ctx, c.options.ReadTimeout)
 	defer cancel()
 
 	for more := true; more; {

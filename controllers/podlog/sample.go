@@ -24,7 +24,7 @@ func (c *Collector) sampleInTurn(ctx context.Context) {
 			continue
 		}
 		c.work.Go(func() {
-			c.sample(p)
+			c.sample(p.ctx, p)
 			<-slots
 		})
 	}
@@ -64,8 +64,8 @@ func (c *Collector) takeTurn() *pod {
 	return p
 }
 
-func (c *Collector) sample(p *pod) {
-	counts, counted, err := c.tail(p, Sample)
+func (c *Collector) sample(ctx context.Context, p *pod) {
+	counts, counted, err := c.tail(ctx, p, Sample)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	p.sampling = false
