@@ -18,6 +18,6 @@ const (
 	soon = time.Minute
 	// crawl is the time that a spider of the demo may take for all of the shop.
 	crawl = 3 * time.Minute
-	// atOnce is the time in which a caller expects an answer to have an effect.
-	atOnce = 2 * time.Second
+	// atOnce is the time in which the API shows what has happened in Kubernetes.
+	atOnce = 5 * time.Second
 )

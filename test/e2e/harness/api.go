@@ -151,6 +151,9 @@ func (a *API) Do(call Request) *Response {
 	return response
 }
 
+// patience is how long the API may take to hear of what has happened in Kubernetes.
+const patience = 10 * time.Second
+
 // Want makes a call that has to be answered with the status, and decodes the answer unless into is nil.
 func (a *API) Want(status int, call Request, into any) {
 	a.t.Helper()
@@ -184,11 +187,30 @@ func (a *API) Start(spider string, arguments map[string]any) string {
 		JobID  string `json:"jobId"`
 		Status string `json:"status"`
 	}
+	a.AwaitSpider(spider)
 	a.Want(http.StatusOK, Request{Method: http.MethodPost, Path: "/api/v1/jobs", Body: body.String()}, &started)
 	if started.Status != "pending" {
 		a.t.Errorf("a job that was just started is %s", started.Status)
 	}
 	return started.JobID
+}
+
+// AwaitSpider waits until the API has heard of a spider. It asks for a job that it cannot get, so that none is started.
+func (a *API) AwaitSpider(name string) {
+	a.t.Helper()
+	deadline := time.Now().Add(patience)
+	for {
+		answer := a.Do(Request{
+			Method: http.MethodPost, Path: "/api/v1/jobs", Body: fmt.Sprintf(`{"spider_name": %q, "settings": {"NOT_ALLOWED": 1}}`, name),
+		})
+		if answer.Status != http.StatusNotFound {
+			return
+		}
+		if time.Now().After(deadline) {
+			a.t.Fatalf("the API does not hear of Spider %s: %s", name, answer.Body)
+		}
+		time.Sleep(lookAgain)
+	}
 }
 
 // Get reads a job.
@@ -226,6 +248,38 @@ func (a *API) Wait(id string, within time.Duration) Job {
 		if time.Now().After(deadline) {
 			a.t.Fatalf("job %s is %s (%s: %s) after %s, and not finished", id, job.Status, job.Reason, job.Message, within)
 		}
+	}
+}
+
+// Await waits until a job is shown as wanted: the API hears of it through a watch.
+func (a *API) Await(id, what string, within time.Duration, ok func(Job) bool) Job {
+	a.t.Helper()
+	deadline := time.Now().Add(within)
+	for {
+		job := a.Get(id)
+		if ok(job) {
+			return job
+		}
+		if time.Now().After(deadline) {
+			a.t.Fatalf("waited %s in vain until job %s %s: it is %s, %s: %s", within, id, what, job.Status, job.Reason, job.Message)
+		}
+		time.Sleep(lookAgain)
+	}
+}
+
+// AwaitGone waits until the API knows no such job.
+func (a *API) AwaitGone(id string, within time.Duration) {
+	a.t.Helper()
+	deadline := time.Now().Add(within)
+	for {
+		response := a.Do(Request{Method: http.MethodGet, Path: "/api/v1/jobs/" + id})
+		if response.Status == http.StatusNotFound {
+			return
+		}
+		if time.Now().After(deadline) {
+			a.t.Fatalf("job %s is still there after %s: %s", id, within, response.Body)
+		}
+		time.Sleep(lookAgain)
 	}
 }
 

@@ -18,18 +18,18 @@ import (
 //   - a job that has run is Pending again only because a queue holds it back;
 //   - counts never go down within an attempt, and attempts never go down;
 //   - finishedAt is there exactly where the phase is terminal;
-//   - no SpiderJob has two Pods that run at once.
+//   - no two Pods of SpiderJobs of one name are alive at once, be they of one SpiderJob or of one that replaced another.
 type invariants struct {
 	mu         sync.Mutex
 	jobs       map[types.UID]v1alpha1.SpiderJobStatus
-	live       map[types.UID]map[string]bool // names of live Pods by the UID of their SpiderJob
-	violations map[string][]string           // by namespace
+	live       map[types.NamespacedName]map[string]bool // names of live Pods by their SpiderJob
+	violations map[string][]string                      // by namespace
 }
 
 func newInvariants() *invariants {
 	return &invariants{
 		jobs:       map[types.UID]v1alpha1.SpiderJobStatus{},
-		live:       map[types.UID]map[string]bool{},
+		live:       map[types.NamespacedName]map[string]bool{},
 		violations: map[string][]string{},
 	}
 }
@@ -70,8 +70,8 @@ func (i *invariants) seeJob(job *v1alpha1.SpiderJob) {
 }
 
 func (i *invariants) seePod(pod *corev1.Pod) {
-	owner := types.UID(pod.Labels[v1alpha1.LabelSpiderJobUID])
-	if owner == "" {
+	owner := spiderJobOf(pod)
+	if owner.Name == "" {
 		return
 	}
 	if pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
@@ -86,14 +86,18 @@ func (i *invariants) seePod(pod *corev1.Pod) {
 	i.live[owner][pod.Name] = true
 	if len(i.live[owner]) > 1 {
 		i.violations[pod.Namespace] = append(i.violations[pod.Namespace],
-			fmt.Sprintf("SpiderJob %s has %d live Pods at once", pod.Labels[v1alpha1.LabelSpiderJob], len(i.live[owner])))
+			fmt.Sprintf("SpiderJob %s has %d live Pods at once", owner.Name, len(i.live[owner])))
 	}
 }
 
 func (i *invariants) podGone(pod *corev1.Pod) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	delete(i.live[types.UID(pod.Labels[v1alpha1.LabelSpiderJobUID])], pod.Name)
+	delete(i.live[spiderJobOf(pod)], pod.Name)
+}
+
+func spiderJobOf(pod *corev1.Pod) types.NamespacedName {
+	return types.NamespacedName{Namespace: pod.Namespace, Name: pod.Labels[v1alpha1.LabelSpiderJob]}
 }
 
 // of returns what has gone wrong in a namespace.

@@ -66,11 +66,17 @@ func (n *Namespace) In(t testing.TB) *Namespace {
 	return &Namespace{Cluster: n.Cluster, Name: n.Name, t: t}
 }
 
-// API makes an API key with the operator's own command, and returns the API as its user; "" is the namespace itself. It
-// returns once the key is accepted.
-func (n *Namespace) API(user string) *API {
+// API makes an API key with the operator's own command, given more flags if need be, and returns the API as its user; "" is
+// the namespace itself. It returns once the key is accepted.
+func (n *Namespace) API(user string, flags ...string) *API {
 	n.t.Helper()
-	arguments := []string{"apikey", "create", "--kubeconfig", n.Kubeconfig, "--namespace", n.Name}
+	return n.APIAt(n.APIURL, user, flags...)
+}
+
+// APIAt is API for the API at another address.
+func (n *Namespace) APIAt(address, user string, flags ...string) *API {
+	n.t.Helper()
+	arguments := append([]string{"apikey", "create", "--kubeconfig", n.Kubeconfig, "--namespace", n.Name}, flags...)
 	if user != "" {
 		arguments = append(arguments, "--user", user)
 	}
@@ -78,7 +84,7 @@ func (n *Namespace) API(user string) *API {
 	if err != nil {
 		n.t.Fatalf("create an API key: %v", err)
 	}
-	api := n.APIWith(strings.TrimSpace(key))
+	api := &API{Key: strings.TrimSpace(key), URL: address, t: n.t, contract: n.contract}
 	if api.User = user; user == "" {
 		api.User = n.Name
 	}
@@ -90,11 +96,6 @@ func (n *Namespace) API(user string) *API {
 		return err
 	})
 	return api
-}
-
-// APIWith is the API with any key.
-func (n *Namespace) APIWith(key string) *API {
-	return &API{Key: key, URL: n.APIURL, t: n.t, contract: n.contract}
 }
 
 // Create creates objects in the namespace.
@@ -235,6 +236,33 @@ func (n *Namespace) Gone(job string) {
 	for _, pod := range n.Pods(job) {
 		n.t.Errorf("Pod %s of SpiderJob %s is still there, %s", pod.Name, job, pod.Status.Phase)
 	}
+}
+
+// AwaitGone waits until there is no object of the name any more.
+func (n *Namespace) AwaitGone(object client.Object, name string, within time.Duration) {
+	n.t.Helper()
+	n.Eventually(n.t, within, fmt.Sprintf("%T %s is gone", object, name), func(ctx context.Context) error {
+		err := n.Client.Get(ctx, client.ObjectKey{Namespace: n.Name, Name: name}, object)
+		if err == nil {
+			return errNotYet
+		}
+		return client.IgnoreNotFound(err)
+	})
+}
+
+// AwaitQuota waits until Kubernetes holds the namespace to a quota.
+func (n *Namespace) AwaitQuota(name string, within time.Duration) {
+	n.t.Helper()
+	n.Eventually(n.t, within, "the quota "+name+" holds", func(ctx context.Context) error {
+		var quota corev1.ResourceQuota
+		if err := n.Client.Get(ctx, client.ObjectKey{Namespace: n.Name, Name: name}, &quota); err != nil {
+			return err
+		}
+		if len(quota.Status.Hard) == 0 {
+			return errNotYet
+		}
+		return nil
+	})
 }
 
 // AwaitPod waits until the SpiderJob has a Pod as wanted, and returns it.
