@@ -1,0 +1,49 @@
+// Package lifecycle tests the controller on a real kube-apiserver with the real Job controller: whole lives of SpiderJobs,
+// what they cost, and that they end the same wherever the controller dies. There is no kubelet; package node plays its part.
+//
+// Whatever a test is about, its stage checks all the time what must always hold (history_test.go).
+package lifecycle
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"testing"
+
+	"github.com/go-logr/logr"
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"github.com/scrapethis/spider-operator/test/integration/controlplane"
+	"github.com/scrapethis/spider-operator/test/integration/lifecycle/node"
+)
+
+var (
+	cluster *controlplane.ControlPlane
+	gopher  *node.Node
+)
+
+func TestMain(m *testing.M) {
+	ctrl.SetLogger(logr.Discard()) // each replica has a log of its own
+	code, err := runTests(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = max(code, 1)
+	}
+	os.Exit(code)
+}
+
+// runTests runs the tests on a control plane with one node. The node is stopped first: kube-apiserver would wait for the end
+// of the node's watches.
+func runTests(m *testing.M) (code int, err error) {
+	if cluster, err = controlplane.Start(context.Background()); err != nil {
+		return 1, err
+	}
+	if gopher, err = node.Start(cluster.Config, "gopher"); err == nil {
+		code = m.Run()
+		gopher.Stop()
+	}
+	if stopErr := cluster.Stop(); err == nil {
+		err = stopErr
+	}
+	return code, err
+}

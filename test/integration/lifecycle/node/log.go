@@ -1,0 +1,145 @@
+package node
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// logbook is a container's log.
+type logbook struct {
+	mu        sync.Mutex
+	text      string
+	closed    bool
+	followers int
+	changed   chan struct{} // closed at the next change
+}
+
+func newLogbook() *logbook { return &logbook{changed: make(chan struct{})} }
+
+func (l *logbook) write(text string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.closed {
+		l.text += text
+	}
+	l.tell()
+}
+
+// close ends the log: those who follow it come to its end.
+func (l *logbook) close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closed = true
+	l.tell()
+}
+
+func (l *logbook) tell() {
+	close(l.changed)
+	l.changed = make(chan struct{})
+}
+
+func (l *logbook) follow(by int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.followers += by
+	l.tell()
+}
+
+// watch returns how many follow the log, and what is closed at the next change.
+func (l *logbook) watch() (followers int, changed <-chan struct{}) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.followers, l.changed
+}
+
+// from returns the text from an offset on, and what is closed when there will be more; nil if there will be none.
+func (l *logbook) from(offset int) (text string, changed <-chan struct{}) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return l.text[offset:], nil
+	}
+	return l.text[offset:], l.changed
+}
+
+func (l *logbook) lastBytes(n int) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text[max(0, len(l.text)-n):]
+}
+
+// tail is the offset at which the last lines begin, all of the log for a negative number of them.
+func (l *logbook) tail(lines int) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if lines < 0 {
+		return 0
+	}
+	offset := len(l.text)
+	for ; lines > 0 && offset > 0; lines-- {
+		offset = strings.LastIndexByte(l.text[:offset-1], '\n') + 1
+	}
+	return offset
+}
+
+// logHandler serves logs as the kubelet does: nothing is answered before the log's first byte.
+func (n *Node) logHandler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /containerLogs/{namespace}/{pod}/{container}", func(w http.ResponseWriter, r *http.Request) {
+		log := n.logOf(r.PathValue("namespace"), r.PathValue("pod"))
+		if log == nil {
+			http.Error(w, "pod not found", http.StatusNotFound)
+			return
+		}
+		lines := -1
+		if text := r.URL.Query().Get("tailLines"); text != "" {
+			var err error
+			if lines, err = strconv.Atoi(text); err != nil {
+				http.Error(w, err.Error(), http.StatusBadRequest)
+				return
+			}
+		}
+		serveLog(w, r, log, log.tail(lines), r.URL.Query().Get("follow") == "true")
+	})
+	return mux
+}
+
+func serveLog(w http.ResponseWriter, r *http.Request, log *logbook, offset int, follow bool) {
+	if follow {
+		log.follow(1)
+		defer log.follow(-1)
+	}
+	for {
+		text, changed := log.from(offset)
+		offset += len(text)
+		if text != "" {
+			if _, err := w.Write([]byte(text)); err != nil {
+				return
+			}
+			if err := http.NewResponseController(w).Flush(); err != nil {
+				return
+			}
+		}
+		if !follow || changed == nil {
+			return
+		}
+		select {
+		case <-changed:
+		case <-r.Context().Done():
+			return
+		}
+	}
+}
+
+func (n *Node) logOf(namespace, pod string) *logbook {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, p := range n.processes {
+		if p.Pod.Namespace == namespace && p.Pod.Name == pod {
+			return p.log
+		}
+	}
+	return nil
+}

@@ -1,0 +1,141 @@
+package lifecycle
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+)
+
+// errDead is what a replica's calls come to after its death.
+var errDead = errors.New("this replica is dead")
+
+// call is a call of the API server, as in "patch spiderjobs/status run".
+type call struct {
+	verb     string
+	resource string // with its subresource
+	name     string
+}
+
+func (c call) String() string { return strings.TrimSpace(c.verb + " " + c.resource + " " + c.name) }
+
+// kind is the call without the name of its object.
+func (c call) kind() string { return c.verb + " " + c.resource }
+
+func (c call) write() bool { return c.verb != "get" && c.verb != "list" }
+
+// death says at which of a replica's calls it dies.
+type death struct {
+	// at is the number of the call, from 1; 0 stands for never.
+	at int
+	// answered says that the call still takes effect, though its answer is not heard any more.
+	answered bool
+}
+
+func (d death) String() string {
+	if d.answered {
+		return fmt.Sprintf("after call %d", d.at)
+	}
+	return fmt.Sprintf("before call %d", d.at)
+}
+
+// wire connects a replica to the API server. It notes the calls that the controller decides on: not the watches, the
+// lists they begin with, discovery, or what leader election needs.
+type wire struct {
+	death death
+	die   func() // called once, at death
+
+	mu    sync.Mutex
+	calls []call
+	dead  bool
+}
+
+// pass passes a request on, unless the replica is dead or dies of it.
+func (w *wire) pass(next http.RoundTripper, request *http.Request) (*http.Response, error) {
+	dead, dying := w.note(request)
+	switch {
+	case dead:
+		return nil, errDead
+	case dying && !w.death.answered:
+		w.cut()
+		return nil, errDead
+	}
+	response, err := next.RoundTrip(request)
+	if dying {
+		if err == nil {
+			_ = response.Body.Close()
+		}
+		w.cut()
+		return nil, errDead
+	}
+	return response, err
+}
+
+func (w *wire) note(request *http.Request) (dead, dying bool) {
+	c, counts := parseCall(request)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.dead || !counts {
+		return w.dead, false
+	}
+	w.calls = append(w.calls, c)
+	return false, len(w.calls) == w.death.at
+}
+
+// cut ends the connection: nothing passes any more.
+func (w *wire) cut() {
+	w.mu.Lock()
+	already := w.dead
+	w.dead = true
+	w.mu.Unlock()
+	if !already {
+		w.die()
+	}
+}
+
+func (w *wire) isDead() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.dead
+}
+
+// noted returns the calls so far.
+func (w *wire) noted() []call {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return append([]call(nil), w.calls...)
+}
+
+// parseCall reads a call out of a request, and tells whether it is one that counts.
+func parseCall(request *http.Request) (c call, counts bool) {
+	path := strings.Split(strings.Trim(request.URL.Path, "/"), "/")
+	switch {
+	case path[0] == "api" && len(path) > 2:
+		path = path[2:] // api/v1
+	case path[0] == "apis" && len(path) > 3:
+		path = path[3:] // apis/batch/v1
+	default:
+		return c, false
+	}
+	if path[0] == "namespaces" && len(path) > 2 {
+		path = path[2:]
+	}
+	c.resource = path[0]
+	if len(path) > 1 {
+		c.name = path[1]
+	}
+	if len(path) > 2 {
+		c.resource += "/" + strings.Join(path[2:], "/")
+	}
+	c.verb = map[string]string{
+		http.MethodGet: "get", http.MethodPost: "create", http.MethodPut: "update", http.MethodPatch: "patch",
+		http.MethodDelete: "delete",
+	}[request.Method]
+	if c.verb == "get" && c.name == "" {
+		c.verb = "list"
+	}
+	query := request.URL.Query()
+	cacheFills := query.Get("watch") != "" || c.verb == "list" && query.Has("resourceVersion")
+	return c, !cacheFills && c.resource != "leases"
+}
