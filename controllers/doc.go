@@ -7,6 +7,7 @@
 //
 // +kubebuilder:rbac:groups=scrapethis.app,resources=spiderjobs,verbs=get;list;watch;delete
 // +kubebuilder:rbac:groups=scrapethis.app,resources=spiderjobs/status,verbs=patch;update
+// +kubebuilder:rbac:groups=scrapethis.app,resources=spiderjobs/finalizers,verbs=update
 // +kubebuilder:rbac:groups=scrapethis.app,resources=spiders,verbs=get;list;watch
 // +kubebuilder:rbac:groups=batch,resources=jobs,verbs=get;list;watch;create;delete
 // +kubebuilder:rbac:groups="",resources=pods,verbs=get;list;watch;delete

@@ -70,14 +70,17 @@ func buildJob(sj *v1alpha1.SpiderJob, spider *v1alpha1.Spider, p plan, defaults 
 		TerminationGracePeriodSeconds: ptr.To(p.GraceSeconds),
 		EnableServiceLinks:            ptr.To(false),
 		AutomountServiceAccountToken:  ptr.To(false),
-		ServiceAccountName:            pod.ServiceAccountName,
-		ImagePullSecrets:              spec.ImagePullSecrets,
-		Volumes:                       pod.Volumes,
-		NodeSelector:                  pod.NodeSelector,
-		Affinity:                      pod.Affinity,
-		Tolerations:                   pod.Tolerations,
-		PriorityClassName:             pod.PriorityClassName,
-		SecurityContext:               pod.SecurityContext,
+		// As process 1 a spider that is stopped before it has installed its signal handler would ignore the SIGTERM, and run on
+		// until its grace period is over.
+		ShareProcessNamespace: ptr.To(valueOr(pod.ShareProcessNamespace, true)),
+		ServiceAccountName:    pod.ServiceAccountName,
+		ImagePullSecrets:      spec.ImagePullSecrets,
+		Volumes:               pod.Volumes,
+		NodeSelector:          pod.NodeSelector,
+		Affinity:              pod.Affinity,
+		Tolerations:           pod.Tolerations,
+		PriorityClassName:     pod.PriorityClassName,
+		SecurityContext:       pod.SecurityContext,
 	}
 	if pod.RuntimeClassName != "" {
 		podSpec.RuntimeClassName = &pod.RuntimeClassName

@@ -143,6 +143,9 @@ func TestJobIsRestrictedUnlessTheSpiderLoosensIt(t *testing.T) {
 	if *pod.AutomountServiceAccountToken || *pod.EnableServiceLinks {
 		t.Error("the Pod is given a token or service links")
 	}
+	if !*pod.ShareProcessNamespace {
+		t.Error("the spider is process 1, and deaf to a SIGTERM in its first second")
+	}
 	if envOf(template, "HOME") != "/tmp" || container.VolumeMounts[0].MountPath != "/tmp" {
 		t.Error("the spider has no home it can write to")
 	}
@@ -158,9 +161,12 @@ func TestJobIsRestrictedUnlessTheSpiderLoosensIt(t *testing.T) {
 		Volumes:         []corev1.Volume{{Name: "data"}},
 		VolumeMounts:    []corev1.VolumeMount{{Name: "data", MountPath: "/tmp"}},
 		SecurityContext: &corev1.PodSecurityContext{},
+
+		ShareProcessNamespace: ptr.To(false),
 	}
 	template, job = build(t, makeSpiderJob().SpiderJob, spider)
-	if envOf(template, "HOME") != "/data" || len(template.Spec.Volumes) != 1 || template.Spec.SecurityContext.RunAsUser != nil {
+	if envOf(template, "HOME") != "/data" || len(template.Spec.Volumes) != 1 || template.Spec.SecurityContext.RunAsUser != nil ||
+		*template.Spec.ShareProcessNamespace {
 		t.Error("the Spider's own choices are not kept")
 	}
 	if template.Labels["team"] != "a" || template.Labels[v1alpha1.LabelSpiderJob] != "run" {

@@ -295,6 +295,13 @@ type PodOptions struct {
 	// +kubebuilder:validation:MaxLength=253
 	ServiceAccountName string `json:"serviceAccountName,omitempty"`
 
+	// shareProcessNamespace says whether the spider is an ordinary process of its Pod, and not process 1, on which a SIGTERM
+	// has no effect until it has installed a handler. Defaults to true. Set it to false for an image whose own init insists
+	// on being process 1, or where containers are added to the Pod that must not see the spider's processes.
+	//
+	// +optional
+	ShareProcessNamespace *bool `json:"shareProcessNamespace,omitempty"`
+
 	// securityContext replaces the Pods' security context, by default that of the restricted Pod Security Standard with
 	// user and group 65532.
 	//
