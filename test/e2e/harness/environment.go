@@ -109,7 +109,12 @@ func Main(m *testing.M, into **Cluster) int {
 		return 1
 	}
 	*into = c
-	return m.Run()
+	code := m.Run()
+	if err := c.survived(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return max(code, 1)
+	}
+	return code
 }
 
 func connect(ctx context.Context) (*Cluster, error) {

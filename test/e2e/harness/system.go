@@ -3,6 +3,7 @@ package harness
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -45,6 +46,26 @@ func (c *Cluster) KillPods(t testing.TB, component string) {
 		}
 		return errNotYet
 	})
+}
+
+// survived returns an error where a process of the operator has ended by itself: whatever the tests did to it, it must not.
+func (c *Cluster) survived(ctx context.Context) error {
+	pods, err := c.Clientset.CoreV1().Pods(c.System).List(ctx, metav1.ListOptions{LabelSelector: componentLabel})
+	if err != nil {
+		return fmt.Errorf("look at the operator's Pods: %w", err)
+	}
+	var ended []error
+	for i := range pods.Items {
+		pod := &pods.Items[i]
+		for j := range pod.Status.ContainerStatuses {
+			status := &pod.Status.ContainerStatuses[j]
+			if status.RestartCount > 0 {
+				ended = append(ended, fmt.Errorf("the operator's Pod %s was restarted %d times, lastly after %+v",
+					pod.Name, status.RestartCount, status.LastTerminationState.Terminated))
+			}
+		}
+	}
+	return errors.Join(ended...)
 }
 
 func ready(pod *corev1.Pod) bool {

@@ -1,0 +1,63 @@
+package e2e
+
+import (
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/scrapethis/spider-operator/api/v1alpha1"
+)
+
+func TestTheSamplesRun(t *testing.T) {
+	t.Parallel()
+	n := cluster.Namespace(t)
+	n.Run("", "apply", "--filename", filepath.Join("..", "..", "config", "samples"))
+	if st := n.AwaitPhase("sample-travel", v1alpha1.PhaseFinished, crawl).Status; st.Stats.ItemsScraped != 30 {
+		t.Errorf("sample-travel has scraped %d items", st.Stats.ItemsScraped)
+	}
+	if st := n.AwaitPhase("sample-count", v1alpha1.PhaseFinished, crawl).Status; st.Stats.ItemsScraped != 25 {
+		t.Errorf("sample-count has counted to %d", st.Stats.ItemsScraped)
+	}
+}
+
+func TestKubectlAnswersTheFirstQuestions(t *testing.T) {
+	t.Parallel()
+	n := cluster.Namespace(t)
+	n.Counter("counter")
+	n.Start("good", "counter", map[string]string{"n": "17"})
+	n.Start("bad", "counter", map[string]string{"n": "17", "exit": "4"})
+	n.Start("asleep", "counter", map[string]string{"n": "1000", "delay": "1s"})
+	n.AwaitEnd("good", soon)
+	n.AwaitEnd("bad", soon)
+	n.AwaitPhase("asleep", v1alpha1.PhaseRunning, soon)
+
+	for _, tt := range []struct {
+		command string
+		says    []string // patterns
+	}{
+		{"get spiderjobs", []string{
+			`NAME +SPIDER +PHASE +ITEMS +STARTED +DURATION +AGE`, `good +counter +Finished +17 +\S+ +\d+s`, `bad +counter +Error +17 `,
+			`asleep +counter +Running +\S* *\d+s`,
+		}},
+		{"get sj bad --output wide", []string{`REASON +ATTEMPTS +USER +POD`, `ExitCode +1 .*bad-`}},
+		{"get spiderjobs --field-selector spec.spiderRef.name=nobody", []string{`^$`}},
+		{"get spiders", []string{`counter +\S*spider-demo-counter`}},
+		{"describe spiderjob bad", []string{
+			`Reason: +ExitCode`, `Message: +the process exited with code 4`, `Exit Code: +4`, `Items Scraped: +17`, `Warning +ExitCode`,
+		}},
+		{"describe spiderjob good", []string{`Phase: +Finished`, `Source: +TerminationMessage`, `Events: +<none>`}},
+		{"explain spiderjob.spec", []string{`arguments\s`, `cancellation\s`, `spiderRef\s.*-required-`, `immutable but for cancellation`}},
+		{"explain spiderjob.status.phase", []string{`Pending, Running, Finished, Cancelled or Error`}},
+		{"explain spider.spec.pod", []string{`resources`, `belong to the\s+platform team`}},
+		{"wait --for=condition=Succeeded spiderjob/good --timeout=5s", []string{`condition met`}},
+		{"logs job/good", []string{`items_scraped`}},
+	} {
+		output := n.Run("", strings.Fields(tt.command)...)
+		for _, pattern := range tt.says {
+			if !regexp.MustCompile(pattern).MatchString(output) {
+				t.Errorf("kubectl %s does not say %s:\n%s", tt.command, pattern, output)
+			}
+		}
+	}
+}
