@@ -34,13 +34,22 @@ func presentListed(job *view.Job) contract.Job {
 		FinishedAt:        view.Time(job.Finished),
 		CancelRequestedAt: view.Time(job.CancelRequested),
 		Spider:            contract.JobSpider{ID: spiderID, Name: job.SpiderName, RepoPath: optional(job.RepoPath)},
-		Reason:            optional(job.Reason),
+		Reason:            optional(reasonOf(job)),
 		Message:           optional(job.Message),
 		ExitCode:          job.ExitCode,
 		Attempts:          job.Attempts,
 		Image:             optional(job.Image),
 		Stats:             presentStats(job.Stats),
 	}
+}
+
+// reasonOf is the reason for the status that is shown. That is cancelled as soon as it was asked for, while the recorded reason
+// still speaks of what goes on.
+func reasonOf(job *view.Job) string {
+	if job.Status == view.Cancelled && !job.Ended {
+		return v1alpha1.ReasonStopping
+	}
+	return job.Reason
 }
 
 var statsSources = map[v1alpha1.StatsOrigin]contract.StatsSource{
