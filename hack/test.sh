@@ -36,10 +36,7 @@ integration() {
 
 # e2e runs what needs a real kubelet, against the system that `make demo` has left running.
 e2e() {
-  local access
-  access=$(go -C hack/demo run . env) || return
-  eval "$access"
-  SPIDER_OPERATOR=$PWD/bin/spider-operator KUBECTL=$PWD/bin/kubectl go test -json -count=1 -timeout=40m ./test/e2e/...
+  hack/e2e/run.sh
 }
 
 failed=0
