@@ -6,8 +6,10 @@ package lifecycle
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
+	"strconv"
 	"testing"
 
 	"github.com/go-logr/logr"
@@ -22,7 +24,14 @@ var (
 	gopher  *node.Node
 )
 
+// lives is how many tests run at once, unless -parallel says otherwise: they wait more than they work.
+const lives = 12
+
 func TestMain(m *testing.M) {
+	if err := flag.Set("test.parallel", strconv.Itoa(lives)); err != nil {
+		panic(err)
+	}
+	flag.Parse()
 	ctrl.SetLogger(logr.Discard()) // each replica has a log of its own
 	code, err := runTests(m)
 	if err != nil {

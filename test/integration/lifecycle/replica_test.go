@@ -48,7 +48,7 @@ func options(namespace string) controllers.Options {
 func startReplica(t *testing.T, opts controllers.Options, d death) *replica {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &replica{wire: &wire{death: d, die: cancel}, log: &logLines{}, done: make(chan struct{}), cancel: cancel}
+	r := &replica{wire: &wire{death: d, died: make(chan struct{}), stop: cancel}, log: &logLines{}, done: make(chan struct{}), cancel: cancel}
 	config := rest.CopyConfig(cluster.Config)
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper {
 		return roundTripper(func(request *http.Request) (*http.Response, error) {
@@ -66,7 +66,7 @@ func startReplica(t *testing.T, opts controllers.Options, d death) *replica {
 			t.Errorf("the controller stopped with an error: %v", r.err)
 		}
 		if t.Failed() {
-			t.Logf("the controller (%s) said:\n%s\nand called:\n%s", d, r.log, joined(r.wire.noted()))
+			t.Logf("the controller (dies %s) said:\n%s\nand called:\n%s", d, r.log, joined(r.wire.noted()))
 		}
 	})
 	return r

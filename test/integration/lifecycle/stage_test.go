@@ -222,6 +222,24 @@ func (s *stage) awaitPod(name string) *corev1.Pod {
 	return &pods.Items[0]
 }
 
+// awaitEvent waits until there is a Warning about a SpiderJob with a reason.
+func (s *stage) awaitEvent(name, reason string) {
+	s.Helper()
+	s.eventually(fmt.Sprintf("an Event says %s of SpiderJob %s", reason, name), func() bool {
+		var events corev1.EventList
+		if err := cluster.Client.List(s.Context(), &events, client.InNamespace(s.namespace)); err != nil {
+			s.Fatalf("list the Events of SpiderJob %s: %v", name, err)
+		}
+		for _, event := range events.Items {
+			about := event.InvolvedObject.Kind == "SpiderJob" && event.InvolvedObject.Name == name
+			if about && event.Reason == reason && event.Type == corev1.EventTypeWarning {
+				return true
+			}
+		}
+		return false
+	})
+}
+
 // awaitNoJob waits until no Job of that name exists.
 func (s *stage) awaitNoJob(name string) {
 	s.Helper()

@@ -34,6 +34,9 @@ type death struct {
 }
 
 func (d death) String() string {
+	if d.at == 0 {
+		return "never"
+	}
 	if d.answered {
 		return fmt.Sprintf("after call %d", d.at)
 	}
@@ -44,7 +47,9 @@ func (d death) String() string {
 // lists they begin with, discovery, or what leader election needs.
 type wire struct {
 	death death
-	die   func() // called once, at death
+	// died is closed at death, after stop was called.
+	died chan struct{}
+	stop func()
 
 	mu    sync.Mutex
 	calls []call
@@ -90,7 +95,8 @@ func (w *wire) cut() {
 	w.dead = true
 	w.mu.Unlock()
 	if !already {
-		w.die()
+		w.stop()
+		close(w.died)
 	}
 }
 

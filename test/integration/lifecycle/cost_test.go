@@ -1,0 +1,130 @@
+package lifecycle
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"github.com/scrapethis/spider-operator/api/v1alpha1"
+	"github.com/scrapethis/spider-operator/test/integration/lifecycle/node"
+)
+
+// maxReconciles is the most reconciles that a SpiderJob may cost which runs undisturbed, from its creation to the removal of
+// its Job. Each of some fifteen events that the watches bring causes one, unless several come together.
+const maxReconciles = 20
+
+// The tests of this file do not run in parallel with others: what they count must be their own.
+
+// TestCost counts what SpiderJobs cost the API server, in writes and in reads of logs.
+func TestCost(t *testing.T) {
+	const (
+		create, status       = "create jobs", "patch spiderjobs/status"
+		deletePod, deleteJob = "delete pods", "delete jobs"
+	)
+	briefly := func(spec *v1alpha1.SpiderSpec) { spec.PodRetentionSeconds = ptr.To[int64](0) }
+	for _, c := range []struct {
+		name    string
+		program node.Program
+		spider  []func(*v1alpha1.SpiderSpec)
+		cancel  bool
+		writes  []string
+		logs    int
+	}{
+		{"a Scrapy that finishes", quickCrawl(7), with(briefly), false,
+			[]string{create, status, status, deleteJob}, 1},
+		{"a process with a termination message", exits(node.Exit{Message: `{"items_scraped": 5}`}), with(briefly, ownCommand), false,
+			[]string{create, status, status, deleteJob}, 0},
+		{"a Scrapy that is cancelled", longCrawl(4), nil, true,
+			[]string{create, status, deletePod, deleteJob, status}, 1},
+		{"a process that is cancelled", dies, with(ownCommand), true,
+			[]string{create, status, deletePod, deleteJob, status}, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newStage(t)
+			s.spider(c.program, c.spider...)
+			replica := s.controller()
+			before := reconciles(t)
+			s.job("run")
+			if c.cancel {
+				s.awaitPhase("run", v1alpha1.PhaseRunning)
+				s.cancel("run", nil)
+			}
+			s.awaitEnd("run")
+			s.awaitNoJob("run")
+			settle()
+			if diff := cmp.Diff(c.writes, replica.writes()); diff != "" {
+				t.Errorf("other writes than wanted (-want +got):\n%s", diff)
+			}
+			if n := replica.count("get pods/log"); n != c.logs {
+				t.Errorf("%d reads of logs, want %d", n, c.logs)
+			}
+			if n := reconciles(t) - before; n > maxReconciles {
+				t.Errorf("%d reconciles, want at most %d", n, maxReconciles)
+			} else {
+				t.Logf("%d reconciles", n)
+			}
+		})
+	}
+}
+
+// TestCostOfNothing lets the controller alone with SpiderJobs that run and that have ended. It calls nobody, and neither does
+// one that has just been started, but to learn since when it leads.
+func TestCostOfNothing(t *testing.T) {
+	const jobs = 10
+	s := newStage(t)
+	s.spider(inTurn(longCrawl(1)), ownCommand)
+	replica := s.controller()
+	for i := range jobs {
+		s.job(fmt.Sprintf("running-%d", i))
+	}
+	for i := range jobs {
+		s.awaitPhase(fmt.Sprintf("running-%d", i), v1alpha1.PhaseRunning)
+	}
+	gopher.Serve(s.namespace, exits(node.Exit{Message: `{"items_scraped": 5}`}))
+	for i := range jobs {
+		s.job(fmt.Sprintf("ended-%d", i))
+	}
+	for i := range jobs {
+		s.awaitEnd(fmt.Sprintf("ended-%d", i))
+	}
+	settle()
+	const recheck = 7 * time.Second // what is looked at again, is within five
+	before := len(replica.wire.noted())
+	time.Sleep(recheck)
+	if calls := replica.wire.noted()[before:]; len(calls) > 0 {
+		t.Errorf("the controller that ran them, with nothing to do, called\n%s", joined(calls))
+	}
+	replica.stop()
+
+	replica = s.controller()
+	time.Sleep(recheck)
+	if calls := replica.wire.noted(); len(calls) > 1 || len(replica.writes()) > 0 {
+		t.Errorf("a new controller, with nothing to do, called\n%s", joined(calls))
+	}
+}
+
+// settle lets what follows upon the end come to rest: the Job controller counts Pods once a second.
+func settle() { time.Sleep(1500 * time.Millisecond) }
+
+// reconciles is how often SpiderJobs were reconciled in this process so far.
+func reconciles(t *testing.T) int {
+	t.Helper()
+	families, err := metrics.Registry.Gather()
+	if err != nil {
+		t.Fatalf("gather the metrics: %v", err)
+	}
+	total := 0.0
+	for _, family := range families {
+		if family.GetName() != "controller_runtime_reconcile_total" {
+			continue
+		}
+		for _, metric := range family.GetMetric() { // by result
+			total += metric.GetCounter().GetValue()
+		}
+	}
+	return int(total)
+}

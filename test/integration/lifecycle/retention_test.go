@@ -1,0 +1,72 @@
+package lifecycle
+
+import (
+	"testing"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/scrapethis/spider-operator/api/v1alpha1"
+)
+
+var completed = outcome{phase: v1alpha1.PhaseFinished, reason: v1alpha1.ReasonCompleted, attempts: 1, items: 7, final: true}
+
+// TestRetention removes the Job when its time is over, and later the SpiderJob.
+func TestRetention(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.spider(quickCrawl(7), func(spec *v1alpha1.SpiderSpec) {
+		spec.PodRetentionSeconds = ptr.To[int64](2)
+		spec.TTLSecondsAfterFinished = ptr.To[int64](5)
+	})
+	replica := s.controller()
+	s.job("run")
+	finished := s.awaitOutcome("run", completed).Status.FinishedAt.Time
+	s.pod(s.awaitEnd("run")) // it is still there
+	s.awaitNoJob("run")
+	if kept := time.Since(finished); kept < 2*time.Second {
+		t.Errorf("the Job was kept for %s, want 2 s", kept)
+	}
+	s.awaitGone("run")
+	if kept := time.Since(finished); kept < 5*time.Second {
+		t.Errorf("the SpiderJob was kept for %s, want 5 s", kept)
+	}
+	for kind, want := range map[string]int{"delete jobs": 1, "delete spiderjobs": 1} {
+		if n := replica.count(kind); n != want {
+			t.Errorf("%d times %s, want %d", n, kind, want)
+		}
+	}
+}
+
+// TestRetentionAfterALongAbsence removes nothing that was not recorded, though the controller was away for longer than it
+// is kept.
+func TestRetentionAfterALongAbsence(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.spider(quickCrawl(7), func(spec *v1alpha1.SpiderSpec) { spec.PodRetentionSeconds = ptr.To[int64](0) })
+	replica := s.controller()
+	s.job("run")
+	s.awaitPhase("run", v1alpha1.PhaseRunning)
+	replica.kill()
+	s.awaitJob("run", "is complete", func(job *batchv1.Job) bool { return job.Status.Succeeded == 1 })
+	s.controller()
+	s.awaitOutcome("run", completed)
+	s.awaitNoJob("run")
+}
+
+// TestTTLChanged changes how long a SpiderJob is kept after its end.
+func TestTTLChanged(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.spider(quickCrawl(7))
+	s.controller()
+	s.job("run")
+	s.awaitOutcome("run", completed)
+	s.update(&v1alpha1.SpiderJob{}, "run", func(object client.Object) {
+		object.(*v1alpha1.SpiderJob).Spec.TTLSecondsAfterFinished = ptr.To[int64](0)
+	})
+	s.awaitGone("run")
+	s.awaitNoJob("run")
+}
