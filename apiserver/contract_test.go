@@ -57,7 +57,7 @@ func TestAnswersToExistingClients(t *testing.T) {
 			t.Errorf("job %v\nwant %v", known, want)
 		}
 	})
-	t.Run("start", func(t *testing.T) {
+	t.Run("start", func(*testing.T) {
 		for _, body := range []string{
 			`{"spider_id": "` + spider + `"}`,
 			`{"spider_name": "my-spider"}`,
@@ -84,20 +84,20 @@ func TestAnswersToExistingClients(t *testing.T) {
 			t.Errorf("job %v\nwant %v", known, want)
 		}
 	})
-	t.Run("cancel", func(t *testing.T) {
+	t.Run("cancel", func(*testing.T) {
 		started := f.started(key, `{"spider_name": "my-spider"}`)
 		f.cancel(key, started).want(http.StatusOK).wantJSON(`{"ok": true, "message": "Job cancelled"}`)
 	})
-	t.Run("neither spider id nor name", func(t *testing.T) {
+	t.Run("neither spider id nor name", func(*testing.T) {
 		f.start(key, `{}`).wantProblem(http.StatusBadRequest, "invalid_request", "spider_id", "spider_name")
 		f.start(key, `{"spider_id": "", "spider_name": null}`).wantProblem(http.StatusBadRequest, "invalid_request")
 	})
-	t.Run("no such spider", func(t *testing.T) {
+	t.Run("no such spider", func(*testing.T) {
 		f.start(key, `{"spider_name": "other"}`).wantProblem(http.StatusNotFound, "not_found")
 		f.start(key, `{"spider_id": "0198b2a0-0000-7000-8000-000000000001"}`).wantProblem(http.StatusNotFound, "not_found")
 		f.start(key, `{"spider_id": "12"}`).wantProblem(http.StatusNotFound, "not_found")
 	})
-	t.Run("no such job", func(t *testing.T) {
+	t.Run("no such job", func(*testing.T) {
 		for _, id := range []string{"0198b2a0-0000-7000-8000-000000000001", "12", "%20", "%zz..", "..", strings.Repeat("a", 500)} {
 			if id == "%zz.." || id == ".." {
 				continue // These never leave an HTTP client.

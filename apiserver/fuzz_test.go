@@ -95,7 +95,7 @@ func FuzzQuery(f *testing.F) {
 	f.Add("spider_id=0198b2a0-0000-7000-8000-000000000001&created_after=2025-01-15T10:30:00Z")
 	f.Add("limit=%zz&;")
 	f.Fuzz(func(t *testing.T, query string) {
-		request := httptest.NewRequest(http.MethodGet, "/api/v1/jobs", nil)
+		request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/api/v1/jobs", http.NoBody)
 		request.URL.RawQuery = query
 		request.Header.Set("Authorization", "Bearer "+key)
 		recorder := httptest.NewRecorder()

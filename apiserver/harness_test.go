@@ -413,14 +413,14 @@ func (a answer) wantJSON(want string) {
 
 // documented finds the operation that the contract has for a request.
 var documented = sync.OnceValue(func() routers.Router {
-	openapi3.DefineStringFormatCallback("uuid", func(s string) error {
+	openapi3.DefineStringFormatValidator("uuid", openapi3.NewCallbackValidator(func(s string) error {
 		_, err := uuid.Parse(s)
 		return err
-	})
-	openapi3.DefineStringFormatCallback("date-time", func(s string) error {
+	}))
+	openapi3.DefineStringFormatValidator("date-time", openapi3.NewCallbackValidator(func(s string) error {
 		_, err := time.Parse(time.RFC3339, s)
 		return err
-	})
+	}))
 	document, err := openapi3.NewLoader().LoadFromData(openAPIYAML)
 	if err != nil {
 		panic(err)

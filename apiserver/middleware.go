@@ -67,10 +67,10 @@ func (s *Server) record(c *gin.Context, e *exchange, took time.Duration) {
 	}
 	level := slog.LevelInfo
 	switch {
-	case status >= http.StatusInternalServerError:
-		level = slog.LevelError
 	case isProbe(route):
 		level = slog.LevelDebug
+	case status >= http.StatusInternalServerError:
+		level = slog.LevelError
 	}
 	s.log.Log(c, level, "request", attributes...)
 }

@@ -338,14 +338,14 @@ func TestWaitForTheEnd(t *testing.T) {
 		})
 		waiting.Wait()
 	})
-	t.Run("a job that is deleted meanwhile is not found", func(t *testing.T) {
+	t.Run("a job that is deleted meanwhile is not found", func(*testing.T) {
 		id := f.apply("team", "doomed")
 		var waiting sync.WaitGroup
 		waiting.Go(func() { f.get(key, "/api/v1/jobs/"+id+"?wait=1m").want(http.StatusNotFound) })
 		f.cluster.delete("team", "doomed")
 		waiting.Wait()
 	})
-	t.Run("a server that stops answers whoever waits", func(t *testing.T) {
+	t.Run("a server that stops answers whoever waits", func(*testing.T) {
 		id := f.apply("team", "left")
 		var waiting sync.WaitGroup
 		waiting.Go(func() { f.get(key, "/api/v1/jobs/"+id+"?wait=5m").want(http.StatusOK) })

@@ -153,7 +153,7 @@ func serve(ctx context.Context, server *Server, metrics http.Handler, options Op
 	}
 	private := &http.Server{Handler: metrics, ReadHeaderTimeout: headerTime, IdleTimeout: idleTime}
 
-	listener, err := net.Listen("tcp", options.Listen)
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", options.Listen)
 	if err != nil {
 		return fmt.Errorf("listening for requests on %s: %w", options.Listen, err)
 	}
@@ -165,7 +165,7 @@ func serve(ctx context.Context, server *Server, metrics http.Handler, options Op
 		}
 	}
 	if options.MetricsListen != "" {
-		metricsListener, err := net.Listen("tcp", options.MetricsListen)
+		metricsListener, err := new(net.ListenConfig).Listen(ctx, "tcp", options.MetricsListen)
 		if err != nil {
 			_ = listener.Close()
 			return fmt.Errorf("listening for metrics requests on %s: %w", options.MetricsListen, err)

@@ -32,7 +32,7 @@ func TestArgumentsReachTheSpiderJobToTheByte(t *testing.T) {
 		{`"--option"`, "--option"},
 		{`"$(HOME) $$(X) ${Y} $Z ` + "`id`" + ` ; rm -rf /"`, "$(HOME) $$(X) ${Y} $Z `id` ; rm -rf /"},
 		{`"<script>&amp;</script>"`, "<script>&amp;</script>"},
-		{`"é \u00e9 \ud83d\ude00 😀 \u2028"`, "é é 😀 😀 \u2028"},
+		{`"é \u00e9 \ud83d\ude00 😀 \u2028"`, "é é 😀 😀 \u2028"}, //nolint:dupword // One is escaped.
 		{`"\\ud800"`, `\ud800`},
 		{`"\u0001\u007f"`, "\u0001\u007f"},
 		{`1`, "1"}, {`1.0`, "1.0"}, {`-0`, "-0"}, {`1e400`, "1e400"}, {`1E+2`, "1E+2"},
@@ -296,7 +296,7 @@ func TestIdempotentStart(t *testing.T) {
 			t.Errorf("answer %s, want %s running", again, name)
 		}
 	})
-	t.Run("though the spider is gone", func(t *testing.T) {
+	t.Run("though the spider is gone", func(*testing.T) {
 		f.spiders.Replace("", nil, "")
 		start(f, alice, "k-1", body).want(http.StatusOK)
 	})

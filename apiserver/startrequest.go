@@ -87,7 +87,7 @@ var startFields = map[string]func(*startRequest, json.RawMessage) error{
 	},
 	"retries": func(r *startRequest, value json.RawMessage) error {
 		retries, err := parseInteger("retries", value, 0, maxRetries)
-		r.retries = new(int32(retries)) //nolint:gosec // at most maxRetries
+		r.retries = new(int32(retries))
 		return err
 	},
 }

@@ -115,7 +115,7 @@ func TestHistoriesCatchFaults(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			for seed := range uint64(most) {
-				if w := live(seeded{rand.New(rand.NewPCG(seed, 1))}, faulty); w.broken != "" { //nolint:gosec // repeatable, not secret
+				if w := live(seeded{rand.New(rand.NewPCG(seed, 1))}, faulty); w.broken != "" {
 					return
 				}
 			}
@@ -126,7 +126,7 @@ func TestHistoriesCatchFaults(t *testing.T) {
 
 // TestWorldIsFair shows that undisturbed histories end as they should, so that the properties are not kept by doing nothing.
 func TestWorldIsFair(t *testing.T) {
-	w := newWorld(seeded{rand.New(rand.NewPCG(1, 1))}, decide) //nolint:gosec // repeatable, not secret
+	w := newWorld(seeded{rand.New(rand.NewPCG(1, 1))}, decide)
 	w.spider.Spec.TimeoutSeconds = nil
 	w.settle()
 	if w.broken != "" || w.sj.Status.Phase != v1alpha1.PhaseFinished || w.sj.Status.Attempts != 1 || w.jobs != 1 {

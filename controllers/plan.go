@@ -108,7 +108,7 @@ func makePlan(sj *v1alpha1.SpiderJob, spider *v1alpha1.Spider, defaults Defaults
 		return plan{}, fmt.Errorf("arguments are %d bytes together, more than %d", size, maxArgumentBytes)
 	}
 	if spec.Image == "" && defaults.SpiderImage == "" {
-		return plan{}, fmt.Errorf("Spider %s names no image, and the operator has no default image", spider.Name)
+		return plan{}, fmt.Errorf("the Spider %s names no image, and the operator has no default image", spider.Name)
 	}
 	return p, nil
 }

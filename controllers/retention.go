@@ -10,16 +10,16 @@ func (d decision) retain(o *observation, now time.Time) decision {
 		return d // not our writing: the controller never ends a SpiderJob without noting when
 	}
 	age := now.Sub(st.FinishedAt.Time)
-	if left := ttl(o) - age; left > 0 {
-		d.after = left
-	} else {
+	left := ttl(o) - age
+	if left <= 0 {
 		d.action, d.after = action{kind: deleteSpiderJob}, recheck
 		return d
 	}
+	d.after = left
 	if !o.jobIsOurs() || o.job.DeletionTimestamp != nil {
 		return d
 	}
-	left := time.Duration(planOf(o.job, o.defaults).RetentionSeconds)*time.Second - age
+	left = time.Duration(planOf(o.job, o.defaults).RetentionSeconds)*time.Second - age
 	if left > 0 && jobSettled(o) {
 		d.after = sooner(d.after, left)
 		return d

@@ -20,7 +20,7 @@ func truncate(s string, n int) string {
 	}
 	const mark = "…"
 	s = s[:n-len(mark)]
-	for len(s) > 0 {
+	for s != "" {
 		if r, size := utf8.DecodeLastRuneInString(s); r != utf8.RuneError || size > 1 {
 			break
 		}

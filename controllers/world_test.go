@@ -65,7 +65,7 @@ type pod struct {
 
 func newWorld(c choices, decide func(*observation, time.Time) decision) *world {
 	w := &world{choose: c, decide: decide, now: epoch, sj: makeSpiderJob().SpiderJob, spider: makeSpider(), ever: map[string]*pod{}}
-	retries, most := int32(c.pick(3, "retries")), int32(c.pick(3, "interruptions allowed")) //nolint:gosec // less than 3
+	retries, most := int32(c.pick(3, "retries")), int32(c.pick(3, "interruptions allowed"))
 	w.spider.Spec.Retries, w.spider.Spec.MaxInterruptions = &retries, &most
 	if c.pick(3, "timeout") == 0 {
 		limit := int64(60)

@@ -67,7 +67,7 @@ func TestHashBelongsToOneNamespaceAndKey(t *testing.T) {
 
 func TestSecretIsNotPrinted(t *testing.T) {
 	key := NewKey()
-	for _, text := range []string{fmt.Sprint(key), fmt.Sprintf("%v %+v %#v %s", key, key, key, &key)} {
+	for _, text := range []string{key.String(), fmt.Sprintf("%v %+v %#v %s", key, key, key, &key)} {
 		if strings.Contains(text, key.secret) || !strings.Contains(text, key.ID) {
 			t.Errorf("a key prints as %s", text)
 		}

@@ -75,7 +75,8 @@ func (f *Feed[O, T]) Watch(options metav1.ListOptions) (watch.Interface, error) 
 // ListWithContext implements cache.ListerWatcherWithContext.
 func (f *Feed[O, T]) ListWithContext(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
 	list := f.NewList()
-	if err := f.Client.List(ctx, list, &client.ListOptions{Namespace: f.Scope, Raw: &options, Limit: options.Limit, Continue: options.Continue}); err != nil {
+	paged := &client.ListOptions{Namespace: f.Scope, Raw: &options, Limit: options.Limit, Continue: options.Continue}
+	if err := f.Client.List(ctx, list, paged); err != nil {
 		f.Report(fmt.Errorf("listing %T: %w", list, err))
 		return nil, err
 	}
@@ -219,10 +220,10 @@ func (s store[O, T]) compact(object any) (item T, ok bool, err error) {
 		}
 	}
 	switch o := object.(type) {
-	case T:
-		return o, true, nil
 	case refused:
 		return item, false, nil
+	case T:
+		return o, true, nil
 	default:
 		return item, false, fmt.Errorf("unexpected %T from a watch of %T", object, *new(O))
 	}

@@ -99,7 +99,8 @@ func newAPIKeyCreate(to *target) *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&request.user, "user", "", "user that callers with this key are; default: the namespace itself")
-	flags.StringVar(&request.expires, "expires", "", "when the key stops being accepted: a duration such as 720h, or an RFC 3339 time; default: never")
+	flags.StringVar(&request.expires, "expires", "",
+		"when the key stops being accepted: a duration such as 720h, or an RFC 3339 time; default: never")
 	flags.StringVar(&request.description, "description", "", "what the key is for")
 	flags.StringVarP(&request.output, "output", "o", "", "json: print the key and its resource's name as JSON")
 	return cmd
@@ -264,7 +265,8 @@ func newAPIKeyRotate(to *target) *cobra.Command {
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&request.expires, "expires", "", "when the new key stops being accepted: a duration such as 720h, or an RFC 3339 time; default: never")
+	flags.StringVar(&request.expires, "expires", "",
+		"when the new key stops being accepted: a duration such as 720h, or an RFC 3339 time; default: never")
 	flags.StringVar(&request.description, "description", "", "what the new key is for; default: as the old one")
 	flags.StringVarP(&request.output, "output", "o", "", "json: print the key and its resource's name as JSON")
 	return cmd

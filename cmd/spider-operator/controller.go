@@ -39,16 +39,24 @@ func newControllerCommand() *cobra.Command {
 	flags.BoolVar(&opts.LeaderElection, "leader-elect", false, "elect a leader, so that several replicas may run")
 	flags.StringVar(&opts.LeaderElectionNamespace, "leader-elect-namespace", "", "namespace of the leader's Lease; default: the Pod's own")
 	flags.DurationVar(&opts.LeaseDuration, "leader-elect-lease-duration", 15*time.Second, "how long a silent leader is believed to lead")
-	flags.DurationVar(&opts.RenewDeadline, "leader-elect-renew-deadline", 10*time.Second, "how long a leader tries to renew its lease before it gives up")
-	flags.DurationVar(&opts.RetryPeriod, "leader-elect-retry-period", 2*time.Second, "time between two tries to get or renew the "+resourcelock.LeasesResourceLock+" lock")
+	flags.DurationVar(&opts.RenewDeadline, "leader-elect-renew-deadline", 10*time.Second,
+		"how long a leader tries to renew its lease before it gives up")
+	flags.DurationVar(&opts.RetryPeriod, "leader-elect-retry-period", 2*time.Second,
+		"time between two tries to get or renew the "+resourcelock.LeasesResourceLock+" lock")
 	flags.StringVar(&opts.Defaults.SpiderImage, "spider-image", "", "image of Spiders that name none")
-	flags.DurationVar(&opts.Defaults.GracePeriod, "default-grace-period", 30*time.Second, "how long a stopped spider has to close, unless its Spider says otherwise")
-	flags.DurationVar(&opts.Defaults.PodRetention, "pod-retention", time.Hour, "how long Job, Pod and log are kept after the end, unless the Spider says otherwise")
-	flags.DurationVar(&opts.Defaults.TTL, "ttl", 7*24*time.Hour, "how long a SpiderJob is kept after its end, unless it or its Spider says otherwise")
-	flags.Int32Var(&opts.Defaults.MaxInterruptions, "max-interruptions", 3, "interruptions that are followed by a new attempt, unless the Spider says otherwise")
-	flags.DurationVar(&opts.Defaults.ImagePatience, "image-patience", 5*time.Minute, "how long an image may fail to be pulled, or a container to be made, before that is an error")
+	flags.DurationVar(&opts.Defaults.GracePeriod, "default-grace-period", 30*time.Second,
+		"how long a stopped spider has to close, unless its Spider says otherwise")
+	flags.DurationVar(&opts.Defaults.PodRetention, "pod-retention", time.Hour,
+		"how long Job, Pod and log are kept after the end, unless the Spider says otherwise")
+	flags.DurationVar(&opts.Defaults.TTL, "ttl", 7*24*time.Hour,
+		"how long a SpiderJob is kept after its end, unless it or its Spider says otherwise")
+	flags.Int32Var(&opts.Defaults.MaxInterruptions, "max-interruptions", 3,
+		"interruptions that are followed by a new attempt, unless the Spider says otherwise")
+	flags.DurationVar(&opts.Defaults.ImagePatience, "image-patience", 5*time.Minute,
+		"how long an image may fail to be pulled, or a container to be made, before that is an error")
 	flags.DurationVar(&opts.Logs.Interval, "log-interval", 10*time.Second, "shortest time between two reads of a running spider's log")
-	flags.Float64Var(&opts.Logs.Budget, "log-budget", 10, "most log reads of running spiders per second; with more spiders than this times the interval, each is read less often")
+	flags.Float64Var(&opts.Logs.Budget, "log-budget", 10,
+		"most log reads of running spiders per second; with more spiders than this times the interval, each is read less often")
 	logging := flag.NewFlagSet("", flag.ContinueOnError)
 	zapOptions.BindFlags(logging)
 	flags.AddGoFlagSet(logging)

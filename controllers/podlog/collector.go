@@ -83,7 +83,7 @@ func (c *Collector) Start(ctx context.Context) error {
 	c.running = true
 	c.work.Go(func() { c.changes.run(ctx) })
 	c.work.Go(func() { c.sampleInTurn(ctx) })
-	c.dispatch()
+	c.dispatch() //nolint:contextcheck // Each read runs under its Pod's own context.
 	c.mu.Unlock()
 
 	<-ctx.Done()

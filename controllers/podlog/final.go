@@ -40,7 +40,7 @@ func (c *Collector) readFinal(ctx context.Context, p *pod) {
 			}
 			r.Err = err
 		})
-		time.AfterFunc(backoff(p.attempts), func() { c.finalAgain(p) })
+		time.AfterFunc(backoff(p.attempts), func() { c.finalAgain(p) }) //nolint:contextcheck // It runs under the Pod's own.
 		p.attempts++
 		return
 	}
