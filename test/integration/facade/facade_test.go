@@ -1,0 +1,195 @@
+package facade
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
+
+	"github.com/scrapethis/spider-operator/api/v1alpha1"
+	"github.com/scrapethis/spider-operator/apiserver"
+	"github.com/scrapethis/spider-operator/apiserver/auth"
+	"github.com/scrapethis/spider-operator/test/integration/controlplane"
+)
+
+// replica is a running facade.
+type replica struct {
+	t       testing.TB
+	address string
+}
+
+// start runs a facade as a user with exactly the rights of the role that is installed for it, until the test ends.
+func start(t *testing.T, change ...func(*rest.Config, *apiserver.Options)) *replica {
+	t.Helper()
+	config := cluster.User(t, roleUser(t))
+	options := apiserver.Options{Listen: freeAddress(t), Limits: apiserver.DefaultLimits, DrainTimeout: 10 * time.Second}
+	for _, c := range change {
+		c(config, &options)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	var log bytes.Buffer
+	go func() { ended <- apiserver.Run(ctx, config, options, slog.New(slog.NewJSONHandler(&log, nil))) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Errorf("the facade ended with %v", err)
+		}
+		if t.Failed() {
+			t.Logf("its log:\n%s", log.String())
+		}
+	})
+	r := &replica{t: t, address: "http://" + options.Listen}
+	controlplane.Eventually(t, "the facade is ready", func(context.Context) (bool, error) {
+		response, err := http.Get(r.address + "/readyz")
+		if err != nil {
+			return false, nil //nolint:nilerr // not listening yet
+		}
+		return response.StatusCode == http.StatusOK, response.Body.Close()
+	})
+	return r
+}
+
+// roleUser makes a user who has the facade's role, read from the file that is installed, in every namespace.
+func roleUser(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile("../../../config/rbac/apiserver/role.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var role rbacv1.ClusterRole
+	if err := yaml.UnmarshalStrict(text, &role); err != nil {
+		t.Fatalf("read the facade's role: %v", err)
+	}
+	name := strings.ToLower(strings.NewReplacer("/", "-", "_", "-").Replace(t.Name()))
+	role.Name = name
+	binding := &rbacv1.ClusterRoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: name},
+		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: name}},
+	}
+	for _, object := range []client.Object{&role, binding} {
+		if err := cluster.Client.Create(t.Context(), object); client.IgnoreAlreadyExists(err) != nil {
+			t.Fatalf("create %T %s: %v", object, name, err)
+		}
+	}
+	return name
+}
+
+// freeAddress is one of the loopback's on which nothing listens.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = listener.Close() }()
+	return listener.Addr().String()
+}
+
+// send makes a request and decodes the answer's body into a map, or a list of them under "list".
+func (r *replica) send(method, path, key, body string, headers ...string) (int, http.Header, map[string]any) {
+	r.t.Helper()
+	request, err := http.NewRequestWithContext(r.t.Context(), method, r.address+path, strings.NewReader(body))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	request.Header.Set("Authorization", "Bearer "+key)
+	for i := 0; i < len(headers); i += 2 {
+		request.Header.Set(headers[i], headers[i+1])
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		r.t.Fatalf("%s %s: %v", method, path, err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		r.t.Fatalf("%s %s: read the answer: %v", method, path, err)
+	}
+	if bytes.HasPrefix(text, []byte("[")) {
+		text = append([]byte(`{"list":`), append(text, '}')...)
+	}
+	var decoded map[string]any
+	if err := json.Unmarshal(text, &decoded); err != nil {
+		r.t.Fatalf("%s %s: answer %d %q: %v", method, path, response.StatusCode, text, err)
+	}
+	return response.StatusCode, response.Header, decoded
+}
+
+// want makes a request and ends the test unless it is answered with this status.
+func (r *replica) want(status int, method, path, key, body string, headers ...string) map[string]any {
+	r.t.Helper()
+	got, _, decoded := r.send(method, path, key, body, headers...)
+	if got != status {
+		r.t.Fatalf("%s %s %s: answer %d %v, want %d", method, path, body, got, decoded, status)
+	}
+	return decoded
+}
+
+// eventually makes a request until it is answered with this status.
+func (r *replica) eventually(status int, method, path, key, body string) {
+	r.t.Helper()
+	controlplane.Eventually(r.t, fmt.Sprintf("%s %s is answered %d", method, path, status), func(context.Context) (bool, error) {
+		got, _, _ := r.send(method, path, key, body)
+		return got == status, nil
+	})
+}
+
+// newKey makes an API key for a user of a namespace.
+func newKey(t *testing.T, namespace, userID string) (string, *v1alpha1.APIKey) {
+	t.Helper()
+	key := auth.NewKey()
+	object := &v1alpha1.APIKey{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "key-" + key.ID},
+		Spec:       v1alpha1.APIKeySpec{KeyID: key.ID, Hash: key.Hash(namespace), UserID: userID},
+	}
+	create(t, object)
+	return key.Reveal(), object
+}
+
+func newSpider(t *testing.T, namespace, name string) {
+	t.Helper()
+	create(t, &v1alpha1.Spider{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}})
+}
+
+func create(t *testing.T, object client.Object) {
+	t.Helper()
+	if err := cluster.Client.Create(t.Context(), object); err != nil {
+		t.Fatalf("create %T %s/%s: %v", object, object.GetNamespace(), object.GetName(), err)
+	}
+}
+
+func spiderJob(t *testing.T, namespace, name string) *v1alpha1.SpiderJob {
+	t.Helper()
+	job := &v1alpha1.SpiderJob{}
+	if err := cluster.Client.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: name}, job); err != nil {
+		t.Fatalf("read SpiderJob %s/%s: %v", namespace, name, err)
+	}
+	return job
+}
+
+// finish plays the controller at a job's end.
+func finish(t *testing.T, job *v1alpha1.SpiderJob) {
+	t.Helper()
+	before := job.DeepCopy()
+	job.Status.Phase, job.Status.FinishedAt = v1alpha1.PhaseFinished, new(metav1.Now())
+	job.Status.Stats = &v1alpha1.Stats{ItemsScraped: 142, Source: v1alpha1.OriginScrapyStats, Final: true}
+	if err := cluster.Client.Status().Patch(t.Context(), job, client.MergeFrom(before)); err != nil {
+		t.Fatalf("write the status of SpiderJob %s: %v", job.Name, err)
+	}
+}

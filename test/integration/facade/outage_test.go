@@ -1,0 +1,121 @@
+package facade
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+
+	"github.com/scrapethis/spider-operator/api/v1alpha1"
+	"github.com/scrapethis/spider-operator/apiserver"
+	"github.com/scrapethis/spider-operator/test/integration/controlplane"
+)
+
+// TestOutageOfKubernetes cuts the facade off, looks at what it can still do, and joins it again.
+func TestOutageOfKubernetes(t *testing.T) {
+	namespace := cluster.Namespace(t)
+	newSpider(t, namespace, "books")
+	key, _ := newKey(t, namespace, "")
+	line := newLine(t, strings.Trim(strings.TrimPrefix(cluster.Config.Host, "https:"), "/"))
+	r := start(t, func(config *rest.Config, _ *apiserver.Options) { config.Host = "https://" + line.address })
+	id := r.want(http.StatusOK, http.MethodPost, "/api/v1/jobs", key, started)["jobId"].(string)
+
+	line.cut()
+	controlplane.Eventually(t, "the facade says how old its picture is", func(context.Context) (bool, error) {
+		status, header, answer := r.send(http.MethodGet, "/api/v1/jobs", key, "")
+		if list, _ := answer["list"].([]any); status != http.StatusOK || len(list) != 1 {
+			t.Fatalf("cut off, a list is answered %d %v", status, answer)
+		}
+		return header.Get("X-Data-Age") != "", nil
+	})
+	controlplane.Eventually(t, "/readyz says that it is degraded", func(context.Context) (bool, error) {
+		status, _, answer := r.send(http.MethodGet, "/readyz", "", "")
+		return status == http.StatusOK && answer["status"] == "degraded", nil
+	})
+	r.want(http.StatusOK, http.MethodGet, "/api/v1/jobs/"+id, key, "")
+	status, header, answer := r.send(http.MethodPost, "/api/v1/jobs", key, started)
+	if status != http.StatusServiceUnavailable || header.Get("Retry-After") == "" {
+		t.Errorf("cut off, a start is answered %d %v with Retry-After %q", status, answer, header.Get("Retry-After"))
+	}
+	if failed := r.want(http.StatusInternalServerError, http.MethodDelete, "/api/v1/jobs/"+id, key, ""); failed["error"] != "Failed to cancel job" {
+		t.Errorf("cut off, a cancel is answered %v", failed)
+	}
+
+	job := &v1alpha1.SpiderJob{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "meanwhile"},
+		Spec:       v1alpha1.SpiderJobSpec{SpiderRef: v1alpha1.SpiderReference{Name: "books"}},
+	}
+	create(t, job)
+	line.join()
+	r.eventually(http.StatusOK, http.MethodGet, "/api/v1/jobs/"+job.ID(), key, "")
+	r.want(http.StatusOK, http.MethodDelete, "/api/v1/jobs/"+id, key, "")
+	controlplane.Eventually(t, "the picture is fresh again", func(context.Context) (bool, error) {
+		_, header, _ := r.send(http.MethodGet, "/api/v1/jobs", key, "")
+		return header.Get("X-Data-Age") == "", nil
+	})
+}
+
+// line carries connections to an address until it is cut.
+type line struct {
+	address, to string
+
+	mu          sync.Mutex
+	listener    net.Listener
+	connections []net.Conn
+}
+
+func newLine(t *testing.T, to string) *line {
+	t.Helper()
+	l := &line{address: freeAddress(t), to: to}
+	l.join()
+	t.Cleanup(l.cut)
+	return l
+}
+
+func (l *line) join() {
+	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", l.address)
+	if err != nil {
+		panic(err)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.listener = listener
+	go func() {
+		for {
+			near, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			l.carry(near)
+		}
+	}()
+}
+
+func (l *line) carry(near net.Conn) {
+	far, err := new(net.Dialer).DialContext(context.Background(), "tcp", l.to)
+	if err != nil {
+		_ = near.Close()
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.connections = append(l.connections, near, far)
+	go func() { _, _ = io.Copy(near, far) }()
+	go func() { _, _ = io.Copy(far, near) }()
+}
+
+func (l *line) cut() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_ = l.listener.Close()
+	for _, connection := range l.connections {
+		_ = connection.Close()
+	}
+	l.connections = nil
+}
