@@ -93,6 +93,13 @@ func (r *recollection) latest(observed *v1alpha1.SpiderJob) *v1alpha1.SpiderJob 
 	return r.written
 }
 
+// seen notes that the Job was seen: from now on, if it is not, it is gone.
+func (r *recollection) seen(job *batchv1.Job) {
+	if r.created != nil && r.created.UID == job.UID {
+		r.created = nil
+	}
+}
+
 // recentJob is the Job created last, for as long as the cache may not show it yet.
 func (r *recollection) recentJob(now time.Time) *batchv1.Job {
 	if r.created == nil || now.Sub(r.createdAt) >= createdFor {

@@ -54,6 +54,7 @@ func (r *Reconciler) observe(ctx context.Context, key types.NamespacedName, live
 		return nil, nil, err
 	} else if found {
 		o.job = &job
+		mem.seen(&job)
 	} else if !live {
 		o.job = mem.recentJob(now)
 	}
