@@ -6,11 +6,13 @@ import (
 	"sync"
 	"time"
 
+	"github.com/go-logr/logr"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
+	"k8s.io/klog/v2"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
@@ -53,7 +55,8 @@ func (f *Feed[O, T]) Run(ctx context.Context) {
 		Name:    fmt.Sprintf("%T", example),
 		Backoff: &backoff,
 	})
-	reflector.RunWithContext(ctx)
+	// The reflector logs what it is told by List and Watch, which report it themselves.
+	reflector.RunWithContext(klog.NewContext(ctx, logr.Discard()))
 }
 
 // Synced reports whether the Sink has been given the complete state of the scope at least once.
