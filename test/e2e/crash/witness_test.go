@@ -1,0 +1,118 @@
+package crash
+
+import (
+	"encoding/json"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/scrapethis/spider-operator/api/v1alpha1"
+	"github.com/scrapethis/spider-operator/test/e2e/harness"
+)
+
+// witness remembers every Pod that the SpiderJobs of a namespace ever had.
+type witness struct {
+	namespace *harness.Namespace
+
+	mu   sync.Mutex
+	pods map[string]map[types.UID]string // names by the SpiderJob's name and the Pod's UID
+}
+
+func watchPods(t *testing.T, n *harness.Namespace) *witness {
+	t.Helper()
+	w := &witness{namespace: n, pods: map[string]map[types.UID]string{}}
+	factory := informers.NewSharedInformerFactoryWithOptions(n.Clientset, 0, informers.WithNamespace(n.Name),
+		informers.WithTweakListOptions(func(options *metav1.ListOptions) { options.LabelSelector = v1alpha1.LabelSpiderJob }))
+	pods := factory.Core().V1().Pods().Informer()
+	if _, err := pods.AddEventHandler(cache.ResourceEventHandlerFuncs{AddFunc: w.see}); err != nil {
+		t.Fatalf("watch the Pods: %v", err)
+	}
+	factory.Start(t.Context().Done())
+	if !cache.WaitForCacheSync(t.Context().Done(), pods.HasSynced) {
+		t.Fatal("the Pods cannot be watched")
+	}
+	return w
+}
+
+func (w *witness) see(object any) {
+	pod, ok := object.(*corev1.Pod)
+	if !ok {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	job := pod.Labels[v1alpha1.LabelSpiderJob]
+	if w.pods[job] == nil {
+		w.pods[job] = map[types.UID]string{}
+	}
+	w.pods[job][pod.UID] = pod.Name
+}
+
+func (w *witness) of(job string) map[types.UID]string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.pods[job]
+}
+
+// ranOnce fails the test unless a SpiderJob has finished with one Pod ever, and with the count that its spider itself wrote.
+// Want is that count where the test knows it, else negative. That there was no other Pod three witnesses say: a watch, the
+// Job controller's count, and the operator's.
+func (w *witness) ranOnce(t *testing.T, name string, want int64) {
+	t.Helper()
+	n := w.namespace
+	job := n.AwaitEnd(name, storm)
+	st := job.Status
+	if st.Phase != v1alpha1.PhaseFinished || st.Reason != v1alpha1.ReasonCompleted || st.Attempts != 1 || st.Interruptions != 0 {
+		t.Errorf("SpiderJob %s ended %s, %s: %s, after %d attempts and %d interruptions",
+			name, st.Phase, st.Reason, st.Message, st.Attempts, st.Interruptions)
+	}
+	if pods := w.of(name); len(pods) != 1 {
+		t.Errorf("SpiderJob %s has had the Pods %v", name, pods)
+	}
+	var made batchv1.Job
+	if err := n.Client.Get(t.Context(), client.ObjectKey{Namespace: n.Name, Name: name}, &made); err != nil {
+		t.Errorf("read Job %s: %v", name, err)
+	} else if made.Status.Succeeded+made.Status.Failed > 1 || string(made.UID) != st.JobUID {
+		t.Errorf("Job %s (%s, recorded %s) counts %d Pods that succeeded and %d that failed",
+			name, made.UID, st.JobUID, made.Status.Succeeded, made.Status.Failed)
+	}
+	wrote := written(t, n.Log(st.PodName))
+	if st.Stats == nil || st.Stats.ItemsScraped != wrote || !st.Stats.Final || want >= 0 && wrote != want {
+		t.Errorf("SpiderJob %s counts %+v; its spider wrote %d, and was to write %d", name, st.Stats, wrote, want)
+	}
+}
+
+var dumpedItems = regexp.MustCompile(`'item_scraped_count': (\d+)`)
+
+// written is the count that a spider wrote into its log when it closed: the stats that Scrapy dumps, or the result that the
+// demo's counter prints. The operator reads the counter's from another place.
+func written(t *testing.T, log string) int64 {
+	t.Helper()
+	if match := dumpedItems.FindStringSubmatch(log); match != nil {
+		count, err := strconv.ParseInt(match[1], 10, 64)
+		if err != nil {
+			t.Fatalf("read what Scrapy dumped: %v", err)
+		}
+		return count
+	}
+	var result struct {
+		Items *int64 `json:"items_scraped"`
+	}
+	lines := strings.Split(strings.TrimSpace(log), "\n")
+	last := lines[len(lines)-1]
+	if err := json.Unmarshal([]byte(last), &result); err != nil || result.Items == nil {
+		t.Errorf("a spider wrote no count at its end, but %q", last)
+		return -1
+	}
+	return *result.Items
+}
