@@ -211,6 +211,52 @@ func TestSamplesStretchAndShrinkWithThePods(t *testing.T) {
 	})
 }
 
+func TestSamplesOfOnePodKeepTheirDistanceWhenManyJoin(t *testing.T) {
+	onBench(t, Options{}, func(b *bench) {
+		b.kubelet.run("0")
+		b.collector.Want(target("0"), Sample)
+		b.after(5*time.Second, "0")
+		for i := 1; i < 100; i++ {
+			b.kubelet.run(fmt.Sprint(i))
+			b.collector.Want(target(fmt.Sprint(i)), Sample)
+		}
+		b.after(time.Minute, "0")
+		opened := b.kubelet.opensOf("0")
+		for i := 1; i < len(opened); i++ {
+			if distance := opened[i].at.Sub(opened[i-1].at); distance < 10*time.Second {
+				b.Errorf("read again after %v", distance)
+			}
+		}
+	})
+}
+
+func TestSamplesOfOnePodDoNotOverlap(t *testing.T) {
+	onBench(t, Options{Interval: time.Second}, func(b *bench) {
+		b.kubelet.run("a").mute = true
+		b.collector.Want(target("a"), Sample)
+		b.after(time.Minute, "a")
+		if got := len(b.kubelet.opened); b.kubelet.most > 1 || got < 8 || got > 12 {
+			b.Errorf("%d reads of 5 s in a minute, %d at once", got, b.kubelet.most)
+		}
+	})
+}
+
+func TestSamplesEndWithTheMode(t *testing.T) {
+	for _, mode := range []Mode{Follow, Final} {
+		onBench(t, Options{}, func(b *bench) {
+			b.kubelet.run("a").write(closingLines, 20, "finished")
+			b.collector.Want(target("a"), Sample)
+			b.after(20*time.Second, "a")
+			before := len(b.kubelet.opened)
+			b.collector.Want(target("a"), mode)
+			b.after(5*time.Minute, "a")
+			if got := len(b.kubelet.opened) - before; got != 1 {
+				b.Errorf("in mode %v the log was opened %d times", mode, got)
+			}
+		})
+	}
+}
+
 func TestFinalReadsTheLogOnce(t *testing.T) {
 	onBench(t, Options{}, func(b *bench) {
 		log := b.kubelet.run("a")

@@ -39,7 +39,7 @@ type container struct {
 	gone       bool          // the Pod does not exist any more
 	changed    chan struct{} // closed at each change
 	failures   []error       // of the next calls of Open
-	breaks     int           // how many streams break off from now on, when there is nothing more to read
+	breaks     []error       // with which streams break off from now on, when there is nothing more to read
 	mute       bool          // never answers
 	endless    func(p []byte) (int, error)
 }
@@ -148,9 +148,10 @@ func (b *body) Read(p []byte) (int, error) {
 		k.mu.Lock()
 		n := copy(p, c.log[b.next:])
 		b.next += n
-		endless, breaks, ended, changed := c.endless, c.breaks > 0 && b.options.Follow, c.terminated || !b.options.Follow, c.changed
-		if n == 0 && endless == nil && breaks {
-			c.breaks--
+		endless, ended, changed := c.endless, c.terminated || !b.options.Follow, c.changed
+		var broken error
+		if n == 0 && endless == nil && b.options.Follow && len(c.breaks) > 0 {
+			broken, c.breaks = c.breaks[0], c.breaks[1:]
 		}
 		k.mu.Unlock()
 		switch {
@@ -158,8 +159,8 @@ func (b *body) Read(p []byte) (int, error) {
 			return n, nil
 		case endless != nil:
 			return endless(p)
-		case breaks:
-			return 0, io.ErrUnexpectedEOF
+		case broken != nil:
+			return 0, broken
 		case ended:
 			return 0, io.EOF
 		}
