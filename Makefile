@@ -86,9 +86,9 @@ vet: ## Run go vet.
 
 .PHONY: lint
 lint: $(BIN)/golangci-lint ## Run golangci-lint, which checks the formatting too.
-	@for module in $(MODULES); do \
-		echo "golangci-lint: $$module"; (cd $$module && $(BIN)/golangci-lint run --config $(CURDIR)/.golangci.yml); \
-	done
+	@code=0; for module in $(MODULES); do \
+		echo "golangci-lint: $$module"; (cd $$module && $(BIN)/golangci-lint run --config $(CURDIR)/.golangci.yml) || code=1; \
+	done; exit $$code
 
 .PHONY: build
 build: ## Build the operator's binary for this machine: bin/spider-operator.

@@ -248,7 +248,7 @@ func TestSpiderValidation(t *testing.T) {
 }
 
 func TestAPIKeyValidation(t *testing.T) {
-	hash := minimal["APIKey"]["spec.hash"].(string) //nolint:errcheck // It is one.
+	hash := minimal["APIKey"]["spec.hash"].(string)
 
 	testCandidates(t, "APIKey", []candidate{
 		{"the least", nil, ""},
