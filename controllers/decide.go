@@ -219,8 +219,8 @@ func (d decision) withoutPod(o *observation, p plan, now time.Time) decision {
 			return d.end(o, v1alpha1.PhaseError, failedJobReason(failing), "its Job failed: "+failing.Message, now)
 		}
 		return d.interrupt(o, p, "its Pod is gone, which alone could prove that it succeeded")
-	case suspended(o.job):
-		return d.queued()
+	case held(o.job):
+		return d.queued(vanished)
 	case vanished && d.status.Phase == v1alpha1.PhaseRunning:
 		if !o.live {
 			return decision{need: needLive}
@@ -274,7 +274,9 @@ func (d *decision) countAttempts(o *observation, p plan) {
 	pods := o.podsOfJob()
 	attempts := p.EarlierAttempts + int32(len(pods)) //nolint:gosec // a Job has at most 101 attempts
 	if len(pods) > 0 && st.JobUID == string(o.job.UID) && st.PodName != "" && !containsPod(pods, st.PodName) {
-		st.Interruptions++
+		if o.sj.Status.Phase == v1alpha1.PhaseRunning { // else it was counted when a queue took the Job back
+			st.Interruptions++
+		}
 		attempts = st.Attempts + 1
 	}
 	st.Attempts = max(st.Attempts, attempts)
@@ -338,7 +340,7 @@ func (d decision) end(o *observation, phase v1alpha1.Phase, reason, message stri
 
 // timeLeft is the time until the run's timeout, counted from the start of its Job, and whether it has one.
 func timeLeft(job *batchv1.Job, p plan, now time.Time) (left time.Duration, limited bool) {
-	if p.TimeoutSeconds <= 0 || suspended(job) {
+	if p.TimeoutSeconds <= 0 || held(job) {
 		return 0, false
 	}
 	start := job.CreationTimestamp.Time

@@ -206,6 +206,9 @@ func TestDecide(t *testing.T) {
 			observe(sj().running("run-a")).withJob(makeJob(sj().SpiderJob).suspended()), pending(v1alpha1.ReasonQueued, "suspended", 0)},
 		{"a queue is taking the Job back", time.Minute,
 			observe(sj().running("run-a")).withJob(makeJob(sj().SpiderJob).suspended()).withPods(first().running()), want{log: podlog.Follow}},
+		{"a queue has just let the Job go, and its time has not begun", 2 * time.Minute,
+			observe(sj()).withJob(makeJob(sj().SpiderJob, timeout).condition(batchv1.JobSuspended, "JobSuspended", "")),
+			pending(v1alpha1.ReasonQueued, "suspended", 0)},
 
 		// It is cancelled.
 		{"cancelled before the Job, the cache says", time.Second, observe(sj().cancelled()), want{need: needLive}},

@@ -143,6 +143,12 @@ func disturbance(pod *corev1.Pod) string {
 
 func suspended(job *batchv1.Job) bool { return job.Spec.Suspend != nil && *job.Spec.Suspend }
 
+// held reports whether the Job's time does not run: it is suspended, or was resumed so recently that the Job controller does
+// not know of it yet, and has neither made a Pod nor set the new start.
+func held(job *batchv1.Job) bool {
+	return suspended(job) || jobCondition(job, batchv1.JobSuspended) != nil
+}
+
 // jobCondition returns the Job's condition of the type where it is true, else nil.
 func jobCondition(job *batchv1.Job, conditionType batchv1.JobConditionType) *batchv1.JobCondition {
 	for i := range job.Status.Conditions {

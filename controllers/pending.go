@@ -20,9 +20,9 @@ const (
 )
 
 // queued says that an admission system holds the Job back. It suspends and resumes the Job as it sees fit; nobody here
-// interferes.
-func (d decision) queued() decision {
-	if d.status.Phase == v1alpha1.PhaseRunning {
+// interferes. A Job whose Pod vanished was taken back while it ran, unlike one of a new attempt that has yet to be admitted.
+func (d decision) queued(vanished bool) decision {
+	if vanished && d.status.Phase == v1alpha1.PhaseRunning {
 		d.status.Interruptions++
 	}
 	d.pending(v1alpha1.ReasonQueued, "its Job is suspended, and waits to be resumed by the queue that admits it")
