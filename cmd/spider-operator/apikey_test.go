@@ -50,7 +50,11 @@ func TestCreatedKeyOpensItsNamespaceAndIsShownAlone(t *testing.T) {
 	if err := kubernetes.Get(t.Context(), client.ObjectKeyFromObject(object), stored); err != nil {
 		t.Fatal(err)
 	}
-	if text, _ := json.Marshal(stored); strings.Contains(string(text), shown[20:84]) {
+	text, err := json.Marshal(stored)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(text), shown[20:84]) {
 		t.Error("the resource holds the secret")
 	}
 	compact, err := auth.FromAPIKey(stored)

@@ -54,8 +54,12 @@ func start(t *testing.T, change ...func(*rest.Config, *apiserver.Options)) *repl
 		}
 	})
 	r := &replica{t: t, address: "http://" + options.Listen}
-	controlplane.Eventually(t, "the facade is ready", func(context.Context) (bool, error) {
-		response, err := http.Get(r.address + "/readyz")
+	controlplane.Eventually(t, "the facade is ready", func(ctx context.Context) (bool, error) {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, r.address+"/readyz", nil)
+		if err != nil {
+			return false, err
+		}
+		response, err := http.DefaultClient.Do(request)
 		if err != nil {
 			return false, nil //nolint:nilerr // not listening yet
 		}
