@@ -31,8 +31,10 @@ func jsonBody(c *gin.Context) {
 		})
 		return
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, maxBody))
-	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+	// http.MaxBytesReader would close the connection at once, and a sender that is still sending would not see the answer. Of a
+	// body that is only somewhat too large net/http itself reads the rest.
+	body, err := io.ReadAll(io.LimitReader(c.Request.Body, maxBody+1))
+	if len(body) > maxBody {
 		abort(c, &problem{
 			status:  http.StatusRequestEntityTooLarge,
 			code:    "body_too_large",
