@@ -12,4 +12,5 @@ echo "Setting the operator up for the tests: hack/e2e/values.yaml" >&2
 "${HELM:-bin/helm}" upgrade spider-operator charts/spider-operator --namespace spider-operator-system --reuse-values \
   --values hack/e2e/values.yaml --force-conflicts --wait --timeout 3m >/dev/null
 export SPIDER_OPERATOR=$PWD/bin/spider-operator KUBECTL=$PWD/bin/kubectl
-go test -json -count=1 -p=1 -timeout=40m "$@" ./test/e2e/...
+# The tests mostly wait: for Kubernetes, and for spiders.
+go test -json -count=1 -p=1 -parallel=10 -timeout=40m "$@" ./test/e2e/...

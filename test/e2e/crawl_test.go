@@ -183,22 +183,26 @@ func dumpedItems(t *testing.T, log string) int64 {
 
 // Lines of Scrapy's log.
 var (
-	spiderOpened = regexp.MustCompile(`INFO: Spider opened`)
-	someItems    = regexp.MustCompile(`scraped [1-9]\d* items`)
+	pageCrawled = regexp.MustCompile(`DEBUG: Crawled \(200\)`)
+	someItems   = regexp.MustCompile(`scraped [1-9]\d* items`)
 )
 
-// opened waits until a SpiderJob's Scrapy says that its spider is open, and returns the Pod. From then on it can be stopped
-// gracefully.
+// opened waits until a SpiderJob's Scrapy, which has to log in detail, says that it has read a page, and returns the Pod. Only
+// from then on is it sure to close gracefully when it is asked to: it opens its spider before it listens to signals.
 func opened(n *harness.Namespace, name string) *corev1.Pod {
-	n.AwaitPhase(name, v1alpha1.PhaseRunning, soon)
-	pod := n.AwaitPod(name, "runs", soon, func(pod *corev1.Pod) bool { return pod.Status.Phase == corev1.PodRunning })
-	n.AwaitLog(pod.Name, spiderOpened, soon)
+	pod := started(n, name)
+	n.AwaitLog(pod.Name, pageCrawled, soon)
 	return pod
 }
 
 // crawling waits until a SpiderJob's Scrapy says that it has scraped something, and returns the Pod.
 func crawling(n *harness.Namespace, name string) *corev1.Pod {
-	pod := opened(n, name)
+	pod := started(n, name)
 	n.AwaitLog(pod.Name, someItems, soon)
 	return pod
+}
+
+func started(n *harness.Namespace, name string) *corev1.Pod {
+	n.AwaitPhase(name, v1alpha1.PhaseRunning, soon)
+	return n.AwaitPod(name, "runs", soon, func(pod *corev1.Pod) bool { return pod.Status.Phase == corev1.PodRunning })
 }

@@ -20,14 +20,16 @@ import (
 const mortal = `
 import os, signal, time
 signal.signal(signal.SIGTERM, lambda *_: os._exit(143))
-print("INFO: Spider opened")
+print("DEBUG: Crawled (200)")
 time.sleep(5)
 open("/dev/termination-log", "w").write('{"items_scraped": 11, "finish_reason": "finished"}')
 `
 
-// leisurely makes a crawl of one category take some ten seconds.
+// leisurely makes a crawl of one category take some ten seconds, and tell of every page.
 func leisurely(spec *v1alpha1.SpiderSpec) {
-	spec.Settings = map[string]v1alpha1.SettingValue{"DOWNLOAD_DELAY": "0.2", "CONCURRENT_REQUESTS": "1"}
+	spec.Settings = map[string]v1alpha1.SettingValue{
+		"DOWNLOAD_DELAY": "0.2", "CONCURRENT_REQUESTS": "1", "LOG_LEVEL": "DEBUG",
+	}
 }
 
 func deletePod(t *testing.T, n *harness.Namespace, pod *corev1.Pod) {

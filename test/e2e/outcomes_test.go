@@ -11,6 +11,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
+	"github.com/scrapethis/spider-operator/test/e2e/harness"
 )
 
 // Programs of spiders that end in a way of their own.
@@ -235,9 +236,7 @@ func TestLogAndJobAreRemovedWhenTheirTimeIsOver(t *testing.T) {
 	})
 	job := n.AwaitPhase(name, v1alpha1.PhaseFinished, soon)
 	ended := job.Status.FinishedAt.Time
-	if job := api.Get(job.ID()); job.Status != "finished" {
-		t.Errorf("the job is %s", job.Status)
-	}
+	api.Await(job.ID(), "is finished", atOnce, func(job harness.Job) bool { return job.Status == "finished" })
 	n.AwaitGone(&corev1.Pod{}, job.Status.PodName, soon)
 	if kept := time.Since(ended); kept < 2*time.Second {
 		t.Errorf("the Pod was kept for %s", kept)

@@ -42,11 +42,11 @@ func TestTheFourCallsAnswerExistingClientsToTheLetter(t *testing.T) {
 		noNulls(t, call.Path, answer)
 		return answer
 	}
-	started := object(harness.Request{Method: http.MethodPost, Path: "/api/v1/jobs", Body: `{"spider_id": "` + spider.ID() + `"}`})
-	id, _ := started["jobId"].(string)
-	if keys := slices.Sorted(maps.Keys(started)); !slices.Equal(keys, []string{"jobId", "status"}) ||
-		!uuidPattern.MatchString(id) || started["status"] != "pending" {
-		t.Errorf("a start is answered with %v", started)
+	answer := object(harness.Request{Method: http.MethodPost, Path: "/api/v1/jobs", Body: `{"spider_id": "` + spider.ID() + `"}`})
+	id, _ := answer["jobId"].(string)
+	if keys := slices.Sorted(maps.Keys(answer)); !slices.Equal(keys, []string{"jobId", "status"}) ||
+		!uuidPattern.MatchString(id) || answer["status"] != "pending" {
+		t.Errorf("a start is answered with %v", answer)
 	}
 	api.Wait(id, soon)
 
