@@ -38,10 +38,10 @@ func newControllerCommand() *cobra.Command {
 	flags.StringVar(&opts.ProbeAddress, "health-probe-bind-address", ":8081", "where /healthz and /readyz are served; 0 for nowhere")
 	flags.BoolVar(&opts.LeaderElection, "leader-elect", false, "elect a leader, so that several replicas may run")
 	flags.StringVar(&opts.LeaderElectionNamespace, "leader-elect-namespace", "", "namespace of the leader's Lease; default: the Pod's own")
-	flags.DurationVar(&opts.LeaseDuration, "leader-elect-lease-duration", 15*time.Second, "how long a silent leader is believed to lead")
+	flags.DurationVar(&opts.LeaseDuration, "leader-elect-lease-duration", 13*time.Second, "how long a silent leader is believed to lead")
 	flags.DurationVar(&opts.RenewDeadline, "leader-elect-renew-deadline", 10*time.Second,
 		"how long a leader tries to renew its lease before it gives up")
-	flags.DurationVar(&opts.RetryPeriod, "leader-elect-retry-period", 2*time.Second,
+	flags.DurationVar(&opts.RetryPeriod, "leader-elect-retry-period", time.Second,
 		"time between two tries to get or renew the "+resourcelock.LeasesResourceLock+" lock")
 	flags.StringVar(&opts.Defaults.SpiderImage, "spider-image", "", "image of Spiders that name none")
 	flags.DurationVar(&opts.Defaults.GracePeriod, "default-grace-period", 30*time.Second,
