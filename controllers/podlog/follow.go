@@ -41,7 +41,8 @@ func (c *Collector) follow(ctx context.Context, p *pod) {
 
 // followToEnd returns nil when the log has come to its end. A stream may also end because an API server or kubelet goes
 // away, and look no different: so without final counts the end is believed only when the stream, joined again, ends again
-// at once, which that of a running container does not.
+// at once, which that of a running container does not. An empty one proves nothing at all: the API server answers with it
+// for a Pod that has not been scheduled yet.
 func (c *Collector) followToEnd(ctx context.Context, p *pod) error {
 	in := intakes.Get().(*intake)
 	defer intakes.Put(in)
@@ -61,7 +62,9 @@ func (c *Collector) followToEnd(ctx context.Context, p *pod) error {
 		failures++
 		switch {
 		case err == nil:
-			ends++
+			if in.brought() {
+				ends++
+			}
 			if final || ends > 1 && lasted < brief {
 				return nil
 			}

@@ -156,6 +156,27 @@ func TestFollowOfAContainerThatHasNotStarted(t *testing.T) {
 	})
 }
 
+// TestFollowOfAPodThatIsNotScheduled has an API server that answers with nothing, and with success, until there is a node.
+func TestFollowOfAPodThatIsNotScheduled(t *testing.T) {
+	onBench(t, Options{}, func(b *bench) {
+		log := b.kubelet.run("a")
+		log.terminate()
+		b.collector.Want(target("a"), Follow)
+		if r := b.after(20*time.Second, "a"); r.Done {
+			b.Errorf("before it is scheduled: %+v", r)
+		}
+		if got := len(b.kubelet.opened); got > 15 {
+			b.Errorf("asked %d times in 20 s", got)
+		}
+		log.change(func() { log.terminated = false })
+		log.write(progressLine, 5)
+		b.after(3*time.Second, "a")
+		log.write(closingLines, 12, "shutdown")
+		log.delete()
+		b.assertItems(b.after(0, "a"), 12, true)
+	})
+}
+
 // TestFinalEndsAStreamThatDoesNotEnd has a container that has terminated and a stream that hangs.
 func TestFinalEndsAStreamThatDoesNotEnd(t *testing.T) {
 	onBench(t, Options{}, func(b *bench) {

@@ -60,8 +60,7 @@ type Reading struct {
 	Known bool
 	// ObservedAt is when Counts were read.
 	ObservedAt time.Time
-	// Opened says that a follow stream has been answered: what the container writes from here on will be seen. A kubelet
-	// answers with the first byte of the log, so of a container that has written nothing this stays false.
+	// Opened says that a follow stream has been answered: what the container writes from here on will be seen.
 	Opened bool
 	// Done says that Follow or Final has ended, with Counts.Final or without: nothing more will come. It is taken back only
 	// if Final is asked for after a stream that had to be given up while the container still ran.

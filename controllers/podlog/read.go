@@ -54,6 +54,11 @@ func (in *intake) take(ctx context.Context, body io.Reader, proceed func(n int) 
 	}
 }
 
+// brought reports whether anything came out of the log.
+func (in *intake) brought() bool {
+	return len(in.ring.Bytes()) > 0
+}
+
 // refusal returns the error that the kubelet sent instead of a log, or nil.
 func (in *intake) refusal() error {
 	text := in.ring.Bytes()
