@@ -219,8 +219,10 @@ func (d decision) withoutPod(o *observation, p plan, now time.Time) decision {
 			return d.end(o, v1alpha1.PhaseError, failedJobReason(failing), "its Job failed: "+failing.Message, now)
 		}
 		return d.interrupt(o, p, "its Pod is gone, which alone could prove that it succeeded")
+	case held(o.job) && vanished && d.status.Phase == v1alpha1.PhaseRunning:
+		return d.takenBack(o, p)
 	case held(o.job):
-		return d.queued(vanished)
+		return d.queued()
 	case vanished && d.status.Phase == v1alpha1.PhaseRunning:
 		if !o.live {
 			return decision{need: needLive}
@@ -282,10 +284,10 @@ func (d *decision) countAttempts(o *observation, p plan) {
 	st.Attempts = max(st.Attempts, attempts)
 }
 
-// decisivePod is the Pod that the state of a Job rests on: one that succeeded, else the newest.
+// decisivePod is the Pod that the state of a Job rests on: one that succeeded undisturbed, else the newest.
 func decisivePod(pods []*corev1.Pod) *corev1.Pod {
 	for _, pod := range pods {
-		if pod.Status.Phase == corev1.PodSucceeded {
+		if pod.Status.Phase == corev1.PodSucceeded && disturbance(pod) == "" {
 			return pod
 		}
 	}

@@ -206,6 +206,18 @@ func TestDecide(t *testing.T) {
 			observe(sj().running("run-a")).withJob(makeJob(sj().SpiderJob).suspended()), pending(v1alpha1.ReasonQueued, "suspended", 0)},
 		{"a queue is taking the Job back", time.Minute,
 			observe(sj().running("run-a")).withJob(makeJob(sj().SpiderJob).suspended()).withPods(first().running()), want{log: podlog.Follow}},
+		{"a queue has taken the Job back, the counts still to be read", time.Minute,
+			observe(sj().running("run-a")).withJob(makeJob(sj().SpiderJob).suspended()).withPods(first().exited(0).deleting()),
+			want{log: podlog.Final, after: time.Second}},
+		{"a queue has taken the Job back, and Scrapy exited with 0", time.Minute,
+			observe(sj().running("run-a")).withJob(makeJob(sj().SpiderJob).suspended()).withPods(first().exited(0).deleting()).
+				reads(finalReading(4, "shutdown")),
+			want{phase: v1alpha1.PhasePending, reason: v1alpha1.ReasonQueued, contains: "suspended", items: 4, final: true}},
+		{"a queue has taken the Job back once too often", time.Minute,
+			observe(sj().running("run-a").interrupted(3)).withJob(makeJob(sj().SpiderJob).suspended()).withPods(first().exited(0).deleting()).
+				reads(finalReading(4, "shutdown")),
+			want{phase: v1alpha1.PhaseRunning, reason: v1alpha1.ReasonInterrupted, stop: v1alpha1.ReasonInterrupted, items: 4, final: true,
+				log: podlog.Final, contains: "more than 3"}},
 		{"a queue has just let the Job go, and its time has not begun", 2 * time.Minute,
 			observe(sj()).withJob(makeJob(sj().SpiderJob, timeout).condition(batchv1.JobSuspended, "JobSuspended", "")),
 			pending(v1alpha1.ReasonQueued, "suspended", 0)},

@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
+	"github.com/scrapethis/spider-operator/controllers/podlog"
 )
 
 const (
@@ -20,14 +21,41 @@ const (
 )
 
 // queued says that an admission system holds the Job back. It suspends and resumes the Job as it sees fit; nobody here
-// interferes. A Job whose Pod vanished was taken back while it ran, unlike one of a new attempt that has yet to be admitted.
-func (d decision) queued(vanished bool) decision {
-	if vanished && d.status.Phase == v1alpha1.PhaseRunning {
-		d.status.Interruptions++
-	}
+// interferes.
+func (d decision) queued() decision {
 	d.pending(v1alpha1.ReasonQueued, "its Job is suspended, and waits to be resumed by the queue that admits it")
 	d.after = 0
 	return d
+}
+
+// takenBack counts that a queue has taken the Job back from under a Pod that ran. The Job stays where it is, and keeps its
+// place in the queue: the Job controller does not count a Pod that it stops for this, and makes another one when the Job is
+// resumed. Only a Job that had been interrupted too often before, or is not to be run again, is removed.
+func (d decision) takenBack(o *observation, p plan) decision {
+	if !p.triesAgain(d.status.Interruptions + 1) {
+		return d.interrupt(o, p, "its Job was suspended")
+	}
+	if pod := o.lastPod; pod != nil && pod.Name == d.status.PodName {
+		d.status.Stats = currentStats(o, p, pod, true, &d.status)
+	}
+	d.status.Interruptions++
+	return d.queued()
+}
+
+// preempted follows a Pod that has ended since its Job was suspended, whatever its exit code: its counts are worth keeping.
+func (d decision) preempted(o *observation, p plan, pod *corev1.Pod, now time.Time) decision {
+	st := &d.status
+	counted := st.Phase == v1alpha1.PhasePending && st.JobUID == string(o.job.UID) && st.PodName == pod.Name
+	if counted || spiderStarted(pod).IsZero() {
+		return d.queued()
+	}
+	if _, known := finalCounts(o, p, pod, now); !known {
+		d.log = demand(p, pod, podlog.Final)
+		d.after = time.Second
+		return d
+	}
+	d.describeRun(o, p, pod, spiderStarted(pod))
+	return d.takenBack(o, p)
 }
 
 // explainPod says why the spider of a Pod has not started yet, once that takes longer than usual. A container that cannot

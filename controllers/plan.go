@@ -145,6 +145,11 @@ func planNow(o *observation) plan {
 	return planOf(nil, o.defaults)
 }
 
+// triesAgain reports whether so many interruptions are followed by another attempt.
+func (p plan) triesAgain(interruptions int32) bool {
+	return p.Interruptions == v1alpha1.InterruptionRetry && interruptions <= p.MaxInterruptions
+}
+
 func (p plan) snapshot() *v1alpha1.SpiderSnapshot {
 	return &v1alpha1.SpiderSnapshot{Name: truncate(p.Spider, 128), RepoPath: truncate(p.RepoPath, 512)}
 }

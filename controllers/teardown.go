@@ -65,7 +65,7 @@ func (d decision) interrupt(o *observation, p plan, cause string) decision {
 	}
 	st.Interruptions++
 	message := "interrupted: " + cause
-	retry := p.Interruptions == v1alpha1.InterruptionRetry && st.Interruptions <= p.MaxInterruptions
+	retry := p.triesAgain(st.Interruptions)
 	if !retry && p.Interruptions == v1alpha1.InterruptionRetry {
 		message = fmt.Sprintf("interrupted %d times, more than %d; lastly %s", st.Interruptions, p.MaxInterruptions, cause)
 	}

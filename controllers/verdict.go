@@ -20,6 +20,7 @@ const finishReasonShutdown = "shutdown"
 
 // judge decides what an ended Pod proves.
 //
+//	stopped by a queue that took the Job back           nothing: the Job waits to be resumed (pending.go)
 //	disturbed (deleted, evicted, preempted, suspended)  nothing: an interruption, whatever the exit code
 //	the Job's own time is over                          DeadlineExceeded
 //	failed, and retries are left                        Retrying
@@ -31,7 +32,10 @@ const finishReasonShutdown = "shutdown"
 // The exit code alone is never the verdict: Scrapy exits with 0 for most failures, and when it is stopped.
 func (d decision) judge(o *observation, p plan, pod *corev1.Pod, now time.Time) decision {
 	failing := jobFailing(o.job)
+	over := failing != nil || jobCondition(o.job, batchv1.JobComplete) != nil
 	switch cause := disturbance(pod); {
+	case held(o.job) && !over && pod.DeletionTimestamp != nil:
+		return d.preempted(o, p, pod, now)
 	case cause != "":
 		return d.interrupt(o, p, cause)
 	case suspended(o.job):
