@@ -31,10 +31,11 @@ func jsonBody(c *gin.Context) {
 		})
 		return
 	}
-	// http.MaxBytesReader would close the connection at once, and a sender that is still sending would not see the answer. Of a
-	// body that is only somewhat too large net/http itself reads the rest.
-	body, err := io.ReadAll(io.LimitReader(c.Request.Body, maxBody+1))
+	rest := http.MaxBytesReader(c.Writer, c.Request.Body, maxBody+maxDiscarded)
+	body, err := io.ReadAll(io.LimitReader(rest, maxBody+1))
 	if len(body) > maxBody {
+		// Whoever is still sending when the connection is closed does not get to see the answer.
+		_, _ = io.Copy(io.Discard, rest) // which fails where there is more than that
 		abort(c, &problem{
 			status:  http.StatusRequestEntityTooLarge,
 			code:    "body_too_large",

@@ -88,6 +88,8 @@ const (
 	maxHeader = 32 << 10
 	// maxBody bounds a request's body, in bytes. The largest useful one holds 32 KiB of arguments, escaped.
 	maxBody = 128 << 10
+	// maxDiscarded is how much of a body beyond maxBody is read, and thrown away, before it is refused.
+	maxDiscarded = 1 << 20
 	// readTime is how long a request's body may take, and writeTime how long its answer may.
 	readTime, writeTime = 30 * time.Second, 30 * time.Second
 )

@@ -49,7 +49,7 @@ func TestKubectlAnswersTheFirstQuestions(t *testing.T) {
 		{"describe spiderjob good", []string{`Phase: +Finished`, `Source: +TerminationMessage`, `Events: +<none>`}},
 		{"explain spiderjob.spec", []string{`arguments\s`, `cancellation\s`, `spiderRef\s.*-required-`, `immutable but for cancellation`}},
 		{"explain spiderjob.status.phase", []string{`Pending, Running, Finished, Cancelled or Error`}},
-		{"explain spider.spec.pod", []string{`resources`, `belong to the\s+platform team`}},
+		{"explain spider.spec.pod", []string{`resources\s`, `beyond the image`}},
 		{"wait --for=condition=Succeeded spiderjob/good --timeout=5s", []string{`condition met`}},
 		{"logs job/good", []string{`items_scraped`}},
 	} {

@@ -50,6 +50,7 @@ func TestBadInputIsRefusedAndMakesNothing(t *testing.T) {
 		"text":                       {body: `{"spider_name": "counter"}`, header: contentType("text/plain"), status: 415, says: "JSON"},
 		"JSON in Latin-1":            {body: `{"spider_name": "counter"}`, header: contentType("application/json; charset=iso-8859-1"), status: 415, says: "JSON"},
 		"more than any job needs":    {body: arguments(`"a": "` + strings.Repeat("x", 200<<10) + `"`), status: 413, says: "bytes"},
+		"much more than that":        {body: arguments(`"a": "` + strings.Repeat("x", 1000<<10) + `"`), status: 413, says: "bytes"},
 		"no spider":                  {body: `{}`, status: 400, says: "spider_id"},
 		"an empty spider":            {body: `{"spider_name": ""}`, status: 400, says: "spider_name"},
 		"only null":                  {body: `{"spider_id": null, "spider_name": null}`, status: 400, says: "spider_id"},
