@@ -2,7 +2,6 @@ package apiserver
 
 import (
 	"context"
-	"log/slog"
 	"time"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
@@ -38,7 +37,6 @@ type handlers struct {
 	health     Health
 	limits     Limits
 	now        func() time.Time
-	log        *slog.Logger
 	// stopping is closed when the server begins to shut down: whoever waits is answered then.
 	stopping <-chan struct{}
 }

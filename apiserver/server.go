@@ -135,7 +135,6 @@ func (s *Server) strictHandlers(config Config) contract.ServerInterface {
 		health:     config.Health,
 		limits:     config.Limits,
 		now:        config.Now,
-		log:        config.Log,
 		stopping:   s.stopping,
 	}
 	fail := func(c *gin.Context, err error) { abort(c, asProblem(err)) }

@@ -97,13 +97,6 @@ func (k *APIKey) identity() Identity {
 	}
 }
 
-// Len returns the number of APIKey resources known.
-func (k *Keys) Len() int {
-	k.mu.RLock()
-	defer k.mu.RUnlock()
-	return len(k.byName)
-}
-
 // Set takes a state that a watch shows.
 func (k *Keys) Set(_ string, key *APIKey) {
 	k.mu.Lock()
