@@ -257,6 +257,9 @@ func TestDecide(t *testing.T) {
 		{"a cancellation outranks an interruption", 5 * time.Second,
 			observe(sj().running("run-a").stopping(v1alpha1.ReasonInterrupted, true).cancelled()).lively(),
 			want{phase: v1alpha1.PhaseCancelled, reason: v1alpha1.ReasonCancelled}},
+		{"a running Pod whose Job somebody else removed: its log first", 4 * time.Second,
+			observe(sj().running("run-a").stopping(v1alpha1.ReasonInterrupted, true)).withPods(first().running().deleting()),
+			want{log: podlog.Follow, after: recheck}},
 		{"a Pod without a Job is deleted too", 4 * time.Second,
 			observe(sj().cancelled()).withPods(first()), want{action: deletePod, after: recheck}},
 

@@ -94,11 +94,10 @@ func closing(p plan, pod *corev1.Pod) logDemand {
 // tearDown stops the current Job: first the Pod, with the grace period asked for and its log followed, then the Job, and the
 // end only when both are proven gone.
 func (d decision) tearDown(o *observation, s *stop, now time.Time) decision {
-	job := o.job
+	job, p := o.job, planOf(o.job, o.defaults)
 	if !o.jobIsOurs() {
-		job = nil
+		job, p = nil, planNow(o) // somebody else has removed it; its Pods still have logs
 	}
-	p := planOf(job, o.defaults)
 	if job == nil && len(o.pods) == 0 {
 		return d.afterTearDown(o, s, now)
 	}
