@@ -127,7 +127,17 @@ func run(t *testing.T, feed Runner) {
 }
 
 func TestFeedFollowsItsResource(t *testing.T) {
-	kubernetes := newClient(t, interceptor.Funcs{}, spider("a"))
+	watching := make(chan struct{})
+	watched := sync.OnceFunc(func() { close(watching) })
+	kubernetes := newClient(t, interceptor.Funcs{
+		Watch: func(ctx context.Context, c client.WithWatch, list client.ObjectList, options ...client.ListOption) (watch.Interface, error) {
+			w, err := c.Watch(ctx, list, options...)
+			if err == nil {
+				watched()
+			}
+			return w, err
+		},
+	}, spider("a"))
 	var reported sync.Map
 	feed, sink := newFeed(kubernetes, func(err error) { reported.Store(err.Error(), true) })
 	if feed.Synced() {
@@ -135,6 +145,8 @@ func TestFeedFollowsItsResource(t *testing.T) {
 	}
 	run(t, feed)
 	sink.await(t, "a")
+	// The fake client's watch tells nothing of what was before it.
+	<-watching
 	if !feed.Synced() || feed.Age(time.Now()) > time.Minute {
 		t.Errorf("synced %t, age %s", feed.Synced(), feed.Age(time.Now()))
 	}
