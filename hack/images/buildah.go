@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -42,9 +43,10 @@ func contained(ctx context.Context, name string, args ...string) *exec.Cmd {
 
 // output runs a contained command. Its error ends with the last lines that the command wrote.
 func output(command *exec.Cmd, log io.Writer) (string, error) {
-	var stdout, both bytes.Buffer
-	command.Stdout = io.MultiWriter(&stdout, &both, log)
-	command.Stderr = io.MultiWriter(&both, log)
+	var stdout, all bytes.Buffer
+	both := &shared{to: io.MultiWriter(&all, log)}
+	command.Stdout = io.MultiWriter(&stdout, both)
+	command.Stderr = both
 	if _, err := fmt.Fprintln(log, "+", strings.Join(command.Args, " ")); err != nil {
 		return "", fmt.Errorf("write the log: %w", err)
 	}
@@ -55,9 +57,21 @@ func output(command *exec.Cmd, log io.Writer) (string, error) {
 	if err != nil {
 		// What outlived its leader; most often there is nothing left to kill.
 		_ = syscall.Kill(-command.Process.Pid, syscall.SIGKILL)
-		return "", fmt.Errorf("%s: %w\n%s", filepath.Base(command.Path), err, lastLines(both.String(), 20))
+		return "", fmt.Errorf("%s: %w\n%s", filepath.Base(command.Path), err, lastLines(all.String(), 20))
 	}
 	return strings.TrimSpace(stdout.String()), nil
+}
+
+// shared is what both streams of a command, each copied by a goroutine of its own, are written to.
+type shared struct {
+	mu sync.Mutex
+	to io.Writer
+}
+
+func (s *shared) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.to.Write(p)
 }
 
 func lastLines(text string, n int) string {
