@@ -130,8 +130,8 @@ func TestCancel(t *testing.T) {
 			play: func(s *stage) {
 				s.controller()
 				s.awaitPhase("run", v1alpha1.PhaseRunning)
-				s.update(&batchv1.Job{}, "run", func(job client.Object) { job.(*batchv1.Job).Spec.Suspend = ptr.To(true) })
-				s.await("run", "interrupted", func(sj *v1alpha1.SpiderJob) bool { return sj.Status.Interruptions == 1 })
+				s.suspend("run", true)
+				s.awaitReason("run", v1alpha1.ReasonQueued)
 				s.cancel("run", nil)
 			},
 			want: outcome{phase: v1alpha1.PhaseCancelled, reason: v1alpha1.ReasonCancelled, attempts: 1, interruptions: 1, items: 4, final: true}},
@@ -151,6 +151,7 @@ func TestCancel(t *testing.T) {
 				t.Errorf("there are %d Pods after the end: %v", len(pods.Items), err)
 			}
 			s.awaitNoJob("run")
+			s.checkPrompt("run")
 			if n := s.starts("run"); n > 1 {
 				t.Errorf("%d processes were started", n)
 			}
@@ -191,6 +192,21 @@ func TestDeleteRunning(t *testing.T) {
 	s.eventually("the process has ended", func() bool { return s.running("run") == 0 })
 	if n := s.starts("run"); n != 1 {
 		t.Errorf("%d processes were started", n)
+	}
+}
+
+// checkPrompt checks that the end of a stopped SpiderJob was told as soon as its Job was gone, and not when it was looked at
+// again for want of anything better.
+func (s *stage) checkPrompt(name string) {
+	s.Helper()
+	var late time.Duration
+	s.history.look(func() {
+		if gone, ok := s.history.jobGone[name]; ok {
+			late = s.history.ended[name].Sub(gone)
+		}
+	})
+	if late > 2*time.Second {
+		s.Errorf("the end was told %s after the Job was gone", late)
 	}
 }
 

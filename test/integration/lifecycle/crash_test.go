@@ -132,4 +132,3 @@ func (s *stage) mortal(d death) *replica {
 	s.Cleanup(heir.Wait)
 	return first
 }
-

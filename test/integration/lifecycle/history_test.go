@@ -28,6 +28,9 @@ type history struct {
 	spiderJobs map[string]*v1alpha1.SpiderJob
 	jobs       map[types.UID]*batchv1.Job // those that exist
 	jobsMade   map[string]int             // Jobs ever made, by name
+	jobGone    map[string]time.Time       // when the last Job of a name was gone
+	ended      map[string]time.Time       // when a SpiderJob's end was seen
+	finals     map[string]map[int32]int64 // the items that were final for each attempt of a SpiderJob
 	wrong      []string
 	story      []string // what was seen, for people
 }
@@ -38,6 +41,7 @@ func watchNamespace(t *testing.T, namespace string, running func(string) int) *h
 	h := &history{
 		t: t, running: running, changed: make(chan struct{}),
 		spiderJobs: map[string]*v1alpha1.SpiderJob{}, jobs: map[types.UID]*batchv1.Job{}, jobsMade: map[string]int{},
+		jobGone: map[string]time.Time{}, ended: map[string]time.Time{}, finals: map[string]map[int32]int64{},
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	var watches sync.WaitGroup
@@ -95,6 +99,7 @@ func (h *history) seeJob(kind watch.EventType, job *batchv1.Job) {
 	h.tell("Job %s %s: %s", job.Name, kind, describeJob(job))
 	if kind == watch.Deleted {
 		delete(h.jobs, job.UID)
+		h.jobGone[job.Name] = time.Now()
 		return
 	}
 	if h.jobs[job.UID] == nil {
@@ -112,6 +117,9 @@ func (h *history) seeJob(kind watch.EventType, job *batchv1.Job) {
 func (h *history) checkStep(from, to *v1alpha1.SpiderJob) {
 	a, b := &from.Status, &to.Status
 	ended := b.Phase.Terminal()
+	if ended && !a.Phase.Terminal() {
+		h.ended[to.Name] = time.Now()
+	}
 	switch {
 	case a.Phase.Terminal() && !equality.Semantic.DeepEqual(a, b):
 		h.complain("the status of SpiderJob %s changed after its end, from %s to %s", to.Name, describe(a), describe(b))
@@ -125,6 +133,12 @@ func (h *history) checkStep(from, to *v1alpha1.SpiderJob) {
 		h.complain("SpiderJob %s lost count of its attempts, from %s to %s", to.Name, describe(a), describe(b))
 	case a.StartedAt != nil && !a.StartedAt.Equal(b.StartedAt):
 		h.complain("SpiderJob %s started at %v, then at %v", to.Name, a.StartedAt, b.StartedAt)
+	}
+	if b.Stats != nil && b.Stats.Final {
+		if h.finals[to.Name] == nil {
+			h.finals[to.Name] = map[int32]int64{}
+		}
+		h.finals[to.Name][b.Stats.Attempt] = b.Stats.ItemsScraped
 	}
 	if a.Stats != nil && b.Stats != nil && a.Stats.Attempt == b.Stats.Attempt &&
 		(b.Stats.ItemsScraped < a.Stats.ItemsScraped || a.Stats.Final && !b.Stats.Final) {

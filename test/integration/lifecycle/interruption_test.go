@@ -1,13 +1,13 @@
 package lifecycle
 
 import (
+	"maps"
 	"testing"
 
 	batchv1 "k8s.io/api/batch/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 	"github.com/scrapethis/spider-operator/test/integration/lifecycle/node"
@@ -34,17 +34,20 @@ func TestInterruptions(t *testing.T) {
 		{"its Job is deleted", func(s *stage, _ *v1alpha1.SpiderJob) {
 			s.delete(&batchv1.Job{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: "run"}})
 		}},
-		{"its Job is suspended", func(s *stage, _ *v1alpha1.SpiderJob) {
-			s.update(&batchv1.Job{}, "run", func(job client.Object) { job.(*batchv1.Job).Spec.Suspend = ptr.To(true) })
+		{"its Job is suspended, and resumed", func(s *stage, _ *v1alpha1.SpiderJob) {
+			s.suspend("run", true)
+			s.awaitReason("run", v1alpha1.ReasonQueued)
+			s.suspend("run", false)
 		}},
 	} {
 		for _, process := range []struct {
 			name    string
 			program node.Program
 			spider  []func(*v1alpha1.SpiderSpec)
+			finals  map[int32]int64
 		}{
-			{"Scrapy exits with 0", inTurn(longCrawl(3), quickCrawl(8)), nil},
-			{"the process dies", inTurn(dies, counted), with(ownCommand)},
+			{"Scrapy exits with 0", inTurn(longCrawl(3), quickCrawl(8)), nil, map[int32]int64{1: 3, 2: 8}},
+			{"the process dies", inTurn(dies, counted), with(ownCommand), map[int32]int64{2: 8}},
 		} {
 			t.Run(disturbance.name+", "+process.name, func(t *testing.T) {
 				t.Parallel()
@@ -54,6 +57,9 @@ func TestInterruptions(t *testing.T) {
 				s.job("run")
 				disturbance.do(s, s.awaitPhase("run", v1alpha1.PhaseRunning))
 				s.awaitOutcome("run", again)
+				if got := s.finals("run"); !maps.Equal(got, process.finals) {
+					t.Errorf("the final counts by attempt were %v, want %v", got, process.finals)
+				}
 				if n := s.starts("run"); n != 2 {
 					t.Errorf("%d processes were started, want 2", n)
 				}

@@ -3,6 +3,7 @@ package lifecycle
 import (
 	"context"
 	"fmt"
+	"maps"
 	"testing"
 	"time"
 
@@ -91,6 +92,12 @@ func (s *stage) cancel(name string, graceSeconds *int64) {
 	})
 }
 
+// suspend suspends a Job, or resumes it.
+func (s *stage) suspend(name string, yes bool) {
+	s.Helper()
+	s.update(&batchv1.Job{}, name, func(object client.Object) { object.(*batchv1.Job).Spec.Suspend = &yes })
+}
+
 // update changes an object as it is now.
 func (s *stage) update(object client.Object, name string, change func(client.Object)) {
 	s.Helper()
@@ -129,6 +136,12 @@ func (s *stage) pod(sj *v1alpha1.SpiderJob) *corev1.Pod {
 	pod := &corev1.Pod{}
 	s.get(pod, sj.Status.PodName)
 	return pod
+}
+
+// finals are the items that were ever shown as final, for each attempt of a SpiderJob.
+func (s *stage) finals(spiderJob string) (finals map[int32]int64) {
+	s.history.look(func() { finals = maps.Clone(s.history.finals[spiderJob]) })
+	return finals
 }
 
 // running is how many processes run for a SpiderJob.

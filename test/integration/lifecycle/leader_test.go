@@ -1,0 +1,117 @@
+package lifecycle
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/scrapethis/spider-operator/api/v1alpha1"
+)
+
+// The times of the election are a third of the defaults, so a hand-over takes a third of the time.
+const (
+	leaseDuration = 5 * time.Second
+	renewDeadline = 3 * time.Second
+	retryPeriod   = 700 * time.Millisecond
+)
+
+// TestHandOver runs two replicas and takes the leader away in the middle of everything. The other one takes over in time, and
+// each SpiderJob is run once.
+func TestHandOver(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		leave  func(*replica)
+		within time.Duration
+	}{
+		{"killed", (*replica).kill, leaseDuration + 2*retryPeriod},
+		{"stopped", (*replica).stop, 2 * retryPeriod},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			const jobs = 12
+			s := newStage(t)
+			s.options.LeaderElection = true
+			s.options.LeaderElectionNamespace = s.namespace
+			s.options.LeaseDuration, s.options.RenewDeadline, s.options.RetryPeriod = leaseDuration, renewDeadline, retryPeriod
+			s.spider(quickCrawl(7))
+
+			leader := s.controller()
+			s.eventually("somebody leads", func() bool { return s.leader() != "" })
+			other := s.controller()
+			first := s.leader()
+			for i := range jobs {
+				s.job(fmt.Sprintf("run-%d", i))
+			}
+			s.awaitPhase("run-0", v1alpha1.PhaseRunning)
+			c.leave(leader)
+			left := time.Now()
+			s.job("late")
+			s.eventually("the other one leads", func() bool { return s.leader() != "" && s.leader() != first })
+			s.awaitJobsMade("late")
+			const slack = 2 * time.Second // for a machine that does other things, too
+			if took := time.Since(left); took > c.within+slack {
+				t.Errorf("the hand-over took %s, want at most %s", took, c.within)
+			} else {
+				t.Logf("the hand-over took %s", took)
+			}
+			for _, name := range append(names("run", jobs), "late") {
+				s.awaitOutcome(name, completed)
+				if made, starts := s.jobsMade(name), s.starts(name); made != 1 || starts != 1 {
+					t.Errorf("SpiderJob %s took %d Jobs and %d processes, want one each", name, made, starts)
+				}
+			}
+			creations := leader.count("create jobs") + other.count("create jobs")
+			if creations != jobs+1 {
+				t.Errorf("%d Jobs were asked for, want %d", creations, jobs+1)
+			}
+		})
+	}
+}
+
+// TestOneLeads lets two replicas alone: only one of them works.
+func TestOneLeads(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.options.LeaderElection = true
+	s.options.LeaderElectionNamespace = s.namespace
+	s.options.LeaseDuration, s.options.RenewDeadline, s.options.RetryPeriod = leaseDuration, renewDeadline, retryPeriod
+	s.spider(quickCrawl(7))
+	replicas := []*replica{s.controller(), s.controller()}
+	s.job("run")
+	s.awaitOutcome("run", completed)
+	if a, b := len(replicas[0].wire.noted()), len(replicas[1].wire.noted()); a > 0 && b > 0 {
+		t.Errorf("both replicas called: %d times and %d times", a, b)
+	}
+}
+
+// leader is who holds the Lease, empty when nobody does.
+func (s *stage) leader() string {
+	s.Helper()
+	var leases coordinationv1.LeaseList
+	if err := cluster.Client.List(s.Context(), &leases, client.InNamespace(s.namespace)); err != nil {
+		s.Fatalf("list the Leases: %v", err)
+	}
+	for _, lease := range leases.Items {
+		return ptr.Deref(lease.Spec.HolderIdentity, "")
+	}
+	return ""
+}
+
+// awaitJobsMade waits until a Job of that name has been made.
+func (s *stage) awaitJobsMade(name string) {
+	s.Helper()
+	s.wait("Job "+name+" is made", func() bool { return s.history.jobsMade[name] > 0 }, nil)
+}
+
+// names are n names with a prefix.
+func names(prefix string, n int) []string {
+	list := make([]string, n)
+	for i := range list {
+		list[i] = fmt.Sprintf("%s-%d", prefix, i)
+	}
+	return list
+}
