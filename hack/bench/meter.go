@@ -1,0 +1,134 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+)
+
+// reading is what the processes have used, and asked for, up to a moment.
+type reading struct {
+	// cpu is the CPU time of each process.
+	cpu map[string]time.Duration
+	// writes counts the writes that kube-apiserver was asked for, of all its clients, by verb and resource.
+	writes map[string]float64
+	// reconciles is how often the operator's controller has reconciled, and operatorWrites and operatorReads what it has asked
+	// kube-apiserver for.
+	reconciles, operatorWrites, operatorReads float64
+}
+
+// pids are the processes that are measured. The operator and the benchmark run the same program.
+func (s *system) pids() (map[string]int, error) {
+	pids, err := children()
+	if err != nil {
+		return nil, err
+	}
+	measured := map[string]int{"bench": os.Getpid()}
+	for _, name := range []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok"} {
+		pid, ok := pids[name]
+		if !ok {
+			return nil, fmt.Errorf("find the process of %s: it does not run", name)
+		}
+		measured[name] = pid
+	}
+	if s.operator != nil {
+		measured[operatorCommand] = s.operator.command.Process.Pid
+	}
+	return measured, nil
+}
+
+// read reads all meters.
+func (s *system) read(ctx context.Context) (reading, error) {
+	r := reading{cpu: map[string]time.Duration{}, writes: map[string]float64{}}
+	pids, err := s.pids()
+	if err != nil {
+		return r, err
+	}
+	for name, pid := range pids {
+		if r.cpu[name], err = cpuTime(pid); err != nil {
+			return r, err
+		}
+	}
+	content, err := s.server.Get().AbsPath("/metrics").DoRaw(ctx)
+	if err != nil {
+		return r, fmt.Errorf("read kube-apiserver's metrics: %w", err)
+	}
+	err = each(bytes.NewReader(content), "apiserver_request_total", func(labels map[string]string, value float64) {
+		verb := labels["verb"]
+		switch verb {
+		case "POST", "PUT", "PATCH", "APPLY", "DELETE", "DELETECOLLECTION":
+		default:
+			return
+		}
+		resource := labels["resource"]
+		if labels["subresource"] != "" {
+			resource += "/" + labels["subresource"]
+		}
+		r.writes[verb+" "+resource] += value
+	})
+	if err != nil {
+		return r, err
+	}
+	if s.operator == nil {
+		return r, nil
+	}
+	if content, err = s.ask(ctx, http.MethodGet, "/metrics"); err != nil {
+		return r, err
+	}
+	err = each(bytes.NewReader(content), "controller_runtime_reconcile_total", func(_ map[string]string, value float64) {
+		r.reconciles += value
+	})
+	if err != nil {
+		return r, err
+	}
+	return r, each(bytes.NewReader(content), "rest_client_requests_total", func(labels map[string]string, value float64) {
+		if labels["method"] == http.MethodGet {
+			r.operatorReads += value
+		} else {
+			r.operatorWrites += value
+		}
+	})
+}
+
+// since is what was used between two readings, of which this is the later one.
+func (r reading) since(earlier reading) reading {
+	d := reading{
+		cpu: map[string]time.Duration{}, writes: map[string]float64{},
+		reconciles:     r.reconciles - earlier.reconciles,
+		operatorWrites: r.operatorWrites - earlier.operatorWrites,
+		operatorReads:  r.operatorReads - earlier.operatorReads,
+	}
+	for name, value := range r.cpu {
+		d.cpu[name] = value - earlier.cpu[name]
+	}
+	for name, value := range r.writes {
+		if value > earlier.writes[name] {
+			d.writes[name] = value - earlier.writes[name]
+		}
+	}
+	return d
+}
+
+// each calls f with the labels and the value of each series of a counter or gauge in Prometheus' text format.
+func each(text io.Reader, metric string, f func(labels map[string]string, value float64)) error {
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(text)
+	if err != nil {
+		return fmt.Errorf("read metrics: %w", err)
+	}
+	for _, series := range families[metric].GetMetric() {
+		labels := map[string]string{}
+		for _, label := range series.GetLabel() {
+			labels[label.GetName()] = label.GetValue()
+		}
+		f(labels, series.GetCounter().GetValue()+series.GetGauge().GetValue())
+	}
+	return nil
+}
