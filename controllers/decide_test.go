@@ -148,7 +148,7 @@ func TestDecide(t *testing.T) {
 			observe(sj()).withJob(makeJob(sj().SpiderJob, own)).withPods(first().exited(0, said(`{"error": "no shop"}`))),
 			want{phase: v1alpha1.PhaseError, reason: v1alpha1.ReasonSpiderFailed, contains: "no shop"}},
 		{"a signal, exit code 0", 6 * time.Second,
-			observe(sj()).withJob(makeJob(sj().SpiderJob)).withPods(first().exited(0)).reads(finalReading(3, "shutdown")),
+			observe(sj()).lively().withJob(makeJob(sj().SpiderJob)).withPods(first().exited(0)).reads(finalReading(3, "shutdown")),
 			want{phase: v1alpha1.PhaseRunning, reason: v1alpha1.ReasonInterrupted, stop: v1alpha1.ReasonInterrupted, retry: true, items: 3, final: true, log: podlog.Final}},
 		{"exit code 1", 6 * time.Second,
 			observe(sj()).withJob(makeJob(sj().SpiderJob, own)).withPods(first().exited(1, said("Traceback\nValueError: no category"))),
@@ -172,15 +172,17 @@ func TestDecide(t *testing.T) {
 			failed(v1alpha1.ReasonJobFailed, "no more")},
 
 		// It is interrupted: an exit code proves nothing then.
+		{"its Pod is being deleted, the caches say", 5 * time.Second,
+			observe(sj().running("run-a")).withJob(makeJob(sj().SpiderJob)).withPods(first().running().deleting()), want{need: needLive}},
 		{"its Pod is being deleted", 5 * time.Second,
-			observe(sj().running("run-a")).withJob(makeJob(sj().SpiderJob)).withPods(first().running().deleting()),
+			observe(sj().running("run-a")).lively().withJob(makeJob(sj().SpiderJob)).withPods(first().running().deleting()),
 			want{phase: v1alpha1.PhaseRunning, reason: v1alpha1.ReasonInterrupted, stop: v1alpha1.ReasonInterrupted, retry: true, log: podlog.Follow}},
 		{"its Pod was drained, and Scrapy exited with 0", 6 * time.Second,
-			observe(sj().running("run-a")).withJob(makeJob(sj().SpiderJob).condition(batchv1.JobComplete, "", "")).
+			observe(sj().running("run-a")).lively().withJob(makeJob(sj().SpiderJob).condition(batchv1.JobComplete, "", "")).
 				withPods(first().exited(0).disrupted("EvictionByEvictionAPI")).reads(finalReading(4, "finished")),
 			want{phase: v1alpha1.PhaseRunning, reason: v1alpha1.ReasonInterrupted, stop: v1alpha1.ReasonInterrupted, retry: true, items: 4, final: true, log: podlog.Final}},
 		{"its Job is being deleted", 6 * time.Second,
-			observe(sj().running("run-a")).withJob(makeJob(sj().SpiderJob).deleting()).withPods(first().exited(0)).reads(finalReading(4, "finished")),
+			observe(sj().running("run-a")).lively().withJob(makeJob(sj().SpiderJob).deleting()).withPods(first().exited(0)).reads(finalReading(4, "finished")),
 			want{phase: v1alpha1.PhaseRunning, reason: v1alpha1.ReasonInterrupted, stop: v1alpha1.ReasonInterrupted, retry: true, items: 4, final: true, log: podlog.Final}},
 		{"its Job is complete, but the Pod that could prove it is gone", 6 * time.Second,
 			observe(sj().running("run-a")).withJob(makeJob(sj().SpiderJob).condition(batchv1.JobComplete, "", "")).lively(),
@@ -189,10 +191,10 @@ func TestDecide(t *testing.T) {
 		{"its Job is gone", 6 * time.Second, observe(sj().running("run-a")).lively(),
 			want{phase: v1alpha1.PhaseRunning, reason: v1alpha1.ReasonInterrupted, stop: v1alpha1.ReasonInterrupted, retry: true}},
 		{"a Spider that wants no new attempt", 5 * time.Second,
-			observe(sj().running("run-a")).withJob(makeJob(sj().SpiderJob, fail)).withPods(first().running().deleting()),
+			observe(sj().running("run-a")).lively().withJob(makeJob(sj().SpiderJob, fail)).withPods(first().running().deleting()),
 			want{phase: v1alpha1.PhaseRunning, reason: v1alpha1.ReasonInterrupted, stop: v1alpha1.ReasonInterrupted, log: podlog.Follow}},
 		{"one interruption too many", 5 * time.Second,
-			observe(sj().running("run-a").interrupted(3)).withJob(makeJob(sj().SpiderJob)).withPods(first().running().deleting()),
+			observe(sj().running("run-a").interrupted(3)).lively().withJob(makeJob(sj().SpiderJob)).withPods(first().running().deleting()),
 			want{phase: v1alpha1.PhaseRunning, reason: v1alpha1.ReasonInterrupted, stop: v1alpha1.ReasonInterrupted, log: podlog.Follow, contains: "more than 3"}},
 		{"the interrupted attempt is gone, and the next begins", 5 * time.Second,
 			observe(sj().running("run-a").stopping(v1alpha1.ReasonInterrupted, true)).lively(),
@@ -214,7 +216,7 @@ func TestDecide(t *testing.T) {
 				reads(finalReading(4, "shutdown")),
 			want{phase: v1alpha1.PhasePending, reason: v1alpha1.ReasonQueued, contains: "suspended", items: 4, final: true}},
 		{"a queue has taken the Job back once too often", time.Minute,
-			observe(sj().running("run-a").interrupted(3)).withJob(makeJob(sj().SpiderJob).suspended()).withPods(first().exited(0).deleting()).
+			observe(sj().running("run-a").interrupted(3)).lively().withJob(makeJob(sj().SpiderJob).suspended()).withPods(first().exited(0).deleting()).
 				reads(finalReading(4, "shutdown")),
 			want{phase: v1alpha1.PhaseRunning, reason: v1alpha1.ReasonInterrupted, stop: v1alpha1.ReasonInterrupted, items: 4, final: true,
 				log: podlog.Final, contains: "more than 3"}},

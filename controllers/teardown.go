@@ -57,8 +57,12 @@ func (d decision) stopFor(o *observation, reason, message string) decision {
 }
 
 // interrupt decides that the current attempt was disturbed from outside and proves nothing. Its Job is removed; then comes
-// a new attempt, or the end if there were too many.
+// a new attempt, or the end if there were too many. The caches are not enough for that: they may show that a Pod is being
+// deleted before they show that its Job was suspended, which is why.
 func (d decision) interrupt(o *observation, p plan, cause string) decision {
+	if !o.live {
+		return decision{need: needLive}
+	}
 	st := &d.status
 	if o.job != nil {
 		st.JobUID = string(o.job.UID)
