@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -57,11 +58,12 @@ func TestAJobIsCancelledAtEveryStage(t *testing.T) {
 	n.Counter("nowhere", func(spec *v1alpha1.SpiderSpec) {
 		spec.Pod.NodeSelector = map[string]string{"example.com/no-such-node": "true"}
 	})
+	n.Scrapy("slow")
+	n.Counter("retried", func(spec *v1alpha1.SpiderSpec) { spec.Retries = ptr.To[int32](3) })
 	n.Counter("no-image", func(spec *v1alpha1.SpiderSpec) {
 		spec.Image, spec.ImagePullPolicy = "spider-demo-missing:dev", corev1.PullNever
 	})
 	api := n.API("alice")
-	slowly := map[string]any{"n": 1000, "delay": "100ms"}
 	for name, tt := range map[string]struct {
 		spider string
 		until  func(t *testing.T, n *harness.Namespace, id string)
@@ -74,6 +76,12 @@ func TestAJobIsCancelledAtEveryStage(t *testing.T) {
 		"with an image that cannot be pulled": {spider: "no-image", until: func(_ *testing.T, n *harness.Namespace, id string) {
 			n.AwaitPod(id, "waits for its image", soon, waits)
 		}},
+		"in the first second of Scrapy, which does not listen yet": {spider: "slow", until: func(_ *testing.T, n *harness.Namespace, id string) {
+			n.AwaitPod(id, "runs", soon, func(pod *corev1.Pod) bool { return pod.Status.Phase == corev1.PodRunning })
+		}},
+		"with retries left": {spider: "retried", ran: true, until: func(_ *testing.T, n *harness.Namespace, id string) {
+			n.AwaitPhase(id, v1alpha1.PhaseRunning, soon)
+		}},
 		"while it runs": {spider: "counter", ran: true, until: func(_ *testing.T, n *harness.Namespace, id string) {
 			n.AwaitPhase(id, v1alpha1.PhaseRunning, soon)
 		}},
@@ -81,7 +89,11 @@ func TestAJobIsCancelledAtEveryStage(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			n, api := n.In(t), api.In(t)
-			id := api.Start(tt.spider, slowly)
+			var arguments map[string]any
+			if tt.spider != "slow" {
+				arguments = map[string]any{"n": 1000, "delay": "100ms"}
+			}
+			id := api.Start(tt.spider, arguments)
 			tt.until(t, n, id)
 			api.Cancel(id)
 			if job := api.Get(id); job.Status != "cancelled" {
@@ -136,6 +148,33 @@ func TestWhatHasEndedCannotBeCancelled(t *testing.T) {
 		if after := api.Get(id); after.Status != status || after.Reason != before.Reason || after.CancelRequestedAt != nil {
 			t.Errorf("after a cancel in vain the job is %+v, before %+v", after, before)
 		}
+	}
+}
+
+// However close a cancel and an end are: who was told that the job is cancelled finds it cancelled, who was told that it has
+// ended finds it ended.
+func TestACancelAndAnEndAtTheSameMomentAgree(t *testing.T) {
+	t.Parallel()
+	n := cluster.Namespace(t)
+	n.Counter("counter")
+	api := n.API("alice")
+	for i := range 6 {
+		t.Run(strconv.Itoa(i), func(t *testing.T) {
+			t.Parallel()
+			n, api := n.In(t), api.In(t)
+			id := api.Start("counter", map[string]any{"n": 1, "delay": "1s"})
+			pod := n.AwaitPod(id, "runs", soon, func(pod *corev1.Pod) bool { return pod.Status.Phase == corev1.PodRunning })
+			n.AwaitPod(id, "is about to end", soon, func(now *corev1.Pod) bool {
+				age := time.Since(pod.CreationTimestamp.Time)
+				return now.Status.Phase != corev1.PodRunning || age > 2*time.Second+time.Duration(i)*200*time.Millisecond
+			})
+			answer := api.Do(harness.Request{Method: http.MethodDelete, Path: "/api/v1/jobs/" + id})
+			job := api.Wait(id, soon)
+			want := map[int]string{http.StatusOK: "cancelled", http.StatusConflict: "finished"}[answer.Status]
+			if job.Status != want {
+				t.Errorf("the cancel was answered with %d %s, and the job ended %s: %s", answer.Status, answer.Body, job.Status, job.Message)
+			}
+		})
 	}
 }
 

@@ -32,6 +32,12 @@ func leisurely(spec *v1alpha1.SpiderSpec) {
 	}
 }
 
+// endlessly makes a crawl of the whole shop take a quarter of an hour, and tell of every page.
+func endlessly(spec *v1alpha1.SpiderSpec) {
+	spec.Name = "slow"
+	spec.Settings = map[string]v1alpha1.SettingValue{"LOG_LEVEL": "DEBUG"}
+}
+
 func deletePod(t *testing.T, n *harness.Namespace, pod *corev1.Pod) {
 	t.Helper()
 	if err := n.Client.Delete(t.Context(), pod); err != nil {
@@ -99,14 +105,13 @@ func TestAnInterruptedRunBeginsAnew(t *testing.T) {
 func TestAnInterruptionEndsTheJobWhereItsSpiderSaysSo(t *testing.T) {
 	t.Parallel()
 	n := cluster.Namespace(t)
-	category := func(spec *v1alpha1.SpiderSpec) { spec.Name = "category" }
-	n.Scrapy("never", leisurely, category, func(spec *v1alpha1.SpiderSpec) { spec.InterruptionPolicy = v1alpha1.InterruptionFail })
-	n.Scrapy("not-once", leisurely, category, func(spec *v1alpha1.SpiderSpec) { spec.MaxInterruptions = ptr.To[int32](0) })
+	n.Scrapy("never", endlessly, func(spec *v1alpha1.SpiderSpec) { spec.InterruptionPolicy = v1alpha1.InterruptionFail })
+	n.Scrapy("not-once", endlessly, func(spec *v1alpha1.SpiderSpec) { spec.MaxInterruptions = ptr.To[int32](0) })
 	for _, name := range []string{"never", "not-once"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			n := n.In(t)
-			n.Start(name, name, map[string]string{"category": "Travel"})
+			n.Start(name, name, nil)
 			pod := opened(n, name)
 			log := n.FollowLog(pod.Name)
 			deletePod(t, n, pod)
@@ -149,9 +154,9 @@ func TestAJobOfSomebodyElseIsLeftAlone(t *testing.T) {
 func TestDeletingARunningSpiderJobStopsIt(t *testing.T) {
 	t.Parallel()
 	n := cluster.Namespace(t)
-	n.Scrapy("category", leisurely)
+	n.Scrapy("endless", endlessly)
 	api := n.API("")
-	name := n.Start("deleted", "category", map[string]string{"category": "Travel"})
+	name := n.Start("deleted", "endless", nil)
 	pod := opened(n, name)
 	log := n.FollowLog(pod.Name)
 	id := (&v1alpha1.SpiderJob{ObjectMeta: metav1.ObjectMeta{Namespace: n.Name, Name: name}}).ID()

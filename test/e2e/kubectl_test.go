@@ -3,6 +3,7 @@ package e2e
 import (
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -58,6 +59,49 @@ func TestKubectlAnswersTheFirstQuestions(t *testing.T) {
 			if !regexp.MustCompile(pattern).MatchString(output) {
 				t.Errorf("kubectl %s does not say %s:\n%s", tt.command, pattern, output)
 			}
+		}
+	}
+}
+
+// The chart adds to Kubernetes' own roles what their holders may do with spiders: whoever writes Spiders can run any image, and
+// whoever writes APIKeys can be any user, so those are left to administrators who were given them.
+func TestKubernetesOwnRolesReachAsFarAsTheyShould(t *testing.T) {
+	t.Parallel()
+	n := cluster.Namespace(t)
+	for _, role := range []string{"view", "edit", "admin"} {
+		n.Run("", "create", "serviceaccount", role)
+		n.Run("", "create", "rolebinding", role, "--clusterrole="+role, "--serviceaccount="+n.Name+":"+role)
+	}
+	n.Run("", "create", "serviceaccount", "tenant")
+	n.Run("", "create", "rolebinding", "tenant", "--clusterrole=spider-operator-tenant-admin", "--serviceaccount="+n.Name+":tenant")
+	for _, tt := range []struct {
+		verb, resource string
+		who            string // whoever may
+	}{
+		{"list", "spiderjobs", "view edit admin tenant"},
+		{"list", "spiders", "view edit admin tenant"},
+		{"create", "spiderjobs", "edit admin tenant"},
+		{"delete", "spiderjobs", "edit admin tenant"},
+		{"update", "spiderjobs/status", ""},
+		{"create", "spiders", "tenant"},
+		{"get", "apikeys", "tenant"},
+		{"create", "apikeys", "tenant"},
+	} {
+		for _, who := range []string{"view", "edit", "admin", "tenant"} {
+			want := slices.Contains(strings.Fields(tt.who), who)
+			if may := n.May(who, tt.verb, tt.resource); may != want {
+				t.Errorf("may %s %s %s: %t, want %t", who, tt.verb, tt.resource, may, want)
+			}
+		}
+	}
+}
+
+func TestBothProcessesServeMetricsOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	for _, component := range []string{"controller", "apiserver"} {
+		text := cluster.Metrics(t, component)
+		if !strings.Contains(text, "\nspider_operator_") {
+			t.Errorf("the %s serves no metrics of its own:\n%.2000s", component, text)
 		}
 	}
 }

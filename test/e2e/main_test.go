@@ -15,9 +15,9 @@ func TestMain(m *testing.M) { os.Exit(harness.Main(m, &cluster)) }
 const (
 	// soon is the time in which Kubernetes does what takes it a moment: makes an object, schedules a Pod, starts a container.
 	// Many tests share a small machine, on which all of that is slow.
-	soon = time.Minute
+	soon = 2 * time.Minute
 	// crawl is the time that a spider of the demo may take for all of the shop.
-	crawl = 3 * time.Minute
+	crawl = 5 * time.Minute
 	// atOnce is the time in which the API shows what has happened in Kubernetes.
-	atOnce = 5 * time.Second
+	atOnce = 10 * time.Second
 )

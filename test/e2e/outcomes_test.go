@@ -109,8 +109,8 @@ func TestEveryEndHasItsReason(t *testing.T) {
 		},
 		"more time than it was given": {
 			spider: n.Counter, arguments: map[string]string{"n": "100000", "delay": "20ms"},
-			job:   func(spec *v1alpha1.SpiderJobSpec) { spec.TimeoutSeconds = ptr.To[int64](4) },
-			phase: v1alpha1.PhaseError, reason: v1alpha1.ReasonDeadlineExceeded, message: []string{"4s"}, items: -1,
+			job:   func(spec *v1alpha1.SpiderJobSpec) { spec.TimeoutSeconds = ptr.To[int64](15) },
+			phase: v1alpha1.PhaseError, reason: v1alpha1.ReasonDeadlineExceeded, message: []string{"15s"}, items: -1,
 		},
 		"a setting that is not allowed": {
 			spider: n.Counter,

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -155,35 +156,40 @@ func TestAStartWithAnIdempotencyKeyIsMadeOnce(t *testing.T) {
 	n.Counter("counter")
 	alice, bob := n.API("alice"), n.API("bob")
 	alice.AwaitSpider("counter")
-	start := func(api *harness.API, body string) harness.Request {
+	start := func(body string) harness.Request {
 		return harness.Request{
 			Method: http.MethodPost, Path: "/api/v1/jobs", Body: body, Header: map[string]string{"Idempotency-Key": "nightly-2026-11-23"},
 		}
 	}
 	const body = `{"spider_name": "counter", "arguments": {"n": 2}}`
-	ids := make(chan string, 8)
+	answers := make(chan *harness.Response, 8)
 	var calls sync.WaitGroup
-	for range cap(ids) {
+	for range cap(answers) {
 		calls.Go(func() {
-			var started struct{ JobID string }
-			alice.Want(http.StatusOK, start(alice, body), &started)
-			ids <- started.JobID
+			answer, err := alice.Try(t.Context(), start(body))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			answers <- answer
 		})
 	}
 	calls.Wait()
-	close(ids)
-	first := <-ids
-	for id := range ids {
-		if id != first {
-			t.Errorf("the same start made jobs %s and %s", first, id)
+	close(answers)
+	var first string
+	for answer := range answers {
+		var made struct{ JobID string }
+		if answer.Into(t, &made); answer.Status != http.StatusOK || made.JobID == "" || first != "" && made.JobID != first {
+			t.Errorf("the same start is answered with %d %s, and made job %s before", answer.Status, answer.Body, first)
 		}
+		first = made.JobID
 	}
-	problem := alice.Refused(http.StatusConflict, start(alice, `{"spider_name": "counter", "arguments": {"n": 3}}`))
+	problem := alice.Refused(http.StatusConflict, start(`{"spider_name": "counter", "arguments": {"n": 3}}`))
 	if problem.Code != "idempotency_conflict" {
 		t.Errorf("another start by the same key is refused with %+v", problem)
 	}
 	var bobs struct{ JobID string }
-	bob.Want(http.StatusOK, start(bob, body), &bobs)
+	bob.Want(http.StatusOK, start(body), &bobs)
 	if bobs.JobID == first {
 		t.Error("the same key of another user is the same job")
 	}
@@ -243,27 +249,29 @@ func TestTooManyRequestsAreHeldBack(t *testing.T) {
 	n := cluster.Namespace(t)
 	eager, patient := n.API("eager"), n.API("patient")
 	t.Run("with one key", func(t *testing.T) {
-		held := false
+		var held atomic.Bool
 		var calls sync.WaitGroup
-		var mu sync.Mutex
 		for range 8 {
 			calls.Go(func() {
 				for range 100 {
-					answer := eager.Do(harness.Request{Method: http.MethodGet, Path: "/api/v1/me"})
-					if answer.Status == http.StatusTooManyRequests {
-						mu.Lock()
-						defer mu.Unlock()
-						held = true
-						if seconds, err := strconv.Atoi(answer.Header.Get("Retry-After")); err != nil || seconds < 1 {
-							t.Errorf("Retry-After is %q", answer.Header.Get("Retry-After"))
-						}
+					answer, err := eager.Try(t.Context(), harness.Request{Method: http.MethodGet, Path: "/api/v1/me"})
+					if err != nil {
+						t.Error(err)
 						return
 					}
+					if answer.Status != http.StatusTooManyRequests {
+						continue
+					}
+					if seconds, err := strconv.Atoi(answer.Header.Get("Retry-After")); err != nil || seconds < 1 {
+						t.Errorf("Retry-After is %q", answer.Header.Get("Retry-After"))
+					}
+					held.Store(true)
+					return
 				}
 			})
 		}
 		calls.Wait()
-		if !held {
+		if !held.Load() {
 			t.Error("800 requests at once were all let through")
 		}
 		patient.Want(http.StatusOK, harness.Request{Method: http.MethodGet, Path: "/api/v1/me"}, nil)

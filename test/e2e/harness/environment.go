@@ -146,7 +146,10 @@ func connect(ctx context.Context) (*Cluster, error) {
 		return nil, fmt.Errorf("make a cache: %w", err)
 	}
 	c.invariants = newInvariants()
-	return c, c.watch(ctx)
+	if err := c.watch(ctx); err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 // watch keeps a copy of what the tests look at again and again, and tells them whenever anything of it changes.

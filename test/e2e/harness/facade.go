@@ -140,17 +140,17 @@ func newWay(ctx context.Context, to string) (*way, error) {
 }
 
 func (w *way) pass(near net.Conn) {
-	defer near.Close()
+	defer drop(near)
 	dialer := net.Dialer{Timeout: 5 * time.Second}
 	far, err := dialer.Dial("tcp", w.to)
 	if err != nil {
 		return
 	}
-	defer far.Close()
+	defer drop(far)
 	if !w.hold(near) {
 		return
 	}
-	defer w.drop(near)
+	defer w.forget(near)
 	ended := make(chan struct{}, 2)
 	for _, pair := range [][2]net.Conn{{near, far}, {far, near}} {
 		go func() {
@@ -170,7 +170,7 @@ func (w *way) hold(connection net.Conn) bool {
 	return !w.closed
 }
 
-func (w *way) drop(connection net.Conn) {
+func (w *way) forget(connection net.Conn) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	delete(w.connections, connection)
@@ -184,7 +184,7 @@ func (w *way) open(open bool) {
 		return
 	}
 	for connection := range w.connections {
-		_ = connection.Close() // it is to be gone, in whatever state it was
+		drop(connection)
 	}
 }
 
@@ -192,3 +192,6 @@ func (w *way) close() {
 	_ = w.listener.Close() // nobody comes any more
 	w.open(false)
 }
+
+// drop closes a connection that is to be gone, in whatever state it is.
+func drop(connection net.Conn) { _ = connection.Close() }

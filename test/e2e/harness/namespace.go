@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	authorizationv1 "k8s.io/api/authorization/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -339,10 +340,27 @@ func (n *Namespace) FollowLog(pod string) func() string {
 	}
 }
 
+// May reports whether a service account of the namespace may do something in it. The resource may name a subresource.
+func (n *Namespace) May(account, verb, resource string) bool {
+	n.t.Helper()
+	resource, subresource, _ := strings.Cut(resource, "/")
+	review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
+		User: "system:serviceaccount:" + n.Name + ":" + account,
+		ResourceAttributes: &authorizationv1.ResourceAttributes{
+			Namespace: n.Name, Group: v1alpha1.GroupVersion.Group, Verb: verb, Resource: resource, Subresource: subresource,
+		},
+	}}
+	if err := n.Client.Create(n.t.Context(), review); err != nil {
+		n.t.Fatalf("ask what %s may do: %v", account, err)
+	}
+	return review.Status.Allowed
+}
+
 // Run runs kubectl in the namespace, with something to read, and returns what it printed.
 func (n *Namespace) Run(input string, arguments ...string) string {
 	n.t.Helper()
-	command := exec.CommandContext(n.t.Context(), n.Kubectl, append([]string{"--kubeconfig", n.Kubeconfig, "--namespace", n.Name}, arguments...)...)
+	arguments = append([]string{"--kubeconfig", n.Kubeconfig, "--namespace", n.Name}, arguments...)
+	command := exec.CommandContext(n.t.Context(), n.Kubectl, arguments...)
 	command.Stdin = strings.NewReader(input)
 	output, err := run(command)
 	if err != nil {

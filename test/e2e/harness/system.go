@@ -77,6 +77,17 @@ func ready(pod *corev1.Pod) bool {
 	return false
 }
 
+// Metrics reads the metrics of one of the operator's components, through the Kubernetes API.
+func (c *Cluster) Metrics(t testing.TB, component string) string {
+	t.Helper()
+	service := "spider-operator-" + component + "-metrics"
+	text, err := c.Clientset.CoreV1().Services(c.System).ProxyGet("http", service, "metrics", "/metrics", nil).DoRaw(t.Context())
+	if err != nil {
+		t.Fatalf("read the metrics of the %s: %v", component, err)
+	}
+	return string(text)
+}
+
 // BooksInShop asks the demo's site, through the Kubernetes API, how many books it holds.
 func (c *Cluster) BooksInShop(t testing.TB) int64 {
 	t.Helper()
