@@ -34,11 +34,23 @@ func lifes() []life {
 		{name: "interruption", program: inTurn(longCrawl(3), quickCrawl(8)),
 			want: outcome{phase: v1alpha1.PhaseFinished, reason: v1alpha1.ReasonCompleted, attempts: 2, interruptions: 1, items: 8, final: true},
 			play: func(s *stage) { s.delete(s.pod(s.awaitPhase("run", v1alpha1.PhaseRunning))) }},
+		{name: "eviction of a process that dies of it",
+			program: inTurn(dies, exits(node.Exit{Message: `{"items_scraped": 8}`})), spider: with(ownCommand),
+			want: outcome{phase: v1alpha1.PhaseFinished, reason: v1alpha1.ReasonCompleted, attempts: 2, interruptions: 1, items: 8, final: true},
+			play: func(s *stage) { s.evict(s.awaitPhase("run", v1alpha1.PhaseRunning)) }},
+		{name: "preemption", program: inTurn(longCrawl(3), quickCrawl(8)),
+			want: outcome{phase: v1alpha1.PhaseFinished, reason: v1alpha1.ReasonCompleted, attempts: 2, interruptions: 1, items: 8, final: true},
+			play: func(s *stage) {
+				s.awaitPhase("run", v1alpha1.PhaseRunning)
+				s.suspend("run", true)
+				s.awaitReason("run", v1alpha1.ReasonQueued)
+				s.suspend("run", false)
+			}},
 		{name: "retry", program: inTurn(exits(node.Exit{Code: 1}), exits(node.Exit{Message: `{"items_scraped": 5}`})),
 			spider: with(ownCommand, threeRetries),
 			want:   outcome{phase: v1alpha1.PhaseFinished, reason: v1alpha1.ReasonCompleted, attempts: 2, items: 5, final: true}},
 		{name: "deadline", program: longCrawl(9), stopped: true,
-			spider: with(func(spec *v1alpha1.SpiderSpec) { spec.TimeoutSeconds = ptr.To[int64](1) }),
+			spider: with(func(spec *v1alpha1.SpiderSpec) { spec.TimeoutSeconds = ptr.To[int64](3) }),
 			want:   outcome{phase: v1alpha1.PhaseError, reason: v1alpha1.ReasonDeadlineExceeded, attempts: 1, items: 9, final: true}},
 	}
 }
@@ -89,7 +101,8 @@ func (l life) check(t *testing.T, whole, got lived) {
 	if got.outcome != whole.outcome {
 		t.Errorf("it ended as %+v, without a crash as %+v", got.outcome, whole.outcome)
 	}
-	if got.jobs != whole.jobs || got.processes != whole.processes {
+	// A Pod that is evicted while no controller is there is replaced by the Job controller, with no need of another Job.
+	if got.jobs > whole.jobs || got.processes != whole.processes {
 		t.Errorf("it took %d Jobs and %d processes, without a crash %d and %d", got.jobs, got.processes, whole.jobs, whole.processes)
 	}
 }

@@ -25,12 +25,7 @@ func TestInterruptions(t *testing.T) {
 		do   func(s *stage, sj *v1alpha1.SpiderJob)
 	}{
 		{"its Pod is deleted", func(s *stage, sj *v1alpha1.SpiderJob) { s.delete(s.pod(sj)) }},
-		{"its Pod is evicted", func(s *stage, sj *v1alpha1.SpiderJob) {
-			eviction := &policyv1.Eviction{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: sj.Status.PodName}}
-			if err := cluster.Client.SubResource("eviction").Create(s.Context(), s.pod(sj), eviction); err != nil {
-				s.Fatalf("evict Pod %s: %v", sj.Status.PodName, err)
-			}
-		}},
+		{"its Pod is evicted", (*stage).evict},
 		{"its Job is deleted", func(s *stage, _ *v1alpha1.SpiderJob) {
 			s.delete(&batchv1.Job{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: "run"}})
 		}},
@@ -98,4 +93,13 @@ func TestInterruptionEndsIt(t *testing.T) {
 	s.awaitOutcome("run", outcome{
 		phase: v1alpha1.PhaseError, reason: v1alpha1.ReasonInterrupted, attempts: 1, interruptions: 1, items: 3, final: true,
 	})
+}
+
+// evict evicts the Pod of a SpiderJob, as a drain of its node does.
+func (s *stage) evict(sj *v1alpha1.SpiderJob) {
+	s.Helper()
+	eviction := &policyv1.Eviction{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: sj.Status.PodName}}
+	if err := cluster.Client.SubResource("eviction").Create(s.Context(), s.pod(sj), eviction); err != nil {
+		s.Fatalf("evict Pod %s: %v", sj.Status.PodName, err)
+	}
 }
