@@ -108,6 +108,7 @@ func makeJob(owner *v1alpha1.SpiderJob, change ...func(*plan)) jobBuilder {
 	}
 	job.UID = "job-1"
 	job.CreationTimestamp = metav1.NewTime(epoch)
+	job.Status.StartTime = &metav1.Time{Time: epoch}
 	return jobBuilder{job}
 }
 
@@ -119,6 +120,12 @@ func (b jobBuilder) uid(uid string) jobBuilder {
 func (b jobBuilder) deleting() jobBuilder {
 	now := at(0)
 	b.DeletionTimestamp = &now
+	return b
+}
+
+// unseen is a Job that the Job controller has not come to yet.
+func (b jobBuilder) unseen() jobBuilder {
+	b.Status.StartTime = nil
 	return b
 }
 

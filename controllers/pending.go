@@ -107,9 +107,15 @@ func waiting(pod *corev1.Pod) (reason, message string, since time.Time) {
 	return "", "", since
 }
 
-// explainNoPod says why a Job has no Pod, in the words of its Events.
+// explainNoPod says why a Job has no Pod, in the words of its Events. To list Events is to have all of the namespace's read,
+// so it is left alone while the Job controller has not even come to the Job, as in a burst: there is nothing to be read then.
 func (d decision) explainNoPod(o *observation, now time.Time) decision {
-	age := now.Sub(waitingSince(o.job))
+	since := waitingSince(o.job)
+	if since.IsZero() {
+		d.after = sooner(d.after, podPatience)
+		return d
+	}
+	age := now.Sub(since)
 	if age < podPatience {
 		d.after = sooner(d.after, podPatience-age)
 		return d
@@ -125,14 +131,12 @@ func (d decision) explainNoPod(o *observation, now time.Time) decision {
 	return d
 }
 
-// waitingSince is when the Job could first have had a Pod: since its creation, or since it was last resumed.
+// waitingSince is when the Job controller first saw to the Job, or did so again when it was resumed; zero if it has not yet.
 func waitingSince(job *batchv1.Job) time.Time {
-	for _, c := range job.Status.Conditions {
-		if c.Type == batchv1.JobSuspended && c.Status == corev1.ConditionFalse {
-			return c.LastTransitionTime.Time
-		}
+	if job.Status.StartTime == nil {
+		return time.Time{}
 	}
-	return job.CreationTimestamp.Time
+	return job.Status.StartTime.Time
 }
 
 // explain finds the reason in what admission or the Job controller said about a Pod that could not be created.
