@@ -329,7 +329,8 @@ func (d decision) end(o *observation, phase v1alpha1.Phase, reason, message stri
 	}
 	if o.lastPod != nil {
 		st.PodName = o.lastPod.Name
-		if ended := spiderState(o.lastPod).Terminated; ended != nil {
+		// A kubelet gives a container that never ran exit code 137, and no time of start.
+		if ended := spiderState(o.lastPod).Terminated; ended != nil && !ended.StartedAt.IsZero() {
 			code := ended.ExitCode
 			st.ExitCode = &code
 		}

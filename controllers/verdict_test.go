@@ -1,0 +1,25 @@
+package controllers
+
+import (
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/scrapethis/spider-operator/api/v1alpha1"
+)
+
+func TestExitCodeIsThatOfAProcessThatRan(t *testing.T) {
+	sj := makeSpiderJob().cancelled()
+	pod := makePod(makeJob(sj.SpiderJob).Job, "run-a").exited(137, because("ContainerStatusUnknown"),
+		func(ended *corev1.ContainerStateTerminated) { ended.StartedAt = metav1.Time{} })
+	d := decide(observe(sj).lively().remembering(pod).observation, epoch.Add(time.Minute))
+	if d.status.Phase != v1alpha1.PhaseCancelled || d.status.ExitCode != nil {
+		t.Errorf("a job whose image was still being pulled ends as %s", d)
+	}
+	pod = makePod(makeJob(sj.SpiderJob).Job, "run-a").exited(143)
+	if d = decide(observe(sj).lively().remembering(pod).observation, epoch.Add(time.Minute)); d.status.ExitCode == nil || *d.status.ExitCode != 143 {
+		t.Errorf("a job whose process died of a signal ends as %s", d)
+	}
+}
