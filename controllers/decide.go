@@ -284,17 +284,19 @@ func (d *decision) countAttempts(o *observation, p plan) {
 	st.Attempts = max(st.Attempts, attempts)
 }
 
-// decisivePod is the Pod that the state of a Job rests on: one that succeeded undisturbed, else the newest.
+// decisivePod is the Pod that the state of a Job rests on: one that succeeded, else one that has not ended, else the newest.
+// The times of creation alone do not tell: clocks jump.
 func decisivePod(pods []*corev1.Pod) *corev1.Pod {
+	var decisive *corev1.Pod
 	for _, pod := range pods {
-		if pod.Status.Phase == corev1.PodSucceeded && disturbance(pod) == "" {
+		if pod.Status.Phase == corev1.PodSucceeded {
 			return pod
 		}
+		if decisive == nil || podEnded(decisive) || !podEnded(pod) {
+			decisive = pod
+		}
 	}
-	if len(pods) == 0 {
-		return nil
-	}
-	return pods[len(pods)-1]
+	return decisive
 }
 
 func containsPod(pods []*corev1.Pod, name string) bool {

@@ -26,7 +26,7 @@ type observation struct {
 	// earlierPod is a Pod of an earlier SpiderJob of the same name that has not ended yet, nil where there is none. Its Job may
 	// be gone already.
 	earlierPod *corev1.Pod
-	// lastPod is the newest of the pods, or the one last seen when there is none any more; nil where none was ever seen.
+	// lastPod is the present one of the pods, or the one last seen when there is none any more; nil where none was ever seen.
 	lastPod *corev1.Pod
 	// reading is what is known from the log of lastPod.
 	reading podlog.Reading
@@ -78,6 +78,14 @@ func (o *observation) podsOfJob() []*corev1.Pod {
 		}
 	}
 	return pods
+}
+
+// presentPod is the Pod that everything rests on now: of the Job that is there, else of what is left of an earlier one.
+func (o *observation) presentPod() *corev1.Pod {
+	if pod := decisivePod(o.podsOfJob()); pod != nil {
+		return pod
+	}
+	return decisivePod(o.pods)
 }
 
 // sortPods orders Pods by age, the oldest first.

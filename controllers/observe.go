@@ -61,8 +61,8 @@ func (r *Reconciler) observe(ctx context.Context, key types.NamespacedName, live
 	if o.pods, o.earlierPod, err = r.readPods(ctx, o.sj, live); err != nil {
 		return nil, nil, err
 	}
-	if n := len(o.pods); n > 0 {
-		mem.lastPod = o.pods[n-1]
+	if pod := o.presentPod(); pod != nil {
+		mem.lastPod = pod
 	}
 	o.lastPod = mem.lastPod
 	if o.lastPod != nil {

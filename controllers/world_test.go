@@ -380,8 +380,8 @@ func (w *world) observe(live bool) *observation {
 	} else if written := w.process.written; written != nil && versionOf(written) > versionOf(o.sj) {
 		o.sj = written
 	}
-	if n := len(o.pods); n > 0 {
-		w.process.lastPod = o.pods[n-1]
+	if pod := o.presentPod(); pod != nil {
+		w.process.lastPod = pod
 	}
 	if o.lastPod = w.process.lastPod; o.lastPod != nil {
 		if r := w.process.logs[o.lastPod.UID]; r != nil {
