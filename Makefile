@@ -118,6 +118,10 @@ test-integration: $(TEST_TOOLS) ## Run the tests that need a real kube-apiserver
 test-e2e: $(TEST_TOOLS) $(E2E_SYSTEM) ## Run the tests that need a real kubelet, on the local cluster.
 	@$(call run-tests,e2e)
 
+.PHONY: test-crash
+test-crash: $(TEST_TOOLS) $(E2E_SYSTEM) ## Kill every component of the local cluster under running jobs. Not part of test: it wants the machine to itself.
+	@$(call run-tests,crash)
+
 .PHONY: bench
 bench: ## Run the Go benchmarks of the product.
 	go test -run '^$$' -bench . -benchmem ./...

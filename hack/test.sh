@@ -2,7 +2,7 @@
 # Runs suites of tests, one after the other, and prints the events of all of them as `go test -json` does, so that gotestsum
 # can sum them up. A suite that fails does not keep the next from running.
 #
-#   hack/test.sh unit|integration|e2e...
+#   hack/test.sh unit|integration|e2e|crash...
 #
 # RACE=on runs the unit tests with the race detector, which needs a C compiler.
 set -euo pipefail
@@ -37,6 +37,11 @@ integration() {
 # e2e runs what needs a real kubelet, against the system that `make demo` has left running.
 e2e() {
   hack/e2e/run.sh
+}
+
+# crash kills the components of the local cluster and the operator under running jobs, so nothing else may run beside it.
+crash() {
+  hack/e2e/run.sh ./test/crash/...
 }
 
 failed=0

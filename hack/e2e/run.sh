@@ -2,7 +2,7 @@
 # Runs the end-to-end tests against the system that `make demo` has left running, and prints their events as `go test -json`
 # does. All else goes to standard error.
 #
-#   hack/e2e/run.sh [argument of go test...]
+#   hack/e2e/run.sh [package [argument of go test...]]
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -13,4 +13,5 @@ echo "Setting the operator up for the tests: hack/e2e/values.yaml" >&2
   --values hack/e2e/values.yaml --force-conflicts --wait --timeout 3m >/dev/null
 export SPIDER_OPERATOR=$PWD/bin/spider-operator KUBECTL=$PWD/bin/kubectl
 # The tests mostly wait: for Kubernetes, and for spiders.
-go test -json -count=1 -p=1 -parallel=10 -timeout=40m "$@" ./test/e2e/...
+packages=${1:-./test/e2e/...}
+go test -json -count=1 -p=1 -parallel=10 -timeout=40m "$packages" "${@:2}"

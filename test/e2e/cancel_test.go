@@ -163,10 +163,9 @@ func TestACancelAndAnEndAtTheSameMomentAgree(t *testing.T) {
 			t.Parallel()
 			n, api := n.In(t), api.In(t)
 			id := api.Start("counter", map[string]any{"n": 1, "delay": "1s"})
-			pod := n.AwaitPod(id, "runs", soon, func(pod *corev1.Pod) bool { return pod.Status.Phase == corev1.PodRunning })
-			n.AwaitPod(id, "is about to end", soon, func(now *corev1.Pod) bool {
-				age := time.Since(pod.CreationTimestamp.Time)
-				return now.Status.Phase != corev1.PodRunning || age > 2*time.Second+time.Duration(i)*200*time.Millisecond
+			n.AwaitPod(id, "has run for a while", soon, func(pod *corev1.Pod) bool {
+				return pod.Status.Phase != corev1.PodPending &&
+					time.Since(pod.Status.StartTime.Time) > time.Second+time.Duration(i)*300*time.Millisecond
 			})
 			answer := api.Do(harness.Request{Method: http.MethodDelete, Path: "/api/v1/jobs/" + id})
 			job := api.Wait(id, soon)

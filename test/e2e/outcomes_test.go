@@ -200,13 +200,13 @@ func TestAJobOutlivesItsSpider(t *testing.T) {
 	t.Parallel()
 	n := cluster.Namespace(t)
 	spider := n.Counter("counter")
-	name := n.Start("orphan", "counter", map[string]string{"n": "50", "delay": "100ms"})
+	name := n.Start("orphan", "counter", map[string]string{"n": "300", "delay": "100ms"})
 	n.AwaitPhase(name, v1alpha1.PhaseRunning, soon)
 	if err := n.Client.Delete(t.Context(), spider); err != nil {
 		t.Fatalf("delete the Spider: %v", err)
 	}
 	job := n.AwaitPhase(name, v1alpha1.PhaseFinished, soon)
-	if job.Status.Stats.ItemsScraped != 50 || job.Status.Spider.Name != "counter" {
+	if job.Status.Stats.ItemsScraped != 300 || job.Status.Spider.Name != "counter" {
 		t.Errorf("stats %+v, spider %+v", job.Status.Stats, job.Status.Spider)
 	}
 }

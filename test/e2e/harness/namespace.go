@@ -340,14 +340,15 @@ func (n *Namespace) FollowLog(pod string) func() string {
 	}
 }
 
-// May reports whether a service account of the namespace may do something in it. The resource may name a subresource.
-func (n *Namespace) May(account, verb, resource string) bool {
+// May reports whether a service account of the namespace may do something in it, to what a resource or, after a slash, a
+// subresource is.
+func (n *Namespace) May(account, verb, what string) bool {
 	n.t.Helper()
-	resource, subresource, _ := strings.Cut(resource, "/")
+	kind, subresource, _ := strings.Cut(what, "/")
 	review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
 		User: "system:serviceaccount:" + n.Name + ":" + account,
 		ResourceAttributes: &authorizationv1.ResourceAttributes{
-			Namespace: n.Name, Group: v1alpha1.GroupVersion.Group, Verb: verb, Resource: resource, Subresource: subresource,
+			Namespace: n.Name, Group: v1alpha1.GroupVersion.Group, Verb: verb, Resource: kind, Subresource: subresource,
 		},
 	}}
 	if err := n.Client.Create(n.t.Context(), review); err != nil {

@@ -78,8 +78,8 @@ func (p *Process) Followed(limit time.Duration) {
 	}
 }
 
-// terminate sends a SIGTERM, if none was sent yet, and a SIGKILL when the grace period is over, if there is one. A shorter period given later
-// counts, a longer one does not.
+// terminate sends a SIGTERM, if none was sent yet, and a SIGKILL when the grace period is over. Without one there is only the
+// SIGKILL. A shorter period given later counts, a longer one does not.
 func (p *Process) terminate(graceSeconds int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
