@@ -340,8 +340,8 @@ func (n *Namespace) FollowLog(pod string) func() string {
 	}
 }
 
-// May reports whether a service account of the namespace may do something in it, to what a resource or, after a slash, a
-// subresource is.
+// May reports whether a service account of the namespace may do something in it: a verb of RBAC to what is a resource or,
+// with a slash, a subresource.
 func (n *Namespace) May(account, verb, what string) bool {
 	n.t.Helper()
 	kind, subresource, _ := strings.Cut(what, "/")
