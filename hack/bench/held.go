@@ -84,7 +84,7 @@ func (b *bench) restart(ctx context.Context, n int) (heap, resident uint64, cost
 		return 0, 0, nil, err
 	}
 	start := time.Now()
-	if err := b.startOperator(); err != nil {
+	if err := b.startOperator(ctx); err != nil {
 		return 0, 0, nil, err
 	}
 	// One that is new is the last of them. It comes back when it is at work.

@@ -80,7 +80,8 @@ Flags:
 	if flags.NArg() > 0 {
 		return opts, fmt.Errorf("unexpected argument %q: see --help", flags.Arg(0))
 	}
-	if opts.jobs < 1 || opts.rounds < 1 || opts.nodes < 1 || opts.workers < 1 || opts.rate <= 0 || opts.held < 0 || opts.steady < 0 || opts.podTime < 0 {
+	if min(opts.jobs, opts.rounds, opts.nodes, opts.workers) < 1 || opts.rate <= 0 ||
+		opts.held < 0 || min(opts.steady, opts.podTime) < 0 {
 		return opts, errors.New("jobs, rounds, rate, nodes and workers have to be positive, and nothing may be negative")
 	}
 	return opts, nil
@@ -140,7 +141,7 @@ func runBench(ctx context.Context, args []string) (err error) {
 }
 
 func (b *bench) run(ctx context.Context) (*results, error) {
-	if err := b.startOperator(); err != nil {
+	if err := b.startOperator(ctx); err != nil {
 		return nil, err
 	}
 	if err := b.Client.Create(ctx, newSpider()); err != nil {

@@ -19,9 +19,9 @@ type reading struct {
 	cpu map[string]time.Duration
 	// writes counts the writes that kube-apiserver was asked for, of all its clients, by verb and resource.
 	writes map[string]float64
-	// reconciles is how often the operator's controller has reconciled, and operatorWrites and operatorReads what it has asked
-	// kube-apiserver for.
-	reconciles, operatorWrites, operatorReads float64
+	// reconciles is how often the operator's controller has reconciled, operatorWrites and operatorReads what it has asked
+	// kube-apiserver for, and operatorRefused how much of that was refused, such as conflicting writes.
+	reconciles, operatorWrites, operatorReads, operatorRefused float64
 }
 
 // pids are the processes that are measured. The operator and the benchmark run the same program.
@@ -94,6 +94,9 @@ func (s *system) read(ctx context.Context) (reading, error) {
 		} else {
 			r.operatorWrites += value
 		}
+		if labels["code"] >= "400" {
+			r.operatorRefused += value
+		}
 	})
 }
 
@@ -101,9 +104,10 @@ func (s *system) read(ctx context.Context) (reading, error) {
 func (r reading) since(earlier reading) reading {
 	d := reading{
 		cpu: map[string]time.Duration{}, writes: map[string]float64{},
-		reconciles:     r.reconciles - earlier.reconciles,
-		operatorWrites: r.operatorWrites - earlier.operatorWrites,
-		operatorReads:  r.operatorReads - earlier.operatorReads,
+		reconciles:      r.reconciles - earlier.reconciles,
+		operatorWrites:  r.operatorWrites - earlier.operatorWrites,
+		operatorReads:   r.operatorReads - earlier.operatorReads,
+		operatorRefused: r.operatorRefused - earlier.operatorRefused,
 	}
 	for name, value := range r.cpu {
 		d.cpu[name] = value - earlier.cpu[name]

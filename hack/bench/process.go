@@ -65,7 +65,8 @@ func (p *process) failure() error {
 	if err != nil {
 		log = []byte(err.Error())
 	}
-	return fmt.Errorf("%s has ended (%v); the end of its log:\n%s", p.name, p.err, log[max(0, len(log)-logTail):]) //nolint:errorlint // may be nil
+	return fmt.Errorf("%s has ended: %w; the end of its log:\n%s",
+		p.name, errors.Join(p.err, os.ErrProcessDone), log[max(0, len(log)-logTail):])
 }
 
 // stop ends the process and waits for its end.

@@ -98,6 +98,7 @@ func (r *results) print(w io.Writer) {
 	}
 	t.alone("of them the operator's", "%.2f", r.SpiderJobs.OperatorWrites)
 	t.alone("reads of the operator", "%.2f", r.SpiderJobs.OperatorReads)
+	t.alone("requests of the operator refused", "%.2f", r.SpiderJobs.OperatorRefused)
 	t.alone("reconciles", "%.2f", r.SpiderJobs.Reconciles)
 
 	t.heading("CPU seconds per 1,000 jobs")
@@ -121,6 +122,7 @@ func (r *results) print(w io.Writer) {
 	}
 	fmt.Fprintf(w, "\nBare Jobs are of the very spec that the operator gives its own. Pods run %g s on nodes played by KWOK. Rate limits of\n"+
 		"clients: kube-controller-manager and kube-scheduler 2,000 requests per second with bursts of 4,000, all others none;\n"+
-		"kube-controller-manager syncs 16 Jobs at once, the operator reconciles %d SpiderJobs at once. %d calls create jobs at once.\n", r.PodSeconds, r.Workers, creators)
+		"kube-controller-manager syncs 16 Jobs at once, the operator reconciles %d SpiderJobs at once. %d calls create jobs at once.\n",
+		r.PodSeconds, r.Workers, creators)
 	fmt.Fprintf(w, "\nthroughput ratio: %.2f\n", r.ThroughputRatio)
 }

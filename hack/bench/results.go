@@ -30,10 +30,11 @@ type figures struct {
 	// Writes are kube-apiserver's, per job, by verb and resource. WritesPerJob is their sum.
 	Writes       map[string]float64 `json:"writes"`
 	WritesPerJob float64            `json:"writesPerJob"`
-	// The operator's own share, per job.
-	OperatorWrites float64 `json:"operatorWritesPerJob"`
-	OperatorReads  float64 `json:"operatorReadsPerJob"`
-	Reconciles     float64 `json:"reconcilesPerJob"`
+	// The operator's own share, per job, and how much of it was refused.
+	OperatorWrites  float64 `json:"operatorWritesPerJob"`
+	OperatorReads   float64 `json:"operatorReadsPerJob"`
+	OperatorRefused float64 `json:"operatorRefusedPerJob"`
+	Reconciles      float64 `json:"reconcilesPerJob"`
 	// CPU is in seconds per 1,000 jobs, by process. CPUSeconds is their sum.
 	CPU        map[string]float64 `json:"cpuSecondsPer1000Jobs"`
 	CPUSeconds float64            `json:"allCPUSecondsPer1000Jobs"`
@@ -113,6 +114,7 @@ func figuresOf(runs []*run) figures {
 		}
 		f.OperatorWrites += r.used.operatorWrites / n
 		f.OperatorReads += r.used.operatorReads / n
+		f.OperatorRefused += r.used.operatorRefused / n
 		f.Reconciles += r.used.reconciles / n
 	}
 	return f

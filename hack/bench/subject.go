@@ -46,7 +46,8 @@ func bareJobs(example *batchv1.Job) subject {
 	spec.Selector = nil
 	maps.DeleteFunc(spec.Template.Labels, func(label, _ string) bool {
 		// Those the API server fills in, and that by which the operator knows its own.
-		return strings.Contains(label, "controller-uid") || strings.Contains(label, "job-name") || strings.HasPrefix(label, v1alpha1.LabelSpiderJob)
+		return strings.Contains(label, "controller-uid") || strings.Contains(label, "job-name") ||
+			strings.HasPrefix(label, v1alpha1.LabelSpiderJob)
 	})
 	return subject{name: "jobs", bare: true, make: func(name string) client.Object {
 		return &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}, Spec: *spec.DeepCopy()}
@@ -77,15 +78,14 @@ func newSpiderJob(name string) *v1alpha1.SpiderJob {
 func (s *system) clear(ctx context.Context) error {
 	background := client.PropagationPolicy(metav1.DeletePropagationBackground)
 	for _, deletion := range []struct {
-		kind    client.Object
-		options []client.DeleteAllOfOption
+		kind   client.Object
+		option client.DeleteAllOfOption
 	}{
-		{&v1alpha1.SpiderJob{}, []client.DeleteAllOfOption{background}},
-		{&batchv1.Job{}, []client.DeleteAllOfOption{background}},
-		{&corev1.Pod{}, []client.DeleteAllOfOption{client.GracePeriodSeconds(0)}},
+		{&v1alpha1.SpiderJob{}, background},
+		{&batchv1.Job{}, background},
+		{&corev1.Pod{}, client.GracePeriodSeconds(0)},
 	} {
-		options := append(deletion.options, client.InNamespace(namespace))
-		if err := s.Client.DeleteAllOf(ctx, deletion.kind, options...); err != nil {
+		if err := s.Client.DeleteAllOf(ctx, deletion.kind, client.InNamespace(namespace), deletion.option); err != nil {
 			return fmt.Errorf("delete all %T: %w", deletion.kind, err)
 		}
 	}

@@ -89,11 +89,12 @@ func startSystem(ctx context.Context, opts options) (_ *system, err error) {
 	if err := os.WriteFile(config, []byte(content), 0o600); err != nil {
 		return nil, fmt.Errorf("write KWOK's stages: %w", err)
 	}
+	running := context.WithoutCancel(ctx) // they run until they are stopped, which is done in order
 	for _, command := range []*exec.Cmd{
-		exec.Command(filepath.Join(assets, "kube-scheduler"), "--kubeconfig="+s.Kubeconfig, "--leader-elect=false",
+		exec.CommandContext(running, filepath.Join(assets, "kube-scheduler"), "--kubeconfig="+s.Kubeconfig, "--leader-elect=false",
 			"--secure-port=0", "--kube-api-qps=2000", "--kube-api-burst=4000"),
 		// It limits its own requests in no way.
-		exec.Command(kwok, "--kubeconfig="+s.Kubeconfig, "--config="+config),
+		exec.CommandContext(running, kwok, "--kubeconfig="+s.Kubeconfig, "--config="+config),
 	} {
 		p, err := startProcess(s.directory, filepath.Base(command.Path), command)
 		if err != nil {
@@ -101,7 +102,10 @@ func startSystem(ctx context.Context, opts options) (_ *system, err error) {
 		}
 		s.processes = append(s.processes, p)
 	}
-	return s, s.addNodes(ctx, opts.nodes)
+	if err := s.addNodes(ctx, opts.nodes); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 // addNodes makes nodes and waits until KWOK has made them ready.
@@ -135,12 +139,12 @@ func (s *system) addNodes(ctx context.Context, n int) error {
 }
 
 // startOperator starts the operator's controller. It has to be stopped first where one runs.
-func (s *system) startOperator() error {
+func (s *system) startOperator(ctx context.Context) error {
 	program, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("find this program: %w", err)
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return fmt.Errorf("listen for the operator: %w", err)
 	}
@@ -150,7 +154,7 @@ func (s *system) startOperator() error {
 		return fmt.Errorf("hand a listener to the operator: %w", err)
 	}
 	defer func() { _ = file.Close() }()
-	command := exec.Command(program, operatorCommand, s.Kubeconfig, strconv.Itoa(s.workers))
+	command := exec.CommandContext(context.WithoutCancel(ctx), program, operatorCommand, s.Kubeconfig, strconv.Itoa(s.workers))
 	command.ExtraFiles = []*os.File{file}
 	if s.operator, err = startProcess(s.directory, operatorCommand, command); err != nil {
 		return err

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestPercentile(t *testing.T) {
+	upTo := func(n int) []time.Duration {
+		var times []time.Duration
+		for i := range n {
+			times = append(times, time.Duration(i+1)*time.Millisecond)
+		}
+		return times
+	}
+	for _, test := range []struct {
+		name  string
+		times []time.Duration
+		p     int
+		want  float64
+	}{
+		{"of nothing", nil, 99, 0},
+		{"of one", upTo(1), 50, 1},
+		{"the median of an even number is the lower of the middle two", upTo(4), 50, 2},
+		{"the 99th of a hundred", upTo(100), 99, 99},
+		{"the 99th of fewer is the last", upTo(20), 99, 20},
+		{"the most", upTo(1000), 100, 1000},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if got := percentile(test.times, test.p); got != test.want {
+				t.Errorf("percentile %d is %g, want %g", test.p, got, test.want)
+			}
+		})
+	}
+}
+
+// at is a job whose every moment was seen, each as late as said, in milliseconds.
+func at(created, job, podRunning, running, podEnded, ended int) *timeline {
+	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	after := func(ms int) time.Time {
+		if ms < 0 {
+			return time.Time{}
+		}
+		return start.Add(time.Duration(ms) * time.Millisecond)
+	}
+	return &timeline{
+		created: after(created), job: after(job), podRunning: after(podRunning), running: after(running),
+		podEnded: after(podEnded), ended: after(ended),
+	}
+}
+
+func TestLatenciesOfWhatWasSeen(t *testing.T) {
+	got := latenciesOf(&run{jobs: []*timeline{
+		at(0, 4, 50, 58, 100, 110),
+		at(0, 6, 50, -1, 100, 130), // it ended before its status said that it runs
+	}})
+	want := latencies{
+		CreateToJob:     latency{P50: 4, P99: 6, Max: 6, Of: 2},
+		RunningToStatus: latency{P50: 8, P99: 8, Max: 8, Of: 1},
+		EndToStatus:     latency{P50: 10, P99: 30, Max: 30, Of: 2},
+	}
+	if got != want {
+		t.Errorf("latencies are %+v, want %+v", got, want)
+	}
+}
+
+func TestReport(t *testing.T) {
+	burst := func(subject string, seconds float64) *run {
+		return &run{Subject: subject, Jobs: 100, Seconds: seconds, used: reading{
+			cpu:    map[string]time.Duration{"kube-apiserver": time.Duration(seconds) * time.Second},
+			writes: map[string]float64{"POST jobs": 100},
+		}}
+	}
+	// The kinds take turns in being the first.
+	bursts := []*run{
+		burst(spiderSubject, 5), burst("jobs", 4),
+		burst("jobs", 4), burst(spiderSubject, 10),
+		burst(spiderSubject, 8), burst("jobs", 4),
+	}
+	results := summarize(options{rate: 5, workers: 8}, bursts, nil)
+	var out bytes.Buffer
+	results.print(&out)
+
+	lines := strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
+	if got, want := lines[len(lines)-1], "throughput ratio: 0.50"; got != want {
+		t.Errorf("the last line is %q, want %q", got, want)
+	}
+	for _, want := range []string{
+		"round 2 10.0 25.0 0.40",
+		"POST jobs 1.00 1.00 1.00",
+	} {
+		same := func(line string) bool { return strings.Join(strings.Fields(line), " ") == want }
+		if !slices.ContainsFunc(lines, same) {
+			t.Errorf("there is no line %q in\n%s", want, out.String())
+		}
+	}
+}
+
+func TestSeriesOfAMetric(t *testing.T) {
+	const text = `# TYPE apiserver_request_total counter
+apiserver_request_total{verb="POST",resource="jobs"} 3
+apiserver_request_total{verb="GET",resource="jobs"} 9
+# TYPE other gauge
+other 1
+`
+	got := map[string]float64{}
+	err := each(strings.NewReader(text), "apiserver_request_total", func(labels map[string]string, value float64) {
+		got[labels["verb"]+" "+labels["resource"]] = value
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got) != 2 || got["POST jobs"] != 3 || got["GET jobs"] != 9 {
+		t.Errorf("the series are %v", got)
+	}
+}
