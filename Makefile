@@ -87,7 +87,7 @@ vet: ## Run go vet.
 .PHONY: lint
 lint: $(BIN)/golangci-lint ## Run golangci-lint, which checks the formatting too.
 	@code=0; for module in $(MODULES); do \
-		echo "golangci-lint: $$module"; (cd $$module && $(BIN)/golangci-lint run --config $(CURDIR)/.golangci.yml) || code=1; \
+		echo "golangci-lint: $$module"; (cd $$module && $(BIN)/golangci-lint run --allow-parallel-runners --config $(CURDIR)/.golangci.yml) || code=1; \
 	done; exit $$code
 
 .PHONY: build
