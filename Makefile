@@ -123,8 +123,12 @@ test-crash: $(TEST_TOOLS) $(E2E_SYSTEM) ## Kill every component of the local clu
 	@$(call run-tests,crash)
 
 .PHONY: bench
-bench: ## Run the Go benchmarks of the product.
-	go test -run '^$$' -bench . -benchmem ./...
+bench: ## Compare SpiderJobs with bare Jobs on a real control plane, in some six minutes. BENCH="--jobs 2000" for more.
+	@go -C hack/bench run . $(BENCH)
+
+.PHONY: bench-go
+bench-go: ## Run the Go benchmarks of the product's own packages.
+	go test -run '^$$' -bench . -benchmem ./api/... ./apiserver/... ./controllers/...
 
 .PHONY: verify
 verify: generate manifests ## Check that the generated files are those that their sources give.
