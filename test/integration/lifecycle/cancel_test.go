@@ -78,6 +78,13 @@ func TestCancel(t *testing.T) {
 				s.cancel("run", nil)
 			},
 			want: cancelled(1, 0, false)},
+		{name: "a process that takes its time", program: lingers(0, 2*time.Second), spider: with(ownCommand),
+			play: func(s *stage) {
+				s.controller()
+				s.awaitPhase("run", v1alpha1.PhaseRunning)
+				s.cancel("run", nil)
+			},
+			want: cancelled(1, 0, false)},
 		{name: "a process with retries left", program: dies, spider: with(ownCommand, threeRetries),
 			play: func(s *stage) {
 				s.controller()
