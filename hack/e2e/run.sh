@@ -8,7 +8,6 @@ cd "$(dirname "$0")/../.."
 
 access=$(go -C hack/demo run . env)
 eval "$access"
-echo "Setting the operator up for the tests: hack/e2e/values.yaml" >&2
 "${HELM:-bin/helm}" upgrade spider-operator charts/spider-operator --namespace spider-operator-system --reuse-values \
   --values hack/e2e/values.yaml --force-conflicts --wait --timeout 3m >/dev/null
 export SPIDER_OPERATOR=$PWD/bin/spider-operator KUBECTL=$PWD/bin/kubectl
