@@ -14,9 +14,9 @@ import (
 const (
 	// creators is how many calls that create jobs are under way at once, at most.
 	creators = 16
-	// settle is how long a run goes on after its last job has ended, so that what its processes still write is counted: Events
-	// come late.
-	settle = 2 * time.Second
+	// quiet is how long nothing may be written before a run is over. It goes on after its last job has ended, so that all that
+	// the jobs cost is counted: the Job controller comes to the end of a Job late, and Events are written even later.
+	quiet = 2 * time.Second
 )
 
 // run is one measurement: of one subject, under one load.
@@ -73,12 +73,7 @@ func (b *bench) measure(ctx context.Context, of subject, n int, pace rate.Limit,
 		jobs: slices.Collect(maps.Values(timelines)),
 	}
 	say("%s: %d in %.1f s, %.1f/s", title, n, result.Seconds, result.throughput())
-	select {
-	case <-time.After(settle):
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	after, err := b.read(ctx)
+	after, err := b.settle(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -94,6 +89,31 @@ func (b *bench) measure(ctx context.Context, of subject, n int, pace rate.Limit,
 	}
 	result.HeapPerJob = (float64(grown) - float64(heap)) / float64(n)
 	return result, nil
+}
+
+// settle waits until nothing is written any more, and returns the last reading.
+func (b *bench) settle(ctx context.Context) (reading, error) {
+	last, err := b.read(ctx)
+	if err != nil {
+		return last, err
+	}
+	for {
+		select {
+		case <-time.After(quiet):
+		case <-ctx.Done():
+			return last, ctx.Err()
+		}
+		now, err := b.read(ctx)
+		if err != nil {
+			return now, err
+		}
+		written := now.since(last).writes
+		delete(written, leases) // which are renewed whether there are jobs or not
+		if len(written) == 0 {
+			return now, nil
+		}
+		last = now
+	}
 }
 
 // create creates n jobs.

@@ -24,6 +24,9 @@ type reading struct {
 	reconciles, operatorWrites, operatorReads, operatorRefused float64
 }
 
+// leases is the key of writes that are not of the jobs.
+const leases = "PUT leases"
+
 // pids are the processes that are measured. The operator and the benchmark run the same program.
 func (s *system) pids() (map[string]int, error) {
 	pids, err := children()
