@@ -55,7 +55,7 @@ func start(t *testing.T, change ...func(*rest.Config, *apiserver.Options)) *repl
 	})
 	r := &replica{t: t, address: "http://" + options.Listen}
 	controlplane.Eventually(t, "the facade is ready", func(ctx context.Context) (bool, error) {
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, r.address+"/readyz", nil)
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, r.address+"/readyz", http.NoBody)
 		if err != nil {
 			return false, err
 		}
