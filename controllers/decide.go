@@ -191,17 +191,19 @@ func (d decision) run(o *observation, now time.Time) decision {
 	if cause := disturbance(pod); cause != "" {
 		return d.interrupt(o, p, cause)
 	}
+	started := spiderStarted(pod)
+	if !started.IsZero() {
+		d.running(o, p, pod, started)
+	}
 	if left, limited := timeLeft(o.job, p, now); limited {
 		if left <= 0 {
 			return d.stopFor(o, v1alpha1.ReasonDeadlineExceeded, deadlineMessage(p, &d.status))
 		}
 		d.after = left
 	}
-	started := spiderStarted(pod)
 	if started.IsZero() {
 		return d.explainPod(o, pod, now)
 	}
-	d.running(o, p, pod, started)
 	d.log = demand(p, pod, podlog.Sample)
 	return d
 }

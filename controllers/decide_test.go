@@ -125,6 +125,10 @@ func TestDecide(t *testing.T) {
 			observe(sj().running("run-a")).withJob(makeJob(sj().SpiderJob, timeout)).withPods(first().running()),
 			want{phase: v1alpha1.PhaseRunning, reason: v1alpha1.ReasonStopping, stop: v1alpha1.ReasonDeadlineExceeded}},
 
+		{"its time is over before it was noted that it runs", 61 * time.Second,
+			observe(sj()).withJob(makeJob(sj().SpiderJob, timeout)).withPods(first().running()),
+			want{phase: v1alpha1.PhaseRunning, reason: v1alpha1.ReasonStopping, stop: v1alpha1.ReasonDeadlineExceeded}},
+
 		// It ends by itself.
 		{"exit code 0, the counts still to be read", 6 * time.Second,
 			observe(sj()).withJob(makeJob(sj().SpiderJob)).withPods(first().exited(0)), want{log: podlog.Final, after: time.Second}},
