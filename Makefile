@@ -175,7 +175,7 @@ uninstall: $(KUBECTL) ## Delete the CustomResourceDefinitions, and with them eve
 .PHONY: deploy
 deploy: $(BIN)/helm ## Install or upgrade the operator, image IMG, in the cluster of the current kubeconfig.
 	img='$(IMG)'; $(BIN)/helm upgrade --install spider-operator charts/spider-operator --wait \
-		--namespace spider-operator-system --create-namespace \
+		--namespace spider-operator-system --create-namespace --take-ownership --force-conflicts \
 		--set image.repository="$${img%:*}" --set image.tag="$${img##*:}"
 
 .PHONY: undeploy

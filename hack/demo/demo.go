@@ -137,8 +137,10 @@ func (d *demo) helmUpgrade(ctx context.Context) error {
 	}
 	helm := program{path: d.helm, env: d.kubectl.env}
 	for deadline := time.Now().Add(operationPatience); ; {
+		// The definitions may be there already: by `make install`, or by a release that was uninstalled.
 		_, err = helm.runWith(ctx, string(values), "upgrade", "--install", release,
-			filepath.Join(d.root, "charts", "spider-operator"), "--namespace", operatorNamespace, "--values", "-")
+			filepath.Join(d.root, "charts", "spider-operator"), "--namespace", operatorNamespace, "--values", "-",
+			"--take-ownership", "--force-conflicts")
 		switch {
 		case err == nil || !strings.Contains(err.Error(), "another operation"):
 			return err
