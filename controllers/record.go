@@ -35,7 +35,8 @@ func (r *Reconciler) record(ctx context.Context, o *observation, mem *recollecti
 	}
 	log.FromContext(ctx).Info("SpiderJob changed", "phase", next.Phase, "reason", next.Reason, "message", next.Message,
 		"spider", sj.Spec.SpiderRef.Name, "attempts", next.Attempts, "items", items(&next))
-	if noteworthy(next.Reason) {
+	said := previous.Reason == next.Reason && previous.Message == next.Message
+	if noteworthy(next.Reason) && !said {
 		r.events.Eventf(sj, nil, corev1.EventTypeWarning, next.Reason, "Run", "%s", next.Message)
 	}
 	return nil
