@@ -98,7 +98,9 @@ func (l life) check(t *testing.T, whole, got lived) {
 		t.Skipf("this time it took only %d calls", got.calls)
 	}
 	if l.want.reason == v1alpha1.ReasonDeadlineExceeded && !got.started {
-		t.Skip("this machine was so slow that the deadline came before the process was noted")
+		// On a slow machine the deadline came before the process was noted. There is less to be known of such a life, but it
+		// ends for the same reason.
+		got.attempts, got.processes, got.items, got.final = whole.attempts, whole.processes, whole.items, whole.final
 	}
 	if l.stopped && !got.final && got.items <= whole.items {
 		got.items, got.final = whole.items, whole.final
