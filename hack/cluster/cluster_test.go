@@ -184,8 +184,8 @@ func TestAFailureNamesItsLog(t *testing.T) {
 }
 
 func TestImportedImages(t *testing.T) {
-	const out = "unpacking docker.io/library/a:dev (sha256:1)...done\nunpacking localhost/b:dev (sha256:2)...done\n"
-	want := []string{"docker.io/library/a:dev", "localhost/b:dev"}
+	const out = "unpacking example.org/library/a:dev (sha256:1)...done\nunpacking localhost/b:dev (sha256:2)...done\n"
+	want := []string{"example.org/library/a:dev", "localhost/b:dev"}
 	if got := importedImages(out); !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}

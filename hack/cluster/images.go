@@ -136,7 +136,7 @@ func (c *cluster) importArchive(ctx context.Context, path, indexName string) ([]
 	return names, nil
 }
 
-// importedImages reads what `ctr images import` prints: "unpacking docker.io/library/a:b (sha256:...)...done".
+// importedImages reads what `ctr images import` prints: "unpacking <reference> (sha256:...)...done".
 func importedImages(output string) []string {
 	var names []string
 	for line := range strings.Lines(output) {
