@@ -354,7 +354,8 @@ func timeLeft(job *batchv1.Job, p plan, now time.Time) (left time.Duration, limi
 	if job.Status.StartTime != nil {
 		start = job.Status.StartTime.Time
 	}
-	return start.Add(time.Duration(p.TimeoutSeconds) * time.Second).Sub(now), true
+	// Times of the API server are cut to whole seconds: no run is given less than it was promised.
+	return start.Add(time.Duration(p.TimeoutSeconds)*time.Second + time.Second).Sub(now), true
 }
 
 func deadlineMessage(p plan, st *v1alpha1.SpiderJobStatus) string {

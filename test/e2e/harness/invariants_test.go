@@ -15,7 +15,7 @@ func TestInvariantsSeeWhatMayNotBe(t *testing.T) {
 	type status = v1alpha1.SpiderJobStatus
 	now := metav1.NewTime(time.Unix(1_800_000_000, 0))
 	running := status{Phase: v1alpha1.PhaseRunning, Attempts: 1, Stats: &v1alpha1.Stats{ItemsScraped: 5, Attempt: 1}}
-	finished := status{Phase: v1alpha1.PhaseFinished, Reason: v1alpha1.ReasonCompleted, FinishedAt: &now}
+	finished := status{Phase: v1alpha1.PhaseFinished, Reason: v1alpha1.ReasonCompleted, FinishedAt: &now, Attempts: 1}
 	change := func(from status, how func(*status)) status {
 		to := *from.DeepCopy()
 		how(&to)

@@ -9,7 +9,7 @@ import (
 
 func TestOutcomes(t *testing.T) {
 	retries := func(spec *v1alpha1.SpiderSpec) { n := int32(1); spec.Retries = &n }
-	timeout := func(spec *v1alpha1.SpiderSpec) { n := int64(1); spec.TimeoutSeconds = &n }
+	timeout := func(spec *v1alpha1.SpiderSpec) { n := int64(3); spec.TimeoutSeconds = &n }
 	for _, c := range []struct {
 		name    string
 		program node.Program
