@@ -75,7 +75,7 @@ func complete(next *v1alpha1.SpiderJobStatus, sj *v1alpha1.SpiderJob, now metav1
 func noteworthy(reason string) bool {
 	switch reason {
 	case "", v1alpha1.ReasonRunning, v1alpha1.ReasonCompleted, v1alpha1.ReasonCancelled, v1alpha1.ReasonQueued,
-		v1alpha1.ReasonStarting, v1alpha1.ReasonCreated, v1alpha1.ReasonStopping, v1alpha1.ReasonWaiting:
+		v1alpha1.ReasonCreated, v1alpha1.ReasonStopping, v1alpha1.ReasonWaiting:
 		return false
 	}
 	return true

@@ -53,8 +53,6 @@ const (
 	ReasonQueued = "Queued"
 	// ReasonWaiting is of Pending: an earlier Job of the same name has to be gone first.
 	ReasonWaiting = "WaitingForEarlierJob"
-	// ReasonStarting is of Pending: the Pod is being started.
-	ReasonStarting = "Starting"
 	// ReasonCreated is of Pending: nothing has happened yet.
 	ReasonCreated = "Created"
 
