@@ -16,15 +16,25 @@ func finalCounts(o *observation, p plan, pod *corev1.Pod, now time.Time) (counts
 	if p.StatsSource == v1alpha1.StatsFromNowhere {
 		return stats.Counts{}, true
 	}
-	if counts, ok := terminationCounts(pod); ok {
-		return counts, true
-	}
-	if p.StatsSource != v1alpha1.StatsFromScrapy || spiderStarted(pod).IsZero() {
-		return stats.Counts{}, true
+	message, _ := terminationCounts(pod)
+	if message.Final || p.StatsSource != v1alpha1.StatsFromScrapy || spiderStarted(pod).IsZero() {
+		return message, true
 	}
 	r := o.reading
 	waited := !r.Since.IsZero() && now.Sub(r.Since) >= countsPatience
-	return r.Counts, r.Done || r.Counts.Final || waited
+	return inWordsOf(message, r.Counts), r.Done || r.Counts.Final || waited
+}
+
+// inWordsOf are the counts that a log gave with what the termination message says of the end. A message without counts leaves
+// these to the log.
+func inWordsOf(message, counts stats.Counts) stats.Counts {
+	if message.FinishReason != "" {
+		counts.FinishReason = message.FinishReason
+	}
+	if message.Failure != "" {
+		counts.Failure = message.Failure
+	}
+	return counts
 }
 
 // terminationCounts are the counts in the termination message of a Pod's spider.
@@ -46,13 +56,17 @@ func currentStats(o *observation, p plan, pod *corev1.Pod, ended bool, st *v1alp
 	if p.StatsSource == v1alpha1.StatsFromNowhere {
 		return previous
 	}
-	if counts, ok := terminationCounts(pod); ok {
-		return merge(previous, counts, spiderState(pod).Terminated.FinishedAt.Time, st.Attempts)
-	}
-	if o.lastPod != nil && o.lastPod.UID == pod.UID && o.reading.Known {
-		counts := o.reading.Counts
+	message, said := terminationCounts(pod)
+	read := p.StatsSource == v1alpha1.StatsFromScrapy && o.lastPod != nil && o.lastPod.UID == pod.UID && o.reading.Known
+	switch {
+	case message.Final:
+		return merge(previous, message, spiderState(pod).Terminated.FinishedAt.Time, st.Attempts)
+	case read:
+		counts := inWordsOf(message, o.reading.Counts)
 		counts.Final = counts.Final && ended
 		return merge(previous, counts, o.reading.ObservedAt, st.Attempts)
+	case said && previous == nil:
+		return merge(nil, message, spiderState(pod).Terminated.FinishedAt.Time, st.Attempts)
 	}
 	return previous
 }

@@ -16,6 +16,8 @@ type call struct {
 	verb     string
 	resource string // with its subresource
 	name     string
+	// answer is the HTTP status that was heard, 0 where none was: the replica had ended by then.
+	answer int
 }
 
 func (c call) String() string { return strings.TrimSpace(c.verb + " " + c.resource + " " + c.name) }
@@ -58,7 +60,7 @@ type wire struct {
 
 // pass passes a request on, unless the replica is dead or dies of it.
 func (w *wire) pass(next http.RoundTripper, request *http.Request) (*http.Response, error) {
-	dead, dying := w.note(request)
+	noted, dead, dying := w.note(request)
 	switch {
 	case dead:
 		return nil, errDead
@@ -74,18 +76,29 @@ func (w *wire) pass(next http.RoundTripper, request *http.Request) (*http.Respon
 		w.cut()
 		return nil, errDead
 	}
+	if err == nil && noted >= 0 {
+		w.hear(noted, response.StatusCode)
+	}
 	return response, err
 }
 
-func (w *wire) note(request *http.Request) (dead, dying bool) {
+// note notes a request that counts, and returns the index of its note, negative for one that does not count.
+func (w *wire) note(request *http.Request) (noted int, dead, dying bool) {
 	c, counts := parseCall(request)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.dead || !counts {
-		return w.dead, false
+		return -1, w.dead, false
 	}
 	w.calls = append(w.calls, c)
-	return false, len(w.calls) == w.death.at
+	return len(w.calls) - 1, false, len(w.calls) == w.death.at
+}
+
+// hear notes the answer to a call.
+func (w *wire) hear(noted, answer int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.calls[noted].answer = answer
 }
 
 // cut ends the connection: nothing passes any more.
