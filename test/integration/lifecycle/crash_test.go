@@ -95,7 +95,8 @@ func TestCrashes(t *testing.T) {
 func (l life) check(t *testing.T, whole, got lived) {
 	t.Helper()
 	if !got.died {
-		t.Skipf("this time it took only %d calls", got.calls)
+		// Events that come together are dealt with in fewer calls. It has to end the same all the more.
+		t.Logf("this time it took only %d calls", got.calls)
 	}
 	if l.want.reason == v1alpha1.ReasonDeadlineExceeded && !got.started {
 		// On a slow machine the deadline came before the process was noted. There is less to be known of such a life, but it
