@@ -22,12 +22,27 @@ type buildah struct {
 	log     io.Writer
 }
 
+// settings is the file of buildah's own settings in place of the machine's. It keeps a lock beside the descriptions of networks,
+// in a directory that it makes: not in /etc/cni, where a node would take it for its own.
+func (b buildah) settings() (path string, err error) {
+	path = filepath.Join(b.run, "containers.conf")
+	content := fmt.Sprintf("[network]\nnetwork_config_dir = %q\n", filepath.Join(b.run, "networks"))
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		return "", fmt.Errorf("write buildah's settings: %w", err)
+	}
+	return path, nil
+}
+
 // do runs one subcommand and returns what it printed to standard output; the log gets both outputs.
 func (b buildah) do(ctx context.Context, args ...string) (string, error) {
+	settings, err := b.settings()
+	if err != nil {
+		return "", err
+	}
 	command := contained(ctx, "buildah", append([]string{
 		"--root", b.storage, "--runroot", b.run, "--storage-driver", "overlay",
 	}, args...)...)
-	command.Env = append(os.Environ(), "TMPDIR="+b.run)
+	command.Env = append(os.Environ(), "TMPDIR="+b.run, "CONTAINERS_CONF="+settings)
 	return output(command, b.log)
 }
 

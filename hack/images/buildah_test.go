@@ -64,3 +64,20 @@ func alive(pid int) bool {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	return err == nil && !strings.Contains(string(status), ") Z ")
 }
+
+// A machine that never had a /etc/cni has none after the images were built: a cluster that is stopped without a trace would tell
+// of it.
+func TestBuildahsNetworksAreNotTheMachines(t *testing.T) {
+	b := buildah{run: t.TempDir()}
+	path, err := b.settings()
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := fmt.Sprintf("network_config_dir = %q", filepath.Join(b.run, "networks")); !strings.Contains(string(content), want) {
+		t.Errorf("buildah's settings are\n%s\nand do not say %s", content, want)
+	}
+}
