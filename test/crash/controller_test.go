@@ -60,6 +60,21 @@ func awaitReplicas(t *testing.T, want int) {
 	})
 }
 
+// controllerProcess is the process of the only controller.
+func controllerProcess(t *testing.T) int {
+	t.Helper()
+	awaitReplicas(t, 1)
+	pods, err := operatorPods(t.Context(), "controller")
+	if err != nil || len(pods) != 1 {
+		t.Fatalf("find the controller: %d Pods, %v", len(pods), err)
+	}
+	pid, err := processOf(&pods[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pid
+}
+
 // scale lets as many controllers run until the test ends.
 func scale(t *testing.T, replicas int32) {
 	t.Helper()

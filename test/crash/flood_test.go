@@ -71,14 +71,7 @@ os.write(os.open("/dev/termination-log", os.O_WRONLY | os.O_CREAT), %s)
 func TestWhatAContainerWritesHarmsOnlyItself(t *testing.T) {
 	n := cluster.Namespace(t)
 	n.Scrapy("slow", scrapySettings)
-	pods, err := operatorPods(t.Context(), "controller")
-	if err != nil || len(pods) != 1 {
-		t.Fatalf("find the controller: %d Pods, %v", len(pods), err)
-	}
-	controller, err := processOf(&pods[0])
-	if err != nil {
-		t.Fatal(err)
-	}
+	controller := controllerProcess(t)
 	seen := watchPods(t, n)
 	honest := fleet{}
 	for i := range 3 {

@@ -23,7 +23,7 @@ type localCluster struct {
 }
 
 func findLocalCluster(ctx context.Context) (*localCluster, error) {
-	source, err := filepath.Abs("../../../hack/cluster")
+	source, err := filepath.Abs("../../hack/cluster")
 	if err != nil {
 		return nil, fmt.Errorf("find hack/cluster: %w", err)
 	}
