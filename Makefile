@@ -101,8 +101,8 @@ run: install ## Run the controller here, against the current kubeconfig.
 ##@ Test
 
 .PHONY: test
-test: $(TEST_TOOLS) $(if $(filter off,$(E2E)),,$(E2E_SYSTEM)) ## Run every test: unit, integration and end-to-end. E2E=off leaves the last out, RACE=on looks for data races.
-	@code=0; $(call run-tests,unit integration $(if $(filter off,$(E2E)),,e2e)) || code=$$?; \
+test: $(TEST_TOOLS) $(if $(filter off,$(E2E)),,$(E2E_SYSTEM)) ## Run every test: unit, integration, end-to-end and crash. E2E=off leaves the last two out, RACE=on looks for data races.
+	@code=0; $(call run-tests,unit integration $(if $(filter off,$(E2E)),,e2e crash)) || code=$$?; \
 	[[ '$(E2E)' != off ]] || echo 'E2E=off: THE END-TO-END TESTS WERE LEFT OUT. Nothing has run on a real kubelet.'; \
 	exit $$code
 
@@ -115,11 +115,11 @@ test-integration: $(TEST_TOOLS) ## Run the tests that need a real kube-apiserver
 	@$(call run-tests,integration)
 
 .PHONY: test-e2e
-test-e2e: $(TEST_TOOLS) $(E2E_SYSTEM) ## Run the tests that need a real kubelet, on the local cluster.
+test-e2e: $(TEST_TOOLS) $(E2E_SYSTEM) ## Run the tests that need a real kubelet, on the local cluster, but for those that kill its components.
 	@$(call run-tests,e2e)
 
 .PHONY: test-crash
-test-crash: $(TEST_TOOLS) $(E2E_SYSTEM) ## Kill every component of the local cluster under running jobs. Not part of test: it wants the machine to itself.
+test-crash: $(TEST_TOOLS) $(E2E_SYSTEM) ## Kill the operator and every component of the local cluster under running jobs.
 	@$(call run-tests,crash)
 
 .PHONY: bench
