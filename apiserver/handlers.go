@@ -34,9 +34,12 @@ type handlers struct {
 	jobs       *view.Jobs
 	spiders    *view.Spiders
 	kubernetes SpiderJobs
-	health     Health
-	limits     Limits
-	now        func() time.Time
+	// kubernetesSpiders reads and writes Spiders, live.
+	kubernetesSpiders Spiders
+	names             nameClaims
+	health            Health
+	limits            Limits
+	now               func() time.Time
 	// stopping is closed when the server begins to shut down: whoever waits is answered then.
 	stopping <-chan struct{}
 }

@@ -32,7 +32,7 @@ func (h *handlers) ListJobs(
 		response.Body = append(response.Body, presentListed(job))
 	}
 	if more {
-		response.Headers.Link = new(nextPage("/api/v1/jobs", request.Params, jobs[len(jobs)-1]))
+		response.Headers.Link = new(nextPage(request.Params, jobs[len(jobs)-1]))
 	}
 	return response, nil
 }

@@ -53,16 +53,17 @@ func Run(ctx context.Context, config *rest.Config, options Options, log *slog.Lo
 
 	registry := prometheus.NewRegistry()
 	server, err := New(Config{
-		Jobs:           jobs,
-		Spiders:        spiders,
-		Kubernetes:     kube.Jobs{Client: kubernetes},
-		Health:         feeds,
-		Authenticator:  keys,
-		Limits:         options.Limits,
-		TrustedProxies: options.TrustedProxies,
-		Registry:       registry,
-		Log:            log,
-		Now:            time.Now,
+		Jobs:              jobs,
+		Spiders:           spiders,
+		Kubernetes:        kube.Jobs{Client: kubernetes},
+		KubernetesSpiders: kube.Spiders{Client: kubernetes},
+		Health:            feeds,
+		Authenticator:     keys,
+		Limits:            options.Limits,
+		TrustedProxies:    options.TrustedProxies,
+		Registry:          registry,
+		Log:               log,
+		Now:               time.Now,
 	})
 	if err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -34,12 +35,14 @@ const degradedAfter = 2 * time.Second
 
 // Config is what a Server is made of.
 type Config struct {
-	Jobs          *view.Jobs
-	Spiders       *view.Spiders
-	Kubernetes    SpiderJobs
-	Health        Health
-	Authenticator auth.Authenticator
-	Limits        Limits
+	Jobs       *view.Jobs
+	Spiders    *view.Spiders
+	Kubernetes SpiderJobs
+	// KubernetesSpiders reads and writes Spiders, live.
+	KubernetesSpiders Spiders
+	Health            Health
+	Authenticator     auth.Authenticator
+	Limits            Limits
 	// TrustedProxies are the addresses or CIDRs whose X-Forwarded-For is believed; none by default.
 	TrustedProxies []string
 	Registry       prometheus.Registerer
@@ -132,10 +135,14 @@ func (s *Server) strictHandlers(config Config) contract.ServerInterface {
 		jobs:       config.Jobs,
 		spiders:    config.Spiders,
 		kubernetes: config.Kubernetes,
-		health:     config.Health,
-		limits:     config.Limits,
-		now:        config.Now,
-		stopping:   s.stopping,
+
+		kubernetesSpiders: config.KubernetesSpiders,
+		names:             nameClaims{claims: map[nameClaim]struct{}{}},
+
+		health:   config.Health,
+		limits:   config.Limits,
+		now:      config.Now,
+		stopping: s.stopping,
 	}
 	fail := func(c *gin.Context, err error) { abort(c, asProblem(err)) }
 	return contract.NewStrictHandlerWithOptions(implementation, nil, contract.StrictGinServerOptions{
@@ -150,7 +157,11 @@ func (s *Server) strictHandlers(config Config) contract.ServerInterface {
 func badParameter(c *gin.Context, err error, _ int) {
 	if id := c.Param("id"); id != "" {
 		if _, ok := parseID(id); !ok {
-			abort(c, notFound("This job"))
+			what := "This job"
+			if strings.HasPrefix(c.FullPath(), "/api/v1/spiders") {
+				what = "This spider"
+			}
+			abort(c, notFound(what))
 			return
 		}
 	}

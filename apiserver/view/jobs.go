@@ -4,7 +4,6 @@ import (
 	"sync"
 
 	"github.com/google/uuid"
-	"k8s.io/apimachinery/pkg/util/resourceversion"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 )
@@ -21,10 +20,8 @@ type Jobs struct {
 	mu         sync.RWMutex
 	namespaces map[string]*tenant
 	count      int
-	// progress is, by the scope of each watch (a namespace, or all of them: ""), the newest resource version that the watch
-	// has shown. What is not in the view and not newer than that does not exist any more.
-	progress map[string]string
-	waiters  waiters
+	progress   progress
+	waiters    waiters
 }
 
 type tenant struct {
@@ -37,7 +34,7 @@ func NewJobs(spiders SpiderNamer) *Jobs {
 	return &Jobs{
 		spiders:    spiders,
 		namespaces: map[string]*tenant{},
-		progress:   map[string]string{},
+		progress:   progress{},
 		waiters:    waiters{},
 	}
 }
@@ -69,7 +66,7 @@ func (v *Jobs) Put(object *v1alpha1.SpiderJob) (*Job, error) {
 	defer v.mu.Unlock()
 	old := v.get(job.Namespace, job.ID)
 	switch {
-	case old == nil && !newer(job.ResourceVersion, v.progressOf(job.Namespace)):
+	case old == nil && !newer(job.ResourceVersion, v.progress.of(job.Namespace)):
 		return nil, nil
 	case old != nil && !newer(job.ResourceVersion, old.ResourceVersion):
 		return old, nil
@@ -81,7 +78,7 @@ func (v *Jobs) Put(object *v1alpha1.SpiderJob) (*Job, error) {
 func (v *Jobs) Set(scope string, job *Job) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.advance(scope, job.ResourceVersion)
+	v.progress.advance(scope, job.ResourceVersion)
 	old := v.get(job.Namespace, job.ID)
 	if old != nil && newer(old.ResourceVersion, job.ResourceVersion) {
 		return
@@ -93,7 +90,7 @@ func (v *Jobs) Set(scope string, job *Job) {
 func (v *Jobs) Delete(scope string, job *Job) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.advance(scope, job.ResourceVersion)
+	v.progress.advance(scope, job.ResourceVersion)
 	old := v.get(job.Namespace, job.ID)
 	// Two objects of a namespace have one id when somebody names an object by the id of another: neither removes the other.
 	if old == nil || old.Name != job.Name || newer(old.ResourceVersion, job.ResourceVersion) {
@@ -232,23 +229,4 @@ func (v *Jobs) nameSpider(job *Job) {
 	} else if job.SpiderName == "" {
 		job.SpiderName = job.SpiderRef
 	}
-}
-
-func (v *Jobs) progressOf(namespace string) string {
-	if progress, ok := v.progress[namespace]; ok {
-		return progress
-	}
-	return v.progress[""]
-}
-
-func (v *Jobs) advance(scope, resourceVersion string) {
-	if newer(resourceVersion, v.progress[scope]) {
-		v.progress[scope] = resourceVersion
-	}
-}
-
-// newer reports whether resource version a is newer than b. Where that cannot be told, the last word wins.
-func newer(a, b string) bool {
-	order, err := resourceversion.CompareResourceVersion(a, b)
-	return err != nil || order > 0
 }
