@@ -345,6 +345,7 @@ type facade struct {
 	t       testing.TB
 	cluster *cluster
 	spiders *spiderCluster
+	node    *node
 	keys    *auth.Keys
 	health  *health
 	server  *Server
@@ -353,7 +354,7 @@ type facade struct {
 }
 
 // generous limits do not get in a test's way.
-var generous = Limits{RequestsPerSecond: 1e6, Burst: 1e6, FailuresPerMinute: 1e6}
+var generous = Limits{RequestsPerSecond: 1e6, Burst: 1e6, FailuresPerMinute: 1e6, StreamsPerKey: 1e6}
 
 func newFacade(t testing.TB, change ...func(*Config)) *facade {
 	t.Helper()
@@ -364,12 +365,14 @@ func newFacade(t testing.TB, change ...func(*Config)) *facade {
 		t:       t,
 		cluster: &cluster{jobs: map[string]*v1alpha1.SpiderJob{}, calls: map[string]int{}, watch: jobs, revision: 10},
 		spiders: &spiderCluster{spiders: map[string]*v1alpha1.Spider{}, calls: map[string]int{}, watch: spiders, revision: 10},
+		node:    newNode(),
 		keys:    auth.NewKeys(time.Now),
 		health:  &health{},
 		log:     &bytes.Buffer{},
 	}
 	config := Config{
-		Jobs: jobs, Spiders: spiders, Kubernetes: f.cluster, KubernetesSpiders: f.spiders, Health: f.health, Authenticator: f.keys, Limits: generous,
+		Jobs: jobs, Spiders: spiders, Kubernetes: f.cluster, KubernetesSpiders: f.spiders, Pods: f.node,
+		Health: f.health, Authenticator: f.keys, Limits: generous,
 		Registry: prometheus.NewRegistry(), Now: time.Now,
 		Log: slog.New(slog.NewJSONHandler(&lockedWriter{w: f.log}, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}

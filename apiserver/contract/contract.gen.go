@@ -84,6 +84,9 @@ type Caller struct {
 		// Burst How many requests may come at once.
 		Burst int `json:"burst"`
 
+		// MaxStreams How many waits, logs and event streams may be open at once.
+		MaxStreams int `json:"max_streams"`
+
 		// RequestsPerSecond The lasting rate of requests.
 		RequestsPerSecond float64 `json:"requests_per_second"`
 	} `json:"limits"`
@@ -282,6 +285,9 @@ type Conflict = Error
 // Forbidden defines model for Forbidden.
 type Forbidden = Error
 
+// Gone defines model for Gone.
+type Gone = Error
+
 // InternalError defines model for InternalError.
 type InternalError = Error
 
@@ -349,6 +355,19 @@ type GetJobParams struct {
 	Wait *string `form:"wait,omitempty" json:"wait,omitempty"`
 }
 
+// GetJobLogsParams defines parameters for GetJobLogs.
+type GetJobLogsParams struct {
+	// Follow Go on with what will be written.
+	Follow *string `form:"follow,omitempty" json:"follow,omitempty"`
+
+	// Tail Only so many lines from the end. Lines longer than 16 KiB count as several.
+	Tail *string `form:"tail,omitempty" json:"tail,omitempty"`
+
+	// Since Only what was written since: a duration before now such as `90s` or `1h30m`, a number of seconds, at most a year, or an
+	// RFC 3339 time.
+	Since *string `form:"since,omitempty" json:"since,omitempty"`
+}
+
 // ListSpidersParams defines parameters for ListSpiders.
 type ListSpidersParams struct {
 	// Name Only spiders with this text in their names, in upper or lower case.
@@ -384,6 +403,9 @@ type ServerInterface interface {
 	// GetJob Read a job, or wait for its end
 	// (GET /api/v1/jobs/{id})
 	GetJob(c *gin.Context, id string, params GetJobParams)
+	// GetJobLogs Read a job's log, or follow it
+	// (GET /api/v1/jobs/{id}/logs)
+	GetJobLogs(c *gin.Context, id string, params GetJobLogsParams)
 	// GetMe Who am I
 	// (GET /api/v1/me)
 	GetMe(c *gin.Context)
@@ -600,6 +622,58 @@ func (siw *ServerInterfaceWrapper) GetJob(c *gin.Context) {
 	siw.Handler.GetJob(c, id, params)
 }
 
+// GetJobLogs operation middleware
+func (siw *ServerInterfaceWrapper) GetJobLogs(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", c.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter id: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetJobLogsParams
+
+	// ------------- Optional query parameter "follow" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "follow", c.Request.URL.Query(), &params.Follow, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter follow: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "tail" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "tail", c.Request.URL.Query(), &params.Tail, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter tail: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "since" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "since", c.Request.URL.Query(), &params.Since, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter since: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.GetJobLogs(c, id, params)
+}
+
 // GetMe operation middleware
 func (siw *ServerInterfaceWrapper) GetMe(c *gin.Context) {
 
@@ -775,6 +849,7 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.POST(options.BaseURL+"/api/v1/jobs", wrapper.StartJob)
 	router.DELETE(options.BaseURL+"/api/v1/jobs/:id", wrapper.CancelJob)
 	router.GET(options.BaseURL+"/api/v1/jobs/:id", wrapper.GetJob)
+	router.GET(options.BaseURL+"/api/v1/jobs/:id/logs", wrapper.GetJobLogs)
 	router.GET(options.BaseURL+"/api/v1/me", wrapper.GetMe)
 	router.GET(options.BaseURL+"/api/v1/spiders", wrapper.ListSpiders)
 	router.POST(options.BaseURL+"/api/v1/spiders", wrapper.CreateSpider)
@@ -808,6 +883,15 @@ type ForbiddenJSONResponse struct {
 	Body Error
 
 	Headers ForbiddenResponseHeaders
+}
+
+type GoneResponseHeaders struct {
+	XRequestID string
+}
+type GoneJSONResponse struct {
+	Body Error
+
+	Headers GoneResponseHeaders
 }
 
 type InternalErrorResponseHeaders struct {
@@ -1521,6 +1605,178 @@ func (response GetJob500JSONResponse) VisitGetJobResponse(w http.ResponseWriter)
 type GetJob503JSONResponse struct{ UnavailableJSONResponse }
 
 func (response GetJob503JSONResponse) VisitGetJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	if response.Headers.XDataAge != nil {
+		w.Header().Set("X-Data-Age", fmt.Sprint(*response.Headers.XDataAge))
+	}
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetJobLogsRequestObject struct {
+	ID     string `json:"id"`
+	Params GetJobLogsParams
+}
+
+type GetJobLogsResponseObject interface {
+	VisitGetJobLogsResponse(w http.ResponseWriter) error
+}
+
+type GetJobLogs200ResponseHeaders struct {
+	XRequestID string
+}
+
+type GetJobLogs200TextResponse struct {
+	Body    string
+	Headers GetJobLogs200ResponseHeaders
+}
+
+func (response GetJobLogs200TextResponse) VisitGetJobLogsResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/plain")
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(200)
+
+	_, err := w.Write([]byte(fmt.Sprint(response.Body)))
+	return err
+}
+
+type GetJobLogs400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response GetJobLogs400JSONResponse) VisitGetJobLogsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetJobLogs401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response GetJobLogs401JSONResponse) VisitGetJobLogsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetJobLogs404JSONResponse struct{ NotFoundJSONResponse }
+
+func (response GetJobLogs404JSONResponse) VisitGetJobLogsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.XDataAge != nil {
+		w.Header().Set("X-Data-Age", fmt.Sprint(*response.Headers.XDataAge))
+	}
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetJobLogs409JSONResponse struct{ ConflictJSONResponse }
+
+func (response GetJobLogs409JSONResponse) VisitGetJobLogsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetJobLogs410JSONResponse struct{ GoneJSONResponse }
+
+func (response GetJobLogs410JSONResponse) VisitGetJobLogsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(410)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetJobLogs414JSONResponse struct{ URITooLongJSONResponse }
+
+func (response GetJobLogs414JSONResponse) VisitGetJobLogsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(414)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetJobLogs429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response GetJobLogs429JSONResponse) VisitGetJobLogsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetJobLogs500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response GetJobLogs500JSONResponse) VisitGetJobLogsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetJobLogs503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response GetJobLogs503JSONResponse) VisitGetJobLogsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -2465,6 +2721,9 @@ type StrictServerInterface interface {
 	// GetJob Read a job, or wait for its end
 	// (GET /api/v1/jobs/{id})
 	GetJob(ctx context.Context, request GetJobRequestObject) (GetJobResponseObject, error)
+	// GetJobLogs Read a job's log, or follow it
+	// (GET /api/v1/jobs/{id}/logs)
+	GetJobLogs(ctx context.Context, request GetJobLogsRequestObject) (GetJobLogsResponseObject, error)
 	// GetMe Who am I
 	// (GET /api/v1/me)
 	GetMe(ctx context.Context, request GetMeRequestObject) (GetMeResponseObject, error)
@@ -2659,6 +2918,33 @@ func (sh *strictHandler) GetJob(ctx *gin.Context, id string, params GetJobParams
 		sh.options.HandlerErrorFunc(ctx, err)
 	} else if validResponse, ok := response.(GetJobResponseObject); ok {
 		if err := validResponse.VisitGetJobResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetJobLogs operation middleware
+func (sh *strictHandler) GetJobLogs(ctx *gin.Context, id string, params GetJobLogsParams) {
+	var request GetJobLogsRequestObject
+
+	request.ID = id
+	request.Params = params
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetJobLogs(ctx, request.(GetJobLogsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetJobLogs")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(GetJobLogsResponseObject); ok {
+		if err := validResponse.VisitGetJobLogsResponse(ctx.Writer); err != nil {
 			sh.options.ResponseErrorHandlerFunc(ctx, err)
 		}
 	} else if response != nil {
