@@ -361,6 +361,8 @@ func newFacade(t testing.TB, change ...func(*Config)) *facade {
 	spiders := view.NewSpiders()
 	jobs := view.NewJobs(spiders)
 	spiders.OnChange(jobs.RefreshSpider)
+	spiders.Replace("", nil, "10")
+	jobs.Replace("", nil, "10")
 	f := &facade{
 		t:       t,
 		cluster: &cluster{jobs: map[string]*v1alpha1.SpiderJob{}, calls: map[string]int{}, watch: jobs, revision: 10},
@@ -580,6 +582,7 @@ var documented = sync.OnceValue(func() routers.Router {
 		_, err := time.Parse(time.RFC3339, s)
 		return err
 	}))
+	openapi3filter.RegisterBodyDecoder("text/event-stream", openapi3filter.PlainBodyDecoder)
 	document, err := openapi3.NewLoader().LoadFromData(openAPIYAML)
 	if err != nil {
 		panic(err)

@@ -37,7 +37,9 @@ func parseLogOptions(params contract.GetJobLogsParams) (corev1.PodLogOptions, er
 		options.TailLines = &lines
 	}
 	if params.Since != nil {
-		return options, readSince(&options, *params.Since)
+		if err := readSince(&options, *params.Since); err != nil {
+			return options, err
+		}
 	}
 	return options, nil
 }

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/gin-gonic/gin"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
@@ -47,15 +46,11 @@ func (h *handlers) GetJobLogs(
 	if err != nil {
 		return nil, err
 	}
-	c, ok := ctx.(*gin.Context)
-	if !ok {
-		return nil, internal(errors.New("a log can be answered to HTTP requests only"))
-	}
-	s, closeStream, err := h.newStream(c)
+	s, closeStream, err := h.newStream(ctx)
 	if err != nil {
 		return nil, err
 	}
-	log, err := h.openLog(s.ctx, job, options)
+	log, err := h.openLog(s.ctx, job, options) //nolint:contextcheck // A stream's context is made of its request's.
 	if err != nil {
 		closeStream()
 		return nil, err

@@ -65,16 +65,22 @@ const checkInterval = time.Second
 // errKeyRefused says that the key with which a stream was opened is not accepted any more.
 var errKeyRefused = errors.New("the key of an open stream is not accepted any more")
 
-// newStream prepares a request for an answer that lasts. close has to be called in the end.
-func (h *handlers) newStream(c *gin.Context) (s *stream, closeStream func(), err error) {
-	release, err := h.streams.open(callerOf(c).KeyID)
+// newStream prepares the request of a context for an answer that lasts. closeStream has to be called in the end.
+func (h *handlers) newStream(ctx context.Context) (s *stream, closeStream func(), err error) {
+	c, ok := ctx.(*gin.Context)
+	if !ok {
+		return nil, nil, internal(errors.New("a stream can be answered to HTTP requests only"))
+	}
+	release, err := h.streams.open(callerOf(ctx).KeyID)
 	if err != nil {
 		return nil, nil, err
 	}
-	ctx, cancel := context.WithCancel(c.Request.Context())
+	lasting, cancel := context.WithCancel(c.Request.Context())
 	forget := context.AfterFunc(h.stopping, cancel)
+	token, _ := bearer(c.GetHeader("Authorization"))
 	s = &stream{
-		writer: c.Writer, connection: http.NewResponseController(c.Writer), ctx: ctx, allowed: h.sameCaller(c), checked: time.Now(),
+		writer: c.Writer, connection: http.NewResponseController(c.Writer),
+		ctx: lasting, allowed: h.sameCaller(callerOf(ctx), token), checked: time.Now(),
 	}
 	_ = s.connection.SetWriteDeadline(time.Time{})
 	return s, func() {
@@ -84,11 +90,9 @@ func (h *handlers) newStream(c *gin.Context) (s *stream, closeStream func(), err
 	}, nil
 }
 
-// sameCaller returns what tells whether the caller's credential still makes it who it is. As long as that cannot be found out
-// it is taken to.
-func (h *handlers) sameCaller(c *gin.Context) func(context.Context) bool {
-	token, _ := bearer(c.GetHeader("Authorization"))
-	caller := callerOf(c)
+// sameCaller returns what tells whether a token still makes the caller who it is. As long as that cannot be found out it is
+// taken to.
+func (h *handlers) sameCaller(caller auth.Identity, token string) func(context.Context) bool {
 	return func(ctx context.Context) bool {
 		now, err := h.authenticator.Authenticate(ctx, token)
 		if err != nil {
@@ -121,6 +125,16 @@ func (s *stream) Write(p []byte) (int, error) {
 	_ = s.connection.SetWriteDeadline(time.Now().Add(writeTime))
 	return s.writer.Write(p)
 }
+
+// last writes what is to be said when the stream is at its end. Whether it arrives does not matter any more.
+func (s *stream) last(p []byte) {
+	_ = s.connection.SetWriteDeadline(time.Now().Add(lastWriteTime))
+	_, _ = s.writer.Write(p)
+	_ = s.connection.Flush()
+}
+
+// lastWriteTime is how long whoever does not read may hold up the end of its stream, and with that of the server.
+const lastWriteTime = 2 * time.Second
 
 // flush hands on what was written, and ends the time for it.
 func (s *stream) flush() error {

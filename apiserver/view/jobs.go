@@ -22,6 +22,7 @@ type Jobs struct {
 	count      int
 	progress   progress
 	waiters    waiters
+	history    *history
 }
 
 type tenant struct {
@@ -36,6 +37,7 @@ func NewJobs(spiders SpiderNamer) *Jobs {
 		namespaces: map[string]*tenant{},
 		progress:   progress{},
 		waiters:    waiters{},
+		history:    newHistory(),
 	}
 }
 
@@ -84,6 +86,7 @@ func (v *Jobs) Set(scope string, job *Job) {
 		return
 	}
 	v.set(old, job)
+	v.history.publish(&Change{Job: job, ResourceVersion: job.ResourceVersion, scope: scope})
 }
 
 // Delete takes the watch's word that a job is gone; job is its last state.
@@ -97,6 +100,7 @@ func (v *Jobs) Delete(scope string, job *Job) {
 		return
 	}
 	v.remove(old)
+	v.history.publish(&Change{Job: old, Deleted: true, ResourceVersion: job.ResourceVersion, scope: scope})
 }
 
 // Replace takes the complete state of a scope as of a resource version, in one step: readers see the state before or the
@@ -130,6 +134,7 @@ func (v *Jobs) Replace(scope string, jobs []*Job, resourceVersion string) {
 		}
 	}
 	v.progress[scope] = resourceVersion
+	v.history.begin(scope, resourceVersion)
 }
 
 // RefreshSpider gives the pending jobs of a Spider its present name and path.
@@ -157,9 +162,13 @@ func (v *Jobs) RefreshSpider(namespace, ref string) {
 			})
 		}
 	}
+	scope := v.progress.scopeOf(namespace)
 	for _, job := range stale {
 		fresh := *job
 		v.set(job, &fresh)
+		if fresh.SpiderName != job.SpiderName || fresh.RepoPath != job.RepoPath {
+			v.history.publish(&Change{Job: &fresh, ResourceVersion: v.progress.of(namespace), scope: scope, again: true})
+		}
 	}
 }
 

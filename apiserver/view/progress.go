@@ -7,11 +7,14 @@ import "k8s.io/apimachinery/pkg/util/resourceversion"
 type progress map[string]string
 
 // of returns how far the watch of a namespace has come.
-func (p progress) of(namespace string) string {
-	if resourceVersion, ok := p[namespace]; ok {
-		return resourceVersion
+func (p progress) of(namespace string) string { return p[p.scopeOf(namespace)] }
+
+// scopeOf returns the scope of the watch that shows a namespace.
+func (p progress) scopeOf(namespace string) string {
+	if _, ok := p[namespace]; ok {
+		return namespace
 	}
-	return p[""]
+	return ""
 }
 
 func (p progress) advance(scope, resourceVersion string) {
