@@ -15,6 +15,8 @@ type exchange struct {
 	object string
 	// problem is what went wrong, if anything did.
 	problem *problem
+	// cut says that it went wrong in the middle of the answer.
+	cut bool
 }
 
 type exchangeKey struct{}

@@ -34,11 +34,19 @@ type handlers struct {
 	jobs       *view.Jobs
 	spiders    *view.Spiders
 	kubernetes SpiderJobs
-	health     Health
-	limits     Limits
-	now        func() time.Time
-	// stopping is closed when the server begins to shut down: whoever waits is answered then.
-	stopping <-chan struct{}
+	// kubernetesSpiders reads and writes Spiders, live.
+	kubernetesSpiders Spiders
+	names             nameClaims
+	health            Health
+	limits            Limits
+	now               func() time.Time
+	// stopping ends when the server begins to shut down: whoever waits is answered then, and streams end.
+	stopping context.Context
+	// pods reads Pods and logs, live.
+	pods    Pods
+	streams *streams
+	// authenticator is asked again about those who keep streams open.
+	authenticator auth.Authenticator
 }
 
 var _ contract.StrictServerInterface = (*handlers)(nil)
@@ -62,6 +70,7 @@ func (h *handlers) GetMe(ctx context.Context, _ contract.GetMeRequestObject) (co
 	}
 	body.Limits.RequestsPerSecond = h.limits.RequestsPerSecond
 	body.Limits.Burst = h.limits.Burst
+	body.Limits.MaxStreams = h.limits.StreamsPerKey
 	return contract.GetMe200JSONResponse{
 		Body:    body,
 		Headers: contract.GetMe200ResponseHeaders{XRequestID: e.requestID},

@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	jsonpatch "github.com/evanphx/json-patch/v5"
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
 	"github.com/getkin/kin-openapi/routers"
@@ -174,6 +175,162 @@ func mustCompact(job *v1alpha1.SpiderJob) *view.Job {
 	return compact
 }
 
+// spiderCluster is a Kubernetes of Spiders in memory, as cluster is one of SpiderJobs.
+type spiderCluster struct {
+	mu       sync.Mutex
+	revision int
+	spiders  map[string]*v1alpha1.Spider
+	watch    *view.Spiders
+	held     bool
+	calls    map[string]int
+	// fail is asked before each call, and again after a write was recorded. meanwhile is called before each write is looked at.
+	fail      func(call string, recorded bool) error
+	meanwhile func()
+}
+
+func (c *spiderCluster) before(call string) error {
+	if c.meanwhile != nil && call != "get" {
+		c.meanwhile()
+	}
+	c.calls[call]++
+	if c.fail != nil {
+		return c.fail(call, false)
+	}
+	return nil
+}
+
+func (c *spiderCluster) after(call string) error {
+	if c.fail != nil {
+		return c.fail(call, true)
+	}
+	return nil
+}
+
+func (c *spiderCluster) find(namespace, name, resourceVersion string) (*v1alpha1.Spider, error) {
+	spider := c.spiders[namespace+"/"+name]
+	spiders := v1alpha1.Resource("spiders")
+	switch {
+	case spider == nil:
+		return nil, fmt.Errorf("finding: %w", apierrors.NewNotFound(spiders, name))
+	case resourceVersion != "" && resourceVersion != spider.ResourceVersion:
+		return nil, fmt.Errorf("finding: %w", apierrors.NewConflict(spiders, name, errors.New("it has changed")))
+	}
+	return spider.DeepCopy(), nil
+}
+
+func (c *spiderCluster) Get(_ context.Context, namespace, name string) (*v1alpha1.Spider, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.before("get"); err != nil {
+		return nil, err
+	}
+	return c.find(namespace, name, "")
+}
+
+func (c *spiderCluster) Create(_ context.Context, spider *v1alpha1.Spider) (*v1alpha1.Spider, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.before("create"); err != nil {
+		return nil, err
+	}
+	if c.spiders[spider.Namespace+"/"+spider.Name] != nil {
+		return nil, fmt.Errorf("creating: %w", apierrors.NewAlreadyExists(v1alpha1.Resource("spiders"), spider.Name))
+	}
+	created := spider.DeepCopy()
+	if created.CreationTimestamp.IsZero() {
+		created.CreationTimestamp = metav1.NewTime(time.Now().Truncate(time.Second))
+	}
+	c.record(created)
+	return created.DeepCopy(), c.after("create")
+}
+
+func (c *spiderCluster) Patch(
+	_ context.Context, namespace, name, resourceVersion string, spec map[string]any,
+) (*v1alpha1.Spider, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.before("patch"); err != nil {
+		return nil, err
+	}
+	spider, err := c.find(namespace, name, resourceVersion)
+	if err != nil {
+		return nil, err
+	}
+	before, err := json.Marshal(spider.Spec)
+	if err != nil {
+		return nil, err
+	}
+	patch, err := json.Marshal(spec)
+	if err != nil {
+		return nil, err
+	}
+	after, err := jsonpatch.MergePatch(before, patch)
+	if err != nil {
+		return nil, err
+	}
+	spider.Spec = v1alpha1.SpiderSpec{}
+	if err := json.Unmarshal(after, &spider.Spec); err != nil {
+		return nil, err
+	}
+	c.record(spider)
+	return spider.DeepCopy(), c.after("patch")
+}
+
+func (c *spiderCluster) Delete(_ context.Context, namespace, name, resourceVersion string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.before("delete"); err != nil {
+		return err
+	}
+	spider, err := c.find(namespace, name, resourceVersion)
+	if err != nil {
+		return err
+	}
+	delete(c.spiders, namespace+"/"+name)
+	c.revision++
+	spider.ResourceVersion = strconv.Itoa(c.revision)
+	if !c.held {
+		c.watch.Delete("", mustCompactSpider(spider))
+	}
+	return c.after("delete")
+}
+
+// record makes an object the present state of its name, and shows it to the watch.
+func (c *spiderCluster) record(spider *v1alpha1.Spider) {
+	c.revision++
+	spider.ResourceVersion = strconv.Itoa(c.revision)
+	c.spiders[spider.Namespace+"/"+spider.Name] = spider
+	if !c.held {
+		c.watch.Set("", mustCompactSpider(spider))
+	}
+}
+
+// spider returns a Spider as it is recorded.
+func (c *spiderCluster) spider(t testing.TB, namespace, name string) *v1alpha1.Spider {
+	t.Helper()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	spider := c.spiders[namespace+"/"+name]
+	if spider == nil {
+		t.Fatalf("there is no Spider %s/%s", namespace, name)
+	}
+	return spider.DeepCopy()
+}
+
+func (c *spiderCluster) count(call string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.calls[call]
+}
+
+func mustCompactSpider(spider *v1alpha1.Spider) *view.Spider {
+	compact, err := view.FromSpider(spider)
+	if err != nil {
+		panic(err)
+	}
+	return compact
+}
+
 // health is what tests say it is.
 type health struct {
 	unsynced atomic.Bool
@@ -187,7 +344,8 @@ func (h *health) Age() time.Duration { return time.Duration(h.age.Load()) }
 type facade struct {
 	t       testing.TB
 	cluster *cluster
-	spiders *view.Spiders
+	spiders *spiderCluster
+	node    *node
 	keys    *auth.Keys
 	health  *health
 	server  *Server
@@ -196,23 +354,27 @@ type facade struct {
 }
 
 // generous limits do not get in a test's way.
-var generous = Limits{RequestsPerSecond: 1e6, Burst: 1e6, FailuresPerMinute: 1e6}
+var generous = Limits{RequestsPerSecond: 1e6, Burst: 1e6, FailuresPerMinute: 1e6, StreamsPerKey: 1e6}
 
 func newFacade(t testing.TB, change ...func(*Config)) *facade {
 	t.Helper()
 	spiders := view.NewSpiders()
 	jobs := view.NewJobs(spiders)
 	spiders.OnChange(jobs.RefreshSpider)
+	spiders.Replace("", nil, "10")
+	jobs.Replace("", nil, "10")
 	f := &facade{
 		t:       t,
 		cluster: &cluster{jobs: map[string]*v1alpha1.SpiderJob{}, calls: map[string]int{}, watch: jobs, revision: 10},
-		spiders: spiders,
+		spiders: &spiderCluster{spiders: map[string]*v1alpha1.Spider{}, calls: map[string]int{}, watch: spiders, revision: 10},
+		node:    newNode(),
 		keys:    auth.NewKeys(time.Now),
 		health:  &health{},
 		log:     &bytes.Buffer{},
 	}
 	config := Config{
-		Jobs: jobs, Spiders: spiders, Kubernetes: f.cluster, Health: f.health, Authenticator: f.keys, Limits: generous,
+		Jobs: jobs, Spiders: spiders, Kubernetes: f.cluster, KubernetesSpiders: f.spiders, Pods: f.node,
+		Health: f.health, Authenticator: f.keys, Limits: generous,
 		Registry: prometheus.NewRegistry(), Now: time.Now,
 		Log: slog.New(slog.NewJSONHandler(&lockedWriter{w: f.log}, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
@@ -269,12 +431,11 @@ func (f *facade) spider(namespace, name string, change ...func(*v1alpha1.Spider)
 	for _, c := range change {
 		c(object)
 	}
-	compact, err := view.FromSpider(object)
+	created, err := f.spiders.Create(f.t.Context(), object)
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	f.spiders.Set("", compact)
-	return object.ID()
+	return created.ID()
 }
 
 // apply makes a SpiderJob as kubectl would, and returns its id.
@@ -421,6 +582,7 @@ var documented = sync.OnceValue(func() routers.Router {
 		_, err := time.Parse(time.RFC3339, s)
 		return err
 	}))
+	openapi3filter.RegisterBodyDecoder("text/event-stream", openapi3filter.PlainBodyDecoder)
 	document, err := openapi3.NewLoader().LoadFromData(openAPIYAML)
 	if err != nil {
 		panic(err)
@@ -467,7 +629,7 @@ func holdToContract(request *http.Request, sent []byte, response *http.Response,
 	input := &openapi3filter.RequestValidationInput{
 		Request: asked, PathParams: parameters, Route: route, Options: contractOptions, QueryParams: asked.URL.Query(),
 	}
-	if response.StatusCode == http.StatusOK {
+	if response.StatusCode < http.StatusBadRequest {
 		err := openapi3filter.ValidateRequest(context.Background(), input)
 		// The checker reads numbers as floating point, which holds no 1e400; the server keeps their text.
 		if err != nil && !strings.Contains(err.Error(), "value out of range") {

@@ -23,7 +23,7 @@ const (
 
 // parseList reads the query of a list as a question to the view about the caller's jobs.
 func parseList(caller auth.Identity, params contract.ListJobsParams) (view.Query, error) {
-	query := view.Query{Namespace: caller.Namespace, User: caller.User, Limit: defaultLimit}
+	query := view.Query{Namespace: caller.Namespace, User: caller.User}
 	for _, read := range []func(*view.Query, contract.ListJobsParams) error{
 		readStatuses, readSpider, readTimes, readPage,
 	} {
@@ -96,22 +96,27 @@ func parseTime(field, text string) (time.Time, error) {
 	return t, nil
 }
 
-func readPage(query *view.Query, params contract.ListJobsParams) error {
-	if params.Limit != nil {
-		limit, err := strconv.Atoi(*params.Limit)
-		if err != nil || limit < 1 || limit > maxLimit {
-			return invalid("limit", "must be a whole number from 1 to %d", maxLimit)
+func readPage(query *view.Query, params contract.ListJobsParams) (err error) {
+	query.Limit, query.After, err = parsePage(params.Limit, params.Cursor, defaultLimit)
+	return err
+}
+
+// parsePage reads how many entries a page holds, and behind which position it begins: nil for the newest.
+func parsePage(limitText, cursorText *string, standard int) (limit int, after *view.Position, err error) {
+	limit = standard
+	if limitText != nil {
+		if limit, err = strconv.Atoi(*limitText); err != nil || limit < 1 || limit > maxLimit {
+			return 0, nil, invalid("limit", "must be a whole number from 1 to %d", maxLimit)
 		}
-		query.Limit = limit
 	}
-	if params.Cursor != nil {
-		position, err := parseCursor(*params.Cursor)
+	if cursorText != nil {
+		position, err := parseCursor(*cursorText)
 		if err != nil {
-			return invalid("cursor", "is not one that this server gave out")
+			return 0, nil, invalid("cursor", "is not one that this server gave out")
 		}
-		query.After = &position
+		after = &position
 	}
-	return nil
+	return limit, after, nil
 }
 
 // parseID reads a UUID of 36 characters, in either case.
@@ -123,23 +128,33 @@ func parseID(text string) (uuid.UUID, bool) {
 	return id, err == nil
 }
 
-// nextPage returns the address of the page behind the last job of this one: the same question, and a cursor.
-func nextPage(path string, params contract.ListJobsParams, last *view.Job) string {
+// nextPage is the Link to the page behind the last job of this one: the same question, and a cursor.
+func nextPage(params contract.ListJobsParams, last *view.Job) string {
 	values := url.Values{}
 	if params.Status != nil {
 		values["status"] = *params.Status
 	}
-	for name, value := range map[string]*string{
+	setGiven(values, map[string]*string{
 		"spider_id":      params.SpiderID,
 		"spider_name":    params.SpiderName,
 		"created_after":  params.CreatedAfter,
 		"created_before": params.CreatedBefore,
 		"limit":          params.Limit,
-	} {
+	})
+	return link("/api/v1/jobs", values, view.PositionOf(last))
+}
+
+// setGiven sets the parameters that were given.
+func setGiven(values url.Values, given map[string]*string) {
+	for name, value := range given {
 		if value != nil {
 			values.Set(name, *value)
 		}
 	}
-	values.Set("cursor", formatCursor(view.PositionOf(last)))
+}
+
+// link is the Link header that leads to the page behind a position.
+func link(path string, values url.Values, last view.Position) string {
+	values.Set("cursor", formatCursor(last))
 	return strings.Join([]string{"<", path, "?", values.Encode(), `>; rel="next"`}, "")
 }

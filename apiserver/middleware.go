@@ -35,6 +35,9 @@ func (s *Server) observe(c *gin.Context) {
 			abort(c, internal(fmt.Errorf("panic: %v", reason)))
 		}
 		s.record(c, e, s.now().Sub(start))
+		if e.cut {
+			panic(http.ErrAbortHandler) // net/http then closes the connection: nobody shall take half an answer for a whole one.
+		}
 	}()
 	c.Next()
 }

@@ -84,6 +84,7 @@ func abort(c *gin.Context, p *problem) {
 	exchange := exchangeOf(c)
 	exchange.problem = p
 	if c.Writer.Written() {
+		exchange.cut = true
 		c.Abort()
 		return
 	}

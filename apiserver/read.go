@@ -32,7 +32,7 @@ func (h *handlers) ListJobs(
 		response.Body = append(response.Body, presentListed(job))
 	}
 	if more {
-		response.Headers.Link = new(nextPage("/api/v1/jobs", request.Params, jobs[len(jobs)-1]))
+		response.Headers.Link = new(nextPage(request.Params, jobs[len(jobs)-1]))
 	}
 	return response, nil
 }
@@ -47,6 +47,11 @@ func (h *handlers) GetJob(ctx context.Context, request contract.GetJobRequestObj
 		return nil, err
 	}
 	if wait > 0 && job.Finished == 0 {
+		release, err := h.streams.open(callerOf(ctx).KeyID)
+		if err != nil {
+			return nil, err
+		}
+		defer release()
 		if c, ok := ctx.(*gin.Context); ok {
 			extendWrite(c, wait)
 		}
@@ -114,7 +119,7 @@ func (h *handlers) awaitEnd(ctx context.Context, job *view.Job, wait time.Durati
 			continue
 		case <-timer.C:
 		case <-ctx.Done():
-		case <-h.stopping:
+		case <-h.stopping.Done():
 		}
 		stop()
 		return current

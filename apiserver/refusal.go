@@ -20,21 +20,21 @@ func mayPass(err error) bool {
 	return code >= http.StatusInternalServerError || code == http.StatusTooManyRequests
 }
 
-// refusal words Kubernetes' refusal of a job for the caller who wanted it.
-func refusal(err error) *problem {
+// refusal words Kubernetes' refusal of a job or a spider for the caller who wanted it.
+func refusal(err error, what string) *problem {
 	switch {
 	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
 		return forbidden(err, "namespace_terminating", "The namespace is being deleted.")
 	case apierrors.IsForbidden(err) && strings.Contains(err.Error(), "exceeded quota"):
-		return forbidden(err, "quota_exceeded", "The namespace's quota does not allow another job.")
+		return forbidden(err, "quota_exceeded", "The namespace's quota does not allow another "+what+".")
 	case apierrors.IsForbidden(err):
 		return forbidden(err, "forbidden",
-			"The cluster does not allow this job. Its administrators find the reason in the server's log, under this request id.")
+			"The cluster does not allow this "+what+". Its administrators find the reason in the server's log, under this request id.")
 	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err):
-		return &problem{status: http.StatusBadRequest, code: "invalid_request", message: causesOf(err), cause: err}
+		return &problem{status: http.StatusBadRequest, code: "invalid_request", message: causesOf(err, what), cause: err}
 	case apierrors.IsRequestEntityTooLargeError(err):
 		return &problem{
-			status: http.StatusRequestEntityTooLarge, code: "body_too_large", message: "The job is too large.", cause: err,
+			status: http.StatusRequestEntityTooLarge, code: "body_too_large", message: "The " + what + " is too large.", cause: err,
 		}
 	default:
 		return internal(err)
@@ -42,10 +42,10 @@ func refusal(err error) *problem {
 }
 
 // causesOf names the fields that Kubernetes found wrong, as in "spec.arguments: too long".
-func causesOf(err error) string {
+func causesOf(err error, what string) string {
 	var status apierrors.APIStatus
 	if !errors.As(err, &status) || status.Status().Details == nil || len(status.Status().Details.Causes) == 0 {
-		return "Kubernetes does not accept this job."
+		return "Kubernetes does not accept this " + what + "."
 	}
 	causes := status.Status().Details.Causes
 	texts := make([]string, 0, len(causes))

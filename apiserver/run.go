@@ -51,18 +51,25 @@ func Run(ctx context.Context, config *rest.Config, options Options, log *slog.Lo
 	keys := auth.NewKeys(time.Now)
 	feeds := newFeeds(kubernetes, options.Namespaces, spiders, jobs, keys, log)
 
+	pods, err := kube.NewPods(config)
+	if err != nil {
+		return err
+	}
+
 	registry := prometheus.NewRegistry()
 	server, err := New(Config{
-		Jobs:           jobs,
-		Spiders:        spiders,
-		Kubernetes:     kube.Jobs{Client: kubernetes},
-		Health:         feeds,
-		Authenticator:  keys,
-		Limits:         options.Limits,
-		TrustedProxies: options.TrustedProxies,
-		Registry:       registry,
-		Log:            log,
-		Now:            time.Now,
+		Jobs:              jobs,
+		Spiders:           spiders,
+		Kubernetes:        kube.Jobs{Client: kubernetes},
+		KubernetesSpiders: kube.Spiders{Client: kubernetes},
+		Pods:              pods,
+		Health:            feeds,
+		Authenticator:     keys,
+		Limits:            options.Limits,
+		TrustedProxies:    options.TrustedProxies,
+		Registry:          registry,
+		Log:               log,
+		Now:               time.Now,
 	})
 	if err != nil {
 		return err

@@ -1,10 +1,11 @@
 package apiserver
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
-	"sync"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -23,10 +24,12 @@ type Limits struct {
 	Burst             int
 	// FailuresPerMinute is how many authentications from one address may fail.
 	FailuresPerMinute int
+	// StreamsPerKey is how many waits, logs and event streams each key may have open at once.
+	StreamsPerKey int
 }
 
 // DefaultLimits are the documented ones.
-var DefaultLimits = Limits{RequestsPerSecond: 50, Burst: 100, FailuresPerMinute: 30}
+var DefaultLimits = Limits{RequestsPerSecond: 50, Burst: 100, FailuresPerMinute: 30, StreamsPerKey: 100}
 
 // degradedAfter is for how long Kubernetes may be silent before the server calls itself degraded. Watches are renewed now and
 // then, which takes a moment.
@@ -34,9 +37,13 @@ const degradedAfter = 2 * time.Second
 
 // Config is what a Server is made of.
 type Config struct {
-	Jobs          *view.Jobs
-	Spiders       *view.Spiders
-	Kubernetes    SpiderJobs
+	Jobs       *view.Jobs
+	Spiders    *view.Spiders
+	Kubernetes SpiderJobs
+	// KubernetesSpiders reads and writes Spiders, live.
+	KubernetesSpiders Spiders
+	// Pods reads Pods and the logs of spiders, live.
+	Pods          Pods
 	Health        Health
 	Authenticator auth.Authenticator
 	Limits        Limits
@@ -58,13 +65,15 @@ type Server struct {
 	log           *slog.Logger
 	now           func() time.Time
 
-	leaving  atomic.Bool
-	stopping chan struct{}
-	stop     sync.Once
+	leaving atomic.Bool
+	// stopping ends when those who wait on purpose are to be answered; stop ends it.
+	stopping context.Context
+	stop     context.CancelFunc
 }
 
 // New makes a Server.
 func New(config Config) (*Server, error) {
+	stopping, stop := context.WithCancel(context.Background())
 	s := &Server{
 		health:        config.Health,
 		authenticator: config.Authenticator,
@@ -73,7 +82,8 @@ func New(config Config) (*Server, error) {
 		metrics:       newMetrics(config.Registry, config.Jobs.Len, config.Health),
 		log:           config.Log,
 		now:           config.Now,
-		stopping:      make(chan struct{}),
+		stopping:      stopping,
+		stop:          stop,
 	}
 	if err := s.route(config); err != nil {
 		return nil, err
@@ -87,10 +97,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.engine.Se
 // Unready makes the server say that it is about to stop. Requests are served as before.
 func (s *Server) Unready() { s.leaving.Store(true) }
 
-// Stop makes the server not ready and answers whoever waits on purpose. Requests are served as before.
+// Stop makes the server not ready, answers whoever waits on purpose and ends streams. Requests are served as before.
 func (s *Server) Stop() {
 	s.Unready()
-	s.stop.Do(func() { close(s.stopping) })
+	s.stop()
 }
 
 func (s *Server) route(config Config) error {
@@ -132,10 +142,18 @@ func (s *Server) strictHandlers(config Config) contract.ServerInterface {
 		jobs:       config.Jobs,
 		spiders:    config.Spiders,
 		kubernetes: config.Kubernetes,
-		health:     config.Health,
-		limits:     config.Limits,
-		now:        config.Now,
-		stopping:   s.stopping,
+
+		kubernetesSpiders: config.KubernetesSpiders,
+		names:             nameClaims{claims: map[nameClaim]struct{}{}},
+
+		health:   config.Health,
+		limits:   config.Limits,
+		now:      config.Now,
+		stopping: s.stopping,
+
+		pods:          config.Pods,
+		streams:       newStreams(config.Limits.StreamsPerKey),
+		authenticator: config.Authenticator,
 	}
 	fail := func(c *gin.Context, err error) { abort(c, asProblem(err)) }
 	return contract.NewStrictHandlerWithOptions(implementation, nil, contract.StrictGinServerOptions{
@@ -150,7 +168,11 @@ func (s *Server) strictHandlers(config Config) contract.ServerInterface {
 func badParameter(c *gin.Context, err error, _ int) {
 	if id := c.Param("id"); id != "" {
 		if _, ok := parseID(id); !ok {
-			abort(c, notFound("This job"))
+			what := "This job"
+			if strings.HasPrefix(c.FullPath(), "/api/v1/spiders") {
+				what = "This spider"
+			}
+			abort(c, notFound(what))
 			return
 		}
 	}

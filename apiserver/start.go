@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net/http"
 	"regexp"
@@ -11,7 +12,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
@@ -48,7 +48,7 @@ func (h *handlers) start(ctx context.Context, caller auth.Identity, body []byte,
 	if err != nil {
 		return nil, err
 	}
-	spider, err := h.resolve(caller, request)
+	spider, err := h.resolve(ctx, caller, request)
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +98,7 @@ func sameStart(known *view.Job, caller auth.Identity, identity startIdentity) (*
 }
 
 // resolve finds the spider that a start means, among those that the caller may see.
-func (h *handlers) resolve(caller auth.Identity, request *startRequest) (*view.Spider, error) {
+func (h *handlers) resolve(ctx context.Context, caller auth.Identity, request *startRequest) (*view.Spider, error) {
 	if request.spiderID == "" {
 		named := h.spiders.ByName(caller.Namespace, caller.User, request.spiderName)
 		switch len(named) {
@@ -110,13 +110,9 @@ func (h *handlers) resolve(caller auth.Identity, request *startRequest) (*view.S
 			return nil, conflict("ambiguous_spider", "Several spiders have this spider_name; use spider_id.")
 		}
 	}
-	id, ok := parseID(request.spiderID)
-	if !ok {
-		return nil, notFound("This spider")
-	}
-	spider := h.spiders.ByID(caller.Namespace, caller.User, id)
-	if spider == nil {
-		return nil, notFound("This spider")
+	spider, err := h.findSpider(ctx, caller, request.spiderID)
+	if err != nil {
+		return nil, err
 	}
 	if request.spiderName != "" && request.spiderName != spider.Name {
 		return nil, invalid("spider_name", "spider_id and spider_name mean different spiders")
@@ -160,37 +156,23 @@ func newSpiderJob(
 	return job
 }
 
-// createAttempts is how often the creation of a job is tried, and createPause how long after a failure the next one begins.
-const (
-	createAttempts = 3
-	createPause    = 100 * time.Millisecond
-)
-
-// create records the job. A failure that may have happened after the job was recorded is tried again, under the same name: so
-// no job is made twice, and none is made that the caller is not told of.
+// create records the job.
 func (h *handlers) create(
 	ctx context.Context, caller auth.Identity, identity startIdentity, job *v1alpha1.SpiderJob,
 ) (*view.Job, error) {
 	// What was begun is seen to its end though the caller may have gone.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), kubernetesTimeout)
 	defer cancel()
-	var failure error
-	for attempt := range createAttempts {
-		if attempt > 0 && !pause(ctx, createPause) {
-			break
-		}
-		created, err := h.kubernetes.Create(ctx, job)
-		switch {
-		case err == nil:
-			return h.started(created)
-		case apierrors.IsAlreadyExists(err):
-			return h.existing(ctx, caller, identity, failure != nil)
-		case !mayPass(err):
-			return nil, refusal(err)
-		}
-		failure = err
+	created, err := record(ctx, "job", func(ctx context.Context) (*v1alpha1.SpiderJob, error) {
+		return h.kubernetes.Create(ctx, job)
+	})
+	if taken, ok := errors.AsType[*nameTakenError](err); ok {
+		return h.existing(ctx, caller, identity, taken.perhapsByUs)
 	}
-	return nil, unavailable(failure, "Kubernetes cannot be reached, so the job could not be recorded.")
+	if err != nil {
+		return nil, err
+	}
+	return h.started(created)
 }
 
 // started takes a new job into the view. It is told to the caller even where it has been deleted again since.

@@ -284,7 +284,7 @@ func TestIdempotentStart(t *testing.T) {
 	t.Run("on a replica that has not seen the job yet", func(t *testing.T) {
 		f.cluster.held = true
 		defer func() { f.cluster.held = false }()
-		replica := newFacade(t, func(c *Config) { c.Kubernetes, c.Authenticator, c.Spiders = f.cluster, f.keys, f.spiders })
+		replica := newFacade(t, func(c *Config) { c.Kubernetes, c.Authenticator, c.Spiders = f.cluster, f.keys, f.spiders.watch })
 		if again := id(start(replica, alice, "k-1", body)); again != first {
 			t.Errorf("it made %s, want %s", again, first)
 		}
@@ -297,7 +297,7 @@ func TestIdempotentStart(t *testing.T) {
 		}
 	})
 	t.Run("though the spider is gone", func(*testing.T) {
-		f.spiders.Replace("", nil, "")
+		f.spiders.watch.Replace("", nil, "")
 		start(f, alice, "k-1", body).want(http.StatusOK)
 	})
 }

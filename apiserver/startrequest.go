@@ -123,29 +123,38 @@ func parseArguments(value json.RawMessage) (map[string]v1alpha1.ArgumentValue, e
 }
 
 func parseSettings(value json.RawMessage) (map[string]v1alpha1.SettingValue, error) {
-	if !isObject(value) {
-		return nil, invalid("settings", "must be an object of names and values")
-	}
 	settings := map[string]v1alpha1.SettingValue{}
-	err := eachMember(value, "settings.", func(name string, value json.RawMessage) error {
-		field := "settings." + printable(name)
-		if !settingName.MatchString(name) {
-			return invalid(field, "a name must be upper-case letters, digits and underscores, at most 128 of them")
-		}
-		text, err := textOf(field, value)
-		if err != nil {
-			return err
-		}
-		if utf8.RuneCountInString(text) > maxSettingValue {
-			return invalid(field, "a value has at most %d characters", maxSettingValue)
-		}
-		settings[name] = v1alpha1.SettingValue(text)
-		if len(settings) > maxSettings {
-			return invalid("settings", "there may be at most %d", maxSettings)
-		}
-		return nil
+	err := eachSetting(value, func(name string, value json.RawMessage) (err error) {
+		settings[name], err = settingText(name, value)
+		return err
 	})
 	return settings, err
+}
+
+// eachSetting calls visit for each member of an object of settings, the name of which is known to be one.
+func eachSetting(value json.RawMessage, visit func(name string, value json.RawMessage) error) error {
+	if !isObject(value) {
+		return invalid("settings", "must be an object of names and values")
+	}
+	count := 0
+	return eachMember(value, "settings.", func(name string, value json.RawMessage) error {
+		if !settingName.MatchString(name) {
+			return invalid("settings."+printable(name), "a name must be upper-case letters, digits and underscores, at most 128 of them")
+		}
+		if count++; count > maxSettings {
+			return invalid("settings", "there may be at most %d", maxSettings)
+		}
+		return visit(name, value)
+	})
+}
+
+func settingText(name string, value json.RawMessage) (v1alpha1.SettingValue, error) {
+	field := "settings." + printable(name)
+	text, err := textOf(field, value)
+	if err == nil && utf8.RuneCountInString(text) > maxSettingValue {
+		err = invalid(field, "a value has at most %d characters", maxSettingValue)
+	}
+	return v1alpha1.SettingValue(text), err
 }
 
 // eachMember calls visit for each member of a JSON object, in order. A repeated name is an error, which path helps to name.

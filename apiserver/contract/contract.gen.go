@@ -8,6 +8,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"time"
 
@@ -84,6 +85,9 @@ type Caller struct {
 		// Burst How many requests may come at once.
 		Burst int `json:"burst"`
 
+		// MaxStreams How many waits, logs and event streams may be open at once.
+		MaxStreams int `json:"max_streams"`
+
 		// RequestsPerSecond The lasting rate of requests.
 		RequestsPerSecond float64 `json:"requests_per_second"`
 	} `json:"limits"`
@@ -91,6 +95,12 @@ type Caller struct {
 
 // CancelledJob defines model for CancelledJob.
 type CancelledJob struct {
+	Ok      bool   `json:"ok"`
+	Message string `json:"message"`
+}
+
+// DeletedSpider defines model for DeletedSpider.
+type DeletedSpider struct {
 	Ok      bool   `json:"ok"`
 	Message string `json:"message"`
 }
@@ -199,6 +209,59 @@ type JobStats struct {
 // it was asked to stop. `error`: it failed. A status never goes back, and the last three never change.
 type JobStatus string
 
+// NewSpider defines model for NewSpider.
+type NewSpider = json.RawMessage
+
+// Spider Something that can be run.
+type Spider struct {
+	ID string `json:"id"`
+
+	// Name The name by which jobs are started.
+	//
+	// Example: books
+	Name string `json:"name"`
+
+	// RepoPath The spider's file, relative to the project.
+	//
+	// Example: spiders/my_spider.py
+	RepoPath *string `json:"repo_path,omitempty"`
+
+	// Description What the spider does.
+	Description *string `json:"description,omitempty"`
+
+	// Settings Scrapy settings for every run.
+	//
+	// Example: {"DOWNLOAD_DELAY":"0.5"}
+	Settings *json.RawMessage `json:"settings,omitempty"`
+
+	// UserID The user the spider belongs to; the namespace, when that shares it.
+	UserID    string    `json:"user_id"`
+	CreatedAt time.Time `json:"created_at"`
+}
+
+// SpiderChange What is to change. What is not given stays.
+type SpiderChange = json.RawMessage
+
+// SpiderDescription What the spider does, for people.
+type SpiderDescription = string
+
+// SpiderName The name by which jobs are started. No two spiders that the caller sees have the same.
+//
+// Example: books
+type SpiderName = string
+
+// SpiderPath The spider's file in the image, relative to its working directory: without `..`, control characters, and a `/` or `-`
+// at its beginning.
+//
+// Example: spiders/my_spider.py
+type SpiderPath = string
+
+// SpiderSettings Scrapy settings for every run. Names are upper-case letters, digits and underscores. Strings reach Scrapy as they are,
+// other values as their exact JSON text, of at most 4096 characters.
+//
+// Example: {"DOWNLOAD_DELAY":0.5}
+type SpiderSettings map[string]*interface{}
+
 // StartJob What to start. One of `spider_id` and `spider_name` is needed; both must mean the same spider.
 type StartJob = json.RawMessage
 
@@ -222,6 +285,9 @@ type Conflict = Error
 
 // Forbidden defines model for Forbidden.
 type Forbidden = Error
+
+// Gone defines model for Gone.
+type Gone = Error
 
 // InternalError defines model for InternalError.
 type InternalError = Error
@@ -277,6 +343,12 @@ type StartJobParams struct {
 	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
 }
 
+// StreamJobEventsParams defines parameters for StreamJobEvents.
+type StreamJobEventsParams struct {
+	// LastEventID The id of the last event that was seen. An `EventSource` sends it by itself.
+	LastEventID *string `json:"Last-Event-ID,omitempty"`
+}
+
 // CancelJobParams defines parameters for CancelJob.
 type CancelJobParams struct {
 	// GracePeriodSeconds How long the spider has to close before it is killed. Defaults to the spider's own.
@@ -290,8 +362,39 @@ type GetJobParams struct {
 	Wait *string `form:"wait,omitempty" json:"wait,omitempty"`
 }
 
+// GetJobLogsParams defines parameters for GetJobLogs.
+type GetJobLogsParams struct {
+	// Follow Go on with what will be written.
+	Follow *string `form:"follow,omitempty" json:"follow,omitempty"`
+
+	// Tail Only so many lines from the end. Lines longer than 16 KiB count as several.
+	Tail *string `form:"tail,omitempty" json:"tail,omitempty"`
+
+	// Since Only what was written since: a duration before now such as `90s` or `1h30m`, a number of seconds, at most a year, or an
+	// RFC 3339 time.
+	Since *string `form:"since,omitempty" json:"since,omitempty"`
+}
+
+// ListSpidersParams defines parameters for ListSpiders.
+type ListSpidersParams struct {
+	// Name Only spiders with this text in their names, in upper or lower case.
+	Name *string `form:"name,omitempty" json:"name,omitempty"`
+
+	// Limit The most spiders a page holds.
+	Limit *string `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor Where the page begins, taken from a `Link` header. It cannot be made up.
+	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
 // StartJobJSONRequestBody defines body for StartJob for application/json ContentType.
 type StartJobJSONRequestBody = StartJob
+
+// CreateSpiderJSONRequestBody defines body for CreateSpider for application/json ContentType.
+type CreateSpiderJSONRequestBody = NewSpider
+
+// ChangeSpiderJSONRequestBody defines body for ChangeSpider for application/json ContentType.
+type ChangeSpiderJSONRequestBody = SpiderChange
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
@@ -301,15 +404,36 @@ type ServerInterface interface {
 	// StartJob Start a job
 	// (POST /api/v1/jobs)
 	StartJob(c *gin.Context, params StartJobParams)
+	// StreamJobEvents Follow the changes of jobs
+	// (GET /api/v1/jobs/events)
+	StreamJobEvents(c *gin.Context, params StreamJobEventsParams)
 	// CancelJob Cancel a job
 	// (DELETE /api/v1/jobs/{id})
 	CancelJob(c *gin.Context, id string, params CancelJobParams)
 	// GetJob Read a job, or wait for its end
 	// (GET /api/v1/jobs/{id})
 	GetJob(c *gin.Context, id string, params GetJobParams)
+	// GetJobLogs Read a job's log, or follow it
+	// (GET /api/v1/jobs/{id}/logs)
+	GetJobLogs(c *gin.Context, id string, params GetJobLogsParams)
 	// GetMe Who am I
 	// (GET /api/v1/me)
 	GetMe(c *gin.Context)
+	// ListSpiders List spiders, newest first
+	// (GET /api/v1/spiders)
+	ListSpiders(c *gin.Context, params ListSpidersParams)
+	// CreateSpider Make a spider
+	// (POST /api/v1/spiders)
+	CreateSpider(c *gin.Context)
+	// DeleteSpider Delete a spider
+	// (DELETE /api/v1/spiders/{id})
+	DeleteSpider(c *gin.Context, id string)
+	// GetSpider Read a spider
+	// (GET /api/v1/spiders/{id})
+	GetSpider(c *gin.Context, id string)
+	// ChangeSpider Change a spider
+	// (PATCH /api/v1/spiders/{id})
+	ChangeSpider(c *gin.Context, id string)
 }
 
 // ServerInterfaceWrapper converts contexts to parameters.
@@ -436,6 +560,46 @@ func (siw *ServerInterfaceWrapper) StartJob(c *gin.Context) {
 	siw.Handler.StartJob(c, params)
 }
 
+// StreamJobEvents operation middleware
+func (siw *ServerInterfaceWrapper) StreamJobEvents(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params StreamJobEventsParams
+
+	headers := c.Request.Header
+
+	// ------------- Optional header parameter "Last-Event-ID" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Last-Event-ID")]; found {
+		var LastEventID string
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Last-Event-ID, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Last-Event-ID", valueList[0], &LastEventID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Last-Event-ID: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.LastEventID = &LastEventID
+
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.StreamJobEvents(c, params)
+}
+
 // CancelJob operation middleware
 func (siw *ServerInterfaceWrapper) CancelJob(c *gin.Context) {
 
@@ -508,6 +672,58 @@ func (siw *ServerInterfaceWrapper) GetJob(c *gin.Context) {
 	siw.Handler.GetJob(c, id, params)
 }
 
+// GetJobLogs operation middleware
+func (siw *ServerInterfaceWrapper) GetJobLogs(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", c.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter id: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetJobLogsParams
+
+	// ------------- Optional query parameter "follow" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "follow", c.Request.URL.Query(), &params.Follow, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter follow: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "tail" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "tail", c.Request.URL.Query(), &params.Tail, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter tail: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "since" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "since", c.Request.URL.Query(), &params.Since, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter since: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.GetJobLogs(c, id, params)
+}
+
 // GetMe operation middleware
 func (siw *ServerInterfaceWrapper) GetMe(c *gin.Context) {
 
@@ -519,6 +735,137 @@ func (siw *ServerInterfaceWrapper) GetMe(c *gin.Context) {
 	}
 
 	siw.Handler.GetMe(c)
+}
+
+// ListSpiders operation middleware
+func (siw *ServerInterfaceWrapper) ListSpiders(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListSpidersParams
+
+	// ------------- Optional query parameter "name" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "name", c.Request.URL.Query(), &params.Name, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter name: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", c.Request.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter limit: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", c.Request.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter cursor: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ListSpiders(c, params)
+}
+
+// CreateSpider operation middleware
+func (siw *ServerInterfaceWrapper) CreateSpider(c *gin.Context) {
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.CreateSpider(c)
+}
+
+// DeleteSpider operation middleware
+func (siw *ServerInterfaceWrapper) DeleteSpider(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", c.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter id: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.DeleteSpider(c, id)
+}
+
+// GetSpider operation middleware
+func (siw *ServerInterfaceWrapper) GetSpider(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", c.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter id: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.GetSpider(c, id)
+}
+
+// ChangeSpider operation middleware
+func (siw *ServerInterfaceWrapper) ChangeSpider(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", c.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter id: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ChangeSpider(c, id)
 }
 
 // GinServerOptions provides options for the Gin server.
@@ -552,7 +899,14 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.POST(options.BaseURL+"/api/v1/jobs", wrapper.StartJob)
 	router.DELETE(options.BaseURL+"/api/v1/jobs/:id", wrapper.CancelJob)
 	router.GET(options.BaseURL+"/api/v1/jobs/:id", wrapper.GetJob)
+	router.GET(options.BaseURL+"/api/v1/jobs/:id/logs", wrapper.GetJobLogs)
+	router.GET(options.BaseURL+"/api/v1/jobs/events", wrapper.StreamJobEvents)
 	router.GET(options.BaseURL+"/api/v1/me", wrapper.GetMe)
+	router.GET(options.BaseURL+"/api/v1/spiders", wrapper.ListSpiders)
+	router.POST(options.BaseURL+"/api/v1/spiders", wrapper.CreateSpider)
+	router.DELETE(options.BaseURL+"/api/v1/spiders/:id", wrapper.DeleteSpider)
+	router.GET(options.BaseURL+"/api/v1/spiders/:id", wrapper.GetSpider)
+	router.PATCH(options.BaseURL+"/api/v1/spiders/:id", wrapper.ChangeSpider)
 }
 
 type BadRequestResponseHeaders struct {
@@ -580,6 +934,15 @@ type ForbiddenJSONResponse struct {
 	Body Error
 
 	Headers ForbiddenResponseHeaders
+}
+
+type GoneResponseHeaders struct {
+	XRequestID string
+}
+type GoneJSONResponse struct {
+	Body Error
+
+	Headers GoneResponseHeaders
 }
 
 type InternalErrorResponseHeaders struct {
@@ -1000,6 +1363,159 @@ func (response StartJob503JSONResponse) VisitStartJobResponse(w http.ResponseWri
 	return err
 }
 
+type StreamJobEventsRequestObject struct {
+	Params StreamJobEventsParams
+}
+
+type StreamJobEventsResponseObject interface {
+	VisitStreamJobEventsResponse(w http.ResponseWriter) error
+}
+
+type StreamJobEvents200ResponseHeaders struct {
+	XRequestID string
+}
+
+type StreamJobEvents200TextEventStreamResponse struct {
+	Body          io.Reader
+	Headers       StreamJobEvents200ResponseHeaders
+	ContentLength int64
+}
+
+func (response StreamJobEvents200TextEventStreamResponse) VisitStreamJobEventsResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/event-stream")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	flusher, ok := w.(http.Flusher)
+	if !ok {
+		// If w doesn't support flushing, fall back to io.Copy.
+		_, err := io.Copy(w, response.Body)
+		return err
+	}
+	// text/event-stream messages are typically small; use a
+	// modest buffer and flush after each chunk so clients see
+	// events immediately instead of waiting on OS buffering.
+	buf := make([]byte, 4096)
+	for {
+		n, err := response.Body.Read(buf)
+		if n > 0 {
+			if _, writeErr := w.Write(buf[:n]); writeErr != nil {
+				return writeErr
+			}
+			flusher.Flush()
+		}
+		if err != nil {
+			if err == io.EOF {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+type StreamJobEvents400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response StreamJobEvents400JSONResponse) VisitStreamJobEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StreamJobEvents401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response StreamJobEvents401JSONResponse) VisitStreamJobEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StreamJobEvents414JSONResponse struct{ URITooLongJSONResponse }
+
+func (response StreamJobEvents414JSONResponse) VisitStreamJobEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(414)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StreamJobEvents429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response StreamJobEvents429JSONResponse) VisitStreamJobEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StreamJobEvents500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response StreamJobEvents500JSONResponse) VisitStreamJobEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StreamJobEvents503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response StreamJobEvents503JSONResponse) VisitStreamJobEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	if response.Headers.XDataAge != nil {
+		w.Header().Set("X-Data-Age", fmt.Sprint(*response.Headers.XDataAge))
+	}
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type CancelJobRequestObject struct {
 	ID     string `json:"id"`
 	Params CancelJobParams
@@ -1309,6 +1825,178 @@ func (response GetJob503JSONResponse) VisitGetJobResponse(w http.ResponseWriter)
 	return err
 }
 
+type GetJobLogsRequestObject struct {
+	ID     string `json:"id"`
+	Params GetJobLogsParams
+}
+
+type GetJobLogsResponseObject interface {
+	VisitGetJobLogsResponse(w http.ResponseWriter) error
+}
+
+type GetJobLogs200ResponseHeaders struct {
+	XRequestID string
+}
+
+type GetJobLogs200TextResponse struct {
+	Body    string
+	Headers GetJobLogs200ResponseHeaders
+}
+
+func (response GetJobLogs200TextResponse) VisitGetJobLogsResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/plain")
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(200)
+
+	_, err := w.Write([]byte(fmt.Sprint(response.Body)))
+	return err
+}
+
+type GetJobLogs400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response GetJobLogs400JSONResponse) VisitGetJobLogsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetJobLogs401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response GetJobLogs401JSONResponse) VisitGetJobLogsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetJobLogs404JSONResponse struct{ NotFoundJSONResponse }
+
+func (response GetJobLogs404JSONResponse) VisitGetJobLogsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.XDataAge != nil {
+		w.Header().Set("X-Data-Age", fmt.Sprint(*response.Headers.XDataAge))
+	}
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetJobLogs409JSONResponse struct{ ConflictJSONResponse }
+
+func (response GetJobLogs409JSONResponse) VisitGetJobLogsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetJobLogs410JSONResponse struct{ GoneJSONResponse }
+
+func (response GetJobLogs410JSONResponse) VisitGetJobLogsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(410)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetJobLogs414JSONResponse struct{ URITooLongJSONResponse }
+
+func (response GetJobLogs414JSONResponse) VisitGetJobLogsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(414)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetJobLogs429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response GetJobLogs429JSONResponse) VisitGetJobLogsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetJobLogs500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response GetJobLogs500JSONResponse) VisitGetJobLogsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetJobLogs503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response GetJobLogs503JSONResponse) VisitGetJobLogsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	if response.Headers.XDataAge != nil {
+		w.Header().Set("X-Data-Age", fmt.Sprint(*response.Headers.XDataAge))
+	}
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetMeRequestObject struct {
 }
 
@@ -1400,6 +2088,829 @@ func (response GetMe500JSONResponse) VisitGetMeResponse(w http.ResponseWriter) e
 	return err
 }
 
+type ListSpidersRequestObject struct {
+	Params ListSpidersParams
+}
+
+type ListSpidersResponseObject interface {
+	VisitListSpidersResponse(w http.ResponseWriter) error
+}
+
+type ListSpiders200ResponseHeaders struct {
+	Link       *string
+	XDataAge   *int
+	XRequestID string
+}
+
+type ListSpiders200JSONResponse struct {
+	Body    []Spider
+	Headers ListSpiders200ResponseHeaders
+}
+
+func (response ListSpiders200JSONResponse) VisitListSpidersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Link != nil {
+		w.Header().Set("Link", fmt.Sprint(*response.Headers.Link))
+	}
+	if response.Headers.XDataAge != nil {
+		w.Header().Set("X-Data-Age", fmt.Sprint(*response.Headers.XDataAge))
+	}
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSpiders400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response ListSpiders400JSONResponse) VisitListSpidersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSpiders401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response ListSpiders401JSONResponse) VisitListSpidersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSpiders414JSONResponse struct{ URITooLongJSONResponse }
+
+func (response ListSpiders414JSONResponse) VisitListSpidersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(414)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSpiders429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response ListSpiders429JSONResponse) VisitListSpidersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSpiders500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response ListSpiders500JSONResponse) VisitListSpidersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSpiders503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response ListSpiders503JSONResponse) VisitListSpidersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	if response.Headers.XDataAge != nil {
+		w.Header().Set("X-Data-Age", fmt.Sprint(*response.Headers.XDataAge))
+	}
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateSpiderRequestObject struct {
+	Body *CreateSpiderJSONRequestBody
+}
+
+type CreateSpiderResponseObject interface {
+	VisitCreateSpiderResponse(w http.ResponseWriter) error
+}
+
+type CreateSpider201ResponseHeaders struct {
+	Location   string
+	XRequestID string
+}
+
+type CreateSpider201JSONResponse struct {
+	Body    Spider
+	Headers CreateSpider201ResponseHeaders
+}
+
+func (response CreateSpider201JSONResponse) VisitCreateSpiderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateSpider400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response CreateSpider400JSONResponse) VisitCreateSpiderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateSpider401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response CreateSpider401JSONResponse) VisitCreateSpiderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateSpider403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response CreateSpider403JSONResponse) VisitCreateSpiderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateSpider409JSONResponse struct{ ConflictJSONResponse }
+
+func (response CreateSpider409JSONResponse) VisitCreateSpiderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateSpider413JSONResponse struct{ TooLargeJSONResponse }
+
+func (response CreateSpider413JSONResponse) VisitCreateSpiderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateSpider414JSONResponse struct{ URITooLongJSONResponse }
+
+func (response CreateSpider414JSONResponse) VisitCreateSpiderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(414)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateSpider415JSONResponse struct {
+	UnsupportedMediaTypeJSONResponse
+}
+
+func (response CreateSpider415JSONResponse) VisitCreateSpiderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateSpider429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response CreateSpider429JSONResponse) VisitCreateSpiderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateSpider500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response CreateSpider500JSONResponse) VisitCreateSpiderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateSpider503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response CreateSpider503JSONResponse) VisitCreateSpiderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	if response.Headers.XDataAge != nil {
+		w.Header().Set("X-Data-Age", fmt.Sprint(*response.Headers.XDataAge))
+	}
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteSpiderRequestObject struct {
+	ID string `json:"id"`
+}
+
+type DeleteSpiderResponseObject interface {
+	VisitDeleteSpiderResponse(w http.ResponseWriter) error
+}
+
+type DeleteSpider200ResponseHeaders struct {
+	XRequestID string
+}
+
+type DeleteSpider200JSONResponse struct {
+	Body    DeletedSpider
+	Headers DeleteSpider200ResponseHeaders
+}
+
+func (response DeleteSpider200JSONResponse) VisitDeleteSpiderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteSpider401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response DeleteSpider401JSONResponse) VisitDeleteSpiderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteSpider403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response DeleteSpider403JSONResponse) VisitDeleteSpiderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteSpider404JSONResponse struct{ NotFoundJSONResponse }
+
+func (response DeleteSpider404JSONResponse) VisitDeleteSpiderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.XDataAge != nil {
+		w.Header().Set("X-Data-Age", fmt.Sprint(*response.Headers.XDataAge))
+	}
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteSpider409JSONResponse struct{ ConflictJSONResponse }
+
+func (response DeleteSpider409JSONResponse) VisitDeleteSpiderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteSpider414JSONResponse struct{ URITooLongJSONResponse }
+
+func (response DeleteSpider414JSONResponse) VisitDeleteSpiderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(414)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteSpider429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response DeleteSpider429JSONResponse) VisitDeleteSpiderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteSpider500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response DeleteSpider500JSONResponse) VisitDeleteSpiderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteSpider503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response DeleteSpider503JSONResponse) VisitDeleteSpiderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	if response.Headers.XDataAge != nil {
+		w.Header().Set("X-Data-Age", fmt.Sprint(*response.Headers.XDataAge))
+	}
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSpiderRequestObject struct {
+	ID string `json:"id"`
+}
+
+type GetSpiderResponseObject interface {
+	VisitGetSpiderResponse(w http.ResponseWriter) error
+}
+
+type GetSpider200ResponseHeaders struct {
+	XDataAge   *int
+	XRequestID string
+}
+
+type GetSpider200JSONResponse struct {
+	Body    Spider
+	Headers GetSpider200ResponseHeaders
+}
+
+func (response GetSpider200JSONResponse) VisitGetSpiderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.XDataAge != nil {
+		w.Header().Set("X-Data-Age", fmt.Sprint(*response.Headers.XDataAge))
+	}
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSpider401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response GetSpider401JSONResponse) VisitGetSpiderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSpider404JSONResponse struct{ NotFoundJSONResponse }
+
+func (response GetSpider404JSONResponse) VisitGetSpiderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.XDataAge != nil {
+		w.Header().Set("X-Data-Age", fmt.Sprint(*response.Headers.XDataAge))
+	}
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSpider414JSONResponse struct{ URITooLongJSONResponse }
+
+func (response GetSpider414JSONResponse) VisitGetSpiderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(414)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSpider429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response GetSpider429JSONResponse) VisitGetSpiderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSpider500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response GetSpider500JSONResponse) VisitGetSpiderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSpider503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response GetSpider503JSONResponse) VisitGetSpiderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	if response.Headers.XDataAge != nil {
+		w.Header().Set("X-Data-Age", fmt.Sprint(*response.Headers.XDataAge))
+	}
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeSpiderRequestObject struct {
+	ID   string `json:"id"`
+	Body *ChangeSpiderJSONRequestBody
+}
+
+type ChangeSpiderResponseObject interface {
+	VisitChangeSpiderResponse(w http.ResponseWriter) error
+}
+
+type ChangeSpider200ResponseHeaders struct {
+	XRequestID string
+}
+
+type ChangeSpider200JSONResponse struct {
+	Body    Spider
+	Headers ChangeSpider200ResponseHeaders
+}
+
+func (response ChangeSpider200JSONResponse) VisitChangeSpiderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeSpider400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response ChangeSpider400JSONResponse) VisitChangeSpiderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeSpider401JSONResponse struct{ UnauthorizedJSONResponse }
+
+func (response ChangeSpider401JSONResponse) VisitChangeSpiderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeSpider403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response ChangeSpider403JSONResponse) VisitChangeSpiderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeSpider404JSONResponse struct{ NotFoundJSONResponse }
+
+func (response ChangeSpider404JSONResponse) VisitChangeSpiderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.XDataAge != nil {
+		w.Header().Set("X-Data-Age", fmt.Sprint(*response.Headers.XDataAge))
+	}
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeSpider409JSONResponse struct{ ConflictJSONResponse }
+
+func (response ChangeSpider409JSONResponse) VisitChangeSpiderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeSpider413JSONResponse struct{ TooLargeJSONResponse }
+
+func (response ChangeSpider413JSONResponse) VisitChangeSpiderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeSpider414JSONResponse struct{ URITooLongJSONResponse }
+
+func (response ChangeSpider414JSONResponse) VisitChangeSpiderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(414)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeSpider415JSONResponse struct {
+	UnsupportedMediaTypeJSONResponse
+}
+
+func (response ChangeSpider415JSONResponse) VisitChangeSpiderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeSpider429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response ChangeSpider429JSONResponse) VisitChangeSpiderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeSpider500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response ChangeSpider500JSONResponse) VisitChangeSpiderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeSpider503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response ChangeSpider503JSONResponse) VisitChangeSpiderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	if response.Headers.XDataAge != nil {
+		w.Header().Set("X-Data-Age", fmt.Sprint(*response.Headers.XDataAge))
+	}
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
 	// ListJobs List jobs, newest first
@@ -1408,15 +2919,36 @@ type StrictServerInterface interface {
 	// StartJob Start a job
 	// (POST /api/v1/jobs)
 	StartJob(ctx context.Context, request StartJobRequestObject) (StartJobResponseObject, error)
+	// StreamJobEvents Follow the changes of jobs
+	// (GET /api/v1/jobs/events)
+	StreamJobEvents(ctx context.Context, request StreamJobEventsRequestObject) (StreamJobEventsResponseObject, error)
 	// CancelJob Cancel a job
 	// (DELETE /api/v1/jobs/{id})
 	CancelJob(ctx context.Context, request CancelJobRequestObject) (CancelJobResponseObject, error)
 	// GetJob Read a job, or wait for its end
 	// (GET /api/v1/jobs/{id})
 	GetJob(ctx context.Context, request GetJobRequestObject) (GetJobResponseObject, error)
+	// GetJobLogs Read a job's log, or follow it
+	// (GET /api/v1/jobs/{id}/logs)
+	GetJobLogs(ctx context.Context, request GetJobLogsRequestObject) (GetJobLogsResponseObject, error)
 	// GetMe Who am I
 	// (GET /api/v1/me)
 	GetMe(ctx context.Context, request GetMeRequestObject) (GetMeResponseObject, error)
+	// ListSpiders List spiders, newest first
+	// (GET /api/v1/spiders)
+	ListSpiders(ctx context.Context, request ListSpidersRequestObject) (ListSpidersResponseObject, error)
+	// CreateSpider Make a spider
+	// (POST /api/v1/spiders)
+	CreateSpider(ctx context.Context, request CreateSpiderRequestObject) (CreateSpiderResponseObject, error)
+	// DeleteSpider Delete a spider
+	// (DELETE /api/v1/spiders/{id})
+	DeleteSpider(ctx context.Context, request DeleteSpiderRequestObject) (DeleteSpiderResponseObject, error)
+	// GetSpider Read a spider
+	// (GET /api/v1/spiders/{id})
+	GetSpider(ctx context.Context, request GetSpiderRequestObject) (GetSpiderResponseObject, error)
+	// ChangeSpider Change a spider
+	// (PATCH /api/v1/spiders/{id})
+	ChangeSpider(ctx context.Context, request ChangeSpiderRequestObject) (ChangeSpiderResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx *gin.Context, request any) (any, error)
@@ -1546,6 +3078,32 @@ func (sh *strictHandler) StartJob(ctx *gin.Context, params StartJobParams) {
 	}
 }
 
+// StreamJobEvents operation middleware
+func (sh *strictHandler) StreamJobEvents(ctx *gin.Context, params StreamJobEventsParams) {
+	var request StreamJobEventsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.StreamJobEvents(ctx, request.(StreamJobEventsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "StreamJobEvents")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(StreamJobEventsResponseObject); ok {
+		if err := validResponse.VisitStreamJobEventsResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // CancelJob operation middleware
 func (sh *strictHandler) CancelJob(ctx *gin.Context, id string, params CancelJobParams) {
 	var request CancelJobRequestObject
@@ -1600,6 +3158,33 @@ func (sh *strictHandler) GetJob(ctx *gin.Context, id string, params GetJobParams
 	}
 }
 
+// GetJobLogs operation middleware
+func (sh *strictHandler) GetJobLogs(ctx *gin.Context, id string, params GetJobLogsParams) {
+	var request GetJobLogsRequestObject
+
+	request.ID = id
+	request.Params = params
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetJobLogs(ctx, request.(GetJobLogsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetJobLogs")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(GetJobLogsResponseObject); ok {
+		if err := validResponse.VisitGetJobLogsResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // GetMe operation middleware
 func (sh *strictHandler) GetMe(ctx *gin.Context) {
 	var request GetMeRequestObject
@@ -1617,6 +3202,170 @@ func (sh *strictHandler) GetMe(ctx *gin.Context) {
 		sh.options.HandlerErrorFunc(ctx, err)
 	} else if validResponse, ok := response.(GetMeResponseObject); ok {
 		if err := validResponse.VisitGetMeResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListSpiders operation middleware
+func (sh *strictHandler) ListSpiders(ctx *gin.Context, params ListSpidersParams) {
+	var request ListSpidersRequestObject
+
+	request.Params = params
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListSpiders(ctx, request.(ListSpidersRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListSpiders")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(ListSpidersResponseObject); ok {
+		if err := validResponse.VisitListSpidersResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// CreateSpider operation middleware
+func (sh *strictHandler) CreateSpider(ctx *gin.Context) {
+	var request CreateSpiderRequestObject
+
+	var body CreateSpiderJSONRequestBody
+	var err error
+	// A request validator built on kin-openapi's openapi3filter with
+	// KeepValidatedValue leaves the value it validated on the body. Bind
+	// that value, matching member names exactly, so the handler receives
+	// what was validated instead of a second, case-insensitive decode.
+	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+		err = ctx.ShouldBindJSON(&body)
+	} else if binding.Validator != nil {
+		// ShouldBindJSON runs the struct validator after decoding; keep that.
+		err = binding.Validator.ValidateStruct(&body)
+	}
+	if err != nil {
+		sh.options.RequestErrorHandlerFunc(ctx, err)
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateSpider(ctx, request.(CreateSpiderRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateSpider")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(CreateSpiderResponseObject); ok {
+		if err := validResponse.VisitCreateSpiderResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// DeleteSpider operation middleware
+func (sh *strictHandler) DeleteSpider(ctx *gin.Context, id string) {
+	var request DeleteSpiderRequestObject
+
+	request.ID = id
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteSpider(ctx, request.(DeleteSpiderRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteSpider")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(DeleteSpiderResponseObject); ok {
+		if err := validResponse.VisitDeleteSpiderResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetSpider operation middleware
+func (sh *strictHandler) GetSpider(ctx *gin.Context, id string) {
+	var request GetSpiderRequestObject
+
+	request.ID = id
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetSpider(ctx, request.(GetSpiderRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetSpider")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(GetSpiderResponseObject); ok {
+		if err := validResponse.VisitGetSpiderResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ChangeSpider operation middleware
+func (sh *strictHandler) ChangeSpider(ctx *gin.Context, id string) {
+	var request ChangeSpiderRequestObject
+
+	request.ID = id
+
+	var body ChangeSpiderJSONRequestBody
+	var err error
+	// A request validator built on kin-openapi's openapi3filter with
+	// KeepValidatedValue leaves the value it validated on the body. Bind
+	// that value, matching member names exactly, so the handler receives
+	// what was validated instead of a second, case-insensitive decode.
+	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+		err = ctx.ShouldBindJSON(&body)
+	} else if binding.Validator != nil {
+		// ShouldBindJSON runs the struct validator after decoding; keep that.
+		err = binding.Validator.ValidateStruct(&body)
+	}
+	if err != nil {
+		sh.options.RequestErrorHandlerFunc(ctx, err)
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ChangeSpider(ctx, request.(ChangeSpiderRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ChangeSpider")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(ChangeSpiderResponseObject); ok {
+		if err := validResponse.VisitChangeSpiderResponse(ctx.Writer); err != nil {
 			sh.options.ResponseErrorHandlerFunc(ctx, err)
 		}
 	} else if response != nil {

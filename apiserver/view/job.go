@@ -2,6 +2,7 @@ package view
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -99,7 +100,7 @@ func FromSpiderJob(job *v1alpha1.SpiderJob) (*Job, error) {
 	if err != nil {
 		return nil, fmt.Errorf("parsing the id of the Spider of SpiderJob %s/%s: %w", job.Namespace, job.Name, err)
 	}
-	arguments, err := encodeArguments(job.Spec.Arguments)
+	arguments, err := encodeStrings(job.Spec.Arguments)
 	if err != nil {
 		return nil, fmt.Errorf("encoding the arguments of SpiderJob %s/%s: %w", job.Namespace, job.Name, err)
 	}
@@ -174,15 +175,15 @@ func orUnknown(count *int64) int64 {
 	return *count
 }
 
-// encodeArguments keeps the arguments as the text they are answered with, which takes a fraction of a map's memory.
-func encodeArguments(arguments map[string]v1alpha1.ArgumentValue) (string, error) {
-	if len(arguments) == 0 {
+// encodeStrings keeps arguments or settings as the text they are answered with, which takes a fraction of a map's memory.
+func encodeStrings[V ~string](values map[string]V) (string, error) {
+	if len(values) == 0 {
 		return "", nil
 	}
 	var text bytes.Buffer
 	encoder := json.NewEncoder(&text)
 	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(arguments); err != nil {
+	if err := encoder.Encode(values); err != nil {
 		return "", err
 	}
 	return string(bytes.TrimSuffix(text.Bytes(), []byte("\n"))), nil
@@ -215,4 +216,9 @@ func newestFirst(a, b *Job) bool {
 		return a.Created > b.Created
 	}
 	return bytes.Compare(a.ID[:], b.ID[:]) > 0
+}
+
+// compareNewest orders positions as newestFirst orders jobs.
+func compareNewest(a, b Position) int {
+	return cmp.Or(cmp.Compare(b.Created, a.Created), bytes.Compare(b.ID[:], a.ID[:]))
 }

@@ -4,7 +4,6 @@ import (
 	"sync"
 
 	"github.com/google/uuid"
-	"k8s.io/apimachinery/pkg/util/resourceversion"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 )
@@ -21,10 +20,9 @@ type Jobs struct {
 	mu         sync.RWMutex
 	namespaces map[string]*tenant
 	count      int
-	// progress is, by the scope of each watch (a namespace, or all of them: ""), the newest resource version that the watch
-	// has shown. What is not in the view and not newer than that does not exist any more.
-	progress map[string]string
-	waiters  waiters
+	progress   progress
+	waiters    waiters
+	history    *history
 }
 
 type tenant struct {
@@ -37,8 +35,9 @@ func NewJobs(spiders SpiderNamer) *Jobs {
 	return &Jobs{
 		spiders:    spiders,
 		namespaces: map[string]*tenant{},
-		progress:   map[string]string{},
+		progress:   progress{},
 		waiters:    waiters{},
+		history:    newHistory(),
 	}
 }
 
@@ -69,7 +68,7 @@ func (v *Jobs) Put(object *v1alpha1.SpiderJob) (*Job, error) {
 	defer v.mu.Unlock()
 	old := v.get(job.Namespace, job.ID)
 	switch {
-	case old == nil && !newer(job.ResourceVersion, v.progressOf(job.Namespace)):
+	case old == nil && !newer(job.ResourceVersion, v.progress.of(job.Namespace)):
 		return nil, nil
 	case old != nil && !newer(job.ResourceVersion, old.ResourceVersion):
 		return old, nil
@@ -81,25 +80,27 @@ func (v *Jobs) Put(object *v1alpha1.SpiderJob) (*Job, error) {
 func (v *Jobs) Set(scope string, job *Job) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.advance(scope, job.ResourceVersion)
+	v.progress.advance(scope, job.ResourceVersion)
 	old := v.get(job.Namespace, job.ID)
 	if old != nil && newer(old.ResourceVersion, job.ResourceVersion) {
 		return
 	}
 	v.set(old, job)
+	v.history.publish(&Change{Job: job, ResourceVersion: job.ResourceVersion, scope: scope})
 }
 
 // Delete takes the watch's word that a job is gone; job is its last state.
 func (v *Jobs) Delete(scope string, job *Job) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.advance(scope, job.ResourceVersion)
+	v.progress.advance(scope, job.ResourceVersion)
 	old := v.get(job.Namespace, job.ID)
 	// Two objects of a namespace have one id when somebody names an object by the id of another: neither removes the other.
 	if old == nil || old.Name != job.Name || newer(old.ResourceVersion, job.ResourceVersion) {
 		return
 	}
 	v.remove(old)
+	v.history.publish(&Change{Job: old, Deleted: true, ResourceVersion: job.ResourceVersion, scope: scope})
 }
 
 // Replace takes the complete state of a scope as of a resource version, in one step: readers see the state before or the
@@ -133,6 +134,7 @@ func (v *Jobs) Replace(scope string, jobs []*Job, resourceVersion string) {
 		}
 	}
 	v.progress[scope] = resourceVersion
+	v.history.begin(scope, resourceVersion)
 }
 
 // RefreshSpider gives the pending jobs of a Spider its present name and path.
@@ -160,9 +162,13 @@ func (v *Jobs) RefreshSpider(namespace, ref string) {
 			})
 		}
 	}
+	scope := v.progress.scopeOf(namespace)
 	for _, job := range stale {
 		fresh := *job
 		v.set(job, &fresh)
+		if fresh.SpiderName != job.SpiderName || fresh.RepoPath != job.RepoPath {
+			v.history.publish(&Change{Job: &fresh, ResourceVersion: v.progress.of(namespace), scope: scope, again: true})
+		}
 	}
 }
 
@@ -232,23 +238,4 @@ func (v *Jobs) nameSpider(job *Job) {
 	} else if job.SpiderName == "" {
 		job.SpiderName = job.SpiderRef
 	}
-}
-
-func (v *Jobs) progressOf(namespace string) string {
-	if progress, ok := v.progress[namespace]; ok {
-		return progress
-	}
-	return v.progress[""]
-}
-
-func (v *Jobs) advance(scope, resourceVersion string) {
-	if newer(resourceVersion, v.progress[scope]) {
-		v.progress[scope] = resourceVersion
-	}
-}
-
-// newer reports whether resource version a is newer than b. Where that cannot be told, the last word wins.
-func newer(a, b string) bool {
-	order, err := resourceversion.CompareResourceVersion(a, b)
-	return err != nil || order > 0
 }

@@ -44,6 +44,8 @@ func newAPIServerCommand() *cobra.Command {
 	flags.IntVar(&options.Limits.Burst, "burst", options.Limits.Burst, "requests that a key may make at once")
 	flags.IntVar(&options.Limits.FailuresPerMinute, "failed-authentications", options.Limits.FailuresPerMinute,
 		"authentications from one address that may fail per minute")
+	flags.IntVar(&options.Limits.StreamsPerKey, "max-streams-per-key", options.Limits.StreamsPerKey,
+		"waits, logs and event streams that a key may have open at once")
 	flags.StringSliceVar(&options.TrustedProxies, "trusted-proxies", nil,
 		"addresses or CIDRs of proxies whose X-Forwarded-For is believed; default: none")
 	flags.DurationVar(&options.ShutdownDelay, "shutdown-delay", 5*time.Second,

@@ -26,6 +26,7 @@ func TestWrongValuesAreRefused(t *testing.T) {
 		{"watchNamespaces={Not_A_Namespace}", "/watchNamespaces/0"},
 		{"apiserver.service.type=ExternalName", "/apiserver/service/type"},
 		{"apiserver.service.port=70000", "/apiserver/service/port"},
+		{"apiserver.maxStreamsPerKey=0", "/apiserver/maxStreamsPerKey"},
 		{"apiserver.podDisruptionBudget.minAvailable=half", "/apiserver/podDisruptionBudget/minAvailable"},
 	}
 	for _, test := range tests {

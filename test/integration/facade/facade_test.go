@@ -135,6 +135,26 @@ func (r *replica) send(method, path, key, body string, headers ...string) (int, 
 	return response.StatusCode, response.Header, decoded
 }
 
+// text makes a request the answer to which is no JSON.
+func (r *replica) text(path, key string) (int, http.Header, string) {
+	r.t.Helper()
+	request, err := http.NewRequestWithContext(r.t.Context(), http.MethodGet, r.address+path, http.NoBody)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	request.Header.Set("Authorization", "Bearer "+key)
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		r.t.Fatalf("GET %s: %v", path, err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		r.t.Fatalf("GET %s: read the answer: %v", path, err)
+	}
+	return response.StatusCode, response.Header, string(text)
+}
+
 // want makes a request and ends the test unless it is answered with this status.
 func (r *replica) want(status int, method, path, key, body string, headers ...string) map[string]any {
 	r.t.Helper()

@@ -1,0 +1,197 @@
+package apiserver
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/scrapethis/spider-operator/apiserver/auth"
+	"github.com/scrapethis/spider-operator/apiserver/contract"
+	"github.com/scrapethis/spider-operator/apiserver/view"
+)
+
+const (
+	// heartbeatInterval is how often something is sent where there is nothing to tell, so that either side notices when the
+	// other has gone.
+	heartbeatInterval = 15 * time.Second
+	// snapshotPage is how many jobs of a snapshot are looked up at once.
+	snapshotPage = 200
+)
+
+// The names of events.
+const (
+	eventJob     = "job"
+	eventDeleted = "deleted"
+	eventReset   = "reset"
+	eventReady   = "ready"
+	eventEnd     = "end"
+)
+
+func (h *handlers) StreamJobEvents(
+	ctx context.Context, request contract.StreamJobEventsRequestObject,
+) (contract.StreamJobEventsResponseObject, error) {
+	s, closeStream, err := h.newStream(ctx)
+	if err != nil {
+		return nil, err
+	}
+	answer := &eventAnswer{
+		requestID: exchangeOf(ctx).requestID, stream: s, close: closeStream, jobs: h.jobs, caller: callerOf(ctx), stopping: h.stopping,
+	}
+	if id := request.Params.LastEventID; id != nil {
+		answer.after = *id
+	}
+	return answer, nil
+}
+
+// eventAnswer is the answer to a request for events: server-sent events, as the HTML standard defines them.
+type eventAnswer struct {
+	requestID string
+	stream    *stream
+	close     func()
+	jobs      *view.Jobs
+	caller    auth.Identity
+	stopping  context.Context
+	// after is the id of the last event that the caller has seen; empty when it asks for the first time.
+	after string
+}
+
+// VisitStreamJobEventsResponse implements contract.StreamJobEventsResponseObject.
+func (a *eventAnswer) VisitStreamJobEventsResponse(w http.ResponseWriter) error {
+	defer a.close()
+	w.Header().Set("Content-Type", "text/event-stream")
+	w.Header().Set("X-Request-ID", a.requestID)
+	w.Header().Set("X-Accel-Buffering", "no") // A proxy that gathers a stream keeps it from its reader.
+	w.WriteHeader(http.StatusOK)
+
+	err := a.serve()
+	switch {
+	case a.stopping.Err() != nil:
+		a.stream.last(frame("", eventEnd, ending{"stopping"}))
+	case a.stream.ctx.Err() != nil: // The caller has gone.
+	case errors.Is(err, errKeyRefused):
+		a.stream.last(frame("", eventEnd, ending{"unauthorized"}))
+	case errors.Is(err, errTooSlow):
+		a.stream.last(frame("", eventEnd, ending{"too_slow"}))
+	default:
+		return err
+	}
+	return nil
+}
+
+// errTooSlow says that a caller does not read as fast as its jobs change.
+var errTooSlow = errors.New("the reader of events is too slow")
+
+// serve tells the caller of its jobs' changes until one of the two ends it.
+func (a *eventAnswer) serve() error {
+	subscription, known := a.jobs.Subscribe(a.caller.Namespace, a.caller.User, a.after)
+	defer subscription.Stop()
+	fresh := false // whether nothing was told since a snapshot
+	var err error
+	switch {
+	case a.after == "":
+		err = a.write(frame(subscription.Renew(), eventReady, struct{}{}))
+	case !known:
+		fresh = true
+		err = a.snapshot(subscription, "unknown_event_id")
+	}
+	heartbeat := time.NewTicker(heartbeatInterval)
+	defer heartbeat.Stop()
+	for err == nil {
+		entry, ok := subscription.Next()
+		switch {
+		case !ok && fresh:
+			return errTooSlow
+		case !ok:
+			fresh = true
+			err = a.snapshot(subscription, "missed_events")
+		case entry != nil:
+			fresh = false
+			err = a.write(entry.Frame(frameOf))
+		default:
+			fresh = false
+			err = a.await(subscription, heartbeat.C)
+		}
+	}
+	return err
+}
+
+// await waits until there is something to tell. In the meantime it shows the caller that it is still there.
+func (a *eventAnswer) await(subscription *view.Subscription, heartbeat <-chan time.Time) error {
+	if err := a.stream.flush(); err != nil {
+		return err
+	}
+	select {
+	case <-subscription.Changed():
+		return nil
+	case <-heartbeat:
+		return a.write([]byte(":\n\n"))
+	case <-a.stream.ctx.Done():
+		return a.stream.ctx.Err()
+	}
+}
+
+// snapshot tells the caller to forget what it knows, and then every job as it is. What changes in the meantime is told after.
+func (a *eventAnswer) snapshot(subscription *view.Subscription, reason string) error {
+	position := subscription.Renew()
+	if err := a.write(frame("", eventReset, ending{reason})); err != nil {
+		return err
+	}
+	query := view.Query{Namespace: a.caller.Namespace, User: a.caller.User, Limit: snapshotPage}
+	for more := true; more; {
+		var jobs []*view.Job
+		jobs, more = a.jobs.List(query)
+		for _, job := range jobs {
+			// Without an id: whoever has only a part of the snapshot cannot go on behind it.
+			if err := a.write(frame("", eventJob, presentJob(job))); err != nil {
+				return err
+			}
+		}
+		if more {
+			last := view.PositionOf(jobs[len(jobs)-1])
+			query.After = &last
+		}
+	}
+	return a.write(frame(position, eventReady, struct{}{}))
+}
+
+func (a *eventAnswer) write(p []byte) error {
+	_, err := a.stream.Write(p)
+	return err
+}
+
+// ending is the data of an event that tells why the stream begins anew or ends.
+type ending struct {
+	Reason string `json:"reason"`
+}
+
+// gone is the data of an event that tells of a deleted job.
+type gone struct {
+	ID string `json:"id"`
+}
+
+// frameOf returns a change as an event.
+func frameOf(change *view.Change) []byte {
+	if change.Deleted {
+		return frame(change.ResourceVersion, eventDeleted, gone{change.Job.ID.String()})
+	}
+	return frame(change.ResourceVersion, eventJob, presentJob(change.Job))
+}
+
+// frame returns an event as it is sent. An event without an id leaves the caller's last event id as it is.
+func frame(id, event string, data any) []byte {
+	var text bytes.Buffer
+	if id != "" {
+		text.WriteString("id: " + id + "\n")
+	}
+	text.WriteString("event: " + event + "\ndata: ")
+	encoder := json.NewEncoder(&text) // JSON on one line, as the format wants it
+	if err := encoder.Encode(data); err != nil {
+		// Of values that cannot fail to be encoded: their only foreign part is JSON that the view has made itself.
+		panic(err)
+	}
+	text.WriteByte('\n')
+	return text.Bytes()
+}

@@ -1,0 +1,302 @@
+package apiserver
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/scrapethis/spider-operator/api/v1alpha1"
+	"github.com/scrapethis/spider-operator/apiserver/auth"
+	"github.com/scrapethis/spider-operator/apiserver/contract"
+	"github.com/scrapethis/spider-operator/apiserver/view"
+)
+
+const eventsPath = "/api/v1/jobs/events"
+
+// sentEvent is a server-sent event as a browser would understand it.
+type sentEvent struct{ id, event, data string }
+
+// event reads the next event, whatever comments there are before it.
+func (o *opened) event() sentEvent {
+	o.t.Helper()
+	var e sentEvent
+	for {
+		line := o.line()
+		field, value, _ := strings.Cut(line, ": ")
+		switch field {
+		case "id":
+			e.id = value
+		case "event":
+			e.event = value
+		case "data":
+			e.data += value
+		case "":
+			if e != (sentEvent{}) {
+				return e
+			}
+		default:
+			o.t.Fatalf("not a line of an event: %q", line)
+		}
+	}
+}
+
+// want reads the next event and ends the test unless it is as wanted. An empty part of data fits any.
+func (o *opened) want(event, data string) sentEvent {
+	o.t.Helper()
+	e := o.event()
+	if e.event != event || !strings.Contains(e.data, data) {
+		o.t.Fatalf("event %+v, want %s with %s", e, event, data)
+	}
+	return e
+}
+
+func TestEventsTellTheLifeOfAJob(t *testing.T) {
+	f := newFacade(t)
+	alice := f.key("team", "alice")
+	others := []string{f.key("team", "bob"), f.key("team", ""), f.key("other", "alice")}
+	f.spider("team", "books")
+	f.spider("other", "books")
+	f.started(alice, `{"spider_name": "books"}`) // Before, and so not told.
+	events := f.open(alice, eventsPath)
+	if kind := events.header.Get("Content-Type"); kind != "text/event-stream" {
+		t.Errorf("Content-Type %q", kind)
+	}
+	if e := events.want("ready", "{}"); e.id == "" {
+		t.Error("the first event has no id to come back with")
+	}
+	for _, other := range others {
+		f.cancel(other, f.started(other, `{"spider_name": "books"}`)).want(http.StatusOK)
+	}
+	id := f.started(alice, `{"spider_name": "books", "arguments": {"a": "<b>\n"}}`)
+	e := events.want("job", `"status":"pending"`)
+	answer{t: t, body: e.data}.wantJSON(f.get(alice, "/api/v1/jobs/"+id).body)
+	if want := f.cluster.job(t, "team", id).ResourceVersion; e.id != want {
+		t.Errorf("event id %s, want the resource version %s", e.id, want)
+	}
+	f.cluster.update(t, "team", id, func(job *v1alpha1.SpiderJob) { job.Status.Phase = v1alpha1.PhaseRunning })
+	events.want("job", `"status":"running"`)
+	f.cancel(alice, id).want(http.StatusOK)
+	events.want("job", `"status":"cancelled"`)
+	f.cluster.delete("team", id)
+	e = events.want("deleted", "")
+	answer{t: t, body: e.data}.wantJSON(`{"id": "` + id + `"}`)
+}
+
+func TestEventsGoOnBehindTheLastOne(t *testing.T) {
+	f := newFacade(t)
+	key := f.key("team", "")
+	f.spider("team", "books")
+	first := f.open(key, eventsPath)
+	ready := first.want("ready", "")
+	a := f.started(key, `{"spider_name": "books"}`)
+	seen := first.want("job", a)
+	first.leave()
+	b := f.started(key, `{"spider_name": "books"}`)
+	f.started(f.key("team", "bob"), `{"spider_name": "books"}`)
+	f.cluster.delete("team", a)
+
+	again := f.open(key, eventsPath, "Last-Event-ID", seen.id)
+	again.want("job", b)
+	last := again.want("deleted", a)
+	c := f.started(key, `{"spider_name": "books"}`)
+	again.want("job", c)
+
+	whole := f.open(key, eventsPath, "Last-Event-ID", ready.id)
+	for _, want := range []string{a, b, a, c} {
+		if e := whole.event(); !strings.Contains(e.data, want) {
+			t.Errorf("event %+v, want one of job %s", e, want)
+		}
+	}
+	nothing := f.open(key, eventsPath, "Last-Event-ID", last.id)
+	nothing.want("job", c)
+}
+
+func TestEventsBeginAnewAtAnUnknownID(t *testing.T) {
+	f := newFacade(t)
+	key := f.key("team", "")
+	f.spider("team", "books")
+	var ids []string
+	for range 2*snapshotPage + 1 {
+		ids = append(ids, f.apply("team", fmt.Sprint("job-", len(ids))))
+	}
+	f.apply("team", "bobs", func(job *v1alpha1.SpiderJob) { job.Spec.UserID = "bob" })
+	for _, unknown := range []string{"x", "0", "-1", "5", "999999999", "1.5", strings.Repeat("9", 300), "é"} {
+		events := f.open(key, eventsPath, "Last-Event-ID", unknown)
+		events.want("reset", `{"reason":"unknown_event_id"}`)
+		var told []string
+		e := events.event()
+		for ; e.event == "job"; e = events.event() {
+			var job contract.Job
+			answer{t: t, body: e.data}.into(&job)
+			told = append(told, job.ID)
+			if e.id != "" {
+				t.Fatalf("a part of a snapshot has the id %s", e.id)
+			}
+		}
+		slices.Sort(told)
+		slices.Sort(ids)
+		if !slices.Equal(told, ids) || e.event != "ready" || e.id == "" {
+			t.Errorf("after %.20q: a snapshot of %d jobs that ends with %+v, want %d and ready", unknown, len(told), e, len(ids))
+		}
+		events.leave()
+		back := f.open(key, eventsPath, "Last-Event-ID", e.id)
+		ids = append(ids, f.started(key, `{"spider_name": "books"}`))
+		back.want("job", ids[len(ids)-1])
+		back.leave()
+	}
+}
+
+func TestEventsBeginAnewWithTheWatch(t *testing.T) {
+	f := newFacade(t)
+	key := f.key("team", "")
+	events := f.open(key, eventsPath)
+	events.want("ready", "")
+	id := f.apply("team", "a-job")
+	events.want("job", id)
+	f.cluster.watch.Replace("", nil, "1000") // The list does not have the job any more.
+	events.want("reset", `{"reason":"missed_events"}`)
+	if e := events.want("ready", ""); e.id != "1000" {
+		t.Errorf("the snapshot ends at %q, want 1000", e.id)
+	}
+}
+
+func TestEventsEndWithTheServerAndTheKey(t *testing.T) {
+	f := newFacade(t)
+	key := f.key("team", "")
+	var object *v1alpha1.APIKey
+	revoked := f.open(f.key("team", "", func(k *v1alpha1.APIKey) { object = k }), eventsPath)
+	revoked.want("ready", "")
+	compact, err := auth.FromAPIKey(object)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.keys.Delete("", compact)
+	time.AfterFunc(checkInterval, func() { f.apply("team", "a-job") })
+	revoked.want("end", `{"reason":"unauthorized"}`)
+	revoked.wantEnd()
+
+	var whole answer
+	var reading sync.WaitGroup
+	reading.Go(func() { whole = f.get(key, eventsPath) }) // Holds it to the contract.
+	events := f.open(key, eventsPath)
+	events.want("ready", "")
+	f.server.Stop()
+	events.want("end", `{"reason":"stopping"}`)
+	events.wantEnd()
+	reading.Wait()
+	if whole.want(http.StatusOK); !strings.HasSuffix(whole.body, "event: end\ndata: {\"reason\":\"stopping\"}\n\n") {
+		t.Errorf("the whole answer is %q", whole.body)
+	}
+}
+
+func TestEventsNeedAKeyAndAStream(t *testing.T) {
+	f := newFacade(t, func(c *Config) { c.Limits.StreamsPerKey = 1 })
+	f.get("", eventsPath).wantProblem(http.StatusUnauthorized, "unauthorized")
+	key := f.key("team", "")
+	f.open(key, eventsPath).want("ready", "")
+	f.get(key, eventsPath).wantProblem(http.StatusTooManyRequests, "too_many_streams")
+	for method, status := range map[string]int{http.MethodDelete: http.StatusNotFound, http.MethodPost: http.StatusMethodNotAllowed} {
+		f.send(call{method: method, path: eventsPath, key: key}).want(status)
+	}
+}
+
+// reader is the far end of a connection: what is written waits until it is taken.
+type reader struct {
+	header http.Header
+	taken  chan struct{}
+	mu     sync.Mutex
+	text   bytes.Buffer
+}
+
+func (r *reader) Header() http.Header { return r.header }
+func (r *reader) WriteHeader(int)     {}
+func (r *reader) Flush()              {}
+func (r *reader) Write(p []byte) (int, error) {
+	<-r.taken
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.text.Write(p)
+}
+
+func (r *reader) String() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.text.String()
+}
+
+// answered begins to answer with the events of a view's jobs.
+func answered(ctx context.Context, jobs *view.Jobs, to http.ResponseWriter) (ended <-chan error) {
+	a := &eventAnswer{
+		stream: &stream{
+			writer: to, connection: http.NewResponseController(to), ctx: ctx, checked: time.Now(),
+			allowed: func(context.Context) bool { return true },
+		},
+		close: func() {}, jobs: jobs, caller: auth.Identity{Namespace: "team", User: "team"}, stopping: context.Background(),
+	}
+	result := make(chan error, 1)
+	go func() { result <- a.VisitStreamJobEventsResponse(to) }()
+	return result
+}
+
+func TestSlowReaderOfEvents(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		jobs := view.NewJobs(view.NewSpiders())
+		jobs.Replace("", nil, "1")
+		revision := 1
+		change := func(n int) {
+			for range n {
+				revision++
+				job := &v1alpha1.SpiderJob{}
+				job.Namespace, job.Name, job.ResourceVersion = "team", "a-job", fmt.Sprint(revision)
+				jobs.Set("", mustCompact(job))
+			}
+		}
+		slow := &reader{header: http.Header{}, taken: make(chan struct{})}
+		ended := answered(t.Context(), jobs, slow)
+		slow.taken <- struct{}{} // ready
+		synctest.Wait()
+		change(2)
+		synctest.Wait() // It is about to tell of the first.
+		change(5000)
+		slow.taken <- struct{}{} // job
+		slow.taken <- struct{}{} // reset
+		synctest.Wait()
+		if text := slow.String(); strings.Count(text, "event: job") != 1 || !strings.Contains(text, `{"reason":"missed_events"}`) {
+			t.Errorf("a reader that is left behind is told\n%s", text)
+		}
+		change(5000) // It does not keep up with the snapshot either.
+		close(slow.taken)
+		if err := <-ended; err != nil {
+			t.Errorf("the answer ends with %v", err)
+		}
+		if text := slow.String(); !strings.HasSuffix(text, "event: end\ndata: {\"reason\":\"too_slow\"}\n\n") {
+			t.Errorf("a reader that is much too slow is told\n%s", text)
+		}
+	})
+}
+
+func TestHeartbeats(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		jobs := view.NewJobs(view.NewSpiders())
+		jobs.Replace("", nil, "1")
+		ctx, leave := context.WithCancel(t.Context())
+		recorder := httptest.NewRecorder()
+		ended := answered(ctx, jobs, recorder)
+		time.Sleep(time.Minute + time.Second)
+		leave()
+		if err := <-ended; err != nil {
+			t.Errorf("the answer ends with %v", err)
+		}
+		if n := strings.Count(recorder.Body.String(), ":\n\n"); n != 4 {
+			t.Errorf("%d comments in a minute, want 4:\n%s", n, recorder.Body)
+		}
+	})
+}

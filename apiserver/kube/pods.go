@@ -1,0 +1,51 @@
+package kube
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/rest"
+
+	"github.com/scrapethis/spider-operator/api/v1alpha1"
+)
+
+// Pods reads Pods and their logs, live. Errors are those of k8s.io/apimachinery/pkg/api/errors, or of the connection.
+type Pods struct {
+	client typedcorev1.PodsGetter
+}
+
+// NewPods makes a client of its own. It speaks HTTP/1.1: a log whose reader is slow then holds back its node, while HTTP/2
+// would have up to 4 MiB of each gathered here.
+func NewPods(config *rest.Config) (Pods, error) {
+	config = rest.CopyConfig(config)
+	config.QPS = -1
+	config.NextProtos = []string{"http/1.1"}
+	client, err := typedcorev1.NewForConfig(config)
+	if err != nil {
+		return Pods{}, fmt.Errorf("making a client for Pods: %w", err)
+	}
+	return Pods{client}, nil
+}
+
+// Get reads a Pod.
+func (p Pods) Get(ctx context.Context, namespace, name string) (*corev1.Pod, error) {
+	pod, err := p.client.Pods(namespace).Get(ctx, name, metav1.GetOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("reading Pod %s/%s: %w", namespace, name, err)
+	}
+	return pod, nil
+}
+
+// Log opens the log of a Pod's spider. It is closed by its reader, or when ctx ends.
+func (p Pods) Log(ctx context.Context, namespace, name string, options corev1.PodLogOptions) (io.ReadCloser, error) {
+	options.Container = v1alpha1.ContainerName
+	log, err := p.client.Pods(namespace).GetLogs(name, &options).Stream(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("reading the log of Pod %s/%s: %w", namespace, name, err)
+	}
+	return log, nil
+}

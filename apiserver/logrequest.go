@@ -1,0 +1,67 @@
+package apiserver
+
+import (
+	"regexp"
+	"strconv"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/scrapethis/spider-operator/apiserver/contract"
+)
+
+const (
+	// maxTail is the most lines that can be asked for, and maxSince the longest time.
+	maxTail  = 1_000_000
+	maxSince = 365 * 24 * time.Hour
+)
+
+// sinceText is the form that the contract gives a time before now.
+var sinceText = regexp.MustCompile(`^([0-9]+|([0-9]+(\.[0-9]+)?(ms|s|m|h))+)$`)
+
+// parseLogOptions reads the query of a request for a log.
+func parseLogOptions(params contract.GetJobLogsParams) (corev1.PodLogOptions, error) {
+	var options corev1.PodLogOptions
+	if params.Follow != nil {
+		if *params.Follow != "true" && *params.Follow != "false" {
+			return options, invalid("follow", "must be true or false")
+		}
+		options.Follow = *params.Follow == "true"
+	}
+	if params.Tail != nil {
+		lines, err := strconv.ParseInt(*params.Tail, 10, 64)
+		if err != nil || lines < 0 || lines > maxTail {
+			return options, invalid("tail", "must be a whole number from 0 to %d", maxTail)
+		}
+		options.TailLines = &lines
+	}
+	if params.Since != nil {
+		if err := readSince(&options, *params.Since); err != nil {
+			return options, err
+		}
+	}
+	return options, nil
+}
+
+// readSince reads a time before now, or a moment.
+func readSince(options *corev1.PodLogOptions, text string) error {
+	if moment, err := time.Parse(time.RFC3339, text); err == nil && moment.Unix() > 0 {
+		options.SinceTime = &metav1.Time{Time: moment}
+		return nil
+	}
+	bad := invalid("since", "must be a duration up to a year, such as 90s or 1h30m, a number of seconds, or an RFC 3339 time")
+	if len(text) > 32 || !sinceText.MatchString(text) {
+		return bad
+	}
+	since, err := time.ParseDuration(text)
+	if err != nil {
+		since, err = time.ParseDuration(text + "s")
+	}
+	if err != nil || since <= 0 || since > maxSince {
+		return bad
+	}
+	seconds := int64(wholeSeconds(since))
+	options.SinceSeconds = &seconds
+	return nil
+}

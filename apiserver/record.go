@@ -1,0 +1,46 @@
+package apiserver
+
+import (
+	"context"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+)
+
+// createAttempts is how often the creation of an object is tried, and createPause how long after a failure the next one begins.
+const (
+	createAttempts = 3
+	createPause    = 100 * time.Millisecond
+)
+
+// nameTakenError says that an object of the name of a new one exists already.
+type nameTakenError struct {
+	// perhapsByUs says that an attempt before failed in a way in which it may have made the object.
+	perhapsByUs bool
+}
+
+func (e *nameTakenError) Error() string { return "an object of this name exists" }
+
+// record calls create, which records a new object, until Kubernetes has answered it: with a failure that may have happened
+// after the object was recorded it is called again. So no object is made twice, and none is made that the caller is not told
+// of. Errors are a nameTakenError, or a problem.
+func record[T any](ctx context.Context, what string, create func(context.Context) (T, error)) (T, error) {
+	var none T
+	var failure error
+	for attempt := range createAttempts {
+		if attempt > 0 && !pause(ctx, createPause) {
+			break
+		}
+		created, err := create(ctx)
+		switch {
+		case err == nil:
+			return created, nil
+		case apierrors.IsAlreadyExists(err):
+			return none, &nameTakenError{perhapsByUs: failure != nil}
+		case !mayPass(err):
+			return none, refusal(err, what)
+		}
+		failure = err
+	}
+	return none, unavailable(failure, "Kubernetes cannot be reached, so the "+what+" could not be recorded.")
+}

@@ -1,0 +1,144 @@
+package apiserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/scrapethis/spider-operator/apiserver/auth"
+)
+
+// streams counts what each key keeps open on purpose: waits, followed logs and events.
+type streams struct {
+	most int
+
+	mu    sync.Mutex
+	byKey map[string]int
+}
+
+func newStreams(most int) *streams { return &streams{most: most, byKey: map[string]int{}} }
+
+// retryStreams is after how long to try again when a key has too much open. What ends it is up to its owner.
+const retryStreams = 5 * time.Second
+
+// open counts one more of a key's, until release is called. It is refused when that were too many.
+func (s *streams) open(key string) (release func(), err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.byKey[key] >= s.most {
+		return nil, &problem{
+			status:     http.StatusTooManyRequests,
+			code:       "too_many_streams",
+			message:    fmt.Sprintf("This key has %d waits, logs and event streams open already, which is as many as it may.", s.most),
+			retryAfter: retryStreams,
+		}
+	}
+	s.byKey[key]++
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.byKey[key]--; s.byKey[key] == 0 {
+			delete(s.byKey, key)
+		}
+	}, nil
+}
+
+// stream is an answer that lasts for as long as its caller and the server want. What is written to it has the time that any
+// answer has, but between two writes there is none.
+type stream struct {
+	writer     http.ResponseWriter
+	connection *http.ResponseController
+	// ctx ends when the caller has gone or the server stops.
+	ctx     context.Context
+	allowed func(context.Context) bool
+	checked time.Time
+}
+
+// checkInterval is how old the knowledge may be that a stream's key is still accepted, when something is written to it.
+const checkInterval = time.Second
+
+// errKeyRefused says that the key with which a stream was opened is not accepted any more.
+var errKeyRefused = errors.New("the key of an open stream is not accepted any more")
+
+// newStream prepares the request of a context for an answer that lasts. closeStream has to be called in the end.
+func (h *handlers) newStream(ctx context.Context) (s *stream, closeStream func(), err error) {
+	c, ok := ctx.(*gin.Context)
+	if !ok {
+		return nil, nil, internal(errors.New("a stream can be answered to HTTP requests only"))
+	}
+	release, err := h.streams.open(callerOf(ctx).KeyID)
+	if err != nil {
+		return nil, nil, err
+	}
+	lasting, cancel := context.WithCancel(c.Request.Context())
+	forget := context.AfterFunc(h.stopping, cancel)
+	token, _ := bearer(c.GetHeader("Authorization"))
+	s = &stream{
+		writer: c.Writer, connection: http.NewResponseController(c.Writer),
+		ctx: lasting, allowed: h.sameCaller(callerOf(ctx), token), checked: time.Now(),
+	}
+	_ = s.connection.SetWriteDeadline(time.Time{})
+	return s, func() {
+		forget()
+		cancel()
+		release()
+	}, nil
+}
+
+// sameCaller returns what tells whether a token still makes the caller who it is. As long as that cannot be found out it is
+// taken to.
+func (h *handlers) sameCaller(caller auth.Identity, token string) func(context.Context) bool {
+	return func(ctx context.Context) bool {
+		now, err := h.authenticator.Authenticate(ctx, token)
+		if err != nil {
+			return !errors.Is(err, auth.ErrUnauthenticated)
+		}
+		return now.Namespace == caller.Namespace && now.User == caller.User
+	}
+}
+
+// check returns an error when the caller may not be told any more.
+func (s *stream) check() error {
+	if err := s.ctx.Err(); err != nil {
+		return err
+	}
+	if time.Since(s.checked) < checkInterval {
+		return nil
+	}
+	s.checked = time.Now()
+	if !s.allowed(s.ctx) {
+		return errKeyRefused
+	}
+	return nil
+}
+
+// Write implements io.Writer.
+func (s *stream) Write(p []byte) (int, error) {
+	if err := s.check(); err != nil {
+		return 0, err
+	}
+	_ = s.connection.SetWriteDeadline(time.Now().Add(writeTime))
+	return s.writer.Write(p)
+}
+
+// last writes what is to be said when the stream is at its end. Whether it arrives does not matter any more.
+func (s *stream) last(p []byte) {
+	_ = s.connection.SetWriteDeadline(time.Now().Add(lastWriteTime))
+	_, _ = s.writer.Write(p)
+	_ = s.connection.Flush()
+}
+
+// lastWriteTime is how long whoever does not read may hold up the end of its stream, and with that of the server.
+const lastWriteTime = 2 * time.Second
+
+// flush hands on what was written, and ends the time for it.
+func (s *stream) flush() error {
+	err := s.connection.Flush()
+	_ = s.connection.SetWriteDeadline(time.Time{})
+	return err
+}

@@ -1,0 +1,36 @@
+package view
+
+import "k8s.io/apimachinery/pkg/util/resourceversion"
+
+// progress is, by the scope of each watch (a namespace, or all of them: ""), the newest resource version that the watch has
+// shown. What is not in a view and not newer than that does not exist any more.
+type progress map[string]string
+
+// of returns how far the watch of a namespace has come.
+func (p progress) of(namespace string) string { return p[p.scopeOf(namespace)] }
+
+// scopeOf returns the scope of the watch that shows a namespace.
+func (p progress) scopeOf(namespace string) string {
+	if _, ok := p[namespace]; ok {
+		return namespace
+	}
+	return ""
+}
+
+func (p progress) advance(scope, resourceVersion string) {
+	if newer(resourceVersion, p[scope]) {
+		p[scope] = resourceVersion
+	}
+}
+
+// newer reports whether resource version a is newer than b. Where that cannot be told, the last word wins.
+func newer(a, b string) bool {
+	order, err := resourceversion.CompareResourceVersion(a, b)
+	return err != nil || order > 0
+}
+
+// older reports whether resource version a is known to be older than b.
+func older(a, b string) bool {
+	order, err := resourceversion.CompareResourceVersion(a, b)
+	return err == nil && order < 0
+}
