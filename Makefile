@@ -25,7 +25,7 @@ MODULES := $(filter-out hack/kubernetes hack/coredns,. $(patsubst %/go.mod,%,$(w
 
 # The files that generate, manifests and chart write.
 GENERATED = api/v1alpha1/zz_generated.deepcopy.go apiserver/contract config/crd/bases config/rbac/controller/role.yaml \
-	config/rbac/apiserver/role.yaml charts/spider-operator/files
+	config/rbac/apiserver/role.yaml config/kubernetes-tokens/role.yaml charts/spider-operator/files
 
 TEST_TOOLS = $(BIN)/gotestsum $(BIN)/helm
 # The end-to-end tests run against the demo's operator and spiders, and the demo is the first of them.
@@ -72,8 +72,10 @@ manifests: $(BIN)/controller-gen ## Write the CustomResourceDefinitions and RBAC
 	$(BIN)/controller-gen crd paths=./api/... output:crd:artifacts:config=config/crd/bases
 	$(BIN)/controller-gen rbac:roleName=spider-operator-controller paths=./controllers/... \
 		output:rbac:artifacts:config=config/rbac/controller
-	$(BIN)/controller-gen rbac:roleName=spider-operator-apiserver paths=./apiserver/... \
+	$(BIN)/controller-gen rbac:roleName=spider-operator-apiserver paths=./apiserver \
 		output:rbac:artifacts:config=config/rbac/apiserver
+	$(BIN)/controller-gen rbac:roleName=spider-operator-apiserver-tokens paths=./apiserver/kube \
+		output:rbac:artifacts:config=config/kubernetes-tokens
 	hack/chart/sync.sh
 
 .PHONY: fmt
