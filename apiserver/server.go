@@ -1,6 +1,7 @@
 package apiserver
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -28,6 +29,28 @@ type Limits struct {
 // DefaultLimits are the documented ones.
 var DefaultLimits = Limits{RequestsPerSecond: 50, Burst: 100, FailuresPerMinute: 30}
 
+// Timeouts bound how long a caller may take. The zero value stands for DefaultTimeouts.
+type Timeouts struct {
+	// Header is how long a request's headers may take, and Read its body. A TLS handshake may take as long as the headers.
+	Header, Read time.Duration
+	// Write is how long an answer may take, where it does not wait on purpose.
+	Write time.Duration
+	// Idle is how long a connection may be kept open between requests.
+	Idle time.Duration
+}
+
+// DefaultTimeouts are the documented ones.
+var DefaultTimeouts = Timeouts{
+	Header: 10 * time.Second, Read: 30 * time.Second, Write: 30 * time.Second, Idle: 2 * time.Minute,
+}
+
+func (t Timeouts) check() error {
+	if t.Header <= 0 || t.Read <= 0 || t.Write <= 0 || t.Idle <= 0 {
+		return fmt.Errorf("every time-out must be longer than nothing: %+v", t)
+	}
+	return nil
+}
+
 // degradedAfter is for how long Kubernetes may be silent before the server calls itself degraded. Watches are renewed now and
 // then, which takes a moment.
 const degradedAfter = 2 * time.Second
@@ -39,7 +62,10 @@ type Config struct {
 	Kubernetes    SpiderJobs
 	Health        Health
 	Authenticator auth.Authenticator
-	Limits        Limits
+	// Authorizer is asked about service accounts. It is needed only where the Authenticator knows any.
+	Authorizer auth.Authorizer
+	Limits     Limits
+	Timeouts   Timeouts
 	// TrustedProxies are the addresses or CIDRs whose X-Forwarded-For is believed; none by default.
 	TrustedProxies []string
 	Registry       prometheus.Registerer
@@ -52,6 +78,8 @@ type Server struct {
 	engine        *gin.Engine
 	health        Health
 	authenticator auth.Authenticator
+	authorizer    auth.Authorizer
+	timeouts      Timeouts
 	rates         *rates
 	failures      *failures
 	metrics       *metrics
@@ -65,13 +93,19 @@ type Server struct {
 
 // New makes a Server.
 func New(config Config) (*Server, error) {
+	timeouts := cmp.Or(config.Timeouts, DefaultTimeouts)
+	if err := timeouts.check(); err != nil {
+		return nil, err
+	}
 	s := &Server{
 		health:        config.Health,
 		authenticator: config.Authenticator,
+		authorizer:    config.Authorizer,
+		timeouts:      timeouts,
 		rates:         newRates(config.Limits.RequestsPerSecond, config.Limits.Burst),
 		failures:      newFailures(config.Limits.FailuresPerMinute),
 		metrics:       newMetrics(config.Registry, config.Jobs.Len, config.Health),
-		log:           config.Log,
+		log:           slog.New(redacting{config.Log.Handler()}),
 		now:           config.Now,
 		stopping:      make(chan struct{}),
 	}
@@ -105,7 +139,7 @@ func (s *Server) route(config Config) error {
 	engine.RemoteIPHeaders = []string{"X-Forwarded-For"}
 	s.engine = engine
 
-	engine.Use(s.observe, bound)
+	engine.Use(s.observe, s.bound)
 	engine.NoRoute(func(c *gin.Context) {
 		abort(c, &problem{status: http.StatusNotFound, code: "not_found", message: "There is no such address."})
 	})
@@ -122,7 +156,7 @@ func (s *Server) route(config Config) error {
 		return err
 	}
 
-	api := engine.Group("", s.requireSync, s.authenticate, s.limitRate, jsonBody)
+	api := engine.Group("", s.requireSync, s.authenticate, s.limitRate, s.authorize, jsonBody)
 	contract.RegisterHandlersWithOptions(api, s.strictHandlers(config), contract.GinServerOptions{ErrorHandler: badParameter})
 	return nil
 }
