@@ -421,6 +421,7 @@ var documented = sync.OnceValue(func() routers.Router {
 		_, err := time.Parse(time.RFC3339, s)
 		return err
 	}))
+	openapi3filter.RegisterBodyDecoder("text/html", openapi3filter.PlainBodyDecoder)
 	document, err := openapi3.NewLoader().LoadFromData(openAPIYAML)
 	if err != nil {
 		panic(err)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/scrapethis/spider-operator/apiserver/auth"
 	"github.com/scrapethis/spider-operator/apiserver/contract"
+	"github.com/scrapethis/spider-operator/apiserver/docs"
 	"github.com/scrapethis/spider-operator/apiserver/view"
 )
 
@@ -153,6 +154,9 @@ func (s *Server) route(config Config) error {
 	engine.GET("/livez", s.livez)
 	engine.GET("/readyz", s.readyz)
 	if err := serveOpenAPI(engine); err != nil {
+		return err
+	}
+	if err := docs.Serve(engine); err != nil {
 		return err
 	}
 
