@@ -19,13 +19,13 @@ export GOTOOLCHAIN ?= local
 
 BIN := $(CURDIR)/bin
 KUBECTL ?= $(or $(shell command -v kubectl),$(BIN)/kubectl)
-# The Go modules that are checked: the product's and the helpers' under hack/. The two that only give Kubernetes and CoreDNS a
+# The Go modules that are checked: the product's, and the helpers' and heavier tests' under hack/ and test/. The two that only give Kubernetes and CoreDNS a
 # main function are left to the compiler, since checking them would check all of Kubernetes and CoreDNS first.
-MODULES := $(filter-out hack/kubernetes hack/coredns,. $(patsubst %/go.mod,%,$(wildcard hack/*/go.mod)))
+MODULES := $(filter-out hack/kubernetes hack/coredns,. $(patsubst %/go.mod,%,$(wildcard hack/*/go.mod test/*/go.mod)))
 
 # The files that generate, manifests and chart write.
 GENERATED = api/v1alpha1/zz_generated.deepcopy.go apiserver/contract config/crd/bases config/rbac/controller/role.yaml \
-	config/rbac/apiserver/role.yaml charts/spider-operator/files
+	config/rbac/apiserver/role.yaml config/kubernetes-tokens/role.yaml charts/spider-operator/files
 
 TEST_TOOLS = $(BIN)/gotestsum $(BIN)/helm
 # The end-to-end tests run against the demo's operator and spiders, and the demo is the first of them.
@@ -72,8 +72,10 @@ manifests: $(BIN)/controller-gen ## Write the CustomResourceDefinitions and RBAC
 	$(BIN)/controller-gen crd paths=./api/... output:crd:artifacts:config=config/crd/bases
 	$(BIN)/controller-gen rbac:roleName=spider-operator-controller paths=./controllers/... \
 		output:rbac:artifacts:config=config/rbac/controller
-	$(BIN)/controller-gen rbac:roleName=spider-operator-apiserver paths=./apiserver/... \
+	$(BIN)/controller-gen rbac:roleName=spider-operator-apiserver paths=./apiserver \
 		output:rbac:artifacts:config=config/rbac/apiserver
+	$(BIN)/controller-gen rbac:roleName=spider-operator-apiserver-tokens paths=./apiserver/kube \
+		output:rbac:artifacts:config=config/kubernetes-tokens
 	hack/chart/sync.sh
 
 .PHONY: fmt
@@ -101,8 +103,8 @@ run: install ## Run the controller here, against the current kubeconfig.
 ##@ Test
 
 .PHONY: test
-test: $(TEST_TOOLS) $(if $(filter off,$(E2E)),,$(E2E_SYSTEM)) ## Run every test: unit, integration, end-to-end and crash. E2E=off leaves the last two out, RACE=on looks for data races.
-	@code=0; $(call run-tests,unit integration $(if $(filter off,$(E2E)),,e2e crash)) || code=$$?; \
+test: $(TEST_TOOLS) $(if $(filter off,$(E2E)),,$(E2E_SYSTEM)) ## Run every test: unit, integration, browser, end-to-end and crash. E2E=off leaves the last two out, RACE=on looks for data races.
+	@code=0; $(call run-tests,unit integration browser $(if $(filter off,$(E2E)),,e2e crash)) || code=$$?; \
 	[[ '$(E2E)' != off ]] || echo 'E2E=off: THE END-TO-END TESTS WERE LEFT OUT. Nothing has run on a real kubelet.'; \
 	exit $$code
 
@@ -113,6 +115,10 @@ test-unit: $(TEST_TOOLS) ## Run the tests that need nothing but Go, of all modul
 .PHONY: test-integration
 test-integration: $(TEST_TOOLS) ## Run the tests that need a real kube-apiserver and Job controller. No root, no node.
 	@$(call run-tests,integration)
+
+.PHONY: test-browser
+test-browser: $(TEST_TOOLS) ## Run the tests that need a browser, on a real kube-apiserver. Installs Chromium where root can.
+	@$(call run-tests,browser)
 
 .PHONY: test-e2e
 test-e2e: $(TEST_TOOLS) $(E2E_SYSTEM) ## Run the tests that need a real kubelet, on the local cluster, but for those that kill its components.

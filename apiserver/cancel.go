@@ -61,7 +61,7 @@ func (h *handlers) cancel(ctx context.Context, caller auth.Identity, id string, 
 	}
 	exchangeOf(ctx).object = job.Namespace + "/" + job.Name
 	cancellation := v1alpha1.Cancellation{
-		RequestedBy:        requester(caller),
+		RequestedBy:        caller.String(),
 		RequestedAt:        new(metav1.NewTime(h.now())),
 		GracePeriodSeconds: gracePeriod,
 	}
@@ -98,9 +98,6 @@ func (h *handlers) reread(ctx context.Context, job *view.Job) (*view.Job, error)
 	}
 	return view.FromSpiderJob(object)
 }
-
-// requester says for people who cancelled a job.
-func requester(caller auth.Identity) string { return caller.User + " (API key " + caller.KeyID + ")" }
 
 // cancelFailure is the answer to a cancel that could not be recorded. That the job is not there is no such failure.
 func cancelFailure(err error) *problem {

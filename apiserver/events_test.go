@@ -198,7 +198,7 @@ func TestEventsEndWithTheServerAndTheKey(t *testing.T) {
 }
 
 func TestEventsNeedAKeyAndAStream(t *testing.T) {
-	f := newFacade(t, func(c *Config) { c.Limits.StreamsPerKey = 1 })
+	f := newFacade(t, func(c *Config) { c.Limits.StreamsPerCaller = 1 })
 	f.get("", eventsPath).wantProblem(http.StatusUnauthorized, "unauthorized")
 	key := f.key("team", "")
 	f.open(key, eventsPath).want("ready", "")

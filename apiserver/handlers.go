@@ -62,15 +62,18 @@ func (h *handlers) GetMe(ctx context.Context, _ contract.GetMeRequestObject) (co
 	body := contract.Caller{
 		UserID:    e.caller.User,
 		Namespace: e.caller.Namespace,
-		KeyName:   e.caller.KeyName,
-		KeyID:     e.caller.KeyID,
+		KeyName:   optional(e.caller.KeyName),
+		KeyID:     optional(e.caller.KeyID),
+	}
+	if account := e.caller.Account; account != nil {
+		body.ServiceAccount = new(account.Name)
 	}
 	if expires := e.caller.ExpiresAt; !expires.IsZero() {
 		body.ExpiresAt = new(expires.UTC())
 	}
 	body.Limits.RequestsPerSecond = h.limits.RequestsPerSecond
 	body.Limits.Burst = h.limits.Burst
-	body.Limits.MaxStreams = h.limits.StreamsPerKey
+	body.Limits.MaxStreams = h.limits.StreamsPerCaller
 	return contract.GetMe200JSONResponse{
 		Body:    body,
 		Headers: contract.GetMe200ResponseHeaders{XRequestID: e.requestID},

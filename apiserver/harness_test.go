@@ -354,7 +354,7 @@ type facade struct {
 }
 
 // generous limits do not get in a test's way.
-var generous = Limits{RequestsPerSecond: 1e6, Burst: 1e6, FailuresPerMinute: 1e6, StreamsPerKey: 1e6}
+var generous = Limits{RequestsPerSecond: 1e6, Burst: 1e6, FailuresPerMinute: 1e6, StreamsPerCaller: 1e6}
 
 func newFacade(t testing.TB, change ...func(*Config)) *facade {
 	t.Helper()
@@ -583,6 +583,7 @@ var documented = sync.OnceValue(func() routers.Router {
 		return err
 	}))
 	openapi3filter.RegisterBodyDecoder("text/event-stream", openapi3filter.PlainBodyDecoder)
+	openapi3filter.RegisterBodyDecoder("text/html", openapi3filter.PlainBodyDecoder)
 	document, err := openapi3.NewLoader().LoadFromData(openAPIYAML)
 	if err != nil {
 		panic(err)

@@ -6,27 +6,25 @@ import (
 
 	"golang.org/x/time/rate"
 	"k8s.io/utils/lru"
-
-	"github.com/scrapethis/spider-operator/apiserver/auth"
 )
 
 // tableSize bounds each table of limiters, in entries. Whoever is forgotten begins afresh.
 const tableSize = 16 << 10
 
-// rates holds each key to a lasting rate and a burst.
+// rates holds each caller to a lasting rate and a burst.
 type rates struct {
 	perSecond rate.Limit
 	burst     int
-	byKey     *lru.Cache
+	byCaller  *lru.Cache
 }
 
 func newRates(perSecond float64, burst int) *rates {
-	return &rates{perSecond: rate.Limit(perSecond), burst: burst, byKey: lru.New(tableSize)}
+	return &rates{perSecond: rate.Limit(perSecond), burst: burst, byCaller: lru.New(tableSize)}
 }
 
-// take counts a request with the key, and returns 0; or how long to wait when that is one too many, and does not count it.
-func (r *rates) take(now time.Time, key string) time.Duration {
-	limiter := limiterOf(r.byKey, key, r.perSecond, r.burst)
+// take counts a request of the caller, and returns 0; or how long to wait when that is one too many, and does not count it.
+func (r *rates) take(now time.Time, caller string) time.Duration {
+	limiter := limiterOf(r.byCaller, caller, r.perSecond, r.burst)
 	if limiter.AllowN(now, 1) {
 		return 0
 	}
@@ -43,7 +41,8 @@ type failures struct {
 	known     *lru.Cache
 }
 
-type acquaintance struct{ address, keyID string }
+// acquaintance is a credential, by auth.Credential, that was accepted from an address.
+type acquaintance struct{ address, credential string }
 
 func newFailures(perMinute int) *failures {
 	return &failures{
@@ -55,13 +54,13 @@ func newFailures(perMinute int) *failures {
 }
 
 // wait returns for how long requests from an address are refused; 0 for not at all.
-func (f *failures) wait(now time.Time, address, keyID string) time.Duration {
+func (f *failures) wait(now time.Time, address, credential string) time.Duration {
 	address = network(address)
 	limiter, found := f.byAddress.Get(address)
 	if !found || limiter.(*rate.Limiter).TokensAt(now) >= 1 {
 		return 0
 	}
-	if _, met := f.known.Get(acquaintance{address, keyID}); met && keyID != "" {
+	if _, met := f.known.Get(acquaintance{address, credential}); met && credential != "" {
 		return 0
 	}
 	return untilToken(limiter.(*rate.Limiter), now)
@@ -71,17 +70,8 @@ func (f *failures) failed(now time.Time, address string) {
 	limiterOf(f.byAddress, network(address), f.perSecond, f.burst).AllowN(now, 1)
 }
 
-func (f *failures) succeeded(address, keyID string) {
-	f.known.Add(acquaintance{network(address), keyID}, struct{}{})
-}
-
-// keyIDOf returns the key id of a token that has the form of an API key, else "".
-func keyIDOf(token string) string {
-	key, err := auth.ParseKey(token)
-	if err != nil {
-		return ""
-	}
-	return key.ID
+func (f *failures) succeeded(address, credential string) {
+	f.known.Add(acquaintance{network(address), credential}, struct{}{})
 }
 
 // network is the unit in which addresses are counted: one IPv4 address, or the 64 bits of an IPv6 address that one customer

@@ -348,7 +348,7 @@ func TestStreamEndsWithItsKey(t *testing.T) {
 }
 
 func TestStreamsOfAKeyAreLimited(t *testing.T) {
-	f := newFacade(t, func(c *Config) { c.Limits.StreamsPerKey = 2 })
+	f := newFacade(t, func(c *Config) { c.Limits.StreamsPerCaller = 2 })
 	key, other := f.key("team", ""), f.key("team", "")
 	id, pod := f.running(t, "team", "a-job")
 	pod.write("hello")

@@ -23,7 +23,7 @@ func newMetrics(registry prometheus.Registerer, jobs func() int, health Health) 
 		}, []string{"method", "route", "status"}),
 		refusals: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "spider_operator_api_refusals_total",
-			Help: "Requests refused before they were looked at, by what refused them: authentication, address or rate.",
+			Help: "Requests refused before they were looked at, by what refused them: authentication, address, rate or rights.",
 		}, []string{"by"}),
 	}
 	registry.MustRegister(

@@ -1,8 +1,8 @@
 package apiserver
 
 import (
+	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"regexp"
 	"runtime/debug"
@@ -11,12 +11,14 @@ import (
 
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
+
+	"github.com/scrapethis/spider-operator/apiserver/auth"
 )
 
 // saneRequestID is the form in which a caller's own request id is kept.
 var saneRequestID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,128}$`)
 
-// observe names the request, and when it is done logs and counts it. It turns a panic into an answer.
+// observe names the request, and when it is done counts it and logs it. It turns a panic into an answer.
 func (s *Server) observe(c *gin.Context) {
 	start := s.now()
 	e := &exchange{requestID: c.GetHeader("X-Request-ID")}
@@ -34,55 +36,15 @@ func (s *Server) observe(c *gin.Context) {
 				"request_id", e.requestID, "reason", fmt.Sprint(reason), "stack", string(debug.Stack()))
 			abort(c, internal(fmt.Errorf("panic: %v", reason)))
 		}
-		s.record(c, e, s.now().Sub(start))
+		took := s.now().Sub(start)
+		s.metrics.observe(c.Request.Method, c.FullPath(), c.Writer.Status(), took)
+		s.record(c, e, took)
 		if e.cut {
 			panic(http.ErrAbortHandler) // net/http then closes the connection: nobody shall take half an answer for a whole one.
 		}
 	}()
 	c.Next()
 }
-
-// record writes the access log and the audit log and feeds the metrics.
-func (s *Server) record(c *gin.Context, e *exchange, took time.Duration) {
-	route, status := c.FullPath(), c.Writer.Status()
-	s.metrics.observe(c.Request.Method, route, status, took)
-	attributes := []any{
-		slog.String("request_id", e.requestID),
-		slog.String("method", c.Request.Method),
-		slog.String("path", c.Request.URL.Path),
-		slog.Int("status", status),
-		slog.Float64("seconds", took.Seconds()),
-		slog.String("address", c.ClientIP()),
-	}
-	if e.caller.KeyID != "" {
-		attributes = append(attributes,
-			slog.String("namespace", e.caller.Namespace), slog.String("user", e.caller.User), slog.String("key_id", e.caller.KeyID))
-	}
-	if e.problem != nil {
-		attributes = append(attributes, slog.String("code", e.problem.code))
-		if e.problem.cause != nil {
-			attributes = append(attributes, slog.String("error", e.problem.cause.Error()))
-		}
-	}
-	if isWrite(c.Request.Method) && e.caller.KeyID != "" {
-		s.log.InfoContext(c, "audit", append(attributes, slog.String("object", e.object))...)
-		return
-	}
-	level := slog.LevelInfo
-	switch {
-	case isProbe(route):
-		level = slog.LevelDebug
-	case status >= http.StatusInternalServerError:
-		level = slog.LevelError
-	}
-	s.log.Log(c, level, "request", attributes...)
-}
-
-func isWrite(method string) bool {
-	return method != http.MethodGet && method != http.MethodHead && method != http.MethodOptions
-}
-
-func isProbe(route string) bool { return route == "/livez" || route == "/readyz" }
 
 const (
 	// maxURI bounds path and query, in bytes.
@@ -93,13 +55,11 @@ const (
 	maxBody = 128 << 10
 	// maxDiscarded is how much of a body beyond maxBody is read, and thrown away, before it is refused.
 	maxDiscarded = 1 << 20
-	// readTime is how long a request's body may take, and writeTime how long its answer may.
-	readTime, writeTime = 30 * time.Second, 30 * time.Second
 )
 
 // bound refuses addresses that are too long, and gives the body and the answer their time. Handlers that wait on purpose
 // extend the latter.
-func bound(c *gin.Context) {
+func (s *Server) bound(c *gin.Context) {
 	if len(c.Request.RequestURI) > maxURI {
 		abort(c, &problem{
 			status:  http.StatusRequestURITooLong,
@@ -110,17 +70,18 @@ func bound(c *gin.Context) {
 	}
 	now := time.Now()
 	connection := http.NewResponseController(c.Writer)
+	exchangeOf(c).writeTime = s.timeouts.Write
 	// A connection without deadlines, as tests use, is as good as one with them.
-	_ = connection.SetWriteDeadline(now.Add(writeTime))
+	_ = connection.SetWriteDeadline(now.Add(s.timeouts.Write))
 	if c.Request.ContentLength != 0 {
-		_ = connection.SetReadDeadline(now.Add(readTime))
+		_ = connection.SetReadDeadline(now.Add(s.timeouts.Read))
 	}
 	c.Next()
 }
 
 // extendWrite gives the answer to a request that waits on purpose its time again, from the end of the wait on.
 func extendWrite(c *gin.Context, wait time.Duration) {
-	_ = http.NewResponseController(c.Writer).SetWriteDeadline(time.Now().Add(wait + writeTime))
+	_ = http.NewResponseController(c.Writer).SetWriteDeadline(time.Now().Add(wait + exchangeOf(c).writeTime))
 }
 
 // requireSync refuses calls until the picture of the cluster is complete: before that, nothing it shows would be true.
@@ -136,35 +97,42 @@ func (s *Server) requireSync(c *gin.Context) {
 func (s *Server) authenticate(c *gin.Context) {
 	token, ok := bearer(c.GetHeader("Authorization"))
 	address := c.ClientIP()
-	if wait := s.failures.wait(s.now(), address, keyIDOf(token)); wait > 0 {
+	credential := auth.Credential(token)
+	if wait := s.failures.wait(s.now(), address, credential); wait > 0 {
 		s.metrics.refused("address")
 		abort(c, tooMany(wait, "Too many failed authentications from your address."))
 		return
 	}
+	err := auth.ErrUnauthenticated
 	if ok {
-		identity, err := s.authenticator.Authenticate(c, token)
+		var identity auth.Identity
+		identity, err = s.authenticator.Authenticate(c.Request.Context(), token)
 		if err == nil {
 			exchangeOf(c).caller = identity
-			s.failures.succeeded(address, identity.KeyID)
+			s.failures.succeeded(address, credential)
 			c.Next()
 			return
 		}
-		exchangeOf(c).problem = asProblem(err)
+	}
+	if !errors.Is(err, auth.ErrUnauthenticated) {
+		abort(c, unanswered(err))
+		return
 	}
 	s.failures.failed(s.now(), address)
 	s.metrics.refused("authentication")
 	abort(c, &problem{
 		status:  http.StatusUnauthorized,
 		code:    "unauthorized",
-		message: "A valid API key is needed, as in 'Authorization: Bearer st_…'.",
+		message: "A valid API key is needed, as in 'Authorization: Bearer st_…', or a Kubernetes token where the server takes them.",
+		cause:   err,
 	})
 }
 
-// limitRate holds each key to its rate.
+// limitRate holds each key, and each service account, to its rate.
 func (s *Server) limitRate(c *gin.Context) {
-	if wait := s.rates.take(s.now(), exchangeOf(c).caller.KeyID); wait > 0 {
+	if wait := s.rates.take(s.now(), exchangeOf(c).caller.Principal()); wait > 0 {
 		s.metrics.refused("rate")
-		abort(c, tooMany(wait, "Too many requests with this key."))
+		abort(c, tooMany(wait, "Too many requests of this caller."))
 		return
 	}
 	c.Next()

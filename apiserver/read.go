@@ -47,7 +47,7 @@ func (h *handlers) GetJob(ctx context.Context, request contract.GetJobRequestObj
 		return nil, err
 	}
 	if wait > 0 && job.Finished == 0 {
-		release, err := h.streams.open(callerOf(ctx).KeyID)
+		release, err := h.streams.open(callerOf(ctx))
 		if err != nil {
 			return nil, err
 		}

@@ -12,6 +12,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	authenticationv1 "k8s.io/api/authentication/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -30,14 +32,29 @@ type Options struct {
 	Profiling bool
 	// Namespaces are the ones served; all when empty.
 	Namespaces []string
-	// Limits are the rates that callers are held to.
-	Limits Limits
+	// TLS is what the API is served with. Metrics are always served without.
+	TLS TLS
+	// KubernetesTokens says whether tokens of service accounts are accepted, and how.
+	KubernetesTokens KubernetesTokens
+	// Limits are the rates that callers are held to, and Timeouts the times.
+	Limits   Limits
+	Timeouts Timeouts
 	// TrustedProxies are the addresses or CIDRs whose X-Forwarded-For is believed.
 	TrustedProxies []string
 	// ShutdownDelay is for how long requests are still accepted after the server has called itself not ready, so that
 	// load balancers can learn of it; DrainTimeout is how long requests then have to end.
 	ShutdownDelay, DrainTimeout time.Duration
 }
+
+// KubernetesTokens says how tokens of service accounts are accepted beside API keys.
+type KubernetesTokens struct {
+	Enabled bool
+	// Audience is what a token must have been issued for.
+	Audience string
+}
+
+// DefaultTokenAudience is the audience that tokens are asked for.
+const DefaultTokenAudience = "spider-operator.scrapethis.app"
 
 // Run serves the facade until the context ends, and then ends all requests in order. config says where Kubernetes is.
 func Run(ctx context.Context, config *rest.Config, options Options, log *slog.Logger) error {
@@ -57,7 +74,7 @@ func Run(ctx context.Context, config *rest.Config, options Options, log *slog.Lo
 	}
 
 	registry := prometheus.NewRegistry()
-	server, err := New(Config{
+	serverConfig := Config{
 		Jobs:              jobs,
 		Spiders:           spiders,
 		Kubernetes:        kube.Jobs{Client: kubernetes},
@@ -66,11 +83,21 @@ func Run(ctx context.Context, config *rest.Config, options Options, log *slog.Lo
 		Health:            feeds,
 		Authenticator:     keys,
 		Limits:            options.Limits,
+		Timeouts:          options.Timeouts,
 		TrustedProxies:    options.TrustedProxies,
 		Registry:          registry,
 		Log:               log,
 		Now:               time.Now,
-	})
+	}
+	if options.KubernetesTokens.Enabled {
+		if options.KubernetesTokens.Audience == "" {
+			return errors.New("accepting Kubernetes tokens needs an audience that they are issued for")
+		}
+		tokens := auth.NewTokens(
+			kube.Reviews{Client: kubernetes}, options.KubernetesTokens.Audience, options.Namespaces, time.Now)
+		serverConfig.Authenticator, serverConfig.Authorizer = auth.ByForm{Keys: keys, Tokens: tokens}, tokens
+	}
+	server, err := New(serverConfig)
 	if err != nil {
 		return err
 	}
@@ -92,7 +119,8 @@ func Run(ctx context.Context, config *rest.Config, options Options, log *slog.Lo
 // newClient makes a client that is not throttled: kube-apiserver's own fairness decides.
 func newClient(config *rest.Config) (client.WithWatch, error) {
 	scheme := runtime.NewScheme()
-	if err := v1alpha1.AddToScheme(scheme); err != nil {
+	builder := runtime.NewSchemeBuilder(v1alpha1.AddToScheme, authenticationv1.AddToScheme, authorizationv1.AddToScheme)
+	if err := builder.AddToScheme(scheme); err != nil {
 		return nil, fmt.Errorf("registering the API types: %w", err)
 	}
 	config = rest.CopyConfig(config)
@@ -145,31 +173,48 @@ func metricsHandler(registry *prometheus.Registry, profiling bool) http.Handler 
 	return mux
 }
 
-// idleTime is how long a connection may be kept open between requests, and headerTime how long a request's headers may take.
-const idleTime, headerTime = 2 * time.Minute, 10 * time.Second
-
 // serve answers requests until the context ends or a listener fails.
 func serve(ctx context.Context, server *Server, metrics http.Handler, options Options, log *slog.Logger) error {
+	certificates, err := options.TLS.certificates()
+	if err != nil {
+		return err
+	}
 	// There is no time limit on whole requests: some wait on purpose. The middleware limits the others.
 	public := &http.Server{
 		Handler:           server,
-		ReadHeaderTimeout: headerTime,
-		IdleTimeout:       idleTime,
+		ReadHeaderTimeout: server.timeouts.Header,
+		IdleTimeout:       server.timeouts.Idle,
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
-	private := &http.Server{Handler: metrics, ReadHeaderTimeout: headerTime, IdleTimeout: idleTime}
+	private := &http.Server{
+		Handler: metrics, ReadHeaderTimeout: server.timeouts.Header, IdleTimeout: server.timeouts.Idle,
+	}
 
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", options.Listen)
 	if err != nil {
 		return fmt.Errorf("listening for requests on %s: %w", options.Listen, err)
 	}
-	failed := make(chan error, 2)
+	failed := make(chan error, 3)
 	start := func(s *http.Server, l net.Listener, what string) {
-		log.Info("listening", "for", what, "address", l.Addr().String())
-		if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		log.Info("listening", "for", what, "address", l.Addr().String(), "tls", s.TLSConfig != nil)
+		answer := s.Serve
+		if s.TLSConfig != nil {
+			answer = func(l net.Listener) error { return s.ServeTLS(l, "", "") }
+		}
+		if err := answer(l); !errors.Is(err, http.ErrServerClosed) {
 			failed <- fmt.Errorf("serving %s: %w", what, err)
 		}
+	}
+	if certificates != nil {
+		public.TLSConfig = tlsConfig(certificates)
+		following, stop := context.WithCancel(context.WithoutCancel(ctx))
+		defer stop()
+		go func() {
+			if err := certificates.Start(following); err != nil {
+				failed <- fmt.Errorf("following the TLS certificate: %w", err)
+			}
+		}()
 	}
 	if options.MetricsListen != "" {
 		metricsListener, err := new(net.ListenConfig).Listen(ctx, "tcp", options.MetricsListen)

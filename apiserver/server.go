@@ -1,6 +1,7 @@
 package apiserver
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/scrapethis/spider-operator/apiserver/auth"
 	"github.com/scrapethis/spider-operator/apiserver/contract"
+	"github.com/scrapethis/spider-operator/apiserver/docs"
 	"github.com/scrapethis/spider-operator/apiserver/view"
 )
 
@@ -24,12 +26,34 @@ type Limits struct {
 	Burst             int
 	// FailuresPerMinute is how many authentications from one address may fail.
 	FailuresPerMinute int
-	// StreamsPerKey is how many waits, logs and event streams each key may have open at once.
-	StreamsPerKey int
+	// StreamsPerCaller is how many waits, logs and event streams each caller may have open at once.
+	StreamsPerCaller int
 }
 
 // DefaultLimits are the documented ones.
-var DefaultLimits = Limits{RequestsPerSecond: 50, Burst: 100, FailuresPerMinute: 30, StreamsPerKey: 100}
+var DefaultLimits = Limits{RequestsPerSecond: 50, Burst: 100, FailuresPerMinute: 30, StreamsPerCaller: 100}
+
+// Timeouts bound how long a caller may take. The zero value stands for DefaultTimeouts.
+type Timeouts struct {
+	// Header is how long a request's headers may take, and Read its body. A TLS handshake may take as long as the headers.
+	Header, Read time.Duration
+	// Write is how long an answer may take, where it does not wait on purpose.
+	Write time.Duration
+	// Idle is how long a connection may be kept open between requests.
+	Idle time.Duration
+}
+
+// DefaultTimeouts are the documented ones.
+var DefaultTimeouts = Timeouts{
+	Header: 10 * time.Second, Read: 30 * time.Second, Write: 30 * time.Second, Idle: 2 * time.Minute,
+}
+
+func (t Timeouts) check() error {
+	if t.Header <= 0 || t.Read <= 0 || t.Write <= 0 || t.Idle <= 0 {
+		return fmt.Errorf("every time-out must be longer than nothing: %+v", t)
+	}
+	return nil
+}
 
 // degradedAfter is for how long Kubernetes may be silent before the server calls itself degraded. Watches are renewed now and
 // then, which takes a moment.
@@ -46,7 +70,10 @@ type Config struct {
 	Pods          Pods
 	Health        Health
 	Authenticator auth.Authenticator
-	Limits        Limits
+	// Authorizer is asked about service accounts. It is needed only where the Authenticator knows any.
+	Authorizer auth.Authorizer
+	Limits     Limits
+	Timeouts   Timeouts
 	// TrustedProxies are the addresses or CIDRs whose X-Forwarded-For is believed; none by default.
 	TrustedProxies []string
 	Registry       prometheus.Registerer
@@ -59,6 +86,8 @@ type Server struct {
 	engine        *gin.Engine
 	health        Health
 	authenticator auth.Authenticator
+	authorizer    auth.Authorizer
+	timeouts      Timeouts
 	rates         *rates
 	failures      *failures
 	metrics       *metrics
@@ -73,14 +102,20 @@ type Server struct {
 
 // New makes a Server.
 func New(config Config) (*Server, error) {
+	timeouts := cmp.Or(config.Timeouts, DefaultTimeouts)
+	if err := timeouts.check(); err != nil {
+		return nil, err
+	}
 	stopping, stop := context.WithCancel(context.Background())
 	s := &Server{
 		health:        config.Health,
 		authenticator: config.Authenticator,
+		authorizer:    config.Authorizer,
+		timeouts:      timeouts,
 		rates:         newRates(config.Limits.RequestsPerSecond, config.Limits.Burst),
 		failures:      newFailures(config.Limits.FailuresPerMinute),
 		metrics:       newMetrics(config.Registry, config.Jobs.Len, config.Health),
-		log:           config.Log,
+		log:           slog.New(redacting{config.Log.Handler()}),
 		now:           config.Now,
 		stopping:      stopping,
 		stop:          stop,
@@ -115,7 +150,7 @@ func (s *Server) route(config Config) error {
 	engine.RemoteIPHeaders = []string{"X-Forwarded-For"}
 	s.engine = engine
 
-	engine.Use(s.observe, bound)
+	engine.Use(s.observe, s.bound)
 	engine.NoRoute(func(c *gin.Context) {
 		abort(c, &problem{status: http.StatusNotFound, code: "not_found", message: "There is no such address."})
 	})
@@ -131,8 +166,11 @@ func (s *Server) route(config Config) error {
 	if err := serveOpenAPI(engine); err != nil {
 		return err
 	}
+	if err := docs.Serve(engine); err != nil {
+		return err
+	}
 
-	api := engine.Group("", s.requireSync, s.authenticate, s.limitRate, jsonBody)
+	api := engine.Group("", s.requireSync, s.authenticate, s.limitRate, s.authorize, jsonBody)
 	contract.RegisterHandlersWithOptions(api, s.strictHandlers(config), contract.GinServerOptions{ErrorHandler: badParameter})
 	return nil
 }
@@ -152,7 +190,7 @@ func (s *Server) strictHandlers(config Config) contract.ServerInterface {
 		stopping: s.stopping,
 
 		pods:          config.Pods,
-		streams:       newStreams(config.Limits.StreamsPerKey),
+		streams:       newStreams(config.Limits.StreamsPerCaller),
 		authenticator: config.Authenticator,
 	}
 	fail := func(c *gin.Context, err error) { abort(c, asProblem(err)) }

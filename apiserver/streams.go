@@ -13,37 +13,38 @@ import (
 	"github.com/scrapethis/spider-operator/apiserver/auth"
 )
 
-// streams counts what each key keeps open on purpose: waits, followed logs and events.
+// streams counts what each caller keeps open on purpose: waits, followed logs and events.
 type streams struct {
 	most int
 
-	mu    sync.Mutex
-	byKey map[string]int
+	mu       sync.Mutex
+	byCaller map[string]int
 }
 
-func newStreams(most int) *streams { return &streams{most: most, byKey: map[string]int{}} }
+func newStreams(most int) *streams { return &streams{most: most, byCaller: map[string]int{}} }
 
-// retryStreams is after how long to try again when a key has too much open. What ends it is up to its owner.
+// retryStreams is after how long to try again when a caller has too much open. What ends it is up to the caller.
 const retryStreams = 5 * time.Second
 
-// open counts one more of a key's, until release is called. It is refused when that were too many.
-func (s *streams) open(key string) (release func(), err error) {
+// open counts one more of a caller's, until release is called. It is refused when that were too many.
+func (s *streams) open(caller auth.Identity) (release func(), err error) {
+	principal := caller.Principal()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.byKey[key] >= s.most {
+	if s.byCaller[principal] >= s.most {
 		return nil, &problem{
 			status:     http.StatusTooManyRequests,
 			code:       "too_many_streams",
-			message:    fmt.Sprintf("This key has %d waits, logs and event streams open already, which is as many as it may.", s.most),
+			message:    fmt.Sprintf("You have %d waits, logs and event streams open already, which is as many as you may.", s.most),
 			retryAfter: retryStreams,
 		}
 	}
-	s.byKey[key]++
+	s.byCaller[principal]++
 	return func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if s.byKey[key]--; s.byKey[key] == 0 {
-			delete(s.byKey, key)
+		if s.byCaller[principal]--; s.byCaller[principal] == 0 {
+			delete(s.byCaller, principal)
 		}
 	}, nil
 }
@@ -57,6 +58,8 @@ type stream struct {
 	ctx     context.Context
 	allowed func(context.Context) bool
 	checked time.Time
+	// writeTime is how long one write may take.
+	writeTime time.Duration
 }
 
 // checkInterval is how old the knowledge may be that a stream's key is still accepted, when something is written to it.
@@ -71,7 +74,7 @@ func (h *handlers) newStream(ctx context.Context) (s *stream, closeStream func()
 	if !ok {
 		return nil, nil, internal(errors.New("a stream can be answered to HTTP requests only"))
 	}
-	release, err := h.streams.open(callerOf(ctx).KeyID)
+	release, err := h.streams.open(callerOf(ctx))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -80,7 +83,7 @@ func (h *handlers) newStream(ctx context.Context) (s *stream, closeStream func()
 	token, _ := bearer(c.GetHeader("Authorization"))
 	s = &stream{
 		writer: c.Writer, connection: http.NewResponseController(c.Writer),
-		ctx: lasting, allowed: h.sameCaller(callerOf(ctx), token), checked: time.Now(),
+		ctx: lasting, allowed: h.sameCaller(callerOf(ctx), token), checked: time.Now(), writeTime: exchangeOf(ctx).writeTime,
 	}
 	_ = s.connection.SetWriteDeadline(time.Time{})
 	return s, func() {
@@ -122,7 +125,7 @@ func (s *stream) Write(p []byte) (int, error) {
 	if err := s.check(); err != nil {
 		return 0, err
 	}
-	_ = s.connection.SetWriteDeadline(time.Now().Add(writeTime))
+	_ = s.connection.SetWriteDeadline(time.Now().Add(s.writeTime))
 	return s.writer.Write(p)
 }
 

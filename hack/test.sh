@@ -2,7 +2,7 @@
 # Runs suites of tests, one after the other, and prints the events of all of them as `go test -json` does, so that gotestsum
 # can sum them up. A suite that fails does not keep the next from running.
 #
-#   hack/test.sh unit|integration|e2e|crash...
+#   hack/test.sh unit|integration|browser|e2e|crash...
 #
 # RACE=on runs the unit tests with the race detector, which needs a C compiler.
 set -euo pipefail
@@ -32,6 +32,14 @@ integration() {
   KUBEBUILDER_ASSETS=${KUBEBUILDER_ASSETS:-$(go -C hack/cluster run . assets)}
   export KUBEBUILDER_ASSETS
   go test -json -count=1 -p=1 -timeout=20m ./test/integration/...
+}
+
+# browser runs what needs a browser, and a real control plane to show something of.
+browser() {
+  CHROMIUM=$(test/browser/chromium.sh)
+  KUBEBUILDER_ASSETS=${KUBEBUILDER_ASSETS:-$(go -C hack/cluster run . assets)}
+  export CHROMIUM KUBEBUILDER_ASSETS
+  go -C test/browser test -json -count=1 -timeout=10m ./...
 }
 
 # e2e runs what needs a real kubelet, against the system that `make demo` has left running.

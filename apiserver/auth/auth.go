@@ -1,13 +1,16 @@
-// Package auth tells who is calling the facade.
+// Package auth tells who is calling the facade, and what Kubernetes lets a service account do.
 package auth
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
+	"strings"
 	"time"
 )
 
-// Identity is who a caller is.
+// Identity is who a caller is: the owner of an API key, or a service account.
 type Identity struct {
 	// Namespace is the tenant: nothing outside of it exists for the caller.
 	Namespace string
@@ -15,10 +18,41 @@ type Identity struct {
 	User string
 	// UserID is what goes into the spec.userID of what the caller makes; empty when the user is the namespace itself.
 	UserID string
-	// KeyName and KeyID name the credential, for people and for the log. They are no secret.
+	// KeyName and KeyID name an API key, for people and for the log. They are no secret. Empty for a service account.
 	KeyName, KeyID string
-	// ExpiresAt is when the credential stops being accepted; zero for never.
+	// Account is the service account whose Kubernetes token was presented; nil for the owner of an API key.
+	Account *Account
+	// ExpiresAt is when the credential stops being accepted; zero for never, or for not known.
 	ExpiresAt time.Time
+}
+
+// Account is a service account as Kubernetes knows it.
+type Account struct {
+	// Name is the service account's own, in the namespace of the Identity.
+	Name string
+	// Username, UID, Groups and Extra are what Kubernetes' authorizers are asked with.
+	Username, UID string
+	Groups        []string
+	Extra         map[string][]string
+	// Token is the Fingerprint of the token that was presented.
+	Token string
+}
+
+// Principal names, in tables and logs, who is held to a rate: the API key by its id, or the service account by its user name,
+// whichever of its tokens it shows. Empty when the caller is not known.
+func (i Identity) Principal() string {
+	if i.Account != nil {
+		return i.Account.Username
+	}
+	return i.KeyID
+}
+
+// String says for people who the caller is.
+func (i Identity) String() string {
+	if i.Account != nil {
+		return i.User + " (service account " + i.Account.Name + ")"
+	}
+	return i.User + " (API key " + i.KeyID + ")"
 }
 
 // ErrUnauthenticated says that a credential is not accepted. Callers are never told more.
@@ -26,7 +60,51 @@ var ErrUnauthenticated = errors.New("the credential is not accepted")
 
 // Authenticator tells whom a Bearer token belongs to.
 type Authenticator interface {
-	// Authenticate returns the token's owner, ErrUnauthenticated when the token is not accepted, or another error when that
-	// could not be found out.
+	// Authenticate returns the token's owner; an error that is or wraps ErrUnauthenticated when the token is not accepted; or
+	// another error when that could not be found out. The context may be used after the call has returned.
 	Authenticate(ctx context.Context, token string) (Identity, error)
+}
+
+// Access is what a call needs the right to do: any of the verbs on a resource of the API group, in the caller's namespace.
+type Access struct {
+	Verbs    []string
+	Resource string
+}
+
+// Authorizer tells whether service accounts may do what they ask for. Owners of API keys need nobody's leave.
+type Authorizer interface {
+	// Authorize reports whether the account may, or returns an error when that could not be found out. The context may be used
+	// after the call has returned.
+	Authorize(ctx context.Context, namespace string, account *Account, access Access) (bool, error)
+}
+
+// ByForm authenticates API keys and Kubernetes tokens, which it tells apart by their form.
+type ByForm struct {
+	Keys, Tokens Authenticator
+}
+
+// Authenticate implements Authenticator.
+func (b ByForm) Authenticate(ctx context.Context, token string) (Identity, error) {
+	if strings.HasPrefix(token, keyPrefix) {
+		return b.Keys.Authenticate(ctx, token)
+	}
+	return b.Tokens.Authenticate(ctx, token)
+}
+
+// Fingerprint names a token without telling it: its SHA-256 in hex.
+func Fingerprint(token string) string {
+	sum := sha256.Sum256([]byte(token))
+	return hex.EncodeToString(sum[:])
+}
+
+// Credential names the credential that a token claims to be, before it is known whether it is one: an API key by its id, a
+// Kubernetes token by its fingerprint. It is empty for what has the form of neither.
+func Credential(token string) string {
+	if key, err := ParseKey(token); err == nil {
+		return key.ID
+	}
+	if isJWT(token) {
+		return Fingerprint(token)
+	}
+	return ""
 }

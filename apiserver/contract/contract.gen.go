@@ -73,13 +73,16 @@ type Caller struct {
 	UserID    string `json:"user_id"`
 	Namespace string `json:"namespace"`
 
-	// KeyName The name of the APIKey resource.
-	KeyName string `json:"key_name"`
+	// KeyName The name of the APIKey resource. Absent for a Kubernetes token.
+	KeyName *string `json:"key_name,omitempty"`
 
-	// KeyID The public part of the key.
-	KeyID string `json:"key_id"`
+	// KeyID The public part of the key. Absent for a Kubernetes token.
+	KeyID *string `json:"key_id,omitempty"`
 
-	// ExpiresAt When the key stops being accepted.
+	// ServiceAccount The service account whose Kubernetes token this is.
+	ServiceAccount *string `json:"service_account,omitempty"`
+
+	// ExpiresAt When the key or token stops being accepted.
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 	Limits    struct {
 		// Burst How many requests may come at once.
@@ -1091,6 +1094,21 @@ func (response ListJobs401JSONResponse) VisitListJobsResponse(w http.ResponseWri
 	return err
 }
 
+type ListJobs403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response ListJobs403JSONResponse) VisitListJobsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListJobs414JSONResponse struct{ URITooLongJSONResponse }
 
 func (response ListJobs414JSONResponse) VisitListJobsResponse(w http.ResponseWriter) error {
@@ -1578,6 +1596,21 @@ func (response CancelJob401JSONResponse) VisitCancelJobResponse(w http.ResponseW
 	return err
 }
 
+type CancelJob403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response CancelJob403JSONResponse) VisitCancelJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type CancelJob404JSONResponse struct{ NotFoundJSONResponse }
 
 func (response CancelJob404JSONResponse) VisitCancelJobResponse(w http.ResponseWriter) error {
@@ -1738,6 +1771,21 @@ func (response GetJob401JSONResponse) VisitGetJobResponse(w http.ResponseWriter)
 	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
 	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetJob403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response GetJob403JSONResponse) VisitGetJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(403)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -2084,6 +2132,25 @@ func (response GetMe500JSONResponse) VisitGetMeResponse(w http.ResponseWriter) e
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetMe503JSONResponse struct{ UnavailableJSONResponse }
+
+func (response GetMe503JSONResponse) VisitGetMeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	if response.Headers.XDataAge != nil {
+		w.Header().Set("X-Data-Age", fmt.Sprint(*response.Headers.XDataAge))
+	}
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
 }

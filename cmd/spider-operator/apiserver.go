@@ -15,7 +15,7 @@ import (
 )
 
 func newAPIServerCommand() *cobra.Command {
-	options := apiserver.Options{Limits: apiserver.DefaultLimits}
+	options := apiserver.Options{Limits: apiserver.DefaultLimits, Timeouts: apiserver.DefaultTimeouts}
 	var kubeconfig, level string
 	cmd := &cobra.Command{
 		Use:   "apiserver",
@@ -40,12 +40,26 @@ func newAPIServerCommand() *cobra.Command {
 	flags.StringVar(&options.MetricsListen, "metrics-listen", ":8081", "where metrics are served; empty for nowhere")
 	flags.BoolVar(&options.Profiling, "profiling", false, "serve /debug/pprof beside the metrics")
 	flags.StringSliceVar(&options.Namespaces, "namespaces", nil, "namespaces to serve; default: all")
-	flags.Float64Var(&options.Limits.RequestsPerSecond, "rate", options.Limits.RequestsPerSecond, "requests per second that a key may make")
-	flags.IntVar(&options.Limits.Burst, "burst", options.Limits.Burst, "requests that a key may make at once")
+	flags.StringVar(&options.TLS.CertFile, "tls-cert-file", "",
+		"PEM file of the certificate to serve the API with, read again when it changes; default: no TLS")
+	flags.StringVar(&options.TLS.KeyFile, "tls-key-file", "", "PEM file of that certificate's key")
+	flags.BoolVar(&options.KubernetesTokens.Enabled, "kubernetes-tokens", false,
+		"accept tokens of service accounts beside API keys; needs the right to create TokenReviews and SubjectAccessReviews")
+	flags.StringVar(&options.KubernetesTokens.Audience, "kubernetes-token-audience", apiserver.DefaultTokenAudience,
+		"audience that such tokens must have been issued for")
+	flags.Float64Var(&options.Limits.RequestsPerSecond, "rate", options.Limits.RequestsPerSecond, "requests per second that a caller may make")
+	flags.IntVar(&options.Limits.Burst, "burst", options.Limits.Burst, "requests that a caller may make at once")
 	flags.IntVar(&options.Limits.FailuresPerMinute, "failed-authentications", options.Limits.FailuresPerMinute,
 		"authentications from one address that may fail per minute")
-	flags.IntVar(&options.Limits.StreamsPerKey, "max-streams-per-key", options.Limits.StreamsPerKey,
-		"waits, logs and event streams that a key may have open at once")
+	flags.IntVar(&options.Limits.StreamsPerCaller, "max-streams-per-key", options.Limits.StreamsPerCaller,
+		"waits, logs and event streams that a caller may have open at once")
+	flags.DurationVar(&options.Timeouts.Header, "header-timeout", options.Timeouts.Header,
+		"how long a TLS handshake, and the headers of a request, may take")
+	flags.DurationVar(&options.Timeouts.Read, "read-timeout", options.Timeouts.Read, "how long the body of a request may take")
+	flags.DurationVar(&options.Timeouts.Write, "write-timeout", options.Timeouts.Write,
+		"how long an answer may take, not counting what waits on purpose")
+	flags.DurationVar(&options.Timeouts.Idle, "idle-timeout", options.Timeouts.Idle,
+		"how long a connection may be kept open between requests")
 	flags.StringSliceVar(&options.TrustedProxies, "trusted-proxies", nil,
 		"addresses or CIDRs of proxies whose X-Forwarded-For is believed; default: none")
 	flags.DurationVar(&options.ShutdownDelay, "shutdown-delay", 5*time.Second,

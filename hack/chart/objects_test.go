@@ -1,9 +1,12 @@
 package chart
 
 import (
+	"slices"
+	"strings"
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -112,4 +115,38 @@ func typed[T any](t *testing.T, objects []*unstructured.Unstructured) []*T {
 		}
 	}
 	return converted
+}
+
+// With TLS, whatever reaches the API by the name of its port finds it, and the probes speak TLS.
+func TestAPIServerWithTLS(t *testing.T) {
+	objects := mustTemplate(t, "--set", "apiserver.tls.secretName=api-tls,apiserver.ingress.enabled=true,networkPolicy.enabled=true")
+	for _, deployment := range deployments(t, objects) {
+		if !strings.HasSuffix(deployment.Name, "-apiserver") {
+			continue
+		}
+		pod := deployment.Spec.Template.Spec
+		container := pod.Containers[0]
+		for _, probe := range []*corev1.Probe{container.LivenessProbe, container.ReadinessProbe} {
+			if probe.HTTPGet.Scheme != corev1.URISchemeHTTPS || probe.HTTPGet.Port.StrVal != "https" {
+				t.Errorf("a probe asks %+v", probe.HTTPGet)
+			}
+		}
+		if len(pod.Volumes) != 1 || pod.Volumes[0].Secret == nil || pod.Volumes[0].Secret.SecretName != "api-tls" {
+			t.Fatalf("volumes %+v", pod.Volumes)
+		}
+		mounted := container.VolumeMounts[0].MountPath
+		for _, flag := range []string{"--tls-cert-file=" + mounted + "/tls.crt", "--tls-key-file=" + mounted + "/tls.key"} {
+			if !slices.Contains(container.Args, flag) {
+				t.Errorf("the arguments %v lack %s", container.Args, flag)
+			}
+		}
+		if !slices.ContainsFunc(container.Ports, func(port corev1.ContainerPort) bool { return port.Name == "https" }) {
+			t.Errorf("ports %v", container.Ports)
+		}
+	}
+	for _, object := range ofKind(objects, "Service", "Ingress", "NetworkPolicy") {
+		if text := string(toYAML(t, object)); strings.Contains(text, "http\n") {
+			t.Errorf("%s still speaks of http:\n%s", describe(object), text)
+		}
+	}
 }

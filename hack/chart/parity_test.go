@@ -14,8 +14,19 @@ import (
 // What kustomize installs from config/default is what the chart installs by default, but for the Namespace, which Helm
 // makes itself, and for what Helm notes on its objects.
 func TestChartAndKustomizeInstallTheSame(t *testing.T) {
-	chart := byName(t, mustTemplate(t))
-	folders := byName(t, filter(kustomize(t, "default"), func(object *unstructured.Unstructured) bool {
+	compare(t, mustTemplate(t), kustomize(t, "default"))
+}
+
+// Likewise with Kubernetes tokens switched on, in the chart by a value and in config/ by a component.
+func TestChartAndKustomizeAcceptTokensAlike(t *testing.T) {
+	overlay := filepath.Join("..", "hack", "chart", "testdata", "tokens")
+	compare(t, mustTemplate(t, "--set", "apiserver.kubernetesTokens.enabled=true"), kustomize(t, overlay))
+}
+
+func compare(t *testing.T, rendered, kustomized []*unstructured.Unstructured) {
+	t.Helper()
+	chart := byName(t, rendered)
+	folders := byName(t, filter(kustomized, func(object *unstructured.Unstructured) bool {
 		return object.GetKind() != "Namespace"
 	}))
 	for name, object := range chart {
@@ -58,6 +69,8 @@ func TestChartFilesAreUpToDate(t *testing.T) {
 	sources := map[string]string{
 		"files/rbac/controller.yaml": "rbac/controller/role.yaml",
 		"files/rbac/apiserver.yaml":  "rbac/apiserver/role.yaml",
+
+		"files/rbac/apiserver-tokens.yaml": "kubernetes-tokens/role.yaml",
 	}
 	crds, err := filepath.Glob(root + "/config/crd/bases/*.yaml")
 	if err != nil || len(crds) == 0 {

@@ -47,6 +47,33 @@ func roles(t *testing.T, objects []*unstructured.Unstructured) map[string][]rbac
 	return rules
 }
 
+// Asking whose a token is needs a ClusterRole, which is there only where it was asked for, and grants nothing else.
+func TestTokenReviewsAreGrantedWhereAskedFor(t *testing.T) {
+	const name = "/spider-operator-apiserver-tokens"
+	for set, want := range map[string]int{
+		"apiserver.kubernetesTokens.enabled=false":                        0,
+		"apiserver.kubernetesTokens.enabled=true":                         2,
+		"apiserver.kubernetesTokens.enabled=true,watchNamespaces={a}":     2,
+		"apiserver.kubernetesTokens.enabled=true,rbac.create=false":       0,
+		"apiserver.kubernetesTokens.enabled=true,apiserver.enabled=false": 0,
+	} {
+		rules := roles(t, mustTemplate(t, "--set", set))
+		if len(rules[name]) != want {
+			t.Errorf("%s: rules %v, want %d", set, rules[name], want)
+		}
+		for holder, held := range rules {
+			for group, resource := range map[string]string{
+				"authentication.k8s.io": "tokenreviews", "authorization.k8s.io": "subjectaccessreviews",
+			} {
+				verbs := granted(held, group, resource)
+				if holder == name && !slices.Equal(verbs, []string{"create"}) || holder != name && len(verbs) > 0 {
+					t.Errorf("%s: %s grants %v on %s", set, holder, verbs, resource)
+				}
+			}
+		}
+	}
+}
+
 // What neither process may ever do, whatever the values.
 func TestProcessesHoldLeastRights(t *testing.T) {
 	read := []string{"get", "list", "watch"}

@@ -12,3 +12,4 @@ cp "$root"/config/crd/bases/*.yaml "$files/crds/"
 for component in controller apiserver; do
   cp "$root/config/rbac/$component/role.yaml" "$files/rbac/$component.yaml"
 done
+cp "$root/config/kubernetes-tokens/role.yaml" "$files/rbac/apiserver-tokens.yaml"

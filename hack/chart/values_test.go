@@ -24,6 +24,8 @@ func TestWrongValuesAreRefused(t *testing.T) {
 		{"image.repository=", "/image/repository"},
 		{"watchNamespaces={a,b,a}", "/watchNamespaces"},
 		{"watchNamespaces={Not_A_Namespace}", "/watchNamespaces/0"},
+		{"apiserver.kubernetesTokens.audience=", "/apiserver/kubernetesTokens/audience"},
+		{"apiserver.tls.secret=a", "secret"},
 		{"apiserver.service.type=ExternalName", "/apiserver/service/type"},
 		{"apiserver.service.port=70000", "/apiserver/service/port"},
 		{"apiserver.maxStreamsPerKey=0", "/apiserver/maxStreamsPerKey"},

@@ -1,5 +1,6 @@
 {{/*
-A component's Deployment. Takes (dict "root" $ "component" … "args" [] "ports" {name: number} "probes" {…} "replicas" n):
+A component's Deployment. Takes (dict "root" $ "component" … "args" [] "ports" {name: number} "probes" {…} "replicas" n) and
+optionally "volumes" and "volumeMounts":
 what the two processes share is here; what differs is with each of them. "replicas" of -1 leaves the number to an autoscaler.
 */}}
 {{- define "spider-operator.deployment" -}}
@@ -83,6 +84,9 @@ spec:
             httpGet:
               path: {{ $probe.path }}
               port: {{ $probe.port }}
+              {{- if eq (default "HTTP" $probe.scheme) "HTTPS" }}
+              scheme: HTTPS
+              {{- end }}
             {{- toYaml (get $values (printf "%sProbe" $kind)) | nindent 12 }}
           {{- end }}
           {{- with $values.resources }}
@@ -93,11 +97,11 @@ spec:
           securityContext:
             {{- toYaml . | nindent 12 }}
           {{- end }}
-          {{- with $values.extraVolumeMounts }}
+          {{- with concat (default list .volumeMounts) $values.extraVolumeMounts }}
           volumeMounts:
             {{- toYaml . | nindent 12 }}
           {{- end }}
-      {{- with $values.extraVolumes }}
+      {{- with concat (default list .volumes) $values.extraVolumes }}
       volumes:
         {{- toYaml . | nindent 8 }}
       {{- end }}

@@ -68,6 +68,11 @@ annotations:
 {{- end -}}
 {{- end }}
 
+{{/* How the REST API is served, which is also the name of its port. */}}
+{{- define "spider-operator.scheme" -}}
+{{- ternary "https" "http" (ne .Values.apiserver.tls.secretName "") }}
+{{- end }}
+
 {{- define "spider-operator.image" -}}
 {{- with .Values.image -}}
 {{- with .registry }}{{ . }}/{{ end }}{{ .repository }}

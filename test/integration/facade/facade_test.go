@@ -68,30 +68,36 @@ func start(t *testing.T, change ...func(*rest.Config, *apiserver.Options)) *repl
 	return r
 }
 
-// roleUser makes a user who has the facade's role, read from the file that is installed, in every namespace.
+// roleUser makes a user who has the facade's role in every namespace.
 func roleUser(t *testing.T) string {
 	t.Helper()
-	text, err := os.ReadFile("../../../config/rbac/apiserver/role.yaml")
+	name := strings.ToLower(strings.NewReplacer("/", "-", "_", "-").Replace(t.Name()))
+	grant(t, name, "rbac/apiserver/role.yaml")
+	return name
+}
+
+// grant gives a user a role in every namespace, read from the file under config/ that is installed.
+func grant(t *testing.T, user, file string) {
+	t.Helper()
+	text, err := os.ReadFile("../../../config/" + file)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var role rbacv1.ClusterRole
 	if err := yaml.UnmarshalStrict(text, &role); err != nil {
-		t.Fatalf("read the facade's role: %v", err)
+		t.Fatalf("read the role in %s: %v", file, err)
 	}
-	name := strings.ToLower(strings.NewReplacer("/", "-", "_", "-").Replace(t.Name()))
-	role.Name = name
+	role.Name = user + "-" + role.Name
 	binding := &rbacv1.ClusterRoleBinding{
-		ObjectMeta: metav1.ObjectMeta{Name: name},
-		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: name},
-		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: name}},
+		ObjectMeta: metav1.ObjectMeta{Name: role.Name},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role.Name},
+		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: user}},
 	}
 	for _, object := range []client.Object{&role, binding} {
 		if err := cluster.Client.Create(t.Context(), object); client.IgnoreAlreadyExists(err) != nil {
-			t.Fatalf("create %T %s: %v", object, name, err)
+			t.Fatalf("create %T %s: %v", object, role.Name, err)
 		}
 	}
-	return name
 }
 
 // freeAddress is one of the loopback's on which nothing listens.

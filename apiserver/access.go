@@ -1,0 +1,72 @@
+package apiserver
+
+import (
+	"fmt"
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/scrapethis/spider-operator/apiserver/auth"
+)
+
+// accesses tells what right each call needs, by method and route. Calls with no verbs need none: they tell a caller about
+// itself. A call that is not listed is refused to service accounts.
+var accesses = map[string]auth.Access{
+	"GET /api/v1/jobs":           {Resource: "spiderjobs", Verbs: []string{"list"}},
+	"POST /api/v1/jobs":          {Resource: "spiderjobs", Verbs: []string{"create"}},
+	"GET /api/v1/jobs/:id":       {Resource: "spiderjobs", Verbs: []string{"get"}},
+	"DELETE /api/v1/jobs/:id":    {Resource: "spiderjobs", Verbs: []string{"patch", "update"}}, // It records a cancellation.
+	"GET /api/v1/jobs/:id/logs":  {Resource: "spiderjobs", Verbs: []string{"get"}},
+	"GET /api/v1/jobs/events":    {Resource: "spiderjobs", Verbs: []string{"watch"}},
+	"GET /api/v1/spiders":        {Resource: "spiders", Verbs: []string{"list"}},
+	"POST /api/v1/spiders":       {Resource: "spiders", Verbs: []string{"create"}},
+	"GET /api/v1/spiders/:id":    {Resource: "spiders", Verbs: []string{"get"}},
+	"PATCH /api/v1/spiders/:id":  {Resource: "spiders", Verbs: []string{"patch", "update"}},
+	"DELETE /api/v1/spiders/:id": {Resource: "spiders", Verbs: []string{"delete"}},
+	"GET /api/v1/me":             {},
+}
+
+// authorize holds service accounts to the rights that Kubernetes gives them. Those of an API key are its user's, always.
+func (s *Server) authorize(c *gin.Context) {
+	caller := exchangeOf(c).caller
+	if caller.Account == nil {
+		c.Next()
+		return
+	}
+	access, known := accesses[c.Request.Method+" "+c.FullPath()]
+	allowed := known && len(access.Verbs) == 0
+	if known && !allowed {
+		var err error
+		if allowed, err = s.authorizer.Authorize(c.Request.Context(), caller.Namespace, caller.Account, access); err != nil {
+			abort(c, unanswered(err))
+			return
+		}
+	}
+	if !allowed {
+		s.metrics.refused("rights")
+		abort(c, denied(caller, access))
+		return
+	}
+	c.Next()
+}
+
+// denied tells a service account what it may not do. It knows what it is, so there is nothing to hide.
+func denied(caller auth.Identity, access auth.Access) *problem {
+	what := "make this call"
+	if len(access.Verbs) > 0 {
+		what = fmt.Sprintf("%s %s.scrapethis.app", access.Verbs[0], access.Resource)
+	}
+	return forbidden(nil, "access_denied", fmt.Sprintf("The service account %s may not %s in the namespace %s.",
+		caller.Account.Name, what, caller.Namespace))
+}
+
+// unanswered is the answer where Kubernetes could not be asked about a token or a right: nothing is known of either then.
+func unanswered(err error) *problem {
+	if !mayPass(err) {
+		return internal(err)
+	}
+	return &problem{
+		status: http.StatusServiceUnavailable, code: "unavailable", retryAfter: retryUnavailable, cause: err,
+		message: "Kubernetes cannot be asked about this token at the moment.",
+	}
+}

@@ -1,0 +1,82 @@
+package apiserver
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/gin-gonic/gin"
+)
+
+// record writes a request's one line of the log: "audit" for whoever tries to change something through the API, whether it was
+// let or not, and "request" for all else. An audit line is written whatever the log's level.
+func (s *Server) record(c *gin.Context, e *exchange, took time.Duration) {
+	route, status := c.FullPath(), c.Writer.Status()
+	attributes := []slog.Attr{
+		slog.String("request_id", e.requestID),
+		slog.String("method", c.Request.Method),
+		slog.String("route", route),
+		slog.String("path", c.Request.URL.Path),
+		slog.Int("status", status),
+		slog.Float64("seconds", took.Seconds()),
+		slog.String("address", c.ClientIP()),
+	}
+	attributes = append(attributes, e.who()...)
+	if e.problem != nil {
+		attributes = append(attributes, slog.String("code", e.problem.code))
+		if e.problem.cause != nil {
+			attributes = append(attributes, slog.String("error", e.problem.cause.Error()))
+		}
+	}
+	if isWrite(c.Request.Method) && strings.HasPrefix(route, "/api/") {
+		attributes = append(attributes, slog.String("object", e.object), slog.String("object_id", objectID(c, e)))
+		s.audit(c, attributes)
+		return
+	}
+	level := slog.LevelInfo
+	switch {
+	case isProbe(route):
+		level = slog.LevelDebug
+	case status >= http.StatusInternalServerError:
+		level = slog.LevelError
+	}
+	s.log.LogAttrs(c, level, "request", attributes...)
+}
+
+// audit passes the level by, since who did what must not depend on it.
+func (s *Server) audit(ctx context.Context, attributes []slog.Attr) {
+	line := slog.NewRecord(s.now(), slog.LevelInfo, "audit", 0)
+	line.AddAttrs(attributes...)
+	// A log that cannot be written to has no other place to say so.
+	_ = s.log.Handler().Handle(ctx, line)
+}
+
+// who names the caller: nothing, as long as it is not known.
+func (e *exchange) who() []slog.Attr {
+	caller := e.caller
+	if caller.Principal() == "" {
+		return nil
+	}
+	who := []slog.Attr{slog.String("namespace", caller.Namespace), slog.String("user", caller.User)}
+	if caller.Account != nil {
+		return append(who, slog.String("service_account", caller.Account.Name))
+	}
+	return append(who, slog.String("key_id", caller.KeyID), slog.String("key_name", caller.KeyName))
+}
+
+// objectID is the id that the caller named, or that of the object that was made.
+func objectID(c *gin.Context, e *exchange) string {
+	if id := c.Param("id"); id != "" {
+		return id
+	}
+	_, name, _ := strings.Cut(e.object, "/")
+	return name
+}
+
+func isWrite(method string) bool {
+	return method != http.MethodGet && method != http.MethodHead && method != http.MethodOptions
+}
+
+func isProbe(route string) bool { return route == "/livez" || route == "/readyz" }

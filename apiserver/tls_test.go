@@ -1,0 +1,140 @@
+package apiserver
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"log/slog"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// writeCertificate writes a self-signed certificate of that name and its key into the files, as a mounted Secret changes: by
+// putting other files in their place.
+func writeCertificate(t *testing.T, files TLS, name string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotAfter: time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+	}
+	certificate, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for file, block := range map[string]*pem.Block{
+		files.KeyFile: {Type: "PRIVATE KEY", Bytes: private}, files.CertFile: {Type: "CERTIFICATE", Bytes: certificate},
+	} {
+		next := file + ".next"
+		if err := os.WriteFile(next, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(next, file); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func newTLS(t *testing.T) TLS {
+	t.Helper()
+	directory := t.TempDir()
+	files := TLS{CertFile: filepath.Join(directory, "tls.crt"), KeyFile: filepath.Join(directory, "tls.key")}
+	writeCertificate(t, files, "first")
+	return files
+}
+
+func TestCertificateIsTakenUpWhenItChanges(t *testing.T) {
+	f := newFacade(t)
+	files := newTLS(t)
+	served(t, f, Options{TLS: files, DrainTimeout: 10 * time.Second})
+	f.url = strings.Replace(f.url, "http:", "https:", 1)
+
+	// The certificates sign themselves; which one is shown is what is tested.
+	unverified := &tls.Config{InsecureSkipVerify: true}
+	shown := func() string {
+		dialer := &tls.Dialer{Config: unverified}
+		connection, err := dialer.DialContext(t.Context(), "tcp", strings.TrimPrefix(f.url, "https://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = connection.Close() }()
+		return connection.(*tls.Conn).ConnectionState().PeerCertificates[0].Subject.CommonName
+	}
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: unverified, ForceAttemptHTTP2: true}}
+	defer client.CloseIdleConnections()
+	ready := func() *http.Response {
+		t.Helper()
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, f.url+"/readyz", http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response, err := client.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = response.Body.Close() }()
+		if response.StatusCode != http.StatusOK || response.ProtoMajor != 2 {
+			t.Errorf("answer %d by %s, want 200 by HTTP/2", response.StatusCode, response.Proto)
+		}
+		return response
+	}
+	if name := shown(); name != "first" {
+		t.Fatalf("the certificate is %s's", name)
+	}
+	ready()
+	writeCertificate(t, files, "second")
+	eventually(t, "new connections are shown the new certificate", func() bool { return shown() == "second" })
+	if name := ready().TLS.PeerCertificates[0].Subject.CommonName; name != "first" {
+		t.Errorf("the open connection was dropped for one with the certificate of %s", name)
+	}
+
+	old := &tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS11}}
+	if connection, err := old.DialContext(t.Context(), "tcp", strings.TrimPrefix(f.url, "https://")); err == nil {
+		_ = connection.Close()
+		t.Error("TLS 1.1 is spoken")
+	}
+}
+
+func TestWrongTLSFilesAreNamed(t *testing.T) {
+	good, other := newTLS(t), newTLS(t)
+	text := filepath.Join(t.TempDir(), "text")
+	if err := os.WriteFile(text, []byte("not PEM"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		files TLS
+		says  []string
+	}{
+		"no key":         {TLS{CertFile: good.CertFile}, []string{"both"}},
+		"no certificate": {TLS{KeyFile: good.KeyFile}, []string{"both"}},
+		"missing":        {TLS{CertFile: "/no/such.crt", KeyFile: good.KeyFile}, []string{"/no/such.crt", "no such file"}},
+		"not PEM":        {TLS{CertFile: text, KeyFile: good.KeyFile}, []string{text, "PEM"}},
+		"another's key":  {TLS{CertFile: good.CertFile, KeyFile: other.KeyFile}, []string{other.KeyFile, "match"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := serve(t.Context(), newFacade(t).server, nil, Options{Listen: "127.0.0.1:0", TLS: test.files}, slog.New(slog.DiscardHandler))
+			for _, part := range test.says {
+				if err == nil || !strings.Contains(err.Error(), part) {
+					t.Errorf("error %v, want one that says %q", err, part)
+				}
+			}
+		})
+	}
+}
