@@ -22,6 +22,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
+	"github.com/scrapethis/spider-operator/controllers"
 )
 
 // warmUp is how many jobs of each kind are run before anything is measured.
@@ -59,7 +60,7 @@ func parse(args []string) (options, error) {
 	flags.IntVar(&opts.held, "held", 5000, "ended SpiderJobs held in memory; 0 for none")
 	flags.DurationVar(&opts.podTime, "pod-time", 3*time.Second, "how long each Pod runs")
 	flags.IntVar(&opts.nodes, "nodes", 20, "nodes, played by KWOK, each with room for 10000 Pods")
-	flags.IntVar(&opts.workers, "workers", 8, "SpiderJobs that the operator reconciles at once")
+	flags.IntVar(&opts.workers, "workers", controllers.DefaultOptions().Workers, "SpiderJobs that the operator reconciles at once")
 	flags.StringVar(&opts.json, "json", "", "file to write the results to as JSON")
 	flags.StringVar(&opts.profiles, "profile", "", "directory to write the operator's CPU and heap profiles to")
 	flags.Usage = func() {
