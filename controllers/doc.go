@@ -7,7 +7,7 @@
 // of the cluster's objects is in cache.go, and which of their changes make a SpiderJob be looked at, and how soon, in wake.go.
 //
 // +kubebuilder:rbac:groups=scrapethis.app,resources=spiderjobs,verbs=get;list;watch;delete
-// +kubebuilder:rbac:groups=scrapethis.app,resources=spiderjobs/status,verbs=patch;update
+// +kubebuilder:rbac:groups=scrapethis.app,resources=spiderjobs/status,verbs=update
 // +kubebuilder:rbac:groups=scrapethis.app,resources=spiderjobs/finalizers,verbs=update
 // +kubebuilder:rbac:groups=scrapethis.app,resources=spiders,verbs=get;list;watch
 // +kubebuilder:rbac:groups=batch,resources=jobs,verbs=get;list;watch;create;delete

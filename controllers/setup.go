@@ -49,7 +49,8 @@ func Run(ctx context.Context, config *rest.Config, opts Options) error {
 		return err
 	}
 	config = rest.CopyConfig(config)
-	config.QPS = -1 // the API server's own fairness bounds what is asked of it
+	config.QPS = -1                  // the API server's own fairness bounds what is asked of it
+	config.DisableCompression = true // watches are compressed else, which costs both ends more than it spares the network
 	cacheOptions, err := cacheOptions(opts.Namespaces)
 	if err != nil {
 		return err

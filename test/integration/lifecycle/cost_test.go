@@ -22,7 +22,7 @@ const maxReconciles = 20
 // TestCost counts what SpiderJobs cost the API server, in writes and in reads of logs.
 func TestCost(t *testing.T) {
 	const (
-		create, status       = "create jobs", "patch spiderjobs/status"
+		create, status       = "create jobs", "update spiderjobs/status"
 		deletePod, deleteJob = "delete pods", "delete jobs"
 	)
 	briefly := func(spec *v1alpha1.SpiderSpec) { spec.PodRetentionSeconds = ptr.To[int64](0) }
