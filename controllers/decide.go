@@ -140,9 +140,9 @@ func (d decision) begin(o *observation, now time.Time) decision {
 		}
 		return d.end(o, v1alpha1.PhaseError, v1alpha1.ReasonSpiderNotFound, message, now)
 	}
-	sj := o.sj.DeepCopy()
+	sj := *o.sj
 	sj.Status = d.status // what was counted of earlier attempts, recorded or not yet
-	p, err := makePlan(sj, o.spider, o.defaults)
+	p, err := makePlan(&sj, o.spider, o.defaults)
 	if err != nil {
 		return d.invalid(o, err, now)
 	}
@@ -155,7 +155,7 @@ func (d decision) begin(o *observation, now time.Time) decision {
 		d.after = backOff(now.Sub(o.sj.CreationTimestamp.Time))
 		return d
 	}
-	job, err := buildJob(sj, o.spider, p, o.defaults)
+	job, err := buildJob(&sj, o.spider, p, o.defaults)
 	if err != nil {
 		return d.invalid(o, err, now)
 	}

@@ -6,8 +6,11 @@ import (
 	"testing"
 	"time"
 
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"pgregory.net/rapid"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 )
@@ -18,13 +21,18 @@ const historyLength = 120
 // live lets one history happen, and returns what it broke.
 func live(c choices, decide func(*observation, time.Time) decision) *world {
 	w := newWorld(c, decide)
+	w.live()
+	return w
+}
+
+// live lets one history happen.
+func (w *world) live() {
 	for range historyLength {
 		if w.step(); w.broken != "" {
-			return w
+			return
 		}
 	}
 	w.settle()
-	return w
 }
 
 type drawn struct{ t *rapid.T }
@@ -116,6 +124,42 @@ func TestHistoriesCatchFaults(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			for seed := range uint64(most) {
 				if w := live(seeded{rand.New(rand.NewPCG(seed, 1))}, faulty); w.broken != "" {
+					return
+				}
+			}
+			t.Fatalf("not found in %d histories", most)
+		})
+	}
+}
+
+// TestHistoriesCatchLostEvents shows that histories find out when an update that matters wakes nobody.
+func TestHistoriesCatchLostEvents(t *testing.T) {
+	const most = 2000
+	for name, drop := range map[string]func(a, b client.Object) (client.Object, client.Object){
+		"that a Pod has ended": func(a, b client.Object) (client.Object, client.Object) {
+			if pod, ok := b.(*corev1.Pod); ok && podEnded(pod) {
+				return a, a
+			}
+			return a, b
+		},
+		"that a Pod is being deleted": func(a, b client.Object) (client.Object, client.Object) {
+			if b.GetDeletionTimestamp() != nil {
+				return a, a
+			}
+			return a, b
+		},
+		"that a Job has changed": func(a, b client.Object) (client.Object, client.Object) {
+			if _, ok := b.(*batchv1.Job); ok {
+				return a, a
+			}
+			return a, b
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for seed := range uint64(most) {
+				w := newWorld(seeded{rand.New(rand.NewPCG(seed, 1))}, decide)
+				w.same = func(a, b client.Object) bool { return sameButVersion(drop(a, b)) }
+				if w.live(); w.broken != "" {
 					return
 				}
 			}

@@ -53,6 +53,9 @@ func (r *Reconciler) observe(ctx context.Context, key types.NamespacedName, live
 	if found, err := get(ctx, reader, key, &job, "Job"); err != nil {
 		return nil, nil, err
 	} else if found {
+		if live {
+			slimJob(&job)
+		}
 		o.job = &job
 		mem.seen(&job)
 	} else if !live {
@@ -89,6 +92,9 @@ func (r *Reconciler) readPods(
 	pods = make([]*corev1.Pod, 0, len(list.Items))
 	for i := range list.Items {
 		pod := &list.Items[i]
+		if live {
+			slimPod(pod)
+		}
 		owner := metav1.GetControllerOf(pod)
 		switch {
 		case owner == nil || owner.Kind != "Job" || owner.Name != sj.Name:

@@ -91,7 +91,7 @@ func (r *Reconciler) conclude(ctx context.Context, o *observation, mem *recollec
 	switch err := r.record(ctx, o, mem, d.status); {
 	case apierrors.IsConflict(err):
 		mem.written = nil
-		return reconcile.Result{RequeueAfter: conflictPause}, nil
+		return again(conflictPause), nil
 	case apierrors.IsNotFound(err):
 		return reconcile.Result{}, nil // deleted meanwhile: its event follows
 	case err != nil:
@@ -101,7 +101,13 @@ func (r *Reconciler) conclude(ctx context.Context, o *observation, mem *recollec
 		r.logs.Forget(o.lastPod.UID)
 		mem.lastPod = nil
 	}
-	return reconcile.Result{RequeueAfter: d.after}, nil
+	return again(d.after), nil
+}
+
+// again asks for another look after some time, zero for none: a routine one, however urgent this one was.
+func again(after time.Duration) reconcile.Result {
+	priority := routine
+	return reconcile.Result{RequeueAfter: after, Priority: &priority}
 }
 
 func (r *Reconciler) forget(key types.NamespacedName) {

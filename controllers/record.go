@@ -9,14 +9,15 @@ import (
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/klog/v2"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 )
 
-// record writes the status that was decided: one patch, refused if the object has changed meanwhile, and none at all if the
+// record writes the status that was decided: one update, refused if the object has changed meanwhile, and none at all if the
 // status has not changed. Events and log lines follow only a write that succeeded.
+//
+// A patch would cost kube-apiserver more: it has to encode what it has, lay the patch over it, and decode the result.
 func (r *Reconciler) record(ctx context.Context, o *observation, mem *recollection, next v1alpha1.SpiderJobStatus) error {
 	if sameStatus(next, o.sj.Status) {
 		return nil
@@ -24,8 +25,7 @@ func (r *Reconciler) record(ctx context.Context, o *observation, mem *recollecti
 	sj := o.sj.DeepCopy()
 	complete(&next, o.sj, metav1.Time{Time: r.clock.Now()})
 	sj.Status = next
-	patch := client.MergeFromWithOptions(o.sj, client.MergeFromWithOptimisticLock{})
-	if err := r.client.Status().Patch(ctx, sj, patch); err != nil {
+	if err := r.client.Status().Update(ctx, sj); err != nil {
 		return fmt.Errorf("record the status of SpiderJob %s: %w", klog.KObj(sj), err)
 	}
 	mem.written = sj

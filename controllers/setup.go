@@ -3,25 +3,21 @@ package controllers
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/go-logr/logr"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/selection"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
+	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
-	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -30,29 +26,6 @@ import (
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 	"github.com/scrapethis/spider-operator/controllers/podlog"
 )
-
-// Options are the settings of the controller process.
-type Options struct {
-	// Defaults are for what Spiders leave open.
-	Defaults Defaults
-	// Logs bounds the reading of spiders' logs.
-	Logs podlog.Options
-	// Namespaces are the namespaces to serve, all of them when empty.
-	Namespaces []string
-	// Workers is how many SpiderJobs are reconciled at once.
-	Workers int
-	// MetricsAddress and ProbeAddress are where metrics and health are served, as host:port; "0" for nowhere.
-	MetricsAddress, ProbeAddress string
-	// LeaderElection lets several replicas run, of which one leads. Its Lease is in LeaderElectionNamespace, by default the
-	// one the process runs in.
-	LeaderElection          bool
-	LeaderElectionNamespace string
-	// LeaseDuration is how long a leader is believed to lead without a sign of it; RenewDeadline, shorter, how long it keeps
-	// trying to give one; RetryPeriod, shorter still, the time between two tries.
-	LeaseDuration, RenewDeadline, RetryPeriod time.Duration
-	// Log is where log lines go.
-	Log logr.Logger
-}
 
 // leaderElectionID is the name of the Lease.
 const leaderElectionID = "spider-operator-controller.scrapethis.app"
@@ -76,7 +49,8 @@ func Run(ctx context.Context, config *rest.Config, opts Options) error {
 		return err
 	}
 	config = rest.CopyConfig(config)
-	config.QPS = -1 // the API server's own fairness bounds what is asked of it
+	config.QPS = -1                  // the API server's own fairness bounds what is asked of it
+	config.DisableCompression = true // watches are compressed else, which costs both ends more than it spares the network
 	cacheOptions, err := cacheOptions(opts.Namespaces)
 	if err != nil {
 		return err
@@ -143,79 +117,25 @@ func Setup(ctx context.Context, mgr ctrl.Manager, opts Options) error {
 	if len(opts.Namespaces) > 0 {
 		reconciler.lead.namespace = opts.Namespaces[0]
 	}
-	toSpiderJob := handler.EnqueueRequestsFromMapFunc(func(_ context.Context, obj client.Object) []reconcile.Request {
-		name := obj.GetLabels()[v1alpha1.LabelSpiderJob]
-		return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: obj.GetNamespace(), Name: name}}}
-	})
 	err = ctrl.NewControllerManagedBy(mgr).
 		Named("spiderjob").
-		For(&v1alpha1.SpiderJob{}).
-		Watches(&batchv1.Job{}, toSpiderJob).
-		Watches(&corev1.Pod{}, toSpiderJob).
-		WatchesRawSource(source.Channel(logs.Changes(), &handler.EnqueueRequestForObject{})).
+		Watches(&v1alpha1.SpiderJob{}, bySpiderJob()).
+		Watches(&batchv1.Job{}, byLabel(), builder.WithPredicates(onlyNews())).
+		Watches(&corev1.Pod{}, byLabel(), builder.WithPredicates(onlyNews())).
+		WatchesRawSource(source.Channel(logs.Changes(), bySpiderJob())).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: opts.Workers,
 			SkipNameValidation:      ptr.To(true), // several may run in one process, one after the other or as replicas
+		}).
+		WithLogConstructor(func(request *reconcile.Request) logr.Logger {
+			if request == nil {
+				return mgr.GetLogger()
+			}
+			return mgr.GetLogger().WithValues("SpiderJob", klog.KRef(request.Namespace, request.Name))
 		}).
 		Complete(reconciler)
 	if err != nil {
 		return fmt.Errorf("set up the SpiderJob controller: %w", err)
 	}
 	return nil
-}
-
-// cacheOptions keeps in memory only the operator's own Jobs and Pods, and of all objects only what is read.
-func cacheOptions(namespaces []string) (cache.Options, error) {
-	ours, err := labels.NewRequirement(v1alpha1.LabelSpiderJob, selection.Exists, nil)
-	if err != nil {
-		return cache.Options{}, fmt.Errorf("select the operator's own objects: %w", err)
-	}
-	selector := labels.NewSelector().Add(*ours)
-	shared := true // Jobs and Pods are read, never changed
-	opts := cache.Options{
-		DefaultTransform: cache.TransformStripManagedFields(),
-		ByObject: map[client.Object]cache.ByObject{
-			&batchv1.Job{}: {Label: selector, UnsafeDisableDeepCopy: &shared, Transform: slimJob},
-			&corev1.Pod{}:  {Label: selector, UnsafeDisableDeepCopy: &shared, Transform: slimPod},
-		},
-	}
-	if len(namespaces) > 0 {
-		opts.DefaultNamespaces = make(map[string]cache.Config, len(namespaces))
-		for _, namespace := range namespaces {
-			opts.DefaultNamespaces[namespace] = cache.Config{}
-		}
-	}
-	return opts, nil
-}
-
-// slimJob drops what the controller never reads of a Job: all of its Pod template but the image.
-func slimJob(obj any) (any, error) {
-	job, ok := obj.(*batchv1.Job)
-	if !ok {
-		return obj, nil // a tombstone
-	}
-	job.ManagedFields = nil
-	template := &job.Spec.Template
-	containers := make([]corev1.Container, 0, len(template.Spec.Containers))
-	for i := range template.Spec.Containers {
-		containers = append(containers, corev1.Container{Name: template.Spec.Containers[i].Name, Image: template.Spec.Containers[i].Image})
-	}
-	*template = corev1.PodTemplateSpec{Spec: corev1.PodSpec{Containers: containers}}
-	return job, nil
-}
-
-// slimPod drops what the controller never reads of a Pod: all of its spec but the memory limits.
-func slimPod(obj any) (any, error) {
-	pod, ok := obj.(*corev1.Pod)
-	if !ok {
-		return obj, nil // a tombstone
-	}
-	pod.ManagedFields = nil
-	containers := make([]corev1.Container, 0, len(pod.Spec.Containers))
-	for i := range pod.Spec.Containers {
-		c := &pod.Spec.Containers[i]
-		containers = append(containers, corev1.Container{Name: c.Name, Resources: c.Resources})
-	}
-	pod.Spec = corev1.PodSpec{Containers: containers, NodeName: pod.Spec.NodeName}
-	return pod, nil
 }

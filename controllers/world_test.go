@@ -10,6 +10,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 	"github.com/scrapethis/spider-operator/controllers/podlog"
@@ -27,6 +28,7 @@ type choices interface {
 type world struct {
 	choose  choices
 	decide  func(*observation, time.Time) decision
+	same    func(a, b client.Object) bool // whether an update from a to b wakes nobody
 	now     time.Time
 	sj      *v1alpha1.SpiderJob
 	spider  *v1alpha1.Spider
@@ -45,7 +47,9 @@ type world struct {
 	}
 	// process is what the controller has in memory; it is lost when the process dies.
 	process struct {
-		since   int // the version at which it began to lead
+		queued  bool      // an event has put the SpiderJob into the work queue
+		timer   time.Time // when it is put there without one; zero for never
+		since   int       // the version at which it began to lead
 		written *v1alpha1.SpiderJob
 		lastPod *corev1.Pod
 		logs    map[types.UID]*podlog.Reading
@@ -64,7 +68,10 @@ type pod struct {
 }
 
 func newWorld(c choices, decide func(*observation, time.Time) decision) *world {
-	w := &world{choose: c, decide: decide, now: epoch, sj: makeSpiderJob().SpiderJob, spider: makeSpider(), ever: map[string]*pod{}}
+	w := &world{
+		choose: c, decide: decide, same: sameButVersion,
+		now: epoch, sj: makeSpiderJob().SpiderJob, spider: makeSpider(), ever: map[string]*pod{},
+	}
 	retries, most := int32(c.pick(3, "retries")), int32(c.pick(3, "interruptions allowed"))
 	w.spider.Spec.Retries, w.spider.Spec.MaxInterruptions = &retries, &most
 	if c.pick(3, "timeout") == 0 {
@@ -98,6 +105,7 @@ func (w *world) touch(obj metav1.Object) {
 func (w *world) restart() {
 	w.process.since, w.process.written, w.process.lastPod = w.version, nil, nil
 	w.process.logs = map[types.UID]*podlog.Reading{}
+	w.process.queued, w.process.timer = true, time.Time{}
 }
 
 func (w *world) alive() []*pod {
@@ -206,24 +214,45 @@ func (w *world) deleteJob() {
 	w.job.DeletionTimestamp = &metav1.Time{Time: w.now}
 }
 
-// deliver brings one of the caches up to date.
+// deliver brings one of the caches up to date. What is in it is slim, and what changes nothing in that wakes nobody.
 func (w *world) deliver(which int) {
 	switch which {
 	case 0:
+		w.process.queued = w.process.queued || w.cached.sj.ResourceVersion != w.sj.ResourceVersion
 		w.cached.sj = w.sj.DeepCopy()
 	case 1:
-		w.cached.spider = w.spider.DeepCopy()
+		w.cached.spider = w.spider.DeepCopy() // nobody watches Spiders
 	case 2:
-		w.cached.job = w.job.DeepCopy()
+		before := w.cached.job
+		w.cached.job = w.copyJob()
+		switch {
+		case before == nil && w.cached.job == nil:
+		case before == nil || w.cached.job == nil || !w.same(before, w.cached.job):
+			w.process.queued = true
+		}
 	case 3:
+		before := w.cached.pods
 		w.cached.pods = w.copyPods()
+		if !slices.EqualFunc(before, w.cached.pods, func(a, b *corev1.Pod) bool { return w.same(a, b) }) {
+			w.process.queued = true
+		}
 	}
+}
+
+func (w *world) copyJob() *batchv1.Job {
+	job := w.job.DeepCopy()
+	if job != nil {
+		slimJob(job)
+	}
+	return job
 }
 
 func (w *world) copyPods() []*corev1.Pod {
 	out := make([]*corev1.Pod, 0, len(w.pods))
 	for _, p := range w.pods {
-		out = append(out, p.DeepCopy())
+		pod := p.DeepCopy()
+		slimPod(pod)
+		out = append(out, pod)
 	}
 	sortPods(out)
 	return out
@@ -342,7 +371,7 @@ func (w *world) exit(p *pod, code int32, reason string) {
 }
 
 func (w *world) final(r *podlog.Reading, p *pod, code int32, reason string) {
-	r.Done = true
+	r.Done, w.process.queued = true, true
 	if code == 0 {
 		r.Known, r.ObservedAt = true, w.now
 		r.Counts = stats.Counts{Items: p.items, FinishReason: reason, Origin: v1alpha1.OriginScrapyStats, Final: true}
@@ -352,6 +381,7 @@ func (w *world) final(r *podlog.Reading, p *pod, code int32, reason string) {
 // readLogs is podlog at work: it reads what was asked for, of Pods that are still there.
 func (w *world) readLogs() {
 	for uid, r := range w.process.logs {
+		before := *r
 		i := slices.IndexFunc(w.pods, func(p *pod) bool { return p.UID == uid })
 		switch {
 		case i < 0:
@@ -369,6 +399,9 @@ func (w *world) readLogs() {
 			r.Known, r.ObservedAt = true, w.now
 			r.Counts = stats.Counts{Items: w.pods[i].items, Origin: v1alpha1.OriginScrapyLog}
 		}
+		if r.Known != before.Known || r.Opened != before.Opened || r.Done != before.Done || r.Counts != before.Counts {
+			w.process.queued = true
+		}
 	}
 }
 
@@ -376,7 +409,7 @@ func (w *world) readLogs() {
 func (w *world) observe(live bool) *observation {
 	o := &observation{live: live, defaults: testDefaults(), sj: w.cached.sj, spider: w.cached.spider, job: w.cached.job, pods: w.cached.pods}
 	if live {
-		o.sj, o.spider, o.job, o.pods = w.sj.DeepCopy(), w.spider.DeepCopy(), w.job.DeepCopy(), w.copyPods()
+		o.sj, o.spider, o.job, o.pods = w.sj.DeepCopy(), w.spider.DeepCopy(), w.copyJob(), w.copyPods()
 	} else if written := w.process.written; written != nil && versionOf(written) > versionOf(o.sj) {
 		o.sj = written
 	}
@@ -401,6 +434,7 @@ func versionOf(sj *v1alpha1.SpiderJob) int {
 
 // reconcile is Reconcile, with a process that may die before or after either of its writes.
 func (w *world) reconcile(dies int) {
+	w.process.queued, w.process.timer = false, time.Time{}
 	o := w.observe(false)
 	for range maxRounds {
 		d := w.decide(o, w.now)
@@ -429,6 +463,9 @@ func (w *world) reconcile(dies int) {
 		if dies == 1 {
 			w.restart()
 			return
+		}
+		if d.after > 0 {
+			w.process.timer = w.now.Add(d.after)
 		}
 		w.record(o, d.status)
 		if dies == 2 {
@@ -474,7 +511,11 @@ func (w *world) act(a action) error {
 }
 
 func (w *world) record(o *observation, next v1alpha1.SpiderJobStatus) {
-	if sameStatus(next, o.sj.Status) || o.sj.ResourceVersion != w.sj.ResourceVersion {
+	if sameStatus(next, o.sj.Status) {
+		return
+	}
+	if o.sj.ResourceVersion != w.sj.ResourceVersion {
+		w.process.timer = w.now.Add(conflictPause)
 		return
 	}
 	complete(&next, w.sj, metav1.Time{Time: w.now})
@@ -529,7 +570,8 @@ func (w *world) checkEnd(next v1alpha1.SpiderJobStatus) {
 	}
 }
 
-// settle lets everything run its course undisturbed: the job must come to its end.
+// settle lets everything run its course undisturbed: the job must come to its end, though it is looked at only when it was
+// woken, or when the time has come at which it was to be looked at again.
 func (w *world) settle() {
 	if w.job != nil && suspended(w.job) {
 		no := false
@@ -542,7 +584,9 @@ func (w *world) settle() {
 		for i := range 4 {
 			w.deliver(i)
 		}
-		w.reconcile(7)
+		if timer := w.process.timer; w.process.queued || !timer.IsZero() && !w.now.Before(timer) {
+			w.reconcile(7)
+		}
 		w.jobController()
 		w.kubelet(5)
 		w.readLogs()

@@ -27,11 +27,12 @@ unit() {
   return $failed
 }
 
-# integration runs what needs a real control plane. Each package starts its own, so they take turns.
+# integration runs what needs a real control plane. Each package starts its own, so they take turns. client-go watches that
+# nobody changes an object in a cache, which all of its readers share.
 integration() {
   KUBEBUILDER_ASSETS=${KUBEBUILDER_ASSETS:-$(go -C hack/cluster run . assets)}
   export KUBEBUILDER_ASSETS
-  go test -json -count=1 -p=1 -timeout=20m ./test/integration/...
+  KUBE_CACHE_MUTATION_DETECTOR=true go test -json -count=1 -p=1 -timeout=20m ./test/integration/...
 }
 
 # browser runs what needs a browser, and a real control plane to show something of.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"flag"
-	"time"
 
 	"github.com/spf13/cobra"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
@@ -13,7 +12,7 @@ import (
 )
 
 func newControllerCommand() *cobra.Command {
-	var opts controllers.Options
+	opts := controllers.DefaultOptions()
 	var kubeconfig string
 	zapOptions := zap.Options{}
 	cmd := &cobra.Command{
@@ -33,29 +32,29 @@ func newControllerCommand() *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVar(&kubeconfig, "kubeconfig", "", "kubeconfig file; default: $KUBECONFIG, else the Pod's own service account")
 	flags.StringSliceVar(&opts.Namespaces, "watch-namespaces", nil, "namespaces to serve; default: all")
-	flags.IntVar(&opts.Workers, "workers", 8, "SpiderJobs reconciled at once")
-	flags.StringVar(&opts.MetricsAddress, "metrics-bind-address", ":8080", "where metrics are served; 0 for nowhere")
-	flags.StringVar(&opts.ProbeAddress, "health-probe-bind-address", ":8081", "where /healthz and /readyz are served; 0 for nowhere")
+	flags.IntVar(&opts.Workers, "workers", opts.Workers, "SpiderJobs reconciled at once")
+	flags.StringVar(&opts.MetricsAddress, "metrics-bind-address", opts.MetricsAddress, "where metrics are served; 0 for nowhere")
+	flags.StringVar(&opts.ProbeAddress, "health-probe-bind-address", opts.ProbeAddress, "where /healthz and /readyz are served; 0 for nowhere")
 	flags.BoolVar(&opts.LeaderElection, "leader-elect", false, "elect a leader, so that several replicas may run")
 	flags.StringVar(&opts.LeaderElectionNamespace, "leader-elect-namespace", "", "namespace of the leader's Lease; default: the Pod's own")
-	flags.DurationVar(&opts.LeaseDuration, "leader-elect-lease-duration", 13*time.Second, "how long a silent leader is believed to lead")
-	flags.DurationVar(&opts.RenewDeadline, "leader-elect-renew-deadline", 10*time.Second,
+	flags.DurationVar(&opts.LeaseDuration, "leader-elect-lease-duration", opts.LeaseDuration, "how long a silent leader is believed to lead")
+	flags.DurationVar(&opts.RenewDeadline, "leader-elect-renew-deadline", opts.RenewDeadline,
 		"how long a leader tries to renew its lease before it gives up")
-	flags.DurationVar(&opts.RetryPeriod, "leader-elect-retry-period", time.Second,
+	flags.DurationVar(&opts.RetryPeriod, "leader-elect-retry-period", opts.RetryPeriod,
 		"time between two tries to get or renew the "+resourcelock.LeasesResourceLock+" lock")
 	flags.StringVar(&opts.Defaults.SpiderImage, "spider-image", "", "image of Spiders that name none")
-	flags.DurationVar(&opts.Defaults.GracePeriod, "default-grace-period", 30*time.Second,
+	flags.DurationVar(&opts.Defaults.GracePeriod, "default-grace-period", opts.Defaults.GracePeriod,
 		"how long a stopped spider has to close, unless its Spider says otherwise")
-	flags.DurationVar(&opts.Defaults.PodRetention, "pod-retention", time.Hour,
+	flags.DurationVar(&opts.Defaults.PodRetention, "pod-retention", opts.Defaults.PodRetention,
 		"how long Job, Pod and log are kept after the end, unless the Spider says otherwise")
-	flags.DurationVar(&opts.Defaults.TTL, "ttl", 7*24*time.Hour,
+	flags.DurationVar(&opts.Defaults.TTL, "ttl", opts.Defaults.TTL,
 		"how long a SpiderJob is kept after its end, unless it or its Spider says otherwise")
-	flags.Int32Var(&opts.Defaults.MaxInterruptions, "max-interruptions", 3,
+	flags.Int32Var(&opts.Defaults.MaxInterruptions, "max-interruptions", opts.Defaults.MaxInterruptions,
 		"interruptions that are followed by a new attempt, unless the Spider says otherwise")
-	flags.DurationVar(&opts.Defaults.ImagePatience, "image-patience", 5*time.Minute,
+	flags.DurationVar(&opts.Defaults.ImagePatience, "image-patience", opts.Defaults.ImagePatience,
 		"how long an image may fail to be pulled, or a container to be made, before that is an error")
-	flags.DurationVar(&opts.Logs.Interval, "log-interval", 10*time.Second, "shortest time between two reads of a running spider's log")
-	flags.Float64Var(&opts.Logs.Budget, "log-budget", 10,
+	flags.DurationVar(&opts.Logs.Interval, "log-interval", opts.Logs.Interval, "shortest time between two reads of a running spider's log")
+	flags.Float64Var(&opts.Logs.Budget, "log-budget", opts.Logs.Budget,
 		"most log reads of running spiders per second; with more spiders than this times the interval, each is read less often")
 	logging := flag.NewFlagSet("", flag.ContinueOnError)
 	zapOptions.BindFlags(logging)

@@ -114,6 +114,6 @@ func (b *bench) restart(ctx context.Context, n int) (heap, resident uint64, cost
 	if heap, err = b.heap(ctx); err != nil {
 		return 0, 0, nil, err
 	}
-	resident, err = memory(b.operator.command.Process.Pid, "VmRSS")
+	resident, err = memory(b.operator.PID(), "VmRSS")
 	return heap, resident, cost, err
 }

@@ -22,16 +22,17 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
+	"github.com/scrapethis/spider-operator/controllers"
 )
 
 // warmUp is how many jobs of each kind are run before anything is measured.
 const warmUp = 20
 
 type options struct {
-	jobs, rounds, held, nodes, workers int
-	rate                               float64
-	steady, podTime                    time.Duration
-	json, profiles                     string
+	jobs, rounds, held, running, nodes, workers int
+	rate                                        float64
+	steady, idle, podTime                       time.Duration
+	json, profiles                              string
 }
 
 func main() {
@@ -57,9 +58,11 @@ func parse(args []string) (options, error) {
 	flags.Float64Var(&opts.rate, "rate", 5, "jobs per second under the steady load")
 	flags.DurationVar(&opts.steady, "steady", 40*time.Second, "how long the steady load lasts; 0 for none")
 	flags.IntVar(&opts.held, "held", 5000, "ended SpiderJobs held in memory; 0 for none")
+	flags.DurationVar(&opts.idle, "idle", 0, "how long to let the held SpiderJobs alone, and others that run; 0 for not at all")
+	flags.IntVar(&opts.running, "running", 1000, "SpiderJobs that run meanwhile")
 	flags.DurationVar(&opts.podTime, "pod-time", 3*time.Second, "how long each Pod runs")
 	flags.IntVar(&opts.nodes, "nodes", 20, "nodes, played by KWOK, each with room for 10000 Pods")
-	flags.IntVar(&opts.workers, "workers", 8, "SpiderJobs that the operator reconciles at once")
+	flags.IntVar(&opts.workers, "workers", controllers.DefaultOptions().Workers, "SpiderJobs that the operator reconciles at once")
 	flags.StringVar(&opts.json, "json", "", "file to write the results to as JSON")
 	flags.StringVar(&opts.profiles, "profile", "", "directory to write the operator's CPU and heap profiles to")
 	flags.Usage = func() {
@@ -81,7 +84,7 @@ Flags:
 		return opts, fmt.Errorf("unexpected argument %q: see --help", flags.Arg(0))
 	}
 	if min(opts.jobs, opts.rounds, opts.nodes, opts.workers) < 1 || opts.rate <= 0 ||
-		opts.held < 0 || min(opts.steady, opts.podTime) < 0 {
+		min(opts.held, opts.running) < 0 || min(opts.steady, opts.idle, opts.podTime) < 0 {
 		return opts, errors.New("jobs, rounds, rate, nodes and workers have to be positive, and nothing may be negative")
 	}
 	return opts, nil
@@ -192,6 +195,16 @@ func (b *bench) run(ctx context.Context) (*results, error) {
 			return nil, err
 		}
 		if err := b.profile(ctx, http.MethodGet, "/debug/pprof/heap", "held.pprof"); err != nil {
+			return nil, err
+		}
+	}
+	if b.options.idle > 0 {
+		if b.options.held == 0 {
+			if err := b.clear(ctx); err != nil {
+				return nil, err
+			}
+		}
+		if results.Idle, err = b.rest(ctx); err != nil {
 			return nil, err
 		}
 	}

@@ -42,7 +42,7 @@ func (s *system) pids() (map[string]int, error) {
 		measured[name] = pid
 	}
 	if s.operator != nil {
-		measured[operatorCommand] = s.operator.command.Process.Pid
+		measured[operatorCommand] = s.operator.PID()
 	}
 	return measured, nil
 }

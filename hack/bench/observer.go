@@ -11,6 +11,7 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -46,7 +47,9 @@ type observer struct {
 // newObserver returns an observer that watches until ctx ends.
 func newObserver(ctx context.Context, s *system) (*observer, error) {
 	o := &observer{}
-	watches, err := cache.New(s.Config, cache.Options{
+	config := rest.CopyConfig(s.Config)
+	config.DisableCompression = true // to measure is to cost as little as can be
+	watches, err := cache.New(config, cache.Options{
 		Scheme:            s.Client.Scheme(),
 		Mapper:            s.Client.RESTMapper(),
 		DefaultNamespaces: map[string]cache.Config{namespace: {}},
@@ -116,6 +119,19 @@ func (o *observer) progress() (ended int, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.ended, errors.Join(o.failures...)
+}
+
+// running is how many jobs were seen to run, whether they have ended or not.
+func (o *observer) running() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	n := 0
+	for _, t := range o.jobs {
+		if !t.running.IsZero() {
+			n++
+		}
+	}
+	return n
 }
 
 // finish ends the run and returns its jobs, and when the last of them was seen to end.

@@ -21,7 +21,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/scrapethis/spider-operator/controllers"
-	"github.com/scrapethis/spider-operator/controllers/podlog"
 )
 
 // operatorCommand is the argument that makes this program the operator's controller.
@@ -65,22 +64,13 @@ func runOperator(ctx context.Context, args []string) error {
 	return err
 }
 
-// operatorOptions are the defaults of the flags of `spider-operator controller`.
+// operatorOptions are the defaults of the controller, but for where it listens.
 func operatorOptions(workers int) controllers.Options {
-	return controllers.Options{
-		Defaults: controllers.Defaults{
-			GracePeriod:      30 * time.Second,
-			PodRetention:     time.Hour,
-			TTL:              7 * 24 * time.Hour,
-			MaxInterruptions: 3,
-			ImagePatience:    5 * time.Minute,
-		},
-		Logs:           podlog.Options{Interval: 10 * time.Second, Budget: 10},
-		Workers:        workers,
-		MetricsAddress: "0", // they are served beside the profiles
-		ProbeAddress:   "0",
-		Log:            ctrl.Log,
-	}
+	opts := controllers.DefaultOptions()
+	opts.Workers = workers
+	opts.MetricsAddress, opts.ProbeAddress = "0", "0" // metrics are served beside the profiles
+	opts.Log = ctrl.Log
+	return opts
 }
 
 // insight serves metrics, profiles and the size of the collected heap.

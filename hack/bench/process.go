@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -12,78 +11,17 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/scrapethis/spider-operator/test/integration/process"
 )
 
-const (
-	// stopTimeout is how long a process has to stop before it is killed.
-	stopTimeout = 20 * time.Second
-	// logTail is how much of a process's log an error shows, in bytes.
-	logTail = 2 << 10
-	// clockTick is the unit of the times in /proc: USER_HZ, the same on every Linux.
-	clockTick = time.Second / 100
-)
+// clockTick is the unit of the times in /proc: USER_HZ, the same on every Linux.
+const clockTick = time.Second / 100
 
-// process is a program that runs for the benchmark.
-type process struct {
-	name    string
-	command *exec.Cmd
-	log     string
-	// ended is closed when the process has ended; then err says how.
-	ended chan struct{}
-	err   error
-}
-
-// startProcess starts a program that logs to a file in directory, and that the kernel kills should this process end without
-// stopping it.
-func startProcess(directory, name string, command *exec.Cmd) (*process, error) {
-	p := &process{name: name, command: command, log: filepath.Join(directory, name+".log"), ended: make(chan struct{})}
-	log, err := os.Create(p.log)
-	if err != nil {
-		return nil, fmt.Errorf("create the log of %s: %w", name, err)
-	}
-	defer func() { _ = log.Close() }() // the process has its own copy
-	command.Stdout, command.Stderr = log, log
-	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	if err := command.Start(); err != nil {
-		return nil, fmt.Errorf("start %s: %w", name, err)
-	}
-	go func() {
-		p.err = command.Wait()
-		close(p.ended)
-	}()
-	return p, nil
-}
-
-// failure is an error with the end of the log if the process has ended, else nil.
-func (p *process) failure() error {
-	select {
-	case <-p.ended:
-	default:
-		return nil
-	}
-	log, err := os.ReadFile(p.log)
-	if err != nil {
-		log = []byte(err.Error())
-	}
-	return fmt.Errorf("%s has ended: %w; the end of its log:\n%s",
-		p.name, errors.Join(p.err, os.ErrProcessDone), log[max(0, len(log)-logTail):])
-}
-
-// stop ends the process and waits for its end.
-func (p *process) stop() error {
-	if err := p.command.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return fmt.Errorf("stop %s: %w", p.name, err)
-	}
-	select {
-	case <-p.ended:
-		return nil
-	case <-time.After(stopTimeout):
-	}
-	if err := p.command.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return fmt.Errorf("kill %s: %w", p.name, err)
-	}
-	<-p.ended
-	return fmt.Errorf("%s did not stop within %s and was killed", p.name, stopTimeout)
+// startProcess starts a program that the kernel kills should this process end without stopping it.
+func startProcess(directory, name string, command *exec.Cmd) (*process.Process, error) {
+	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	return process.Start(directory, name, command)
 }
 
 // children are this process's children by the names of their programs.

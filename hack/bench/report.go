@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 )
 
 const (
@@ -120,9 +121,34 @@ func (r *results) print(w io.Writer) {
 		fmt.Fprintf(w, "\nThe operator, started with %d ended SpiderJobs, took %.1f s, %.1f CPU seconds and %.0f requests to know them all.\n",
 			h.SpiderJobs, h.StartSeconds, h.CPUSeconds, h.Requests)
 	}
+	if i := r.Idle; i != nil {
+		fmt.Fprintf(w, "\nWith %d ended and %d running SpiderJobs, and nothing happening to them, for %.0f s: %.0f writes but leases%s;\n"+
+			"the operator made %.0f requests and %.0f reconciles, and used %.2f CPU seconds per minute (kube-apiserver %.2f).\n",
+			i.Ended, i.Running, i.Seconds, sum(i.Writes), listed(i.Writes), i.Requests, i.Reconciles, i.CPU[operatorCommand], i.CPU["kube-apiserver"])
+	}
 	fmt.Fprintf(w, "\nBare Jobs are of the very spec that the operator gives its own. Pods run %g s on nodes played by KWOK. Rate limits of\n"+
 		"clients: kube-controller-manager and kube-scheduler 2,000 requests per second with bursts of 4,000, all others none;\n"+
 		"kube-controller-manager syncs 16 Jobs at once, the operator reconciles %d SpiderJobs at once. %d calls create jobs at once.\n",
 		r.PodSeconds, r.Workers, creators)
 	fmt.Fprintf(w, "\nthroughput ratio: %.2f\n", r.ThroughputRatio)
+}
+
+func sum(values map[string]float64) float64 {
+	total := 0.0
+	for _, value := range values {
+		total += value
+	}
+	return total
+}
+
+// listed names what was counted, in brackets, or nothing where there is nothing.
+func listed(counts map[string]float64) string {
+	if len(counts) == 0 {
+		return ""
+	}
+	parts := make([]string, 0, len(counts))
+	for _, name := range byValue(counts, nil) {
+		parts = append(parts, fmt.Sprintf("%.0f %s", counts[name], name))
+	}
+	return " (" + strings.Join(parts, ", ") + ")"
 }

@@ -22,6 +22,7 @@ type results struct {
 	SpiderJobs figures `json:"spiderJobs"`
 	Jobs       figures `json:"jobs"`
 	Held       *held   `json:"held,omitempty"`
+	Idle       *idle   `json:"idle,omitempty"`
 }
 
 // figures are of all runs of one kind of job. Costs are those of the bursts.

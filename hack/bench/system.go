@@ -24,6 +24,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/scrapethis/spider-operator/test/integration/controlplane"
+	"github.com/scrapethis/spider-operator/test/integration/process"
 )
 
 // assetsVariable is how the control plane is told where its components are.
@@ -38,8 +39,8 @@ type system struct {
 	// server reads kube-apiserver's own metrics.
 	server    rest.Interface
 	directory string
-	processes []*process
-	operator  *process
+	processes []*process.Process
+	operator  *process.Process
 	// insight is the address of the operator's metrics, heap and profiles.
 	insight string
 	workers int
@@ -169,14 +170,14 @@ func (s *system) stopOperator() error {
 	}
 	p := s.operator
 	s.operator = nil
-	return p.stop()
+	return p.Stop()
 }
 
 // stop stops everything and removes its files.
 func (s *system) stop() error {
 	errs := []error{s.stopOperator()}
 	for _, p := range s.processes {
-		errs = append(errs, p.stop())
+		errs = append(errs, p.Stop())
 	}
 	if s.ControlPlane != nil {
 		errs = append(errs, s.Stop())
@@ -187,12 +188,12 @@ func (s *system) stop() error {
 // failure is the first failure of a process that should run.
 func (s *system) failure() error {
 	for _, p := range s.processes {
-		if err := p.failure(); err != nil {
+		if err := p.Failure(); err != nil {
 			return err
 		}
 	}
 	if s.operator != nil {
-		return s.operator.failure()
+		return s.operator.Failure()
 	}
 	return nil
 }

@@ -36,6 +36,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	scrapethisv1alpha1 "github.com/scrapethis/spider-operator/api/v1alpha1"
+	"github.com/scrapethis/spider-operator/test/integration/process"
 )
 
 // startTimeout bounds the start of each component. It is long because a machine with two busy cores and cold caches is slow
@@ -52,7 +53,7 @@ type ControlPlane struct {
 	Kubeconfig string
 
 	environment *envtest.Environment
-	manager     *process
+	manager     *process.Process
 	kubectl     string
 	directory   string
 }
@@ -127,7 +128,7 @@ func Start(ctx context.Context) (_ *ControlPlane, err error) {
 func (c *ControlPlane) Stop() error {
 	var errs []error
 	if c.manager != nil {
-		errs = append(errs, c.manager.stop())
+		errs = append(errs, c.manager.Stop())
 	}
 	if c.environment != nil {
 		errs = append(errs, c.environment.Stop())
@@ -177,7 +178,7 @@ func (c *ControlPlane) installCustomResources() error {
 // thing without which no Pod can be made.
 func (c *ControlPlane) waitForControllers(ctx context.Context) error {
 	return wait.PollUntilContextTimeout(ctx, pollInterval, startTimeout, true, func(ctx context.Context) (bool, error) {
-		if err := c.manager.exited(); err != nil {
+		if err := c.manager.Failure(); err != nil {
 			return false, err
 		}
 		err := c.Client.Get(ctx, client.ObjectKey{Namespace: "default", Name: "default"}, &corev1.ServiceAccount{})

@@ -22,7 +22,7 @@ const maxReconciles = 20
 // TestCost counts what SpiderJobs cost the API server, in writes and in reads of logs.
 func TestCost(t *testing.T) {
 	const (
-		create, status       = "create jobs", "patch spiderjobs/status"
+		create, status       = "create jobs", "update spiderjobs/status"
 		deletePod, deleteJob = "delete pods", "delete jobs"
 	)
 	briefly := func(spec *v1alpha1.SpiderSpec) { spec.PodRetentionSeconds = ptr.To[int64](0) }
@@ -71,25 +71,29 @@ func TestCost(t *testing.T) {
 	}
 }
 
-// TestCostOfNothing lets the controller alone with SpiderJobs that run and that have ended. It calls nobody, and neither does
-// one that has just been started, but to learn since when it leads.
+// TestCostOfNothing lets the controller alone with SpiderJobs that run, that have just ended, and that ended long ago. It calls
+// nobody, and neither does one that has just been started, but to learn since when it leads. hack/bench does the same with more
+// of them, and counts the writes of the whole cluster.
 func TestCostOfNothing(t *testing.T) {
-	const jobs = 10
+	const running, justEnded, ended = 60, 10, 290
 	s := newStage(t)
 	s.spider(inTurn(longCrawl(1)), ownCommand)
+	for i := range ended {
+		s.record(fmt.Sprintf("ended-%d", i))
+	}
 	replica := s.controller()
-	for i := range jobs {
+	for i := range running {
 		s.job(fmt.Sprintf("running-%d", i))
 	}
-	for i := range jobs {
+	for i := range running {
 		s.awaitPhase(fmt.Sprintf("running-%d", i), v1alpha1.PhaseRunning)
 	}
 	gopher.Serve(s.namespace, exits(node.Exit{Message: `{"items_scraped": 5}`}))
-	for i := range jobs {
-		s.job(fmt.Sprintf("ended-%d", i))
+	for i := range justEnded {
+		s.job(fmt.Sprintf("just-ended-%d", i))
 	}
-	for i := range jobs {
-		s.awaitEnd(fmt.Sprintf("ended-%d", i))
+	for i := range justEnded {
+		s.awaitEnd(fmt.Sprintf("just-ended-%d", i))
 	}
 	settle()
 	const recheck = 7 * time.Second // what is looked at again, is within five
@@ -100,10 +104,14 @@ func TestCostOfNothing(t *testing.T) {
 	}
 	replica.stop()
 
+	seen := reconciles(t)
 	replica = s.controller()
 	time.Sleep(recheck)
 	if calls := replica.wire.noted(); len(calls) > 1 || len(replica.writes()) > 0 {
 		t.Errorf("a new controller, with nothing to do, called\n%s", joined(calls))
+	}
+	if n := reconciles(t) - seen; n < running+justEnded+ended {
+		t.Errorf("a new controller looked at %d SpiderJobs, and there are %d", n, running+justEnded+ended)
 	}
 }
 

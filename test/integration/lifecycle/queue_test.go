@@ -146,7 +146,7 @@ func TestQueue(t *testing.T) {
 	if n := s.jobsMade("run"); n != 1 {
 		t.Errorf("%d Jobs were made, want %s alone", n, job.UID)
 	}
-	want := []string{"create jobs", "patch spiderjobs/status", "patch spiderjobs/status", "patch spiderjobs/status"}
+	want := []string{"create jobs", "update spiderjobs/status", "update spiderjobs/status", "update spiderjobs/status"}
 	if got := replica.writes(); len(got) != len(want) { // queued, running, finished
 		t.Errorf("the controller wrote %q, want %q", got, want)
 	}

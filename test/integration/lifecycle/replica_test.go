@@ -28,20 +28,13 @@ type replica struct {
 
 // options are a replica's settings; tests change what they are about.
 func options(namespace string) controllers.Options {
-	return controllers.Options{
-		Namespaces:     []string{namespace},
-		Workers:        4,
-		MetricsAddress: "0",
-		ProbeAddress:   "0",
-		Defaults: controllers.Defaults{
-			SpiderImage:      "spiders:1",
-			GracePeriod:      10 * time.Second,
-			PodRetention:     time.Hour,
-			TTL:              7 * 24 * time.Hour,
-			MaxInterruptions: 3,
-			ImagePatience:    5 * time.Minute,
-		},
-	}
+	opts := controllers.DefaultOptions()
+	opts.Namespaces = []string{namespace}
+	opts.Workers = 4
+	opts.MetricsAddress, opts.ProbeAddress = "0", "0"
+	opts.Defaults.SpiderImage = "spiders:1"
+	opts.Defaults.GracePeriod = 10 * time.Second
+	return opts
 }
 
 // startReplica starts a controller, which dies as d says, and at the latest with the test.

@@ -75,6 +75,21 @@ func (s *stage) job(name string, change ...func(*v1alpha1.SpiderJobSpec)) *v1alp
 	return sj
 }
 
+// record makes a SpiderJob that finished a while ago, and of which no Job is left. No controller may run yet.
+func (s *stage) record(name string) {
+	s.Helper()
+	sj := s.job(name)
+	now := metav1.Now()
+	sj.Status = v1alpha1.SpiderJobStatus{
+		ObservedGeneration: sj.Generation, Phase: v1alpha1.PhaseFinished, Reason: v1alpha1.ReasonCompleted, Attempts: 1,
+		StartedAt: &now, FinishedAt: &now, JobUID: "a-job", PodName: name + "-abcde",
+		Stats: &v1alpha1.Stats{ItemsScraped: 5, Source: v1alpha1.OriginTerminationMessage, Attempt: 1, Final: true},
+	}
+	if err := cluster.Client.Status().Update(s.Context(), sj); err != nil {
+		s.Fatalf("record the end of SpiderJob %s: %v", name, err)
+	}
+}
+
 func (s *stage) create(object client.Object) {
 	s.Helper()
 	if err := cluster.Client.Create(s.Context(), object); err != nil {

@@ -1,0 +1,120 @@
+package controllers
+
+import (
+	"fmt"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/selection"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/scrapethis/spider-operator/api/v1alpha1"
+)
+
+// cacheOptions keeps in memory only the operator's own Jobs and Pods, and of all objects only what is read. Whoever gets an
+// object from the cache shares it with others, and must not change it.
+func cacheOptions(namespaces []string) (cache.Options, error) {
+	ours, err := labels.NewRequirement(v1alpha1.LabelSpiderJob, selection.Exists, nil)
+	if err != nil {
+		return cache.Options{}, fmt.Errorf("select the operator's own objects: %w", err)
+	}
+	selector := labels.NewSelector().Add(*ours)
+	opts := cache.Options{
+		DefaultTransform:             cache.TransformStripManagedFields(),
+		DefaultUnsafeDisableDeepCopy: ptr.To(true),
+		ByObject: map[client.Object]cache.ByObject{
+			&batchv1.Job{}: {Label: selector, Transform: transform(slimJob)},
+			&corev1.Pod{}:  {Label: selector, Transform: transform(slimPod)},
+		},
+	}
+	if len(namespaces) > 0 {
+		opts.DefaultNamespaces = make(map[string]cache.Config, len(namespaces))
+		for _, namespace := range namespaces {
+			opts.DefaultNamespaces[namespace] = cache.Config{}
+		}
+	}
+	return opts, nil
+}
+
+// transform is slim for a cache, which may also hold tombstones.
+func transform[T client.Object](slim func(T)) func(any) (any, error) {
+	return func(obj any) (any, error) {
+		if object, ok := obj.(T); ok {
+			slim(object)
+		}
+		return obj, nil
+	}
+}
+
+// slimJob drops what the controller never reads of a Job. That spares memory, and wakes nobody: an update of what was
+// dropped changes nothing (wake.go). What is read live is slimmed too, so that nothing can be read that would not wake.
+func slimJob(job *batchv1.Job) {
+	var annotations map[string]string
+	if note, ok := job.Annotations[v1alpha1.AnnotationPlan]; ok {
+		annotations = map[string]string{v1alpha1.AnnotationPlan: note}
+	}
+	var containers []corev1.Container
+	for i := range job.Spec.Template.Spec.Containers {
+		c := &job.Spec.Template.Spec.Containers[i]
+		containers = append(containers, corev1.Container{Name: c.Name, Image: c.Image})
+	}
+	*job = batchv1.Job{
+		ObjectMeta: slimMeta(&job.ObjectMeta),
+		Spec: batchv1.JobSpec{
+			Suspend:      job.Spec.Suspend,
+			BackoffLimit: job.Spec.BackoffLimit,
+			Template:     corev1.PodTemplateSpec{Spec: corev1.PodSpec{Containers: containers}},
+		},
+		Status: batchv1.JobStatus{StartTime: job.Status.StartTime, Conditions: job.Status.Conditions},
+	}
+	job.Annotations = annotations
+}
+
+// slimPod drops what the controller never reads of a Pod, as slimJob does of a Job.
+func slimPod(pod *corev1.Pod) {
+	var containers []corev1.Container
+	for i := range pod.Spec.Containers {
+		c := &pod.Spec.Containers[i]
+		if limit, ok := c.Resources.Limits[corev1.ResourceMemory]; ok && c.Name == v1alpha1.ContainerName {
+			limits := corev1.ResourceList{corev1.ResourceMemory: limit}
+			containers = append(containers, corev1.Container{Name: c.Name, Resources: corev1.ResourceRequirements{Limits: limits}})
+		}
+	}
+	status := corev1.PodStatus{Phase: pod.Status.Phase, Reason: pod.Status.Reason, Message: pod.Status.Message}
+	for _, c := range pod.Status.Conditions {
+		if c.Type == corev1.PodScheduled || c.Type == corev1.DisruptionTarget {
+			status.Conditions = append(status.Conditions, c)
+		}
+	}
+	if c := spiderStatus(pod); c != nil {
+		status.ContainerStatuses = []corev1.ContainerStatus{{Name: c.Name, ImageID: c.ImageID, State: c.State}}
+	}
+	*pod = corev1.Pod{ObjectMeta: slimMeta(&pod.ObjectMeta), Spec: corev1.PodSpec{Containers: containers}, Status: status}
+}
+
+func slimMeta(meta *metav1.ObjectMeta) metav1.ObjectMeta {
+	var ours map[string]string
+	for _, label := range []string{v1alpha1.LabelSpiderJob, v1alpha1.LabelSpiderJobUID} {
+		if value, ok := meta.Labels[label]; ok {
+			if ours == nil {
+				ours = make(map[string]string, 2)
+			}
+			ours[label] = value
+		}
+	}
+	return metav1.ObjectMeta{
+		Namespace:                  meta.Namespace,
+		Name:                       meta.Name,
+		UID:                        meta.UID,
+		ResourceVersion:            meta.ResourceVersion,
+		CreationTimestamp:          meta.CreationTimestamp,
+		DeletionTimestamp:          meta.DeletionTimestamp,
+		DeletionGracePeriodSeconds: meta.DeletionGracePeriodSeconds,
+		Labels:                     ours,
+		OwnerReferences:            meta.OwnerReferences,
+	}
+}

@@ -1,0 +1,136 @@
+package controllers
+
+import (
+	"context"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/scrapethis/spider-operator/api/v1alpha1"
+)
+
+// The priorities of SpiderJobs in the work queue. Among equals the first to come is the first.
+const (
+	// urgent is for what somebody waits for: a Job to be created, a run to be stopped, a log to be followed before it is gone.
+	// In a burst, the statuses of those that were begun would else keep the others from beginning.
+	urgent = 100
+	// routine is for all else that has changed.
+	routine = 0
+	// idle is for what is looked at because the controller has just started, and most likely needs nothing.
+	idle = handler.LowPriority
+)
+
+// wake puts a SpiderJob into the work queue when something about it has changed.
+type wake struct {
+	// spiderJob names the SpiderJob that an object belongs to.
+	spiderJob func(client.Object) types.NamespacedName
+	// priority is that of an object that has changed, or else, with news false, was read again as it is.
+	priority func(obj client.Object, news bool) int
+}
+
+// bySpiderJob wakes a SpiderJob that has itself changed.
+func bySpiderJob() wake {
+	return wake{
+		spiderJob: func(obj client.Object) types.NamespacedName { return client.ObjectKeyFromObject(obj) },
+		priority: func(obj client.Object, news bool) int {
+			sj, ok := obj.(*v1alpha1.SpiderJob)
+			switch {
+			case ok && !sj.Status.Phase.Terminal() && (sj.Status.ObservedGeneration == 0 || sj.Spec.Cancellation != nil):
+				return urgent
+			case ok && !sj.Status.Phase.Terminal() || news:
+				return routine
+			}
+			return idle
+		},
+	}
+}
+
+// byLabel wakes the SpiderJob that a Job or Pod was made for.
+func byLabel() wake {
+	return wake{
+		spiderJob: func(obj client.Object) types.NamespacedName {
+			return types.NamespacedName{Namespace: obj.GetNamespace(), Name: obj.GetLabels()[v1alpha1.LabelSpiderJob]}
+		},
+		priority: func(obj client.Object, news bool) int {
+			pod, ok := obj.(*corev1.Pod)
+			switch {
+			case ok && pod.DeletionTimestamp != nil && !podEnded(pod):
+				return urgent
+			case news:
+				return routine
+			}
+			return idle
+		},
+	}
+}
+
+type workQueue = workqueue.TypedRateLimitingInterface[reconcile.Request]
+
+// Create is called for an object that is new, or was there when the controller started.
+func (w wake) Create(_ context.Context, e event.CreateEvent, q workQueue) {
+	w.add(q, e.Object, w.priority(e.Object, !e.IsInInitialList))
+}
+
+// Update is called for an object that has changed, or was read again as it is.
+func (w wake) Update(_ context.Context, e event.UpdateEvent, q workQueue) {
+	priority := w.priority(e.ObjectNew, e.ObjectOld.GetResourceVersion() != e.ObjectNew.GetResourceVersion())
+	w.add(q, e.ObjectNew, priority)
+	if w.spiderJob(e.ObjectOld) != w.spiderJob(e.ObjectNew) {
+		w.add(q, e.ObjectOld, priority)
+	}
+}
+
+// Delete is called for an object that is gone.
+func (w wake) Delete(_ context.Context, e event.DeleteEvent, q workQueue) {
+	w.add(q, e.Object, routine)
+}
+
+// Generic is called for what is no event of the API server.
+func (w wake) Generic(_ context.Context, e event.GenericEvent, q workQueue) {
+	w.add(q, e.Object, routine)
+}
+
+func (w wake) add(q workQueue, obj client.Object, priority int) {
+	request := reconcile.Request{NamespacedName: w.spiderJob(obj)}
+	if queue, ok := q.(priorityqueue.PriorityQueue[reconcile.Request]); ok {
+		queue.AddWithOpts(priorityqueue.AddOpts{Priority: &priority}, request)
+		return
+	}
+	q.Add(request)
+}
+
+// onlyNews holds back the updates of Jobs and Pods that change nothing but what the cache has dropped, which nobody reads.
+func onlyNews() predicate.Predicate {
+	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool { return !sameButVersion(e.ObjectOld, e.ObjectNew) }}
+}
+
+// sameButVersion reports whether two slimmed Jobs, or Pods, are the same but for the resource version. Most that are not
+// differ in their status, which is therefore compared first.
+func sameButVersion(a, b client.Object) bool {
+	switch a := a.(type) {
+	case *batchv1.Job:
+		b, ok := b.(*batchv1.Job)
+		return ok && equality.Semantic.DeepEqual(a.Status, b.Status) && sameMeta(a.ObjectMeta, b.ObjectMeta) &&
+			equality.Semantic.DeepEqual(a.Spec, b.Spec)
+	case *corev1.Pod:
+		b, ok := b.(*corev1.Pod)
+		return ok && equality.Semantic.DeepEqual(a.Status, b.Status) && sameMeta(a.ObjectMeta, b.ObjectMeta) &&
+			equality.Semantic.DeepEqual(a.Spec, b.Spec)
+	}
+	return false
+}
+
+func sameMeta(a, b metav1.ObjectMeta) bool {
+	a.ResourceVersion, b.ResourceVersion = "", ""
+	return equality.Semantic.DeepEqual(a, b)
+}

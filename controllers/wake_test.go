@@ -1,0 +1,160 @@
+package controllers
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/scrapethis/spider-operator/api/v1alpha1"
+)
+
+// queueOf returns the names in the work queue after the events of put, in the order in which they would be worked on.
+func queueOf(t *testing.T, put func(q workQueue)) []string {
+	t.Helper()
+	q := priorityqueue.New[reconcile.Request]("test")
+	defer q.ShutDown()
+	put(q)
+	names := make([]string, 0, q.Len())
+	for range q.Len() {
+		request, _ := q.Get()
+		names = append(names, request.Name)
+	}
+	return names
+}
+
+func spiderJobIn(name string, phase v1alpha1.Phase) *v1alpha1.SpiderJob {
+	sj := &v1alpha1.SpiderJob{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name, ResourceVersion: "7"}}
+	if phase != "" {
+		sj.Status.Phase, sj.Status.ObservedGeneration = phase, 1
+	}
+	return sj
+}
+
+// What somebody waits for goes before what has only changed, and that before what a start or a resync reads again.
+func TestUrgentSpiderJobsComeFirst(t *testing.T) {
+	ctx := context.Background()
+	cancelled := spiderJobIn("cancelled", v1alpha1.PhaseRunning)
+	cancelled.Spec.Cancellation = &v1alpha1.Cancellation{}
+	deleted := makePod(makeJob(makeSpiderJob().SpiderJob).Job, "p").running().Pod
+	deleted.Labels = map[string]string{v1alpha1.LabelSpiderJob: "its Pod is being deleted"}
+	deleted.DeletionTimestamp = &metav1.Time{Time: epoch}
+	running := makePod(makeJob(makeSpiderJob().SpiderJob).Job, "p").running().Pod
+	running.Labels = map[string]string{v1alpha1.LabelSpiderJob: "its Pod runs"}
+
+	got := queueOf(t, func(q workQueue) {
+		created := func(sj *v1alpha1.SpiderJob, initial bool) {
+			bySpiderJob().Create(ctx, event.CreateEvent{Object: sj, IsInInitialList: initial}, q)
+		}
+		updated := func(w wake, obj client.Object, news bool) {
+			old := obj.DeepCopyObject().(client.Object)
+			if news {
+				old.SetResourceVersion("6")
+			}
+			w.Update(ctx, event.UpdateEvent{ObjectOld: old, ObjectNew: obj}, q)
+		}
+		created(spiderJobIn("ended long ago", v1alpha1.PhaseFinished), true)
+		updated(bySpiderJob(), spiderJobIn("ended, read again", v1alpha1.PhaseFinished), false)
+		updated(bySpiderJob(), spiderJobIn("has just ended", v1alpha1.PhaseFinished), true)
+		created(spiderJobIn("found running", v1alpha1.PhaseRunning), true)
+		updated(byLabel(), running, true)
+		created(spiderJobIn("found new", ""), true)
+		created(spiderJobIn("new", ""), false)
+		updated(bySpiderJob(), cancelled, true)
+		updated(byLabel(), deleted, true)
+	})
+	want := []string{
+		"found new", "new", "cancelled", "its Pod is being deleted",
+		"has just ended", "found running", "its Pod runs",
+		"ended long ago", "ended, read again",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("the order is %q, want %q", got, want)
+	}
+}
+
+// A SpiderJob whose Job was just created is not urgent any more, though it is still in the queue, to be looked at later.
+func TestUrgencyIsOver(t *testing.T) {
+	if again := again(time.Minute); again.Priority == nil || *again.Priority != routine {
+		t.Errorf("it is looked at again as %+v", again)
+	}
+}
+
+// A Pod whose label is changed by hand wakes both that it named and that it names.
+func TestChangedLabelWakesBoth(t *testing.T) {
+	before := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Labels: map[string]string{v1alpha1.LabelSpiderJob: "a"}}}
+	after := before.DeepCopy()
+	after.Labels[v1alpha1.LabelSpiderJob], after.ResourceVersion = "b", "2"
+	got := queueOf(t, func(q workQueue) {
+		byLabel().Update(context.Background(), event.UpdateEvent{ObjectOld: before, ObjectNew: after}, q)
+	})
+	if slices.Sort(got); !slices.Equal(got, []string{"a", "b"}) {
+		t.Errorf("it wakes %q", got)
+	}
+}
+
+// Updates that change nothing the controller reads wake nobody; all others do. That the controller reads nothing else is what
+// the histories show: in their caches is only what is kept.
+func TestOnlyNewsWake(t *testing.T) {
+	job := func(change func(*batchv1.Job)) client.Object {
+		j := makeJob(makeSpiderJob().SpiderJob).Job
+		change(j)
+		slimJob(j)
+		return j
+	}
+	pod := func(change func(*corev1.Pod)) client.Object {
+		p := makePod(makeJob(makeSpiderJob().SpiderJob).Job, "p").running().Pod
+		change(p)
+		slimPod(p)
+		return p
+	}
+	sameJob, samePod := job(func(*batchv1.Job) {}), pod(func(*corev1.Pod) {})
+	for name, c := range map[string]struct {
+		before, after client.Object
+		wakes         bool
+	}{
+		"the Job controller counts": {sameJob, job(func(j *batchv1.Job) {
+			j.ResourceVersion = "8"
+			j.Status.Active, j.Status.Ready = 1, ptr.To[int32](1)
+			j.Status.UncountedTerminatedPods = &batchv1.UncountedTerminatedPods{Succeeded: []types.UID{"p"}}
+		}), false},
+		"the Job has started":  {sameJob, job(func(j *batchv1.Job) { j.Status.StartTime = ptr.To(at(time.Second)) }), true},
+		"the Job is suspended": {sameJob, job(func(j *batchv1.Job) { j.Spec.Suspend = ptr.To(true) }), true},
+		"the Job is complete": {sameJob, job(func(j *batchv1.Job) {
+			j.Status.Conditions = []batchv1.JobCondition{{Type: batchv1.JobComplete, Status: corev1.ConditionTrue}}
+		}), true},
+		"the Job is being deleted": {sameJob, job(func(j *batchv1.Job) { j.DeletionTimestamp = &metav1.Time{Time: epoch} }), true},
+		"the Job is another":       {sameJob, job(func(j *batchv1.Job) { j.UID = "another" }), true},
+		"the Pod's finalizer goes": {samePod, pod(func(p *corev1.Pod) {
+			p.ResourceVersion = "8"
+			p.Finalizers = []string{batchv1.JobTrackingFinalizer}
+		}), false},
+		"the Pod has an address and is ready": {samePod, pod(func(p *corev1.Pod) {
+			p.Status.PodIP = "10.0.0.1"
+			p.Status.Conditions = append(p.Status.Conditions, corev1.PodCondition{Type: corev1.PodReady, Status: corev1.ConditionTrue})
+		}), false},
+		"the Pod is disrupted": {samePod, pod(func(p *corev1.Pod) {
+			p.Status.Conditions = append(p.Status.Conditions, corev1.PodCondition{Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue})
+		}), true},
+		"the Pod is being deleted": {samePod, pod(func(p *corev1.Pod) { p.DeletionTimestamp = &metav1.Time{Time: epoch} }), true},
+		"the Pod is to go sooner":  {samePod, pod(func(p *corev1.Pod) { p.DeletionGracePeriodSeconds = ptr.To[int64](1) }), true},
+		"the spider has ended":     {samePod, pod(func(p *corev1.Pod) { podBuilder{p}.exited(0) }), true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			update := event.UpdateEvent{ObjectOld: c.before, ObjectNew: c.after}
+			if wakes := onlyNews().Update(update); wakes != c.wakes {
+				t.Errorf("wakes is %t, want %t", wakes, c.wakes)
+			}
+		})
+	}
+}
