@@ -27,8 +27,9 @@ func cacheOptions(namespaces []string) (cache.Options, error) {
 		DefaultTransform:             cache.TransformStripManagedFields(),
 		DefaultUnsafeDisableDeepCopy: ptr.To(true),
 		ByObject: map[client.Object]cache.ByObject{
-			&batchv1.Job{}: {Label: selector, Transform: transform(slimJob)},
-			&corev1.Pod{}:  {Label: selector, Transform: transform(slimPod)},
+			&batchv1.Job{}:        {Label: selector, Transform: transform(slimJob)},
+			&corev1.Pod{}:         {Label: selector, Transform: transform(slimPod)},
+			&v1alpha1.SpiderJob{}: {Transform: transform(slimSpiderJob)},
 		},
 	}
 	if len(namespaces) > 0 {
@@ -47,6 +48,24 @@ func transform[T client.Object](slim func(T)) func(any) (any, error) {
 			slim(object)
 		}
 		return obj, nil
+	}
+}
+
+// slimSpiderJob drops what the controller never reads of a SpiderJob, which is most of one that has ended: it is only kept, until
+// its time is over, and there may be many. A status so slimmed must not be written, and is not (record.go).
+func slimSpiderJob(sj *v1alpha1.SpiderJob) {
+	generation := sj.Generation
+	sj.ObjectMeta = slimMeta(&sj.ObjectMeta)
+	sj.Generation = generation
+	if !sj.Status.Phase.Terminal() {
+		return
+	}
+	sj.Spec = v1alpha1.SpiderJobSpec{SpiderRef: sj.Spec.SpiderRef, TTLSecondsAfterFinished: sj.Spec.TTLSecondsAfterFinished}
+	sj.Status = v1alpha1.SpiderJobStatus{
+		ObservedGeneration: sj.Status.ObservedGeneration,
+		Phase:              sj.Status.Phase,
+		FinishedAt:         sj.Status.FinishedAt,
+		JobUID:             sj.Status.JobUID,
 	}
 }
 

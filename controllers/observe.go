@@ -32,6 +32,9 @@ func (r *Reconciler) observe(ctx context.Context, key types.NamespacedName, live
 	if err != nil || !found {
 		return nil, nil, err
 	}
+	if live {
+		slimSpiderJob(&sj)
+	}
 	mem := r.memory.of(key, sj.UID)
 	now := r.clock.Now()
 	o := &observation{

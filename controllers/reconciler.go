@@ -97,9 +97,14 @@ func (r *Reconciler) conclude(ctx context.Context, o *observation, mem *recollec
 	case err != nil:
 		return reconcile.Result{}, err
 	}
-	if d.status.Phase.Terminal() && o.lastPod != nil {
-		r.logs.Forget(o.lastPod.UID)
-		mem.lastPod = nil
+	if d.status.Phase.Terminal() {
+		if o.lastPod != nil {
+			r.logs.Forget(o.lastPod.UID)
+			mem.lastPod = nil
+		}
+		if mem.written == nil && d.action.kind == doNothing {
+			r.memory.forget(client.ObjectKeyFromObject(o.sj)) // it is only kept from now on
+		}
 	}
 	return again(d.after), nil
 }

@@ -19,8 +19,8 @@ import (
 //
 // A patch would cost kube-apiserver more: it has to encode what it has, lay the patch over it, and decode the result.
 func (r *Reconciler) record(ctx context.Context, o *observation, mem *recollection, next v1alpha1.SpiderJobStatus) error {
-	if sameStatus(next, o.sj.Status) {
-		return nil
+	if o.sj.Status.Phase.Terminal() || sameStatus(next, o.sj.Status) {
+		return nil // an end never changes, and the cache does not hold all of it
 	}
 	sj := o.sj.DeepCopy()
 	complete(&next, o.sj, metav1.Time{Time: r.clock.Now()})

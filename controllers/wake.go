@@ -41,7 +41,7 @@ type wake struct {
 // bySpiderJob wakes a SpiderJob that has itself changed.
 func bySpiderJob() wake {
 	return wake{
-		spiderJob: func(obj client.Object) types.NamespacedName { return client.ObjectKeyFromObject(obj) },
+		spiderJob: client.ObjectKeyFromObject,
 		priority: func(obj client.Object, news bool) int {
 			sj, ok := obj.(*v1alpha1.SpiderJob)
 			switch {

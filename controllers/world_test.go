@@ -219,7 +219,7 @@ func (w *world) deliver(which int) {
 	switch which {
 	case 0:
 		w.process.queued = w.process.queued || w.cached.sj.ResourceVersion != w.sj.ResourceVersion
-		w.cached.sj = w.sj.DeepCopy()
+		w.cached.sj = w.copySpiderJob()
 	case 1:
 		w.cached.spider = w.spider.DeepCopy() // nobody watches Spiders
 	case 2:
@@ -237,6 +237,12 @@ func (w *world) deliver(which int) {
 			w.process.queued = true
 		}
 	}
+}
+
+func (w *world) copySpiderJob() *v1alpha1.SpiderJob {
+	sj := w.sj.DeepCopy()
+	slimSpiderJob(sj)
+	return sj
 }
 
 func (w *world) copyJob() *batchv1.Job {
@@ -409,7 +415,7 @@ func (w *world) readLogs() {
 func (w *world) observe(live bool) *observation {
 	o := &observation{live: live, defaults: testDefaults(), sj: w.cached.sj, spider: w.cached.spider, job: w.cached.job, pods: w.cached.pods}
 	if live {
-		o.sj, o.spider, o.job, o.pods = w.sj.DeepCopy(), w.spider.DeepCopy(), w.copyJob(), w.copyPods()
+		o.sj, o.spider, o.job, o.pods = w.copySpiderJob(), w.spider.DeepCopy(), w.copyJob(), w.copyPods()
 	} else if written := w.process.written; written != nil && versionOf(written) > versionOf(o.sj) {
 		o.sj = written
 	}

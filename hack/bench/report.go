@@ -124,7 +124,8 @@ func (r *results) print(w io.Writer) {
 	if i := r.Idle; i != nil {
 		fmt.Fprintf(w, "\nWith %d ended and %d running SpiderJobs, and nothing happening to them, for %.0f s: %.0f writes but leases%s;\n"+
 			"the operator made %.0f requests and %.0f reconciles, and used %.2f CPU seconds per minute (kube-apiserver %.2f).\n",
-			i.Ended, i.Running, i.Seconds, sum(i.Writes), listed(i.Writes), i.Requests, i.Reconciles, i.CPU[operatorCommand], i.CPU["kube-apiserver"])
+			i.Ended, i.Running, i.Seconds, sum(i.Writes), listed(i.Writes),
+			i.Requests, i.Reconciles, i.CPU[operatorCommand], i.CPU["kube-apiserver"])
 	}
 	fmt.Fprintf(w, "\nBare Jobs are of the very spec that the operator gives its own. Pods run %g s on nodes played by KWOK. Rate limits of\n"+
 		"clients: kube-controller-manager and kube-scheduler 2,000 requests per second with bursts of 4,000, all others none;\n"+

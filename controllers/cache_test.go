@@ -1,0 +1,45 @@
+package controllers
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/utils/ptr"
+
+	"github.com/scrapethis/spider-operator/api/v1alpha1"
+)
+
+// What the cache keeps of a SpiderJob that has ended is enough to know when it and its Job are to go, and little more.
+func TestEndedSpiderJobsAreKeptSlim(t *testing.T) {
+	full := makeSpiderJob().ended(v1alpha1.PhaseFinished, v1alpha1.ReasonCompleted, time.Minute)
+	full.Annotations = map[string]string{"kubectl.kubernetes.io/last-applied-configuration": "{}"}
+	full.Spec.Arguments = map[string]v1alpha1.ArgumentValue{"start_url": "https://example.com"}
+	full.Spec.TTLSecondsAfterFinished = ptr.To[int64](7200)
+	full.Status.Stats = &v1alpha1.Stats{ItemsScraped: 5, Final: true}
+	slim := full.DeepCopy()
+	slimSpiderJob(slim)
+	if slim.Annotations != nil || slim.Spec.Arguments != nil || slim.Status.Stats != nil {
+		t.Errorf("it is kept as %+v", slim)
+	}
+	for _, age := range []time.Duration{0, 30 * time.Minute, 61 * time.Minute, 2 * time.Hour} {
+		now := full.Status.FinishedAt.Add(age)
+		job := makeJob(full.SpiderJob)
+		a := decide(observe(full).withJob(job).observation, now)
+		b := decide(observe(sjBuilder{slim}).withJob(job).observation, now)
+		if diff := cmp.Diff([]any{a.action.kind, a.after}, []any{b.action.kind, b.after}); diff != "" {
+			t.Errorf("%s after the end the decision is another one (-full +slim):\n%s", age, diff)
+		}
+	}
+}
+
+// Of one that goes on, nothing is dropped that a Job is made of, or that is written.
+func TestSpiderJobsThatGoOnAreKept(t *testing.T) {
+	full := makeSpiderJob().running("p").cancelled()
+	full.Spec.Arguments = map[string]v1alpha1.ArgumentValue{"start_url": "https://example.com"}
+	slim := full.DeepCopy()
+	slimSpiderJob(slim)
+	if diff := cmp.Diff(full.SpiderJob, slim); diff != "" {
+		t.Errorf("it is changed (-full +slim):\n%s", diff)
+	}
+}
