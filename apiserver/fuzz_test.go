@@ -2,6 +2,7 @@ package apiserver
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -9,11 +10,13 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 	"github.com/scrapethis/spider-operator/apiserver/auth"
 	"github.com/scrapethis/spider-operator/apiserver/contract"
+	"github.com/scrapethis/spider-operator/apiserver/view"
 )
 
 // FuzzStart holds the reading of bodies to what a SpiderJob can hold, and to what encoding/json reads where that is exact.
@@ -144,6 +147,102 @@ func FuzzBearer(f *testing.F) {
 		token, ok := bearer(header)
 		if ok && (token == "" || !strings.HasSuffix(header, token) || !strings.EqualFold(header[:6], "bearer")) {
 			t.Fatalf("header %q has the token %q", header, token)
+		}
+	})
+}
+
+// FuzzSpider holds the reading of spiders' bodies to what a Spider can hold, and a change to what a JSON merge patch does.
+func FuzzSpider(f *testing.F) {
+	for _, seed := range []string{
+		`{"name":"a","repo_path":"a/b.py","description":"x","settings":{"A_B":1.0,"C":null}}`, `{"name":"a","repo_path":"a","settings":null}`,
+		`{"name":"..","repo_path":"a/../b"}`, `{"description":null}`, `{"settings":{"A":"\u0000"}}`, `{"repo_path":"\ud800"}`, `{"name":null}`, `{}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		if checkObject(body) != nil {
+			return
+		}
+		change, err := parseSpiderChange(body)
+		if err != nil {
+			if p, ok := errors.AsType[*problem](err); !ok || p.status != http.StatusBadRequest || !utf8.ValidString(p.message) {
+				t.Fatalf("refused with %#v", err)
+			}
+			return
+		}
+		if change.name != nil && !spiderNameText.MatchString(*change.name) {
+			t.Fatalf("accepted the name %q", *change.name)
+		}
+		if p := change.repoPath; p != nil && (strings.HasPrefix(*p, "/") || strings.HasPrefix(*p, "-") || strings.Contains("/"+*p+"/", "/../")) {
+			t.Fatalf("accepted the path %q", *p)
+		}
+		if len(change.settings) > maxSettings {
+			t.Fatalf("accepted %d settings", len(change.settings))
+		}
+		spec, err := change.patch(&view.Spider{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text, err := json.Marshal(spec); err != nil || !utf8.Valid(text) {
+			t.Fatalf("the patch is %q, %v", text, err)
+		}
+		var sent map[string]json.RawMessage
+		if err := json.Unmarshal(body, &sent); err != nil {
+			t.Fatalf("accepted what is not JSON: %v", err)
+		}
+		if _, cleared := sent["settings"]; len(spec) > len(sent) || !cleared && spec["settings"] != nil {
+			t.Fatalf("the patch %v changes what was not sent", spec)
+		}
+		if whole, err := parseSpider(body); err == nil {
+			whole.newSpec("alice")
+		}
+	})
+}
+
+// FuzzReads sends any query and any headers to the calls that read them: each is answered, or refused with a sentence.
+func FuzzReads(f *testing.F) {
+	server := newFacade(f)
+	key := server.key("team", "")
+	spider := server.spider("team", "books")
+	job, pod := server.running(f, "team", "a-job", finishedJob, func(job *v1alpha1.SpiderJob) {
+		job.Spec.UserID, job.Status.PodName, job.Status.Attempts = "", "a-job-pod", 1
+	})
+	pod.write("hello")
+	pod.terminate()
+	paths := []string{"/api/v1/spiders", "/api/v1/spiders/" + spider, "/api/v1/jobs/" + job, "/api/v1/jobs/" + job + "/logs", eventsPath}
+	f.Add(uint8(0), "name=b&limit=3&cursor=AQAAAABnh4kAWBzIr5-dUuOb4DVakXHvIg", "", "")
+	f.Add(uint8(1), "", `W/"x", *`, "")
+	f.Add(uint8(2), "wait=1ms", `"x"`, "")
+	f.Add(uint8(3), "follow=true&tail=10&since=1h30m", "", "")
+	f.Add(uint8(3), "since=2025-01-15T10:30:00.5%2B01:00", "", "")
+	f.Add(uint8(4), "", "", "12")
+	f.Fuzz(func(t *testing.T, which uint8, query, noneMatch, lastEventID string) {
+		path := paths[int(which)%len(paths)]
+		ctx, leave := context.WithCancel(t.Context())
+		defer leave()
+		if path == eventsPath {
+			leave() // They would not end by themselves.
+		}
+		request := httptest.NewRequestWithContext(ctx, http.MethodGet, path, http.NoBody)
+		request.URL.RawQuery = query
+		request.Header.Set("Authorization", "Bearer "+key)
+		for name, value := range map[string]string{"If-None-Match": noneMatch, "Last-Event-ID": lastEventID} {
+			if value != "" && !strings.ContainsFunc(value, unicode.IsControl) { // Such a header does not get through net/http.
+				request.Header.Set(name, value)
+			}
+		}
+		recorder := httptest.NewRecorder()
+		server.server.ServeHTTP(recorder, request)
+		switch recorder.Code {
+		case http.StatusOK, http.StatusNotModified, http.StatusBadRequest:
+		default:
+			t.Fatalf("%s?%s is answered %d %s", request.URL.Path, query, recorder.Code, recorder.Body)
+		}
+		if _, err := url.ParseQuery(query); err != nil {
+			return // The checker cannot read it either.
+		}
+		if err := holdToContract(request, nil, recorder.Result(), recorder.Body.Bytes()); err != nil {
+			t.Fatalf("%s?%s: %v", request.URL.Path, query, err)
 		}
 	})
 }

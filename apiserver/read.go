@@ -59,9 +59,16 @@ func (h *handlers) GetJob(ctx context.Context, request contract.GetJobRequestObj
 			return nil, notFound("This job")
 		}
 	}
+	revalidated(ctx)
+	tag, requestID := jobTag(job), exchangeOf(ctx).requestID
+	if matches(request.Params.IfNoneMatch, tag) {
+		return contract.GetJob304Response{
+			Headers: contract.NotModifiedResponseHeaders{ETag: tag, XRequestID: requestID, XDataAge: h.dataAge()},
+		}, nil
+	}
 	return contract.GetJob200JSONResponse{
 		Body:    presentJob(job),
-		Headers: contract.GetJob200ResponseHeaders{XRequestID: exchangeOf(ctx).requestID, XDataAge: h.dataAge()},
+		Headers: contract.GetJob200ResponseHeaders{ETag: tag, XRequestID: requestID, XDataAge: h.dataAge()},
 	}, nil
 }
 

@@ -58,9 +58,16 @@ func (h *handlers) GetSpider(
 	if err != nil {
 		return nil, err
 	}
+	revalidated(ctx)
+	tag, requestID := spiderTag(spider), exchangeOf(ctx).requestID
+	if matches(request.Params.IfNoneMatch, tag) {
+		return contract.GetSpider304Response{
+			Headers: contract.NotModifiedResponseHeaders{ETag: tag, XRequestID: requestID, XDataAge: h.dataAge()},
+		}, nil
+	}
 	return contract.GetSpider200JSONResponse{
 		Body:    presentSpider(spider),
-		Headers: contract.GetSpider200ResponseHeaders{XRequestID: exchangeOf(ctx).requestID, XDataAge: h.dataAge()},
+		Headers: contract.GetSpider200ResponseHeaders{ETag: tag, XRequestID: requestID, XDataAge: h.dataAge()},
 	}, nil
 }
 

@@ -280,6 +280,9 @@ type StartedJob struct {
 // StatsSource What the counts were read from. `none` says that nothing could be read, which is not the same as zero.
 type StatsSource string
 
+// IfNoneMatch defines model for IfNoneMatch.
+type IfNoneMatch = string
+
 // BadRequest defines model for BadRequest.
 type BadRequest = Error
 
@@ -363,6 +366,9 @@ type GetJobParams struct {
 	// Wait Answer only when the job has its `finished_at`, or when this much time is up: a duration such as `60s` or `2m30s`,
 	// or a number of seconds, at most five minutes. The answer is the job as it then is, so look at its status.
 	Wait *string `form:"wait,omitempty" json:"wait,omitempty"`
+
+	// IfNoneMatch The `ETag` of an answer that the caller has. Where it would be given that again, it is told so (304).
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
 // GetJobLogsParams defines parameters for GetJobLogs.
@@ -388,6 +394,12 @@ type ListSpidersParams struct {
 
 	// Cursor Where the page begins, taken from a `Link` header. It cannot be made up.
 	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// GetSpiderParams defines parameters for GetSpider.
+type GetSpiderParams struct {
+	// IfNoneMatch The `ETag` of an answer that the caller has. Where it would be given that again, it is told so (304).
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
 // StartJobJSONRequestBody defines body for StartJob for application/json ContentType.
@@ -433,7 +445,7 @@ type ServerInterface interface {
 	DeleteSpider(c *gin.Context, id string)
 	// GetSpider Read a spider
 	// (GET /api/v1/spiders/{id})
-	GetSpider(c *gin.Context, id string)
+	GetSpider(c *gin.Context, id string, params GetSpiderParams)
 	// ChangeSpider Change a spider
 	// (PATCH /api/v1/spiders/{id})
 	ChangeSpider(c *gin.Context, id string)
@@ -665,6 +677,27 @@ func (siw *ServerInterfaceWrapper) GetJob(c *gin.Context) {
 		return
 	}
 
+	headers := c.Request.Header
+
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for If-None-Match, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter If-None-Match: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+
+	}
+
 	for _, middleware := range siw.HandlerMiddlewares {
 		middleware(c)
 		if c.IsAborted() {
@@ -836,6 +869,30 @@ func (siw *ServerInterfaceWrapper) GetSpider(c *gin.Context) {
 		return
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetSpiderParams
+
+	headers := c.Request.Header
+
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for If-None-Match, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter If-None-Match: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+
+	}
+
 	for _, middleware := range siw.HandlerMiddlewares {
 		middleware(c)
 		if c.IsAborted() {
@@ -843,7 +900,7 @@ func (siw *ServerInterfaceWrapper) GetSpider(c *gin.Context) {
 		}
 	}
 
-	siw.Handler.GetSpider(c, id)
+	siw.Handler.GetSpider(c, id, params)
 }
 
 // ChangeSpider operation middleware
@@ -965,6 +1022,15 @@ type NotFoundJSONResponse struct {
 	Body Error
 
 	Headers NotFoundResponseHeaders
+}
+
+type NotModifiedResponseHeaders struct {
+	ETag       string
+	XDataAge   *int
+	XRequestID string
+}
+type NotModifiedResponse struct {
+	Headers NotModifiedResponseHeaders
 }
 
 type TooLargeResponseHeaders struct {
@@ -1719,6 +1785,7 @@ type GetJobResponseObject interface {
 }
 
 type GetJob200ResponseHeaders struct {
+	ETag       string
 	XDataAge   *int
 	XRequestID string
 }
@@ -1735,6 +1802,7 @@ func (response GetJob200JSONResponse) VisitGetJobResponse(w http.ResponseWriter)
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
 	if response.Headers.XDataAge != nil {
 		w.Header().Set("X-Data-Age", fmt.Sprint(*response.Headers.XDataAge))
 	}
@@ -1742,6 +1810,18 @@ func (response GetJob200JSONResponse) VisitGetJobResponse(w http.ResponseWriter)
 	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
+}
+
+type GetJob304Response = NotModifiedResponse
+
+func (response GetJob304Response) VisitGetJobResponse(w http.ResponseWriter) error {
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	if response.Headers.XDataAge != nil {
+		w.Header().Set("X-Data-Age", fmt.Sprint(*response.Headers.XDataAge))
+	}
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(304)
+	return nil
 }
 
 type GetJob400JSONResponse struct{ BadRequestJSONResponse }
@@ -2639,7 +2719,8 @@ func (response DeleteSpider503JSONResponse) VisitDeleteSpiderResponse(w http.Res
 }
 
 type GetSpiderRequestObject struct {
-	ID string `json:"id"`
+	ID     string `json:"id"`
+	Params GetSpiderParams
 }
 
 type GetSpiderResponseObject interface {
@@ -2647,6 +2728,7 @@ type GetSpiderResponseObject interface {
 }
 
 type GetSpider200ResponseHeaders struct {
+	ETag       string
 	XDataAge   *int
 	XRequestID string
 }
@@ -2663,11 +2745,39 @@ func (response GetSpider200JSONResponse) VisitGetSpiderResponse(w http.ResponseW
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
 	if response.Headers.XDataAge != nil {
 		w.Header().Set("X-Data-Age", fmt.Sprint(*response.Headers.XDataAge))
 	}
 	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSpider304Response = NotModifiedResponse
+
+func (response GetSpider304Response) VisitGetSpiderResponse(w http.ResponseWriter) error {
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	if response.Headers.XDataAge != nil {
+		w.Header().Set("X-Data-Age", fmt.Sprint(*response.Headers.XDataAge))
+	}
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(304)
+	return nil
+}
+
+type GetSpider400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response GetSpider400JSONResponse) VisitGetSpiderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -3371,10 +3481,11 @@ func (sh *strictHandler) DeleteSpider(ctx *gin.Context, id string) {
 }
 
 // GetSpider operation middleware
-func (sh *strictHandler) GetSpider(ctx *gin.Context, id string) {
+func (sh *strictHandler) GetSpider(ctx *gin.Context, id string, params GetSpiderParams) {
 	var request GetSpiderRequestObject
 
 	request.ID = id
+	request.Params = params
 
 	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
 		return sh.ssi.GetSpider(ctx, request.(GetSpiderRequestObject))
