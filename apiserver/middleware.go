@@ -54,6 +54,9 @@ const (
 	maxDiscarded = 1 << 20
 )
 
+// writeTimeKey is under what bound leaves the time that an answer may take, for whoever extends it.
+const writeTimeKey = "write_time"
+
 // bound refuses addresses that are too long, and gives the body and the answer their time. Handlers that wait on purpose
 // extend the latter.
 func (s *Server) bound(c *gin.Context) {
@@ -67,7 +70,7 @@ func (s *Server) bound(c *gin.Context) {
 	}
 	now := time.Now()
 	connection := http.NewResponseController(c.Writer)
-	exchangeOf(c).writeTime = s.timeouts.Write
+	c.Set(writeTimeKey, s.timeouts.Write)
 	// A connection without deadlines, as tests use, is as good as one with them.
 	_ = connection.SetWriteDeadline(now.Add(s.timeouts.Write))
 	if c.Request.ContentLength != 0 {
@@ -78,7 +81,7 @@ func (s *Server) bound(c *gin.Context) {
 
 // extendWrite gives the answer to a request that waits on purpose its time again, from the end of the wait on.
 func extendWrite(c *gin.Context, wait time.Duration) {
-	_ = http.NewResponseController(c.Writer).SetWriteDeadline(time.Now().Add(wait + exchangeOf(c).writeTime))
+	_ = http.NewResponseController(c.Writer).SetWriteDeadline(time.Now().Add(wait + c.GetDuration(writeTimeKey)))
 }
 
 // requireSync refuses calls until the picture of the cluster is complete: before that, nothing it shows would be true.
