@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/client-go/rest"
 )
 
 // served runs a facade's server as the command does. stop begins its end, and ended tells when and how that was over.
@@ -69,6 +70,22 @@ func TestServerEndsInOrder(t *testing.T) {
 		}
 	case <-time.After(30 * time.Second):
 		t.Fatal("the server does not end")
+	}
+}
+
+func TestImpossibleOptionsAreNamed(t *testing.T) {
+	for says, change := range map[string]func(*Options){
+		"time-out":   func(o *Options) { o.Timeouts = DefaultTimeouts; o.Timeouts.Idle = 0 },
+		"connection": func(o *Options) { o.MaxConnections = -1 },
+		"audience":   func(o *Options) { o.KubernetesTokens.Enabled = true },
+		"proxies":    func(o *Options) { o.TrustedProxies = []string{"nowhere"} },
+	} {
+		options := Options{Limits: DefaultLimits}
+		change(&options)
+		err := Run(t.Context(), &rest.Config{Host: "127.0.0.1:1"}, options, slog.New(slog.DiscardHandler))
+		if err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("error %v, want one that speaks of %s", err, says)
+		}
 	}
 }
 
