@@ -103,7 +103,7 @@ run: install ## Run the controller here, against the current kubeconfig.
 ##@ Test
 
 .PHONY: test
-test: $(TEST_TOOLS) $(if $(filter off,$(E2E)),,$(E2E_SYSTEM)) ## Run every test: unit, integration, browser, end-to-end and crash. E2E=off leaves the last two out, RACE=on looks for data races.
+test: $(TEST_TOOLS) chromium $(if $(filter off,$(E2E)),,$(E2E_SYSTEM)) ## Run every test: unit, integration, browser, end-to-end and crash. E2E=off leaves the last two out, RACE=on looks for data races.
 	@code=0; $(call run-tests,unit integration browser $(if $(filter off,$(E2E)),,e2e crash)) || code=$$?; \
 	[[ '$(E2E)' != off ]] || echo 'E2E=off: THE END-TO-END TESTS WERE LEFT OUT. Nothing has run on a real kubelet.'; \
 	exit $$code
@@ -117,8 +117,13 @@ test-integration: $(TEST_TOOLS) ## Run the tests that need a real kube-apiserver
 	@$(call run-tests,integration)
 
 .PHONY: test-browser
-test-browser: $(TEST_TOOLS) ## Run the tests that need a browser, on a real kube-apiserver. Installs Chromium where root can.
+test-browser: $(TEST_TOOLS) chromium ## Run the tests that need a browser, on a real kube-apiserver. Installs Chromium where root can.
 	@$(call run-tests,browser)
+
+# Before the tests, since whatever it says would be taken for a failure of theirs.
+.PHONY: chromium
+chromium:
+	@test/browser/chromium.sh >/dev/null
 
 .PHONY: test-e2e
 test-e2e: $(TEST_TOOLS) $(E2E_SYSTEM) ## Run the tests that need a real kubelet, on the local cluster, but for those that kill its components.

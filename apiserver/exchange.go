@@ -2,7 +2,6 @@ package apiserver
 
 import (
 	"context"
-	"time"
 
 	"github.com/scrapethis/spider-operator/apiserver/auth"
 )
@@ -14,8 +13,6 @@ type exchange struct {
 	caller    auth.Identity
 	// object is the Kubernetes object a write was about, as namespace/name, for the audit line.
 	object string
-	// writeTime is how long the answer may take.
-	writeTime time.Duration
 	// problem is what went wrong, if anything did.
 	problem *problem
 	// cut says that it went wrong in the middle of the answer.

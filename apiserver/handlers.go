@@ -43,8 +43,10 @@ type handlers struct {
 	// stopping ends when the server begins to shut down: whoever waits is answered then, and streams end.
 	stopping context.Context
 	// pods reads Pods and logs, live.
-	pods    Pods
-	streams *streams
+	pods Pods
+	// writeTime is how long an answer may take, not counting what waits on purpose.
+	writeTime time.Duration
+	streams   *streams
 	// authenticator is asked again about those who keep streams open.
 	authenticator auth.Authenticator
 }

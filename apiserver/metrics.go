@@ -51,4 +51,24 @@ func (m *metrics) observe(method, route string, status int, took time.Duration) 
 	m.duration.WithLabelValues(method, route, strconv.Itoa(status)).Observe(took.Seconds())
 }
 
+// metrics are those of the connections.
+func (c *connections) metrics() []prometheus.Collector {
+	return []prometheus.Collector{
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "spider_operator_api_connections",
+			Help: "Connections that are open.",
+		}, func() float64 {
+			open, _ := c.count()
+			return float64(open)
+		}),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "spider_operator_api_connections_turned_away_total",
+			Help: "Connections that were closed because there were too many, those without a request first.",
+		}, func() float64 {
+			_, turnedAway := c.count()
+			return float64(turnedAway)
+		}),
+	}
+}
+
 func (m *metrics) refused(by string) { m.refusals.WithLabelValues(by).Inc() }

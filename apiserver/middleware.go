@@ -70,7 +70,6 @@ func (s *Server) bound(c *gin.Context) {
 	}
 	now := time.Now()
 	connection := http.NewResponseController(c.Writer)
-	exchangeOf(c).writeTime = s.timeouts.Write
 	// A connection without deadlines, as tests use, is as good as one with them.
 	_ = connection.SetWriteDeadline(now.Add(s.timeouts.Write))
 	if c.Request.ContentLength != 0 {
@@ -79,9 +78,9 @@ func (s *Server) bound(c *gin.Context) {
 	c.Next()
 }
 
-// extendWrite gives the answer to a request that waits on purpose its time again, from the end of the wait on.
-func extendWrite(c *gin.Context, wait time.Duration) {
-	_ = http.NewResponseController(c.Writer).SetWriteDeadline(time.Now().Add(wait + exchangeOf(c).writeTime))
+// extendWrite gives the answer to a request that waits on purpose so much time from now on.
+func extendWrite(c *gin.Context, within time.Duration) {
+	_ = http.NewResponseController(c.Writer).SetWriteDeadline(time.Now().Add(within))
 }
 
 // requireSync refuses calls until the picture of the cluster is complete: before that, nothing it shows would be true.

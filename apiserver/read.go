@@ -53,7 +53,7 @@ func (h *handlers) GetJob(ctx context.Context, request contract.GetJobRequestObj
 		}
 		defer release()
 		if c, ok := ctx.(*gin.Context); ok {
-			extendWrite(c, wait)
+			extendWrite(c, wait+h.writeTime)
 		}
 		if job = h.awaitEnd(ctx, job, wait); job == nil {
 			return nil, notFound("This job")

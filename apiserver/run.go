@@ -39,6 +39,8 @@ type Options struct {
 	// Limits are the rates that callers are held to, and Timeouts the times.
 	Limits   Limits
 	Timeouts Timeouts
+	// MaxConnections bounds the connections to the API that are open at once; 0 stands for DefaultMaxConnections.
+	MaxConnections int
 	// TrustedProxies are the addresses or CIDRs whose X-Forwarded-For is believed.
 	TrustedProxies []string
 	// ShutdownDelay is for how long requests are still accepted after the server has called itself not ready, so that
@@ -84,6 +86,7 @@ func Run(ctx context.Context, config *rest.Config, options Options, log *slog.Lo
 		Authenticator:     keys,
 		Limits:            options.Limits,
 		Timeouts:          options.Timeouts,
+		MaxConnections:    options.MaxConnections,
 		TrustedProxies:    options.TrustedProxies,
 		Registry:          registry,
 		Log:               log,
@@ -185,6 +188,7 @@ func serve(ctx context.Context, server *Server, metrics http.Handler, options Op
 		ReadHeaderTimeout: server.timeouts.Header,
 		IdleTimeout:       server.timeouts.Idle,
 		MaxHeaderBytes:    maxHeader,
+		ConnState:         server.connections.follow,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	private := &http.Server{

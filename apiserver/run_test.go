@@ -1,9 +1,7 @@
 package apiserver
 
 import (
-	"bufio"
 	"context"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -15,6 +13,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/client-go/rest"
 )
 
 // served runs a facade's server as the command does. stop begins its end, and ended tells when and how that was over.
@@ -74,6 +73,22 @@ func TestServerEndsInOrder(t *testing.T) {
 	}
 }
 
+func TestImpossibleOptionsAreNamed(t *testing.T) {
+	for says, change := range map[string]func(*Options){
+		"time-out":   func(o *Options) { o.Timeouts = DefaultTimeouts; o.Timeouts.Idle = 0 },
+		"connection": func(o *Options) { o.MaxConnections = -1 },
+		"audience":   func(o *Options) { o.KubernetesTokens.Enabled = true },
+		"proxies":    func(o *Options) { o.TrustedProxies = []string{"nowhere"} },
+	} {
+		options := Options{Limits: DefaultLimits}
+		change(&options)
+		err := Run(t.Context(), &rest.Config{Host: "127.0.0.1:1"}, options, slog.New(slog.DiscardHandler))
+		if err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("error %v, want one that speaks of %s", err, says)
+		}
+	}
+}
+
 func TestPortThatIsTaken(t *testing.T) {
 	taken, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -86,87 +101,6 @@ func TestPortThatIsTaken(t *testing.T) {
 		t.Errorf("error %v, want one that names the address", err)
 	}
 }
-
-// TestHonestCallersAreServedDuringAbuse opens connections that send nothing, that send their headers or bodies a byte at a
-// time, and bodies without end, and has thousands of callers wait.
-func TestHonestCallersAreServedDuringAbuse(t *testing.T) {
-	if testing.Short() {
-		t.Skip("opens thousands of connections")
-	}
-	f := newFacade(t)
-	key := f.key("team", "")
-	f.spider("team", "books")
-	id := f.apply("team", "endless")
-	stop, ended := served(t, f, Options{DrainTimeout: 30 * time.Second})
-	address := strings.TrimPrefix(f.url, "http://")
-
-	const hostile, patient = 500, 2000
-	var connections []net.Conn
-	for i := range hostile {
-		connection, err := new(net.Dialer).DialContext(t.Context(), "tcp", address)
-		if err != nil {
-			t.Fatal(err)
-		}
-		connections = append(connections, connection)
-		switch i % 3 {
-		case 1:
-			_, err = fmt.Fprint(connection, "GET /api/v1/jobs HTTP/1.1\r\nHost: a\r\nX-A: ")
-		case 2:
-			_, err = fmt.Fprintf(connection, "POST /api/v1/jobs HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer %s\r\nContent-Length: 1000\r\n\r\n{", key)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	defer func() {
-		for _, connection := range connections {
-			_ = connection.Close()
-		}
-	}()
-	endless, err := http.NewRequestWithContext(t.Context(), http.MethodPost, f.url+"/api/v1/jobs", bufio.NewReader(zeros{}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	endless.Header.Set("Authorization", "Bearer "+key)
-	if response, err := http.DefaultClient.Do(endless); err == nil {
-		if response.StatusCode != http.StatusRequestEntityTooLarge {
-			t.Errorf("a body without end is answered %d", response.StatusCode)
-		}
-		_ = response.Body.Close()
-	}
-
-	// Waiters share this process with the server, so they are called without connections.
-	var waiting sync.WaitGroup
-	for range patient {
-		waiting.Go(func() {
-			request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/api/v1/jobs/"+id+"?wait=5m", nil)
-			request.Header.Set("Authorization", "Bearer "+key)
-			recorder := httptest.NewRecorder()
-			f.server.ServeHTTP(recorder, request)
-			if recorder.Code != http.StatusOK {
-				t.Errorf("a waiter is answered %d %s", recorder.Code, recorder.Body)
-			}
-		})
-	}
-	for range 50 {
-		f.started(key, `{"spider_name": "books"}`)
-		f.get(key, "/api/v1/jobs").want(http.StatusOK)
-	}
-	f.server.Stop()
-	waiting.Wait()
-	for _, connection := range connections {
-		_ = connection.Close()
-	}
-	stop()
-	if err := <-ended; err != nil {
-		t.Errorf("the server ended with %v", err)
-	}
-}
-
-// zeros is a body without end.
-type zeros struct{}
-
-func (zeros) Read(p []byte) (int, error) { return len(p), nil }
 
 func TestMetricsAndProfilesAreServedApart(t *testing.T) {
 	registry := prometheus.NewRegistry()

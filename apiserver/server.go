@@ -74,6 +74,8 @@ type Config struct {
 	Authorizer auth.Authorizer
 	Limits     Limits
 	Timeouts   Timeouts
+	// MaxConnections bounds the connections that are open at once; 0 stands for DefaultMaxConnections.
+	MaxConnections int
 	// TrustedProxies are the addresses or CIDRs whose X-Forwarded-For is believed; none by default.
 	TrustedProxies []string
 	Registry       prometheus.Registerer
@@ -88,6 +90,7 @@ type Server struct {
 	authenticator auth.Authenticator
 	authorizer    auth.Authorizer
 	timeouts      Timeouts
+	connections   *connections
 	rates         *rates
 	failures      *failures
 	metrics       *metrics
@@ -106,12 +109,16 @@ func New(config Config) (*Server, error) {
 	if err := timeouts.check(); err != nil {
 		return nil, err
 	}
+	if config.MaxConnections < 0 {
+		return nil, fmt.Errorf("there can be no less than one connection: %d", config.MaxConnections)
+	}
 	stopping, stop := context.WithCancel(context.Background())
 	s := &Server{
 		health:        config.Health,
 		authenticator: config.Authenticator,
 		authorizer:    config.Authorizer,
 		timeouts:      timeouts,
+		connections:   newConnections(cmp.Or(config.MaxConnections, DefaultMaxConnections)),
 		rates:         newRates(config.Limits.RequestsPerSecond, config.Limits.Burst),
 		failures:      newFailures(config.Limits.FailuresPerMinute),
 		metrics:       newMetrics(config.Registry, config.Jobs.Len, config.Health),
@@ -120,6 +127,7 @@ func New(config Config) (*Server, error) {
 		stopping:      stopping,
 		stop:          stop,
 	}
+	config.Registry.MustRegister(s.connections.metrics()...)
 	if err := s.route(config); err != nil {
 		return nil, err
 	}
@@ -190,6 +198,7 @@ func (s *Server) strictHandlers(config Config) contract.ServerInterface {
 		stopping: s.stopping,
 
 		pods:          config.Pods,
+		writeTime:     s.timeouts.Write,
 		streams:       newStreams(config.Limits.StreamsPerCaller),
 		authenticator: config.Authenticator,
 	}

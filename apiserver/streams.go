@@ -83,7 +83,7 @@ func (h *handlers) newStream(ctx context.Context) (s *stream, closeStream func()
 	token, _ := bearer(c.GetHeader("Authorization"))
 	s = &stream{
 		writer: c.Writer, connection: http.NewResponseController(c.Writer),
-		ctx: lasting, allowed: h.sameCaller(callerOf(ctx), token), checked: time.Now(), writeTime: exchangeOf(ctx).writeTime,
+		ctx: lasting, allowed: h.sameCaller(callerOf(ctx), token), checked: time.Now(), writeTime: h.writeTime,
 	}
 	_ = s.connection.SetWriteDeadline(time.Time{})
 	return s, func() {

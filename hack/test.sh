@@ -37,7 +37,7 @@ integration() {
 
 # browser runs what needs a browser, and a real control plane to show something of.
 browser() {
-  CHROMIUM=$(test/browser/chromium.sh)
+  CHROMIUM=$(test/browser/chromium.sh) || return
   KUBEBUILDER_ASSETS=${KUBEBUILDER_ASSETS:-$(go -C hack/cluster run . assets)}
   export CHROMIUM KUBEBUILDER_ASSETS
   go -C test/browser test -json -count=1 -timeout=10m ./...

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 )
 
 const audience = "spiders.example.org"
@@ -302,6 +303,21 @@ func TestSecretsAreRedacted(t *testing.T) {
 	if text := "a st_ and an eyJ.b, /api/v1/jobs/0198a7b2-0000-7000-8000-000000000000"; Redact(text) != text {
 		t.Errorf("harmless text became %s", Redact(text))
 	}
+}
+
+// TestSecretsAreRedactedWhateverIsAround puts credentials between any texts, those that look like parts of credentials too.
+func TestSecretsAreRedactedWhateverIsAround(t *testing.T) {
+	key := NewKey()
+	const signature = "c2lnbmF0dXJl"
+	rapid.Check(t, func(t *rapid.T) {
+		around := rapid.OneOf(rapid.String(), rapid.SampledFrom([]string{"st_", "st_abcd", "st_abcd_", "eyJ", "eyJa.", "_", ".", "eyJa.b."}))
+		for secret, text := range map[string]string{key.secret: key.Reveal(), signature: jwt(`{"sub": "a"}`)} {
+			whole := around.Draw(t, "before") + text + around.Draw(t, "after")
+			if clean := Redact(whole); strings.Contains(clean, secret) {
+				t.Fatalf("%q becomes %q", whole, clean)
+			}
+		}
+	})
 }
 
 // FuzzToken holds that no text is more than refused or asked about.

@@ -60,6 +60,8 @@ func newAPIServerCommand() *cobra.Command {
 		"how long an answer may take, not counting what waits on purpose")
 	flags.DurationVar(&options.Timeouts.Idle, "idle-timeout", options.Timeouts.Idle,
 		"how long a connection may be kept open between requests")
+	flags.IntVar(&options.MaxConnections, "max-connections", apiserver.DefaultMaxConnections,
+		"connections that may be open at once; beyond that, those without a request make room")
 	flags.StringSliceVar(&options.TrustedProxies, "trusted-proxies", nil,
 		"addresses or CIDRs of proxies whose X-Forwarded-For is believed; default: none")
 	flags.DurationVar(&options.ShutdownDelay, "shutdown-delay", 5*time.Second,

@@ -1,13 +1,10 @@
 package browser
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"maps"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -26,9 +23,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
-	"github.com/scrapethis/spider-operator/apiserver"
 	"github.com/scrapethis/spider-operator/apiserver/auth"
 	"github.com/scrapethis/spider-operator/test/integration/controlplane"
+	"github.com/scrapethis/spider-operator/test/integration/running"
 )
 
 var cluster *controlplane.ControlPlane
@@ -49,7 +46,7 @@ func TestDocumentationShowsEveryCallAndStartsAJob(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	address := startFacade(t)
+	address := running.Facade(t, cluster.Config, running.FacadeOptions(t))
 	page := open(t, address+"/docs")
 
 	page.do(chromedp.WaitVisible(chromedp.CSS(".opblock")))
@@ -130,47 +127,6 @@ func documentedCalls(t *testing.T, address string) []string {
 	}
 	slices.Sort(calls)
 	return calls
-}
-
-// startFacade runs a facade until the test ends, and returns its address once it is ready.
-func startFacade(t *testing.T) string {
-	t.Helper()
-	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	options := apiserver.Options{Listen: listener.Addr().String(), Limits: apiserver.DefaultLimits, DrainTimeout: 10 * time.Second}
-	if err := listener.Close(); err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	var output bytes.Buffer
-	go func() {
-		ended <- apiserver.Run(ctx, cluster.Config, options, slog.New(slog.NewJSONHandler(&output, nil)))
-	}()
-	t.Cleanup(func() {
-		stop()
-		if err := <-ended; err != nil {
-			t.Errorf("the facade ended with %v", err)
-		}
-		if t.Failed() {
-			t.Logf("its log:\n%s", output.String())
-		}
-	})
-	address := "http://" + options.Listen
-	controlplane.Eventually(t, "the facade is ready", func(ctx context.Context) (bool, error) {
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, address+"/readyz", http.NoBody)
-		if err != nil {
-			return false, err
-		}
-		response, err := http.DefaultClient.Do(request)
-		if err != nil {
-			return false, nil //nolint:nilerr // not listening yet
-		}
-		return response.StatusCode == http.StatusOK, response.Body.Close()
-	})
-	return address
 }
 
 // tab is a page in a browser, with all that it asked for and all that the browser complained of.

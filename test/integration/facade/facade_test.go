@@ -6,13 +6,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -24,6 +21,7 @@ import (
 	"github.com/scrapethis/spider-operator/apiserver"
 	"github.com/scrapethis/spider-operator/apiserver/auth"
 	"github.com/scrapethis/spider-operator/test/integration/controlplane"
+	"github.com/scrapethis/spider-operator/test/integration/running"
 )
 
 // replica is a running facade.
@@ -36,36 +34,11 @@ type replica struct {
 func start(t *testing.T, change ...func(*rest.Config, *apiserver.Options)) *replica {
 	t.Helper()
 	config := cluster.User(t, roleUser(t))
-	options := apiserver.Options{Listen: freeAddress(t), Limits: apiserver.DefaultLimits, DrainTimeout: 10 * time.Second}
+	options := running.FacadeOptions(t)
 	for _, c := range change {
 		c(config, &options)
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	var log bytes.Buffer
-	go func() { ended <- apiserver.Run(ctx, config, options, slog.New(slog.NewJSONHandler(&log, nil))) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-ended; err != nil {
-			t.Errorf("the facade ended with %v", err)
-		}
-		if t.Failed() {
-			t.Logf("its log:\n%s", log.String())
-		}
-	})
-	r := &replica{t: t, address: "http://" + options.Listen}
-	controlplane.Eventually(t, "the facade is ready", func(ctx context.Context) (bool, error) {
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, r.address+"/readyz", http.NoBody)
-		if err != nil {
-			return false, err
-		}
-		response, err := http.DefaultClient.Do(request)
-		if err != nil {
-			return false, nil //nolint:nilerr // not listening yet
-		}
-		return response.StatusCode == http.StatusOK, response.Body.Close()
-	})
-	return r
+	return &replica{t: t, address: running.Facade(t, config, options)}
 }
 
 // roleUser makes a user who has the facade's role in every namespace.
@@ -98,17 +71,6 @@ func grant(t *testing.T, user, file string) {
 			t.Fatalf("create %T %s: %v", object, role.Name, err)
 		}
 	}
-}
-
-// freeAddress is one of the loopback's on which nothing listens.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().String()
 }
 
 // send makes a request and decodes the answer's body into a map, or a list of them under "list".

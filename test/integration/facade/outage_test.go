@@ -15,6 +15,7 @@ import (
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 	"github.com/scrapethis/spider-operator/apiserver"
 	"github.com/scrapethis/spider-operator/test/integration/controlplane"
+	"github.com/scrapethis/spider-operator/test/integration/running"
 )
 
 // TestOutageOfKubernetes cuts the facade off, looks at what it can still do, and joins it again.
@@ -72,7 +73,7 @@ type line struct {
 
 func newLine(t *testing.T, to string) *line {
 	t.Helper()
-	l := &line{address: freeAddress(t), to: to}
+	l := &line{address: running.FreeAddress(t), to: to}
 	l.join()
 	t.Cleanup(l.cut)
 	return l
