@@ -102,6 +102,15 @@ func (h *handlers) sameCaller(caller auth.Identity, token string) func(context.C
 	}
 }
 
+// begin sends the head of the answer.
+func (s *stream) begin(requestID, contentType string) {
+	header := s.writer.Header()
+	header.Set("Content-Type", contentType)
+	header.Set("X-Request-ID", requestID)
+	header.Set("X-Accel-Buffering", "no") // A proxy that gathers a stream keeps it from its reader.
+	s.writer.WriteHeader(http.StatusOK)
+}
+
 // check returns an error when the caller may not be told any more.
 func (s *stream) check() error {
 	if err := s.ctx.Err(); err != nil {
