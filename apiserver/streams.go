@@ -76,7 +76,7 @@ func (h *handlers) newStream(ctx context.Context) (s *stream, closeStream func()
 		return nil, nil, err
 	}
 	lasting, cancel := context.WithCancel(c.Request.Context())
-	forget := context.AfterFunc(h.stopping, cancel)
+	forget := context.AfterFunc(h.stopping, cancel) //nolint:contextcheck // The end of the server ends every stream.
 	token, _ := bearer(c.GetHeader("Authorization"))
 	s = &stream{
 		writer: c.Writer, connection: http.NewResponseController(c.Writer),
