@@ -59,13 +59,9 @@ type eventAnswer struct {
 }
 
 // VisitStreamJobEventsResponse implements contract.StreamJobEventsResponseObject.
-func (a *eventAnswer) VisitStreamJobEventsResponse(w http.ResponseWriter) error {
+func (a *eventAnswer) VisitStreamJobEventsResponse(http.ResponseWriter) error {
 	defer a.close()
-	w.Header().Set("Content-Type", "text/event-stream")
-	w.Header().Set("X-Request-ID", a.requestID)
-	w.Header().Set("X-Accel-Buffering", "no") // A proxy that gathers a stream keeps it from its reader.
-	w.WriteHeader(http.StatusOK)
-
+	a.stream.begin(a.requestID, "text/event-stream")
 	err := a.serve()
 	switch {
 	case a.stopping.Err() != nil:

@@ -68,12 +68,9 @@ type logAnswer struct {
 
 // VisitGetJobLogsResponse implements contract.GetJobLogsResponseObject. An error says that the log was cut off; it is none
 // that the caller has gone or that the server stops.
-func (a *logAnswer) VisitGetJobLogsResponse(w http.ResponseWriter) error {
+func (a *logAnswer) VisitGetJobLogsResponse(http.ResponseWriter) error {
 	defer a.close()
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.Header().Set("X-Request-ID", a.requestID)
-	w.Header().Set("X-Accel-Buffering", "no") // A proxy that gathers a stream keeps it from its reader.
-	w.WriteHeader(http.StatusOK)
+	a.stream.begin(a.requestID, "text/plain; charset=utf-8")
 	err := a.log.copyTo(a.stream)
 	if a.stream.ctx.Err() != nil {
 		return nil

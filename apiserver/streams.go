@@ -79,7 +79,7 @@ func (h *handlers) newStream(ctx context.Context) (s *stream, closeStream func()
 		return nil, nil, err
 	}
 	lasting, cancel := context.WithCancel(c.Request.Context())
-	forget := context.AfterFunc(h.stopping, cancel)
+	forget := context.AfterFunc(h.stopping, cancel) //nolint:contextcheck // The end of the server ends every stream.
 	token, _ := bearer(c.GetHeader("Authorization"))
 	s = &stream{
 		writer: c.Writer, connection: http.NewResponseController(c.Writer),
@@ -103,6 +103,15 @@ func (h *handlers) sameCaller(caller auth.Identity, token string) func(context.C
 		}
 		return now.Namespace == caller.Namespace && now.User == caller.User
 	}
+}
+
+// begin sends the head of the answer.
+func (s *stream) begin(requestID, contentType string) {
+	header := s.writer.Header()
+	header.Set("Content-Type", contentType)
+	header.Set("X-Request-ID", requestID)
+	header.Set("X-Accel-Buffering", "no") // A proxy that gathers a stream keeps it from its reader.
+	s.writer.WriteHeader(http.StatusOK)
 }
 
 // check returns an error when the caller may not be told any more.

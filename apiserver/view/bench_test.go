@@ -128,3 +128,37 @@ func TestJobTakesLittleMemory(t *testing.T) {
 		t.Errorf("a job takes %d bytes, more than 1.5 KiB", perJob)
 	}
 }
+
+// BenchmarkChangeWithSubscribers shows a change to a view, which so many subscribers then read: of the job's own user, or of
+// others, whom it does not concern.
+func BenchmarkChangeWithSubscribers(b *testing.B) {
+	for _, test := range []struct{ own, others int }{{0, 0}, {1, 0}, {100, 0}, {0, 5000}} {
+		b.Run(fmt.Sprintf("own=%d,others=%d", test.own, test.others), func(b *testing.B) {
+			jobs := NewJobs(unnamed{})
+			jobs.Replace("", nil, "1")
+			var subscriptions []*Subscription
+			for i := range test.own + test.others {
+				user := "alice"
+				if i >= test.own {
+					user = "other-" + strconv.Itoa(i)
+				}
+				s, _ := jobs.Subscribe(ns, user, "")
+				subscriptions = append(subscriptions, s)
+			}
+			job := compact(b, spiderJob("job", 1, user("alice")))
+			b.ReportAllocs()
+			revision := 1
+			for b.Loop() {
+				revision++
+				changed := *job
+				changed.ResourceVersion = strconv.Itoa(revision)
+				jobs.Set("", &changed)
+				for _, s := range subscriptions[:test.own] {
+					if entry, ok := s.Next(); entry == nil || !ok {
+						b.Fatal("the change is not told")
+					}
+				}
+			}
+		})
+	}
+}

@@ -274,7 +274,9 @@ func (v *Spiders) Set(scope string, spider *Spider) {
 func (v *Spiders) Delete(scope string, spider *Spider) {
 	v.mu.Lock()
 	v.progress.advance(scope, spider.ResourceVersion)
-	delete(v.removed, spiderName{spider.Namespace, spider.Ref})
+	if !v.isRemoved(spider) { // Else it is an earlier Spider of that name.
+		delete(v.removed, spiderName{spider.Namespace, spider.Ref})
+	}
 	if old := v.get(spider.Namespace, spider.Ref); old != nil && !older(spider.ResourceVersion, old.ResourceVersion) {
 		v.remove(spider.Namespace, spider.Ref)
 	}
