@@ -122,8 +122,8 @@ func (r *results) print(w io.Writer) {
 			h.SpiderJobs, h.StartSeconds, h.CPUSeconds, h.Requests)
 	}
 	if i := r.Idle; i != nil {
-		fmt.Fprintf(w, "\nWith %d ended and %d running SpiderJobs, and nothing happening to them, for %.0f s: %.0f writes but leases%s;\n"+
-			"the operator made %.0f requests and %.0f reconciles, and used %.2f CPU seconds per minute (kube-apiserver %.2f).\n",
+		fmt.Fprintf(w, "\nWith %d ended and %d running SpiderJobs, and nothing happening to them, in %.0f s: %.0f writes but leases%s.\n"+
+			"The operator made %.0f requests and %.0f reconciles, and used %.2f CPU seconds per minute (kube-apiserver %.2f).\n",
 			i.Ended, i.Running, i.Seconds, sum(i.Writes), listed(i.Writes),
 			i.Requests, i.Reconciles, i.CPU[operatorCommand], i.CPU["kube-apiserver"])
 	}

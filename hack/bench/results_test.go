@@ -99,6 +99,29 @@ func TestReport(t *testing.T) {
 	}
 }
 
+func TestReportOfNothing(t *testing.T) {
+	used := reading{
+		cpu:            map[string]time.Duration{operatorCommand: time.Second, "kube-apiserver": 3 * time.Second},
+		writes:         map[string]float64{leases: 7, "PUT spiderjobs/status": 2, "POST jobs": 1},
+		operatorWrites: 3, operatorReads: 1, reconciles: 5,
+	}
+	nothing := idleOf(used, 2*time.Minute)
+	nothing.Ended, nothing.Running = 10, 4
+	results := summarize(options{}, []*run{{Subject: spiderSubject, Seconds: 1}, {Subject: "jobs", Seconds: 1}}, nil)
+	results.Idle = nothing
+	var out bytes.Buffer
+	results.print(&out)
+	for _, want := range []string{
+		"With 10 ended and 4 running SpiderJobs, and nothing happening to them, in 120 s: " +
+			"3 writes but leases (2 PUT spiderjobs/status, 1 POST jobs).",
+		"The operator made 4 requests and 5 reconciles, and used 0.50 CPU seconds per minute (kube-apiserver 1.50).",
+	} {
+		if !strings.Contains(out.String(), want+"\n") {
+			t.Errorf("there is no line %q in\n%s", want, out.String())
+		}
+	}
+}
+
 func TestSeriesOfAMetric(t *testing.T) {
 	const text = `# TYPE apiserver_request_total counter
 apiserver_request_total{verb="POST",resource="jobs"} 3
