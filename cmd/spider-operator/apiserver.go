@@ -51,7 +51,7 @@ func newAPIServerCommand() *cobra.Command {
 	flags.IntVar(&options.Limits.Burst, "burst", options.Limits.Burst, "requests that a caller may make at once")
 	flags.IntVar(&options.Limits.FailuresPerMinute, "failed-authentications", options.Limits.FailuresPerMinute,
 		"authentications from one address that may fail per minute")
-	flags.IntVar(&options.Limits.StreamsPerCaller, "max-streams-per-key", options.Limits.StreamsPerCaller,
+	flags.IntVar(&options.Limits.StreamsPerCaller, "max-streams", options.Limits.StreamsPerCaller,
 		"waits, logs and event streams that a caller may have open at once")
 	flags.DurationVar(&options.Timeouts.Header, "header-timeout", options.Timeouts.Header,
 		"how long a TLS handshake, and the headers of a request, may take")

@@ -28,7 +28,7 @@ func TestWrongValuesAreRefused(t *testing.T) {
 		{"apiserver.tls.secret=a", "secret"},
 		{"apiserver.service.type=ExternalName", "/apiserver/service/type"},
 		{"apiserver.service.port=70000", "/apiserver/service/port"},
-		{"apiserver.maxStreamsPerKey=0", "/apiserver/maxStreamsPerKey"},
+		{"apiserver.maxStreams=0", "/apiserver/maxStreams"},
 		{"apiserver.podDisruptionBudget.minAvailable=half", "/apiserver/podDisruptionBudget/minAvailable"},
 	}
 	for _, test := range tests {
