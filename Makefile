@@ -19,8 +19,8 @@ export GOTOOLCHAIN ?= local
 
 BIN := $(CURDIR)/bin
 KUBECTL ?= $(or $(shell command -v kubectl),$(BIN)/kubectl)
-# The Go modules that are checked: the product's, and the helpers' and heavier tests' under hack/ and test/. The two that only give Kubernetes and CoreDNS a
-# main function are left to the compiler, since checking them would check all of Kubernetes and CoreDNS first.
+# The Go modules that are checked: the product's, and the helpers' and heavier tests' under hack/ and test/. The two that only
+# give Kubernetes and CoreDNS a main function are left to the compiler, since checking them would check all of both first.
 MODULES := $(filter-out hack/kubernetes hack/coredns,. $(patsubst %/go.mod,%,$(wildcard hack/*/go.mod test/*/go.mod)))
 
 # The files that generate, manifests and chart write.
