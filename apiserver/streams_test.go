@@ -28,10 +28,11 @@ func (t *timed) Write(p []byte) (int, error) {
 
 // A reader may be slow for as long as any answer's, and a stream silent for as long as it likes.
 func TestStreamHasTimeForEachWriteAndNoneBetween(t *testing.T) {
+	const writeTime = 30 * time.Second
 	answer := &timed{ResponseRecorder: httptest.NewRecorder()}
 	s := &stream{
 		writer: answer, connection: http.NewResponseController(answer), ctx: t.Context(), checked: time.Now(),
-		allowed: func(context.Context) bool { return true },
+		allowed: func(context.Context) bool { return true }, writeTime: writeTime,
 	}
 	for range 2 {
 		begun := time.Now()
