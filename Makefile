@@ -126,6 +126,10 @@ test-crash: $(TEST_TOOLS) $(E2E_SYSTEM) ## Kill every component of the local clu
 bench: ## Compare SpiderJobs with bare Jobs on a real control plane, in some six minutes. BENCH="--jobs 2000" for more.
 	@go -C hack/bench run . $(BENCH)
 
+.PHONY: bench-api
+bench-api: ## Measure the REST API with views of several sizes, in some minutes. BENCH_API="--jobs 1000,10000,100000" for more.
+	@go run ./hack/bench-api $(BENCH_API)
+
 .PHONY: bench-go
 bench-go: ## Run the Go benchmarks of the product's own packages.
 	go test -run '^$$' -bench . -benchmem ./api/... ./apiserver/... ./controllers/...
