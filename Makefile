@@ -101,7 +101,7 @@ run: install ## Run the controller here, against the current kubeconfig.
 ##@ Test
 
 .PHONY: test
-test: $(TEST_TOOLS) $(if $(filter off,$(E2E)),,$(E2E_SYSTEM)) ## Run every test: unit, integration and end-to-end. E2E=off leaves the last out, RACE=on looks for data races.
+test: $(TEST_TOOLS) $(if $(filter off,$(E2E)),,$(E2E_SYSTEM) node) ## Run every test: unit, integration and end-to-end. E2E=off leaves the last out, RACE=on looks for data races.
 	@code=0; $(call run-tests,unit integration $(if $(filter off,$(E2E)),,e2e)) || code=$$?; \
 	[[ '$(E2E)' != off ]] || echo 'E2E=off: THE END-TO-END TESTS WERE LEFT OUT. Nothing has run on a real kubelet.'; \
 	exit $$code
@@ -115,7 +115,7 @@ test-integration: $(TEST_TOOLS) ## Run the tests that need a real kube-apiserver
 	@$(call run-tests,integration)
 
 .PHONY: test-e2e
-test-e2e: $(TEST_TOOLS) $(E2E_SYSTEM) ## Run the tests that need a real kubelet, on the local cluster.
+test-e2e: $(TEST_TOOLS) $(E2E_SYSTEM) node ## Run the tests that need a real kubelet, on the local cluster.
 	@$(call run-tests,e2e)
 
 .PHONY: test-crash
@@ -192,6 +192,16 @@ $(BIN)/%: hack/tools/%/go.mod hack/tools/%/go.sum
 	@mkdir -p $(BIN)
 	@go -C $(<D) build -trimpath -o $@ tool
 	@touch $@
+
+# The end-to-end tests run a client that is generated from the contract, in TypeScript.
+.PHONY: node
+node:
+	@command -v npm >/dev/null || { \
+		(( EUID == 0 )) && command -v apt-get >/dev/null || \
+			{ echo "Node.js and npm are missing, which the generated client needs. Root gets them installed, on Debian."; exit 1; }; \
+		echo "Installing Node.js and npm"; \
+		apt-get -qq install --yes --no-install-recommends npm || { apt-get -qq update && apt-get -qq install --yes --no-install-recommends npm; }; \
+	}
 
 $(BIN)/kubectl:
 	@mkdir -p $(BIN)
