@@ -103,7 +103,7 @@ run: install ## Run the controller here, against the current kubeconfig.
 ##@ Test
 
 .PHONY: test
-test: $(TEST_TOOLS) chromium $(if $(filter off,$(E2E)),,$(E2E_SYSTEM)) ## Run every test: unit, integration, browser, end-to-end and crash. E2E=off leaves the last two out, RACE=on looks for data races.
+test: $(TEST_TOOLS) chromium $(if $(filter off,$(E2E)),,$(E2E_SYSTEM) node) ## Run every test: unit, integration, browser, end-to-end and crash. E2E=off leaves the last two out, RACE=on looks for data races.
 	@code=0; $(call run-tests,unit integration browser $(if $(filter off,$(E2E)),,e2e crash)) || code=$$?; \
 	[[ '$(E2E)' != off ]] || echo 'E2E=off: THE END-TO-END TESTS WERE LEFT OUT. Nothing has run on a real kubelet.'; \
 	exit $$code
@@ -126,7 +126,7 @@ chromium:
 	@test/browser/chromium.sh >/dev/null
 
 .PHONY: test-e2e
-test-e2e: $(TEST_TOOLS) $(E2E_SYSTEM) ## Run the tests that need a real kubelet, on the local cluster, but for those that kill its components.
+test-e2e: $(TEST_TOOLS) $(E2E_SYSTEM) node ## Run the tests that need a real kubelet, on the local cluster, but for those that kill its components.
 	@$(call run-tests,e2e)
 
 .PHONY: test-crash
@@ -136,6 +136,10 @@ test-crash: $(TEST_TOOLS) $(E2E_SYSTEM) ## Kill the operator and every component
 .PHONY: bench
 bench: ## Compare SpiderJobs with bare Jobs on a real control plane, in some six minutes. BENCH="--jobs 2000" for more.
 	@go -C hack/bench run . $(BENCH)
+
+.PHONY: bench-api
+bench-api: ## Measure the REST API with views of several sizes, in some minutes. BENCH_API="--jobs 1000,10000,100000" for more.
+	@go run ./hack/bench-api $(BENCH_API)
 
 .PHONY: bench-go
 bench-go: ## Run the Go benchmarks of the product's own packages.
@@ -199,6 +203,16 @@ $(BIN)/%: hack/tools/%/go.mod hack/tools/%/go.sum
 	@mkdir -p $(BIN)
 	@go -C $(<D) build -trimpath -o $@ tool
 	@touch $@
+
+# The end-to-end tests run a client that is generated from the contract, in TypeScript.
+.PHONY: node
+node:
+	@command -v npm >/dev/null || { \
+		(( EUID == 0 )) && command -v apt-get >/dev/null || \
+			{ echo "Node.js and npm are missing, which the generated client needs. Root gets them installed, on Debian."; exit 1; }; \
+		echo "Installing Node.js and npm"; \
+		apt-get -qq install --yes --no-install-recommends npm || { apt-get -qq update && apt-get -qq install --yes --no-install-recommends npm; }; \
+	}
 
 $(BIN)/kubectl:
 	@mkdir -p $(BIN)

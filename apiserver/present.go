@@ -20,7 +20,8 @@ func presentJob(job *view.Job) contract.Job {
 }
 
 // presentListed returns a job as lists show it. They leave the arguments out: a page of a thousand jobs could otherwise be
-// tens of megabytes.
+// tens of megabytes. What can be absent points into the job, which never changes: a page of fifty would otherwise allocate
+// hundreds of texts and numbers.
 func presentListed(job *view.Job) contract.Job {
 	spiderID := job.SpiderID.String()
 	return contract.Job{
@@ -33,23 +34,23 @@ func presentListed(job *view.Job) contract.Job {
 		StartedAt:         view.Time(job.Started),
 		FinishedAt:        view.Time(job.Finished),
 		CancelRequestedAt: view.Time(job.CancelRequested),
-		Spider:            contract.JobSpider{ID: spiderID, Name: job.SpiderName, RepoPath: optional(job.RepoPath)},
+		Spider:            contract.JobSpider{ID: spiderID, Name: job.SpiderName, RepoPath: optional(&job.RepoPath)},
 		Reason:            optional(reasonOf(job)),
-		Message:           optional(job.Message),
+		Message:           optional(&job.Message),
 		ExitCode:          job.ExitCode,
 		Attempts:          job.Attempts,
-		Image:             optional(job.Image),
-		Stats:             presentStats(job.Stats),
+		Image:             optional(&job.Image),
+		Stats:             presentStats(&job.Stats),
 	}
 }
 
 // reasonOf is the reason for the status that is shown. That is cancelled as soon as it was asked for, while the recorded reason
 // still speaks of what goes on.
-func reasonOf(job *view.Job) string {
+func reasonOf(job *view.Job) *string {
 	if job.Status == view.Cancelled && !job.Ended {
-		return v1alpha1.ReasonStopping
+		return new(v1alpha1.ReasonStopping)
 	}
-	return job.Reason
+	return &job.Reason
 }
 
 var statsSources = map[v1alpha1.StatsOrigin]contract.StatsSource{
@@ -60,33 +61,34 @@ var statsSources = map[v1alpha1.StatsOrigin]contract.StatsSource{
 }
 
 // presentStats returns nil for a job of which nothing was ever counted.
-func presentStats(stats view.Stats) *contract.JobStats {
+func presentStats(stats *view.Stats) *contract.JobStats {
 	source, known := statsSources[stats.Source]
 	if !known {
 		return nil
 	}
 	return &contract.JobStats{
-		Responses:    knownCount(stats.Responses),
-		Requests:     knownCount(stats.Requests),
-		Errors:       knownCount(stats.Errors),
-		FinishReason: optional(stats.FinishReason),
+		Responses:    knownCount(&stats.Responses),
+		Requests:     knownCount(&stats.Requests),
+		Errors:       knownCount(&stats.Errors),
+		FinishReason: optional(&stats.FinishReason),
 		Source:       source,
 		ObservedAt:   view.Time(stats.ObservedAt),
 		Final:        stats.Final,
 	}
 }
 
-func knownCount(count int64) *int64 {
-	if count < 0 {
+// knownCount returns nil in place of a count that is not known, which the contract leaves out.
+func knownCount(count *int64) *int64 {
+	if *count < 0 {
 		return nil
 	}
-	return &count
+	return count
 }
 
-// optional returns nil for an empty text, which the contract leaves out.
-func optional(text string) *string {
-	if text == "" {
+// optional returns nil in place of an empty text, which the contract leaves out.
+func optional(text *string) *string {
+	if *text == "" {
 		return nil
 	}
-	return &text
+	return text
 }

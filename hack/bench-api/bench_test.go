@@ -1,0 +1,146 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/scrapethis/spider-operator/api/v1alpha1"
+)
+
+func TestEveryQuestionFindsAFullPageInTheSmallestPopulation(t *testing.T) {
+	type kind struct {
+		spider string
+		phase  v1alpha1.Phase
+	}
+	found := map[kind]int{}
+	for i := range leastJobs {
+		if job := nthJob("ns", i); job.Spec.UserID == callingUser {
+			found[kind{job.Spec.SpiderRef.Name, job.Status.Phase}]++
+		}
+	}
+	for _, spider := range spiders {
+		for _, phase := range phases {
+			// One more than a page tells that there are more.
+			if n := found[kind{spider, phase}]; n <= page {
+				t.Errorf("%d jobs of %s are %s, which is no full page", n, spider, phase)
+			}
+		}
+	}
+}
+
+func TestArgumentsAreAsLargeAsSaid(t *testing.T) {
+	size := 0
+	for name, value := range nthJob("ns", 0).Spec.Arguments {
+		size += len(name) + len(value)
+	}
+	if size != argumentBytes {
+		t.Errorf("%d bytes, want %d", size, argumentBytes)
+	}
+}
+
+func TestFlags(t *testing.T) {
+	opts, err := parse([]string{"--jobs", "100000,1000"})
+	if err != nil || !slices.Equal(opts.sizes, []int{1000, 100000}) {
+		t.Errorf("sizes %v, error %v", opts.sizes, err)
+	}
+	for wrong, says := range map[string]string{
+		"--jobs=999":        "999",
+		"--jobs=1000,,2000": `""`,
+		"--jobs=1000,1000":  "twice",
+		"--clients=0":       "clients",
+		"--duration=0s":     "duration",
+		"more":              "more",
+	} {
+		if _, err := parse([]string{wrong}); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: error %v does not say %s", wrong, err, says)
+		}
+	}
+}
+
+func TestEachStopsAtTheFirstError(t *testing.T) {
+	broken := errors.New("broken")
+	err := each(t.Context(), 4, 1_000_000, func(_ context.Context, i int) error {
+		if i == 10 {
+			return broken
+		}
+		return nil
+	})
+	if !errors.Is(err, broken) {
+		t.Errorf("error %v, want %v", err, broken)
+	}
+}
+
+func TestDriveEndsWithTheLastCall(t *testing.T) {
+	left := 3
+	seen, err := drive(t.Context(), 1, time.Hour, func(context.Context) (int64, bool, error) {
+		left--
+		return 7, left >= 0, nil
+	})
+	if err != nil || len(seen.latencies) != 3 || seen.bytes != 21 {
+		t.Errorf("%d calls, %d bytes, error %v; want 3, 21", len(seen.latencies), seen.bytes, err)
+	}
+	broken := errors.New("broken")
+	if _, err := drive(t.Context(), 8, time.Hour, func(context.Context) (int64, bool, error) { return 0, false, broken }); !errors.Is(err, broken) {
+		t.Errorf("error %v, want %v", err, broken)
+	}
+}
+
+func TestMetricsWithoutLabels(t *testing.T) {
+	values, err := plainSeries([]byte("# HELP a b\n# TYPE a counter\na 3\nb{c=\"d e\"} 4\nf 1.5e+07\n"))
+	if err != nil || len(values) != 2 || values["a"] != 3 || values["f"] != 1.5e7 {
+		t.Errorf("values %v, error %v", values, err)
+	}
+	if _, err := plainSeries([]byte("a b\n")); err == nil {
+		t.Error("no error for a value that is no number")
+	}
+}
+
+// upTo are the milliseconds from 1 to n.
+func upTo(n int) []time.Duration {
+	var times []time.Duration
+	for i := range n {
+		times = append(times, time.Duration(i+1)*time.Millisecond)
+	}
+	return times
+}
+
+func TestResultsAreSummedUpAndJudged(t *testing.T) {
+	r := &results{Clients: 8, Rounds: 2, Views: []viewResult{
+		{Jobs: 1000, HeapPerJob: 900, ReadySeconds: []float64{1}, ListSeconds: []float64{1}},
+		{Jobs: 2000, HeapPerJob: 1600, ReadySeconds: []float64{2, 3, 9}, ListSeconds: []float64{1, 2, 9}},
+	}}
+	add := func(call string, jobs int, cpu, perSecond float64, times ...time.Duration) {
+		r.measured = append(r.measured, measurement{call: call, jobs: jobs, cpu: cpu, perSecond: perSecond, latencies: times})
+	}
+	add(getJob, 1000, 1e-6, 100, upTo(2)...)
+	add(getJob, 1000, 2e-6, 200, upTo(2)...)
+	add(getJob, 2000, 2e-6, 100, upTo(4)...)
+	add(getJob, 2000, 2e-6, 200, upTo(4)...)
+	add(bareCreate, 2000, 0, 500)
+	add(startJob, 2000, 1e-3, 475)
+	r.summarize()
+
+	got := r.call(getJob, 1000)
+	if got.PerSecond != 150 || got.CPU != 1.5 || got.P50 != 2 || got.P99 != 2 {
+		t.Errorf("get among 1000 is %+v", got)
+	}
+	var out bytes.Buffer
+	r.print(&out)
+	text := out.String()
+	for _, want := range []string{
+		"MISSED a page of 50 or a get costs at most 1.2 times as much CPU among 2000 jobs as among 1000: at most 1.50 (get)",
+		"met    a page or a get is answered to 8 clients within 5 ms in 99 of 100 calls: within 4.00 ms (get, 2000 jobs)",
+		"met    starts at 0.9 or more of what kube-apiserver creates: 0.95 (475/s of 500/s)",
+		"MISSED at most 1536 bytes of heap per job in the view: 1600",
+		"met    after a restart, ready with 2000 jobs in at most 1.5 times what a bare paged LIST takes: 1.50 (3.00 s of 2.00 s)",
+	} {
+		if !strings.Contains(text, want+"\n") {
+			t.Errorf("the report does not say %q:\n%s", want, text)
+		}
+	}
+}

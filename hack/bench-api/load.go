@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+)
+
+// call is one request to a facade.
+type call struct{ method, path, body string }
+
+// sample is what clients saw of their calls.
+type sample struct {
+	latencies []time.Duration
+	elapsed   time.Duration
+	// bytes are those of the answers' bodies.
+	bytes int64
+}
+
+func (s *sample) perSecond() float64 { return float64(len(s.latencies)) / s.elapsed.Seconds() }
+
+// drive has clients call at once, each one's next call as soon as its last one is answered, until the time is up or there is
+// no next call. one makes a call and returns the size of the answer, or that there is none to make.
+func drive(
+	ctx context.Context, clients int, duration time.Duration, one func(ctx context.Context) (bytes int64, made bool, err error),
+) (*sample, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var mu sync.Mutex
+	var all sample
+	var calling sync.WaitGroup
+	start := time.Now()
+	for range clients {
+		calling.Go(func() {
+			var own sample
+			for begun := start; begun.Sub(start) < duration && ctx.Err() == nil; {
+				bytes, made, err := one(ctx)
+				if err != nil {
+					cancel(err)
+					return
+				}
+				if !made {
+					break
+				}
+				ended := time.Now()
+				own.latencies = append(own.latencies, ended.Sub(begun))
+				own.bytes += bytes
+				begun = ended
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			all.latencies = append(all.latencies, own.latencies...)
+			all.bytes += own.bytes
+		})
+	}
+	calling.Wait()
+	all.elapsed = time.Since(start)
+	return &all, context.Cause(ctx)
+}
+
+// caller calls one facade with one API key.
+type caller struct {
+	http     *http.Client
+	url, key string
+}
+
+// newCaller keeps a connection for each of the clients.
+func newCaller(v *subject, clients int) *caller {
+	return &caller{
+		http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: clients}, Timeout: time.Minute},
+		url:  v.facade.url, key: v.key,
+	}
+}
+
+// send makes a call that has to be answered with 200, and returns the answer's headers and body.
+func (c *caller) send(ctx context.Context, what call) (http.Header, []byte, error) {
+	request, err := http.NewRequestWithContext(ctx, what.method, c.url+what.path, strings.NewReader(what.body))
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s %s: %w", what.method, what.path, err)
+	}
+	request.Header.Set("Authorization", "Bearer "+c.key)
+	response, err := c.http.Do(request)
+	if err != nil {
+		return nil, nil, err // it names the method and the URL
+	}
+	defer func() { _ = response.Body.Close() }()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s %s: read the answer: %w", what.method, what.path, err)
+	}
+	if response.StatusCode != http.StatusOK {
+		return nil, nil, fmt.Errorf("%s %s: answered %d %s", what.method, what.path, response.StatusCode, body)
+	}
+	return response.Header, body, nil
+}
+
+// measure drives calls of a view and returns what they cost its facade besides. next makes them; ok is false after the last one.
+// saw is given the bodies of the answers, unless it is nil.
+func (b *bench) measure(
+	ctx context.Context, v *subject, name string, next func() (what call, ok bool), saw func(body []byte),
+) (measurement, error) {
+	c := newCaller(v, b.options.clients)
+	defer c.http.CloseIdleConnections()
+	before, err := v.facade.usage(ctx)
+	if err != nil {
+		return measurement{}, err
+	}
+	seen, err := drive(ctx, b.options.clients, b.options.duration, func(ctx context.Context) (int64, bool, error) {
+		what, ok := next()
+		if !ok {
+			return 0, false, nil
+		}
+		_, body, err := c.send(ctx, what)
+		if err == nil && saw != nil {
+			saw(body)
+		}
+		return int64(len(body)), true, err
+	})
+	if err != nil {
+		return measurement{}, err
+	}
+	after, err := v.facade.usage(ctx)
+	if err != nil {
+		return measurement{}, err
+	}
+	n := float64(len(seen.latencies))
+	return measurement{
+		call: name, jobs: v.size, latencies: seen.latencies, perSecond: seen.perSecond(),
+		cpu:         (after.cpu - before.cpu).Seconds() / n,
+		allocations: (after.allocations - before.allocations) / n,
+		allocated:   (after.allocated - before.allocated) / n,
+		bytes:       float64(seen.bytes) / n,
+	}, nil
+}

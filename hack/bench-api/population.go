@@ -1,0 +1,226 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/scrapethis/spider-operator/api/v1alpha1"
+	"github.com/scrapethis/spider-operator/apiserver/auth"
+)
+
+const (
+	// callingUser is who calls, and has four of five jobs.
+	callingUser = "alice"
+	// leastJobs is the size from which on every question finds a full page.
+	leastJobs = 1000
+	// creators is how many calls that make jobs are under way at once, at most.
+	creators = 16
+	// argumentBytes is the size of each job's arguments, names and values.
+	argumentBytes = 200
+)
+
+// spiders are those that jobs run, in turns.
+var spiders = []string{"books", "quotes"}
+
+// population is a namespace full of SpiderJobs.
+type population struct {
+	size      int
+	namespace string
+	// key is the caller's API key.
+	key string
+	// spiderIDs are the ids of the spiders by their names.
+	spiderIDs map[string]string
+	// ids and created are of the caller's jobs, the latter in ascending order.
+	ids     []string
+	created []time.Time
+}
+
+// populate makes the namespaces and their jobs, and starts a facade with an empty view, which shows what a facade takes as such.
+func (b *bench) populate(ctx context.Context) error {
+	for _, size := range b.options.sizes {
+		p := &population{size: size, namespace: fmt.Sprintf("view-%d", size), spiderIDs: map[string]string{}}
+		b.views = append(b.views, &subject{population: p})
+		if err := b.furnish(ctx, p); err != nil {
+			return err
+		}
+		if err := b.fill(ctx, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// furnish makes a namespace, its spiders, and an API key.
+func (b *bench) furnish(ctx context.Context, p *population) error {
+	key := auth.NewKey()
+	p.key = key.Reveal()
+	objects := []client.Object{
+		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: p.namespace}},
+		&v1alpha1.APIKey{
+			ObjectMeta: metav1.ObjectMeta{Namespace: p.namespace, Name: "bench"},
+			Spec:       v1alpha1.APIKeySpec{KeyID: key.ID, Hash: key.Hash(p.namespace), UserID: callingUser},
+		},
+	}
+	for _, name := range spiders {
+		spider := &v1alpha1.Spider{
+			ObjectMeta: metav1.ObjectMeta{Namespace: p.namespace, Name: name},
+			Spec:       v1alpha1.SpiderSpec{RepoPath: "spiders/" + name + ".py"},
+		}
+		p.spiderIDs[name] = spider.ID()
+		objects = append(objects, spider)
+	}
+	for _, object := range objects {
+		if err := b.Client.Create(ctx, object); err != nil {
+			return fmt.Errorf("create %T %s: %w", object, object.GetName(), err)
+		}
+	}
+	return nil
+}
+
+// fill makes the jobs, oldest first.
+func (b *bench) fill(ctx context.Context, p *population) error {
+	var mu sync.Mutex
+	told := time.Now()
+	err := each(ctx, creators, p.size, func(ctx context.Context, i int) error {
+		job := nthJob(p.namespace, i)
+		status := job.Status
+		if err := b.Client.Create(ctx, job); err != nil {
+			return fmt.Errorf("create SpiderJob %s: %w", job.Name, err)
+		}
+		if status.Phase != v1alpha1.PhasePending {
+			job.Status = status
+			if err := b.Client.Status().Update(ctx, job); err != nil {
+				return fmt.Errorf("write the status of SpiderJob %s: %w", job.Name, err)
+			}
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if job.Spec.UserID == callingUser {
+			p.ids, p.created = append(p.ids, job.Name), append(p.created, job.CreationTimestamp.Time)
+		}
+		if now := time.Now(); now.Sub(told) >= 5*time.Second {
+			told = now
+			say("making SpiderJobs: %d of %d", i, p.size)
+		}
+		return nil
+	})
+	slices.SortFunc(p.created, time.Time.Compare)
+	return err
+}
+
+// each calls f with 0 to n-1, at most some calls at once, and returns the first error.
+func each(ctx context.Context, atOnce, n int, f func(ctx context.Context, i int) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	numbers := make(chan int)
+	var calls sync.WaitGroup
+	for range atOnce {
+		calls.Go(func() {
+			for i := range numbers {
+				if err := f(ctx, i); err != nil {
+					cancel(err)
+					return
+				}
+			}
+		})
+	}
+	for i := range n {
+		select {
+		case numbers <- i:
+			continue
+		case <-ctx.Done():
+		}
+		break
+	}
+	close(numbers)
+	calls.Wait()
+	return context.Cause(ctx)
+}
+
+// phases are those of twenty jobs in a row: two of five have finished, the rest is spread evenly. They are mixed, so that every
+// page shows about the same.
+var phases = []v1alpha1.Phase{
+	v1alpha1.PhaseFinished, v1alpha1.PhaseError, v1alpha1.PhaseFinished, v1alpha1.PhaseCancelled,
+	v1alpha1.PhaseFinished, v1alpha1.PhaseRunning, v1alpha1.PhaseFinished, v1alpha1.PhasePending,
+	v1alpha1.PhaseFinished, v1alpha1.PhaseError, v1alpha1.PhaseFinished, v1alpha1.PhaseCancelled,
+	v1alpha1.PhaseFinished, v1alpha1.PhaseRunning, v1alpha1.PhaseFinished, v1alpha1.PhasePending,
+	v1alpha1.PhaseError, v1alpha1.PhaseCancelled, v1alpha1.PhaseRunning, v1alpha1.PhasePending,
+}
+
+// nthJob makes the nth job of a population, with the status that it is to have.
+func nthJob(namespace string, n int) *v1alpha1.SpiderJob {
+	user := callingUser
+	if n/40%5 == 4 {
+		user = "user-" + strconv.Itoa(n/200%4)
+	}
+	spider := spiders[n/20%2]
+	job := newJob(namespace, spider, user)
+	job.Status = nthStatus(phases[n%20], spider, n)
+	if job.Status.Phase == v1alpha1.PhaseCancelled {
+		job.Spec.Cancellation = &v1alpha1.Cancellation{RequestedBy: user, RequestedAt: new(metav1.Now())}
+	}
+	return job
+}
+
+// newJob makes a SpiderJob as the facade does.
+func newJob(namespace, spider, user string) *v1alpha1.SpiderJob {
+	return &v1alpha1.SpiderJob{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: uuid.Must(uuid.NewV7()).String()},
+		Spec: v1alpha1.SpiderJobSpec{
+			SpiderRef: v1alpha1.SpiderReference{Name: spider},
+			Arguments: map[string]v1alpha1.ArgumentValue{argumentName: v1alpha1.ArgumentValue(argumentValue)},
+			UserID:    user,
+		},
+	}
+}
+
+const argumentName = "start_url"
+
+var argumentValue = ("https://example.com/" + strings.Repeat("x", argumentBytes))[:argumentBytes-len(argumentName)]
+
+// nthStatus is a status as the controller writes it, in a phase.
+func nthStatus(phase v1alpha1.Phase, spider string, n int) v1alpha1.SpiderJobStatus {
+	status := v1alpha1.SpiderJobStatus{Phase: phase, ObservedGeneration: 1}
+	if phase == v1alpha1.PhasePending {
+		return status
+	}
+	now := metav1.Now()
+	status.StartedAt = &now
+	status.Attempts = 1
+	status.JobUID = uuid.NewString()
+	status.PodName = "spider-" + status.JobUID[:8]
+	status.Spider = &v1alpha1.SpiderSnapshot{
+		Name: spider, RepoPath: "spiders/" + spider + ".py",
+		Image: "spiders:bench", ImageID: "spiders@sha256:" + strings.Repeat("0", 64),
+	}
+	status.Stats = &v1alpha1.Stats{
+		ItemsScraped: 1000 + int64(n%1000), Responses: new(int64(120)), Requests: new(int64(120)), Errors: new(int64(0)),
+		Source: v1alpha1.OriginScrapyStats, Attempt: 1, ObservedAt: &now,
+	}
+	if !phase.Terminal() {
+		status.Reason, status.Message = "Running", "The spider runs."
+		return status
+	}
+	status.FinishedAt, status.ExitCode, status.Duration = &now, new(int32(0)), "5m0s"
+	status.Stats.Final, status.Stats.FinishReason = true, "finished"
+	status.Reason = string(phase)
+	status.Message = fmt.Sprintf("The spider ended with %d items.", status.Stats.ItemsScraped)
+	succeeded := metav1.ConditionFalse
+	if phase == v1alpha1.PhaseFinished {
+		succeeded = metav1.ConditionTrue
+	}
+	status.Conditions = []metav1.Condition{{
+		Type: v1alpha1.ConditionSucceeded, Status: succeeded, Reason: status.Reason, Message: status.Message, LastTransitionTime: now,
+	}}
+	return status
+}
