@@ -64,8 +64,8 @@ func (h *handlers) GetMe(ctx context.Context, _ contract.GetMeRequestObject) (co
 	body := contract.Caller{
 		UserID:    e.caller.User,
 		Namespace: e.caller.Namespace,
-		KeyName:   optional(e.caller.KeyName),
-		KeyID:     optional(e.caller.KeyID),
+		KeyName:   optional(&e.caller.KeyName),
+		KeyID:     optional(&e.caller.KeyID),
 	}
 	if account := e.caller.Account; account != nil {
 		body.ServiceAccount = new(account.Name)

@@ -334,8 +334,8 @@ func presentSpider(spider *view.Spider) contract.Spider {
 	shown := contract.Spider{
 		ID:          spider.ID.String(),
 		Name:        spider.Name,
-		RepoPath:    optional(spider.RepoPath),
-		Description: optional(spider.Description),
+		RepoPath:    optional(&spider.RepoPath),
+		Description: optional(&spider.Description),
 		UserID:      spider.Owner(),
 		CreatedAt:   time.Unix(spider.Created, 0).UTC(),
 	}
