@@ -84,7 +84,7 @@ func TestDecide(t *testing.T) {
 		// Before the spider starts.
 		{"no Pod yet", time.Second, observe(sj()).withJob(makeJob(sj().SpiderJob)), want{after: 4 * time.Second}},
 		{"no Pod for long, but the Job controller is behind", 6 * time.Second, observe(sj()).withJob(makeJob(sj().SpiderJob).unseen()),
-			want{after: podPatience}},
+			want{}},
 		{"no Pod for long", 6 * time.Second, observe(sj()).withJob(makeJob(sj().SpiderJob)), want{need: needEvents}},
 		{"no Pod, and the Events say why", 6 * time.Second,
 			eventsSay(observe(sj()).withJob(makeJob(sj().SpiderJob)), `pods "run-a" is forbidden: violates PodSecurity "restricted:latest"`),

@@ -108,11 +108,11 @@ func waiting(pod *corev1.Pod) (reason, message string, since time.Time) {
 }
 
 // explainNoPod says why a Job has no Pod, in the words of its Events. To list Events is to have all of the namespace's read,
-// so it is left alone while the Job controller has not even come to the Job, as in a burst: there is nothing to be read then.
+// so it is left alone while the Job controller has not even come to the Job, as in a burst: there is nothing to be read then,
+// and when it comes to the Job it says so there.
 func (d decision) explainNoPod(o *observation, now time.Time) decision {
 	since := waitingSince(o.job)
 	if since.IsZero() {
-		d.after = sooner(d.after, podPatience)
 		return d
 	}
 	age := now.Sub(since)

@@ -31,6 +31,8 @@ type run struct {
 	HeapPerJob float64 `json:"heapPerJobBytes,omitempty"`
 
 	used reading
+	// took is the time in which that was used: to when nothing was written any more.
+	took time.Duration
 	jobs []*timeline
 }
 
@@ -77,7 +79,7 @@ func (b *bench) measure(ctx context.Context, of subject, n int, pace rate.Limit,
 	if err != nil {
 		return nil, err
 	}
-	result.used = after.since(before)
+	result.used, result.took = after.since(before), after.at.Sub(before.at)
 	for name, pid := range pids {
 		if result.PeakMemory[name], err = memory(pid, "VmHWM"); err != nil {
 			return nil, err

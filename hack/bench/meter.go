@@ -15,8 +15,11 @@ import (
 
 // reading is what the processes have used, and asked for, up to a moment.
 type reading struct {
-	// cpu is the CPU time of each process.
-	cpu map[string]time.Duration
+	// at is the moment.
+	at time.Time
+	// busy is the CPU time of the whole machine, cpu that of each process that is measured.
+	busy time.Duration
+	cpu  map[string]time.Duration
 	// writes counts the writes that kube-apiserver was asked for, of all its clients, by verb and resource.
 	writes map[string]float64
 	// reconciles is how often the operator's controller has reconciled, operatorWrites and operatorReads what it has asked
@@ -49,9 +52,12 @@ func (s *system) pids() (map[string]int, error) {
 
 // read reads all meters.
 func (s *system) read(ctx context.Context) (reading, error) {
-	r := reading{cpu: map[string]time.Duration{}, writes: map[string]float64{}}
+	r := reading{at: time.Now(), cpu: map[string]time.Duration{}, writes: map[string]float64{}}
 	pids, err := s.pids()
 	if err != nil {
+		return r, err
+	}
+	if r.busy, err = busyTime(); err != nil {
 		return r, err
 	}
 	for name, pid := range pids {
@@ -106,6 +112,7 @@ func (s *system) read(ctx context.Context) (reading, error) {
 // since is what was used between two readings, of which this is the later one.
 func (r reading) since(earlier reading) reading {
 	d := reading{
+		at: r.at, busy: r.busy - earlier.busy,
 		cpu: map[string]time.Duration{}, writes: map[string]float64{},
 		reconciles:      r.reconciles - earlier.reconciles,
 		operatorWrites:  r.operatorWrites - earlier.operatorWrites,
@@ -121,6 +128,15 @@ func (r reading) since(earlier reading) reading {
 		}
 	}
 	return d
+}
+
+// others is the CPU time of the machine that none of the measured processes has used.
+func (r reading) others() time.Duration {
+	others := r.busy
+	for _, value := range r.cpu {
+		others -= value
+	}
+	return max(others, 0)
 }
 
 // each calls f with the labels and the value of each series of a counter or gauge in Prometheus' text format.

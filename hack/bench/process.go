@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -61,6 +62,28 @@ func cpuTime(pid int) (time.Duration, error) {
 		n, err := strconv.ParseInt(field, 10, 64)
 		if err != nil {
 			return 0, fmt.Errorf("read the CPU time of process %d: %w", pid, err)
+		}
+		ticks += n
+	}
+	return time.Duration(ticks) * clockTick, nil
+}
+
+// busyTime is what all processes together have used of the processors since the machine was started.
+func busyTime() (time.Duration, error) {
+	content, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0, fmt.Errorf("read about the processors: %w", err)
+	}
+	line, _, _ := strings.Cut(string(content), "\n")
+	fields := strings.Fields(line)
+	if len(fields) < 8 {
+		return 0, fmt.Errorf("read about the processors: the first line of /proc/stat is %q", line)
+	}
+	var ticks int64
+	for _, field := range slices.Concat(fields[1:4], fields[6:8]) { // user, nice and system; interrupts, hard and soft
+		n, err := strconv.ParseInt(field, 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("read about the processors: %w", err)
 		}
 		ticks += n
 	}

@@ -85,6 +85,7 @@ func (r *results) print(w io.Writer) {
 		}
 		t.row(fmt.Sprintf("round %d", i/2+1), "%.1f", spiderJobs.throughput(), bare.throughput())
 	}
+	t.row("processors busy with other things meanwhile", "%.1f", r.SpiderJobs.Others, r.Jobs.Others)
 	t.latencies("in the burst, ms", r.SpiderJobs.Burst, r.Jobs.Burst)
 	if len(r.Steady) > 0 {
 		t.latencies(fmt.Sprintf("at %g jobs per second, ms", r.Rate), r.SpiderJobs.Steady, r.Jobs.Steady)

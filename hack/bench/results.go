@@ -39,6 +39,8 @@ type figures struct {
 	// CPU is in seconds per 1,000 jobs, by process. CPUSeconds is their sum.
 	CPU        map[string]float64 `json:"cpuSecondsPer1000Jobs"`
 	CPUSeconds float64            `json:"allCPUSecondsPer1000Jobs"`
+	// Others is how many of the machine's processors were busy meanwhile with what is not measured. The less, the better.
+	Others float64 `json:"processorsBusyWithOthers"`
 	// PeakMemory is in bytes, by process.
 	PeakMemory map[string]uint64 `json:"peakMemoryBytes"`
 	// HeapPerJob is what each job that has ended, with its Job and its Pod, holds of the operator's heap, in bytes.
@@ -99,6 +101,7 @@ func figuresOf(runs []*run) figures {
 		heaps = append(heaps, r.HeapPerJob)
 	}
 	n := float64(jobs)
+	var others, took time.Duration
 	f.Throughput, f.HeapPerJob = median(throughputs), median(heaps)
 	for _, r := range runs {
 		for name, value := range r.used.writes {
@@ -110,6 +113,7 @@ func figuresOf(runs []*run) figures {
 			f.CPU[name] += seconds
 			f.CPUSeconds += seconds
 		}
+		others, took = others+r.used.others(), took+r.took
 		for name, value := range r.PeakMemory {
 			f.PeakMemory[name] = max(f.PeakMemory[name], value)
 		}
@@ -117,6 +121,9 @@ func figuresOf(runs []*run) figures {
 		f.OperatorReads += r.used.operatorReads / n
 		f.OperatorRefused += r.used.operatorRefused / n
 		f.Reconciles += r.used.reconciles / n
+	}
+	if took > 0 {
+		f.Others = others.Seconds() / took.Seconds()
 	}
 	return f
 }

@@ -69,7 +69,8 @@ func TestLatenciesOfWhatWasSeen(t *testing.T) {
 
 func TestReport(t *testing.T) {
 	burst := func(subject string, seconds float64) *run {
-		return &run{Subject: subject, Jobs: 100, Seconds: seconds, used: reading{
+		return &run{Subject: subject, Jobs: 100, Seconds: seconds, took: 2 * time.Duration(seconds) * time.Second, used: reading{
+			busy:   4 * time.Duration(seconds) * time.Second,
 			cpu:    map[string]time.Duration{"kube-apiserver": time.Duration(seconds) * time.Second},
 			writes: map[string]float64{"POST jobs": 100},
 		}}
@@ -91,6 +92,7 @@ func TestReport(t *testing.T) {
 	for _, want := range []string{
 		"round 2 10.0 25.0 0.40",
 		"POST jobs 1.00 1.00 1.00",
+		"processors busy with other things meanwhile 1.5 1.5 1.00",
 	} {
 		same := func(line string) bool { return strings.Join(strings.Fields(line), " ") == want }
 		if !slices.ContainsFunc(lines, same) {

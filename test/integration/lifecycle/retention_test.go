@@ -4,11 +4,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	batchv1 "k8s.io/api/batch/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
+	"github.com/scrapethis/spider-operator/test/integration/lifecycle/node"
 )
 
 var completed = outcome{phase: v1alpha1.PhaseFinished, reason: v1alpha1.ReasonCompleted, attempts: 1, items: 7, final: true}
@@ -69,4 +72,42 @@ func TestTTLChanged(t *testing.T) {
 	})
 	s.awaitGone("run")
 	s.awaitNoJob("run")
+}
+
+// TestNothingIsLost writes statuses out of a cache that does not hold all of a SpiderJob. What it does not hold stays as it is.
+func TestNothingIsLost(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.spider(exits(node.Exit{Message: `{"items_scraped": 5}`}), ownCommand, func(spec *v1alpha1.SpiderSpec) {
+		spec.PodRetentionSeconds = ptr.To[int64](0)
+	})
+	made := &v1alpha1.SpiderJob{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: s.namespace, Name: "run", Labels: map[string]string{"team": "a"}, Annotations: map[string]string{"note": "b"},
+		},
+		Spec: v1alpha1.SpiderJobSpec{
+			SpiderRef: v1alpha1.SpiderReference{Name: "books"}, UserID: "ann",
+			Arguments: map[string]v1alpha1.ArgumentValue{"start_url": "https://example.com"},
+		},
+	}
+	s.create(made)
+	s.controller()
+	ended := s.awaitEnd("run")
+	s.awaitNoJob("run")
+	settle()
+
+	var now v1alpha1.SpiderJob
+	s.get(&now, "run")
+	if diff := cmp.Diff(made.Spec, now.Spec); diff != "" {
+		t.Errorf("the spec is another one (-made +now):\n%s", diff)
+	}
+	for what, kept := range map[string][2]any{
+		"labels":      {made.Labels, now.Labels},
+		"annotations": {made.Annotations, now.Annotations},
+		"status":      {ended.Status, now.Status},
+	} {
+		if diff := cmp.Diff(kept[0], kept[1]); diff != "" {
+			t.Errorf("the %s are others (-before +now):\n%s", what, diff)
+		}
+	}
 }
