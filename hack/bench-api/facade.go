@@ -59,9 +59,8 @@ const (
 type facade struct {
 	// url is where it serves requests, and insight where it tells about itself.
 	url, insight string
-	command      *exec.Cmd
-	log          string
-	// ended is closed when the process has ended; then err says how.
+	// end asks the process to end. ended is closed when it has; then err says how.
+	end   context.CancelFunc
 	ended chan struct{}
 	err   error
 }
@@ -81,28 +80,30 @@ func startFacade(ctx context.Context, directory, kubeconfig, namespace string) (
 	if err != nil {
 		return nil, 0, err
 	}
-	f := &facade{
-		url: "http://" + address, insight: "http://" + insight,
-		log: filepath.Join(directory, namespace+".log"), ended: make(chan struct{}),
-	}
-	log, err := os.Create(f.log)
+	name := filepath.Join(directory, namespace+".log")
+	log, err := os.Create(name)
 	if err != nil {
 		return nil, 0, fmt.Errorf("create a facade's log: %w", err)
 	}
-	defer func() { _ = log.Close() }() // the process has its own copy
-	f.command = exec.CommandContext(context.WithoutCancel(ctx), program, facadeCommand, kubeconfig, namespace, address, insight)
-	f.command.Stderr = log
-	f.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	defer func() { _ = log.Close() }()                             // the process has its own copy
+	running, end := context.WithCancel(context.WithoutCancel(ctx)) // it runs until it is stopped, which is done in order
+	command := exec.CommandContext(running, program, facadeCommand, kubeconfig, namespace, address, insight)
+	command.Stderr = log
+	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }
+	command.WaitDelay = stopTimeout
+	f := &facade{url: "http://" + address, insight: "http://" + insight, end: end, ended: make(chan struct{})}
 	start := time.Now()
-	if err := f.command.Start(); err != nil {
+	if err := command.Start(); err != nil {
+		end()
 		return nil, 0, fmt.Errorf("start a facade: %w", err)
 	}
 	go func() {
-		f.err = f.command.Wait()
+		f.err = command.Wait()
 		close(f.ended)
 	}()
 	if err := f.awaitReady(ctx); err != nil {
-		return nil, 0, errors.Join(err, f.stop())
+		return nil, 0, errors.Join(err, f.stop(), lastLines(name))
 	}
 	return f, time.Since(start), nil
 }
@@ -128,26 +129,20 @@ func (f *facade) awaitReady(ctx context.Context) error {
 		select {
 		case <-tick.C:
 		case <-f.ended:
-			return f.failure()
+			return errors.New("a facade has ended before it was ready")
 		case <-ctx.Done():
 			return fmt.Errorf("wait until a facade is ready: %w", ctx.Err())
 		}
 	}
 }
 
-// failure is an error with the end of the log if the process has ended, else nil.
-func (f *facade) failure() error {
-	select {
-	case <-f.ended:
-	default:
-		return nil
-	}
-	log, err := os.ReadFile(f.log)
+// lastLines is an error with the end of a log.
+func lastLines(name string) error {
+	log, err := os.ReadFile(name)
 	if err != nil {
-		log = []byte(err.Error())
+		return fmt.Errorf("read a facade's log: %w", err)
 	}
-	return fmt.Errorf("the facade has ended: %w; the end of its log:\n%s",
-		errors.Join(f.err, os.ErrProcessDone), log[max(0, len(log)-logTail):])
+	return fmt.Errorf("the end of its log:\n%s", log[max(0, len(log)-logTail):])
 }
 
 // stop ends the process and waits for its end. It may have been stopped before.
@@ -155,19 +150,12 @@ func (f *facade) stop() error {
 	if f == nil {
 		return nil
 	}
-	if err := f.command.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return fmt.Errorf("stop a facade: %w", err)
-	}
-	select {
-	case <-f.ended:
-		return nil
-	case <-time.After(stopTimeout):
-	}
-	if err := f.command.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return fmt.Errorf("kill a facade: %w", err)
-	}
+	f.end()
 	<-f.ended
-	return fmt.Errorf("a facade did not stop within %s and was killed", stopTimeout)
+	if f.err != nil && !errors.Is(f.err, context.Canceled) {
+		return fmt.Errorf("stop a facade: %w", f.err)
+	}
+	return nil
 }
 
 // usage is what a facade's process has used up to a moment, and what it holds at that moment.

@@ -55,7 +55,7 @@ type aim struct {
 	met          bool
 }
 
-// aims judges the results. What does not depend on the size of the view is judged in the largest.
+// aims judges the results: of reads the worst in any view, of starts all turns in all views, of what a view takes the largest.
 func (r *results) aims() []aim {
 	largest := r.Views[len(r.Views)-1]
 	var aims []aim
@@ -78,9 +78,12 @@ func (r *results) aims() []aim {
 			slowest = c
 		}
 	}
-	starts, bare := r.call(startJob, largest.Jobs), r.call(bareCreate, largest.Jobs)
-	perSecond := func(m measurement) float64 { return m.perSecond }
-	share := medianRatio(column(starts.rounds, perSecond), column(bare.rounds, perSecond))
+	var starts, creates []float64
+	for _, v := range r.Views {
+		starts = append(starts, column(r.call(startJob, v.Jobs).rounds, perSecondOf)...)
+		creates = append(creates, column(r.call(bareCreate, v.Jobs).rounds, perSecondOf)...)
+	}
+	share := medianRatio(starts, creates)
 	return append(aims,
 		aim{
 			what:   fmt.Sprintf("a page or a get is answered to %d clients within %.0f ms in 99 of 100 calls", r.Clients, mostP99),
@@ -88,7 +91,8 @@ func (r *results) aims() []aim {
 		},
 		aim{
 			what:   fmt.Sprintf("starts at %.1f or more of what kube-apiserver creates", leastStarts),
-			figure: fmt.Sprintf("%.2f (%.0f/s of %.0f/s)", share, starts.PerSecond, bare.PerSecond), met: share >= leastStarts,
+			figure: fmt.Sprintf("%.2f (median of %d turns; %.0f/s and %.0f/s)", share, len(starts), median(starts), median(creates)),
+			met:    share >= leastStarts,
 		},
 		aim{
 			what:   fmt.Sprintf("at most %.0f bytes of heap per job in the view", mostHeapPerJob),

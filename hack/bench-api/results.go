@@ -115,7 +115,7 @@ func combine(name string, jobs int, measured []measurement) callResult {
 	}
 	slices.Sort(latencies)
 	result.P50, result.P99 = milliseconds(quantile(latencies, 0.5)), milliseconds(quantile(latencies, 0.99))
-	result.PerSecond = median(column(result.rounds, func(m measurement) float64 { return m.perSecond }))
+	result.PerSecond = median(column(result.rounds, perSecondOf))
 	result.CPU = 1e6 * median(column(result.rounds, cpuOf))
 	result.Allocations = median(column(result.rounds, func(m measurement) float64 { return m.allocations }))
 	result.Allocated = median(column(result.rounds, func(m measurement) float64 { return m.allocated }))
@@ -132,8 +132,9 @@ func compare(small, large callResult) comparison {
 	}
 }
 
-func cpuOf(m measurement) float64  { return m.cpu }
-func timeOf(m measurement) float64 { return ratio(1, m.perSecond) }
+func perSecondOf(m measurement) float64 { return m.perSecond }
+func cpuOf(m measurement) float64       { return m.cpu }
+func timeOf(m measurement) float64      { return ratio(1, m.perSecond) }
 
 func column(rounds []measurement, of func(measurement) float64) []float64 {
 	values := make([]float64, 0, len(rounds))
