@@ -67,6 +67,8 @@ func (h *handlers) cancel(ctx context.Context, caller auth.Identity, id string, 
 	}
 	for range cancelAttempts {
 		switch {
+		case job.User != caller.User: // Deleted, and made anew under its name by another.
+			return notFound("This job")
 		case job.Status == view.Cancelled:
 			return nil
 		case job.Ended:

@@ -96,7 +96,7 @@ func (h *handlers) openLog(ctx context.Context, job *view.Job, options corev1.Po
 			return log, err
 		}
 		current, changed, stop := h.jobs.Watch(job.Namespace, job.ID)
-		if current == nil {
+		if current == nil || current.User != job.User {
 			stop()
 			return nil, notFound("This job")
 		}
@@ -184,11 +184,13 @@ func (h *handlers) podOf(ctx context.Context, job *view.Job) (*corev1.Pod, error
 	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
 	object, err := h.kubernetes.Get(ctx, job.Namespace, job.Name)
-	if apierrors.IsNotFound(err) {
+	switch {
+	case apierrors.IsNotFound(err):
 		return nil, notFound("This job")
-	}
-	if err != nil {
+	case err != nil:
 		return nil, unavailable(err, "Kubernetes cannot be reached, so the log cannot be read.")
+	case object.User() != job.User: // Deleted, and made anew under its name by another.
+		return nil, notFound("This job")
 	}
 	if object.Status.PodName == "" {
 		return nil, nil

@@ -2,6 +2,8 @@ package apiserver
 
 import (
 	"context"
+	"fmt"
+	"hash/crc32"
 	"net/http"
 	"strconv"
 	"strings"
@@ -150,4 +152,28 @@ func TestPanicIsAnswered(t *testing.T) {
 		t.Error("the log does not tell of the panic")
 	}
 	f.get("", "/livez").want(http.StatusOK)
+}
+
+// Whoever may write APIKeys in one namespace chooses their ids, and ids are no secret: that of another tenant's key can be taken,
+// and must not use up what that key may do.
+func TestKeysOfOneIDInTwoNamespacesDoNotShareTheirLimits(t *testing.T) {
+	f := newFacade(t, func(c *Config) { c.Limits.RequestsPerSecond, c.Limits.Burst, c.Limits.StreamsPerCaller = 0.001, 2, 1 })
+	keyOf := func(namespace, digit string) string {
+		body := "st_0123456789abcdef_" + strings.Repeat(digit, 64)
+		text := fmt.Sprintf("%s_%08x", body, crc32.ChecksumIEEE([]byte(body)))
+		key, err := auth.ParseKey(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.key(namespace, "", func(k *v1alpha1.APIKey) { k.Spec.KeyID, k.Spec.Hash = key.ID, key.Hash(namespace) })
+		return text
+	}
+	victim, attacker := keyOf("team", "0"), keyOf("elsewhere", "1")
+	f.open(attacker, eventsPath).want("ready", "")
+	f.get(attacker, eventsPath).wantProblem(http.StatusTooManyRequests, "too_many_streams")
+	f.get(attacker, "/api/v1/me").wantProblem(http.StatusTooManyRequests, "too_many_requests")
+	f.get(victim, "/api/v1/me").want(http.StatusOK)
+	if events := f.open(victim, eventsPath); events.status != http.StatusOK {
+		t.Errorf("the other tenant's events are answered %d", events.status)
+	}
 }

@@ -132,13 +132,17 @@ func (h *handlers) lookUp(ctx context.Context, namespace string, id uuid.UUID) (
 }
 
 // awaitEnd returns the job once nothing of it runs any more, the time is up, the caller has gone or the server stops; nil when
-// the job was deleted meanwhile.
+// the job was deleted meanwhile, whoever has made another under its name.
 func (h *handlers) awaitEnd(ctx context.Context, job *view.Job, wait time.Duration) *view.Job {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	for {
 		current, changed, stop := h.jobs.Watch(job.Namespace, job.ID)
-		if current == nil || current.Finished != 0 {
+		if current == nil || current.User != job.User {
+			stop()
+			return nil
+		}
+		if current.Finished != 0 {
 			stop()
 			return current
 		}

@@ -38,13 +38,17 @@ type Account struct {
 	Token string
 }
 
-// Principal names, in tables and logs, who is held to a rate: the API key by its id, or the service account by its user name,
-// whichever of its tokens it shows. Empty when the caller is not known.
+// Principal names who is held to a rate: the API key by its namespace and id, since a namespace can make keys of another's ids, or
+// the service account by its user name, whichever of its tokens it shows. Empty when the caller is not known.
 func (i Identity) Principal() string {
-	if i.Account != nil {
+	switch {
+	case i.Account != nil:
 		return i.Account.Username
+	case i.KeyID != "":
+		return i.Namespace + "/" + i.KeyID
+	default:
+		return ""
 	}
-	return i.KeyID
 }
 
 // String says for people who the caller is.
