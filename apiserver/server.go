@@ -201,6 +201,7 @@ func (s *Server) strictHandlers(config Config) contract.ServerInterface {
 		writeTime:     s.timeouts.Write,
 		streams:       newStreams(config.Limits.StreamsPerCaller),
 		authenticator: config.Authenticator,
+		authorizer:    config.Authorizer,
 	}
 	fail := func(c *gin.Context, err error) { abort(c, asProblem(err)) }
 	return contract.NewStrictHandlerWithOptions(implementation, nil, contract.StrictGinServerOptions{
