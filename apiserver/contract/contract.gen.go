@@ -389,7 +389,7 @@ type ListSpidersParams struct {
 	// Name Only spiders with this text in their names, in upper or lower case.
 	Name *string `form:"name,omitempty" json:"name,omitempty"`
 
-	// Limit The most spiders a page holds.
+	// Limit The most spiders a page holds. One of spiders with many settings, a megabyte in all, holds fewer.
 	Limit *string `form:"limit,omitempty" json:"limit,omitempty"`
 
 	// Cursor Where the page begins, taken from a `Link` header. It cannot be made up.
