@@ -67,7 +67,7 @@ func (a *eventAnswer) VisitStreamJobEventsResponse(http.ResponseWriter) error {
 	case a.stopping.Err() != nil:
 		a.stream.last(frame("", eventEnd, ending{"stopping"}))
 	case a.stream.ctx.Err() != nil: // The caller has gone.
-	case errors.Is(err, errKeyRefused):
+	case errors.Is(err, errCallerRefused):
 		a.stream.last(frame("", eventEnd, ending{"unauthorized"}))
 	case errors.Is(err, errTooSlow):
 		a.stream.last(frame("", eventEnd, ending{"too_slow"}))

@@ -237,7 +237,7 @@ func answered(ctx context.Context, jobs *view.Jobs, to http.ResponseWriter) (end
 	a := &eventAnswer{
 		stream: &stream{
 			writer: to, connection: http.NewResponseController(to), ctx: ctx, checked: time.Now(),
-			allowed: func(context.Context) bool { return true },
+			review: func(context.Context) error { return nil },
 		},
 		close: func() {}, jobs: jobs, caller: auth.Identity{Namespace: "team", User: "team"}, stopping: context.Background(),
 	}

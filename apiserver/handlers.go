@@ -47,8 +47,9 @@ type handlers struct {
 	// writeTime is how long an answer may take, not counting what waits on purpose.
 	writeTime time.Duration
 	streams   *streams
-	// authenticator is asked again about those who keep streams open.
+	// authenticator and authorizer are asked again about those who keep requests open.
 	authenticator auth.Authenticator
+	authorizer    auth.Authorizer
 }
 
 var _ contract.StrictServerInterface = (*handlers)(nil)

@@ -185,7 +185,7 @@ func TestPositionInALog(t *testing.T) {
 		recorder := httptest.NewRecorder()
 		s := &stream{
 			writer: recorder, connection: http.NewResponseController(recorder), ctx: t.Context(),
-			allowed: func(context.Context) bool { return true }, checked: time.Now(),
+			review: func(context.Context) error { return nil }, checked: time.Now(),
 		}
 		var position logPosition
 		for cuts := rapid.IntRange(0, 6).Draw(t, "cuts"); cuts >= 0; cuts-- {

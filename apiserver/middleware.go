@@ -119,12 +119,17 @@ func (s *Server) authenticate(c *gin.Context) {
 	}
 	s.failures.failed(s.now(), address)
 	s.metrics.refused("authentication")
-	abort(c, &problem{
+	abort(c, unauthorized(err))
+}
+
+// unauthorized is the one answer to whoever is not known. It does not tell why.
+func unauthorized(cause error) *problem {
+	return &problem{
 		status:  http.StatusUnauthorized,
 		code:    "unauthorized",
 		message: "A valid API key is needed, as in 'Authorization: Bearer st_…', or a Kubernetes token where the server takes them.",
-		cause:   err,
-	})
+		cause:   cause,
+	}
 }
 
 // limitRate holds each key, and each service account, to its rate.

@@ -3,6 +3,7 @@ package apiserver
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"regexp"
 	"strconv"
@@ -68,16 +69,8 @@ func (h *handlers) GetJob(ctx context.Context, request contract.GetJobRequestObj
 		return nil, err
 	}
 	if wait > 0 && job.Finished == 0 {
-		release, err := h.streams.open(callerOf(ctx))
-		if err != nil {
+		if job, err = h.wait(ctx, job, wait); err != nil {
 			return nil, err
-		}
-		defer release()
-		if c, ok := ctx.(*gin.Context); ok {
-			extendWrite(c, wait+h.writeTime)
-		}
-		if job = h.awaitEnd(ctx, job, wait); job == nil {
-			return nil, notFound("This job")
 		}
 	}
 	revalidated(ctx)
@@ -91,6 +84,28 @@ func (h *handlers) GetJob(ctx context.Context, request contract.GetJobRequestObj
 		Body:    presentJob(job),
 		Headers: contract.GetJob200ResponseHeaders{ETag: tag, XRequestID: requestID, XDataAge: h.dataAge()},
 	}, nil
+}
+
+// wait returns the job as it is after a wait for its end, to a caller that may still be told.
+func (h *handlers) wait(ctx context.Context, job *view.Job, wait time.Duration) (*view.Job, error) {
+	release, err := h.streams.open(callerOf(ctx))
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	c, ok := ctx.(*gin.Context)
+	if !ok {
+		return nil, internal(errors.New("only HTTP requests can wait"))
+	}
+	extendWrite(c, wait+h.writeTime)
+	job = h.awaitEnd(ctx, job, wait)
+	if err := h.reviewer(c)(c.Request.Context()); err != nil {
+		return nil, err
+	}
+	if job == nil {
+		return nil, notFound("This job")
+	}
+	return job, nil
 }
 
 // find returns the caller's job of this id. What the view does not know is asked of Kubernetes once: another replica may have

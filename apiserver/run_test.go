@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -77,6 +78,10 @@ func TestImpossibleOptionsAreNamed(t *testing.T) {
 	for says, change := range map[string]func(*Options){
 		"time-out":   func(o *Options) { o.Timeouts = DefaultTimeouts; o.Timeouts.Idle = 0 },
 		"connection": func(o *Options) { o.MaxConnections = -1 },
+		"limit":      func(o *Options) { o.Limits.Burst = 0 },
+		"callers":    func(o *Options) { o.Limits.RequestsPerSecond = math.NaN() },
+		"shuts":      func(o *Options) { o.Limits.StreamsPerCaller = -1 },
+		"everyone":   func(o *Options) { o.Limits.FailuresPerMinute = 0 },
 		"audience":   func(o *Options) { o.KubernetesTokens.Enabled = true },
 		"proxies":    func(o *Options) { o.TrustedProxies = []string{"nowhere"} },
 	} {

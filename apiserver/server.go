@@ -33,6 +33,13 @@ type Limits struct {
 // DefaultLimits are the documented ones.
 var DefaultLimits = Limits{RequestsPerSecond: 50, Burst: 100, FailuresPerMinute: 30, StreamsPerCaller: 100}
 
+func (l Limits) check() error {
+	if !(l.RequestsPerSecond > 0) || l.Burst < 1 || l.FailuresPerMinute < 1 || l.StreamsPerCaller < 1 {
+		return fmt.Errorf("every limit on callers must be more than nothing, or it shuts everyone out: %+v", l)
+	}
+	return nil
+}
+
 // Timeouts bound how long a caller may take. The zero value stands for DefaultTimeouts.
 type Timeouts struct {
 	// Header is how long a request's headers may take, and Read its body. A TLS handshake may take as long as the headers.
@@ -107,6 +114,9 @@ type Server struct {
 func New(config Config) (*Server, error) {
 	timeouts := cmp.Or(config.Timeouts, DefaultTimeouts)
 	if err := timeouts.check(); err != nil {
+		return nil, err
+	}
+	if err := config.Limits.check(); err != nil {
 		return nil, err
 	}
 	if config.MaxConnections < 0 {
@@ -201,6 +211,7 @@ func (s *Server) strictHandlers(config Config) contract.ServerInterface {
 		writeTime:     s.timeouts.Write,
 		streams:       newStreams(config.Limits.StreamsPerCaller),
 		authenticator: config.Authenticator,
+		authorizer:    config.Authorizer,
 	}
 	fail := func(c *gin.Context, err error) { abort(c, asProblem(err)) }
 	return contract.NewStrictHandlerWithOptions(implementation, nil, contract.StrictGinServerOptions{

@@ -37,6 +37,9 @@ func (h *handlers) ListSpiders(
 		return nil, err
 	}
 	spiders, more := h.spiders.List(query)
+	if fitting := fittingPage(spiders); fitting < len(spiders) {
+		spiders, more = spiders[:fitting], true
+	}
 	response := contract.ListSpiders200JSONResponse{
 		// Not nil: an empty list is [].
 		Body:    make([]contract.Spider, 0, len(spiders)),
@@ -49,6 +52,21 @@ func (h *handlers) ListSpiders(
 		response.Headers.Link = new(nextSpiders(request.Params, spiders[len(spiders)-1].Position()))
 	}
 	return response, nil
+}
+
+// maxSpiderPage bounds the settings and descriptions of one page of spiders, in bytes: a thousand spiders can have a hundred
+// megabytes of them, and a page is made in memory.
+const maxSpiderPage = 1 << 20
+
+// fittingPage returns how many of the spiders, from the first on, are one page: one at least, where there is one.
+func fittingPage(spiders []*view.Spider) int {
+	size := 0
+	for i, spider := range spiders {
+		if size += len(spider.Settings) + len(spider.Description); size > maxSpiderPage && i > 0 {
+			return i
+		}
+	}
+	return len(spiders)
 }
 
 func (h *handlers) GetSpider(

@@ -421,3 +421,39 @@ func TestKubectlsSpiderIsShownByItsResourcesName(t *testing.T) {
 	f.get(f.key("team", "alice"), "/api/v1/spiders/"+id).want(http.StatusOK).
 		wantJSON(`{"id": "` + id + `", "name": "books", "user_id": "team", "created_at": "2025-01-15T10:30:00Z"}`)
 }
+
+// A caller can make spiders of 100 KiB each: a page of a thousand of them would take the server's memory.
+func TestPageOfLargeSpidersIsBounded(t *testing.T) {
+	f := newFacade(t)
+	key := f.key("team", "alice")
+	settings := map[string]v1alpha1.SettingValue{}
+	for i := range 25 {
+		settings[fmt.Sprintf("SETTING_%d", i)] = v1alpha1.SettingValue(strings.Repeat("x", maxSettingValue))
+	}
+	const count = 45
+	for i := range count {
+		f.spider("team", fmt.Sprintf("books-%d", i), func(s *v1alpha1.Spider) { s.Spec.Settings = settings })
+	}
+	seen := map[string]bool{}
+	for path := "/api/v1/spiders?limit=1000"; path != ""; {
+		a := f.get(key, path).want(http.StatusOK)
+		if len(a.body) > 2*maxSpiderPage {
+			t.Fatalf("a page has %d bytes", len(a.body))
+		}
+		var page []contract.Spider
+		a.into(&page)
+		for _, spider := range page {
+			if seen[spider.ID] {
+				t.Errorf("%s is shown twice", spider.Name)
+			}
+			seen[spider.ID] = true
+		}
+		path = ""
+		if link := a.header.Get("Link"); link != "" {
+			path, _, _ = strings.Cut(strings.TrimPrefix(link, "<"), ">")
+		}
+	}
+	if len(seen) != count {
+		t.Errorf("%d spiders are shown, want %d", len(seen), count)
+	}
+}

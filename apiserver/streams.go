@@ -55,18 +55,19 @@ type stream struct {
 	writer     http.ResponseWriter
 	connection *http.ResponseController
 	// ctx ends when the caller has gone or the server stops.
-	ctx     context.Context
-	allowed func(context.Context) bool
+	ctx context.Context
+	// review returns an error when the caller may not be told any more.
+	review  func(context.Context) error
 	checked time.Time
 	// writeTime is how long one write may take.
 	writeTime time.Duration
 }
 
-// checkInterval is how old the knowledge may be that a stream's key is still accepted, when something is written to it.
+// checkInterval is how old the knowledge may be that a stream's caller may still be told, when something is written to it.
 const checkInterval = time.Second
 
-// errKeyRefused says that the key with which a stream was opened is not accepted any more.
-var errKeyRefused = errors.New("the key of an open stream is not accepted any more")
+// errCallerRefused says that whoever has opened a stream may not be told any more.
+var errCallerRefused = errors.New("the caller of an open stream is not accepted any more")
 
 // newStream prepares the request of a context for an answer that lasts. closeStream has to be called in the end.
 func (h *handlers) newStream(ctx context.Context) (s *stream, closeStream func(), err error) {
@@ -80,10 +81,9 @@ func (h *handlers) newStream(ctx context.Context) (s *stream, closeStream func()
 	}
 	lasting, cancel := context.WithCancel(c.Request.Context())
 	forget := context.AfterFunc(h.stopping, cancel) //nolint:contextcheck // The end of the server ends every stream.
-	token, _ := bearer(c.GetHeader("Authorization"))
 	s = &stream{
 		writer: c.Writer, connection: http.NewResponseController(c.Writer),
-		ctx: lasting, allowed: h.sameCaller(callerOf(ctx), token), checked: time.Now(), writeTime: h.writeTime,
+		ctx: lasting, review: h.reviewer(c), checked: time.Now(), writeTime: h.writeTime,
 	}
 	_ = s.connection.SetWriteDeadline(time.Time{})
 	return s, func() {
@@ -93,15 +93,25 @@ func (h *handlers) newStream(ctx context.Context) (s *stream, closeStream func()
 	}, nil
 }
 
-// sameCaller returns what tells whether a token still makes the caller who it is. As long as that cannot be found out it is
-// taken to.
-func (h *handlers) sameCaller(caller auth.Identity, token string) func(context.Context) bool {
-	return func(ctx context.Context) bool {
+// reviewer returns what tells whether a request that lasts may still be answered: as long as its token makes the caller who it was,
+// with the right to make this call. Where that cannot be found out it may.
+func (h *handlers) reviewer(c *gin.Context) func(context.Context) error {
+	caller, route := callerOf(c), c.Request.Method+" "+c.FullPath()
+	token, _ := bearer(c.GetHeader("Authorization"))
+	return func(ctx context.Context) error {
 		now, err := h.authenticator.Authenticate(ctx, token)
-		if err != nil {
-			return !errors.Is(err, auth.ErrUnauthenticated)
+		switch {
+		case errors.Is(err, auth.ErrUnauthenticated):
+			return unauthorized(err)
+		case err != nil:
+			return nil //nolint:nilerr // It is not known to be refused.
+		case now.Namespace != caller.Namespace || now.User != caller.User:
+			return unauthorized(nil)
 		}
-		return now.Namespace == caller.Namespace && now.User == caller.User
+		if allowed, err := mayCall(ctx, h.authorizer, now, route); err == nil && !allowed {
+			return denied(now, accesses[route])
+		}
+		return nil
 	}
 }
 
@@ -123,8 +133,8 @@ func (s *stream) check() error {
 		return nil
 	}
 	s.checked = time.Now()
-	if !s.allowed(s.ctx) {
-		return errKeyRefused
+	if err := s.review(s.ctx); err != nil {
+		return fmt.Errorf("%w: %w", errCallerRefused, err)
 	}
 	return nil
 }

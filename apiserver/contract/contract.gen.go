@@ -389,7 +389,7 @@ type ListSpidersParams struct {
 	// Name Only spiders with this text in their names, in upper or lower case.
 	Name *string `form:"name,omitempty" json:"name,omitempty"`
 
-	// Limit The most spiders a page holds.
+	// Limit The most spiders a page holds. One of spiders with many settings, a megabyte in all, holds fewer.
 	Limit *string `form:"limit,omitempty" json:"limit,omitempty"`
 
 	// Cursor Where the page begins, taken from a `Link` header. It cannot be made up.
@@ -1535,6 +1535,21 @@ func (response StreamJobEvents401JSONResponse) VisitStreamJobEventsResponse(w ht
 	return err
 }
 
+type StreamJobEvents403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response StreamJobEvents403JSONResponse) VisitStreamJobEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type StreamJobEvents414JSONResponse struct{ URITooLongJSONResponse }
 
 func (response StreamJobEvents414JSONResponse) VisitStreamJobEventsResponse(w http.ResponseWriter) error {
@@ -2012,6 +2027,21 @@ func (response GetJobLogs401JSONResponse) VisitGetJobLogsResponse(w http.Respons
 	return err
 }
 
+type GetJobLogs403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response GetJobLogs403JSONResponse) VisitGetJobLogsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetJobLogs404JSONResponse struct{ NotFoundJSONResponse }
 
 func (response GetJobLogs404JSONResponse) VisitGetJobLogsResponse(w http.ResponseWriter) error {
@@ -2300,6 +2330,21 @@ func (response ListSpiders401JSONResponse) VisitListSpidersResponse(w http.Respo
 	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
 	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSpiders403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response ListSpiders403JSONResponse) VisitListSpidersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(403)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -2794,6 +2839,21 @@ func (response GetSpider401JSONResponse) VisitGetSpiderResponse(w http.ResponseW
 	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
 	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSpider403JSONResponse struct{ ForbiddenJSONResponse }
+
+func (response GetSpider403JSONResponse) VisitGetSpiderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(403)
 	_, err := buf.WriteTo(w)
 	return err
 }

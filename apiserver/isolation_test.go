@@ -1,0 +1,234 @@
+package apiserver
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/scrapethis/spider-operator/api/v1alpha1"
+	"github.com/scrapethis/spider-operator/apiserver/auth"
+	"github.com/scrapethis/spider-operator/apiserver/contract"
+)
+
+// marker stands in everything of alice's that an answer could tell.
+const marker = "s3cret"
+
+// possessions are one job and one spider, alice's in the namespace team.
+type possessions struct {
+	job, spider string
+	// jobTag and spiderTag are the ETags that alice knows of them.
+	jobTag, spiderTag string
+}
+
+// attempt is a call that means to reach what is alice's.
+type attempt struct {
+	call
+	// own is how alice is answered, and others how whoever is known and has the right to the call is.
+	own, others int
+}
+
+// attempts are calls to reach what is alice's, by route. What others make by them is their own.
+func (p *possessions) attempts() map[string][]attempt {
+	job, spider := "/api/v1/jobs/"+p.job, "/api/v1/spiders/"+p.spider
+	read := func(path string, own, others int, header ...string) attempt {
+		a := attempt{call{method: http.MethodGet, path: path, header: map[string]string{}}, own, others}
+		for i := 0; i < len(header); i += 2 {
+			a.header[header[i]] = header[i+1]
+		}
+		return a
+	}
+	write := func(method, path, body string, own, others int) attempt {
+		return attempt{call{method: method, path: path, body: body, header: map[string]string{"Idempotency-Key": "nightly"}}, own, others}
+	}
+	return map[string][]attempt{
+		"GET /api/v1/jobs": {
+			read("/api/v1/jobs", 200, 200), read("/api/v1/jobs?spider_id="+p.spider, 200, 200),
+			read("/api/v1/jobs?spider_name="+marker, 200, 200), read("/api/v1/jobs?status=running&limit=1000", 200, 200),
+		},
+		"POST /api/v1/jobs": {
+			write("POST", "/api/v1/jobs", `{"spider_id": "`+p.spider+`"}`, 200, 404),
+			write("POST", "/api/v1/jobs", `{"spider_name": "`+marker+`"}`, 409, 404), // alice has used this key before.
+		},
+		"GET /api/v1/jobs/:id": {
+			read(job, 200, 404), read(job+"?wait=1ms", 200, 404), read(job, 304, 404, "If-None-Match", p.jobTag),
+			read(job, 304, 404, "If-None-Match", "*"),
+		},
+		"DELETE /api/v1/jobs/:id":   {write("DELETE", job, "", 200, 404)},
+		"GET /api/v1/jobs/:id/logs": {read(job+"/logs", 200, 404), read(job+"/logs?tail=1&since=1h", 200, 404)},
+		"GET /api/v1/jobs/events":   {}, // TestEventsTellNothingOfOthers.
+		"GET /api/v1/spiders":       {read("/api/v1/spiders", 200, 200), read("/api/v1/spiders?name="+marker, 200, 200)},
+		"POST /api/v1/spiders":      {write("POST", "/api/v1/spiders", `{"name": "`+marker+`", "repo_path": "a.py"}`, 409, 201)},
+		"GET /api/v1/spiders/:id": {
+			read(spider, 200, 404), read(spider, 304, 404, "If-None-Match", p.spiderTag), read(spider, 304, 404, "If-None-Match", "*"),
+		},
+		"PATCH /api/v1/spiders/:id":  {write("PATCH", spider, `{}`, 200, 404), write("PATCH", spider, `{"description": null}`, 200, 404)},
+		"DELETE /api/v1/spiders/:id": {write("DELETE", spider, "", 200, 404)},
+		"GET /api/v1/me":             {read("/api/v1/me", 200, 200)},
+	}
+}
+
+// furnish gives alice something to be looked for.
+func (f *facade) furnish(t *testing.T, alice string) *possessions {
+	t.Helper()
+	p := &possessions{}
+	p.spider = f.spider("team", "books", func(s *v1alpha1.Spider) {
+		s.Spec.UserID, s.Spec.Name, s.Spec.Description, s.Spec.RepoPath = "alice", marker, marker, marker+".py"
+		s.Spec.Settings = map[string]v1alpha1.SettingValue{"USER_AGENT": marker}
+	})
+	id, pod := f.running(t, "team", "a-job", func(job *v1alpha1.SpiderJob) {
+		job.Spec.UserID, job.Status.Message = "alice", marker
+		job.Spec.Arguments = map[string]v1alpha1.ArgumentValue{"token": marker}
+	})
+	pod.write(marker)
+	p.job = id
+	p.jobTag = f.get(alice, "/api/v1/jobs/"+p.job).want(http.StatusOK).header.Get("ETag")
+	p.spiderTag = f.get(alice, "/api/v1/spiders/"+p.spider).want(http.StatusOK).header.Get("ETag")
+	return p
+}
+
+// strangers are credentials that are not accepted.
+func (f *facade) strangers(good string) map[string]string {
+	key := func(change func(*v1alpha1.APIKey)) string { return f.key("team", "alice", change) }
+	return map[string]string{
+		"nobody": "", "a malformed key": good[:len(good)-1] + "_", "an unknown key": auth.NewKey().Reveal(), "an unknown token": crawlersToken + "x",
+		"an expired key": key(func(k *v1alpha1.APIKey) { k.Spec.ExpiresAt = new(metav1.NewTime(time.Now().Add(-time.Second))) }),
+		"a revoked key":  key(func(k *v1alpha1.APIKey) { k.DeletionTimestamp = new(metav1.Now()) }),
+		"a copied key":   key(func(k *v1alpha1.APIKey) { k.Namespace = "other" }),
+	}
+}
+
+// look makes an attempt, and holds that it is answered so and tells nothing of alice's.
+func (f *facade) look(who, key string, a attempt, status int, mine *possessions) {
+	f.t.Helper()
+	a.key = key
+	answered := f.send(a.call)
+	if answered.status != status {
+		f.t.Errorf("%s: %s %s %v is answered %d %s, want %d", who, a.method, a.path, a.header, answered.status, answered.body, status)
+	}
+	told := answered.body + answered.header.Get("Link") + answered.header.Get("ETag")
+	for _, secret := range []string{marker, mine.job, mine.spider, mine.jobTag, mine.spiderTag} {
+		if strings.Contains(told, secret) {
+			f.t.Errorf("%s: %s %s tells %s of alice's: %s", who, a.method, a.path, secret, told)
+		}
+	}
+}
+
+// everyRight is what a service account has that may do everything in its namespace.
+func everyRight() (rights []string) {
+	for _, access := range accesses {
+		for _, verb := range access.Verbs {
+			rights = append(rights, "crawler team "+verb+" "+access.Resource)
+		}
+	}
+	return rights
+}
+
+// TestNobodyReachesWhatIsAnothers tries every route with every wrong caller. A route without an attempt fails it.
+func TestNobodyReachesWhatIsAnothers(t *testing.T) {
+	known := &accounts{}
+	f := newFacade(t, withAccounts(known))
+	alice := f.key("team", "alice")
+	mine := f.furnish(t, alice)
+	strangers, attempts := f.strangers(alice), mine.attempts()
+	others := map[string]string{
+		"alice of another namespace": f.key("other", "alice"), "another user": f.key("team", "bob"), "the namespace": f.key("team", ""),
+		"another namespace": f.key("other", ""), "a service account": crawlersToken,
+	}
+	var reads, writes []attempt
+	for _, route := range f.server.engine.Routes() {
+		name := route.Method + " " + route.Path
+		tries, tried := attempts[name]
+		if tried != strings.HasPrefix(route.Path, "/api/") {
+			t.Errorf("%s: an attempt to reach another's by it is known: %t", name, tried)
+		}
+		for _, a := range tries {
+			if isWrite(route.Method) {
+				writes = append(writes, a)
+			} else {
+				reads = append(reads, a)
+			}
+			for who, key := range strangers {
+				f.look(who, key, a, http.StatusUnauthorized, mine)
+			}
+			if len(accesses[name].Verbs) > 0 {
+				f.look("a service account without rights", crawlersToken, a, http.StatusForbidden, mine)
+			}
+		}
+	}
+	known.rights = everyRight()
+	for _, a := range append(reads, writes...) {
+		for who, key := range others {
+			if a.others != http.StatusCreated {
+				f.look(who, key, a, a.others, mine)
+			}
+		}
+	}
+	if n := f.cluster.count("cancel") + f.spiders.count("patch") + f.spiders.count("delete"); n > 0 {
+		t.Errorf("%d writes to what is alice's have reached Kubernetes", n)
+	}
+	for who, key := range others { // The name of what is alice's is free for what is theirs.
+		a := attempts["POST /api/v1/spiders"][0]
+		a.key = key
+		var made contract.Spider
+		if f.send(a.call).want(http.StatusCreated).into(&made); made.UserID == "alice" && who != "alice of another namespace" {
+			t.Errorf("%s has made a spider of alice's", who)
+		}
+		f.delete(key, "/api/v1/spiders/"+made.ID).want(http.StatusOK)
+	}
+	// There is something to be reached by each attempt.
+	slices.SortStableFunc(writes, func(a, b attempt) int { return strings.Compare(b.method, a.method) }) // DELETE is last.
+	for _, a := range append(reads, writes...) {
+		a.key = alice
+		if answered := f.send(a.call); answered.status != a.own {
+			t.Errorf("alice: %s %s %v is answered %d %s, want %d", a.method, a.path, a.header, answered.status, answered.body, a.own)
+		}
+	}
+}
+
+// TestEventsTellNothingOfOthers opens events with every wrong caller, at the beginning and behind an event of alice's.
+func TestEventsTellNothingOfOthers(t *testing.T) {
+	known := &accounts{}
+	f := newFacade(t, withAccounts(known))
+	alice := f.key("team", "alice")
+	hers := f.open(alice, eventsPath, "Last-Event-ID", "0")
+	hers.want("reset", "")
+	last := hers.want("ready", "").id
+	mine := f.furnish(t, alice)
+	hers.want("job", mine.job)
+	for who, key := range f.strangers(alice) {
+		f.look(who, key, attempt{call: call{method: http.MethodGet, path: eventsPath}}, http.StatusUnauthorized, mine)
+	}
+	f.look("a service account without rights", crawlersToken, attempt{call: call{method: http.MethodGet, path: eventsPath}}, http.StatusForbidden, mine)
+	known.rights = everyRight()
+	for who, caller := range map[string]struct{ key, namespace, user string }{
+		"alice of another namespace": {f.key("other", "alice"), "other", "alice"},
+		"another user":               {f.key("team", "bob"), "team", "bob"},
+		"the namespace":              {f.key("team", ""), "team", ""},
+		"a service account":          {crawlersToken, "team", ""},
+	} {
+		behind := f.open(caller.key, eventsPath, "Last-Event-ID", last)
+		fromZero := f.open(caller.key, eventsPath, "Last-Event-ID", "0")
+		fromZero.want("reset", "")
+		until := func(events *opened, kind, about string) {
+			for e := events.event(); ; e = events.event() {
+				if strings.Contains(e.data, marker) || strings.Contains(e.data, mine.job) {
+					t.Errorf("%s is told %v", who, e)
+				}
+				if e.event == kind && strings.Contains(e.data, about) {
+					return
+				}
+			}
+		}
+		until(fromZero, "ready", "")
+		f.cluster.update(t, "team", "a-job", func(job *v1alpha1.SpiderJob) { job.Status.Attempts++ })
+		own := f.apply(caller.namespace, "own-"+strings.ReplaceAll(who, " ", "-"), func(job *v1alpha1.SpiderJob) {
+			job.Spec.UserID, job.Spec.SpiderRef.Name = caller.user, "shared"
+		})
+		until(behind, "job", own)
+		until(fromZero, "job", own)
+	}
+}
