@@ -134,7 +134,7 @@ func (h *handlers) lookUp(ctx context.Context, namespace string, id uuid.UUID) (
 	if id.Version() == 5 {
 		return nil, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
+	ctx, cancel := context.WithTimeout(requestOf(ctx), lookupTimeout)
 	defer cancel()
 	object, err := h.kubernetes.Get(ctx, namespace, id.String())
 	if apierrors.IsNotFound(err) {
