@@ -99,6 +99,9 @@ func (h *handlers) wait(ctx context.Context, job *view.Job, wait time.Duration) 
 	}
 	extendWrite(c, wait+h.writeTime)
 	job = h.awaitEnd(ctx, job, wait)
+	if h.stopping.Err() != nil {
+		c.Header("Connection", "close") // As every answer of a server that leaves; this one was begun before.
+	}
 	if err := h.reviewer(c)(c.Request.Context()); err != nil {
 		return nil, err
 	}
