@@ -52,8 +52,7 @@ const cancelAttempts = 8
 // cancel records a cancellation on a state of the job that has not ended, so that a job that ends at the same moment is either
 // cancelled or ended, and never both.
 func (h *handlers) cancel(ctx context.Context, caller auth.Identity, id string, gracePeriod *int64) error {
-	// What was begun is seen to its end though the caller may have gone.
-	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), kubernetesTimeout)
+	ctx, stop := seenToItsEnd(ctx)
 	defer stop()
 	job, err := h.find(ctx, caller, id)
 	if err != nil {

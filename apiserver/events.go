@@ -61,7 +61,7 @@ type eventAnswer struct {
 // VisitStreamJobEventsResponse implements contract.StreamJobEventsResponseObject.
 func (a *eventAnswer) VisitStreamJobEventsResponse(http.ResponseWriter) error {
 	defer a.close()
-	a.stream.begin(a.requestID, "text/event-stream")
+	a.stream.begin(a.requestID, "text/event-stream", true)
 	err := a.serve()
 	switch {
 	case a.stopping.Err() != nil:

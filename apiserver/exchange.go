@@ -3,6 +3,8 @@ package apiserver
 import (
 	"context"
 
+	"github.com/gin-gonic/gin"
+
 	"github.com/scrapethis/spider-operator/apiserver/auth"
 )
 
@@ -31,4 +33,18 @@ func exchangeOf(ctx context.Context) *exchange {
 		return e
 	}
 	return &exchange{}
+}
+
+// requestOf returns the context of the request itself. Gin's own context is another request's after the answer, and a client of
+// Kubernetes may still look at what it was given then: a connection that it dials outlives the request that it was dialled for.
+func requestOf(ctx context.Context) context.Context {
+	if c, ok := ctx.(*gin.Context); ok {
+		return c.Request.Context()
+	}
+	return ctx
+}
+
+// seenToItsEnd returns a context for what is not given up once it was begun, though the caller may have gone.
+func seenToItsEnd(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(requestOf(ctx)), kubernetesTimeout)
 }

@@ -461,6 +461,8 @@ type answer struct {
 	status int
 	header http.Header
 	body   string
+	// closed says that the connection ends with the answer.
+	closed bool
 }
 
 // call is one request; the zero value of a field leaves it out.
@@ -498,7 +500,7 @@ func (f *facade) send(c call) answer {
 	if err := holdToContract(request, []byte(c.body), response, text); err != nil {
 		f.t.Errorf("%s %s: %d %s breaks the contract: %v", c.method, c.path, response.StatusCode, text, err)
 	}
-	return answer{t: f.t, status: response.StatusCode, header: response.Header, body: string(text)}
+	return answer{t: f.t, status: response.StatusCode, header: response.Header, body: string(text), closed: response.Close}
 }
 
 func (f *facade) get(key, path string) answer {

@@ -70,7 +70,7 @@ type logAnswer struct {
 // that the caller has gone or that the server stops.
 func (a *logAnswer) VisitGetJobLogsResponse(http.ResponseWriter) error {
 	defer a.close()
-	a.stream.begin(a.requestID, "text/plain; charset=utf-8")
+	a.stream.begin(a.requestID, "text/plain; charset=utf-8", a.log.options.Follow)
 	err := a.log.copyTo(a.stream)
 	if a.stream.ctx.Err() != nil {
 		return nil

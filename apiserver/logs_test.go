@@ -26,6 +26,7 @@ type opened struct {
 	lines  *bufio.Reader
 	status int
 	header http.Header
+	closed bool // whether the connection ends with the answer
 	leave  func()
 }
 
@@ -49,7 +50,9 @@ func (f *facade) open(key, path string, header ...string) *opened {
 		leave()
 		_ = response.Body.Close()
 	})
-	return &opened{t: f.t, lines: bufio.NewReader(response.Body), status: response.StatusCode, header: response.Header, leave: leave}
+	return &opened{
+		t: f.t, lines: bufio.NewReader(response.Body), status: response.StatusCode, header: response.Header, closed: response.Close, leave: leave,
+	}
 }
 
 // line reads one line of the answer.

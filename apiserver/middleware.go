@@ -29,6 +29,9 @@ func (s *Server) observe(c *gin.Context) {
 	c.Header("X-Request-ID", e.requestID)
 	c.Header("X-Content-Type-Options", "nosniff")
 	c.Header("Cache-Control", "no-store")
+	if s.leaving.Load() {
+		c.Header("Connection", "close") // The next request is then made elsewhere, and not on a connection that is being cut off.
+	}
 
 	defer func() {
 		if reason := recover(); reason != nil {

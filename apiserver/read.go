@@ -99,6 +99,9 @@ func (h *handlers) wait(ctx context.Context, job *view.Job, wait time.Duration) 
 	}
 	extendWrite(c, wait+h.writeTime)
 	job = h.awaitEnd(ctx, job, wait)
+	if h.stopping.Err() != nil {
+		c.Header("Connection", "close") // As every answer of a server that leaves; this one was begun before.
+	}
 	if err := h.reviewer(c)(c.Request.Context()); err != nil {
 		return nil, err
 	}
@@ -134,7 +137,7 @@ func (h *handlers) lookUp(ctx context.Context, namespace string, id uuid.UUID) (
 	if id.Version() == 5 {
 		return nil, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
+	ctx, cancel := context.WithTimeout(requestOf(ctx), lookupTimeout)
 	defer cancel()
 	object, err := h.kubernetes.Get(ctx, namespace, id.String())
 	if apierrors.IsNotFound(err) {

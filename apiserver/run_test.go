@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 	"strings"
 	"sync"
 	"testing"
@@ -71,6 +72,73 @@ func TestServerEndsInOrder(t *testing.T) {
 		}
 	case <-time.After(30 * time.Second):
 		t.Fatal("the server does not end")
+	}
+}
+
+// A Service sends no new connections to a server that leaves, but those that are open stay with it: it lets them go one by one, each
+// with an answer, before it would cut them off.
+func TestServerThatLeavesLetsItsConnectionsGo(t *testing.T) {
+	for name, encrypted := range map[string]bool{"HTTP/1.1": false, "HTTP/2": true} {
+		t.Run(name, func(t *testing.T) {
+			f := newFacade(t)
+			key := f.key("team", "")
+			listening := httptest.NewUnstartedServer(f.server)
+			listening.EnableHTTP2 = encrypted
+			begin := listening.Start
+			if encrypted {
+				begin = listening.StartTLS
+			}
+			begin()
+			t.Cleanup(listening.Close)
+			reused := func() bool {
+				var was bool
+				trace := &httptrace.ClientTrace{GotConn: func(got httptrace.GotConnInfo) { was = got.Reused }}
+				request, err := http.NewRequestWithContext(httptrace.WithClientTrace(t.Context(), trace), http.MethodGet, listening.URL+"/api/v1/me", http.NoBody)
+				if err != nil {
+					t.Fatal(err)
+				}
+				request.Header.Set("Authorization", "Bearer "+key)
+				response, err := listening.Client().Do(request)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := io.Copy(io.Discard, response.Body); err != nil || response.Proto[:6] != name[:6] || response.StatusCode != http.StatusOK {
+					t.Fatalf("answer %s by %s, %v", response.Status, response.Proto, err)
+				}
+				if err := response.Body.Close(); err != nil {
+					t.Fatal(err)
+				}
+				return was
+			}
+			reused()
+			if !reused() {
+				t.Fatal("a server that stays does not keep its connections")
+			}
+			f.server.Unready()
+			reused()
+			eventually(t, "a server that leaves lets go of a connection with an answer", func() bool { return !reused() })
+		})
+	}
+}
+
+// Whoever is answered because the server stops asks again at once, and not on a connection that is being cut off.
+func TestAnswersThatEndWithTheServerEndTheirConnections(t *testing.T) {
+	f := newFacade(t, func(c *Config) { c.Limits.StreamsPerCaller = 1 })
+	id, pod := f.running(t, "team", "a-job")
+	pod.write("hello")
+	streams := []*opened{f.open(f.key("team", ""), eventsPath), f.open(f.key("team", ""), "/api/v1/jobs/"+id+"/logs?follow=true")}
+	for _, stream := range streams {
+		stream.line()
+	}
+	waiting := f.waiting(t, f.key("team", ""), "/api/v1/jobs/"+id+"?wait=30s")
+	f.server.Stop()
+	if a := (<-waiting).want(http.StatusOK); !a.closed {
+		t.Error("the connection of a wait goes on")
+	}
+	for _, stream := range streams {
+		if !stream.closed {
+			t.Error("the connection of a stream goes on")
+		}
 	}
 }
 

@@ -151,7 +151,7 @@ func (h *handlers) findSpider(ctx context.Context, caller auth.Identity, text st
 	if id.Version() == 5 || h.spiders.Known(caller.Namespace, id) {
 		return nil, notFound("This spider")
 	}
-	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
+	ctx, cancel := context.WithTimeout(requestOf(ctx), lookupTimeout)
 	defer cancel()
 	object, err := h.kubernetesSpiders.Get(ctx, caller.Namespace, id.String())
 	if apierrors.IsNotFound(err) {
@@ -177,8 +177,7 @@ func (h *handlers) makeSpider(ctx context.Context, caller auth.Identity, change 
 		return nil, fmt.Errorf("making a spider id: %w", err)
 	}
 	exchangeOf(ctx).object = caller.Namespace + "/" + id.String()
-	// What was begun is seen to its end though the caller may have gone.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), kubernetesTimeout)
+	ctx, cancel := seenToItsEnd(ctx)
 	defer cancel()
 	release, err := h.claimName(caller, *change.name, uuid.Nil)
 	if err != nil {
@@ -267,8 +266,7 @@ func (h *handlers) writeSpider(
 	ctx context.Context, caller auth.Identity, id string, write func(context.Context, *view.Spider) error,
 ) error {
 	exchange := exchangeOf(ctx)
-	// What was begun is seen to its end though the caller may have gone.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), kubernetesTimeout)
+	ctx, cancel := seenToItsEnd(ctx)
 	defer cancel()
 	spider, err := h.findSpider(ctx, caller, id)
 	if err != nil {

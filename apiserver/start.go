@@ -160,8 +160,7 @@ func newSpiderJob(
 func (h *handlers) create(
 	ctx context.Context, caller auth.Identity, identity startIdentity, job *v1alpha1.SpiderJob,
 ) (*view.Job, error) {
-	// What was begun is seen to its end though the caller may have gone.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), kubernetesTimeout)
+	ctx, cancel := seenToItsEnd(ctx)
 	defer cancel()
 	created, err := record(ctx, "job", func(ctx context.Context) (*v1alpha1.SpiderJob, error) {
 		return h.kubernetes.Create(ctx, job)

@@ -56,6 +56,8 @@ type stream struct {
 	connection *http.ResponseController
 	// ctx ends when the caller has gone or the server stops.
 	ctx context.Context
+	// alone says that no other request shares the connection, as they do with HTTP/2.
+	alone bool
 	// review returns an error when the caller may not be told any more.
 	review  func(context.Context) error
 	checked time.Time
@@ -82,7 +84,7 @@ func (h *handlers) newStream(ctx context.Context) (s *stream, closeStream func()
 	lasting, cancel := context.WithCancel(c.Request.Context())
 	forget := context.AfterFunc(h.stopping, cancel) //nolint:contextcheck // The end of the server ends every stream.
 	s = &stream{
-		writer: c.Writer, connection: http.NewResponseController(c.Writer),
+		writer: c.Writer, connection: http.NewResponseController(c.Writer), alone: c.Request.ProtoMajor == 1,
 		ctx: lasting, review: h.reviewer(c), checked: time.Now(), writeTime: h.writeTime,
 	}
 	_ = s.connection.SetWriteDeadline(time.Time{})
@@ -115,9 +117,13 @@ func (h *handlers) reviewer(c *gin.Context) func(context.Context) error {
 	}
 }
 
-// begin sends the head of the answer.
-func (s *stream) begin(requestID, contentType string) {
+// begin sends the head of the answer. Where that goes on until one side ends it, its connection ends with it: the next request shall
+// not be made on one that a server which stops is cutting off.
+func (s *stream) begin(requestID, contentType string, lasting bool) {
 	header := s.writer.Header()
+	if lasting && s.alone {
+		header.Set("Connection", "close")
+	}
 	header.Set("Content-Type", contentType)
 	header.Set("X-Request-ID", requestID)
 	header.Set("X-Accel-Buffering", "no") // A proxy that gathers a stream keeps it from its reader.
