@@ -27,11 +27,11 @@ MODULES := $(filter-out hack/kubernetes hack/coredns,. $(patsubst %/go.mod,%,$(w
 GENERATED = api/v1alpha1/zz_generated.deepcopy.go apiserver/contract config/crd/bases config/rbac/controller/role.yaml \
 	config/rbac/apiserver/role.yaml config/kubernetes-tokens/role.yaml charts/spider-operator/files
 
-TEST_TOOLS = $(BIN)/gotestsum $(BIN)/helm
+TEST_TOOLS = $(BIN)/gotestsum $(BIN)/helm $(BIN)/promtool
 # The end-to-end tests run against the demo's operator and spiders, and the demo is the first of them.
 E2E_SYSTEM = demo build $(BIN)/kubectl
 # run-tests runs suites under one gotestsum, so that the last lines sum all of them up.
-run-tests = RACE=$(RACE) HELM=$(BIN)/helm $(BIN)/gotestsum --format pkgname --format-hide-empty-pkg --raw-command -- \
+run-tests = RACE=$(RACE) HELM=$(BIN)/helm PROMTOOL=$(BIN)/promtool $(BIN)/gotestsum --format pkgname --format-hide-empty-pkg --raw-command -- \
 	hack/test.sh $(1)
 
 ##@ General
@@ -109,7 +109,7 @@ test: $(TEST_TOOLS) chromium $(if $(filter off,$(E2E)),,$(E2E_SYSTEM) node) ## R
 	exit $$code
 
 .PHONY: test-unit
-test-unit: $(TEST_TOOLS) ## Run the tests that need nothing but Go, of all modules.
+test-unit: $(TEST_TOOLS) ## Run the tests that need nothing but Go and promtool, of all modules.
 	@$(call run-tests,unit)
 
 .PHONY: test-integration
@@ -179,6 +179,10 @@ chart: $(BIN)/helm ## Lint the chart. Its tests are among the unit tests.
 helm: $(BIN)/helm ## Build Helm, and print its path.
 	@echo $<
 
+.PHONY: promtool
+promtool: $(BIN)/promtool ## Get promtool, which tests the alerts, and print its path.
+	@echo $<
+
 .PHONY: install
 install: $(KUBECTL) ## Install the CustomResourceDefinitions into the cluster of the current kubeconfig.
 	$(KUBECTL) apply --server-side -k config/crd
@@ -213,6 +217,21 @@ node:
 		echo "Installing Node.js and npm"; \
 		apt-get -qq install --yes --no-install-recommends npm || { apt-get -qq update && apt-get -qq install --yes --no-install-recommends npm; }; \
 	}
+
+# Prometheus' own test program for rules: the machine's, else out of Debian's package, which is unpacked and not installed.
+$(BIN)/promtool:
+	@mkdir -p $(BIN)
+	@if path=$$(command -v promtool); then ln -sf "$$path" $@; exit; fi; \
+	if ! command -v apt-get dpkg-deb >/dev/null; then \
+		echo "promtool is missing, which tests the alerts. It is part of Prometheus: install that."; exit 1; \
+	fi; \
+	echo "Getting promtool out of Debian's package prometheus"; \
+	dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; cd "$$dir"; \
+	apt-get -qq download prometheus 2>/dev/null || { (( EUID != 0 )) || apt-get -qq update; apt-get -qq download prometheus; } || { \
+		echo "promtool is missing, which tests the alerts: apt knows no package prometheus. Root may have to run: apt-get update"; exit 1; \
+	}; \
+	dpkg-deb --fsys-tarfile prometheus_*.deb | tar -xO ./usr/bin/promtool >promtool; \
+	install promtool $@
 
 $(BIN)/kubectl:
 	@mkdir -p $(BIN)

@@ -64,6 +64,7 @@ func slimSpiderJob(sj *v1alpha1.SpiderJob) {
 	sj.Status = v1alpha1.SpiderJobStatus{
 		ObservedGeneration: sj.Status.ObservedGeneration,
 		Phase:              sj.Status.Phase,
+		Reason:             knownReason(sj.Status.Reason), // for the metrics
 		FinishedAt:         sj.Status.FinishedAt,
 		JobUID:             sj.Status.JobUID,
 	}

@@ -5,6 +5,7 @@
 // pending.go why none runs yet, teardown.go how a run is stopped, retention.go when its traces go. The Job itself is built
 // in job.go from a plan (plan.go), which is the SpiderJob, its Spider and the operator's defaults put together. What is kept
 // of the cluster's objects is in cache.go, and which of their changes make a SpiderJob be looked at, and how soon, in wake.go.
+// What Prometheus is told of recorded changes is in metrics.go, of the SpiderJobs that there are in population.go.
 //
 // +kubebuilder:rbac:groups=scrapethis.app,resources=spiderjobs,verbs=get;list;watch;delete
 // +kubebuilder:rbac:groups=scrapethis.app,resources=spiderjobs/status,verbs=update

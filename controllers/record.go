@@ -15,7 +15,7 @@ import (
 )
 
 // record writes the status that was decided: one update, refused if the object has changed meanwhile, and none at all if the
-// status has not changed. Events and log lines follow only a write that succeeded.
+// status has not changed. Events, log lines and metrics follow only a write that succeeded.
 //
 // A patch would cost kube-apiserver more: it has to encode what it has, lay the patch over it, and decode the result.
 func (r *Reconciler) record(ctx context.Context, o *observation, mem *recollection, next v1alpha1.SpiderJobStatus) error {
@@ -25,10 +25,13 @@ func (r *Reconciler) record(ctx context.Context, o *observation, mem *recollecti
 	sj := o.sj.DeepCopy()
 	complete(&next, o.sj, metav1.Time{Time: r.clock.Now()})
 	sj.Status = next
-	if err := r.client.Status().Update(ctx, sj); err != nil {
+	err := r.client.Status().Update(ctx, sj)
+	statusWrites.WithLabelValues(writeResult(err)).Inc()
+	if err != nil {
 		return fmt.Errorf("record the status of SpiderJob %s: %w", klog.KObj(sj), err)
 	}
 	mem.written = sj
+	advanceTo(o, &next).count()
 	previous := &o.sj.Status
 	if previous.Phase == next.Phase && previous.Reason == next.Reason {
 		return nil

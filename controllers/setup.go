@@ -98,6 +98,9 @@ func Setup(ctx context.Context, mgr ctrl.Manager, opts Options) error {
 	if err := mgr.Add(logs); err != nil {
 		return fmt.Errorf("add the log collector: %w", err)
 	}
+	if err := mgr.Add(newPopulation(mgr.GetCache(), clock.RealClock{})); err != nil {
+		return fmt.Errorf("add the metrics of SpiderJobs: %w", err)
+	}
 	err = mgr.GetFieldIndexer().IndexField(ctx, &corev1.Pod{}, podsBySpiderJob, func(obj client.Object) []string {
 		return []string{obj.GetLabels()[v1alpha1.LabelSpiderJob]}
 	})

@@ -8,7 +8,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# unit runs what needs nothing but Go: everything outside test/, in each module.
+# unit runs what needs nothing but Go, and promtool for the alerts: everything outside test/, in each module.
 unit() {
   local flags=(-json -shuffle=on -timeout=15m) failed=0 module packages
   if [[ "${RACE:-off}" == on ]]; then

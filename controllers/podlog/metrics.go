@@ -30,10 +30,14 @@ var (
 		Name: "spider_operator_log_sample_interval_seconds",
 		Help: "The interval at present between two samples of one running Pod's log.",
 	})
+	budgetWanted = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "spider_operator_log_budget_wanted_ratio",
+		Help: "The share of the budget of log reads that sampling at the shortest interval takes. Above 1, the interval is stretched.",
+	})
 )
 
 func init() {
-	metrics.Registry.MustRegister(readsTotal, readBytesTotal, streamsOpen, streamsWaiting, sampleInterval)
+	metrics.Registry.MustRegister(readsTotal, readBytesTotal, streamsOpen, streamsWaiting, sampleInterval, budgetWanted)
 }
 
 // countRead counts a read that has ended. A read that was called off, because nobody wants it any more, is none.

@@ -59,3 +59,8 @@ func (r *rotation) next(now time.Time) *pod {
 func (r *rotation) period() time.Duration {
 	return max(r.interval, r.spacing*time.Duration(r.turns.Len()))
 }
+
+// wanted returns the share of the budget that a sample of every Pod at the shortest interval takes.
+func (r *rotation) wanted() float64 {
+	return float64(r.spacing*time.Duration(r.turns.Len())) / float64(r.interval)
+}

@@ -82,6 +82,7 @@ func (c *Collector) sample(ctx context.Context, p *pod) {
 // rotationChanged tells that the turns have changed. The caller holds the mutex.
 func (c *Collector) rotationChanged() {
 	sampleInterval.Set(c.rotation.period().Seconds())
+	budgetWanted.Set(c.rotation.wanted())
 	select {
 	case c.nudged <- struct{}{}:
 	default:

@@ -29,6 +29,9 @@ func TestWrongValuesAreRefused(t *testing.T) {
 		{"apiserver.service.type=ExternalName", "/apiserver/service/type"},
 		{"apiserver.service.port=70000", "/apiserver/service/port"},
 		{"apiserver.maxStreams=0", "/apiserver/maxStreams"},
+		{"metrics.prometheusRule.thresholds.pendingMinutes=15", "pendingMinutes"},
+		{"metrics.prometheusRule.thresholds.errorRatio=25", "/metrics/prometheusRule/thresholds/errorRatio"},
+		{"metrics.prometheusRule.thresholds.notLeadingFor=120", "/metrics/prometheusRule/thresholds/notLeadingFor"},
 		{"apiserver.podDisruptionBudget.minAvailable=half", "/apiserver/podDisruptionBudget/minAvailable"},
 	}
 	for _, test := range tests {

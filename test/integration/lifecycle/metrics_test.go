@@ -1,0 +1,87 @@
+package lifecycle
+
+import (
+	"testing"
+	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+)
+
+// TestMetricsOfARun counts a run once, and shows the SpiderJobs that there are, in the process that leads and in the one that
+// comes after it. Other tests would count too, so it does not run beside them.
+func TestMetricsOfARun(t *testing.T) {
+	s := newStage(t)
+	s.spider(quickCrawl(7))
+	shown := func() float64 { return sample(t, "spider_operator_jobs", "Finished", "Completed") }
+	counts := []string{
+		"spider_operator_jobs_ended_total", "spider_operator_job_queue_duration_seconds", "spider_operator_job_start_duration_seconds",
+		"spider_operator_job_run_duration_seconds",
+	}
+	before := map[string]float64{}
+	for _, name := range counts {
+		before[name] = sample(t, name)
+	}
+	items := sample(t, "spider_operator_spider_items_total")
+	// Whoever sees a status written may see it before it is counted. Items are counted last.
+	counted := func(runs float64) {
+		t.Helper()
+		s.awaitMetrics("counts the items", func() bool { return sample(t, "spider_operator_spider_items_total")-items == 7*runs })
+		for _, name := range counts {
+			if got := sample(t, name) - before[name]; got != runs {
+				t.Errorf("%s counted %g, want %g", name, got, runs)
+			}
+		}
+	}
+
+	first := s.controller()
+	s.job("run")
+	s.awaitOutcome("run", completed)
+	s.awaitMetrics("shows the SpiderJob", func() bool { return shown() == 1 })
+	counted(1)
+	first.stop()
+	if got := shown(); got != 0 {
+		t.Errorf("%g SpiderJobs are shown though nobody leads", got)
+	}
+
+	s.controller()
+	s.awaitMetrics("shows the SpiderJob again", func() bool { return shown() == 1 })
+	s.job("second")
+	s.awaitOutcome("second", completed)
+	s.awaitMetrics("shows both", func() bool { return shown() == 2 })
+	counted(2)
+}
+
+// awaitMetrics waits until something is so of the metrics, which follow the cache.
+func (s *stage) awaitMetrics(what string, so func() bool) {
+	s.Helper()
+	for deadline := time.Now().Add(patience); !so(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			s.Fatalf("no controller %s", what)
+		}
+	}
+}
+
+// sample is the sum of a metric's samples that have the label values, of a histogram the number of observations.
+func sample(t *testing.T, name string, labels ...string) float64 {
+	t.Helper()
+	families, err := metrics.Registry.Gather()
+	if err != nil {
+		t.Fatalf("gather the metrics: %v", err)
+	}
+	total := 0.0
+	for _, family := range families {
+		if family.GetName() != name {
+			continue
+		}
+	metrics:
+		for _, metric := range family.GetMetric() {
+			for i, want := range labels {
+				if metric.GetLabel()[i].GetValue() != want {
+					continue metrics
+				}
+			}
+			total += metric.GetCounter().GetValue() + metric.GetGauge().GetValue() + float64(metric.GetHistogram().GetSampleCount())
+		}
+	}
+	return total
+}
