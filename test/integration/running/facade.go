@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"testing"
 	"time"
 
@@ -26,32 +27,58 @@ func FacadeOptions(t testing.TB) apiserver.Options {
 // log.
 func Facade(t testing.TB, config *rest.Config, options apiserver.Options) string {
 	t.Helper()
-	ctx, stop := context.WithCancel(context.Background())
+	return StartFacade(t, config, options).Address
+}
+
+// Replica is a facade that runs.
+type Replica struct {
+	// Address is where it is served, as in http://127.0.0.1:8080.
+	Address string
+
+	stop func()
+}
+
+// Stop ends the facade as a signal would, and waits for its end. It does so once.
+func (r *Replica) Stop() { r.stop() }
+
+// StartFacade runs a facade on a control plane until it is stopped or the test ends, and returns once it is ready. A failed test
+// shows its log.
+func StartFacade(t testing.TB, config *rest.Config, options apiserver.Options) *Replica {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	var log bytes.Buffer
 	go func() { ended <- apiserver.Run(ctx, config, options, slog.New(slog.NewJSONHandler(&log, nil))) }()
-	t.Cleanup(func() {
-		stop()
+	stop := sync.OnceFunc(func() {
+		cancel()
 		if err := <-ended; err != nil {
 			t.Errorf("the facade ended with %v", err)
 		}
+	})
+	t.Cleanup(func() {
+		stop()
 		if t.Failed() {
 			t.Logf("its log:\n%s", log.String())
 		}
 	})
 	address := "http://" + options.Listen
 	controlplane.Eventually(t, "the facade is ready", func(ctx context.Context) (bool, error) {
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, address+"/readyz", http.NoBody)
-		if err != nil {
-			return false, err
-		}
-		response, err := http.DefaultClient.Do(request)
-		if err != nil {
-			return false, nil //nolint:nilerr // not listening yet
-		}
-		return response.StatusCode == http.StatusOK, response.Body.Close()
+		return Ready(ctx, http.DefaultClient, address)
 	})
-	return address
+	return &Replica{Address: address, stop: stop}
+}
+
+// Ready reports whether a facade says that requests should come to it. One that does not listen is not ready.
+func Ready(ctx context.Context, client *http.Client, address string) (bool, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address+"/readyz", http.NoBody)
+	if err != nil {
+		return false, err
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return false, nil //nolint:nilerr // not listening yet, or no more
+	}
+	return response.StatusCode == http.StatusOK, response.Body.Close()
 }
 
 // FreeAddress is one of the loopback's on which nothing listens.
