@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
@@ -39,8 +40,8 @@ func TestObjectsFitTheirTypes(t *testing.T) {
 	for name, objects := range renderings(t) {
 		t.Run(name, func(t *testing.T) {
 			for _, object := range objects {
-				if object.GroupVersionKind().Group == "monitoring.coreos.com" {
-					continue // The Prometheus operator's own kinds: their types are not among Kubernetes'.
+				if group := object.GroupVersionKind().Group; group == "monitoring.coreos.com" || group == "cert-manager.io" {
+					continue // The kinds of the Prometheus operator and of cert-manager: their types are not among Kubernetes'.
 				}
 				if _, _, err := strict.Decode(toYAML(t, object), nil, nil); err != nil {
 					t.Errorf("%s: %v", describe(object), err)
@@ -147,6 +148,37 @@ func TestAPIServerWithTLS(t *testing.T) {
 	for _, object := range ofKind(objects, "Service", "Ingress", "NetworkPolicy") {
 		if text := string(toYAML(t, object)); strings.Contains(text, "http\n") {
 			t.Errorf("%s still speaks of http:\n%s", describe(object), text)
+		}
+	}
+}
+
+// A certificate that cert-manager issues is written where the API reads it, and is for the names that it is reached by.
+func TestIssuedCertificateIsServed(t *testing.T) {
+	for secret, args := range map[string][]string{
+		"spider-operator-apiserver-tls": nil,
+		"api-tls":                       {"--set", "apiserver.tls.secretName=api-tls"},
+	} {
+		args = append(args, "--set", "apiserver.tls.certificate.enabled=true,apiserver.tls.certificate.issuerRef.name=internal",
+			"--set", "apiserver.tls.certificate.dnsNames={spiders.example.org}")
+		objects := mustTemplate(t, args...)
+		certificates := ofKind(objects, "Certificate")
+		if len(certificates) != 1 {
+			t.Fatalf("%d Certificates were rendered", len(certificates))
+		}
+		spec, _ := certificates[0].Object["spec"].(map[string]any)
+		if spec["secretName"] != secret {
+			t.Errorf("it is issued into %v, want %s", spec["secretName"], secret)
+		}
+		service := "spider-operator-apiserver"
+		names := []any{service, service + "." + releaseNamespace, service + "." + releaseNamespace + ".svc", "spiders.example.org"}
+		if diff := cmp.Diff(names, spec["dnsNames"]); diff != "" {
+			t.Errorf("the names (-want +got):\n%s", diff)
+		}
+		for _, deployment := range deployments(t, objects) {
+			if volumes := deployment.Spec.Template.Spec.Volumes; strings.HasSuffix(deployment.Name, "-apiserver") &&
+				(len(volumes) != 1 || volumes[0].Secret.SecretName != secret) {
+				t.Errorf("the API reads %+v, want the Secret %s", volumes, secret)
+			}
 		}
 	}
 }

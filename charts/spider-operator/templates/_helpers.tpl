@@ -68,9 +68,16 @@ annotations:
 {{- end -}}
 {{- end }}
 
+{{/* The Secret with the REST API's certificate, empty where it is served without TLS. */}}
+{{- define "spider-operator.tlsSecret" -}}
+{{- $tls := .Values.apiserver.tls -}}
+{{- $issued := ternary (printf "%s-apiserver-tls" (include "spider-operator.fullname" .)) "" $tls.certificate.enabled -}}
+{{- default $issued $tls.secretName }}
+{{- end }}
+
 {{/* How the REST API is served, which is also the name of its port. */}}
 {{- define "spider-operator.scheme" -}}
-{{- ternary "https" "http" (ne .Values.apiserver.tls.secretName "") }}
+{{- ternary "https" "http" (ne (include "spider-operator.tlsSecret" .) "") }}
 {{- end }}
 
 {{- define "spider-operator.image" -}}
