@@ -103,7 +103,7 @@ func (h *handlers) wait(ctx context.Context, job *view.Job, wait time.Duration) 
 		c.Header("Connection", "close") // As every answer of a server that leaves; this one was begun before.
 	}
 	review := h.reviewer(c) //nolint:contextcheck // It is called with the request's own.
-	if err := review(c.Request.Context()); err != nil {
+	if err := review(requestOf(ctx)); err != nil {
 		return nil, err
 	}
 	if job == nil {
