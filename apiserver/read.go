@@ -102,7 +102,8 @@ func (h *handlers) wait(ctx context.Context, job *view.Job, wait time.Duration) 
 	if h.stopping.Err() != nil {
 		c.Header("Connection", "close") // As every answer of a server that leaves; this one was begun before.
 	}
-	if err := h.reviewer(c)(c.Request.Context()); err != nil {
+	review := h.reviewer(c) //nolint:contextcheck // It is called with the request's own.
+	if err := review(requestOf(ctx)); err != nil {
 		return nil, err
 	}
 	if job == nil {

@@ -24,7 +24,7 @@ func ofAlice(job *v1alpha1.SpiderJob) { job.Spec.UserID = "alice" }
 
 func asItIs(*v1alpha1.SpiderJob) {}
 
-// The view is behind: what it has is alice's job, and what there is is bob's.
+// The view is behind: it has alice's job still, where bob's is now.
 func TestCancelOfAJobThatHasBecomeAnothersIsNotFound(t *testing.T) {
 	f := newFacade(t)
 	alice := f.key("team", "alice")

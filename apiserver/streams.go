@@ -82,10 +82,11 @@ func (h *handlers) newStream(ctx context.Context) (s *stream, closeStream func()
 		return nil, nil, err
 	}
 	lasting, cancel := context.WithCancel(c.Request.Context())
+	review := h.reviewer(c)                         //nolint:contextcheck // It is called with the stream's own.
 	forget := context.AfterFunc(h.stopping, cancel) //nolint:contextcheck // The end of the server ends every stream.
 	s = &stream{
 		writer: c.Writer, connection: http.NewResponseController(c.Writer), alone: c.Request.ProtoMajor == 1,
-		ctx: lasting, review: h.reviewer(c), checked: time.Now(), writeTime: h.writeTime,
+		ctx: lasting, review: review, checked: time.Now(), writeTime: h.writeTime,
 	}
 	_ = s.connection.SetWriteDeadline(time.Time{})
 	return s, func() {

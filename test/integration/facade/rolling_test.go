@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -88,6 +89,9 @@ func TestRollingRestartUnderLoad(t *testing.T) {
 		}
 	}
 	l.leave()
+	if n := l.cut.Load(); n > 0 {
+		t.Errorf("%d requests were on connections that a server has cut off", n)
+	}
 	t.Logf("%d requests, of which %d were sent again; %d jobs", l.requests.Load(), l.again.Load(), len(l.started))
 }
 
@@ -104,6 +108,7 @@ type load struct {
 	ctx       context.Context
 	requests  atomic.Int64
 	again     atomic.Int64
+	cut       atomic.Int64
 	finished  atomic.Int64
 
 	mu      sync.Mutex
@@ -185,7 +190,9 @@ func (l *load) send(method, path, body, idempotencyKey string, into any) error {
 
 func (l *load) attempt(method, path, body, idempotencyKey string, into any) error {
 	l.requests.Add(1)
-	request, err := http.NewRequestWithContext(l.ctx, method, "http://service"+path, strings.NewReader(body))
+	connections := 0
+	trace := &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connections++ }}
+	request, err := http.NewRequestWithContext(httptrace.WithClientTrace(l.ctx, trace), method, "http://service"+path, strings.NewReader(body))
 	if err != nil {
 		return err
 	}
@@ -194,11 +201,14 @@ func (l *load) attempt(method, path, body, idempotencyKey string, into any) erro
 		request.Header.Set("Idempotency-Key", idempotencyKey)
 	}
 	response, err := l.client.Do(request)
+	if connections > 1 { // Go's client sends again by itself what was on its way to a connection that is cut off. Others do not.
+		l.cut.Add(1)
+	}
 	if err != nil {
 		return err
 	}
 	text, err := io.ReadAll(response.Body)
-	if err = errors.Join(err, response.Body.Close()); err != nil {
+	if err := errors.Join(err, response.Body.Close()); err != nil {
 		return err
 	}
 	if response.StatusCode != http.StatusOK {
