@@ -1,4 +1,4 @@
-# The operator: one static binary with the subcommands controller, apiserver and apikey.
+# The operator: one static binary with the subcommands controller, apiserver, apikey and check.
 ARG GO_IMAGE=golang:1.26-bookworm
 ARG BASE_IMAGE=scratch
 

@@ -17,6 +17,7 @@ func newRootCommand() *cobra.Command {
 		newControllerCommand(),
 		newAPIServerCommand(),
 		newAPIKeyCommand(),
+		newCheckCommand(),
 		newVersionCommand(),
 	)
 	return root

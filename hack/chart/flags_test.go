@@ -18,7 +18,7 @@ var flagInHelp = regexp.MustCompile(`(?m)^\s+(?:-\w, )?--([a-z][a-z0-9-]*)(?:.*\
 func flags(t *testing.T, component string) map[string]string {
 	t.Helper()
 	helps.Do(func() {
-		for _, component := range []string{"controller", "apiserver"} {
+		for _, component := range []string{"controller", "apiserver", "check"} {
 			cmd := exec.CommandContext(t.Context(), "go", "run", "./cmd/spider-operator", component, "--help")
 			cmd.Dir = root
 			help, err := cmd.CombinedOutput()
@@ -45,8 +45,8 @@ var (
 // forEachFlag calls check with every flag that objects pass to one of the processes.
 func forEachFlag(t *testing.T, objects []*unstructured.Unstructured, check func(component, name, value string)) {
 	t.Helper()
-	for _, deployment := range deployments(t, objects) {
-		for _, container := range deployment.Spec.Template.Spec.Containers {
+	for _, pod := range podTemplates(t, objects) {
+		for _, container := range pod.Spec.Containers {
 			for _, arg := range container.Args[1:] {
 				name, value, _ := strings.Cut(strings.TrimPrefix(arg, "--"), "=")
 				check(container.Args[0], name, value)

@@ -79,24 +79,36 @@ func TestPodsAreRestricted(t *testing.T) {
 	level := api.LevelVersion{Level: api.LevelRestricted, Version: api.LatestVersion()}
 	for name, objects := range renderings(t) {
 		t.Run(name, func(t *testing.T) {
-			deployments := deployments(t, objects)
-			if len(deployments) == 0 {
-				t.Fatal("no Deployment was rendered")
+			pods := podTemplates(t, objects)
+			if len(pods) == 0 {
+				t.Fatal("no Pod was rendered")
 			}
-			for _, deployment := range deployments {
-				template := deployment.Spec.Template
-				result := policy.AggregateCheckResults(evaluator.EvaluatePod(level, &template.ObjectMeta, &template.Spec))
+			for name, pod := range pods {
+				result := policy.AggregateCheckResults(evaluator.EvaluatePod(level, &pod.ObjectMeta, &pod.Spec))
 				if !result.Allowed {
-					t.Errorf("Deployment %s is refused: %s", deployment.Name, result.ForbiddenDetail())
+					t.Errorf("%s is refused: %s", name, result.ForbiddenDetail())
 				}
-				for _, container := range template.Spec.Containers {
+				for _, container := range pod.Spec.Containers {
 					if readOnly := container.SecurityContext.ReadOnlyRootFilesystem; readOnly == nil || !*readOnly {
-						t.Errorf("Deployment %s: the root file system of container %s can be written", deployment.Name, container.Name)
+						t.Errorf("%s: the root file system of container %s can be written", name, container.Name)
 					}
 				}
 			}
 		})
 	}
+}
+
+// podTemplates returns what Deployments among objects make Pods of, and the Pods among them, by what they are.
+func podTemplates(t *testing.T, objects []*unstructured.Unstructured) map[string]corev1.PodTemplateSpec {
+	t.Helper()
+	pods := map[string]corev1.PodTemplateSpec{}
+	for _, deployment := range deployments(t, objects) {
+		pods["Deployment "+deployment.Name] = deployment.Spec.Template
+	}
+	for _, pod := range typed[corev1.Pod](t, ofKind(objects, "Pod")) {
+		pods["Pod "+pod.Name] = corev1.PodTemplateSpec{ObjectMeta: pod.ObjectMeta, Spec: pod.Spec}
+	}
+	return pods
 }
 
 // deployments returns the Deployments among objects, typed.

@@ -27,6 +27,7 @@ func TestWrongValuesAreRefused(t *testing.T) {
 		{"apiserver.kubernetesTokens.audience=", "/apiserver/kubernetesTokens/audience"},
 		{"apiserver.tls.secret=a", "secret"},
 		{"apiserver.tls.certificate.enabled=true", "/apiserver/tls/certificate/issuerRef"},
+		{"tests.spider=books", "/tests/apiKeySecret"},
 		{"apiserver.timeouts.read=0s", "/apiserver/timeouts/read"},
 		{"apiserver.timeouts.idle=0", "/apiserver/timeouts/idle"},
 		{"apiserver.maxConnections=0", "/apiserver/maxConnections"},
