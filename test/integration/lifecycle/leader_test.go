@@ -9,8 +9,6 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-
-	"github.com/scrapethis/spider-operator/api/v1alpha1"
 )
 
 // The times of the election are a third of the defaults, so a hand-over takes a third of the time.
@@ -47,7 +45,7 @@ func TestHandOver(t *testing.T) {
 			for i := range jobs {
 				s.job(fmt.Sprintf("run-%d", i))
 			}
-			s.awaitPhase("run-0", v1alpha1.PhaseRunning)
+			s.awaitJobsMade("run-0")
 			c.leave(leader)
 			left := time.Now()
 			s.job("late")
