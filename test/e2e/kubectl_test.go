@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"context"
+	"errors"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -74,6 +76,15 @@ func TestKubernetesOwnRolesReachAsFarAsTheyShould(t *testing.T) {
 	}
 	n.Run("", "create", "serviceaccount", "tenant")
 	n.Run("", "create", "rolebinding", "tenant", "--clusterrole=spider-operator-tenant-admin", "--serviceaccount="+n.Name+":tenant")
+	// kube-apiserver hears of a new binding a moment later. What all of them may do tells that it has.
+	for _, who := range []string{"view", "edit", "admin", "tenant"} {
+		n.Eventually(t, soon, "the binding of "+who+" is in force", func(context.Context) error {
+			if !n.May(who, "list", "spiderjobs") {
+				return errors.New("it may not list SpiderJobs yet")
+			}
+			return nil
+		})
+	}
 	for _, tt := range []struct {
 		verb, resource string
 		who            string // whoever may
