@@ -44,10 +44,11 @@ func (c *Collector) readFinal(ctx context.Context, p *pod) {
 		p.attempts++
 		return
 	}
-	if counted {
-		c.learn(p, func(r *Reading) { r.observe(counts, err == nil) })
-	}
-	c.conclude(p, err)
+	c.conclude(p, err, func(r *Reading) {
+		if counted {
+			r.observe(counts, err == nil)
+		}
+	})
 }
 
 func (c *Collector) finalAgain(p *pod) {
@@ -57,11 +58,12 @@ func (c *Collector) finalAgain(p *pod) {
 	c.dispatch()
 }
 
-// conclude ends the work on a log. If it ended in an error, what a stream had said last is all that will ever be known. The
-// caller holds the mutex.
-func (c *Collector) conclude(p *pod, err error) {
+// conclude ends the work on a log with what was read in the end, all in one, so that its SpiderJob is woken once. If it ended in an
+// error, what a stream had said last is all that will ever be known. The caller holds the mutex.
+func (c *Collector) conclude(p *pod, err error, learned func(*Reading)) {
 	p.ended = true
 	c.learn(p, func(r *Reading) {
+		learned(r)
 		if err != nil && p.lastKnown {
 			r.observe(p.last, true)
 		}

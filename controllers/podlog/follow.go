@@ -31,7 +31,7 @@ func (c *Collector) follow(ctx context.Context, p *pod) {
 	switch {
 	case p.ctx.Err() != nil:
 	case err == nil || isGone(err):
-		c.conclude(p, err)
+		c.conclude(p, err, func(*Reading) {})
 	case p.mode == Final:
 		c.finals.add(p)
 	default:

@@ -85,7 +85,7 @@ func TestWhatHappensWhileNoControllerRunsIsToldTruly(t *testing.T) {
 		}
 	}
 	st := n.AwaitEnd("again", storm).Status
-	if wrote := written(t, n.Log(st.PodName)); st.Phase != v1alpha1.PhaseFinished || st.Attempts != 2 || st.Interruptions != 1 ||
+	if wrote, told := written(t, n.Log(st.PodName)); !told || st.Phase != v1alpha1.PhaseFinished || st.Attempts != 2 || st.Interruptions != 1 ||
 		st.Stats.Attempt != 2 || st.Stats.ItemsScraped != wrote || !st.Stats.Final {
 		t.Errorf("the job that is tried again ended %s, %s: %s, after %d attempts and %d interruptions, counts %+v; its spider wrote %d",
 			st.Phase, st.Reason, st.Message, st.Attempts, st.Interruptions, st.Stats, wrote)
