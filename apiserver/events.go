@@ -1,7 +1,6 @@
 package apiserver
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -141,7 +140,7 @@ func (a *eventAnswer) snapshot(subscription *view.Subscription, reason string) e
 		jobs, more = a.jobs.List(query)
 		for _, job := range jobs {
 			// Without an id: whoever has only a part of the snapshot cannot go on behind it.
-			if err := a.write(frame("", eventJob, presentJob(job))); err != nil {
+			if err := a.write(jobFrame("", job)); err != nil {
 				return err
 			}
 		}
@@ -173,21 +172,26 @@ func frameOf(change *view.Change) []byte {
 	if change.Deleted {
 		return frame(change.ResourceVersion, eventDeleted, gone{change.Job.ID.String()})
 	}
-	return frame(change.ResourceVersion, eventJob, presentJob(change.Job))
+	return jobFrame(change.ResourceVersion, change.Job)
 }
 
-// frame returns an event as it is sent. An event without an id leaves the caller's last event id as it is.
+// jobFrame returns an event that shows a job.
+func jobFrame(id string, job *view.Job) []byte { return append(appendJob(eventHead(id, eventJob), job), "\n\n"...) }
+
+// frame returns an event as it is sent.
 func frame(id, event string, data any) []byte {
-	var text bytes.Buffer
+	text, err := json.Marshal(data) // on one line, as the format wants it
+	if err != nil {
+		panic(err) // of texts, which cannot fail to be encoded
+	}
+	return append(append(eventHead(id, event), text...), "\n\n"...)
+}
+
+// eventHead begins an event, up to its data. An event without an id leaves the caller's last event id as it is.
+func eventHead(id, event string) []byte {
+	var head []byte
 	if id != "" {
-		text.WriteString("id: " + id + "\n")
+		head = append(append(append(head, "id: "...), id...), '\n')
 	}
-	text.WriteString("event: " + event + "\ndata: ")
-	encoder := json.NewEncoder(&text) // JSON on one line, as the format wants it
-	if err := encoder.Encode(data); err != nil {
-		// Of values that cannot fail to be encoded: their only foreign part is JSON that the view has made itself.
-		panic(err)
-	}
-	text.WriteByte('\n')
-	return text.Bytes()
+	return append(append(append(head, "event: "...), event...), "\ndata: "...)
 }

@@ -1,56 +1,58 @@
 package apiserver
 
 import (
-	"encoding/json"
-	"time"
-
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 	"github.com/scrapethis/spider-operator/apiserver/contract"
 	"github.com/scrapethis/spider-operator/apiserver/view"
 )
 
-// presentJob returns a job as the contract shows it, with its arguments.
-func presentJob(job *view.Job) contract.Job {
-	shown := presentListed(job)
-	if job.Arguments != "" {
-		arguments := json.RawMessage(job.Arguments)
-		shown.Arguments = &arguments
-	}
-	return shown
-}
+// appendJob appends a job to JSON as the contract shows a single one: with its arguments.
+func appendJob(text []byte, job *view.Job) []byte { return appendMembers(text, job, job.Arguments) }
 
-// presentListed returns a job as lists show it. They leave the arguments out: a page of a thousand jobs could otherwise be
-// tens of megabytes. What can be absent points into the job, which never changes: a page of fifty would otherwise allocate
-// hundreds of texts and numbers.
-func presentListed(job *view.Job) contract.Job {
-	spiderID := job.SpiderID.String()
-	return contract.Job{
-		ID:                job.ID.String(),
-		SpiderID:          spiderID,
-		Status:            contract.JobStatus(job.Status.String()),
-		UserID:            job.User,
-		ItemsScraped:      job.Stats.Items,
-		CreatedAt:         time.Unix(job.Created, 0).UTC(),
-		StartedAt:         view.Time(job.Started),
-		FinishedAt:        view.Time(job.Finished),
-		CancelRequestedAt: view.Time(job.CancelRequested),
-		Spider:            contract.JobSpider{ID: spiderID, Name: job.SpiderName, RepoPath: optional(&job.RepoPath)},
-		Reason:            optional(reasonOf(job)),
-		Message:           optional(&job.Message),
-		ExitCode:          job.ExitCode,
-		Attempts:          job.Attempts,
-		Image:             optional(&job.Image),
-		Stats:             presentStats(&job.Stats),
+// appendListed appends a job to JSON as lists show it. They leave the arguments out: a page of a thousand jobs could otherwise
+// be tens of megabytes.
+func appendListed(text []byte, job *view.Job) []byte { return appendMembers(text, job, "") }
+
+// appendMembers appends what encoding/json makes of a contract.Job.
+func appendMembers(text jsonText, job *view.Job, arguments string) []byte {
+	text.begin()
+	text.id("id", job.ID)
+	text.id("spider_id", job.SpiderID)
+	text.string("status", job.Status.String())
+	text.string("user_id", job.User)
+	text.int("items_scraped", job.Stats.Items)
+	text.time("created_at", job.Created)
+	text.optionalTime("started_at", job.Started)
+	text.optionalTime("finished_at", job.Finished)
+	text.optionalTime("cancel_requested_at", job.CancelRequested)
+	text.member("spider")
+	text.begin()
+	text.id("id", job.SpiderID)
+	text.string("name", job.SpiderName)
+	text.optionalString("repo_path", job.RepoPath)
+	text.end()
+	text.optionalString("reason", reasonOf(job))
+	text.optionalString("message", job.Message)
+	if job.ExitCode != nil {
+		text.int("exit_code", int64(*job.ExitCode))
 	}
+	text.int("attempts", int64(job.Attempts))
+	text.optionalString("image", job.Image)
+	if arguments != "" {
+		text.raw("arguments", arguments)
+	}
+	text.stats(&job.Stats)
+	text.end()
+	return text
 }
 
 // reasonOf is the reason for the status that is shown. That is cancelled as soon as it was asked for, while the recorded reason
 // still speaks of what goes on.
-func reasonOf(job *view.Job) *string {
+func reasonOf(job *view.Job) string {
 	if job.Status == view.Cancelled && !job.Ended {
-		return new(v1alpha1.ReasonStopping)
+		return v1alpha1.ReasonStopping
 	}
-	return &job.Reason
+	return job.Reason
 }
 
 var statsSources = map[v1alpha1.StatsOrigin]contract.StatsSource{
@@ -60,29 +62,43 @@ var statsSources = map[v1alpha1.StatsOrigin]contract.StatsSource{
 	v1alpha1.OriginNone:               contract.None,
 }
 
-// presentStats returns nil for a job of which nothing was ever counted.
-func presentStats(stats *view.Stats) *contract.JobStats {
+// stats appends nothing for a job of which nothing was ever counted.
+func (t *jsonText) stats(stats *view.Stats) {
 	source, known := statsSources[stats.Source]
 	if !known {
-		return nil
+		return
 	}
-	return &contract.JobStats{
-		Responses:    knownCount(&stats.Responses),
-		Requests:     knownCount(&stats.Requests),
-		Errors:       knownCount(&stats.Errors),
-		FinishReason: optional(&stats.FinishReason),
-		Source:       source,
-		ObservedAt:   view.Time(stats.ObservedAt),
-		Final:        stats.Final,
+	t.member("stats")
+	t.begin()
+	t.knownCount("errors", stats.Errors)
+	t.bool("final", stats.Final)
+	t.optionalString("finish_reason", stats.FinishReason)
+	t.optionalTime("observed_at", stats.ObservedAt)
+	t.knownCount("requests", stats.Requests)
+	t.knownCount("responses", stats.Responses)
+	t.string("source", string(source))
+	t.end()
+}
+
+// knownCount leaves out a count that is not known, as the contract does.
+func (t *jsonText) knownCount(name string, count int64) {
+	if count >= 0 {
+		t.int(name, count)
 	}
 }
 
-// knownCount returns nil in place of a count that is not known, which the contract leaves out.
-func knownCount(count *int64) *int64 {
-	if *count < 0 {
-		return nil
+// optionalString leaves out an empty text, as the contract does.
+func (t *jsonText) optionalString(name, value string) {
+	if value != "" {
+		t.string(name, value)
 	}
-	return count
+}
+
+// optionalTime leaves out an absent time, as the contract does.
+func (t *jsonText) optionalTime(name string, seconds int64) {
+	if seconds != 0 {
+		t.time(name, seconds)
+	}
 }
 
 // optional returns nil in place of an empty text, which the contract leaves out.

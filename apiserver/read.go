@@ -2,11 +2,11 @@ package apiserver
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"regexp"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -26,37 +26,81 @@ func (h *handlers) ListJobs(
 		return nil, err
 	}
 	jobs, more := h.jobs.List(query)
-	response := jobPage{
-		// Not nil: an empty list is [].
-		Body:    make([]contract.Job, 0, len(jobs)),
-		Headers: contract.ListJobs200ResponseHeaders{XRequestID: exchangeOf(ctx).requestID, XDataAge: h.dataAge()},
-	}
-	for _, job := range jobs {
-		response.Body = append(response.Body, presentListed(job))
-	}
+	page := jobPage{jobs: jobs, requestID: exchangeOf(ctx).requestID, dataAge: h.dataAge()}
 	if more {
-		response.Headers.Link = new(nextPage(request.Params, jobs[len(jobs)-1]))
+		page.link = nextPage(request.Params, jobs[len(jobs)-1])
 	}
-	return response, nil
+	return page, nil
 }
 
-// jobPage is a page of jobs. The generated answer would make its text twice, once for the encoder and once for the connection,
-// and that is half of all that a list allocates.
-type jobPage contract.ListJobs200JSONResponse
+// jobPage is a page of jobs. The generated answer would have it encoded by encoding/json, out of values that would have to be made
+// for it first, and that is most of what a list costs.
+type jobPage struct {
+	jobs      []*view.Job
+	requestID string
+	// dataAge is nil while Kubernetes is connected.
+	dataAge *int
+	// link is empty on the last page.
+	link string
+}
 
-// VisitListJobsResponse implements contract.ListJobsResponseObject. The encoder writes nothing before it has encoded everything, so
-// an error can still be answered.
+// VisitListJobsResponse implements contract.ListJobsResponseObject.
 func (p jobPage) VisitListJobsResponse(w http.ResponseWriter) error {
+	if p.link != "" {
+		w.Header().Set("Link", p.link)
+	}
+	return writeJSON(w, p.requestID, p.dataAge, func(text []byte) []byte {
+		text = append(text, '[')
+		for i, job := range p.jobs {
+			if i > 0 {
+				text = append(text, ',')
+			}
+			text = appendListed(text, job)
+		}
+		return append(text, ']')
+	})
+}
+
+// jobAnswer is a single job.
+type jobAnswer struct {
+	job            *view.Job
+	tag, requestID string
+	// dataAge is nil while Kubernetes is connected.
+	dataAge *int
+}
+
+// VisitGetJobResponse implements contract.GetJobResponseObject.
+func (a jobAnswer) VisitGetJobResponse(w http.ResponseWriter) error {
+	w.Header().Set("ETag", a.tag)
+	return writeJSON(w, a.requestID, a.dataAge, func(text []byte) []byte { return appendJob(text, a.job) })
+}
+
+// answers are buffers for texts of answers. A buffer that has grown beyond maxKeptAnswer is not kept.
+var answers sync.Pool
+
+const maxKeptAnswer = 64 << 10
+
+// writeJSON answers with the text that appendText appends, in one piece.
+func writeJSON(w http.ResponseWriter, requestID string, dataAge *int, appendText func([]byte) []byte) error {
+	buffer, ok := answers.Get().(*[]byte)
+	if !ok { // none is left
+		buffer = new([]byte)
+	}
+	text := append(appendText((*buffer)[:0]), '\n')
 	header := w.Header()
 	header.Set("Content-Type", "application/json")
-	header.Set("X-Request-ID", p.Headers.XRequestID)
-	if p.Headers.XDataAge != nil {
-		header.Set("X-Data-Age", strconv.Itoa(*p.Headers.XDataAge))
+	header.Set("Content-Length", strconv.Itoa(len(text)))
+	header.Set("X-Request-ID", requestID)
+	if dataAge != nil {
+		header.Set("X-Data-Age", strconv.Itoa(*dataAge))
 	}
-	if p.Headers.Link != nil {
-		header.Set("Link", *p.Headers.Link)
+	w.WriteHeader(http.StatusOK)
+	_, err := w.Write(text)
+	if cap(text) <= maxKeptAnswer {
+		*buffer = text
+		answers.Put(buffer)
 	}
-	return json.NewEncoder(w).Encode(p.Body)
+	return err
 }
 
 func (h *handlers) GetJob(ctx context.Context, request contract.GetJobRequestObject) (contract.GetJobResponseObject, error) {
@@ -80,10 +124,7 @@ func (h *handlers) GetJob(ctx context.Context, request contract.GetJobRequestObj
 			Headers: contract.NotModifiedResponseHeaders{ETag: tag, XRequestID: requestID, XDataAge: h.dataAge()},
 		}, nil
 	}
-	return contract.GetJob200JSONResponse{
-		Body:    presentJob(job),
-		Headers: contract.GetJob200ResponseHeaders{ETag: tag, XRequestID: requestID, XDataAge: h.dataAge()},
-	}, nil
+	return jobAnswer{job: job, tag: tag, requestID: requestID, dataAge: h.dataAge()}, nil
 }
 
 // wait returns the job as it is after a wait for its end, to a caller that may still be told.

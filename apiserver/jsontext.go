@@ -1,0 +1,90 @@
+package apiserver
+
+import (
+	"bytes"
+	"encoding/hex"
+	"encoding/json"
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+)
+
+// jsonText is JSON that grows by what is appended to it. It is for the text of jobs: encoding/json takes five times as long for
+// that, which was half of what a list costs. The names of members are constants that need no escaping.
+type jsonText []byte
+
+// begin and end enclose the members of an object.
+func (t *jsonText) begin() { *t = append(*t, '{') }
+func (t *jsonText) end()   { *t = append(*t, '}') }
+
+// member begins a member of an object. Its value has to follow.
+func (t *jsonText) member(name string) {
+	text := *t
+	if text[len(text)-1] != '{' {
+		text = append(text, ',')
+	}
+	*t = append(append(append(text, '"'), name...), `":`...)
+}
+
+func (t *jsonText) string(name, value string) {
+	t.member(name)
+	*t = appendString(*t, value)
+}
+
+func (t *jsonText) int(name string, value int64) {
+	t.member(name)
+	*t = strconv.AppendInt(*t, value, 10)
+}
+
+func (t *jsonText) bool(name string, value bool) {
+	t.member(name)
+	*t = strconv.AppendBool(*t, value)
+}
+
+func (t *jsonText) id(name string, value uuid.UUID) {
+	t.member(name)
+	text := append(*t, '"')
+	from := 0
+	for _, to := range [...]int{4, 6, 8, 10} {
+		text = append(hex.AppendEncode(text, value[from:to]), '-')
+		from = to
+	}
+	*t = append(hex.AppendEncode(text, value[from:]), '"')
+}
+
+// time appends a time in seconds since 1970, in UTC.
+func (t *jsonText) time(name string, seconds int64) {
+	t.member(name)
+	*t = append(time.Unix(seconds, 0).UTC().AppendFormat(append(*t, '"'), time.RFC3339), '"')
+}
+
+// raw appends what is JSON already.
+func (t *jsonText) raw(name, value string) {
+	t.member(name)
+	*t = append(*t, value...)
+}
+
+// appendString appends a string as encoding/json does, which it asks where there is something to escape. Characters that matter to
+// HTML are left as they are: an answer is never a page.
+func appendString(text []byte, value string) []byte {
+	if isPlain(value) {
+		return append(append(append(text, '"'), value...), '"')
+	}
+	var quoted bytes.Buffer
+	encoder := json.NewEncoder(&quoted)
+	encoder.SetEscapeHTML(false)
+	_ = encoder.Encode(value) // a string into memory: nothing in it can fail
+	return append(text, bytes.TrimSuffix(quoted.Bytes(), []byte("\n"))...)
+}
+
+// isPlain reports whether a string can stand in JSON as it is.
+func isPlain(value string) bool {
+	for i := range len(value) {
+		if c := value[i]; c < ' ' || c == '"' || c == '\\' || c >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,167 @@
+package apiserver
+
+import (
+	"bytes"
+	"encoding/json"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"pgregory.net/rapid"
+
+	"github.com/scrapethis/spider-operator/api/v1alpha1"
+	"github.com/scrapethis/spider-operator/apiserver/contract"
+	"github.com/scrapethis/spider-operator/apiserver/view"
+)
+
+// contractJob is a job as a contract.Job, of which the text that is answered has to be that of encoding/json.
+func contractJob(job *view.Job, withArguments bool) contract.Job {
+	shown := contract.Job{
+		ID:                job.ID.String(),
+		SpiderID:          job.SpiderID.String(),
+		Status:            contract.JobStatus(job.Status.String()),
+		UserID:            job.User,
+		ItemsScraped:      job.Stats.Items,
+		CreatedAt:         time.Unix(job.Created, 0).UTC(),
+		StartedAt:         view.Time(job.Started),
+		FinishedAt:        view.Time(job.Finished),
+		CancelRequestedAt: view.Time(job.CancelRequested),
+		Spider:            contract.JobSpider{ID: job.SpiderID.String(), Name: job.SpiderName, RepoPath: optional(&job.RepoPath)},
+		Reason:            optional(new(reasonOf(job))),
+		Message:           optional(&job.Message),
+		ExitCode:          job.ExitCode,
+		Attempts:          job.Attempts,
+		Image:             optional(&job.Image),
+	}
+	if withArguments && job.Arguments != "" {
+		shown.Arguments = new(json.RawMessage(job.Arguments))
+	}
+	if source, counted := statsSources[job.Stats.Source]; counted {
+		known := func(count int64) *int64 {
+			if count < 0 {
+				return nil
+			}
+			return &count
+		}
+		shown.Stats = &contract.JobStats{
+			Responses:    known(job.Stats.Responses),
+			Requests:     known(job.Stats.Requests),
+			Errors:       known(job.Stats.Errors),
+			FinishReason: optional(&job.Stats.FinishReason),
+			Source:       source,
+			ObservedAt:   view.Time(job.Stats.ObservedAt),
+			Final:        job.Stats.Final,
+		}
+	}
+	return shown
+}
+
+func encoded(t interface{ Fatal(args ...any) }, value any) string {
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(value); err != nil {
+		t.Fatal(err)
+	}
+	return string(bytes.TrimSuffix(text.Bytes(), []byte("\n")))
+}
+
+func TestTheTextOfAJobIsThatOfTheContract(t *testing.T) {
+	anyID := rapid.Custom(func(t *rapid.T) uuid.UUID {
+		return uuid.UUID(rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, "id"))
+	})
+	// Anything that a process or a tenant may have written, and the characters that JSON, HTML and JavaScript care about.
+	anyText := rapid.OneOf(
+		rapid.SampledFrom([]string{"", "Completed", `a "quoted" \ text`, "<b>&amp;</b>", "line\nbreak\x00\x1f\x7f", "é\u2028\u2029😀", "\xff\xfe"}),
+		rapid.String(),
+		rapid.Map(rapid.SliceOf(rapid.Byte()), func(b []byte) string { return string(b) }),
+	)
+	anyCount := rapid.OneOf(rapid.Just(int64(-1)), rapid.Int64())
+	anyTime := rapid.OneOf(rapid.Just(int64(0)), rapid.Int64Range(-62_000_000_000, 253_402_300_799)) // up to the year 9999
+	rapid.Check(t, func(t *rapid.T) {
+		job := &view.Job{
+			ID: anyID.Draw(t, "id"), SpiderID: anyID.Draw(t, "spider id"), User: anyText.Draw(t, "user"),
+			SpiderName: anyText.Draw(t, "spider name"), RepoPath: anyText.Draw(t, "path"),
+			Created: anyTime.Draw(t, "created"), Started: anyTime.Draw(t, "started"), Finished: anyTime.Draw(t, "finished"),
+			CancelRequested: anyTime.Draw(t, "cancel requested"),
+			Reason:          anyText.Draw(t, "reason"), Message: anyText.Draw(t, "message"), Image: anyText.Draw(t, "image"),
+			Attempts: rapid.Int32().Draw(t, "attempts"),
+			Status:   rapid.SampledFrom([]view.Status{view.Pending, view.Running, view.Finished, view.Cancelled, view.Error}).Draw(t, "status"),
+			Ended:    rapid.Bool().Draw(t, "ended"),
+			Stats: view.Stats{
+				Items: rapid.Int64().Draw(t, "items"), Responses: anyCount.Draw(t, "responses"), Requests: anyCount.Draw(t, "requests"),
+				Errors: anyCount.Draw(t, "errors"), ObservedAt: anyTime.Draw(t, "observed"), FinishReason: anyText.Draw(t, "finish reason"),
+				Source: rapid.SampledFrom([]v1alpha1.StatsOrigin{
+					"", v1alpha1.OriginNone, v1alpha1.OriginScrapyLog, v1alpha1.OriginScrapyStats, v1alpha1.OriginTerminationMessage,
+				}).Draw(t, "source"),
+				Final: rapid.Bool().Draw(t, "final"),
+			},
+		}
+		if rapid.Bool().Draw(t, "has an exit code") {
+			job.ExitCode = new(rapid.Int32().Draw(t, "exit code"))
+		}
+		if arguments := rapid.MapOf(anyText, anyText).Draw(t, "arguments"); len(arguments) > 0 {
+			job.Arguments = encoded(t, arguments)
+		}
+		if got, want := string(appendJob(nil, job)), encoded(t, contractJob(job, true)); got != want {
+			t.Errorf("a single job: got\n%s\nwant\n%s", got, want)
+		}
+		if got, want := string(appendListed(nil, job)), encoded(t, contractJob(job, false)); got != want {
+			t.Errorf("a listed job: got\n%s\nwant\n%s", got, want)
+		}
+	})
+}
+
+// TestAJobShowsEverythingThatTheContractKnows finds the member that the contract has gained and the text has not.
+func TestAJobShowsEverythingThatTheContractKnows(t *testing.T) {
+	job := &view.Job{
+		ID: uuid.New(), SpiderID: uuid.New(), User: "alice", SpiderName: "books", RepoPath: "spiders/books.py",
+		Created: 1, Started: 2, Finished: 3, CancelRequested: 4, Reason: "Completed", Message: "It ran.", Image: "spiders:1",
+		ExitCode: new(int32(1)), Attempts: 1, Arguments: `{"a":"b"}`, Status: view.Error, Ended: true,
+		Stats: view.Stats{
+			Items: 5, Responses: 6, Requests: 7, Errors: 8, ObservedAt: 9, FinishReason: "finished",
+			Source: v1alpha1.OriginScrapyStats, Final: true,
+		},
+	}
+	var shown contract.Job
+	decoder := json.NewDecoder(bytes.NewReader(appendJob(nil, job)))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&shown); err != nil {
+		t.Fatal(err)
+	}
+	for _, object := range []any{shown, shown.Spider, *shown.Stats} {
+		value := reflect.ValueOf(object)
+		for i := range value.NumField() {
+			if value.Field(i).IsZero() {
+				t.Errorf("%T.%s is not shown", object, value.Type().Field(i).Name)
+			}
+		}
+	}
+}
+
+func BenchmarkTextOfAJob(b *testing.B) {
+	job := &view.Job{
+		ID: uuid.New(), SpiderID: uuid.New(), User: "alice", SpiderName: "books", RepoPath: "spiders/books.py",
+		Created: 1_700_000_000, Started: 1_700_000_001, Finished: 1_700_000_100, Reason: "Completed", Message: "The spider ran to its end.",
+		Image: "example.org/spiders:1", ExitCode: new(int32(0)), Attempts: 1, Status: view.Finished, Ended: true,
+		Stats: view.Stats{Items: 142, Responses: 150, Requests: 150, ObservedAt: 1_700_000_100, Source: v1alpha1.OriginScrapyStats, Final: true},
+	}
+	b.Run("this", func(b *testing.B) {
+		b.ReportAllocs()
+		var text []byte
+		for b.Loop() {
+			text = appendListed(text[:0], job)
+		}
+	})
+	b.Run("encoding/json", func(b *testing.B) {
+		b.ReportAllocs()
+		var text bytes.Buffer
+		for b.Loop() {
+			text.Reset()
+			if err := json.NewEncoder(&text).Encode(contractJob(job, false)); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
