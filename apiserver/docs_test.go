@@ -53,5 +53,7 @@ func TestDocumentationNeedsNothingElse(t *testing.T) {
 		f.send(call{method: method, path: "/docs"}).wantProblem(http.StatusMethodNotAllowed, "method_not_allowed")
 	}
 	f.get("", "/docs/swagger-ui/LICENSE").want(http.StatusNotFound)
-	f.get("", "/docs/").want(http.StatusNotFound)
+	if status, header, text := get("/docs/", ""); status != http.StatusOK || text != page.body || header.Get("ETag") == "" {
+		t.Errorf("the page's address with a slash is answered %d, %.100s", status, text)
+	}
 }

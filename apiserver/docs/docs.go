@@ -49,5 +49,10 @@ func Serve(routes gin.IRoutes) error {
 			http.ServeContent(c.Writer, c.Request, name, time.Time{}, bytes.NewReader(content))
 		})
 	}
+	routes.GET("/docs/", func(c *gin.Context) {
+		// Relative, since a proxy may have taken a prefix off the address.
+		c.Header("Location", "../docs")
+		c.Status(http.StatusMovedPermanently)
+	})
 	return nil
 }
