@@ -176,7 +176,9 @@ func frameOf(change *view.Change) []byte {
 }
 
 // jobFrame returns an event that shows a job.
-func jobFrame(id string, job *view.Job) []byte { return append(appendJob(eventHead(id, eventJob), job), "\n\n"...) }
+func jobFrame(id string, job *view.Job) []byte {
+	return append(appendJob(eventHead(id, eventJob), job), "\n\n"...)
+}
 
 // frame returns an event as it is sent.
 func frame(id, event string, data any) []byte {

@@ -1,7 +1,6 @@
 package apiserver
 
 import (
-	"bytes"
 	"encoding/hex"
 	"encoding/json"
 	"strconv"
@@ -66,23 +65,23 @@ func (t *jsonText) raw(name, value string) {
 	*t = append(*t, value...)
 }
 
-// appendString appends a string as encoding/json does, which it asks where there is something to escape. Characters that matter to
-// HTML are left as they are: an answer is never a page.
+// appendString appends a string as encoding/json does, which it asks where there is something to escape.
 func appendString(text []byte, value string) []byte {
 	if isPlain(value) {
 		return append(append(append(text, '"'), value...), '"')
 	}
-	var quoted bytes.Buffer
-	encoder := json.NewEncoder(&quoted)
-	encoder.SetEscapeHTML(false)
-	_ = encoder.Encode(value) // a string into memory: nothing in it can fail
-	return append(text, bytes.TrimSuffix(quoted.Bytes(), []byte("\n"))...)
+	quoted, err := json.Marshal(value)
+	if err != nil {
+		panic(err) // it takes any string
+	}
+	return append(text, quoted...)
 }
 
-// isPlain reports whether a string can stand in JSON as it is.
+// isPlain reports whether encoding/json leaves a string as it is.
 func isPlain(value string) bool {
 	for i := range len(value) {
-		if c := value[i]; c < ' ' || c == '"' || c == '\\' || c >= utf8.RuneSelf {
+		switch c := value[i]; {
+		case c < ' ', c >= utf8.RuneSelf, c == '"', c == '\\', c == '<', c == '>', c == '&':
 			return false
 		}
 	}

@@ -15,6 +15,9 @@ const (
 	mostReady      = 1.5    // times what a bare LIST takes
 )
 
+// leastJobsForReady is the view from which on a restart is judged: with fewer jobs it is the process that takes the time.
+const leastJobsForReady = 10_000
+
 // print writes the results for people.
 func (r *results) print(w io.Writer) {
 	fmt.Fprintf(w, "\n%-36s %8s %9s %8s %8s %8s %8s %9s %9s\n",
@@ -84,7 +87,7 @@ func (r *results) aims() []aim {
 		creates = append(creates, column(r.call(bareCreate, v.Jobs).rounds, perSecondOf)...)
 	}
 	share := medianRatio(starts, creates)
-	return append(aims,
+	aims = append(aims,
 		aim{
 			what:   fmt.Sprintf("a page or a get is answered to %d clients within %.0f ms in 99 of 100 calls", r.Clients, mostP99),
 			figure: fmt.Sprintf("within %.2f ms (%s, %d jobs)", slowest.P99, slowest.Call, slowest.Jobs), met: slowest.P99 < mostP99,
@@ -98,13 +101,16 @@ func (r *results) aims() []aim {
 			what:   fmt.Sprintf("at most %.0f bytes of heap per job in the view", mostHeapPerJob),
 			figure: fmt.Sprintf("%.0f", largest.HeapPerJob), met: largest.HeapPerJob <= mostHeapPerJob,
 		},
-		aim{
-			what: fmt.Sprintf("after a restart, ready with %d jobs in at most %.1f times what a bare paged LIST takes",
-				largest.Jobs, mostReady),
-			figure: fmt.Sprintf("%.2f (%.2f s of %.2f s)", largest.readyRatio(), median(largest.ReadySeconds), median(largest.ListSeconds)),
-			met:    largest.readyRatio() <= mostReady,
-		},
 	)
+	if largest.Jobs < leastJobsForReady {
+		return aims
+	}
+	return append(aims, aim{
+		what: fmt.Sprintf("after a restart, ready with %d jobs in at most %.1f times what a bare paged LIST takes",
+			largest.Jobs, mostReady),
+		figure: fmt.Sprintf("%.2f (%.2f s of %.2f s)", largest.readyRatio(), median(largest.ReadySeconds), median(largest.ListSeconds)),
+		met:    largest.readyRatio() <= mostReady,
+	})
 }
 
 // isRead says whether a call is one of those whose cost and latency are aimed at.
