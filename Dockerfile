@@ -1,5 +1,6 @@
-# The operator: one static binary with the subcommands controller, apiserver, apikey and check.
-ARG GO_IMAGE=golang:1.26-bookworm
+# The operator: one static binary with the subcommands controller, apiserver, apikey and check. GO_IMAGE's Go is the one that
+# releases are built by; both arguments take an image by digest too (golang@sha256:…).
+ARG GO_IMAGE=golang:1.26.8-bookworm
 ARG BASE_IMAGE=scratch
 
 FROM ${GO_IMAGE} AS build

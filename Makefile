@@ -12,6 +12,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 IMG ?= spider-operator:dev
 SPIDER_IMG ?= spider-demo-scrapy:dev
 CLUSTER ?= local
+VULNDB ?= https://vuln.go.dev
 E2E ?= on
 RACE ?= off
 
@@ -157,6 +158,28 @@ ci: ## What CI runs: generated files, vet, lint, the chart, then every test with
 	@$(MAKE) --no-print-directory verify vet lint chart
 	@$(MAKE) --no-print-directory test RACE=on
 
+##@ Release
+
+# The files of a release are the same wherever they are made: hack/release/README.md. A rehearsal may have ALLOW_DIRTY=1.
+.PHONY: release
+release: $(BIN)/helm ## Make the files of the release VERSION=vX.Y.Z in dist/.
+	@rm -rf dist
+	@go -C hack/release run . --root=$(CURDIR) --version='$(VERSION)' --out=$(CURDIR)/dist --helm=$(BIN)/helm \
+		$(if $(ALLOW_DIRTY),--allow-dirty) build
+
+.PHONY: licenses
+licenses: ## List the licence of everything that is in the binary. That each is allowed is among the unit tests.
+	@go -C hack/release run . --root=$(CURDIR) licenses
+
+.PHONY: vulncheck
+vulncheck: $(BIN)/govulncheck ## Look for known vulnerabilities in what the binary calls. Not part of ci: it asks vuln.go.dev.
+	@code=0; $(BIN)/govulncheck -db '$(VULNDB)' ./cmd/spider-operator || code=$$?; \
+	case $$code in \
+		0) ;; \
+		3) echo 'VULNERABLE: see above.' ;; \
+		*) echo 'NOT CHECKED: govulncheck did not come to an end. It has to reach $(VULNDB).' ;; \
+	esac; exit $$code
+
 ##@ Images, chart, deployment
 
 .PHONY: images
@@ -182,6 +205,10 @@ helm: $(BIN)/helm ## Build Helm, and print its path.
 .PHONY: promtool
 promtool: $(BIN)/promtool ## Get promtool, which tests the alerts, and print its path.
 	@echo $<
+
+.PHONY: kubeconform
+kubeconform: $(BIN)/helm ## Hold chart and config/ against the schemas of every Kubernetes they are for. Among the unit tests.
+	go -C hack/kubeconform test -count=1 -v -run Manifests .
 
 .PHONY: install
 install: $(KUBECTL) ## Install the CustomResourceDefinitions into the cluster of the current kubeconfig.

@@ -50,7 +50,7 @@ func (b bases) once(ctx context.Context, reference string, create func(context.C
 	return nil
 }
 
-// makeDebian makes what debian:bookworm-slim is, of the machine's own release and from its own mirror.
+// makeDebian makes what debian:12.15-slim is, of the machine's own release and from its own mirror.
 func (b bases) makeDebian(ctx context.Context) error {
 	if err := requirePrograms(ctx, b.log, "mmdebstrap"); err != nil {
 		return err
@@ -130,7 +130,7 @@ func codename(release string) string {
 	return ""
 }
 
-// makeGo makes what golang:1.26-bookworm is but for the toolchain, which builds mount from the machine, as they do its
+// makeGo makes what the image golang is but for the toolchain, which builds mount from the machine, as they do its
 // caches. They fetch nothing: the machine has downloaded the modules before.
 func (b bases) makeGo(ctx context.Context) error {
 	return b.commit(ctx, debianBase, goBase, func(container string) error {

@@ -12,7 +12,7 @@ func TestBaseArguments(t *testing.T) {
 		want       []string
 	}{
 		"none": {"FROM scratch\n", nil},
-		"one":  {"ARG GO_IMAGE=golang:1.26-bookworm\nFROM ${GO_IMAGE}\n", []string{"GO_IMAGE"}},
+		"one":  {"ARG GO_IMAGE=golang:1.26.8-bookworm\nFROM ${GO_IMAGE}\n", []string{"GO_IMAGE"}},
 		"two and another": {
 			"# both\narg GO_IMAGE\nARG BASE_IMAGE=scratch\nARG DEBIAN_IMAGE=d\nFROM x\n",
 			[]string{"GO_IMAGE", "DEBIAN_IMAGE"},
