@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes what the upgrade test upgrades from: the operator as the commit before this one has it, or the revision that PREVIOUS names.
-# Its image is put on the local cluster's node. The last two lines printed are the folder of its chart and its image.
+# Makes what the upgrade test upgrades from: the operator as the commit before this one has it, or the revision that PREVIOUS
+# names. Its image is put on the local cluster's node. Prints the folder of its chart, and its image.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 

@@ -45,10 +45,11 @@ func (c *callers) add(api *harness.API, every time.Duration, call func() harness
 	})
 }
 
-// stop waits until every caller has had its last answer. The test fails where more than one call in fifty had to be made again.
+// stop waits until every caller has had its last answer. The test fails where more than one call in two hundred had to be made
+// again.
 func (c *callers) stop() {
 	c.end()
-	const rare = 50
+	const rare = 200
 	if calls, again := c.calls.Load(), c.again.Load(); again*rare > calls {
 		c.t.Errorf("of %d calls %d had to be made again", calls, again)
 	} else {

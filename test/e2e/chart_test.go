@@ -34,8 +34,8 @@ open("/dev/termination-log", "w").write('{"items_scraped": 11, "finish_reason": 
 `
 )
 
-// The demo's release is uninstalled, installed as the commit before this one has it, upgraded to this one's and rolled back, by the
-// commands of docs/run.md, and put back in the end. Whatever runs meanwhile does so in one and the same Pod, to its end.
+// The demo's release is uninstalled, installed as the commit before this one has it, upgraded to this one's and rolled back, by
+// the commands of docs/run.md, and put back in the end. Whatever runs meanwhile does so in one and the same Pod, to its end.
 func TestTheChartIsRemovedInstalledUpgradedAndRolledBackUnderRunningJobs(t *testing.T) {
 	l := newChartLife(t)
 	throughout, ending, lost := l.run("patient"), l.run("patient"), l.run("patient")
@@ -51,7 +51,7 @@ func TestTheChartIsRemovedInstalledUpgradedAndRolledBackUnderRunningJobs(t *test
 	l.helm("install", release, l.before.chart, "--wait", "--set", "apiserver.replicas=2,controller.spiderImage="+l.ScrapyImage,
 		"--set", imageValues(l.before.image))
 	l.AwaitPhase(unattended, v1alpha1.PhaseFinished, soon)
-	l.answersAgain()
+	answersAgain(t, l.Namespace, l.api)
 	ended(t, l.api.Wait(ending.job, soon), "finished", 11, 1)
 	l.AwaitEnd(lost.job, soon)
 	inVain{v1alpha1.PhaseError, v1alpha1.ReasonJobFailed, "Job"}.shown(l.Namespace, t, lost.job)
@@ -102,7 +102,8 @@ type running struct {
 
 func newChartLife(t *testing.T) *chartLife {
 	t.Helper()
-	l := &chartLife{t: t, system: cluster.SystemNamespace(t), values: filepath.Join(t.TempDir(), "values.json"), before: makePrevious(t)}
+	l := &chartLife{t: t, system: cluster.SystemNamespace(t), before: makePrevious(t)}
+	l.values = filepath.Join(t.TempDir(), "values.json")
 	if err := os.WriteFile(l.values, []byte(l.helm("get", "values", release, "--output", "json")), 0o600); err != nil {
 		t.Fatalf("keep the release's values: %v", err)
 	}
@@ -185,7 +186,8 @@ func (l *chartLife) unharmed(r running) {
 func (l *chartLife) ranOnce(r running) {
 	l.t.Helper()
 	pods := l.Pods(r.job)
-	if len(pods) != 1 || pods[0].UID != r.pod.UID || pods[0].DeletionTimestamp != nil || pods[0].Status.ContainerStatuses[0].RestartCount != 0 {
+	if len(pods) != 1 || pods[0].UID != r.pod.UID || pods[0].DeletionTimestamp != nil ||
+		pods[0].Status.ContainerStatuses[0].RestartCount != 0 {
 		l.t.Errorf("job %s had Pod %s, and now has %+v", r.job, r.pod.UID, pods)
 	}
 }
@@ -194,7 +196,8 @@ func (l *chartLife) ranOnce(r running) {
 func (l *chartLife) uninstall() {
 	l.t.Helper()
 	// The address of the API, which the other tests know, is the Service's.
-	l.helm("upgrade", release, chart, "--reset-then-reuse-values", "--set-string", `apiserver.service.annotations.helm\.sh/resource-policy=keep`)
+	l.helm("upgrade", release, chart, "--reset-then-reuse-values",
+		"--set-string", `apiserver.service.annotations.helm\.sh/resource-policy=keep`)
 	l.helm("uninstall", release, "--wait")
 	l.Eventually(l.t, soon, "no process of the operator runs", func(ctx context.Context) error {
 		pods, err := l.operatorPods(ctx)
@@ -205,7 +208,8 @@ func (l *chartLife) uninstall() {
 	})
 	const kinds = "deployments,services,configmaps,serviceaccounts,roles,rolebindings,clusterroles,clusterrolebindings," +
 		"poddisruptionbudgets,networkpolicies,customresourcedefinitions"
-	left := strings.Fields(l.Run("", "get", kinds, "--all-namespaces", "--selector", "app.kubernetes.io/instance="+release, "--output", "name"))
+	left := strings.Fields(l.Run("", "get", kinds, "--all-namespaces", "--output", "name",
+		"--selector", "app.kubernetes.io/instance="+release))
 	slices.Sort(left)
 	if want := []string{
 		"customresourcedefinition.apiextensions.k8s.io/apikeys.scrapethis.app",
@@ -219,7 +223,8 @@ func (l *chartLife) uninstall() {
 
 // operatorPods are the Pods of the operator's processes.
 func (l *chartLife) operatorPods(ctx context.Context) ([]corev1.Pod, error) {
-	list, err := l.Clientset.CoreV1().Pods(l.System).List(ctx, metav1.ListOptions{LabelSelector: "app.kubernetes.io/component in (controller, apiserver)"})
+	processes := metav1.ListOptions{LabelSelector: "app.kubernetes.io/component in (controller, apiserver)"}
+	list, err := l.Clientset.CoreV1().Pods(l.System).List(ctx, processes)
 	if err != nil {
 		return nil, err
 	}
@@ -243,19 +248,8 @@ func (l *chartLife) runs(image string) {
 	})
 }
 
-func (l *chartLife) answersAgain() {
-	l.t.Helper()
-	l.Eventually(l.t, soon, "the API answers again", func(ctx context.Context) error {
-		answer, err := l.api.Try(ctx, harness.Request{Method: http.MethodGet, Path: "/api/v1/me"})
-		if err == nil && answer.Status != http.StatusOK {
-			err = fmt.Errorf("%d %s", answer.Status, answer.Body)
-		}
-		return err
-	})
-}
-
-// underCalls has callers use the API while something is done to it, until the last of its processes that had to end has ended. Every
-// call has to succeed, and each job that is started to run once, to its end; so has a crawl that was there before.
+// underCalls has callers use the API while something is done to it, until the last of its processes that had to end has ended.
+// Every call has to succeed, and each job that is started to run once, to its end; so has a crawl that was there before.
 func (l *chartLife) underCalls(step string, seen running, do func()) {
 	l.t.Helper()
 	l.Counter(step)
@@ -318,7 +312,8 @@ func (l *chartLife) helmTest() {
 	if job == nil || !strings.Contains(said, "user checker of namespace "+l.Name) {
 		l.t.Fatalf("helm test says\n%s", said)
 	}
-	if st := l.AwaitEnd(job[1], atOnce).Status; st.Phase != v1alpha1.PhaseFinished || st.Stats.ItemsScraped != 100 || st.PodName == "" {
+	st := l.AwaitPhase(job[1], v1alpha1.PhaseFinished, atOnce).Status
+	if st.Stats.ItemsScraped != 100 || st.PodName == "" {
 		l.t.Errorf("the job of helm test ended %s, %s: %s, stats %+v", st.Phase, st.Reason, st.Message, st.Stats)
 	}
 }

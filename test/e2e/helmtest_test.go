@@ -23,7 +23,8 @@ import (
 )
 
 // checked is what `helm test` says of a spider that it has run.
-var checked = regexp.MustCompile(`(?s)Phase: +Succeeded.*/readyz: ok.*Job (\S+) of spider counter was started\..*It finished, with 100 items`)
+var checked = regexp.MustCompile(
+	`(?s)Phase: +Succeeded.*/readyz: ok.*Job (\S+) of spider counter was started\..*It finished, with 100 items`)
 
 // A release in a tenant's own namespace, with rights there only: a REST API, served with TLS. Its jobs are run by the demo's
 // controller, so it has none itself.
@@ -41,7 +42,8 @@ func TestHelmTestTellsWhetherTheReleaseWorks(t *testing.T) {
 		return output
 	}
 	helm("install", "own", chart, "--wait", "--set", imageValues(cluster.OperatorImage(t)), "--set", "watchNamespaces={"+n.Name+"}",
-		"--set", "crds.enabled=false,rbac.userRoles=false,controller.replicas=0,apiserver.tls.secretName=tls,apiserver.service.port=443")
+		"--set", "crds.enabled=false,rbac.userRoles=false,controller.replicas=0",
+		"--set", "apiserver.tls.secretName=tls,apiserver.service.port=443")
 
 	if said := helm("test", "own", "--logs"); !strings.Contains(said, "nothing else was tried") {
 		t.Errorf("without a key helm test says\n%s", said)
@@ -60,7 +62,8 @@ func TestHelmTestTellsWhetherTheReleaseWorks(t *testing.T) {
 		t.Error("helm test is content with a spider that failed")
 	}
 	log, err := n.Clientset.CoreV1().Pods(n.Name).GetLogs("own-spider-operator-check", &corev1.PodLogOptions{}).DoRaw(t.Context())
-	if err != nil || !strings.Contains(string(log), "ended as error (SpiderFailed): the spider says that it failed: the shop has no door") {
+	const failed = "ended as error (SpiderFailed): the spider says that it failed: the shop has no door"
+	if err != nil || !strings.Contains(string(log), failed) {
 		t.Errorf("of a spider that failed helm test says\n%s (%v)", log, err)
 	}
 	helm("uninstall", "own", "--wait")
@@ -88,7 +91,8 @@ func selfSigned(t *testing.T) *corev1.Secret {
 		t.Fatalf("make a key: %v", err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "own"}, DNSNames: []string{"spiders.example.com"}, NotAfter: time.Now().Add(time.Hour),
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "own"}, DNSNames: []string{"spiders.example.com"},
+		NotAfter: time.Now().Add(time.Hour),
 	}
 	certificate, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
 	if err != nil {

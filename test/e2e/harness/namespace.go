@@ -225,7 +225,8 @@ func (n *Namespace) AwaitWarning(name, reason string, within time.Duration) {
 		}
 		for i := range events.Items {
 			e := &events.Items[i]
-			if e.Type == corev1.EventTypeWarning && e.Reason == reason && e.InvolvedObject.Kind == "SpiderJob" && e.InvolvedObject.Name == name {
+			about := e.InvolvedObject.Kind == "SpiderJob" && e.InvolvedObject.Name == name
+			if about && e.Type == corev1.EventTypeWarning && e.Reason == reason {
 				return nil
 			}
 		}
@@ -393,8 +394,8 @@ func (n *Namespace) Run(input string, arguments ...string) string {
 	return output
 }
 
-// Helm runs Helm in the namespace, also while a test is cleaned up, and returns what it printed to standard output. Its error holds
-// what it printed to standard error.
+// Helm runs Helm in the namespace, also while a test is cleaned up, and returns what it printed to standard output. Its error
+// holds what it printed to standard error.
 func (n *Namespace) Helm(arguments ...string) (string, error) {
 	arguments = append([]string{"--kubeconfig", n.Kubeconfig, "--namespace", n.Name}, arguments...)
 	return run(exec.CommandContext(context.WithoutCancel(n.t.Context()), n.HelmProgram, arguments...))
