@@ -8,7 +8,8 @@ cd "$(dirname "$0")/../.."
 
 access=$(go -C hack/demo run . env)
 eval "$access"
-"${HELM:-bin/helm}" upgrade spider-operator charts/spider-operator --namespace spider-operator-system --reuse-values \
+export HELM=${HELM:-$PWD/bin/helm}
+"$HELM" upgrade spider-operator charts/spider-operator --namespace spider-operator-system --reuse-values \
   --values hack/e2e/values.yaml --force-conflicts --wait --timeout 3m >/dev/null
 export SPIDER_OPERATOR=$PWD/bin/spider-operator KUBECTL=$PWD/bin/kubectl
 # The tests mostly wait: for Kubernetes, and for spiders.

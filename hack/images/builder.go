@@ -24,6 +24,7 @@ const (
 // builder keeps the archives of images up to date.
 type builder struct {
 	root     string // of the repository
+	tag      string // of the images
 	archives string // folder of the archives, in the repository and ignored by git
 	cache    string // folder of buildah's storage, shared by all clones of the repository
 	goEnv    goEnvironment
@@ -32,13 +33,14 @@ type builder struct {
 // goEnvironment is what the machine's Go says of itself.
 type goEnvironment struct{ version, root, modules, cache string }
 
-func newBuilder(ctx context.Context, root string) (*builder, error) {
+func newBuilder(ctx context.Context, root, tag string) (*builder, error) {
 	userCache, err := os.UserCacheDir()
 	if err != nil {
 		return nil, fmt.Errorf("find the folder of caches: %w", err)
 	}
 	b := &builder{
 		root:     root,
+		tag:      tag,
 		archives: filepath.Join(root, ".images"),
 		cache:    filepath.Join(userCache, "spider-operator", "images"),
 	}
@@ -59,12 +61,15 @@ func newBuilder(ctx context.Context, root string) (*builder, error) {
 	return b, nil
 }
 
+// reference is what clusters know an image by.
+func (b *builder) reference(img image) string { return img.Name + ":" + b.tag }
+
 // ensure builds an image unless its archive is there and was made of the same inputs. It returns the archive's path and
 // what was done.
 func (b *builder) ensure(ctx context.Context, img image) (archive, outcome string, err error) {
 	archive = filepath.Join(b.archives, img.Name+".tar")
 	stamp := filepath.Join(b.archives, img.Name+".inputs")
-	inputs, err := inputsDigest(b.root, img, b.goEnv.version, debianBase, goBase)
+	inputs, err := inputsDigest(b.root, img, b.reference(img), b.goEnv.version, debianBase, goBase)
 	if err != nil {
 		return "", "", err
 	}
@@ -159,7 +164,7 @@ func (b *builder) build(ctx context.Context, img image, archive string) (err err
 	if err := os.RemoveAll(partial); err != nil {
 		return fmt.Errorf("replace %s: %w", archive, err)
 	}
-	if _, err := buildah.do(ctx, "push", "--quiet", string(id), "docker-archive:"+partial+":"+img.Tag()); err != nil {
+	if _, err := buildah.do(ctx, "push", "--quiet", string(id), "docker-archive:"+partial+":"+b.reference(img)); err != nil {
 		return err
 	}
 	if err := os.Rename(partial, archive); err != nil {

@@ -16,9 +16,6 @@ var images = []image{
 	{Name: "spider-demo-scrapy", Context: "hack/demo/scrapy", Dockerfile: "hack/demo/scrapy/Dockerfile"},
 }
 
-// Tag is the reference under which clusters know the image.
-func (i image) Tag() string { return i.Name + ":dev" }
-
 func names() []string {
 	all := make([]string, len(images))
 	for i, img := range images {

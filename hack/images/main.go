@@ -29,6 +29,8 @@ func main() {
 func run(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("images", flag.ContinueOnError)
 	flags.Usage = func() { usage(flags) }
+	root := flags.String("root", "", "top `folder` of the project whose images are built; default: that of the working directory")
+	tag := flags.String("tag", "dev", "`tag` of the images")
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return nil
 	} else if err != nil {
@@ -42,11 +44,12 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	root, err := repository()
-	if err != nil {
-		return err
+	if *root == "" {
+		if *root, err = repository(); err != nil {
+			return err
+		}
 	}
-	b, err := newBuilder(ctx, root)
+	b, err := newBuilder(ctx, *root, *tag)
 	if err != nil {
 		return err
 	}
@@ -54,24 +57,25 @@ func run(ctx context.Context, args []string) error {
 		start := time.Now()
 		archive, outcome, err := b.ensure(ctx, img)
 		if ctx.Err() != nil {
-			return fmt.Errorf("build %s: interrupted", img.Tag())
+			return fmt.Errorf("build %s: interrupted", b.reference(img))
 		}
 		if err != nil {
-			return fmt.Errorf("build %s: %w", img.Tag(), err)
+			return fmt.Errorf("build %s: %w", b.reference(img), err)
 		}
-		sayStep(start, "image %s: %s", img.Tag(), outcome)
+		sayStep(start, "image %s: %s", b.reference(img), outcome)
 		fmt.Println(archive)
 	}
 	return nil
 }
 
 func usage(flags *flag.FlagSet) {
-	_, _ = fmt.Fprintf(flags.Output(), `usage: images build [NAME...]
+	_, _ = fmt.Fprintf(flags.Output(), `usage: images [flags] build [NAME...]
 
 Builds the images that changed and prints the path of each one's archive, which "docker load" and "ctr images import" read.
 
-Names: %s. None means all.
+Names: %s. None means all. Flags:
 `, strings.Join(names(), ", "))
+	flags.PrintDefaults()
 }
 
 // choose finds the images by their names.

@@ -128,17 +128,22 @@ func TestAnInterruptionEndsTheJobWhereItsSpiderSaysSo(t *testing.T) {
 	}
 }
 
-func TestAJobOfSomebodyElseIsLeftAlone(t *testing.T) {
-	t.Parallel()
-	n := cluster.Namespace(t)
-	n.Counter("counter")
-	foreign := &batchv1.Job{
-		ObjectMeta: metav1.ObjectMeta{Name: "taken"},
+// somebodysJob is a Job that is nobody's here.
+func somebodysJob(name string) *batchv1.Job {
+	return &batchv1.Job{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
 		Spec: batchv1.JobSpec{Suspend: ptr.To(true), Template: corev1.PodTemplateSpec{Spec: corev1.PodSpec{
 			RestartPolicy: corev1.RestartPolicyNever,
 			Containers:    []corev1.Container{{Name: "main", Image: cluster.CounterImage}},
 		}}},
 	}
+}
+
+func TestAJobOfSomebodyElseIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	n := cluster.Namespace(t)
+	n.Counter("counter")
+	foreign := somebodysJob("taken")
 	n.Create(foreign)
 	st := n.AwaitEnd(n.Start("taken", "counter", nil), soon).Status
 	if st.Phase != v1alpha1.PhaseError || st.Reason != v1alpha1.ReasonNameConflict || !strings.Contains(st.Message, "taken") {

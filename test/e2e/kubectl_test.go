@@ -9,6 +9,11 @@ import (
 	"strings"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 )
 
@@ -103,6 +108,25 @@ func TestKubernetesOwnRolesReachAsFarAsTheyShould(t *testing.T) {
 			if may := n.May(who, tt.verb, tt.resource); may != want {
 				t.Errorf("may %s %s %s: %t, want %t", who, tt.verb, tt.resource, may, want)
 			}
+		}
+	}
+}
+
+// The demo's crawl, which was the first of all tests, and the operator itself run where nothing may that needs more.
+func TestTheDemoAndTheOperatorRunUnderTheRestrictedStandard(t *testing.T) {
+	t.Parallel()
+	for _, namespace := range []string{"demo", cluster.System} {
+		running, err := cluster.Clientset.CoreV1().Pods(namespace).List(t.Context(), metav1.ListOptions{})
+		if err != nil || len(running.Items) == 0 {
+			t.Errorf("namespace %s has no Pods (%v)", namespace, err)
+		}
+		lax := &corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{GenerateName: "lax-", Namespace: namespace},
+			Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "main", Image: cluster.CounterImage}}},
+		}
+		err = cluster.Client.Create(t.Context(), lax, client.DryRunAll)
+		if !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), `violates PodSecurity "restricted:`) {
+			t.Errorf("a Pod that asks for no restrictions is created in namespace %s: %v", namespace, err)
 		}
 	}
 }

@@ -75,13 +75,7 @@ func TestAFacadeThatIsKilledLosesNothing(t *testing.T) {
 	}
 	before := api.List("")
 	cluster.KillPods(t, "apiserver")
-	n.Eventually(t, soon, "the API answers again", func(ctx context.Context) error {
-		answer, err := api.Try(ctx, harness.Request{Method: http.MethodGet, Path: "/api/v1/jobs"})
-		if err == nil && answer.Status != http.StatusOK {
-			err = fmt.Errorf("%d %s", answer.Status, answer.Body)
-		}
-		return err
-	})
+	answersAgain(t, n, api)
 	after := api.List("")
 	if len(after) != len(before) {
 		t.Fatalf("there were %d jobs, and now %d", len(before), len(after))
@@ -94,6 +88,18 @@ func TestAFacadeThatIsKilledLosesNothing(t *testing.T) {
 	for _, id := range ids {
 		ended(t, api.Wait(id, crawl), "finished", 400, 1)
 	}
+}
+
+// answersAgain waits until the API answers a caller.
+func answersAgain(t *testing.T, n *harness.Namespace, api *harness.API) {
+	t.Helper()
+	n.Eventually(t, soon, "the API answers again", func(ctx context.Context) error {
+		answer, err := api.Try(ctx, harness.Request{Method: http.MethodGet, Path: "/api/v1/jobs"})
+		if err == nil && answer.Status != http.StatusOK {
+			err = fmt.Errorf("%d %s", answer.Status, answer.Body)
+		}
+		return err
+	})
 }
 
 // An answer that never came leaves a caller in doubt; an Idempotency-Key takes the doubt away, whatever happened meanwhile.

@@ -47,6 +47,8 @@ type Settings struct {
 	Operator string
 	// Kubectl is KUBECTL: the path of kubectl.
 	Kubectl string
+	// HelmProgram is HELM: the path of Helm.
+	HelmProgram string
 	// ScrapyImage is SPIDER_IMG, by default the demo's.
 	ScrapyImage string
 	// CounterImage is COUNTER_IMG, by default the demo's.
@@ -61,6 +63,7 @@ func settings() (Settings, error) {
 		APIURL:       strings.TrimSuffix(os.Getenv("SPIDER_API_URL"), "/"),
 		Operator:     os.Getenv("SPIDER_OPERATOR"),
 		Kubectl:      os.Getenv("KUBECTL"),
+		HelmProgram:  os.Getenv("HELM"),
 		ScrapyImage:  cmp.Or(os.Getenv("SPIDER_IMG"), "spider-demo-scrapy:dev"),
 		CounterImage: cmp.Or(os.Getenv("COUNTER_IMG"), "spider-demo-counter:dev"),
 		System:       cmp.Or(os.Getenv("SYSTEM_NAMESPACE"), "spider-operator-system"),
@@ -68,6 +71,7 @@ func settings() (Settings, error) {
 	var missing []string
 	for _, variable := range []struct{ name, value string }{
 		{"KUBECONFIG", s.Kubeconfig}, {"SPIDER_API_URL", s.APIURL}, {"SPIDER_OPERATOR", s.Operator}, {"KUBECTL", s.Kubectl},
+		{"HELM", s.HelmProgram},
 	} {
 		if variable.value == "" {
 			missing = append(missing, variable.name)

@@ -62,6 +62,11 @@ func (c *Cluster) Namespace(t testing.TB) *Namespace {
 	return n
 }
 
+// SystemNamespace is where the operator runs, and its release is.
+func (c *Cluster) SystemNamespace(t testing.TB) *Namespace {
+	return &Namespace{Cluster: c, Name: c.System, t: t}
+}
+
 // In is the same namespace for another test, such as a subtest.
 func (n *Namespace) In(t testing.TB) *Namespace {
 	return &Namespace{Cluster: n.Cluster, Name: n.Name, t: t}
@@ -208,6 +213,25 @@ func (n *Namespace) AwaitPhase(name string, phase v1alpha1.Phase, within time.Du
 func (n *Namespace) AwaitReason(name, reason string, within time.Duration) *v1alpha1.SpiderJob {
 	n.t.Helper()
 	return n.Await(name, "says "+reason, within, func(job *v1alpha1.SpiderJob) bool { return job.Status.Reason == reason })
+}
+
+// AwaitWarning waits until there is a Warning about a SpiderJob that gives the reason.
+func (n *Namespace) AwaitWarning(name, reason string, within time.Duration) {
+	n.t.Helper()
+	n.Eventually(n.t, within, "an Event of SpiderJob "+name+" says "+reason, func(ctx context.Context) error {
+		var events corev1.EventList
+		if err := n.watched.List(ctx, &events, client.InNamespace(n.Name)); err != nil {
+			return err
+		}
+		for i := range events.Items {
+			e := &events.Items[i]
+			about := e.InvolvedObject.Kind == "SpiderJob" && e.InvolvedObject.Name == name
+			if about && e.Type == corev1.EventTypeWarning && e.Reason == reason {
+				return nil
+			}
+		}
+		return errNotYet
+	})
 }
 
 // AwaitEnd waits until a SpiderJob has ended, however.
@@ -368,6 +392,13 @@ func (n *Namespace) Run(input string, arguments ...string) string {
 		n.t.Fatal(err)
 	}
 	return output
+}
+
+// Helm runs Helm in the namespace, also while a test is cleaned up, and returns what it printed to standard output. Its error
+// holds what it printed to standard error.
+func (n *Namespace) Helm(arguments ...string) (string, error) {
+	arguments = append([]string{"--kubeconfig", n.Kubeconfig, "--namespace", n.Name}, arguments...)
+	return run(exec.CommandContext(context.WithoutCancel(n.t.Context()), n.HelmProgram, arguments...))
 }
 
 // run runs a program and returns what it printed to standard output. Its error holds what it printed to standard error.

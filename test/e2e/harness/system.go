@@ -48,6 +48,16 @@ func (c *Cluster) KillPods(t testing.TB, component string) {
 	})
 }
 
+// OperatorImage is the image of the operator's processes.
+func (c *Cluster) OperatorImage(t testing.TB) string {
+	t.Helper()
+	deployment, err := c.Clientset.AppsV1().Deployments(c.System).Get(t.Context(), "spider-operator-controller", metav1.GetOptions{})
+	if err != nil {
+		t.Fatalf("find the operator: %v", err)
+	}
+	return deployment.Spec.Template.Spec.Containers[0].Image
+}
+
 // survived returns an error where a process of the operator has ended by itself: whatever the tests did to it, it must not.
 func (c *Cluster) survived(ctx context.Context) error {
 	pods, err := c.Clientset.CoreV1().Pods(c.System).List(ctx, metav1.ListOptions{LabelSelector: componentLabel})
