@@ -70,7 +70,7 @@ generate: $(BIN)/controller-gen $(BIN)/oapi-codegen ## Write the code that is ge
 
 .PHONY: manifests
 manifests: $(BIN)/controller-gen ## Write the CustomResourceDefinitions and RBAC roles that are generated from markers.
-	$(BIN)/controller-gen crd paths=./api/... output:crd:artifacts:config=config/crd/bases
+	$(BIN)/controller-gen crd:generateEmbeddedObjectMeta=true paths=./api/... output:crd:artifacts:config=config/crd/bases
 	$(BIN)/controller-gen rbac:roleName=spider-operator-controller paths=./controllers/... \
 		output:rbac:artifacts:config=config/rbac/controller
 	$(BIN)/controller-gen rbac:roleName=spider-operator-apiserver paths=./apiserver \
