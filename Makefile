@@ -26,7 +26,8 @@ MODULES := $(filter-out hack/kubernetes hack/coredns,. $(patsubst %/go.mod,%,$(w
 
 # The files that generate, manifests and chart write.
 GENERATED = api/v1alpha1/zz_generated.deepcopy.go apiserver/contract config/crd/bases config/rbac/controller/role.yaml \
-	config/rbac/apiserver/role.yaml config/kubernetes-tokens/role.yaml charts/spider-operator/files
+	config/rbac/apiserver/role.yaml config/kubernetes-tokens/role.yaml \
+	config/monitoring/prometheus_rule.yaml charts/spider-operator/files
 
 TEST_TOOLS = $(BIN)/gotestsum $(BIN)/helm $(BIN)/promtool
 # The end-to-end tests run against the demo's operator and spiders, and the demo is the first of them.
@@ -70,7 +71,7 @@ generate: $(BIN)/controller-gen $(BIN)/oapi-codegen ## Write the code that is ge
 
 .PHONY: manifests
 manifests: $(BIN)/controller-gen ## Write the CustomResourceDefinitions and RBAC roles that are generated from markers.
-	$(BIN)/controller-gen crd paths=./api/... output:crd:artifacts:config=config/crd/bases
+	$(BIN)/controller-gen crd:generateEmbeddedObjectMeta=true paths=./api/... output:crd:artifacts:config=config/crd/bases
 	$(BIN)/controller-gen rbac:roleName=spider-operator-controller paths=./controllers/... \
 		output:rbac:artifacts:config=config/rbac/controller
 	$(BIN)/controller-gen rbac:roleName=spider-operator-apiserver paths=./apiserver \

@@ -107,10 +107,31 @@ func makePlan(sj *v1alpha1.SpiderJob, spider *v1alpha1.Spider, defaults Defaults
 	if size > maxArgumentBytes {
 		return plan{}, fmt.Errorf("arguments are %d bytes together, more than %d", size, maxArgumentBytes)
 	}
+	if what := withNUL(sj, spider); what != "" {
+		return plan{}, fmt.Errorf("%s contains a NUL character", what)
+	}
 	if spec.Image == "" && defaults.SpiderImage == "" {
 		return plan{}, fmt.Errorf("the Spider %s names no image, and the operator has no default image", spider.Name)
 	}
 	return p, nil
+}
+
+// withNUL names what no command line can hold, "" for nothing: a NUL character would end it early, or keep the container from
+// starting. Today's schema refuses them, but not in what an earlier one has stored.
+func withNUL(sj *v1alpha1.SpiderJob, spider *v1alpha1.Spider) string {
+	if slices.ContainsFunc(spider.Spec.Command, func(word string) bool { return strings.ContainsRune(word, 0) }) {
+		return "the command of Spider " + spider.Name
+	}
+	if len(spider.Spec.Command) > 0 {
+		return "" // settings reach it as JSON
+	}
+	settings := scrapySettings(sj, spider)
+	for _, name := range slices.Sorted(maps.Keys(settings)) {
+		if strings.ContainsRune(settings[name], 0) {
+			return "setting " + name
+		}
+	}
+	return ""
 }
 
 // planOf reads the plan back from a Job. What it reads can have been edited by anyone who may write Jobs: what cannot be

@@ -40,7 +40,7 @@ func readDashboard(t *testing.T) dashboard {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if text != strings.TrimSpace(string(source)) {
+	if text != string(source) {
 		t.Error("the dashboard is installed otherwise than files/dashboard.json has it")
 	}
 	var d dashboard

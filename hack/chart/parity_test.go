@@ -23,6 +23,13 @@ func TestChartAndKustomizeAcceptTokensAlike(t *testing.T) {
 	compare(t, mustTemplate(t, "--set", "apiserver.kubernetesTokens.enabled=true"), kustomize(t, overlay))
 }
 
+// Likewise with metrics, alerts and the dashboard for those who have a Prometheus operator and a Grafana.
+func TestChartAndKustomizeMonitorAlike(t *testing.T) {
+	overlay := filepath.Join("..", "hack", "chart", "testdata", "monitoring")
+	compare(t, mustTemplate(t, "--set",
+		"metrics.serviceMonitor.enabled=true,metrics.prometheusRule.enabled=true,metrics.dashboard.enabled=true"), kustomize(t, overlay))
+}
+
 func compare(t *testing.T, rendered, kustomized []*unstructured.Unstructured) {
 	t.Helper()
 	chart := byName(t, filter(rendered, func(object *unstructured.Unstructured) bool {
@@ -66,13 +73,14 @@ func byName(t *testing.T, objects []*unstructured.Unstructured) map[string]strin
 	return named
 }
 
-// The chart's copies of what controller-gen writes are copies.
+// The chart's copies of what is under config/ are copies.
 func TestChartFilesAreUpToDate(t *testing.T) {
 	sources := map[string]string{
 		"files/rbac/controller.yaml": "rbac/controller/role.yaml",
 		"files/rbac/apiserver.yaml":  "rbac/apiserver/role.yaml",
 
 		"files/rbac/apiserver-tokens.yaml": "kubernetes-tokens/role.yaml",
+		"files/dashboard.json":             "monitoring/dashboard.json",
 	}
 	crds, err := filepath.Glob(root + "/config/crd/bases/*.yaml")
 	if err != nil || len(crds) == 0 {
@@ -98,6 +106,7 @@ func TestChartFilesAreUpToDate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	copies = append(copies, chartDir+"/files/dashboard.json")
 	if len(copies) != len(sources) {
 		t.Errorf("the chart's files/ holds %d files, its sources are %d: run hack/chart/sync.sh", len(copies), len(sources))
 	}

@@ -37,6 +37,10 @@ func TestWrongValuesAreRefused(t *testing.T) {
 		{"metrics.prometheusRule.thresholds.pendingMinutes=15", "pendingMinutes"},
 		{"metrics.prometheusRule.thresholds.errorRatio=25", "/metrics/prometheusRule/thresholds/errorRatio"},
 		{"metrics.prometheusRule.thresholds.notLeadingFor=120", "/metrics/prometheusRule/thresholds/notLeadingFor"},
+		{"spiderNetworkPolicy.enabled=true,watchNamespaces={a}", "/spiderNetworkPolicy/clusterCIDRs"},
+		{"spiderNetworkPolicy.enabled=true,spiderNetworkPolicy.clusterCIDRs={10.0.0.0/8}", "spiderNetworkPolicy.namespaces"},
+		{"spiderNetworkPolicy.clusterCIDRs={10.0.0.1}", "/spiderNetworkPolicy/clusterCIDRs/0"},
+		{"spiderNetworkPolicy.namespaces={Shop}", "/spiderNetworkPolicy/namespaces/0"},
 		{"apiserver.podDisruptionBudget.minAvailable=half", "/apiserver/podDisruptionBudget/minAvailable"},
 	}
 	for _, test := range tests {

@@ -1,0 +1,173 @@
+package upgrade
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"testing"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
+	"sigs.k8s.io/yaml"
+
+	"github.com/scrapethis/spider-operator/api/v1alpha1"
+	"github.com/scrapethis/spider-operator/test/integration/controlplane"
+)
+
+const (
+	firstSchema  = "../../../api/v1alpha1/testdata/first-schema"
+	todaysSchema = "../../../config/crd/bases"
+
+	// namespace is fixed, since ids and the hash of a key depend on it.
+	namespace = "shop"
+)
+
+// install installs the definitions in a folder over those that are there, and waits until kube-apiserver validates by them.
+func install(t *testing.T, folder string, acceptsNUL bool) {
+	t.Helper()
+	options := envtest.CRDInstallOptions{Paths: []string{folder}, ErrorIfPathMissing: true, Scheme: cluster.Client.Scheme()}
+	if _, err := envtest.InstallCRDs(cluster.Config, options); err != nil {
+		t.Fatalf("install the definitions in %s: %v", folder, err)
+	}
+	controlplane.Eventually(t, "the definitions in "+folder+" are in force", func(ctx context.Context) (bool, error) {
+		for kind, spec := range map[string]map[string]any{
+			"SpiderJob": {"spiderRef": map[string]any{"name": "books"}, "settings": map[string]any{"A": "\x00"}},
+			"Spider":    {"settings": map[string]any{"A": "\x00"}},
+		} {
+			probe := &unstructured.Unstructured{Object: map[string]any{"spec": spec}}
+			probe.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind(kind))
+			probe.SetNamespace(namespace)
+			probe.SetName("probe")
+			err := cluster.Client.Create(ctx, probe, client.DryRunAll)
+			if err != nil && !apierrors.IsInvalid(err) {
+				return false, err
+			}
+			if (err == nil) != acceptsNUL {
+				return false, nil
+			}
+		}
+		return true, nil
+	})
+}
+
+// store makes what testdata/ holds of the first schema, as users, the controller and the REST API had written it.
+func store(t *testing.T) {
+	t.Helper()
+	shop := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}
+	if err := cluster.Client.Create(t.Context(), shop); err != nil {
+		t.Fatal(err)
+	}
+	install(t, firstSchema, true)
+	text := read(t, "objects.yaml")
+	for _, object := range documents(t, text) {
+		status, hasStatus := object.Object["status"]
+		object.SetNamespace(namespace)
+		if err := cluster.Client.Create(t.Context(), object); err != nil {
+			t.Fatalf("store %s %s: %v", object.GetKind(), object.GetName(), err)
+		}
+		if !hasStatus {
+			continue
+		}
+		if fields := status.(map[string]any); fields["jobUID"] == "${jobUID}" {
+			fields["jobUID"] = string(storeJob(t, object).UID)
+		}
+		object.Object["status"] = status
+		if err := cluster.Client.Status().Update(t.Context(), object); err != nil {
+			t.Fatalf("store the status of %s %s: %v", object.GetKind(), object.GetName(), err)
+		}
+	}
+}
+
+// storeJob makes the Job that runs a SpiderJob.
+func storeJob(t *testing.T, owner *unstructured.Unstructured) *batchv1.Job {
+	t.Helper()
+	job := &batchv1.Job{}
+	if err := yaml.UnmarshalStrict(read(t, "job.yaml"), job); err != nil {
+		t.Fatal(err)
+	}
+	job.Namespace = namespace
+	job.OwnerReferences = []metav1.OwnerReference{*metav1.NewControllerRef(owner, v1alpha1.GroupVersion.WithKind("SpiderJob"))}
+	job.Labels[v1alpha1.LabelSpiderJobUID] = string(owner.GetUID())
+	job.Spec.Template.Labels[v1alpha1.LabelSpiderJobUID] = string(owner.GetUID())
+	if err := cluster.Client.Create(t.Context(), job); err != nil {
+		t.Fatalf("store the Job of SpiderJob %s: %v", owner.GetName(), err)
+	}
+	return job
+}
+
+// upgrade installs today's definitions, with what is stored in place.
+func upgrade(t *testing.T) {
+	t.Helper()
+	install(t, todaysSchema, false)
+}
+
+func read(t *testing.T, file string) []byte {
+	t.Helper()
+	text, err := os.ReadFile("testdata/" + file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+func documents(t *testing.T, text []byte) []*unstructured.Unstructured {
+	t.Helper()
+	var objects []*unstructured.Unstructured
+	decoder := utilyaml.NewYAMLOrJSONDecoder(bytes.NewReader(text), 4096)
+	for {
+		object := &unstructured.Unstructured{}
+		if err := decoder.Decode(&object.Object); errors.Is(err, io.EOF) {
+			return objects
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		objects = append(objects, object)
+	}
+}
+
+// spiderJob reads a SpiderJob as it is now.
+func spiderJob(t *testing.T, name string) *v1alpha1.SpiderJob {
+	t.Helper()
+	sj := &v1alpha1.SpiderJob{}
+	if err := cluster.Client.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: name}, sj); err != nil {
+		t.Fatalf("get SpiderJob %s: %v", name, err)
+	}
+	return sj
+}
+
+// awaitSpiderJob waits until a SpiderJob is what the condition says, and returns it.
+func awaitSpiderJob(t *testing.T, name, what string, condition func(*v1alpha1.SpiderJob) bool) *v1alpha1.SpiderJob {
+	t.Helper()
+	var sj *v1alpha1.SpiderJob
+	controlplane.Eventually(t, fmt.Sprintf("SpiderJob %s is %s", name, what), func(context.Context) (bool, error) {
+		sj = spiderJob(t, name)
+		return condition(sj), nil
+	})
+	return sj
+}
+
+// ended reports whether a SpiderJob has come to its end.
+func ended(sj *v1alpha1.SpiderJob) bool { return sj.Status.Phase.Terminal() }
+
+// summary is the end of a SpiderJob in a line.
+func summary(st *v1alpha1.SpiderJobStatus) string {
+	text := string(st.Phase) + "/" + st.Reason
+	if st.Stats != nil && st.Stats.Source != v1alpha1.OriginNone {
+		text += fmt.Sprintf(", %d items", st.Stats.ItemsScraped)
+	}
+	return text
+}
+
+func mentions(sj *v1alpha1.SpiderJob, words string) bool {
+	return strings.Contains(sj.Status.Message, words)
+}

@@ -1,0 +1,208 @@
+package upgrade
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/scrapethis/spider-operator/api/v1alpha1"
+	"github.com/scrapethis/spider-operator/controllers"
+	"github.com/scrapethis/spider-operator/test/integration/controlplane"
+	"github.com/scrapethis/spider-operator/test/integration/lifecycle/node"
+	"github.com/scrapethis/spider-operator/test/integration/running"
+)
+
+// key was made for the namespace shop when the first schema was installed. It opens nothing else.
+const key = "st_fhvixkmbsu3cxz84_f358ba42e5778d674886658f2c6e5944b3fefaae5bbf68d917b2e91db146c5cd_48d06e80"
+
+// stored are the SpiderJobs in testdata/objects.yaml: their ids in the REST API, which outlive every version, and how they end.
+var stored = map[string]struct {
+	id, end, message string
+}{
+	"01939a2b-7c4d-7e8f-9a0b-1c2d3e4f5a6b": {"01939a2b-7c4d-7e8f-9a0b-1c2d3e4f5a6b", "Finished/Completed, 11 items", "ran to its end"},
+
+	"failed":              {"2007d918-8e08-53db-a41d-4101a352fa5c", "Error/ExitCode", "exit code 2"},
+	"cancelled":           {"98f9d43a-88fd-5409-a587-7033721de607", "Cancelled/Cancelled", ""},
+	"nul-ended":           {"97edceb7-4926-5625-87fb-1a9dc3d0c3c1", "Error/Configuration", ""},
+	"new":                 {"32601cee-8f51-5332-b2df-4d2b61ad95dd", "Finished/Completed, 7 items", ""},
+	"waiting":             {"da5a8235-1d8d-59bf-b679-551fde58c073", "Finished/Completed, 7 items", ""},
+	"running":             {"cd7170bb-8124-58ac-a6f7-c04c11dfee0c", "Finished/Completed, 7 items", ""},
+	"stopping":            {"8e73f382-20e5-52b6-8402-269dd1c44500", "Error/DeadlineExceeded", "longer than 1s"},
+	"nul-setting":         {"6f62ee01-2fe9-5b76-b40e-7c41771e871f", "Error/InvalidJob", "setting USER_AGENT contains a NUL character"},
+	"nul-cancelled":       {"f04ae838-2e64-57af-9ecc-7d54f9184858", "Cancelled/Cancelled", ""},
+	"of-nul-command":      {"8c13aaf5-f2db-5eda-b529-0de6452fabcd", "Error/InvalidJob", "the command of Spider nul-command contains a NUL"},
+	"of-nul-setting":      {"", "Error/InvalidJob", "setting USER_AGENT contains a NUL character"},
+	"of-nul-setting-json": {"", "Finished/Completed, 7 items", ""},
+	"of-labels":           {"5ea09307-31a0-5894-96f3-651b17a3bafa", "Error/InvalidJob", "not a name"},
+}
+
+// Whatever the first schema has stored goes on to work, or ends for a reason that says what is wrong with it; and can be read,
+// cancelled, kept for less long, repaired and deleted, though a newer schema would not have let it in.
+func TestWhatIsStoredGoesOnToWork(t *testing.T) {
+	store(t)
+	upgrade(t)
+	finish := make(chan struct{})
+	gopher.Serve(namespace, func(p *node.Process) node.Exit {
+		if p.Pod.Labels[v1alpha1.LabelSpiderJob] == "running" {
+			<-finish
+		}
+		return node.Exit{Message: `{"items_scraped": 7, "finish_reason": "finished"}`}
+	})
+	before := map[string]string{}
+	for name := range stored {
+		if sj := spiderJob(t, name); ended(sj) {
+			before[name] = sj.ResourceVersion
+		}
+	}
+	if len(before) != 4 {
+		t.Fatalf("%d SpiderJobs had ended before the upgrade, want 4", len(before))
+	}
+
+	api := rest(running.Facade(t, cluster.Config, running.FacadeOptions(t)))
+	listed := api.jobs(t)
+	for name, want := range stored {
+		sj := spiderJob(t, name)
+		if want.id != "" && listed[want.id] == "" {
+			t.Errorf("SpiderJob %s is not listed as %s: %v", name, want.id, listed)
+		}
+		if status, phase := listed[sj.ID()], strings.ToLower(string(sj.Status.Phase)); status != phase {
+			t.Errorf("SpiderJob %s is shown as %q, and is %q", name, status, phase)
+		}
+	}
+	if status := api.call(t, http.MethodDelete, "/api/v1/jobs/"+stored["nul-cancelled"].id, nil); status >= http.StatusBadRequest {
+		t.Errorf("cancelling what today's schema would not let in is answered %d", status)
+	}
+
+	control(t)
+	awaitSpiderJob(t, "running", "still running", func(sj *v1alpha1.SpiderJob) bool { return sj.Status.StartedAt != nil })
+	close(finish)
+	for name, want := range stored {
+		sj := awaitSpiderJob(t, name, "at its end", ended)
+		if got := summary(&sj.Status); got != want.end {
+			t.Errorf("SpiderJob %s ended as %s (%s), want %s", name, got, sj.Status.Message, want.end)
+		}
+		if !mentions(sj, want.message) {
+			t.Errorf("SpiderJob %s says %q, want something with %q", name, sj.Status.Message, want.message)
+		}
+		if want.id != "" && (sj.Status.ID != want.id || sj.ID() != want.id) {
+			t.Errorf("SpiderJob %s has the id %s, in its status %s, want %s", name, sj.ID(), sj.Status.ID, want.id)
+		}
+		if version, had := before[name]; had && sj.ResourceVersion != version {
+			t.Errorf("SpiderJob %s had ended, and was written to since", name)
+		}
+	}
+	if sj := spiderJob(t, "running"); sj.Status.Attempts != 1 || sj.Status.Interruptions != 0 {
+		t.Errorf("what ran during the upgrade has had %d attempts, and %d interruptions", sj.Status.Attempts, sj.Status.Interruptions)
+	}
+	t.Run("kept for less long", keptForLessLong)
+	t.Run("repaired", repaired)
+}
+
+// keptForLessLong changes the retention of a SpiderJob that today's schema would not let in.
+func keptForLessLong(t *testing.T) {
+	sj := spiderJob(t, "nul-ended")
+	sj.Spec.TTLSecondsAfterFinished = ptr.To[int64](0)
+	if err := cluster.Client.Update(t.Context(), sj); err != nil {
+		t.Fatal(err)
+	}
+	controlplane.Eventually(t, "it is deleted", func(ctx context.Context) (bool, error) {
+		err := cluster.Client.Get(ctx, client.ObjectKeyFromObject(sj), sj)
+		return apierrors.IsNotFound(err), client.IgnoreNotFound(err)
+	})
+}
+
+// repaired changes a Spider that today's schema would not let in: first something else of it, then what is wrong with it.
+func repaired(t *testing.T) {
+	spider := &v1alpha1.Spider{}
+	if err := cluster.Client.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: "labels"}, spider); err != nil {
+		t.Fatal(err)
+	}
+	spider.Spec.Description = "To be repaired."
+	if err := cluster.Client.Update(t.Context(), spider); err != nil {
+		t.Errorf("what is wrong with it keeps the rest from being changed: %v", err)
+	}
+	spider.Spec.Pod.Labels = map[string]v1alpha1.LabelValue{"team": "data"}
+	spider.Spec.Pod.Annotations = nil
+	if err := cluster.Client.Update(t.Context(), spider); err != nil {
+		t.Fatal(err)
+	}
+	again := &v1alpha1.SpiderJob{}
+	again.Namespace, again.Name = namespace, "after-the-repair"
+	again.Spec.SpiderRef.Name = "labels"
+	if err := cluster.Client.Create(t.Context(), again); err != nil {
+		t.Fatal(err)
+	}
+	if sj := awaitSpiderJob(t, again.Name, "at its end", ended); summary(&sj.Status) != "Finished/Completed, 7 items" {
+		t.Errorf("it ended as %s: %s", summary(&sj.Status), sj.Status.Message)
+	}
+}
+
+// control runs today's controller until the test ends.
+func control(t *testing.T) {
+	t.Helper()
+	options := controllers.DefaultOptions()
+	options.Namespaces = []string{namespace}
+	options.MetricsAddress, options.ProbeAddress = "0", "0"
+	options.Log = logr.Discard()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- controllers.Run(ctx, cluster.Config, options) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("the controller ended with %v", err)
+		}
+	})
+}
+
+// rest is the address of a REST API.
+type rest string
+
+// jobs are the statuses of all jobs that the stored key sees, by id.
+func (r rest) jobs(t *testing.T) map[string]string {
+	t.Helper()
+	var jobs []struct{ ID, Status string }
+	if status := r.call(t, http.MethodGet, "/api/v1/jobs?limit=100", &jobs); status != http.StatusOK {
+		t.Fatalf("the list of jobs is answered %d", status)
+	}
+	statuses := map[string]string{}
+	for _, job := range jobs {
+		statuses[job.ID] = job.Status
+	}
+	if len(statuses) != len(stored) {
+		t.Errorf("%d jobs are listed, %d are stored", len(statuses), len(stored))
+	}
+	return statuses
+}
+
+// call makes a call with the stored key, and decodes the answer.
+func (r rest) call(t *testing.T, method, path string, into any) int {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, method, string(r)+path, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Authorization", "Bearer "+key)
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	if into != nil && response.StatusCode == http.StatusOK {
+		if err := json.NewDecoder(response.Body).Decode(into); err != nil {
+			t.Fatal(fmt.Errorf("read the answer to %s %s: %w", method, path, err))
+		}
+	}
+	return response.StatusCode
+}
