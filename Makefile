@@ -24,7 +24,7 @@ KUBECTL ?= $(or $(shell command -v kubectl),$(BIN)/kubectl)
 MODULES := $(filter-out hack/kubernetes hack/coredns,. $(patsubst %/go.mod,%,$(wildcard hack/*/go.mod test/*/go.mod)))
 
 # The files that generate, manifests and chart write.
-GENERATED = api/v1alpha1/zz_generated.deepcopy.go apiserver/contract config/crd/bases config/rbac/controller/role.yaml \
+GENERATED = api/v1alpha1/zz_generated.deepcopy.go docs/api.md apiserver/contract config/crd/bases config/rbac/controller/role.yaml \
 	config/rbac/apiserver/role.yaml config/kubernetes-tokens/role.yaml charts/spider-operator/files
 
 TEST_TOOLS = $(BIN)/gotestsum $(BIN)/helm $(BIN)/promtool
@@ -63,8 +63,10 @@ down: ## Stop the local cluster and put back what it changed of the machine.
 ##@ Development
 
 .PHONY: generate
-generate: $(BIN)/controller-gen $(BIN)/oapi-codegen ## Write the code that is generated from types and from the REST contract.
+generate: $(BIN)/controller-gen $(BIN)/crd-ref-docs $(BIN)/oapi-codegen ## Write what is generated from types (code, docs/api.md) and from the REST contract.
 	$(BIN)/controller-gen object:headerFile=hack/boilerplate.go.txt paths=./api/...
+	$(BIN)/crd-ref-docs --log-level=ERROR --source-path=api --config=hack/tools/crd-ref-docs/config.yaml \
+		--templates-dir=hack/tools/crd-ref-docs/templates --renderer=markdown --output-path=docs/api.md
 	$(BIN)/oapi-codegen -config apiserver/oapi-codegen.yaml apiserver/openapi.yaml
 
 .PHONY: manifests
