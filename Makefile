@@ -105,7 +105,7 @@ run: install ## Run the controller here, against the current kubeconfig.
 ##@ Test
 
 .PHONY: test
-test: $(TEST_TOOLS) chromium $(if $(filter off,$(E2E)),,$(E2E_SYSTEM) node) ## Run every test but test-crash: unit, integration, browser and end-to-end. E2E=off leaves the last out, RACE=on looks for data races.
+test: $(TEST_TOOLS) chromium $(if $(filter off,$(E2E)),,$(E2E_SYSTEM) node reader) ## Run every test but test-crash: unit, integration, browser and end-to-end. E2E=off leaves the last out, RACE=on looks for data races.
 	@code=0; $(call run-tests,unit integration browser $(if $(filter off,$(E2E)),,e2e)) || code=$$?; \
 	[[ '$(E2E)' != off ]] || echo 'E2E=off: THE END-TO-END TESTS WERE LEFT OUT. Nothing has run on a real kubelet.'; \
 	exit $$code
@@ -128,7 +128,7 @@ chromium:
 	@test/browser/chromium.sh >/dev/null
 
 .PHONY: test-e2e
-test-e2e: $(TEST_TOOLS) $(E2E_SYSTEM) node ## Run the tests that need a real kubelet, on the local cluster, but for those that kill its components.
+test-e2e: $(TEST_TOOLS) $(E2E_SYSTEM) node reader ## Run the tests that need a real kubelet, on the local cluster, but for those that kill its components.
 	@$(call run-tests,e2e)
 
 .PHONY: test-crash
@@ -210,14 +210,22 @@ $(BIN)/%: hack/tools/%/go.mod hack/tools/%/go.sum
 	@go -C $(<D) build -trimpath -o $@ tool
 	@touch $@
 
-# The end-to-end tests run a client that is generated from the contract, in TypeScript.
+# The end-to-end tests run a client that is generated from the contract, in TypeScript, and the commands of the documentation.
 .PHONY: node
 node:
-	@command -v npm >/dev/null || { \
+	@$(call debian-package,npm,the generated client needs)
+
+.PHONY: reader
+reader:
+	@$(call debian-package,curl,the documentation uses)
+	@$(call debian-package,jq,the documentation uses)
+
+# debian-package installs a Debian package where the program of its name is missing; $(2) says who needs it.
+debian-package = command -v $(1) >/dev/null || { \
 		(( EUID == 0 )) && command -v apt-get >/dev/null || \
-			{ echo "Node.js and npm are missing, which the generated client needs. Root gets them installed, on Debian."; exit 1; }; \
-		echo "Installing Node.js and npm"; \
-		apt-get -qq install --yes --no-install-recommends npm || { apt-get -qq update && apt-get -qq install --yes --no-install-recommends npm; }; \
+			{ echo "$(1) is missing, which $(2). Root gets it installed, on Debian."; exit 1; }; \
+		echo "Installing $(1)"; \
+		apt-get -qq install --yes --no-install-recommends $(1) || { apt-get -qq update && apt-get -qq install --yes --no-install-recommends $(1); }; \
 	}
 
 # Prometheus' own test program for rules: the machine's, else out of Debian's package, which is unpacked and not installed.
