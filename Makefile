@@ -25,8 +25,8 @@ KUBECTL ?= $(or $(shell command -v kubectl),$(BIN)/kubectl)
 MODULES := $(filter-out hack/kubernetes hack/coredns,. $(patsubst %/go.mod,%,$(wildcard hack/*/go.mod test/*/go.mod)))
 
 # The files that generate, manifests and chart write.
-GENERATED = api/v1alpha1/zz_generated.deepcopy.go apiserver/contract config/crd/bases config/rbac/controller/role.yaml \
-	config/rbac/apiserver/role.yaml config/kubernetes-tokens/role.yaml \
+GENERATED = api/v1alpha1/zz_generated.deepcopy.go docs/api.md apiserver/contract config/crd/bases \
+	config/rbac/controller/role.yaml config/rbac/apiserver/role.yaml config/kubernetes-tokens/role.yaml \
 	config/monitoring/prometheus_rule.yaml charts/spider-operator/files
 
 TEST_TOOLS = $(BIN)/gotestsum $(BIN)/helm $(BIN)/promtool
@@ -65,8 +65,10 @@ down: ## Stop the local cluster and put back what it changed of the machine.
 ##@ Development
 
 .PHONY: generate
-generate: $(BIN)/controller-gen $(BIN)/oapi-codegen ## Write the code that is generated from types and from the REST contract.
+generate: $(BIN)/controller-gen $(BIN)/crd-ref-docs $(BIN)/oapi-codegen ## Write what is generated from types (code, docs/api.md) and from the REST contract.
 	$(BIN)/controller-gen object:headerFile=hack/boilerplate.go.txt paths=./api/...
+	$(BIN)/crd-ref-docs --log-level=ERROR --source-path=api --config=hack/tools/crd-ref-docs/config.yaml \
+		--templates-dir=hack/tools/crd-ref-docs/templates --renderer=markdown --output-path=docs/api.md
 	$(BIN)/oapi-codegen -config apiserver/oapi-codegen.yaml apiserver/openapi.yaml
 
 .PHONY: manifests
@@ -105,7 +107,7 @@ run: install ## Run the controller here, against the current kubeconfig.
 ##@ Test
 
 .PHONY: test
-test: $(TEST_TOOLS) chromium $(if $(filter off,$(E2E)),,$(E2E_SYSTEM) node) ## Run every test but test-crash: unit, integration, browser and end-to-end. E2E=off leaves the last out, RACE=on looks for data races.
+test: $(TEST_TOOLS) chromium $(if $(filter off,$(E2E)),,$(E2E_SYSTEM) node reader) ## Run every test but test-crash: unit, integration, browser and end-to-end. E2E=off leaves the last out, RACE=on looks for data races.
 	@code=0; $(call run-tests,unit integration browser $(if $(filter off,$(E2E)),,e2e)) || code=$$?; \
 	[[ '$(E2E)' != off ]] || echo 'E2E=off: THE END-TO-END TESTS WERE LEFT OUT. Nothing has run on a real kubelet.'; \
 	exit $$code
@@ -128,7 +130,7 @@ chromium:
 	@test/browser/chromium.sh >/dev/null
 
 .PHONY: test-e2e
-test-e2e: $(TEST_TOOLS) $(E2E_SYSTEM) node ## Run the tests that need a real kubelet, on the local cluster, but for those that kill its components.
+test-e2e: $(TEST_TOOLS) $(E2E_SYSTEM) node reader ## Run the tests that need a real kubelet, on the local cluster, but for those that kill its components.
 	@$(call run-tests,e2e)
 
 .PHONY: test-crash
@@ -236,14 +238,22 @@ $(BIN)/%: hack/tools/%/go.mod hack/tools/%/go.sum
 	@go -C $(<D) build -trimpath -o $@ tool
 	@touch $@
 
-# The end-to-end tests run a client that is generated from the contract, in TypeScript.
+# The end-to-end tests run a client that is generated from the contract, in TypeScript, and the commands of the documentation.
 .PHONY: node
 node:
-	@command -v npm >/dev/null || { \
+	@$(call debian-package,npm,the generated client needs)
+
+.PHONY: reader
+reader:
+	@$(call debian-package,curl,the documentation uses)
+	@$(call debian-package,jq,the documentation uses)
+
+# debian-package installs a Debian package where the program of its name is missing; $(2) says who needs it.
+debian-package = command -v $(1) >/dev/null || { \
 		(( EUID == 0 )) && command -v apt-get >/dev/null || \
-			{ echo "Node.js and npm are missing, which the generated client needs. Root gets them installed, on Debian."; exit 1; }; \
-		echo "Installing Node.js and npm"; \
-		apt-get -qq install --yes --no-install-recommends npm || { apt-get -qq update && apt-get -qq install --yes --no-install-recommends npm; }; \
+			{ echo "$(1) is missing, which $(2). Root gets it installed, on Debian."; exit 1; }; \
+		echo "Installing $(1)"; \
+		apt-get -qq install --yes --no-install-recommends $(1) || { apt-get -qq update && apt-get -qq install --yes --no-install-recommends $(1); }; \
 	}
 
 # Prometheus' own test program for rules: the machine's, else out of Debian's package, which is unpacked and not installed.

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs the end-to-end tests against the system that `make demo` has left running, and prints their events as `go test -json`
-# does. All else goes to standard error.
+# Runs the end-to-end tests, and then what the documentation says, against the system that `make demo` has left running, and
+# prints their events as `go test -json` does. All else goes to standard error.
 #
 #   hack/e2e/run.sh [package [argument of go test...]]
 set -euo pipefail
@@ -13,5 +13,6 @@ export HELM=${HELM:-$PWD/bin/helm}
   --values hack/e2e/values.yaml --force-conflicts --wait --timeout 3m >/dev/null
 export SPIDER_OPERATOR=$PWD/bin/spider-operator KUBECTL=$PWD/bin/kubectl
 # The tests mostly wait: for Kubernetes, and for spiders.
-packages=${1:-./test/e2e/...}
-go test -json -count=1 -p=1 -parallel=10 -timeout=40m "$packages" "${@:2}"
+packages=("${1:-./test/e2e/...}")
+[[ $# -gt 0 ]] || packages+=(./test/docs)
+go test -json -count=1 -p=1 -parallel=10 -timeout=40m "${packages[@]}" "${@:2}"
