@@ -6,9 +6,12 @@ cd "$(dirname "$0")/../.."
 
 revision=${PREVIOUS:-HEAD~1}
 commit=$(git rev-parse --verify --quiet "$revision^{commit}") || {
-  echo "There is no commit $revision here to upgrade from. A clone without history lacks it: git fetch --unshallow brings it," \
-    "PREVIOUS=REVISION names another, and PREVIOUS=HEAD upgrades from this very commit." >&2
-  exit 1
+  if [[ -n "${PREVIOUS:-}" ]]; then
+    echo "There is no commit $PREVIOUS here to upgrade from." >&2
+    exit 1
+  fi
+  echo "THIS CLONE HAS NO HISTORY: what is upgraded from is this very commit. git fetch --unshallow brings the one before." >&2
+  commit=$(git rev-parse --verify HEAD)
 }
 tree=$PWD/.images/previous
 if [[ "$(cat "$tree/.commit" 2>/dev/null)" != "$commit" ]]; then
