@@ -112,19 +112,19 @@ func upTo(n int) []time.Duration {
 func TestResultsAreSummedUpAndJudged(t *testing.T) {
 	r := &results{Clients: 8, Rounds: 2, Views: []viewResult{
 		{Jobs: 1000, HeapPerJob: 900, ReadySeconds: []float64{1}, ListSeconds: []float64{1}},
-		{Jobs: 2000, HeapPerJob: 1600, ReadySeconds: []float64{2, 3, 9}, ListSeconds: []float64{1, 2, 9}},
+		{Jobs: 10000, HeapPerJob: 1600, ReadySeconds: []float64{2, 3, 9}, ListSeconds: []float64{1, 2, 9}},
 	}}
 	add := func(call string, jobs int, cpu, perSecond float64, times ...time.Duration) {
 		r.measured = append(r.measured, measurement{call: call, jobs: jobs, cpu: cpu, perSecond: perSecond, latencies: times})
 	}
 	add(getJob, 1000, 1e-6, 100, upTo(2)...)
 	add(getJob, 1000, 2e-6, 200, upTo(2)...)
-	add(getJob, 2000, 2e-6, 100, upTo(4)...)
-	add(getJob, 2000, 2e-6, 200, upTo(4)...)
+	add(getJob, 10000, 2e-6, 100, upTo(4)...)
+	add(getJob, 10000, 2e-6, 200, upTo(4)...)
 	add(bareCreate, 1000, 0, 600)
 	add(startJob, 1000, 1e-3, 570)
-	add(bareCreate, 2000, 0, 500)
-	add(startJob, 2000, 1e-3, 475)
+	add(bareCreate, 10000, 0, 500)
+	add(startJob, 10000, 1e-3, 475)
 	r.summarize()
 
 	got := r.call(getJob, 1000)
@@ -135,11 +135,11 @@ func TestResultsAreSummedUpAndJudged(t *testing.T) {
 	r.print(&out)
 	text := out.String()
 	for _, want := range []string{
-		"MISSED a page of 50 or a get costs at most 1.2 times as much CPU among 2000 jobs as among 1000: at most 1.50 (get)",
-		"met    a page or a get is answered to 8 clients within 5 ms in 99 of 100 calls: within 4.00 ms (get, 2000 jobs)",
+		"MISSED a page of 50 or a get costs at most 1.2 times as much CPU among 10000 jobs as among 1000: at most 1.50 (get)",
+		"met    a page or a get is answered to 8 clients within 5 ms in 99 of 100 calls: within 4.00 ms (get, 10000 jobs)",
 		"met    starts at 0.9 or more of what kube-apiserver creates: 0.95 (median of 2 turns; 522/s and 550/s)",
 		"MISSED at most 1536 bytes of heap per job in the view: 1600",
-		"met    after a restart, ready with 2000 jobs in at most 1.5 times what a bare paged LIST takes: 1.50 (3.00 s of 2.00 s)",
+		"met    after a restart, ready with 10000 jobs in at most 1.5 times what a bare paged LIST takes: 1.50 (3.00 s of 2.00 s)",
 	} {
 		if !strings.Contains(text, want+"\n") {
 			t.Errorf("the report does not say %q:\n%s", want, text)

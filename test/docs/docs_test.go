@@ -215,3 +215,12 @@ func (s *stage) demo(t *testing.T) {
 		t.Errorf("put the demo back: %v\n%s", err, said)
 	}
 }
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
