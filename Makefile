@@ -166,7 +166,6 @@ ci: ## What CI runs: generated files, vet, lint, the chart, then every test with
 # The files of a release are the same wherever they are made: hack/release/README.md. A rehearsal may have ALLOW_DIRTY=1.
 .PHONY: release
 release: $(BIN)/helm ## Make the files of the release VERSION=vX.Y.Z in dist/.
-	@rm -rf dist
 	@go -C hack/release run . --root=$(CURDIR) --version='$(VERSION)' --out=$(CURDIR)/dist --helm=$(BIN)/helm \
 		$(if $(ALLOW_DIRTY),--allow-dirty) build
 

@@ -23,16 +23,21 @@ var kubernetes = []module{
 	{"k8s.io/kubernetes", "v1.37.2", "h1:A2VDEiObzkYqFTKhSsn0ZEb0RlLEXpHWj93gi2HqEwE="},
 }
 
-// others are the modules with the CustomResourceDefinitions of other projects that the chart has objects of, and the folders
-// these are in.
+// others are the modules with the CustomResourceDefinitions of other projects that the chart has objects of.
 var others = []struct {
 	module
-	folder string
+	crds []string
 }{
-	{module{"github.com/cert-manager/cert-manager", "v1.21.2", "h1:UWgoYM+KLNtRlqmoWOKjKBOBUPVHeepQ6/ac3ERJW68="}, "deploy/crds"},
+	{
+		module{"github.com/cert-manager/cert-manager", "v1.21.2", "h1:UWgoYM+KLNtRlqmoWOKjKBOBUPVHeepQ6/ac3ERJW68="},
+		[]string{"deploy/crds/cert-manager.io_certificates.yaml"},
+	},
 	{
 		module{"github.com/prometheus-operator/prometheus-operator", "v0.85.0", "h1:M5xLCLEoaW2IJfnuCwFzzpL+jSVQu3KGT84Pye+fW8s="},
-		"example/prometheus-operator-crd",
+		[]string{
+			"example/prometheus-operator-crd/monitoring.coreos.com_prometheusrules.yaml",
+			"example/prometheus-operator-crd/monitoring.coreos.com_servicemonitors.yaml",
+		},
 	},
 }
 

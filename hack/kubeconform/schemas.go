@@ -54,11 +54,22 @@ func makeSchemas(ctx context.Context, root, folder string, version module) error
 		if err != nil {
 			return err
 		}
-		if err := types.addCustom(folder, filepath.Join(source, other.folder)); err != nil {
+		for _, crd := range other.crds {
+			if err := types.addCustom(folder, filepath.Join(source, crd)); err != nil {
+				return err
+			}
+		}
+	}
+	ours, err := filepath.Glob(filepath.Join(root, "config", "crd", "bases", "*.yaml"))
+	if err != nil {
+		return err
+	}
+	for _, crd := range ours {
+		if err := types.addCustom(folder, crd); err != nil {
 			return err
 		}
 	}
-	return types.addCustom(folder, filepath.Join(root, "config", "crd", "bases"))
+	return nil
 }
 
 // readDefinitions reads the types out of Kubernetes' OpenAPI document.
@@ -105,11 +116,13 @@ func makeStrict(s schema) {
 	}
 }
 
-// add writes the schemas of all kinds of Kubernetes into a folder.
+// add writes the schemas of all kinds of objects that Kubernetes has into a folder. Lists and options are none.
 func (d definitions) add(folder string) error {
 	for _, name := range slices.Sorted(maps.Keys(d)) {
 		kinds, _ := d[name]["x-kubernetes-group-version-kind"].([]any)
-		if len(kinds) != 1 { // options and the like, which belong to every group
+		properties, _ := d[name]["properties"].(map[string]any)
+		metadata, _ := properties["metadata"].(schema)
+		if len(kinds) != 1 || metadata["$ref"] != definitionPrefix+objectMeta {
 			continue
 		}
 		kind := kinds[0].(map[string]any)
@@ -122,41 +135,35 @@ func (d definitions) add(folder string) error {
 	return nil
 }
 
-// addCustom writes the schemas of the kinds that the CustomResourceDefinitions in another folder define.
-func (d definitions) addCustom(folder, crds string) error {
-	paths, err := filepath.Glob(filepath.Join(crds, "*.yaml"))
-	if err != nil || len(paths) == 0 {
-		return fmt.Errorf("found %d CustomResourceDefinitions in %s: %w", len(paths), crds, err)
+// addCustom writes the schemas of the kind that a CustomResourceDefinition defines.
+func (d definitions) addCustom(folder, path string) error {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return err
 	}
-	for _, path := range paths {
-		content, err := os.ReadFile(path)
-		if err != nil {
+	var crd struct {
+		Spec struct {
+			Group    string
+			Names    struct{ Kind string }
+			Versions []struct {
+				Name   string
+				Schema struct{ OpenAPIV3Schema schema }
+			}
+		}
+	}
+	if err := yaml.Unmarshal(content, &crd); err != nil {
+		return fmt.Errorf("read %s: %w", path, err)
+	}
+	for _, version := range crd.Spec.Versions {
+		root := version.Schema.OpenAPIV3Schema
+		properties, _ := root["properties"].(map[string]any)
+		if properties == nil {
+			return fmt.Errorf("%s has no schema for %s", path, version.Name)
+		}
+		makeStrict(root)
+		properties["metadata"] = schema{"$ref": definitionPrefix + objectMeta}
+		if err := d.write(folder, crd.Spec.Group, version.Name, crd.Spec.Names.Kind, root); err != nil {
 			return err
-		}
-		var crd struct {
-			Spec struct {
-				Group    string
-				Names    struct{ Kind string }
-				Versions []struct {
-					Name   string
-					Schema struct{ OpenAPIV3Schema schema }
-				}
-			}
-		}
-		if err := yaml.Unmarshal(content, &crd); err != nil {
-			return fmt.Errorf("read %s: %w", path, err)
-		}
-		for _, version := range crd.Spec.Versions {
-			root := version.Schema.OpenAPIV3Schema
-			properties, _ := root["properties"].(map[string]any)
-			if properties == nil {
-				return fmt.Errorf("%s has no schema for %s", path, version.Name)
-			}
-			makeStrict(root)
-			properties["metadata"] = schema{"$ref": definitionPrefix + objectMeta}
-			if err := d.write(folder, crd.Spec.Group, version.Name, crd.Spec.Names.Kind, root); err != nil {
-				return err
-			}
 		}
 	}
 	return nil

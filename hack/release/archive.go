@@ -15,8 +15,8 @@ type entry struct {
 }
 
 // writeArchive writes a .tar.gz in which all files have the same date and belong to root.
-func writeArchive(w io.Writer, date time.Time, entries []entry) error {
-	compressed, err := gzip.NewWriterLevel(w, gzip.BestCompression)
+func writeArchive(w io.Writer, level int, date time.Time, entries []entry) error {
+	compressed, err := gzip.NewWriterLevel(w, level)
 	if err != nil {
 		return err
 	}

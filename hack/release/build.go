@@ -34,6 +34,7 @@ type release struct {
 	platforms []platform
 	helm      string    // Helm's program
 	date      time.Time // which all files have
+	level     int       // gzip's, of compression
 }
 
 // build makes the files: an archive and a bill of materials for each platform, the chart, the manifest, licences and sums.
@@ -56,32 +57,14 @@ func (r release) build(ctx context.Context) error {
 		return err
 	}
 	others := licenceTexts(components)
-	for _, p := range r.platforms {
-		name := strings.Join([]string{program, number(r.version), p.os, p.arch}, "_")
-		binary, err := r.compile(ctx, p, filepath.Join(work, name))
-		if err != nil {
-			return err
-		}
-		var archive bytes.Buffer
-		err = writeArchive(&archive, r.date, []entry{
-			{program, 0o755, binary}, {licenceFile, 0o644, licence}, {licencesFile, 0o644, others},
-		})
-		if err != nil {
-			return fmt.Errorf("pack the binary for %s/%s: %w", p.os, p.arch, err)
-		}
-		if err := r.write(name+".tar.gz", archive.Bytes()); err != nil {
-			return err
-		}
-		bom, err := billOfMaterials(binary, r.version, components)
-		if err != nil {
-			return fmt.Errorf("list what is in the binary for %s/%s: %w", p.os, p.arch, err)
-		}
-		if err := r.write(name+".cdx.json", bom); err != nil {
-			return err
-		}
-	}
 	if err := r.write(licencesFile, others); err != nil {
 		return err
+	}
+	texts := []entry{{licenceFile, 0o644, licence}, {licencesFile, 0o644, others}}
+	for _, p := range r.platforms {
+		if err := r.buildBinary(ctx, p, work, texts, components); err != nil {
+			return fmt.Errorf("build for %s/%s: %w", p.os, p.arch, err)
+		}
 	}
 	if err := r.packageChart(ctx); err != nil {
 		return err
@@ -96,6 +79,27 @@ func (r release) build(ctx context.Context) error {
 	return r.sum()
 }
 
+// buildBinary makes the archive of a platform's binary and texts, and its bill of materials.
+func (r release) buildBinary(ctx context.Context, p platform, work string, texts []entry, components []component) error {
+	name := strings.Join([]string{program, number(r.version), p.os, p.arch}, "_")
+	binary, err := r.compile(ctx, p, filepath.Join(work, name))
+	if err != nil {
+		return err
+	}
+	var archive bytes.Buffer
+	if err := writeArchive(&archive, r.level, r.date, append([]entry{{program, 0o755, binary}}, texts...)); err != nil {
+		return err
+	}
+	if err := r.write(name+".tar.gz", archive.Bytes()); err != nil {
+		return err
+	}
+	bom, err := billOfMaterials(binary, r.version, components)
+	if err != nil {
+		return err
+	}
+	return r.write(name+".cdx.json", bom)
+}
+
 // compile builds the binary for a platform. Nothing of the machine is in it: no paths, nothing of git, no settings of Go's but
 // those named here.
 func (r release) compile(ctx context.Context, p platform, path string) ([]byte, error) {
@@ -103,7 +107,7 @@ func (r release) compile(ctx context.Context, p platform, path string) ([]byte, 
 	_, err := output(ctx, r.root, goEnv(p), "go", "build", "-trimpath", "-buildvcs=false",
 		"-ldflags=-s -w -X main.version="+r.version, "-o", path, "./cmd/"+program)
 	if err != nil {
-		return nil, fmt.Errorf("build for %s/%s: %w", p.os, p.arch, err)
+		return nil, err
 	}
 	return os.ReadFile(path)
 }

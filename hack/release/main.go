@@ -3,11 +3,13 @@
 package main
 
 import (
+	"compress/gzip"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -43,7 +45,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	}
 	flags.StringVar(&root, "root", "../..", "the project's `folder`")
 	flags.StringVar(&version, "version", "", "the release's `version`, such as v1.2.3")
-	flags.StringVar(&into, "out", "", "the `folder` for the files, which must be empty or not there")
+	flags.StringVar(&into, "out", "", "the `folder` for the files; an earlier release in it is removed")
 	flags.StringVar(&helm, "helm", "helm", "Helm's `program`")
 	flags.BoolVar(&allowDirty, "allow-dirty", false, "release what is not committed, too: for a rehearsal")
 	if err := flags.Parse(args); err != nil {
@@ -58,7 +60,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return fmt.Errorf("unknown arguments: %q", flags.Args())
 	}
 
-	rel := release{root: root, version: version, platforms: platforms, helm: helm}
+	rel := release{root: root, version: version, platforms: platforms, helm: helm, level: gzip.BestCompression}
 	if err := checkVersion(rel.version); err != nil {
 		return err
 	}
@@ -75,7 +77,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if rel.date, err = date(ctx, root); err != nil {
 		return err
 	}
-	if rel.out, err = emptyFolder(into); err != nil {
+	if rel.out, err = folderFor(into); err != nil {
 		return err
 	}
 	if err := rel.build(ctx); err != nil {
@@ -89,22 +91,28 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	return nil
 }
 
-// emptyFolder makes a folder, or makes sure that it is empty, and returns its absolute path.
-func emptyFolder(path string) (string, error) {
+// folderFor makes an empty folder for a release, and returns its absolute path. What is in it is removed if it is a release.
+func folderFor(path string) (string, error) {
 	if path == "" {
 		return "", errors.New("no folder for the files was named (--out)")
 	}
-	if err := os.MkdirAll(path, 0o755); err != nil {
-		return "", err
-	}
-	entries, err := os.ReadDir(path)
+	path, err := filepath.Abs(path)
 	if err != nil {
 		return "", err
 	}
-	if len(entries) > 0 {
-		return "", fmt.Errorf("%s is not empty: remove it first", path)
+	entries, err := os.ReadDir(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", err
 	}
-	return filepath.Abs(path)
+	if len(entries) > 0 {
+		if _, err := os.Stat(filepath.Join(path, sumsFile)); err != nil {
+			return "", fmt.Errorf("%s has files in it and no %s, so it is no finished release: remove it yourself", path, sumsFile)
+		}
+		if err := os.RemoveAll(path); err != nil {
+			return "", err
+		}
+	}
+	return path, os.MkdirAll(path, 0o755)
 }
 
 // output runs a program in a folder and returns what it printed, without the space around it. An error has what the program

@@ -69,6 +69,7 @@ func makeRelease(t *testing.T, root string) map[string][]byte {
 	t.Helper()
 	rel := release{
 		root: root, out: t.TempDir(), version: "v1.2.3-rc.1", platforms: platforms[:1], helm: helm(t), date: released,
+		level: gzip.BestSpeed, // the best takes minutes with the race detector
 	}
 	if err := rel.build(t.Context()); err != nil {
 		t.Fatal(err)
@@ -338,13 +339,26 @@ func TestADateIsTheEpochsElseTheCommits(t *testing.T) {
 	}
 }
 
-func TestAFolderWithFilesIsNoPlaceForARelease(t *testing.T) {
+func TestOnlyAnEarlierReleaseGivesWayToARelease(t *testing.T) {
 	folder := t.TempDir()
-	if _, err := emptyFolder(filepath.Join(folder, "dist")); err != nil {
-		t.Error(err)
+	dist := filepath.Join(folder, "dist")
+	if _, err := folderFor(dist); err != nil {
+		t.Errorf("a folder that is not there: %v", err)
 	}
-	if _, err := emptyFolder(folder); err == nil || !strings.Contains(err.Error(), folder) {
-		t.Errorf("a folder with something in it: %v", err)
+	if _, err := folderFor(folder); err == nil || !strings.Contains(err.Error(), folder) {
+		t.Errorf("a folder with something else in it: %v", err)
+	}
+	if _, err := os.Stat(dist); err != nil {
+		t.Errorf("what was in it: %v", err)
+	}
+	if err := os.WriteFile(filepath.Join(dist, sumsFile), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := folderFor(dist); err != nil {
+		t.Errorf("an earlier release: %v", err)
+	}
+	if entries, err := os.ReadDir(dist); err != nil || len(entries) != 0 {
+		t.Errorf("the folder of an earlier release has %v, %v", entries, err)
 	}
 }
 

@@ -25,7 +25,7 @@ func billOfMaterials(binary []byte, version string, components []component) ([]b
 	var listed []cdx.Component
 	for _, c := range components {
 		parts[c.name] = c
-		if !c.module {
+		if !c.module { // All that the scripts update.sh fetch is npm's.
 			listed = append(listed, cdxComponent(c, packageurl.TypeNPM, ""))
 		}
 	}
