@@ -2,6 +2,7 @@ package kubeconform
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
 	"io/fs"
@@ -253,32 +254,12 @@ func tryTemplate(t *testing.T, version string, args ...string) ([]byte, error) {
 	t.Helper()
 	fixed := []string{"template", "spider-operator", chartDir, "--namespace", "spider-operator-system", "--kube-version", version}
 	args = append(fixed, args...)
-	cmd := exec.CommandContext(t.Context(), helm(t), args...)
+	// What the Makefile names or builds: `make helm`.
+	cmd := exec.CommandContext(t.Context(), cmp.Or(os.Getenv("HELM"), root+"/bin/helm"), args...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {
 		return nil, fmt.Errorf("helm %s: %w: %s", strings.Join(args, " "), err, stderr.String())
 	}
 	return stdout.Bytes(), nil
-}
-
-// helm returns the path of Helm: what HELM names, else what the Makefile builds, else what the PATH has.
-func helm(t *testing.T) string {
-	t.Helper()
-	if path := os.Getenv("HELM"); path != "" {
-		return path
-	}
-	if path := filepath.Join(root, "bin", "helm"); exists(path) {
-		return path
-	}
-	path, err := exec.LookPath("helm")
-	if err != nil {
-		t.Fatal("Helm is needed to render the chart: run `make helm`, or name one in the environment variable HELM")
-	}
-	return path
-}
-
-func exists(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
 }

@@ -3,8 +3,8 @@ package main
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"compress/gzip"
-	"context"
 	"crypto/sha256"
 	"debug/buildinfo"
 	"debug/elf"
@@ -26,20 +26,12 @@ const root = "../.."
 
 var released = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
-// helm returns the path of Helm: what HELM names, else what the Makefile builds, else what the PATH has.
+// helm returns the path of Helm that the Makefile names or builds: `make helm`.
 func helm(t *testing.T) string {
 	t.Helper()
-	if path := os.Getenv("HELM"); path != "" {
-		return path
-	}
-	if path, err := filepath.Abs(filepath.Join(root, "bin", "helm")); err == nil {
-		if _, err := os.Stat(path); err == nil {
-			return path
-		}
-	}
-	path, err := exec.LookPath("helm")
+	path, err := filepath.Abs(cmp.Or(os.Getenv("HELM"), filepath.Join(root, "bin", "helm")))
 	if err != nil {
-		t.Fatal("Helm is needed to package the chart: run `make helm`, or name one in the environment variable HELM")
+		t.Fatal(err)
 	}
 	return path
 }
@@ -364,7 +356,7 @@ func TestOnlyAnEarlierReleaseGivesWayToARelease(t *testing.T) {
 
 func TestMissingToolsAreNamed(t *testing.T) {
 	args := []string{"--root", root, "--version", "v1.2.3", "--helm", "no-such-helm", "--out", t.TempDir(), "build"}
-	if err := run(context.Background(), args, io.Discard); err == nil || !strings.Contains(err.Error(), "make helm") {
+	if err := run(t.Context(), args, io.Discard); err == nil || !strings.Contains(err.Error(), "make helm") {
 		t.Errorf("without Helm: %v", err)
 	}
 }
