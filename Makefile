@@ -161,6 +161,11 @@ ci: ## What CI runs: generated files, vet, lint, the chart, then every test with
 	@$(MAKE) --no-print-directory verify vet lint chart
 	@$(MAKE) --no-print-directory test RACE=on
 
+.PHONY: dashboard-picture
+dashboard-picture: $(BIN)/prometheus ## Draw the dashboard over an operator that really runs, in ten minutes: docs/dashboard.png.
+	@go -C hack/dashboard run . --dashboard=$(CURDIR)/config/monitoring/dashboard.json --prometheus=$(BIN)/prometheus \
+		--output=$(CURDIR)/docs/dashboard.png $(DASHBOARD)
+
 ##@ Release
 
 # The files of a release are the same wherever they are made: hack/release/README.md. A rehearsal may have ALLOW_DIRTY=1.
@@ -255,20 +260,20 @@ debian-package = command -v $(1) >/dev/null || { \
 		apt-get -qq install --yes --no-install-recommends $(1) || { apt-get -qq update && apt-get -qq install --yes --no-install-recommends $(1); }; \
 	}
 
-# Prometheus' own test program for rules: the machine's, else out of Debian's package, which is unpacked and not installed.
-$(BIN)/promtool:
+# Prometheus and its own test program for rules: the machine's, else out of Debian's package, which is unpacked and not installed.
+$(BIN)/promtool $(BIN)/prometheus:
 	@mkdir -p $(BIN)
-	@if path=$$(command -v promtool); then ln -sf "$$path" $@; exit; fi; \
+	@if path=$$(command -v $(@F)); then ln -sf "$$path" $@; exit; fi; \
 	if ! command -v apt-get dpkg-deb >/dev/null; then \
-		echo "promtool is missing, which tests the alerts. It is part of Prometheus: install that."; exit 1; \
+		echo "$(@F) is missing. It is part of Prometheus: install that."; exit 1; \
 	fi; \
-	echo "Getting promtool out of Debian's package prometheus"; \
+	echo "Getting $(@F) out of Debian's package prometheus"; \
 	dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; cd "$$dir"; \
 	apt-get -qq download prometheus 2>/dev/null || { (( EUID != 0 )) || apt-get -qq update; apt-get -qq download prometheus; } || { \
-		echo "promtool is missing, which tests the alerts: apt knows no package prometheus. Root may have to run: apt-get update"; exit 1; \
+		echo "$(@F) is missing: apt knows no package prometheus. Root may have to run: apt-get update"; exit 1; \
 	}; \
-	dpkg-deb --fsys-tarfile prometheus_*.deb | tar -xO ./usr/bin/promtool >promtool; \
-	install promtool $@
+	dpkg-deb --fsys-tarfile prometheus_*.deb | tar -xO ./usr/bin/$(@F) >$(@F); \
+	install $(@F) $@
 
 $(BIN)/kubectl:
 	@mkdir -p $(BIN)

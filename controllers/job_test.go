@@ -202,7 +202,8 @@ func TestPlanRefusesWhatTheSpiderDoesNotAllow(t *testing.T) {
 			s.Arguments = map[string]v1alpha1.ArgumentValue{"a": v1alpha1.ArgumentValue(strings.Repeat("x", maxArgumentBytes))}
 		}, nil, "32769 bytes"},
 		{"a NUL", func(s *v1alpha1.SpiderJobSpec) { s.Arguments = map[string]v1alpha1.ArgumentValue{"a": "\x00"} }, nil, "NUL"},
-		{"a NUL in a command", func(*v1alpha1.SpiderJobSpec) {}, func(s *v1alpha1.SpiderSpec) { s.Command = []string{"/count", "\x00"} }, "command of"},
+		{"a NUL in a command", func(*v1alpha1.SpiderJobSpec) {},
+			func(s *v1alpha1.SpiderSpec) { s.Command = []string{"/count", "\x00"} }, "command of"},
 		{"a NUL in a setting", func(*v1alpha1.SpiderJobSpec) {},
 			func(s *v1alpha1.SpiderSpec) { s.Settings = map[string]v1alpha1.SettingValue{"A": "\x00"} }, "setting A contains a NUL"},
 	} {

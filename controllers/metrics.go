@@ -36,7 +36,7 @@ var (
 	runDuration = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "spider_operator_job_run_duration_seconds",
 		Help:    "Time from the first start of the spider's process to the SpiderJob's end, by phase.",
-		Buckets: []float64{1, 5, 15, 60, 300, 900, 1800, 3600, 3 * 3600, 6 * 3600, 12 * 3600, 24 * 3600, 72 * 3600},
+		Buckets: []float64{1, 5, 15, 30, 60, 120, 300, 600, 1800, 3600, 3 * 3600, 6 * 3600, 12 * 3600, 24 * 3600, 72 * 3600},
 	}, []string{"phase"})
 	itemsTotal = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "spider_operator_spider_items_total",

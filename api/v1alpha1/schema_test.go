@@ -90,7 +90,7 @@ func mustBeStructural(t *testing.T, schema *apiextensionsv1.JSONSchemaProps) {
 	}
 }
 
-// quantityOrPort are parts of the names of Kubernetes' own amounts and ports, which have two forms in every version of everything.
+// quantityOrPort are parts of the names of Kubernetes' own amounts and ports, which have two forms in every version of its API.
 var quantityOrPort = []string{".requests", ".limits", ".claims", ".divisor", ".sizeLimit", ".port", ".capacity"}
 
 // obstacles are what stands in the way of converting the field at path.
@@ -204,7 +204,9 @@ func losses(was, is *apiextensionsv1.JSONSchemaProps) []string {
 		lost = append(lost, "entries of the list are told apart otherwise")
 	}
 	for bound, pair := range map[string][2]*int64{
-		"longest": {was.MaxLength, is.MaxLength}, "most entries": {was.MaxItems, is.MaxItems}, "most names": {was.MaxProperties, is.MaxProperties},
+		"longest":      {was.MaxLength, is.MaxLength},
+		"most entries": {was.MaxItems, is.MaxItems},
+		"most names":   {was.MaxProperties, is.MaxProperties},
 	} {
 		if pair[1] != nil && (pair[0] == nil || *pair[1] < *pair[0]) {
 			lost = append(lost, bound+": less than it was")

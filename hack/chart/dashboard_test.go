@@ -97,7 +97,7 @@ func TestDashboardQueriesAreValid(t *testing.T) {
 		Expr   string `json:"expr"`
 	}
 	var rules []recording
-	variables := strings.NewReplacer("$__rate_interval", "5m", "$namespace", ".*")
+	variables := strings.NewReplacer("$__rate_interval", "5m", "$__range", "3h", "$namespace", ".*")
 	for _, p := range readDashboard(t).Panels {
 		for _, target := range p.Targets {
 			rules = append(rules, recording{

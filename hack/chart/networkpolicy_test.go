@@ -39,6 +39,7 @@ func TestSpidersAreKeptOffTheClustersAddresses(t *testing.T) {
 	otherProtocol.protocol = corev1.ProtocolSCTP
 	impostor.namespace = map[string]string{"kubernetes.io/metadata.name": "shop"}
 	world6 := destination{address: "2001:db8::1", port: 443}
+	proxies := map[string]string{"kubernetes.io/metadata.name": "proxies"}
 
 	reached := func(more ...string) map[string]bool {
 		set := map[string]bool{}
@@ -62,7 +63,7 @@ func TestSpidersAreKeptOffTheClustersAddresses(t *testing.T) {
 		"metadata by IPv6":           {address: "fd00:ec2::254", port: 80},
 		"a neighbour's link address": {address: "fe80::1", port: 80},
 		"a Pod by IPv6":              {address: "fd12:3456::7", port: 80},
-		"a proxy in the cluster":     {address: "10.244.9.9", port: 3128, namespace: map[string]string{"kubernetes.io/metadata.name": "proxies"}},
+		"a proxy in the cluster":     {address: "10.244.9.9", port: 3128, namespace: proxies},
 	}
 
 	const cidrs = "10.244.0.0/16,10.96.0.0/12,192.168.0.0/16"

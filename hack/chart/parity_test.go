@@ -26,8 +26,9 @@ func TestChartAndKustomizeAcceptTokensAlike(t *testing.T) {
 // Likewise with metrics, alerts and the dashboard for those who have a Prometheus operator and a Grafana.
 func TestChartAndKustomizeMonitorAlike(t *testing.T) {
 	overlay := filepath.Join("..", "hack", "chart", "testdata", "monitoring")
-	compare(t, mustTemplate(t, "--set",
-		"metrics.serviceMonitor.enabled=true,metrics.prometheusRule.enabled=true,metrics.dashboard.enabled=true"), kustomize(t, overlay))
+	rendered := mustTemplate(t, "--set",
+		"metrics.serviceMonitor.enabled=true,metrics.prometheusRule.enabled=true,metrics.dashboard.enabled=true")
+	compare(t, rendered, kustomize(t, overlay))
 }
 
 func compare(t *testing.T, rendered, kustomized []*unstructured.Unstructured) {

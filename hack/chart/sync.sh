@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Keeps what chart and kustomize have in common in one place: copies what controller-gen writes under config/ (the CRDs and the two
-# processes' RBAC rules) and the dashboard into the chart, and writes the alerts of the chart, with its default thresholds, as the
-# PrometheusRule of config/monitoring. A test in this folder holds the two equal.
+# Keeps what chart and kustomize have in common in one place: copies what controller-gen writes under config/ (the CRDs and the
+# two processes' RBAC rules) and the dashboard into the chart, and writes the alerts of the chart, with its default thresholds, as
+# the PrometheusRule of config/monitoring. A test in this folder holds the two equal.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)

@@ -5,9 +5,7 @@
 package lifecycle
 
 import (
-	"context"
 	"flag"
-	"fmt"
 	"os"
 	"strconv"
 	"testing"
@@ -33,26 +31,5 @@ func TestMain(m *testing.M) {
 	}
 	flag.Parse()
 	ctrl.SetLogger(logr.Discard()) // each replica has a log of its own
-	code, err := runTests(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = max(code, 1)
-	}
-	os.Exit(code)
-}
-
-// runTests runs the tests on a control plane with one node. The node is stopped first: kube-apiserver would wait for the end
-// of the node's watches.
-func runTests(m *testing.M) (code int, err error) {
-	if cluster, err = controlplane.Start(context.Background()); err != nil {
-		return 1, err
-	}
-	if gopher, err = node.Start(cluster.Config, "gopher"); err == nil {
-		code = m.Run()
-		gopher.Stop()
-	}
-	if stopErr := cluster.Stop(); err == nil {
-		err = stopErr
-	}
-	return code, err
+	os.Exit(node.Main(m, &cluster, &gopher))
 }

@@ -3,8 +3,6 @@
 package upgrade
 
 import (
-	"context"
-	"fmt"
 	"os"
 	"testing"
 
@@ -22,26 +20,5 @@ var (
 
 func TestMain(m *testing.M) {
 	ctrl.SetLogger(logr.Discard())
-	code, err := runTests(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = max(code, 1)
-	}
-	os.Exit(code)
-}
-
-// runTests runs the tests on a control plane with one node. The node is stopped first: kube-apiserver would wait for the end
-// of the node's watches.
-func runTests(m *testing.M) (code int, err error) {
-	if cluster, err = controlplane.Start(context.Background()); err != nil {
-		return 1, err
-	}
-	if gopher, err = node.Start(cluster.Config, "gopher"); err == nil {
-		code = m.Run()
-		gopher.Stop()
-	}
-	if stopErr := cluster.Stop(); err == nil {
-		err = stopErr
-	}
-	return code, err
+	os.Exit(node.Main(m, &cluster, &gopher))
 }

@@ -24,11 +24,14 @@ import (
 // key was made for the namespace shop when the first schema was installed. It opens nothing else.
 const key = "st_fhvixkmbsu3cxz84_f358ba42e5778d674886658f2c6e5944b3fefaae5bbf68d917b2e91db146c5cd_48d06e80"
 
+// uuidName is a name that the REST API had given.
+const uuidName = "01939a2b-7c4d-7e8f-9a0b-1c2d3e4f5a6b"
+
 // stored are the SpiderJobs in testdata/objects.yaml: their ids in the REST API, which outlive every version, and how they end.
 var stored = map[string]struct {
 	id, end, message string
 }{
-	"01939a2b-7c4d-7e8f-9a0b-1c2d3e4f5a6b": {"01939a2b-7c4d-7e8f-9a0b-1c2d3e4f5a6b", "Finished/Completed, 11 items", "ran to its end"},
+	uuidName: {uuidName, "Finished/Completed, 11 items", "ran to its end"},
 
 	"failed":              {"2007d918-8e08-53db-a41d-4101a352fa5c", "Error/ExitCode", "exit code 2"},
 	"cancelled":           {"98f9d43a-88fd-5409-a587-7033721de607", "Cancelled/Cancelled", ""},
@@ -37,10 +40,10 @@ var stored = map[string]struct {
 	"waiting":             {"da5a8235-1d8d-59bf-b679-551fde58c073", "Finished/Completed, 7 items", ""},
 	"running":             {"cd7170bb-8124-58ac-a6f7-c04c11dfee0c", "Finished/Completed, 7 items", ""},
 	"stopping":            {"8e73f382-20e5-52b6-8402-269dd1c44500", "Error/DeadlineExceeded", "longer than 1s"},
-	"nul-setting":         {"6f62ee01-2fe9-5b76-b40e-7c41771e871f", "Error/InvalidJob", "setting USER_AGENT contains a NUL character"},
+	"nul-setting":         {"6f62ee01-2fe9-5b76-b40e-7c41771e871f", "Error/InvalidJob", "setting USER_AGENT contains a NUL"},
 	"nul-cancelled":       {"f04ae838-2e64-57af-9ecc-7d54f9184858", "Cancelled/Cancelled", ""},
-	"of-nul-command":      {"8c13aaf5-f2db-5eda-b529-0de6452fabcd", "Error/InvalidJob", "the command of Spider nul-command contains a NUL"},
-	"of-nul-setting":      {"", "Error/InvalidJob", "setting USER_AGENT contains a NUL character"},
+	"of-nul-command":      {"8c13aaf5-f2db-5eda-b529-0de6452fabcd", "Error/InvalidJob", "the command of Spider nul-command"},
+	"of-nul-setting":      {"", "Error/InvalidJob", "setting USER_AGENT contains a NUL"},
 	"of-nul-setting-json": {"", "Finished/Completed, 7 items", ""},
 	"of-labels":           {"5ea09307-31a0-5894-96f3-651b17a3bafa", "Error/InvalidJob", "not a name"},
 }
