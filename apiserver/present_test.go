@@ -3,6 +3,9 @@ package apiserver
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"net/http"
+	"net/http/httptest"
 	"reflect"
 	"testing"
 	"time"
@@ -24,9 +27,9 @@ func contractJob(job *view.Job, withArguments bool) contract.Job {
 		UserID:            job.User,
 		ItemsScraped:      job.Stats.Items,
 		CreatedAt:         time.Unix(job.Created, 0).UTC(),
-		StartedAt:         view.Time(job.Started),
-		FinishedAt:        view.Time(job.Finished),
-		CancelRequestedAt: view.Time(job.CancelRequested),
+		StartedAt:         optionalTime(job.Started),
+		FinishedAt:        optionalTime(job.Finished),
+		CancelRequestedAt: optionalTime(job.CancelRequested),
 		Spider:            contract.JobSpider{ID: job.SpiderID.String(), Name: job.SpiderName, RepoPath: optional(&job.RepoPath)},
 		Reason:            optional(new(reasonOf(job))),
 		Message:           optional(&job.Message),
@@ -50,11 +53,19 @@ func contractJob(job *view.Job, withArguments bool) contract.Job {
 			Errors:       known(job.Stats.Errors),
 			FinishReason: optional(&job.Stats.FinishReason),
 			Source:       source,
-			ObservedAt:   view.Time(job.Stats.ObservedAt),
+			ObservedAt:   optionalTime(job.Stats.ObservedAt),
 			Final:        job.Stats.Final,
 		}
 	}
 	return shown
+}
+
+// optionalTime is nil where seconds are absent.
+func optionalTime(seconds int64) *time.Time {
+	if seconds == 0 {
+		return nil
+	}
+	return new(time.Unix(seconds, 0).UTC())
 }
 
 func encoded(t interface{ Fatal(args ...any) }, value any) string {
@@ -138,6 +149,36 @@ func TestAJobShowsEverythingThatTheContractKnows(t *testing.T) {
 			if value.Field(i).IsZero() {
 				t.Errorf("%T.%s is not shown", object, value.Type().Field(i).Name)
 			}
+		}
+	}
+}
+
+// cutOff is a connection that is cut off in the middle of a write, and goes on to hold what it was given, as HTTP/2's may.
+type cutOff struct {
+	http.ResponseWriter
+
+	held []byte
+}
+
+func (c *cutOff) Write(p []byte) (int, error) {
+	c.held = p
+	return 0, errors.New("stream closed")
+}
+
+func TestAnAnswerThatIsCutOffNeverHoldsSomebodyElses(t *testing.T) {
+	answer := func(w http.ResponseWriter, text string) error {
+		return writeJSON(w, "request", nil, func(p []byte) []byte { return append(p, text...) })
+	}
+	for range 100 { // a pool may forget a buffer at any time
+		cut := &cutOff{ResponseWriter: httptest.NewRecorder()}
+		if err := answer(cut, `"mine"`); err == nil {
+			t.Fatal("that nothing was written is not told")
+		}
+		if err := answer(httptest.NewRecorder(), `"hers"`); err != nil {
+			t.Fatal(err)
+		}
+		if text := string(cut.held); text != "\"mine\"\n" {
+			t.Fatalf("the connection that was cut off holds %s", text)
 		}
 	}
 }

@@ -75,7 +75,8 @@ func (a jobAnswer) VisitGetJobResponse(w http.ResponseWriter) error {
 	return writeJSON(w, a.requestID, a.dataAge, func(text []byte) []byte { return appendJob(text, a.job) })
 }
 
-// answers are buffers for texts of answers. A buffer that has grown beyond maxKeptAnswer is not kept.
+// answers are buffers for texts of answers. A buffer that has grown beyond maxKeptAnswer is not kept, nor is one whose text was
+// not written: HTTP/2 returns from a write that the caller has cut off while the text may still be on its way to that caller.
 var answers sync.Pool
 
 const maxKeptAnswer = 64 << 10
@@ -96,7 +97,7 @@ func writeJSON(w http.ResponseWriter, requestID string, dataAge *int, appendText
 	}
 	w.WriteHeader(http.StatusOK)
 	_, err := w.Write(text)
-	if cap(text) <= maxKeptAnswer {
+	if err == nil && cap(text) <= maxKeptAnswer {
 		*buffer = text
 		answers.Put(buffer)
 	}

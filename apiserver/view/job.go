@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
-	"time"
 	"unique"
 
 	"github.com/google/uuid"
@@ -194,15 +193,6 @@ func seconds(t *metav1.Time) int64 {
 		return 0
 	}
 	return t.Unix()
-}
-
-// Time turns seconds of a Job into a time in UTC, or nil where they are absent.
-func Time(seconds int64) *time.Time {
-	if seconds == 0 {
-		return nil
-	}
-	t := time.Unix(seconds, 0).UTC()
-	return &t
 }
 
 // intern returns a string equal to s that is shared by all who intern it: most jobs have few namespaces, users, spiders,
