@@ -10,12 +10,16 @@ const (
 	// ReasonCancelled is of Cancelled: stopped on request.
 	ReasonCancelled = "Cancelled"
 
-	// ReasonDeadlineExceeded is of Error: the run took longer than its timeout, and was stopped.
+	// ReasonDeadlineExceeded is of Error: an attempt ran longer than its timeout, and was stopped.
 	ReasonDeadlineExceeded = "DeadlineExceeded"
+	// ReasonStartDeadlineExceeded is of Error: an attempt did not start within its start deadline.
+	ReasonStartDeadlineExceeded = "StartDeadlineExceeded"
+	// ReasonOutOfStorage is of Error: the spider used more storage than its own limits, and was evicted.
+	ReasonOutOfStorage = "OutOfStorage"
 	// ReasonOutOfMemory is of Error: the container used more memory than its limit, and was killed.
 	ReasonOutOfMemory = "OutOfMemory"
 	// ReasonInterrupted is of Error when no further attempt is made, and of Running between two attempts: the Pod was
-	// evicted, drained, preempted or deleted.
+	// evicted, drained, preempted, lost by its node, or deleted.
 	ReasonInterrupted = "Interrupted"
 	// ReasonExitCode is of Error: the process exited with a code other than 0.
 	ReasonExitCode = "ExitCode"
@@ -36,18 +40,18 @@ const (
 	ReasonImagePull = "ImagePull"
 	// ReasonInvalidImage is of Pending while the image's name cannot be understood, and of Error once patience is over.
 	ReasonInvalidImage = "InvalidImage"
-	// ReasonConfiguration is of Pending while the container cannot be made (a Secret or ConfigMap is missing, say), and of
-	// Error once patience is over.
+	// ReasonConfiguration is of Pending while the container cannot be made (a Secret, ConfigMap or volume is missing, say), and
+	// of Error once patience is over, or when an init container fails.
 	ReasonConfiguration = "Configuration"
 	// ReasonUnschedulable is of Pending: no node has room for the Pod.
 	ReasonUnschedulable = "Unschedulable"
 	// ReasonQuotaExceeded is of Pending: the namespace's ResourceQuota does not allow another Pod.
 	ReasonQuotaExceeded = "QuotaExceeded"
-	// ReasonPodForbidden is of Pending: admission refuses the Pod (Pod Security, a policy).
+	// ReasonPodForbidden is of Pending: admission refuses the Pod or its Job (Pod Security, a policy).
 	ReasonPodForbidden = "PodForbidden"
 	// ReasonServiceAccountNotFound is of Pending: the Pod's service account does not exist.
 	ReasonServiceAccountNotFound = "ServiceAccountNotFound"
-	// ReasonPodNotCreated is of Pending: the Pod could not be created, for another reason that the message gives.
+	// ReasonPodNotCreated is of Pending: the Pod or its Job could not be created, for another reason that the message gives.
 	ReasonPodNotCreated = "PodNotCreated"
 	// ReasonQueued is of Pending: an admission system holds the Job back.
 	ReasonQueued = "Queued"
@@ -60,6 +64,6 @@ const (
 	ReasonRunning = "Running"
 	// ReasonRetrying is of Running: an attempt failed, and the next one is about to start.
 	ReasonRetrying = "Retrying"
-	// ReasonStopping is of Pending and Running: the job was asked to stop, and is not gone yet.
+	// ReasonStopping is of Pending and Running: the job is being stopped, and is not gone yet.
 	ReasonStopping = "Stopping"
 )

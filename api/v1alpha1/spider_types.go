@@ -132,13 +132,22 @@ type SpiderSpec struct {
 	// +kubebuilder:validation:items:MaxLength=128
 	ErrorFinishReasons []string `json:"errorFinishReasons,omitempty"`
 
-	// timeoutSeconds is how long a run may take, from the start of its Job on, and the most a SpiderJob may ask for. No
-	// limit when absent.
+	// timeoutSeconds is how long one attempt may run, from the start of the spider's process, and the most a SpiderJob may
+	// ask for. Waiting and pauses do not count. No limit when absent.
 	//
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=31536000
 	TimeoutSeconds *int64 `json:"timeoutSeconds,omitempty"`
+
+	// startDeadlineSeconds is how long one attempt may wait for its start (for admission, quota, a node, an image, a volume),
+	// and the most a SpiderJob may ask for. It counts from the creation, the last resume by a queue, or the earliest time for a
+	// further attempt, and stands still while a queue suspends the Job. No limit when absent.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=31536000
+	StartDeadlineSeconds *int64 `json:"startDeadlineSeconds,omitempty"`
 
 	// retries is how often a failed run is tried again, and the most a SpiderJob may ask for. Defaults to 0.
 	//
@@ -148,14 +157,14 @@ type SpiderSpec struct {
 	Retries *int32 `json:"retries,omitempty"`
 
 	// terminationGracePeriodSeconds is how long a stopped spider has to close before it is killed. Defaults to the
-	// operator's setting, 30.
+	// operator's setting, 30. 0 means 1.
 	//
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=86400
 	TerminationGracePeriodSeconds *int64 `json:"terminationGracePeriodSeconds,omitempty"`
 
-	// interruptionPolicy says what follows an interruption (eviction, drain, preemption, a deleted Pod): Retry starts a new
+	// interruptionPolicy says what follows an interruption (eviction, drain, preemption, a lost node, a deleted Pod): Retry starts a new
 	// attempt, Fail ends the job. Defaults to Retry.
 	//
 	// +optional

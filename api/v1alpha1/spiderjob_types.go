@@ -2,8 +2,8 @@ package v1alpha1
 
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-// SpiderJobSpec describes one run. All of it is immutable but cancellation, which may be set once, and
-// ttlSecondsAfterFinished.
+// SpiderJobSpec describes one run. All of it is immutable but ttlSecondsAfterFinished and cancellation, which may be set once
+// and whose grace period may be lowered afterwards.
 //
 // The rules about immutability stand here and not on the fields: a rule on an optional field does not fire when the field
 // is added or removed.
@@ -12,9 +12,11 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // +kubebuilder:validation:XValidation:rule="has(self.arguments) == has(oldSelf.arguments) && (!has(self.arguments) || self.arguments == oldSelf.arguments)",message="arguments is immutable"
 // +kubebuilder:validation:XValidation:rule="has(self.settings) == has(oldSelf.settings) && (!has(self.settings) || self.settings == oldSelf.settings)",message="settings is immutable"
 // +kubebuilder:validation:XValidation:rule="has(self.timeoutSeconds) == has(oldSelf.timeoutSeconds) && (!has(self.timeoutSeconds) || self.timeoutSeconds == oldSelf.timeoutSeconds)",message="timeoutSeconds is immutable"
+// +kubebuilder:validation:XValidation:rule="has(self.startDeadlineSeconds) == has(oldSelf.startDeadlineSeconds) && (!has(self.startDeadlineSeconds) || self.startDeadlineSeconds == oldSelf.startDeadlineSeconds)",message="startDeadlineSeconds is immutable"
 // +kubebuilder:validation:XValidation:rule="has(self.retries) == has(oldSelf.retries) && (!has(self.retries) || self.retries == oldSelf.retries)",message="retries is immutable"
 // +kubebuilder:validation:XValidation:rule="has(self.userID) == has(oldSelf.userID) && (!has(self.userID) || self.userID == oldSelf.userID)",message="userID is immutable"
-// +kubebuilder:validation:XValidation:rule="!has(oldSelf.cancellation) || (has(self.cancellation) && self.cancellation == oldSelf.cancellation)",message="cancellation can be neither changed nor taken back"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.cancellation) || (has(self.cancellation) && has(self.cancellation.requestedBy) == has(oldSelf.cancellation.requestedBy) && (!has(self.cancellation.requestedBy) || self.cancellation.requestedBy == oldSelf.cancellation.requestedBy) && has(self.cancellation.requestedAt) == has(oldSelf.cancellation.requestedAt) && (!has(self.cancellation.requestedAt) || self.cancellation.requestedAt == oldSelf.cancellation.requestedAt))",message="cancellation can be neither changed nor taken back; only its gracePeriodSeconds may be lowered"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.cancellation) || !has(oldSelf.cancellation.gracePeriodSeconds) || (has(self.cancellation) && has(self.cancellation.gracePeriodSeconds) && self.cancellation.gracePeriodSeconds <= oldSelf.cancellation.gracePeriodSeconds)",message="gracePeriodSeconds of a cancellation can be lowered, but neither raised nor taken back"
 type SpiderJobSpec struct {
 	// spiderRef names the Spider to run, in the same namespace.
 	//
@@ -36,12 +38,21 @@ type SpiderJobSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self.all(name, name.matches('^[A-Z][A-Z0-9_]{0,127}$'))",message="names must be upper-case letters, digits and underscores, at most 128 of them"
 	Settings map[string]SettingValue `json:"settings,omitempty"`
 
-	// timeoutSeconds is how long the run may take, at most what the Spider allows. Defaults to the Spider's.
+	// timeoutSeconds is how long one attempt may run, from the start of the spider's process, at most what the Spider allows.
+	// Defaults to the Spider's.
 	//
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=31536000
 	TimeoutSeconds *int64 `json:"timeoutSeconds,omitempty"`
+
+	// startDeadlineSeconds is how long one attempt may wait for its start (for admission, quota, a node, an image, a volume),
+	// at most what the Spider allows. It stands still while a queue suspends the Job. Defaults to the Spider's.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=31536000
+	StartDeadlineSeconds *int64 `json:"startDeadlineSeconds,omitempty"`
 
 	// retries is how often a failed run is tried again, at most what the Spider allows. Defaults to the Spider's.
 	//
@@ -50,7 +61,8 @@ type SpiderJobSpec struct {
 	// +kubebuilder:validation:Maximum=100
 	Retries *int32 `json:"retries,omitempty"`
 
-	// ttlSecondsAfterFinished is how long this object is kept after the end. Defaults to the Spider's. May be changed.
+	// ttlSecondsAfterFinished is how long this object is kept after the end. Defaults to the Spider's. May be changed at any
+	// time. Ten years, 315360000, is for ever.
 	//
 	// +optional
 	// +kubebuilder:validation:Minimum=0
@@ -65,8 +77,8 @@ type SpiderJobSpec struct {
 	// +kubebuilder:validation:Pattern=`^[!-~]+$`
 	UserID string `json:"userID,omitempty"`
 
-	// cancellation is the request to stop the job. It may be set once, even to {}, and cannot be taken back. It changes
-	// nothing in a job that has ended.
+	// cancellation is the request to stop the job. It may be set once, even to {}, and cannot be taken back; its
+	// gracePeriodSeconds may be lowered, or set if absent. It changes nothing in a job that has ended.
 	//
 	// +optional
 	Cancellation *Cancellation `json:"cancellation,omitempty"`
@@ -102,7 +114,8 @@ type Cancellation struct {
 	// +optional
 	RequestedAt *metav1.Time `json:"requestedAt,omitempty"`
 
-	// gracePeriodSeconds is how long the spider has to close before it is killed. Defaults to the Spider's.
+	// gracePeriodSeconds is how long the spider has to close before it is killed. Defaults to the Spider's. 0 means 1, as in
+	// kubectl: a Pod deleted with 0 would be forgotten, whether or not its node has stopped it.
 	//
 	// +optional
 	// +kubebuilder:validation:Minimum=0
@@ -235,14 +248,25 @@ type SpiderSnapshot struct {
 	ImageID string `json:"imageID,omitempty"`
 }
 
-// Stop is the controller's decision to stop the current Job. It is recorded before anything is deleted, so that whoever
-// comes after a crash knows why the Job is going.
+// Stop is the decision that the current attempt is over, and what follows it. It is recorded before anything is deleted, so
+// that whoever comes after a crash knows why the Job is going.
 type Stop struct {
-	// jobUID is the UID of the Job that is being stopped.
+	// jobUID is the UID of the Job that is being stopped, empty where there was none.
 	//
-	// +required
+	// +optional
 	// +kubebuilder:validation:MaxLength=64
-	JobUID string `json:"jobUID"`
+	JobUID string `json:"jobUID,omitempty"`
+
+	// since is when it was decided.
+	//
+	// +optional
+	Since *metav1.Time `json:"since,omitempty"`
+
+	// phase is the verdict on an attempt whose spider has ended while other containers of its Pod still run: it is written when
+	// these have ended, and nothing that happens meanwhile changes it.
+	//
+	// +optional
+	Phase Phase `json:"phase,omitempty"`
 
 	// reason is why, in the words of the job's own reason.
 	//
@@ -334,17 +358,56 @@ type SpiderJobStatus struct {
 	// +kubebuilder:validation:MaxLength=253
 	PodName string `json:"podName,omitempty"`
 
+	// podUID is the UID of the last attempt's Pod.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	PodUID string `json:"podUID,omitempty"`
+
+	// attemptFrom is the earliest that the current attempt could begin: the proven end of the one before, and the pause after
+	// it. Absent for the first attempt, which may begin at the creation.
+	//
+	// +optional
+	AttemptFrom *metav1.Time `json:"attemptFrom,omitempty"`
+
+	// failingSince is when the start of the current attempt was first seen to fail, for a reason that patience is limited with.
+	//
+	// +optional
+	FailingSince *metav1.Time `json:"failingSince,omitempty"`
+
 	// attempts is how many Pods have been started for the job.
 	//
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	Attempts int32 `json:"attempts,omitempty"`
 
-	// interruptions is how many attempts were interrupted: evicted, drained, preempted, or their Pod deleted.
+	// interruptions is how many attempts were interrupted: evicted, drained, preempted, lost by their node, or their Pod
+	// deleted.
 	//
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	Interruptions int32 `json:"interruptions,omitempty"`
+
+	// failures is how many attempts have failed and were followed by another: the retries that are spent.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Failures int32 `json:"failures,omitempty"`
+
+	// unstarted is how many attempts in a row were interrupted before their process had started. Up to ten of them are not
+	// counted as interruptions.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Unstarted int32 `json:"unstarted,omitempty"`
+
+	// ttlSecondsAfterFinished is how long this object is kept after the end unless its spec says otherwise, as Spider and
+	// operator had it at the end. Ten years, 315360000, is for ever.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=315360000
+	TTLSecondsAfterFinished *int64 `json:"ttlSecondsAfterFinished,omitempty"`
 
 	// spider is the Spider as it was when the current attempt began.
 	//
@@ -356,7 +419,7 @@ type SpiderJobStatus struct {
 	// +optional
 	Stats *Stats `json:"stats,omitempty"`
 
-	// stop is present while the controller stops the current Job for a reason of its own.
+	// stop is present from the decision that the current attempt is over until it is proven that nothing of it runs.
 	//
 	// +optional
 	Stop *Stop `json:"stop,omitempty"`
