@@ -59,7 +59,7 @@ func (c *changes) take() (types.NamespacedName, bool) {
 
 // run passes names on until ctx ends.
 func (c *changes) run(ctx context.Context) {
-	for {
+	for ctx.Err() == nil {
 		name, ok := c.take()
 		if !ok {
 			select {

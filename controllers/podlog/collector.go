@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"context"
 	"reflect"
+	"slices"
 	"sync"
 	"time"
 
@@ -19,7 +20,6 @@ type Collector struct {
 	source  Source
 	options Options
 	changes *changes
-	nudged  chan struct{} // the rotation has changed
 
 	life context.Context // ends with the collector; every Pod's context is its child
 	stop context.CancelFunc
@@ -28,9 +28,19 @@ type Collector struct {
 	mu       sync.Mutex
 	running  bool
 	pods     map[types.UID]*pod
+	jobs     map[types.NamespacedName]*pod // the newest Pod of each SpiderJob; the others follow by pod.older
+	nodes    map[string]*node
+	idle     list.List // of *node: those without Pods, the one that has been so for longest first
 	rotation rotation
-	streams  lane
+	turn     *alarm    // of the next sample
+	turnAt   time.Time // when turn goes off
+	samples  slots
+	probes   list.List // of *node: those whose probe is due
+	probing  int       // probes under way, which are among the samples
 	finals   lane
+	streams  lane
+	silent   list.List // of *flow: streams that were not answered for long
+	yielding int       // streams that were told to make way and have not ended yet
 }
 
 // pod is one Pod's log. Its fields are guarded by the Collector's mutex but for target and ctx, which never change.
@@ -38,6 +48,9 @@ type pod struct {
 	target Target
 	ctx    context.Context // ends when the Pod is forgotten
 	forget context.CancelFunc
+	older  *pod          // the SpiderJob's Pod that was asked for before this one
+	node   *node         // nil when the Pod is forgotten
+	member *list.Element // among the node's Pods
 
 	mode    Mode
 	reading Reading
@@ -46,9 +59,15 @@ type pod struct {
 	lines     int64         // how many lines are asked for: fewer once they turned out to be too long
 	turn      *list.Element // in the rotation; nil when it has none
 	sampling  bool          // a sample is being read
-	stopShort func()        // ends the follow stream; nil when there is none
+	queue     *queue        // that it waits in
+	place     *list.Element // in the queue; nil when it does not wait
+	flow      *flow         // the follow stream; nil when there is none
+	yields    int           // how often in a row its stream made way, since nobody answered
 	attempts  int           // final reads that have failed
-	ended     bool          // the log has come to its end or is gone: reading it again would tell nothing new
+	pausing   bool          // a final read has failed and is tried again when alarm goes off
+	spent     time.Duration // on final reads so far, with the pauses between them, but not in the queue
+	alarm     *alarm        // when to give up waiting, stop the stream short or try again; nil for neither
+	ended     bool          // the work is over: reading the log again would tell nothing new
 
 	// What a stream said last, as it stood there: final counts that are believed once the log is gone.
 	last      stats.Counts
@@ -64,16 +83,18 @@ func New(source Source, options Options) *Collector {
 		source:  source,
 		options: options,
 		changes: newChanges(),
-		nudged:  make(chan struct{}, 1),
 		life:    life,
 		stop:    stop,
 		pods:    map[types.UID]*pod{},
+		jobs:    map[types.NamespacedName]*pod{},
+		nodes:   map[string]*node{},
 		rotation: rotation{
 			interval: options.Interval,
 			spacing:  time.Duration(float64(time.Second) / options.Budget),
 		},
-		streams: lane{mode: Follow, limit: options.Streams},
-		finals:  lane{mode: Final, limit: max(1, options.Concurrency-samples)},
+		samples: slots{limit: samples},
+		finals:  lane{slots: slots{limit: max(1, options.Concurrency-samples)}},
+		streams: lane{slots: slots{limit: options.Streams}},
 	}
 }
 
@@ -82,7 +103,6 @@ func (c *Collector) Start(ctx context.Context) error {
 	c.mu.Lock()
 	c.running = true
 	c.work.Go(func() { c.changes.run(ctx) })
-	c.work.Go(func() { c.sampleInTurn(ctx) })
 	c.dispatch() //nolint:contextcheck // Each read runs under its Pod's own context.
 	c.mu.Unlock()
 
@@ -91,38 +111,67 @@ func (c *Collector) Start(ctx context.Context) error {
 	c.mu.Lock()
 	c.running = false
 	c.stop()
+	c.turn.stop()
+	// In any order: an alarm that is called off does nothing.
+	for _, p := range c.pods {
+		p.alarm.stop()
+	}
+	for _, n := range c.nodes {
+		n.probe.stop()
+	}
 	c.mu.Unlock()
 	c.work.Wait()
 	return nil
 }
 
-// Want asks for a Pod's log to be read in a mode. Asking again, or for a lower mode, changes nothing.
+// Want asks for a Pod's log to be read in a mode. Asking again, or for a lower mode, changes nothing, but that a Pod without a
+// node may be given one.
 func (c *Collector) Want(target Target, mode Mode) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	p := c.pods[target.UID]
 	if p == nil {
-		p = &pod{target: target, lines: c.options.TailLines}
+		p = &pod{target: target, lines: c.options.TailLines, older: c.jobs[target.SpiderJob]}
 		p.ctx, p.forget = context.WithCancel(c.life)
 		c.pods[target.UID] = p
+		c.jobs[target.SpiderJob] = p
+		c.join(p, target.Node)
+	} else if p.node.name == "" && target.Node != "" {
+		c.move(p, target.Node)
+		c.dispatch()
 	}
 	if mode <= p.mode {
 		return
 	}
+	c.unqueue(p)
 	p.mode = mode
-	c.rotation.remove(p)
-	switch mode {
+	switch c.rotation.remove(p); mode {
 	case Sample:
-		c.rotation.add(p, time.Now())
+		if !p.node.unserved {
+			c.rotation.add(p, c.now())
+		}
 	case Follow:
-		p.reading.Since = time.Now()
-		c.streams.add(p)
+		p.reading.Since = c.now()
+		c.queueStream(p)
 	case Final:
-		p.reading.Since = time.Now()
+		p.reading.Since = c.now()
 		c.wantFinal(p)
 	}
 	c.rotationChanged()
 	c.dispatch()
+}
+
+// unqueue ends whatever a Pod waits for. The caller holds the mutex.
+func (c *Collector) unqueue(p *pod) {
+	switch p.mode {
+	case Follow:
+		c.streams.remove(p)
+	case Final:
+		c.finals.remove(p)
+	}
+	p.alarm.stop()
+	p.alarm, p.pausing = nil, false
+	c.settle(p.node)
 }
 
 // Reading returns what is known of a Pod's log.
@@ -140,11 +189,46 @@ func (c *Collector) Forget(uid types.UID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if p := c.pods[uid]; p != nil {
-		p.forget()
-		c.rotation.remove(p)
-		c.rotationChanged()
-		delete(c.pods, uid)
+		c.discard(p)
+		c.dispatch()
 	}
+}
+
+// Keep forgets every Pod of a SpiderJob that is not among pods. Its cost grows with the Pods of that SpiderJob only.
+func (c *Collector) Keep(spiderJob types.NamespacedName, pods ...types.UID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	discarded := false
+	for p := c.jobs[spiderJob]; p != nil; {
+		older := p.older
+		if !slices.Contains(pods, p.target.UID) {
+			c.discard(p)
+			discarded = true
+		}
+		p = older
+	}
+	if discarded {
+		c.dispatch()
+	}
+}
+
+// discard forgets a Pod. The caller holds the mutex.
+func (c *Collector) discard(p *pod) {
+	p.forget()
+	c.rotation.remove(p)
+	c.leave(p)
+	delete(c.pods, p.target.UID)
+	if newest := c.jobs[p.target.SpiderJob]; newest != p {
+		for newest.older != p {
+			newest = newest.older
+		}
+		newest.older = p.older
+	} else if p.older != nil {
+		c.jobs[p.target.SpiderJob] = p.older
+	} else {
+		delete(c.jobs, p.target.SpiderJob)
+	}
+	c.rotationChanged()
 }
 
 // Changes returns the channel that names, as otherwise empty SpiderJobs, those of which something new is known: counts, that
@@ -167,73 +251,48 @@ func (c *Collector) learn(p *pod, change func(*Reading)) {
 	}
 }
 
-// observe takes counts that were read just now. They are conclusive when the log ends with them; before, even those that
+// observe takes counts that were read now. They are conclusive when the log ends with them; before, even those that
 // Scrapy gave on closing need not be the last, for another crawl may begin in the process.
-func (r *Reading) observe(counts stats.Counts, conclusive bool) {
+func (r *Reading) observe(counts stats.Counts, conclusive bool, now time.Time) {
 	if !conclusive {
 		counts.Final, counts.FinishReason = false, ""
 	}
 	if r.Counts.Final || r.Known && !counts.Final && counts.Items < r.Counts.Items {
 		return
 	}
-	r.Counts, r.Known, r.ObservedAt = counts, true, time.Now()
+	r.Counts, r.Known, r.ObservedAt = counts, true, now
 }
 
-// lane is a queue of work in one mode, of which a bounded amount is under way at once.
-type lane struct {
-	mode    Mode
-	limit   int
-	active  int
-	waiting []*pod
-}
-
-func (l *lane) add(p *pod) {
-	l.waiting = append(l.waiting, p)
-}
-
-// next returns the work to begin now, or nil. What was forgotten or has gone on to another mode while it waited is dropped.
-func (l *lane) next() *pod {
-	for l.active < l.limit && len(l.waiting) > 0 {
-		p := l.waiting[0]
-		l.waiting[0] = nil
-		l.waiting = l.waiting[1:]
-		if p.mode == l.mode && p.ctx.Err() == nil {
-			l.active++
-			return p
-		}
-	}
-	return nil
-}
-
-// dispatch begins what work may begin. The caller holds the mutex.
+// dispatch begins what work may begin, in an order that depends on nothing but what happened before. The caller holds the
+// mutex.
 func (c *Collector) dispatch() {
 	if !c.running {
 		return
 	}
-	for p := c.finals.next(); p != nil; p = c.finals.next() {
-		c.work.Go(func() {
-			c.readFinal(p.ctx, p)
-			c.release(&c.finals)
-		})
+	for p, q, risky := c.finals.next(); p != nil; p, q, risky = c.finals.next() {
+		c.beginFinal(p, q, risky)
 	}
-	for p := c.streams.next(); p != nil; p = c.streams.next() {
-		ctx, cancel := context.WithTimeout(p.ctx, c.options.FollowTimeout)
-		p.stopShort = cancel
-		streamsOpen.Inc()
-		c.work.Go(func() {
-			c.follow(ctx, p)
-			cancel()
-			streamsOpen.Dec()
-			c.release(&c.streams)
-		})
+	for p, q, risky := c.streams.next(); p != nil; p, q, risky = c.streams.next() {
+		c.beginStream(p, q, risky)
 	}
-	streamsWaiting.Set(float64(len(c.streams.waiting)))
+	c.makeWay()
+	streamsWaiting.Set(float64(c.streams.waiting))
+	c.probeDue()
+	c.sampleDue()
 }
 
-// release makes room for the next in the lane.
-func (c *Collector) release(l *lane) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	l.active--
-	c.dispatch()
+// wakeForTurn has dispatch called when the next sample is due. The caller holds the mutex.
+func (c *Collector) wakeForTurn(due time.Time) {
+	if c.turn != nil && !due.Before(c.turnAt) {
+		return
+	}
+	c.turn.stop()
+	c.turnAt = due
+	c.turn = c.after(due.Sub(c.now()), func() { c.turn = nil })
+}
+
+// rotationChanged tells that the turns have changed. The caller holds the mutex.
+func (c *Collector) rotationChanged() {
+	sampleInterval.Set(c.rotation.period().Seconds())
+	budgetWanted.Set(c.rotation.wanted())
 }

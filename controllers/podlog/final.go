@@ -1,8 +1,10 @@
 package podlog
 
 import (
-	"context"
+	"fmt"
 	"time"
+
+	"github.com/scrapethis/spider-operator/controllers/stats"
 )
 
 const (
@@ -11,51 +13,99 @@ const (
 
 	// streamPatience is how long an open stream may take to come to its end after the container has terminated.
 	streamPatience = 2 * time.Second
+
+	// queuePatience is how long a final read waits for its turn.
+	queuePatience = 2 * time.Minute
 )
 
 // wantFinal begins the end of reading a log. The caller holds the mutex.
 func (c *Collector) wantFinal(p *pod) {
 	switch {
-	case p.stopShort != nil:
-		time.AfterFunc(streamPatience, p.stopShort)
+	case p.flow != nil:
+		stopShort := p.flow.cancel
+		p.reading.Began = c.now()
+		p.alarm = c.after(streamPatience, func() { stopShort(nil) })
 	case p.ended:
 	default:
 		p.reading.Done = false
-		c.finals.add(p)
+		c.queueFinal(p)
 	}
 }
 
-// readFinal reads the log's end, and has that tried again later where it failed for a reason that may pass.
-func (c *Collector) readFinal(ctx context.Context, p *pod) {
-	counts, counted, err := c.tail(ctx, p, Final)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if ctx.Err() != nil {
+// queueFinal has the log's end read when its turn comes, which may be at once. The caller holds the mutex.
+func (c *Collector) queueFinal(p *pod) {
+	n := p.node
+	if n.unserved {
+		c.conclude(p, p.unserved(), func(*Reading) {})
 		return
 	}
-	if err != nil && !isGone(err) && time.Since(p.reading.Since) < finalPatience {
-		c.learn(p, func(r *Reading) {
-			if counted {
-				r.observe(counts, false)
-			}
-			r.Err = err
-		})
-		time.AfterFunc(backoff(p.attempts), func() { c.finalAgain(p) }) //nolint:contextcheck // It runs under the Pod's own.
-		p.attempts++
+	p.reading.Began = time.Time{}
+	c.finals.add(&n.finals, p)
+	c.settle(n)
+	c.dispatch()
+	if p.place == nil {
 		return
 	}
-	c.conclude(p, err, func(r *Reading) {
-		if counted {
-			r.observe(counts, err == nil)
-		}
+	p.alarm = c.after(queuePatience, func() {
+		c.unqueue(p)
+		c.settle(n)
+		c.conclude(p, p.failed(fmt.Errorf("it waited for its turn for %v", queuePatience)), func(*Reading) {})
 	})
 }
 
-func (c *Collector) finalAgain(p *pod) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.finals.add(p)
-	c.dispatch()
+// beginFinal reads the log's end. The caller holds the mutex.
+func (c *Collector) beginFinal(p *pod, q *queue, risky bool) {
+	n := q.node
+	n.reads++
+	c.settle(n)
+	p.alarm.stop()
+	p.alarm = nil
+	p.reading.Began = c.now().Add(-p.spent)
+	ctx, cancel := c.within(p.ctx, c.options.ReadTimeout)
+	c.work.Go(func() {
+		counts, counted, err := c.tail(ctx, p, Final)
+		cancel(nil)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		n.reads--
+		c.finals.end(q, risky)
+		if p.ctx.Err() == nil {
+			c.endFinal(p, counts, counted, err)
+		}
+		c.judge(n, err)
+		c.settle(n)
+		c.dispatch()
+	})
+}
+
+// endFinal takes what a final read brought, and has it tried again later where it failed for a reason that may pass. The caller
+// holds the mutex.
+func (c *Collector) endFinal(p *pod, counts stats.Counts, counted bool, err error) {
+	patient := c.now().Sub(p.reading.Began) < finalPatience
+	if err == nil || isGone(err) || !patient || p.node.unserved {
+		if p.node.unserved && err != nil && !isGone(err) {
+			err = p.unserved()
+		}
+		c.conclude(p, err, func(r *Reading) {
+			if counted {
+				r.observe(counts, err == nil, c.now())
+			}
+		})
+		return
+	}
+	c.learn(p, func(r *Reading) {
+		if counted {
+			r.observe(counts, false, c.now())
+		}
+		r.Err = err
+	})
+	p.pausing = true
+	p.alarm = c.after(backoff(p.attempts), func() {
+		p.pausing = false
+		p.spent = c.now().Sub(p.reading.Began)
+		c.queueFinal(p)
+	})
+	p.attempts++
 }
 
 // conclude ends the work on a log with what was read in the end, all in one, so that its SpiderJob is woken once. If it ended in an
@@ -65,7 +115,7 @@ func (c *Collector) conclude(p *pod, err error, learned func(*Reading)) {
 	c.learn(p, func(r *Reading) {
 		learned(r)
 		if err != nil && p.lastKnown {
-			r.observe(p.last, true)
+			r.observe(p.last, true, c.now())
 		}
 		r.Done, r.Err = true, err
 	})

@@ -1,6 +1,7 @@
 package podlog
 
 import (
+	"container/list"
 	"context"
 	"errors"
 	"fmt"
@@ -21,21 +22,108 @@ const (
 	brief = time.Second
 )
 
-// follow keeps a stream on the log until the log has come to its end, is gone, or need not be followed any more.
-func (c *Collector) follow(ctx context.Context, p *pod) {
-	err := c.followToEnd(ctx, p)
+// errYielded says that a stream which nobody answered was given up for one that waited.
+var errYielded = fmt.Errorf("nothing came, and others waited for their turn: %w", context.Canceled)
 
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	p.stopShort = nil
+// flow is a follow stream that is under way. Its fields are guarded by the Collector's mutex.
+type flow struct {
+	pod    *pod
+	node   *node
+	cancel context.CancelCauseFunc
+	yields bool          // it was told to make way
+	alarm  *alarm        // goes off when it was not answered for long
+	silent *list.Element // among the streams that were not answered for long
+}
+
+// queueStream has a log followed when its turn comes. The caller holds the mutex.
+func (c *Collector) queueStream(p *pod) {
+	n := p.node
+	p.reading.Began = time.Time{}
+	c.streams.add(&n.streams, p)
+	c.settle(n)
+	if n.unserved {
+		c.learn(p, func(r *Reading) { r.Err = p.unserved() })
+	}
+}
+
+// beginStream follows a log until it has come to its end, is gone, or need not be followed any more. The caller holds the
+// mutex.
+func (c *Collector) beginStream(p *pod, q *queue, risky bool) {
+	ctx, cancel := c.within(p.ctx, c.options.FollowTimeout)
+	f := &flow{pod: p, node: q.node, cancel: cancel}
+	p.flow = f
+	p.reading.Began = c.now()
+	c.awaitAnswer(f)
+	c.settle(f.node)
+	streamsOpen.Inc()
+	c.work.Go(func() {
+		err := c.followToEnd(ctx, f)
+		cancel(nil)
+		streamsOpen.Dec()
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.answered(f)
+		if f.yields {
+			c.yielding--
+		}
+		c.streams.end(q, risky)
+		c.settle(f.node)
+		p.flow = nil
+		p.alarm.stop()
+		p.alarm = nil
+		if p.ctx.Err() == nil {
+			c.endStream(p, err)
+		}
+		c.dispatch()
+	})
+}
+
+// endStream takes the end of a stream. The caller holds the mutex.
+func (c *Collector) endStream(p *pod, err error) {
 	switch {
-	case p.ctx.Err() != nil:
 	case err == nil || isGone(err):
 		c.conclude(p, err, func(*Reading) {})
 	case p.mode == Final:
-		c.finals.add(p)
+		c.queueFinal(p)
+	case errors.Is(err, errYielded):
+		p.yields++
+		c.learn(p, func(r *Reading) { r.Err = p.failed(err) })
+		c.queueStream(p)
 	default:
 		c.learn(p, func(r *Reading) { r.Done, r.Err = true, err })
+	}
+}
+
+// awaitAnswer gives a stream time to be answered. After that it makes way where another waits for its turn; each time that
+// happened it gets twice the time. The caller holds the mutex.
+func (c *Collector) awaitAnswer(f *flow) {
+	f.alarm = c.after(c.options.ReadTimeout<<min(f.pod.yields, 4), func() { f.silent = c.silent.PushBack(f) })
+}
+
+// answered takes notice that a stream was answered, or has ended. The caller holds the mutex.
+func (c *Collector) answered(f *flow) {
+	f.alarm.stop()
+	f.alarm = nil
+	if f.silent != nil {
+		c.silent.Remove(f.silent)
+		f.silent = nil
+	}
+}
+
+// makeWay ends as many streams that nobody answers as there are nodes whose streams could begin in their place. Those that
+// were told to end before, but have not yet, count. The caller holds the mutex.
+func (c *Collector) makeWay() {
+	if c.streams.free(false) {
+		return
+	}
+	for e := c.silent.Front(); e != nil && c.yielding < c.streams.sound.Len(); {
+		f := e.Value.(*flow)
+		e = e.Next()
+		c.silent.Remove(f.silent)
+		f.silent = nil
+		c.yielding++
+		f.yields = true
+		f.cancel(errYielded)
 	}
 }
 
@@ -43,18 +131,19 @@ func (c *Collector) follow(ctx context.Context, p *pod) {
 // away, and look no different: so without final counts the end is believed only when the stream, joined again, ends again
 // at once, which that of a running container does not. An empty one proves nothing at all: the API server answers with it
 // for a Pod that has not been scheduled yet.
-func (c *Collector) followToEnd(ctx context.Context, p *pod) error {
+func (c *Collector) followToEnd(ctx context.Context, f *flow) error {
+	p := f.pod
 	in := intakes.Get().(*intake)
 	defer intakes.Put(in)
 	budget := rate.NewLimiter(floodRate, c.options.MaxBytes)
 	ends, failures := 0, 0
 	for {
-		begun := time.Now()
-		final, err := c.stream(ctx, p, in, budget)
+		begun := c.now()
+		final, err := c.stream(ctx, f, in, budget)
 		if ctx.Err() != nil {
-			return ctx.Err()
+			return context.Cause(ctx)
 		}
-		lasted := time.Since(begun)
+		lasted := c.now().Sub(begun)
 		if lasted > brief {
 			failures = 0
 		}
@@ -74,34 +163,38 @@ func (c *Collector) followToEnd(ctx context.Context, p *pod) error {
 			c.askForFewer(p)
 			pause = floodPause
 		}
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
-			return ctx.Err()
+		if err := c.pause(ctx, pause); err != nil {
+			return err
 		}
 	}
 }
 
 // stream follows the log once. It returns nil when the stream came to an end by itself, and whether it ended with counts
 // that are final.
-func (c *Collector) stream(ctx context.Context, p *pod, in *intake, budget *rate.Limiter) (final bool, err error) {
+func (c *Collector) stream(ctx context.Context, f *flow, in *intake, budget *rate.Limiter) (final bool, err error) {
+	p := f.pod
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	in.ring.Reset()
+	c.rejoin(f)
 	body, err := c.open(ctx, p.target, c.linesOf(p), true)
 	if err == nil {
 		defer body.Close()
 		c.mu.Lock()
+		c.answered(f)
+		p.yields = 0
+		c.judge(f.node, nil)
 		c.learn(p, func(r *Reading) { r.Opened, r.Err = true, nil })
+		c.dispatch()
 		c.mu.Unlock()
 
-		observed := time.Now()
+		observed := c.now()
 		err = in.take(ctx, body, func(n int) error {
-			if time.Since(observed) >= c.options.Interval {
-				observed = time.Now()
+			if c.now().Sub(observed) >= c.options.Interval {
+				observed = c.now()
 				c.observeStream(p, in, false)
 			}
-			if !budget.AllowN(time.Now(), n) {
+			if !budget.AllowN(c.now(), n) {
 				return errTooMuch
 			}
 			return nil
@@ -112,12 +205,23 @@ func (c *Collector) stream(ctx context.Context, p *pod, in *intake, budget *rate
 	if err != nil {
 		err = fmt.Errorf("following the log of container %s of Pod %s/%s: %w",
 			p.target.Container, p.target.Namespace, p.target.Name, err)
-		c.options.Log.V(1).Info("Log not followed to its end", "error", err.Error())
+		if !errors.Is(err, context.Canceled) {
+			c.options.Log.V(1).Info("Log not followed to its end", "error", err.Error())
+		}
 		c.mu.Lock()
 		c.learn(p, func(r *Reading) { r.Err = err })
 		c.mu.Unlock()
 	}
 	return counted && counts.Final, err
+}
+
+// rejoin waits for an answer once more, where a stream had been answered and broke.
+func (c *Collector) rejoin(f *flow) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if f.alarm == nil && f.silent == nil && !f.yields {
+		c.awaitAnswer(f)
+	}
 }
 
 // observeStream reads the counts out of what a stream has brought so far.
@@ -129,6 +233,6 @@ func (c *Collector) observeStream(p *pod, in *intake, conclusive bool) (stats.Co
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	p.last, p.lastKnown = counts, true
-	c.learn(p, func(r *Reading) { r.observe(counts, conclusive) })
+	c.learn(p, func(r *Reading) { r.observe(counts, conclusive, c.now()) })
 	return counts, true
 }

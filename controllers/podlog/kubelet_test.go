@@ -201,6 +201,13 @@ func target(pod string) Target {
 	}
 }
 
+// on returns the target of a Pod on a node.
+func on(node, pod string) Target {
+	t := target(pod)
+	t.Node = node
+	return t
+}
+
 // What Scrapy writes.
 const progressLine = "2026-11-23 12:30:22 [scrapy.extensions.logstats] INFO: " +
 	"Crawled %[1]d pages (at 60 pages/min), scraped %[1]d items (at 60 items/min)\n"

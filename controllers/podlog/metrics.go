@@ -12,7 +12,7 @@ var (
 	readsTotal = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "spider_operator_log_reads_total",
 		Help: "Reads of spiders' logs that have ended, by mode (sample, follow, final) and result (counted, uncounted, gone, " +
-			"timeout, flooded, error).",
+			"hung, timeout, flooded, error). A read that hung brought nothing before its time was over.",
 	}, []string{"mode", "result"})
 	readBytesTotal = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "spider_operator_log_read_bytes_total",
@@ -26,6 +26,10 @@ var (
 		Name: "spider_operator_log_streams_waiting",
 		Help: "Logs of Pods that are being deleted which wait until one of those followed has ended.",
 	})
+	nodesUnserved = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "spider_operator_log_nodes_unserved",
+		Help: "Nodes that serve no logs: several reads in a row brought nothing in time, and only probes are made until one succeeds.",
+	})
 	sampleInterval = prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "spider_operator_log_sample_interval_seconds",
 		Help: "The interval at present between two samples of one running Pod's log.",
@@ -37,7 +41,8 @@ var (
 )
 
 func init() {
-	metrics.Registry.MustRegister(readsTotal, readBytesTotal, streamsOpen, streamsWaiting, sampleInterval, budgetWanted)
+	metrics.Registry.MustRegister(readsTotal, readBytesTotal, streamsOpen, streamsWaiting, nodesUnserved, sampleInterval,
+		budgetWanted)
 }
 
 // countRead counts a read that has ended. A read that was called off, because nobody wants it any more, is none.
@@ -48,6 +53,8 @@ func countRead(mode Mode, counted bool, err error) {
 		return
 	case isGone(err):
 		result = "gone"
+	case errors.Is(err, errHung):
+		result = "hung"
 	case errors.Is(err, context.DeadlineExceeded):
 		result = "timeout"
 	case errors.Is(err, errTooMuch):

@@ -9,6 +9,7 @@ import (
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
 
 	"github.com/scrapethis/spider-operator/controllers/stats"
 )
@@ -19,6 +20,9 @@ type Target struct {
 	Namespace, Name string
 	// UID is the Pod's; everything is kept under it.
 	UID types.UID
+	// Node is the node that the Pod runs on: the reads of one node's logs never delay another's. It is empty for a Pod that has
+	// not been scheduled, and may be given later; such a Pod's reads are bounded as if it had a node to itself.
+	Node string
 	// Container is the container of the Pod that runs the spider.
 	Container string
 	// SpiderJob is the SpiderJob that the Pod works for.
@@ -65,10 +69,18 @@ type Reading struct {
 	// Done says that Follow or Final has ended, with Counts.Final or without: nothing more will come. It is taken back only
 	// if Final is asked for after a stream that had to be given up while the container still ran.
 	Done bool
-	// Err says why the last read failed; nil once one succeeds.
+	// Err says why the last read failed, or why none is tried at present; nil once one succeeds.
 	Err error
 	// Since is when the present mode, Follow or Final, was first asked for. It is zero in Sample.
 	Since time.Time
+	// Began is when the read of the present mode, Follow or Final, really began; patience with a read counts from here. It is
+	// zero in Sample and while the read waits for its turn. When a final read that failed waits once more, Began is zero again,
+	// and comes back later by as much as it waited: what has passed since Began was never spent in a queue.
+	//
+	// Waiting is bounded. A node's final reads are begun in the order in which they were asked for, four at once, the nodes
+	// taking turns; those of a node that hangs end at once, Done and with Err, as soon as three reads in a row brought nothing,
+	// which takes at most 3 × ReadTimeout from the first of them; and what has waited for two minutes is Done, with Err.
+	Began time.Time
 }
 
 // Source opens logs.
@@ -85,9 +97,12 @@ type Options struct {
 	// Budget is the most samples per second. With more than Interval × Budget Pods running, the interval in force is the
 	// number of Pods divided by Budget: 1,000 Pods at the defaults are sampled every 100 s. Default 10.
 	Budget float64
-	// Concurrency is the most sample and final reads at once, half of it for either. Default 16.
+	// Concurrency is the most sample and final reads at once, half of it for either. One node has at most four of them, and
+	// nodes whose last read did not end in time have together at most half of either half. Default 16.
 	Concurrency int
-	// Streams is the most follow streams at once; further ones wait. Each holds at most 64 KiB of log. Default 200.
+	// Streams is the most follow streams at once; further ones wait. Each holds at most 64 KiB of log. What one node has beyond
+	// a quarter of them it has only out of one half, and a stream that is not answered within ReadTimeout makes way for one that
+	// waits. Default 200.
 	Streams int
 	// ReadTimeout is the longest that one sample or final read may take. Default 5 s.
 	ReadTimeout time.Duration
@@ -98,6 +113,8 @@ type Options struct {
 	// MaxBytes is the most that is taken from one sample or final read, and from one stream without a pause. Of what is taken
 	// only the last 64 KiB are kept. Default 4 MiB.
 	MaxBytes int
+	// Clock is what all times and timers are taken from. Default the real one.
+	Clock clock.WithTickerAndDelayedExecution
 	// Log is where failed reads are told of, at verbosity 1.
 	Log logr.Logger
 }
@@ -111,5 +128,8 @@ func (o Options) withDefaults() Options {
 	o.FollowTimeout = cmp.Or(o.FollowTimeout, 30*time.Minute)
 	o.TailLines = cmp.Or(o.TailLines, 1000)
 	o.MaxBytes = cmp.Or(o.MaxBytes, 4<<20)
+	if o.Clock == nil {
+		o.Clock = clock.RealClock{}
+	}
 	return o
 }

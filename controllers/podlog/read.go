@@ -21,6 +21,12 @@ const minLines = 64
 // errTooMuch says that a log was given up on because more came out of it than it may cost.
 var errTooMuch = errors.New("the container writes more log than is read")
 
+// A read that ran out of time has hung if not one byte came, and was slow otherwise.
+var (
+	errHung = fmt.Errorf("nothing of it came in time: %w", context.DeadlineExceeded)
+	errSlow = fmt.Errorf("it was not read to its end in time: %w", context.DeadlineExceeded)
+)
+
 // unavailable begins the one line that the kubelet sends in place of a log which it cannot read, with status 200.
 const unavailable = "unable to retrieve container logs for "
 
@@ -42,7 +48,7 @@ func (in *intake) take(ctx context.Context, body io.Reader, proceed func(n int) 
 		readBytesTotal.Add(float64(n))
 		switch {
 		case ctx.Err() != nil:
-			return ctx.Err()
+			return context.Cause(ctx)
 		case errors.Is(err, io.EOF):
 			return in.refusal()
 		case err != nil:
@@ -77,7 +83,7 @@ func (c *Collector) open(ctx context.Context, target Target, lines int64, follow
 	})
 	if err != nil {
 		if ctx.Err() != nil {
-			err = ctx.Err()
+			err = context.Cause(ctx)
 		}
 		return nil, err
 	}
@@ -86,23 +92,29 @@ func (c *Collector) open(ctx context.Context, target Target, lines int64, follow
 }
 
 // tail reads the end of a log. Where its lines are so long that they exceed what a read may take, it asks for fewer of
-// them, from then on. Counts may be returned with an error, too: they were there, but perhaps not at the end.
+// them, from then on. ctx bounds its time. Counts may be returned with an error, too: they were there, but perhaps not at the end.
 func (c *Collector) tail(ctx context.Context, p *pod, mode Mode) (counts stats.Counts, counted bool, err error) {
 	in := intakes.Get().(*intake)
 	defer intakes.Put(in)
-	ctx, cancel := context.WithTimeout(ctx, c.options.ReadTimeout)
-	defer cancel()
-
+	answered := false
 	for more := true; more; {
 		err = c.takeTail(ctx, p.target, in, c.linesOf(p))
+		answered = answered || in.brought()
 		more = errors.Is(err, errTooMuch) && c.askForFewer(p)
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = errHung
+		if answered {
+			err = errSlow
+		}
 	}
 	counts, counted = stats.ParseLog(in.ring.Bytes())
 	countRead(mode, counted, err)
 	if err != nil {
-		err = fmt.Errorf("reading the log of container %s of Pod %s/%s: %w",
-			p.target.Container, p.target.Namespace, p.target.Name, err)
-		c.options.Log.V(1).Info("Log not read", "mode", mode.String(), "error", err.Error())
+		err = p.failed(err)
+		if !errors.Is(err, context.Canceled) {
+			c.options.Log.V(1).Info("Log not read", "mode", mode.String(), "error", err.Error())
+		}
 	}
 	return counts, counted, err
 }

@@ -42,17 +42,25 @@ func (r *rotation) wait(now time.Time) (time.Duration, bool) {
 	return due.Sub(now), true
 }
 
-// next returns the Pod whose turn it is and moves it to the end, or nil when it is nobody's yet.
-func (r *rotation) next(now time.Time) *pod {
-	if wait, ok := r.wait(now); !ok || wait > 0 {
-		return nil
+// front returns the Pod whose turn is next, or nil.
+func (r *rotation) front() *pod {
+	if front := r.turns.Front(); front != nil {
+		return front.Value.(*pod)
 	}
-	front := r.turns.Front()
-	p := front.Value.(*pod)
-	p.notBefore = now.Add(r.interval)
-	r.turns.MoveToBack(front)
+	return nil
+}
+
+// take moves the next Pod to the end: it is sampled now.
+func (r *rotation) take(now time.Time) {
+	r.skip(now)
 	r.last = now
-	return p
+}
+
+// skip moves the next Pod to the end without a sample, so that the one behind it has its turn at once.
+func (r *rotation) skip(now time.Time) {
+	front := r.turns.Front()
+	front.Value.(*pod).notBefore = now.Add(r.interval)
+	r.turns.MoveToBack(front)
 }
 
 // period returns the interval in force: how long it takes until every Pod has had its turn.

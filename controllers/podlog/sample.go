@@ -1,90 +1,61 @@
 package podlog
 
-import (
-	"context"
-	"time"
-)
-
-// sampleInTurn samples the Pods of the rotation, each when its turn has come, until ctx ends. When all the reads that may
-// be under way at once are, it waits for one to end; the turns that pass meanwhile are not made up for.
-func (c *Collector) sampleInTurn(ctx context.Context) {
-	slots := make(chan struct{}, max(1, c.options.Concurrency/2))
-	for {
-		if !c.awaitTurn(ctx) {
+// sampleDue samples the Pods whose turn has come. When all the reads that may be under way at once are, it is called again when
+// one has ended; the turns that pass meanwhile are not made up for. A Pod whose node may not have another sample read at
+// present misses its turn, which costs nothing of the budget. The caller holds the mutex.
+func (c *Collector) sampleDue() {
+	now := c.now()
+	for c.samples.free(false) {
+		wait, ok := c.rotation.wait(now)
+		if !ok {
 			return
 		}
-		select {
-		case slots <- struct{}{}:
-		case <-ctx.Done():
+		if wait > 0 {
+			c.wakeForTurn(now.Add(wait))
 			return
 		}
-		p := c.takeTurn()
-		if p == nil {
-			<-slots
+		p := c.rotation.front()
+		may, risky := c.maySample(p.node)
+		if !may || p.sampling {
+			c.rotation.skip(now)
 			continue
 		}
-		c.work.Go(func() {
-			c.sample(p.ctx, p)
-			<-slots
-		})
+		c.rotation.take(now)
+		c.beginSample(p, risky, func() {})
 	}
 }
 
-// awaitTurn waits until somebody's turn has come. It returns false when ctx has ended.
-func (c *Collector) awaitTurn(ctx context.Context) bool {
-	for {
-		c.mu.Lock()
-		wait, ok := c.rotation.wait(time.Now())
-		c.mu.Unlock()
-		if ok && wait <= 0 {
-			return ctx.Err() == nil
-		}
-		var due <-chan time.Time
-		if ok {
-			due = time.After(wait)
-		}
-		select {
-		case <-due:
-		case <-c.nudged:
-		case <-ctx.Done():
-			return false
-		}
-	}
-}
-
-// takeTurn returns the Pod to sample now, or nil when that has changed meanwhile or its last sample is still being read.
-func (c *Collector) takeTurn() *pod {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	p := c.rotation.next(time.Now())
-	if p == nil || p.sampling {
-		return nil
-	}
+// beginSample reads a sample of a Pod's log, and calls ended, under the mutex, when that has ended. The caller holds the mutex.
+func (c *Collector) beginSample(p *pod, risky bool, ended func()) {
+	n := p.node
 	p.sampling = true
-	return p
-}
-
-func (c *Collector) sample(ctx context.Context, p *pod) {
-	counts, counted, err := c.tail(ctx, p, Sample)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	p.sampling = false
-	c.learn(p, func(r *Reading) {
-		if counted {
-			r.observe(counts, false)
+	n.reads++
+	n.samples++
+	c.samples.take(risky)
+	c.settle(n)
+	ctx, cancel := c.within(p.ctx, c.options.ReadTimeout)
+	c.work.Go(func() {
+		counts, counted, err := c.tail(ctx, p, Sample)
+		cancel(nil)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		p.sampling = false
+		n.reads--
+		n.samples--
+		c.samples.release(risky)
+		if p.mode != Final {
+			c.learn(p, func(r *Reading) {
+				if counted {
+					r.observe(counts, false, c.now())
+				}
+				if p.mode == Sample {
+					r.Err = err
+				}
+			})
 		}
-		if p.mode == Sample {
-			r.Err = err
-		}
+		c.judge(n, err)
+		ended()
+		c.settle(n)
+		c.dispatch()
 	})
-}
-
-// rotationChanged tells that the turns have changed. The caller holds the mutex.
-func (c *Collector) rotationChanged() {
-	sampleInterval.Set(c.rotation.period().Seconds())
-	budgetWanted.Set(c.rotation.wanted())
-	select {
-	case c.nudged <- struct{}{}:
-	default:
-	}
 }
