@@ -33,7 +33,7 @@ type lane struct {
 	slots
 	waiting   int       // Pods
 	sound     list.List // of *queue: nodes whose next read takes any slot
-	risky     list.List // of *queue: nodes whose next read takes a risky slot
+	unsound   list.List // of *queue: nodes whose next read takes a risky slot
 	riskyNext bool      // whose turn it is when both rows could have one
 }
 
@@ -78,16 +78,17 @@ func (l *lane) stand(q *queue, row *list.List) {
 	}
 }
 
-// next takes the work to begin now out of its queue, or returns nil. The node loses its place in the row.
+// next takes the work to begin now out of its queue, or returns nil. The node loses its place in the row. While sound nodes
+// wait, the others have every second slot that becomes free, but no more than one at a time.
 func (l *lane) next() (p *pod, q *queue, risky bool) {
 	sound := l.sound.Len() > 0 && l.free(false)
-	risky = l.risky.Len() > 0 && l.free(true)
+	risky = l.unsound.Len() > 0 && l.free(true)
 	row := &l.sound
 	switch {
 	case !sound && !risky:
 		return nil, nil, false
-	case risky && (l.riskyNext || !sound):
-		row = &l.risky
+	case risky && (!sound || l.riskyNext && l.slots.risky == 0):
+		row = &l.unsound
 	default:
 		risky = false
 	}

@@ -135,14 +135,14 @@ func (c *Collector) settle(n *node) {
 	switch busy := n.finals.active > 0; {
 	case n.unserved || n.reads >= nodeReads || busy && n.trust != timely:
 	case busy || n.trust == doubtful:
-		final = &c.finals.risky
+		final = &c.finals.unsound
 	default:
 		final = &c.finals.sound
 	}
 	switch {
 	case n.unserved:
 	case n.streams.active >= max(1, c.streams.limit/4):
-		stream = &c.streams.risky
+		stream = &c.streams.unsound
 	default:
 		stream = &c.streams.sound
 	}
