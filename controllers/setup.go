@@ -11,6 +11,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/util/workqueue"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 	"k8s.io/utils/ptr"
@@ -19,16 +20,21 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 	"github.com/scrapethis/spider-operator/controllers/podlog"
+	"github.com/scrapethis/spider-operator/controllers/queue"
 )
 
 // leaderElectionID is the name of the Lease.
 const leaderElectionID = "spider-operator-controller.scrapethis.app"
+
+// controllerName is the controller's name in metrics.
+const controllerName = "spiderjob"
 
 // NewScheme returns a scheme of the kinds the controller works with.
 func NewScheme() (*runtime.Scheme, error) {
@@ -120,15 +126,23 @@ func Setup(ctx context.Context, mgr ctrl.Manager, opts Options) error {
 	if len(opts.Namespaces) > 0 {
 		reconciler.lead.namespace = opts.Namespaces[0]
 	}
+	queueMetrics, err := queue.NewMetrics(metrics.Registry, controllerName)
+	if err != nil {
+		return err
+	}
+	work := queue.New(queue.Options{Workers: opts.Workers, Clock: clock.RealClock{}, Metrics: queueMetrics})
 	err = ctrl.NewControllerManagedBy(mgr).
-		Named("spiderjob").
+		Named(controllerName).
 		Watches(&v1alpha1.SpiderJob{}, bySpiderJob()).
 		Watches(&batchv1.Job{}, byLabel(), builder.WithPredicates(onlyNews())).
 		Watches(&corev1.Pod{}, byLabel(), builder.WithPredicates(onlyNews())).
 		WatchesRawSource(source.Channel(logs.Changes(), bySpiderJob())).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: opts.Workers,
-			SkipNameValidation:      ptr.To(true), // several may run in one process, one after the other or as replicas
+			NewQueue: func(string, workqueue.TypedRateLimiter[reconcile.Request]) workQueue {
+				return work // which has a back-off of its own
+			},
+			SkipNameValidation: ptr.To(true), // several may run in one process, one after the other or as replicas
 		}).
 		WithLogConstructor(func(request *reconcile.Request) logr.Logger {
 			if request == nil {

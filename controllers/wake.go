@@ -12,46 +12,44 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
 	"sigs.k8s.io/controller-runtime/pkg/event"
-	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
+	"github.com/scrapethis/spider-operator/controllers/queue"
 )
 
-// The priorities of SpiderJobs in the work queue. Among equals the first to come is the first.
-const (
-	// urgent is for what somebody waits for: a Job to be created, a run to be stopped, a log to be followed before it is gone.
-	// In a burst, the statuses of those that were begun would else keep the others from beginning.
-	urgent = 100
-	// routine is for all else that has changed.
-	routine = 0
-	// idle is for what is looked at because the controller has just started, and most likely needs nothing.
-	idle = handler.LowPriority
-)
+// routine is the class of what has changed and is of no special concern.
+const routine = queue.Routine
 
 // wake puts a SpiderJob into the work queue when something about it has changed.
 type wake struct {
 	// spiderJob names the SpiderJob that an object belongs to.
 	spiderJob func(client.Object) types.NamespacedName
-	// priority is that of an object that has changed, or else, with news false, was read again as it is.
-	priority func(obj client.Object, news bool) int
+	// class is that of an object that has changed, or else, with news false, was read again as it is.
+	class func(obj client.Object, news bool) int
+	// gone is the class of an object that is gone.
+	gone int
 }
 
 // bySpiderJob wakes a SpiderJob that has itself changed.
 func bySpiderJob() wake {
 	return wake{
 		spiderJob: client.ObjectKeyFromObject,
-		priority: func(obj client.Object, news bool) int {
+		class: func(obj client.Object, news bool) int {
 			sj, ok := obj.(*v1alpha1.SpiderJob)
+			running := ok && !sj.Status.Phase.Terminal()
 			switch {
-			case ok && !sj.Status.Phase.Terminal() && (sj.Status.ObservedGeneration == 0 || sj.Spec.Cancellation != nil):
-				return urgent
-			case ok && !sj.Status.Phase.Terminal() || news:
+			case running && (sj.Spec.Cancellation != nil || sj.DeletionTimestamp != nil):
+				return queue.Stop
+			case running && sj.Status.ObservedGeneration == 0:
+				return queue.Create
+			case running || news:
 				return routine
 			}
-			return idle
+			return queue.Idle
 		},
+		gone: routine,
 	}
 }
 
@@ -61,16 +59,19 @@ func byLabel() wake {
 		spiderJob: func(obj client.Object) types.NamespacedName {
 			return types.NamespacedName{Namespace: obj.GetNamespace(), Name: obj.GetLabels()[v1alpha1.LabelSpiderJob]}
 		},
-		priority: func(obj client.Object, news bool) int {
+		class: func(obj client.Object, news bool) int {
 			pod, ok := obj.(*corev1.Pod)
 			switch {
 			case ok && pod.DeletionTimestamp != nil && !podEnded(pod):
-				return urgent
+				return queue.Stop // also where nobody asked for it: a log must be followed before it is gone
+			case ok && news && (podEnded(pod) || spiderState(pod).Terminated != nil):
+				return queue.End // without news it is kept for its retention: a SpiderJob that has not ended comes by itself
 			case news:
 				return routine
 			}
-			return idle
+			return queue.Idle
 		},
+		gone: queue.End, // it is what a stop waits for
 	}
 }
 
@@ -78,32 +79,33 @@ type workQueue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 
 // Create is called for an object that is new, or was there when the controller started.
 func (w wake) Create(_ context.Context, e event.CreateEvent, q workQueue) {
-	w.add(q, e.Object, w.priority(e.Object, !e.IsInInitialList))
+	w.add(q, e.Object, w.class(e.Object, !e.IsInInitialList))
 }
 
 // Update is called for an object that has changed, or was read again as it is.
 func (w wake) Update(_ context.Context, e event.UpdateEvent, q workQueue) {
-	priority := w.priority(e.ObjectNew, e.ObjectOld.GetResourceVersion() != e.ObjectNew.GetResourceVersion())
-	w.add(q, e.ObjectNew, priority)
+	class := w.class(e.ObjectNew, e.ObjectOld.GetResourceVersion() != e.ObjectNew.GetResourceVersion())
+	w.add(q, e.ObjectNew, class)
 	if w.spiderJob(e.ObjectOld) != w.spiderJob(e.ObjectNew) {
-		w.add(q, e.ObjectOld, priority)
+		w.add(q, e.ObjectOld, class)
 	}
 }
 
 // Delete is called for an object that is gone.
 func (w wake) Delete(_ context.Context, e event.DeleteEvent, q workQueue) {
-	w.add(q, e.Object, routine)
+	w.add(q, e.Object, w.gone)
 }
 
-// Generic is called for what is no event of the API server.
+// Generic is called for a SpiderJob of whose log more is known. Its end may wait for that; and while it runs, the budget of log
+// reads keeps such calls few.
 func (w wake) Generic(_ context.Context, e event.GenericEvent, q workQueue) {
-	w.add(q, e.Object, routine)
+	w.add(q, e.Object, queue.End)
 }
 
-func (w wake) add(q workQueue, obj client.Object, priority int) {
+func (w wake) add(q workQueue, obj client.Object, class int) {
 	request := reconcile.Request{NamespacedName: w.spiderJob(obj)}
-	if queue, ok := q.(priorityqueue.PriorityQueue[reconcile.Request]); ok {
-		queue.AddWithOpts(priorityqueue.AddOpts{Priority: &priority}, request)
+	if classed, ok := q.(priorityqueue.PriorityQueue[reconcile.Request]); ok {
+		classed.AddWithOpts(priorityqueue.AddOpts{Priority: &class}, request)
 		return
 	}
 	q.Add(request)

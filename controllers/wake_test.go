@@ -12,25 +12,26 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
 	"sigs.k8s.io/controller-runtime/pkg/event"
-	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
+	"github.com/scrapethis/spider-operator/controllers/queue"
 )
 
 // queueOf returns the names in the work queue after the events of put, in the order in which they would be worked on.
 func queueOf(t *testing.T, put func(q workQueue)) []string {
 	t.Helper()
-	q := priorityqueue.New[reconcile.Request]("test")
-	defer q.ShutDown()
+	q := queue.New(queue.Options{Workers: 1})
 	put(q)
-	names := make([]string, 0, q.Len())
-	for range q.Len() {
-		request, _ := q.Get()
+	var names []string
+	for {
+		request, _, ok := q.TryGet()
+		if !ok {
+			return names
+		}
 		names = append(names, request.Name)
+		q.Done(request)
 	}
-	return names
 }
 
 func spiderJobIn(name string, phase v1alpha1.Phase) *v1alpha1.SpiderJob {
@@ -41,16 +42,29 @@ func spiderJobIn(name string, phase v1alpha1.Phase) *v1alpha1.SpiderJob {
 	return sj
 }
 
-// What somebody waits for goes before what has only changed, and that before what a start or a resync reads again.
-func TestUrgentSpiderJobsComeFirst(t *testing.T) {
+// What is to be stopped goes before what has ended, that before what is to be created, that before what has only changed, and
+// that before what a start or a resync reads again.
+func TestStopsThenEndsThenCreationsComeFirst(t *testing.T) {
 	ctx := context.Background()
 	cancelled := spiderJobIn("cancelled", v1alpha1.PhaseRunning)
 	cancelled.Spec.Cancellation = &v1alpha1.Cancellation{}
-	deleted := makePod(makeJob(makeSpiderJob().SpiderJob).Job, "p").running().Pod
-	deleted.Labels = map[string]string{v1alpha1.LabelSpiderJob: "its Pod is being deleted"}
+	cancelledNew := spiderJobIn("cancelled while new", "")
+	cancelledNew.Spec.Cancellation = &v1alpha1.Cancellation{}
+	cancelledEnded := spiderJobIn("cancelled, has ended", v1alpha1.PhaseCancelled)
+	cancelledEnded.Spec.Cancellation = &v1alpha1.Cancellation{}
+	deleted := spiderJobIn("deleted", v1alpha1.PhaseRunning)
 	deleted.DeletionTimestamp = &metav1.Time{Time: epoch}
-	running := makePod(makeJob(makeSpiderJob().SpiderJob).Job, "p").running().Pod
-	running.Labels = map[string]string{v1alpha1.LabelSpiderJob: "its Pod runs"}
+	deletedEnded := spiderJobIn("deleted, has ended", v1alpha1.PhaseFinished)
+	deletedEnded.DeletionTimestamp = &metav1.Time{Time: epoch}
+	podOf := func(name string, change func(podBuilder)) *corev1.Pod {
+		pod := makePod(makeJob(makeSpiderJob().SpiderJob).Job, "p").running()
+		change(pod)
+		pod.Labels = map[string]string{v1alpha1.LabelSpiderJob: name}
+		pod.Namespace = "shop"
+		return pod.Pod
+	}
+	beingDeleted := func(p podBuilder) { p.DeletionTimestamp = &metav1.Time{Time: epoch} }
+	ended := func(p podBuilder) { p.exited(0) }
 
 	got := queueOf(t, func(q workQueue) {
 		created := func(sj *v1alpha1.SpiderJob, initial bool) {
@@ -65,21 +79,41 @@ func TestUrgentSpiderJobsComeFirst(t *testing.T) {
 		}
 		created(spiderJobIn("ended long ago", v1alpha1.PhaseFinished), true)
 		updated(bySpiderJob(), spiderJobIn("ended, read again", v1alpha1.PhaseFinished), false)
+		byLabel().Create(ctx, event.CreateEvent{Object: podOf("its Pod is found ended", ended), IsInInitialList: true}, q)
 		updated(bySpiderJob(), spiderJobIn("has just ended", v1alpha1.PhaseFinished), true)
 		created(spiderJobIn("found running", v1alpha1.PhaseRunning), true)
-		updated(byLabel(), running, true)
+		updated(bySpiderJob(), cancelledEnded, true)
+		updated(bySpiderJob(), deletedEnded, true)
+		updated(byLabel(), podOf("its Pod runs", func(podBuilder) {}), true)
+		bySpiderJob().Delete(ctx, event.DeleteEvent{Object: spiderJobIn("is gone", v1alpha1.PhaseRunning)}, q)
 		created(spiderJobIn("found new", ""), true)
 		created(spiderJobIn("new", ""), false)
+		updated(byLabel(), podOf("its Pod has ended", ended), true)
+		updated(byLabel(), podOf("its spider has ended", func(p podBuilder) {
+			ended(p)
+			p.Status.Phase = corev1.PodRunning
+		}), true)
+		updated(byLabel(), podOf("its Pod has ended and is deleted", func(p podBuilder) {
+			ended(p)
+			beingDeleted(p)
+		}), true)
+		byLabel().Delete(ctx, event.DeleteEvent{Object: podOf("its Pod is gone", ended)}, q)
+		bySpiderJob().Generic(ctx, event.GenericEvent{Object: spiderJobIn("its log was read", v1alpha1.PhaseRunning)}, q)
 		updated(bySpiderJob(), cancelled, true)
-		updated(byLabel(), deleted, true)
+		updated(bySpiderJob(), cancelledNew, true)
+		updated(bySpiderJob(), deleted, true)
+		updated(byLabel(), podOf("its Pod is being deleted", beingDeleted), true)
+		byLabel().Create(ctx, event.CreateEvent{Object: podOf("its Pod is found being deleted", beingDeleted), IsInInitialList: true}, q)
 	})
 	want := []string{
-		"found new", "new", "cancelled", "its Pod is being deleted",
-		"has just ended", "found running", "its Pod runs",
-		"ended long ago", "ended, read again",
+		"cancelled", "cancelled while new", "deleted", "its Pod is being deleted", "its Pod is found being deleted",
+		"its Pod has ended", "its spider has ended", "its Pod has ended and is deleted", "its Pod is gone", "its log was read",
+		"found new", "new",
+		"has just ended", "found running", "cancelled, has ended", "deleted, has ended", "its Pod runs", "is gone",
+		"ended long ago", "ended, read again", "its Pod is found ended",
 	}
 	if !slices.Equal(got, want) {
-		t.Errorf("the order is %q, want %q", got, want)
+		t.Errorf("the order is %q,\nwant %q", got, want)
 	}
 }
 
