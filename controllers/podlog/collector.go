@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 
+	"github.com/scrapethis/spider-operator/controllers/changes"
 	"github.com/scrapethis/spider-operator/controllers/stats"
 )
 
@@ -19,7 +20,7 @@ import (
 type Collector struct {
 	source  Source
 	options Options
-	changes *changes
+	changes *changes.Queue
 
 	life context.Context // ends with the collector; every Pod's context is its child
 	stop context.CancelFunc
@@ -82,7 +83,7 @@ func New(source Source, options Options) *Collector {
 	return &Collector{
 		source:  source,
 		options: options,
-		changes: newChanges(),
+		changes: changes.New(),
 		life:    life,
 		stop:    stop,
 		pods:    map[types.UID]*pod{},
@@ -102,7 +103,7 @@ func New(source Source, options Options) *Collector {
 func (c *Collector) Start(ctx context.Context) error {
 	c.mu.Lock()
 	c.running = true
-	c.work.Go(func() { c.changes.run(ctx) })
+	c.work.Go(func() { c.changes.Run(ctx) })
 	c.dispatch() //nolint:contextcheck // Each read runs under its Pod's own context.
 	c.mu.Unlock()
 
@@ -234,7 +235,7 @@ func (c *Collector) discard(p *pod) {
 // Changes returns the channel that names, as otherwise empty SpiderJobs, those of which something new is known: counts, that
 // a stream is open, that the work is done or that it fails. It is made for source.Channel, and there is one for all callers.
 func (c *Collector) Changes() <-chan event.GenericEvent {
-	return c.changes.events
+	return c.changes.Events()
 }
 
 // learn changes what is known of a Pod, and wakes its SpiderJob when that makes a difference to it. The caller holds the
@@ -247,7 +248,7 @@ func (c *Collector) learn(p *pod, change func(*Reading)) {
 	same := before.Known == after.Known && before.Opened == after.Opened && before.Done == after.Done && !failing &&
 		reflect.DeepEqual(before.Counts, after.Counts)
 	if !same && p.ctx.Err() == nil {
-		c.changes.add(p.target.SpiderJob)
+		c.changes.Add(p.target.SpiderJob)
 	}
 }
 

@@ -1,4 +1,4 @@
-package podlog
+package changes
 
 import (
 	"fmt"
@@ -14,14 +14,14 @@ import (
 // TestChangesAreNeverLost has a receiver that is slow: it may see several changes as one, but never misses the last.
 func TestChangesAreNeverLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		changes := newChanges()
-		go changes.run(t.Context())
+		queue := New()
+		go queue.Run(t.Context())
 		var mu sync.Mutex
 		latest, seen, received := map[string]int{}, map[string]int{}, 0
 		go func() {
 			for {
 				select {
-				case e := <-changes.events:
+				case e := <-queue.Events():
 					time.Sleep(time.Millisecond)
 					mu.Lock()
 					seen[e.Object.GetName()] = latest[e.Object.GetName()]
@@ -37,7 +37,7 @@ func TestChangesAreNeverLost(t *testing.T) {
 			mu.Lock()
 			latest[name] = i
 			mu.Unlock()
-			changes.add(types.NamespacedName{Name: name})
+			queue.Add(types.NamespacedName{Name: name})
 			if i%7 == 0 {
 				time.Sleep(100 * time.Microsecond)
 			}

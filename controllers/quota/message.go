@@ -1,0 +1,76 @@
+package quota
+
+import (
+	"regexp"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/api/resource"
+)
+
+var (
+	// combined is what Kubernetes puts in front of Events that differ in nothing but random words.
+	combined = regexp.MustCompile(`^(\(combined from similar events\): )+`)
+	// podName is the Pod's name in a refusal, with a random end that is another one each time.
+	podName = regexp.MustCompile(`pods "[^"]*" is forbidden`)
+	// used is how full the quota was: it changes with every Pod that comes or goes.
+	used = regexp.MustCompile(`, used: \S+, limited: `)
+)
+
+// Message is what an Event or kube-apiserver says of a Pod that was refused, without what is random or changes all the time:
+// the Pod's name and what others use of the quota. Refusals for one reason have one message, which need not be written again.
+// Other text comes back as it is.
+func Message(text string) string {
+	text = combined.ReplaceAllString(text, "")
+	text = podName.ReplaceAllString(text, "pods are forbidden")
+	return used.ReplaceAllString(text, ", limited: ")
+}
+
+// Exceeded reports whether the text says that a Pod was refused because of a ResourceQuota.
+func Exceeded(text string) bool {
+	for _, sign := range []string{"exceeded quota: ", "failed quota: ", "status unknown for quota: ", "insufficient quota to "} {
+		if strings.Contains(text, sign) {
+			return true
+		}
+	}
+	return false
+}
+
+// neverFits reports whether a refusal holds for as long as the quota and the Spider stay as they are: the Pod asks for more than
+// the quota's limit, or does not say how much it asks for. A limit of zero is not meant for one Pod but for all: it is how a
+// namespace is paused.
+func neverFits(message string) bool {
+	if strings.Contains(message, "failed quota: ") || strings.Contains(message, "insufficient quota to ") {
+		return true
+	}
+	_, rest, ok := strings.Cut(message, ", requested: ")
+	if !ok {
+		return false
+	}
+	requested, limits, ok := strings.Cut(rest, ", limited: ")
+	if !ok {
+		return false
+	}
+	requested, _, _ = strings.Cut(requested, ", used: ")
+	limited := quantities(limits)
+	for name, amount := range quantities(requested) {
+		if limit, ok := limited[name]; ok && !limit.IsZero() && amount.Cmp(limit) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// quantities reads a list like "cpu=2,pods=1". What it cannot read is left out.
+func quantities(list string) map[string]resource.Quantity {
+	read := map[string]resource.Quantity{}
+	for pair := range strings.SplitSeq(list, ",") {
+		name, amount, ok := strings.Cut(strings.TrimSpace(pair), "=")
+		if !ok {
+			continue
+		}
+		if quantity, err := resource.ParseQuantity(amount); err == nil {
+			read[name] = quantity
+		}
+	}
+	return read
+}
