@@ -50,7 +50,7 @@ func parseGracePeriod(text *string) (*int64, error) {
 const cancelAttempts = 8
 
 // cancel records a cancellation on a state of the job that has not ended, so that a job that ends at the same moment is either
-// cancelled or ended, and never both.
+// cancelled or ended, and never both. Where the job is cancelled already, it shortens the grace period.
 func (h *handlers) cancel(ctx context.Context, caller auth.Identity, id string, gracePeriod *int64) error {
 	ctx, stop := seenToItsEnd(ctx)
 	defer stop()
@@ -59,19 +59,19 @@ func (h *handlers) cancel(ctx context.Context, caller auth.Identity, id string, 
 		return cancelFailure(err)
 	}
 	exchangeOf(ctx).object = job.Namespace + "/" + job.Name
-	cancellation := v1alpha1.Cancellation{
-		RequestedBy:        caller.String(),
-		RequestedAt:        new(metav1.NewTime(h.now())),
-		GracePeriodSeconds: gracePeriod,
-	}
+	requestedAt := metav1.NewTime(h.now())
 	for range cancelAttempts {
-		switch {
-		case job.User != caller.User: // Deleted, and made anew under its name by another.
+		if job.User != caller.User { // Deleted, and made anew under its name by another.
 			return notFound("This job")
-		case job.Status == view.Cancelled:
+		}
+		cancellation := v1alpha1.Cancellation{GracePeriodSeconds: gracePeriod}
+		switch needed, err := cancelNeeded(job, gracePeriod); {
+		case err != nil:
+			return err
+		case needed == nothingToCancel:
 			return nil
-		case job.Ended:
-			return conflict("job_ended", fmt.Sprintf("The job has ended already: its status is %s.", job.Status))
+		case needed == firstCancel: // What shortens the grace period leaves unsaid who asked first, and when: that stays.
+			cancellation.RequestedBy, cancellation.RequestedAt = caller.String(), &requestedAt
 		}
 		object, err := h.kubernetes.Cancel(ctx, job.Namespace, job.Name, job.ResourceVersion, cancellation)
 		if err == nil {
@@ -86,6 +86,39 @@ func (h *handlers) cancel(ctx context.Context, caller auth.Identity, id string, 
 		}
 	}
 	return cancelFailure(errors.New("the job kept changing"))
+}
+
+// cancelStep is what a cancel has to record on a job.
+type cancelStep int
+
+const (
+	nothingToCancel cancelStep = iota // The job is cancelled as it was asked for.
+	firstCancel                       // The cancellation, as a whole.
+	shorterGrace                      // Of the cancellation that is there, the grace period.
+)
+
+// cancelNeeded says what a cancel with this grace period, or none, has to record on a job, or why it is refused.
+func cancelNeeded(job *view.Job, gracePeriod *int64) (cancelStep, error) {
+	switch {
+	case job.Status != view.Cancelled && job.Ended:
+		return 0, conflict("job_ended", fmt.Sprintf("The job has ended already: its status is %s.", job.Status))
+	case job.Status != view.Cancelled:
+		return firstCancel, nil
+	case job.Ended, gracePeriod == nil:
+		return nothingToCancel, nil
+	case job.CancelGrace < 0:
+		return shorterGrace, nil
+	}
+	// 0 means 1, so that neither is shorter than the other.
+	switch asked, has := max(*gracePeriod, 1), max(int64(job.CancelGrace), 1); {
+	case asked < has:
+		return shorterGrace, nil
+	case asked > has:
+		return 0, conflict("grace_period_longer", fmt.Sprintf(
+			"The job was cancelled with grace_period_seconds %d, which can be lowered, but not raised.", job.CancelGrace))
+	default:
+		return nothingToCancel, nil
+	}
 }
 
 // reread returns the job as Kubernetes has it now.

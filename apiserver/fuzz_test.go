@@ -23,7 +23,7 @@ import (
 func FuzzStart(f *testing.F) {
 	for _, seed := range []string{
 		`{}`, `{"spider_name":"a","arguments":{"a":1.0,"b":"x","c":[1, {"d":null}]}}`, `{"spider_id":"\ud83d\ude00","retries":1}`,
-		`{"spider_name":"a","settings":{"A_B":true},"timeout_seconds":5}`, `{"a":{"a":"\ud800"}}`, ` {"spider_name" : "a" } `,
+		`{"spider_name":"a","settings":{"A_B":true},"timeout_seconds":5,"start_deadline_seconds":6}`, `{"a":{"a":"\ud800"}}`, ` {"spider_name" : "a" } `,
 		`{"spider_name":"a","arguments":{"a":"\\u0000\u0000"}}`, `{"spider_name":"a","spider_name":"a"}`, `[]`, `{"spider_name":"a"} 1`,
 	} {
 		f.Add([]byte(seed))

@@ -15,7 +15,8 @@ import (
 type SpiderJobs interface {
 	Get(ctx context.Context, namespace, name string) (*v1alpha1.SpiderJob, error)
 	Create(ctx context.Context, job *v1alpha1.SpiderJob) (*v1alpha1.SpiderJob, error)
-	// Cancel records a cancellation on the SpiderJob in exactly the state of the given resource version.
+	// Cancel records a cancellation on the SpiderJob in exactly the state of the given resource version. What the given
+	// cancellation leaves empty stays as it is.
 	Cancel(
 		ctx context.Context, namespace, name, resourceVersion string, cancellation v1alpha1.Cancellation,
 	) (*v1alpha1.SpiderJob, error)

@@ -115,9 +115,39 @@ func (c *cluster) Cancel(
 		return nil, fmt.Errorf("patching: %w", apierrors.NewConflict(resource, name, errors.New("it has changed")))
 	}
 	changed := job.DeepCopy()
-	changed.Spec.Cancellation = &cancellation
+	changed.Spec.Cancellation = mergeCancellation(job.Spec.Cancellation, cancellation)
+	if refusedBySchema(job.Spec.Cancellation, changed.Spec.Cancellation) {
+		return nil, fmt.Errorf("patching: %w", apierrors.NewInvalid(v1alpha1.GroupVersion.WithKind("SpiderJob").GroupKind(), name, nil))
+	}
 	c.record(changed)
 	return changed.DeepCopy(), c.after("cancel")
+}
+
+// mergeCancellation does what a merge patch does: what it leaves out stays.
+func mergeCancellation(was *v1alpha1.Cancellation, patch v1alpha1.Cancellation) *v1alpha1.Cancellation {
+	merged := was.DeepCopy()
+	if merged == nil {
+		merged = &v1alpha1.Cancellation{}
+	}
+	if patch.RequestedBy != "" {
+		merged.RequestedBy = patch.RequestedBy
+	}
+	if patch.RequestedAt != nil {
+		merged.RequestedAt = patch.RequestedAt
+	}
+	if patch.GracePeriodSeconds != nil {
+		merged.GracePeriodSeconds = patch.GracePeriodSeconds
+	}
+	return merged
+}
+
+// refusedBySchema holds a cancellation that is changed to the rules of the schema.
+func refusedBySchema(was, is *v1alpha1.Cancellation) bool {
+	if was == nil {
+		return false
+	}
+	longer := was.GracePeriodSeconds != nil && *is.GracePeriodSeconds > *was.GracePeriodSeconds
+	return longer || is.RequestedBy != was.RequestedBy || !is.RequestedAt.Equal(was.RequestedAt)
 }
 
 // record makes an object the present state of its name, and shows it to the watch.

@@ -130,6 +130,9 @@ func checkOptions(request *startRequest, spider *view.Spider) error {
 	if seconds, most := request.timeoutSeconds, spider.TimeoutSeconds; seconds != nil && most != nil && *seconds > *most {
 		return invalid("timeout_seconds", "the spider allows at most %d", *most)
 	}
+	if seconds, most := request.startDeadlineSeconds, spider.StartDeadlineSeconds; seconds != nil && most != nil && *seconds > *most {
+		return invalid("start_deadline_seconds", "the spider allows at most %d", *most)
+	}
 	if retries := request.retries; retries != nil && *retries > spider.Retries {
 		return invalid("retries", "the spider allows at most %d", spider.Retries)
 	}
@@ -142,12 +145,13 @@ func newSpiderJob(
 	job := &v1alpha1.SpiderJob{
 		ObjectMeta: metav1.ObjectMeta{Namespace: caller.Namespace, Name: identity.id.String()},
 		Spec: v1alpha1.SpiderJobSpec{
-			SpiderRef:      v1alpha1.SpiderReference{Name: spider.Ref},
-			Arguments:      request.arguments,
-			Settings:       request.settings,
-			TimeoutSeconds: request.timeoutSeconds,
-			Retries:        request.retries,
-			UserID:         caller.UserID,
+			SpiderRef:            v1alpha1.SpiderReference{Name: spider.Ref},
+			Arguments:            request.arguments,
+			Settings:             request.settings,
+			TimeoutSeconds:       request.timeoutSeconds,
+			StartDeadlineSeconds: request.startDeadlineSeconds,
+			Retries:              request.retries,
+			UserID:               caller.UserID,
 		},
 	}
 	if identity.hash != "" {

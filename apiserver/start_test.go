@@ -76,6 +76,7 @@ func TestBadBodiesAreRefusedByName(t *testing.T) {
 	f.spider("team", "books", func(s *v1alpha1.Spider) {
 		s.Spec.AllowedSettings = []string{"DOWNLOAD_DELAY"}
 		s.Spec.TimeoutSeconds, s.Spec.Retries = new(int64(600)), new(int32(2))
+		s.Spec.StartDeadlineSeconds = new(int64(300))
 	})
 	f.spider("team", "plain")
 	many := func(n int, value string) string {
@@ -130,6 +131,11 @@ func TestBadBodiesAreRefusedByName(t *testing.T) {
 		{`{"spider_name": "books", "timeout_seconds": "60"}`, "invalid_request", []string{"timeout_seconds", "whole"}},
 		{`{"spider_name": "books", "timeout_seconds": 1e400}`, "invalid_request", []string{"timeout_seconds"}},
 		{`{"spider_name": "plain", "timeout_seconds": 31536001}`, "invalid_request", []string{"timeout_seconds"}},
+		{`{"spider_name": "books", "start_deadline_seconds": 301}`, "invalid_request", []string{"start_deadline_seconds", "300"}},
+		{`{"spider_name": "books", "start_deadline_seconds": 0}`, "invalid_request", []string{"start_deadline_seconds"}},
+		{`{"spider_name": "books", "start_deadline_seconds": 1.5}`, "invalid_request", []string{"start_deadline_seconds", "whole"}},
+		{`{"spider_name": "books", "start_deadline_seconds": "60"}`, "invalid_request", []string{"start_deadline_seconds", "whole"}},
+		{`{"spider_name": "plain", "start_deadline_seconds": 31536001}`, "invalid_request", []string{"start_deadline_seconds"}},
 		{`{"spider_name": "books", "retries": 3}`, "invalid_request", []string{"retries", "2"}},
 		{`{"spider_name": "plain", "retries": 1}`, "invalid_request", []string{"retries", "0"}},
 		{`{"spider_name": "books", "retries": -1}`, "invalid_request", []string{"retries"}},
@@ -177,17 +183,34 @@ func TestRunOptionsReachTheSpiderJob(t *testing.T) {
 	f.spider("team", "books", func(s *v1alpha1.Spider) {
 		s.Spec.Name, s.Spec.AllowedSettings = "Books", []string{"DOWNLOAD_DELAY", "USER_AGENT"}
 		s.Spec.TimeoutSeconds, s.Spec.Retries = new(int64(600)), new(int32(2))
+		s.Spec.StartDeadlineSeconds = new(int64(300))
 	})
-	id := f.started(key, `{"spider_name": "Books", "timeout_seconds": 600, "retries": 2, "arguments": null,
+	id := f.started(key, `{"spider_name": "Books", "timeout_seconds": 600, "start_deadline_seconds": 300, "retries": 2, "arguments": null,
 		"settings": {"DOWNLOAD_DELAY": 0.50, "USER_AGENT": "me"}}`)
 	want := v1alpha1.SpiderJobSpec{
 		SpiderRef:      v1alpha1.SpiderReference{Name: "books"},
 		UserID:         "alice",
 		Settings:       map[string]v1alpha1.SettingValue{"DOWNLOAD_DELAY": "0.50", "USER_AGENT": "me"},
-		TimeoutSeconds: new(int64(600)), Retries: new(int32(2)),
+		TimeoutSeconds: new(int64(600)), StartDeadlineSeconds: new(int64(300)), Retries: new(int32(2)),
 	}
 	if diff := gocmp.Diff(want, f.cluster.job(t, "team", id).Spec); diff != "" {
 		t.Errorf("spec (-want +got):\n%s", diff)
+	}
+}
+
+// A spider without a bound of its own leaves callers free, and a start that names none leaves the bound to the spider.
+func TestStartDeadlineIsTheCallersWhereTheSpiderNamesNone(t *testing.T) {
+	f := newFacade(t)
+	key := f.key("team", "")
+	f.spider("team", "plain")
+	for body, want := range map[string]*int64{
+		`{"spider_name": "plain", "start_deadline_seconds": 31536000}`: new(int64(31536000)),
+		`{"spider_name": "plain", "start_deadline_seconds": null}`:     nil,
+		`{"spider_name": "plain"}`:                                     nil,
+	} {
+		if diff := gocmp.Diff(want, f.cluster.job(t, "team", f.started(key, body)).Spec.StartDeadlineSeconds); diff != "" {
+			t.Errorf("%s: startDeadlineSeconds (-want +got):\n%s", body, diff)
+		}
 	}
 }
 

@@ -18,6 +18,7 @@ type startRequest struct {
 	arguments            map[string]v1alpha1.ArgumentValue
 	settings             map[string]v1alpha1.SettingValue
 	timeoutSeconds       *int64
+	startDeadlineSeconds *int64
 	retries              *int32
 }
 
@@ -29,6 +30,7 @@ const (
 	maxSettings       = 64
 	maxSettingValue   = 4096
 	maxTimeoutSeconds = 365 * 24 * 60 * 60
+	maxStartDeadline  = 365 * 24 * 60 * 60
 	maxRetries        = 100
 )
 
@@ -83,6 +85,11 @@ var startFields = map[string]func(*startRequest, json.RawMessage) error{
 	"timeout_seconds": func(r *startRequest, value json.RawMessage) error {
 		seconds, err := parseInteger("timeout_seconds", value, 1, maxTimeoutSeconds)
 		r.timeoutSeconds = &seconds
+		return err
+	},
+	"start_deadline_seconds": func(r *startRequest, value json.RawMessage) error {
+		seconds, err := parseInteger("start_deadline_seconds", value, 1, maxStartDeadline)
+		r.startDeadlineSeconds = &seconds
 		return err
 	},
 	"retries": func(r *startRequest, value json.RawMessage) error {

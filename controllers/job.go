@@ -74,27 +74,18 @@ func buildJob(sj *v1alpha1.SpiderJob, spider *v1alpha1.Spider, p plan, defaults 
 		// until its grace period is over.
 		ShareProcessNamespace: ptr.To(valueOr(pod.ShareProcessNamespace, true)),
 		ServiceAccountName:    pod.ServiceAccountName,
-		ImagePullSecrets:      spec.ImagePullSecrets,
+		ImagePullSecrets:      defaults.Pods.pullSecrets(spec.ImagePullSecrets),
 		Volumes:               pod.Volumes,
-		NodeSelector:          pod.NodeSelector,
+		NodeSelector:          defaults.Pods.nodeSelector(pod.NodeSelector),
 		Affinity:              pod.Affinity,
-		Tolerations:           pod.Tolerations,
+		Tolerations:           defaults.Pods.tolerations(pod.Tolerations),
 		PriorityClassName:     pod.PriorityClassName,
-		SecurityContext:       pod.SecurityContext,
+		SecurityContext:       defaults.Pods.securityContext(pod.SecurityContext),
 	}
 	if pod.RuntimeClassName != "" {
 		podSpec.RuntimeClassName = &pod.RuntimeClassName
 	}
-	if podSpec.SecurityContext == nil {
-		podSpec.SecurityContext = &corev1.PodSecurityContext{
-			RunAsNonRoot:   ptr.To(true),
-			RunAsUser:      ptr.To[int64](nonRootID),
-			RunAsGroup:     ptr.To[int64](nonRootID),
-			FSGroup:        ptr.To[int64](nonRootID),
-			SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
-		}
-	}
-	addTmp(&podSpec, &container)
+	defaults.Pods.addTmp(&podSpec, &container)
 	podSpec.Containers = []corev1.Container{container}
 
 	job := &batchv1.Job{
@@ -120,7 +111,7 @@ func buildJob(sj *v1alpha1.SpiderJob, spider *v1alpha1.Spider, p plan, defaults 
 			}}},
 			Template: corev1.PodTemplateSpec{
 				ObjectMeta: metav1.ObjectMeta{
-					Labels:      withPlain(withPlain(nil, pod.Labels), labels), // ours win
+					Labels:      withPlain(defaults.Pods.labels(pod.Labels), labels), // ours win
 					Annotations: withPlain(nil, pod.Annotations),
 				},
 				Spec: podSpec,
@@ -221,17 +212,6 @@ func withPlain[V ~string](base map[string]string, more map[string]V) map[string]
 		out[name] = string(value)
 	}
 	return out
-}
-
-// addTmp gives the spider a writable /tmp, which is also its home, unless the Spider mounts its own.
-func addTmp(pod *corev1.PodSpec, container *corev1.Container) {
-	if slices.ContainsFunc(container.VolumeMounts, func(m corev1.VolumeMount) bool { return m.MountPath == "/tmp" }) {
-		return
-	}
-	pod.Volumes = append(slices.Clone(pod.Volumes), corev1.Volume{
-		Name: tmpVolume, VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}},
-	})
-	container.VolumeMounts = append(slices.Clone(container.VolumeMounts), corev1.VolumeMount{Name: tmpVolume, MountPath: "/tmp"})
 }
 
 func defaultResources() corev1.ResourceRequirements {

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/scrapethis/spider-operator/controllers/podlog"
 )
@@ -40,6 +41,7 @@ func DefaultOptions() Options {
 			TTL:              7 * 24 * time.Hour,
 			MaxInterruptions: 3,
 			ImagePatience:    5 * time.Minute,
+			Pods:             PodDefaults{Security: PodSecurityRestricted, TmpSize: resource.MustParse("10Gi")},
 		},
 		Logs:           podlog.Options{Interval: 10 * time.Second, Budget: 10},
 		Workers:        64,

@@ -27,6 +27,8 @@ type Defaults struct {
 	MaxInterruptions int32
 	// ImagePatience is how long an image may fail to be pulled, or a container fail to be made, before that is an error.
 	ImagePatience time.Duration
+	// Pods are for the Pods of all Spiders.
+	Pods PodDefaults
 }
 
 // maxArgumentBytes bounds the names and values of a job's arguments together.

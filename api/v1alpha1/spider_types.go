@@ -79,7 +79,8 @@ type SpiderSpec struct {
 	// +kubebuilder:validation:Enum=Always;IfNotPresent;Never
 	ImagePullPolicy corev1.PullPolicy `json:"imagePullPolicy,omitempty"`
 
-	// imagePullSecrets are the Secrets in this namespace with which the image is pulled.
+	// imagePullSecrets are the Secrets in this namespace with which the image is pulled, besides those that the operator is
+	// configured with.
 	//
 	// +optional
 	// +listType=map
@@ -164,8 +165,8 @@ type SpiderSpec struct {
 	// +kubebuilder:validation:Maximum=86400
 	TerminationGracePeriodSeconds *int64 `json:"terminationGracePeriodSeconds,omitempty"`
 
-	// interruptionPolicy says what follows an interruption (eviction, drain, preemption, a lost node, a deleted Pod): Retry starts a new
-	// attempt, Fail ends the job. Defaults to Retry.
+	// interruptionPolicy says what follows an interruption (eviction, drain, preemption, a lost node, a deleted Pod): Retry
+	// starts a new attempt, Fail ends the job. Defaults to Retry.
 	//
 	// +optional
 	InterruptionPolicy InterruptionPolicy `json:"interruptionPolicy,omitempty"`
@@ -186,7 +187,9 @@ type SpiderSpec struct {
 	// +kubebuilder:validation:Maximum=31536000
 	PodRetentionSeconds *int64 `json:"podRetentionSeconds,omitempty"`
 
-	// ttlSecondsAfterFinished is how long a SpiderJob is kept after its end. Defaults to the operator's setting, 604800.
+	// ttlSecondsAfterFinished is how long a SpiderJob is kept after its end. Defaults to the operator's setting, 604800. Ten
+	// years, 315360000, is for ever. A SpiderJob keeps what this said at its end, also when the Spider is changed or deleted
+	// afterwards.
 	//
 	// +optional
 	// +kubebuilder:validation:Minimum=0
@@ -215,7 +218,8 @@ type SettingValue string
 // PodOptions are the choices about a spider's Pods that belong to the platform team. REST callers can neither see nor set
 // them.
 type PodOptions struct {
-	// labels are added to the Pods. Names under scrapethis.app and kubernetes.io are the operator's and are refused.
+	// labels are added to the Pods, over those that the operator is configured with. Names under scrapethis.app and
+	// kubernetes.io are the operator's and are refused.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxProperties=32
@@ -268,7 +272,8 @@ type PodOptions struct {
 	// +kubebuilder:validation:MaxItems=32
 	VolumeMounts []corev1.VolumeMount `json:"volumeMounts,omitempty"`
 
-	// nodeSelector restricts the Pods to nodes with these labels.
+	// nodeSelector restricts the Pods to nodes with these labels. It is laid over the operator's setting: of a label that both
+	// name, this value counts.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxProperties=32
@@ -279,7 +284,7 @@ type PodOptions struct {
 	// +optional
 	Affinity *corev1.Affinity `json:"affinity,omitempty"`
 
-	// tolerations say which taints the Pods tolerate.
+	// tolerations say which taints the Pods tolerate, besides those that the operator is configured with.
 	//
 	// +optional
 	// +listType=atomic
@@ -311,8 +316,8 @@ type PodOptions struct {
 	// +optional
 	ShareProcessNamespace *bool `json:"shareProcessNamespace,omitempty"`
 
-	// securityContext replaces the Pods' security context, by default that of the restricted Pod Security Standard with
-	// user and group 65532.
+	// securityContext replaces the Pods' security context. Defaults to what the restricted Pod Security Standard asks for, with
+	// user and group 65532 unless the operator is configured to leave these to the platform.
 	//
 	// +optional
 	SecurityContext *corev1.PodSecurityContext `json:"securityContext,omitempty"`

@@ -2,7 +2,7 @@ package v1alpha1
 
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-// SpiderJobSpec describes one run. All of it is immutable but ttlSecondsAfterFinished and cancellation, which may be set once
+// SpiderJobSpec describes one run. All of it is immutable except ttlSecondsAfterFinished and cancellation, which may be set once
 // and whose grace period may be lowered afterwards.
 //
 // The rules about immutability stand here and not on the fields: a rule on an optional field does not fire when the field
@@ -448,7 +448,8 @@ type SpiderJob struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// spec describes the run. It is immutable but for cancellation and ttlSecondsAfterFinished.
+	// spec describes the run. It is immutable except for ttlSecondsAfterFinished and cancellation, which can be set once and
+	// its grace period lowered.
 	//
 	// +required
 	Spec SpiderJobSpec `json:"spec"`

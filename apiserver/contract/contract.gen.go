@@ -146,7 +146,31 @@ type Job struct {
 	// Spider The spider a job runs.
 	Spider JobSpider `json:"spider"`
 
-	// Reason Why the status is what it is, in one word for programs.
+	// Reason Why the status is what it is, in one word for programs. There may be others in time: take one that you do not know for
+	// what its status says.
+	//
+	// | status | reason | |
+	// | --- | --- | --- |
+	// | `pending` | `Created` | Nothing has happened yet. |
+	// | `pending` | `Queued` | A queue holds the job back. |
+	// | `pending` | `WaitingForEarlierJob` | An earlier job of the same name has to be gone first. |
+	// | `pending` | `QuotaExceeded`, `Unschedulable` | There is no room, in the namespace or on any node. |
+	// | `pending` | `PodForbidden`, `ServiceAccountNotFound`, `PodNotCreated` | The cluster does not let the job start. |
+	// | `pending`, `error` | `ImagePull`, `InvalidImage`, `Configuration` | The image, or what the spider needs, is not there. It is an error once that has lasted. |
+	// | `running` | `Running` | The spider's process runs. |
+	// | `running` | `Retrying` | An attempt failed, and another is about to start. |
+	// | `running`, `error` | `Interrupted` | The cluster ended the attempt. It is an error when no other follows. |
+	// | `pending`, `running`, `cancelled` | `Stopping` | The job is being stopped, and has no `finished_at` yet. |
+	// | `finished` | `Completed` | The spider ran to its end. |
+	// | `finished` | `CompletedUnverified` | So it did, as far as its exit code says; there are no final counts. |
+	// | `cancelled` | `Cancelled` | The job was stopped, because somebody asked for it. |
+	// | `error` | `DeadlineExceeded` | An attempt ran for longer than `timeout_seconds`. |
+	// | `error` | `StartDeadlineExceeded` | An attempt did not start within `start_deadline_seconds`. |
+	// | `error` | `ExitCode`, `Killed`, `SpiderFailed` | The spider failed: by its exit code, a signal, or its own word. |
+	// | `error` | `OutOfMemory`, `OutOfStorage` | The spider used more than it may. |
+	// | `error` | `SpiderNotFound`, `InvalidJob` | There is no such spider, or it does not allow what the job asks for. |
+	// | `error` | `NameConflict`, `JobFailed` | What Kubernetes has under the job's name is somebody else's, or was gone too early to be judged. |
+	//
 	//
 	// Example: Completed
 	Reason *string `json:"reason,omitempty"`
@@ -357,7 +381,8 @@ type StreamJobEventsParams struct {
 
 // CancelJobParams defines parameters for CancelJob.
 type CancelJobParams struct {
-	// GracePeriodSeconds How long the spider has to close before it is killed. Defaults to the spider's own.
+	// GracePeriodSeconds How long the spider has to close before it is killed. Defaults to the spider's own; when the job is cancelled already,
+	// to what it was cancelled with. 0 means 1.
 	GracePeriodSeconds *string `form:"grace_period_seconds,omitempty" json:"grace_period_seconds,omitempty"`
 }
 

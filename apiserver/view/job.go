@@ -69,8 +69,10 @@ type Job struct {
 	Stats Stats
 
 	ExitCode *int32
-	Attempts int32
-	Status   Status
+	// CancelGrace is the grace period that the job was cancelled with, in seconds; -1 where none was named.
+	CancelGrace int32
+	Attempts    int32
+	Status      Status
 	// Ended says that the phase is a terminal one. A cancelled job may not have ended yet.
 	Ended bool
 
@@ -120,12 +122,16 @@ func FromSpiderJob(job *v1alpha1.SpiderJob) (*Job, error) {
 		RequestHash:     job.Annotations[v1alpha1.AnnotationRequestHash],
 		Stats:           compactStats(job.Status.Stats),
 		ExitCode:        job.Status.ExitCode,
+		CancelGrace:     -1,
 		Attempts:        job.Status.Attempts,
 		Status:          statusOf(job),
 		Ended:           job.Status.Phase.Terminal(),
 	}
 	if c := job.Spec.Cancellation; c != nil {
 		j.CancelRequested = seconds(c.RequestedAt)
+		if c.GracePeriodSeconds != nil {
+			j.CancelGrace = int32(*c.GracePeriodSeconds) //nolint:gosec // At most a day: the schema refuses more.
+		}
 	}
 	if s := job.Status.Spider; s != nil {
 		j.Image = intern(s.Image)

@@ -431,7 +431,7 @@ func TestEverythingOfAJobIsKept(t *testing.T) {
 	object := spiderJob("a", 7, user("alice"), phase(v1alpha1.PhaseError), func(job *v1alpha1.SpiderJob) {
 		job.Annotations = map[string]string{v1alpha1.AnnotationRequestHash: "beef"}
 		job.Spec.Arguments = map[string]v1alpha1.ArgumentValue{"b": "<&>\u2028", "a": "1"}
-		job.Spec.Cancellation = &v1alpha1.Cancellation{RequestedAt: at(1005)}
+		job.Spec.Cancellation = &v1alpha1.Cancellation{RequestedAt: at(1005), GracePeriodSeconds: new(int64(60))}
 		job.Status.Reason, job.Status.Message = "ExitCode", "exited with 3"
 		job.Status.StartedAt, job.Status.FinishedAt = at(1002), at(1009)
 		job.Status.ExitCode, job.Status.Attempts = new(int32(3)), 2
@@ -447,7 +447,7 @@ func TestEverythingOfAJobIsKept(t *testing.T) {
 		SpiderName: "Books", RepoPath: "b.py", Image: "img:1", RequestHash: "beef",
 		Created: 1000, Started: 1002, Finished: 1009, CancelRequested: 1005,
 		Reason: "ExitCode", Message: "exited with 3", Arguments: `{"a":"1","b":"<&>\u2028"}`,
-		ExitCode: new(int32(3)), Attempts: 2, Status: Error, Ended: true,
+		ExitCode: new(int32(3)), CancelGrace: 60, Attempts: 2, Status: Error, Ended: true,
 		Stats: Stats{
 			Items: 5, Responses: 6, Requests: -1, Errors: 0, FinishReason: "shutdown",
 			Source: v1alpha1.OriginScrapyStats, ObservedAt: 1008, Final: true,

@@ -25,10 +25,11 @@ type Spider struct {
 	UserID          string // Empty when the Spider is shared by its namespace.
 	Created         int64  // In seconds since 1970.
 	// Settings is a JSON object of strings; empty when there are none.
-	Settings        string
-	AllowedSettings []string
-	TimeoutSeconds  *int64 // Nil for no limit.
-	Retries         int32
+	Settings             string
+	AllowedSettings      []string
+	TimeoutSeconds       *int64 // Nil for no limit.
+	StartDeadlineSeconds *int64 // Nil for no limit.
+	Retries              int32
 
 	// unconfirmed says that the Spider comes from this process's own write, and that the watch has not shown it yet.
 	unconfirmed bool
@@ -59,18 +60,19 @@ func FromSpider(spider *v1alpha1.Spider) (*Spider, error) {
 		return nil, fmt.Errorf("encoding the settings of Spider %s/%s: %w", spider.Namespace, spider.Name, err)
 	}
 	s := &Spider{
-		ID:              id,
-		Namespace:       intern(spider.Namespace),
-		Ref:             spider.Name,
-		ResourceVersion: spider.ResourceVersion,
-		Name:            spider.SpiderName(),
-		RepoPath:        spider.Spec.RepoPath,
-		Description:     spider.Spec.Description,
-		UserID:          intern(spider.Spec.UserID),
-		Created:         seconds(&spider.CreationTimestamp),
-		Settings:        settings,
-		AllowedSettings: spider.Spec.AllowedSettings,
-		TimeoutSeconds:  spider.Spec.TimeoutSeconds,
+		ID:                   id,
+		Namespace:            intern(spider.Namespace),
+		Ref:                  spider.Name,
+		ResourceVersion:      spider.ResourceVersion,
+		Name:                 spider.SpiderName(),
+		RepoPath:             spider.Spec.RepoPath,
+		Description:          spider.Spec.Description,
+		UserID:               intern(spider.Spec.UserID),
+		Created:              seconds(&spider.CreationTimestamp),
+		Settings:             settings,
+		AllowedSettings:      spider.Spec.AllowedSettings,
+		TimeoutSeconds:       spider.Spec.TimeoutSeconds,
+		StartDeadlineSeconds: spider.Spec.StartDeadlineSeconds,
 	}
 	if spider.Spec.Retries != nil {
 		s.Retries = *spider.Spec.Retries

@@ -53,6 +53,7 @@ func newControllerCommand() *cobra.Command {
 		"interruptions that are followed by a new attempt, unless the Spider says otherwise")
 	flags.DurationVar(&opts.Defaults.ImagePatience, "image-patience", opts.Defaults.ImagePatience,
 		"how long an image may fail to be pulled, or a container to be made, before that is an error")
+	addPodFlags(cmd, &opts.Defaults.Pods)
 	flags.DurationVar(&opts.Logs.Interval, "log-interval", opts.Logs.Interval, "shortest time between two reads of a running spider's log")
 	flags.Float64Var(&opts.Logs.Budget, "log-budget", opts.Logs.Budget,
 		"most log reads of running spiders per second; with more spiders than this times the interval, each is read less often")

@@ -26,6 +26,7 @@ func TestSpiderJobImmutability(t *testing.T) {
 		{name: "arguments", one: map[string]any{"a": "1"}, other: map[string]any{"a": "2"}},
 		{name: "settings", one: map[string]any{"A": "1"}, other: map[string]any{"A": "1", "B": "2"}},
 		{name: "timeoutSeconds", one: int64(1), other: int64(2)},
+		{name: "startDeadlineSeconds", one: int64(2), other: int64(1)},
 		{name: "retries", one: int64(0), other: int64(1)},
 		{name: "userID", one: "ann", other: "bob"},
 		{name: "ttlSecondsAfterFinished", one: int64(0), other: int64(1), mutable: true},
@@ -97,12 +98,57 @@ func TestEmptyValuesAreImmutable(t *testing.T) {
 		{"an empty cancellation is taken back", fields{"spec.cancellation": map[string]any{}}, fields{"spec.cancellation": nil},
 			"cancellation"},
 		{"an empty cancellation is filled in", fields{"spec.cancellation": map[string]any{}},
-			fields{"spec.cancellation.gracePeriodSeconds": int64(0)}, "cancellation"},
+			fields{"spec.cancellation.requestedBy": "ann"}, "cancellation"},
 		{"a cancellation is emptied", fields{"spec.cancellation.requestedBy": "ann"},
 			fields{"spec.cancellation": map[string]any{}}, "cancellation"},
 		{"an empty cancellation is set", nil, fields{"spec.cancellation": map[string]any{}}, ""},
 		{"empty arguments get one", fields{"spec.arguments": map[string]any{}}, fields{"spec.arguments.a": "1"}, "arguments"},
 		{"the only argument is removed", fields{"spec.arguments.a": "1"}, fields{"spec.arguments": map[string]any{}}, "arguments"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			object := newObject(t, "SpiderJob", cluster.Namespace(t), test.from)
+			create(t, object)
+			setFields(t, object, test.to)
+			err := cluster.Client.Update(t.Context(), object, strict)
+			if test.refusal == "" {
+				if err != nil {
+					t.Errorf("refused: %v", err)
+				}
+				return
+			}
+			if !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), test.refusal) {
+				t.Errorf("want a refusal that names %s, got %v", test.refusal, err)
+			}
+		})
+	}
+}
+
+// The grace period of a cancellation may become shorter at any time, and never longer. Nothing else of a cancellation changes.
+func TestGracePeriodOfACancellation(t *testing.T) {
+	const by, at, grace = "spec.cancellation.requestedBy", "spec.cancellation.requestedAt", "spec.cancellation.gracePeriodSeconds"
+	const monday, tuesday = "2025-01-13T10:30:00Z", "2025-01-14T10:30:00Z"
+	for _, test := range []struct {
+		name     string
+		from, to fields
+		refusal  string
+	}{
+		{"given later", fields{by: "ann", at: monday}, fields{grace: int64(86400)}, ""},
+		{"given later to an empty cancellation", fields{"spec.cancellation": map[string]any{}}, fields{grace: int64(5)}, ""},
+		{"given later as 0", fields{by: "ann"}, fields{grace: int64(0)}, ""},
+		{"lowered", fields{by: "ann", at: monday, grace: int64(60)}, fields{grace: int64(59)}, ""},
+		{"lowered to 0", fields{by: "ann", grace: int64(60)}, fields{grace: int64(0)}, ""},
+		{"kept, in other words for the time", fields{at: monday, grace: int64(60)}, fields{at: "2025-01-13T11:30:00+01:00"}, ""},
+		{"raised", fields{by: "ann", grace: int64(60)}, fields{grace: int64(61)}, "gracePeriodSeconds"},
+		{"raised from 0", fields{grace: int64(0)}, fields{grace: int64(1)}, "gracePeriodSeconds"},
+		{"taken back", fields{by: "ann", grace: int64(60)}, fields{grace: nil}, "gracePeriodSeconds"},
+		{"taken back with all else", fields{grace: int64(60)}, fields{"spec.cancellation": map[string]any{}}, "gracePeriodSeconds"},
+		{"taken back with the cancellation", fields{grace: int64(60)}, fields{"spec.cancellation": nil}, "cancellation"},
+		{"lowered by somebody else", fields{by: "ann", grace: int64(60)}, fields{by: "bob", grace: int64(5)}, "cancellation"},
+		{"lowered by somebody where nobody was named", fields{grace: int64(60)}, fields{by: "bob", grace: int64(5)}, "cancellation"},
+		{"lowered by nobody", fields{by: "ann", grace: int64(60)}, fields{by: nil, grace: int64(5)}, "cancellation"},
+		{"lowered at another time", fields{at: monday, grace: int64(60)}, fields{at: tuesday, grace: int64(5)}, "cancellation"},
+		{"lowered at a time where there was none", fields{grace: int64(60)}, fields{at: tuesday, grace: int64(5)}, "cancellation"},
+		{"lowered at no time", fields{at: monday, grace: int64(60)}, fields{at: nil, grace: int64(5)}, "cancellation"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			object := newObject(t, "SpiderJob", cluster.Namespace(t), test.from)

@@ -83,6 +83,39 @@ func TestCancelIsRecordedOnce(t *testing.T) {
 	}
 }
 
+// A cancel that comes again may shorten the grace period, and leaves all else as the first one recorded it.
+func TestGracePeriodIsShortenedByCancellingAgain(t *testing.T) {
+	namespace := cluster.Namespace(t)
+	newSpider(t, namespace, "books")
+	key, _ := newKey(t, namespace, "")
+	r := start(t)
+	id := r.want(http.StatusOK, http.MethodPost, "/api/v1/jobs", key, started)["jobId"].(string)
+	path := "/api/v1/jobs/" + id
+	r.want(http.StatusOK, http.MethodDelete, path, key, "")
+	first := spiderJob(t, namespace, id).Spec.Cancellation
+	for _, again := range []struct {
+		query    string
+		status   int
+		recorded int64
+	}{
+		{"?grace_period_seconds=60", http.StatusOK, 60},
+		{"?grace_period_seconds=61", http.StatusConflict, 60},
+		{"?grace_period_seconds=5", http.StatusOK, 5},
+		{"", http.StatusOK, 5},
+		{"?grace_period_seconds=0", http.StatusOK, 0},
+	} {
+		answer := r.want(again.status, http.MethodDelete, path+again.query, key, "")
+		if again.status == http.StatusConflict && answer["code"] != "grace_period_longer" {
+			t.Errorf("%s is answered %v", again.query, answer)
+		}
+		c := spiderJob(t, namespace, id).Spec.Cancellation
+		if c.RequestedBy != first.RequestedBy || !c.RequestedAt.Equal(first.RequestedAt) || c.GracePeriodSeconds == nil ||
+			*c.GracePeriodSeconds != again.recorded {
+			t.Errorf("after %q the cancellation is %+v, want %+v with a grace period of %d", again.query, c, first, again.recorded)
+		}
+	}
+}
+
 func TestJobMadeByKubectlIsSeenByREST(t *testing.T) {
 	namespace := cluster.Namespace(t)
 	newSpider(t, namespace, "books")
