@@ -2,70 +2,125 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/scrapethis/spider-operator/api/v1alpha1"
 )
 
 // act does what was decided. Deleting what is already gone is no error; every deletion names the UID it means.
 func (r *Reconciler) act(ctx context.Context, o *observation, mem *recollection, a action) error {
 	switch a.kind {
 	case createJob:
-		if err := r.client.Create(ctx, a.job); err != nil {
-			return fmt.Errorf("create Job %s/%s: %w", a.job.Namespace, a.job.Name, err)
-		}
-		mem.created, mem.createdAt = a.job, r.clock.Now()
+		return r.createJob(ctx, o, mem, a.create)
+	case endPod:
+		return r.endPod(ctx, mem, a)
 	case deletePod:
-		return r.deleteOnce(ctx, mem, a, a.pod, "Pod", deletion(a.pod, a.grace, metav1.DeletePropagationBackground))
+		grace := max(a.grace, 1)
+		return r.deleteOnce(ctx, mem, a, &corev1.Pod{ObjectMeta: a.on.meta()}, "Pod",
+			deletion(a.on.uid, &grace, metav1.DeletePropagationBackground))
 	case deleteJob:
 		// A Job deleted in the foreground outlives its Pods, so that one look at it tells that they are gone. A bare delete
 		// of a batch/v1 Job would orphan them.
-		return r.deleteOnce(ctx, mem, a, a.job, "Job", deletion(a.job, nil, metav1.DeletePropagationForeground))
+		return r.deleteOnce(ctx, mem, a, &batchv1.Job{ObjectMeta: a.on.meta()}, "Job",
+			deletion(a.on.uid, nil, metav1.DeletePropagationForeground))
 	case deleteSpiderJob:
-		opts := deletion(o.sj, nil, metav1.DeletePropagationBackground)
+		a.on = objectRef{o.sj.Namespace, o.sj.Name, o.sj.UID}
+		opts := deletion(o.sj.UID, nil, metav1.DeletePropagationBackground)
 		version := o.sj.ResourceVersion
 		opts.Preconditions.ResourceVersion = &version // the TTL may have been changed a moment ago
-		return r.deleteOnce(ctx, mem, a, o.sj, "SpiderJob", opts)
+		return r.deleteOnce(ctx, mem, a, &v1alpha1.SpiderJob{ObjectMeta: a.on.meta()}, "SpiderJob", opts)
 	case doNothing:
 	}
 	return nil
 }
 
-func (r *Reconciler) deleteOnce(
-	ctx context.Context, mem *recollection, a action, obj client.Object, kind string, opts *client.DeleteOptions,
-) error {
-	key := actionKey{kind: a.kind, uid: obj.GetUID(), grace: valueOr(a.grace, -1)}
+// createJob creates the Job. Where kube-apiserver takes long to answer, the SpiderJob says so meanwhile: a webhook may hang.
+func (r *Reconciler) createJob(ctx context.Context, o *observation, mem *recollection, job *batchv1.Job) error {
+	answered := make(chan error, 1)
+	go func() { answered <- r.client.Create(ctx, job) }()
+	slow := r.clock.NewTimer(slowCreation)
+	defer slow.Stop()
+	var err, noted error
+	select {
+	case err = <-answered:
+	case <-slow.C():
+		noted = r.noteSlowCreation(ctx, o, mem)
+		err = <-answered
+	}
 	now := r.clock.Now()
+	if err != nil {
+		return errors.Join(fmt.Errorf("create Job %s/%s: %w", job.Namespace, job.Name, err), noted)
+	}
+	mem.created, mem.createdAt, mem.refused = job, now, nil
+	return noted
+}
+
+// noteSlowCreation records that the creation of the Job takes long, where nothing better is recorded.
+func (r *Reconciler) noteSlowCreation(ctx context.Context, o *observation, mem *recollection) error {
+	d := decision{status: *o.sj.Status.DeepCopy()}
+	if d.status.Phase != "" && d.status.Phase != v1alpha1.PhasePending || d.status.Reason == v1alpha1.ReasonPodNotCreated {
+		return nil
+	}
+	d.pending(v1alpha1.ReasonPodNotCreated, slowCreationMessage(slowCreation))
+	if err := r.record(ctx, o, mem, d.status); err != nil {
+		return err
+	}
+	o.sj = mem.latest(o.sj)
+	return nil
+}
+
+// endPod has the kubelet end what still runs of a Pod. A Pod that is gone has ended.
+func (r *Reconciler) endPod(ctx context.Context, mem *recollection, a action) error {
+	key, now := a.key(), r.clock.Now()
 	if mem.done(key, now) {
 		return nil
 	}
-	// The objects come from a cache that others read: none of them is handed to a client that might write to it.
-	err := r.client.Delete(ctx, obj.DeepCopyObject().(client.Object), opts)
-	if err != nil && !apierrors.IsNotFound(err) && !uidMismatch(err) {
+	patch := fmt.Appendf(nil, `{"metadata":{"uid":%q},"spec":{"activeDeadlineSeconds":%d}}`, a.on.uid, endedDeadline)
+	err := r.client.Patch(ctx, &corev1.Pod{ObjectMeta: a.on.meta()}, client.RawPatch(types.StrategicMergePatchType, patch))
+	if err != nil && !apierrors.IsNotFound(err) && !isOther(err) {
+		return fmt.Errorf("end the remaining containers of Pod %s/%s: %w", a.on.namespace, a.on.name, err)
+	}
+	mem.lastAction, mem.actedAt = key, now
+	return nil
+}
+
+func (a action) key() actionKey { return actionKey{kind: a.kind, uid: a.on.uid, grace: a.grace} }
+
+// meta names the object in a call to kube-apiserver.
+func (r objectRef) meta() metav1.ObjectMeta {
+	return metav1.ObjectMeta{Namespace: r.namespace, Name: r.name, UID: r.uid}
+}
+
+func (r *Reconciler) deleteOnce(
+	ctx context.Context, mem *recollection, a action, obj client.Object, kind string, opts *client.DeleteOptions,
+) error {
+	key, now := a.key(), r.clock.Now()
+	if mem.done(key, now) {
+		return nil
+	}
+	err := r.client.Delete(ctx, obj, opts)
+	if err != nil && !apierrors.IsNotFound(err) && !isOther(err) {
 		return fmt.Errorf("delete %s %s: %w", kind, client.ObjectKeyFromObject(obj), err)
 	}
 	mem.lastAction, mem.actedAt = key, now
 	return nil
 }
 
-// uidMismatch reports whether a deletion was refused because the object is another one by now: the one that was meant is gone.
-func uidMismatch(err error) bool { return apierrors.IsConflict(err) }
+// isOther reports whether a write was refused because the object is another one by now: the one that was meant is gone.
+func isOther(err error) bool { return apierrors.IsConflict(err) }
 
-func deletion(obj client.Object, grace *int64, policy metav1.DeletionPropagation) *client.DeleteOptions {
-	uid := obj.GetUID()
+func deletion(uid types.UID, grace *int64, policy metav1.DeletionPropagation) *client.DeleteOptions {
 	return &client.DeleteOptions{
 		GracePeriodSeconds: grace,
 		PropagationPolicy:  &policy,
 		Preconditions:      &metav1.Preconditions{UID: &uid},
 	}
-}
-
-// refused reports whether the API server answered that the Job cannot be created as it is, or not now: trying again at once
-// is of no use, and the SpiderJob has to say why.
-func refused(err error) bool {
-	return apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) ||
-		(apierrors.IsForbidden(err) && !apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause))
 }

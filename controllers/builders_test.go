@@ -69,7 +69,15 @@ func (b sjBuilder) running(pod string) sjBuilder {
 func (b sjBuilder) stopping(reason string, retry bool) sjBuilder {
 	b.Status.ObservedGeneration = 1
 	b.Status.JobUID = "job-1"
-	b.Status.Stop = &v1alpha1.Stop{JobUID: "job-1", Reason: reason, Message: "for a reason", Retry: retry}
+	since := at(3 * time.Second)
+	b.Status.Stop = &v1alpha1.Stop{JobUID: "job-1", Since: &since, Reason: reason, Message: "for a reason", Retry: retry}
+	return b
+}
+
+// failing is a SpiderJob whose attempt has failed to start since some time.
+func (b sjBuilder) failing(since time.Duration) sjBuilder {
+	when := at(since)
+	b.Status.FailingSince = &when
 	return b
 }
 
@@ -160,6 +168,7 @@ func makePod(job *batchv1.Job, name string) podBuilder {
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: job.Namespace, Name: name, UID: types.UID(name), CreationTimestamp: at(time.Second),
 			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(job, batchv1.SchemeGroupVersion.WithKind("Job"))},
+			Labels:          job.Spec.Template.Labels,
 		},
 		Status: corev1.PodStatus{Phase: corev1.PodPending},
 	}}
@@ -224,25 +233,55 @@ func observe(sj sjBuilder) observing {
 }
 
 func (b observing) withJob(job jobBuilder) observing {
-	b.job = job.Job
+	b.job = job.view()
 	return b
 }
 
 func (b observing) withPods(pods ...podBuilder) observing {
 	for _, pod := range pods {
-		b.pods = append(b.pods, pod.Pod)
+		b.pods = append(b.pods, pod.view())
 	}
-	b.lastPod = b.pods[len(b.pods)-1]
+	b.lastPod = b.presentPod()
 	return b
 }
 
 func (b observing) remembering(pod podBuilder) observing {
-	b.lastPod = pod.Pod
+	b.lastPod = pod.view()
 	return b
 }
 
+// reads is what is known from the log of the last Pod.
 func (b observing) reads(r podlog.Reading) observing {
-	b.reading = r
+	if !r.Since.IsZero() && r.Began.IsZero() {
+		r.Began = r.Since
+	}
+	b.readings = map[types.UID]podlog.Reading{b.lastPod.uid: r}
+	return b
+}
+
+// witnessed says that this process saw the Pod's spider end undisturbed, when the Pod was like that.
+func (b observing) witnessed(pod podBuilder) observing {
+	b.witness, b.witnessedAt = pod.view(), epoch.Add(5*time.Second)
+	return b
+}
+
+// view is what the lifecycle sees of the Job in production: what the cache keeps.
+func (b jobBuilder) view() *jobView {
+	job := b.DeepCopy()
+	slimJob(job)
+	return viewJob(job)
+}
+
+// view is what the lifecycle sees of the Pod in production: what the cache keeps.
+func (b podBuilder) view() *podView {
+	pod := b.DeepCopy()
+	slimPod(pod)
+	return viewPod(pod)
+}
+
+// killing is what Events told of the end of a Pod that is gone.
+func (b observing) killing(found evidence) observing {
+	b.observation.killing = stopTrace{found: found}
 	return b
 }
 
@@ -284,5 +323,72 @@ func (d decision) String() string {
 	if err != nil {
 		return err.Error()
 	}
-	return fmt.Sprintf("need=%d action=%d log=%v after=%s status=%s", d.need, d.action.kind, d.log.mode, d.after, status)
+	return fmt.Sprintf("need=%d action=%d log=%v after=%s class=%d status=%s", d.need, d.action.kind, d.log(), d.after, d.class, status)
+}
+
+// log is the mode in which the first log is to be read.
+func (d decision) log() podlog.Mode {
+	if len(d.logs) == 0 {
+		return 0
+	}
+	return d.logs[0].mode
+}
+
+// orphan is a Pod that nobody controls any more: somebody deleted its Job and left it.
+func (b podBuilder) orphan() podBuilder {
+	b.OwnerReferences = nil
+	return b
+}
+
+func (b podBuilder) on(node string) podBuilder {
+	b.Spec.NodeName = node
+	return b
+}
+
+// outlived has the Pod run on though its spider has ended: a container that somebody added does.
+func (b podBuilder) outlived(sidecar string) podBuilder {
+	b.Status.Phase = corev1.PodRunning
+	return b.beside(sidecar, corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: at(2 * time.Second)}})
+}
+
+// beside adds a container to the Pod.
+func (b podBuilder) beside(name string, state corev1.ContainerState) podBuilder {
+	b.Status.ContainerStatuses = append(b.Status.ContainerStatuses, corev1.ContainerStatus{Name: name, State: state})
+	return b
+}
+
+// init adds an init container to the Pod.
+func (b podBuilder) init(name string, state corev1.ContainerState) podBuilder {
+	b.Status.InitContainerStatuses = append(b.Status.InitContainerStatuses, corev1.ContainerStatus{Name: name, State: state})
+	return b
+}
+
+// failed is a Pod that the kubelet gave a reason of its own.
+func (b podBuilder) failed(reason, message string) podBuilder {
+	b.Status.Phase, b.Status.Reason, b.Status.Message = corev1.PodFailed, reason, message
+	return b
+}
+
+func (b podBuilder) held() podBuilder {
+	b.Finalizers = []string{"example.org/backup"}
+	return b
+}
+
+// ending is a Pod whose remaining containers the kubelet was told to end.
+func (b podBuilder) ending() podBuilder {
+	deadline := int64(endedDeadline)
+	b.Spec.ActiveDeadlineSeconds = &deadline
+	return b
+}
+
+// concluded is a SpiderJob whose verdict is recorded while other containers of its Pod run on.
+func (b sjBuilder) concluded(phase v1alpha1.Phase, reason string) sjBuilder {
+	b = b.running("run-a").stopping(reason, false)
+	b.Status.Stop.Phase, b.Status.PodUID = phase, "run-a"
+	return b
+}
+
+func (b sjBuilder) grace(seconds int64) sjBuilder {
+	b.Spec.Cancellation.GracePeriodSeconds = &seconds
+	return b
 }

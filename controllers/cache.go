@@ -29,7 +29,7 @@ func cacheOptions(namespaces []string) (cache.Options, error) {
 		ByObject: map[client.Object]cache.ByObject{
 			&batchv1.Job{}:        {Label: selector, Transform: transform(slimJob)},
 			&corev1.Pod{}:         {Label: selector, Transform: transform(slimPod)},
-			&v1alpha1.SpiderJob{}: {Transform: transform(slimSpiderJob)},
+			&v1alpha1.SpiderJob{}: {Transform: transform(slimCachedSpiderJob)},
 		},
 	}
 	if len(namespaces) > 0 {
@@ -62,11 +62,21 @@ func slimSpiderJob(sj *v1alpha1.SpiderJob) {
 	}
 	sj.Spec = v1alpha1.SpiderJobSpec{SpiderRef: sj.Spec.SpiderRef, TTLSecondsAfterFinished: sj.Spec.TTLSecondsAfterFinished}
 	sj.Status = v1alpha1.SpiderJobStatus{
-		ObservedGeneration: sj.Status.ObservedGeneration,
-		Phase:              sj.Status.Phase,
-		Reason:             knownReason(sj.Status.Reason), // for the metrics
-		FinishedAt:         sj.Status.FinishedAt,
-		JobUID:             sj.Status.JobUID,
+		ObservedGeneration:      sj.Status.ObservedGeneration,
+		Phase:                   sj.Status.Phase,
+		Reason:                  knownReason(sj.Status.Reason), // for the metrics
+		FinishedAt:              sj.Status.FinishedAt,
+		JobUID:                  sj.Status.JobUID,
+		TTLSecondsAfterFinished: sj.Status.TTLSecondsAfterFinished,
+	}
+}
+
+// slimCachedSpiderJob is slimSpiderJob for the cache. The arguments of a SpiderJob whose Job exists leave it, too: they may be
+// 32 KiB, and are needed again only for a further attempt, which reads the SpiderJob live.
+func slimCachedSpiderJob(sj *v1alpha1.SpiderJob) {
+	slimSpiderJob(sj)
+	if sj.Status.JobUID != "" || sj.Status.AttemptFrom != nil {
+		sj.Spec.Arguments = nil
 	}
 }
 
@@ -87,6 +97,7 @@ func slimJob(job *batchv1.Job) {
 		Spec: batchv1.JobSpec{
 			Suspend:      job.Spec.Suspend,
 			BackoffLimit: job.Spec.BackoffLimit,
+			ManagedBy:    job.Spec.ManagedBy,
 			Template:     corev1.PodTemplateSpec{Spec: corev1.PodSpec{Containers: containers}},
 		},
 		Status: batchv1.JobStatus{StartTime: job.Status.StartTime, Conditions: job.Status.Conditions},
@@ -104,16 +115,41 @@ func slimPod(pod *corev1.Pod) {
 			containers = append(containers, corev1.Container{Name: c.Name, Resources: corev1.ResourceRequirements{Limits: limits}})
 		}
 	}
-	status := corev1.PodStatus{Phase: pod.Status.Phase, Reason: pod.Status.Reason, Message: pod.Status.Message}
-	for _, c := range pod.Status.Conditions {
+	spec := corev1.PodSpec{
+		Containers:                    containers,
+		NodeName:                      pod.Spec.NodeName,
+		TerminationGracePeriodSeconds: pod.Spec.TerminationGracePeriodSeconds,
+		ActiveDeadlineSeconds:         pod.Spec.ActiveDeadlineSeconds,
+	}
+	status := corev1.PodStatus{
+		Phase: pod.Status.Phase, Reason: pod.Status.Reason, Message: pod.Status.Message,
+		ContainerStatuses:     slimContainers(pod.Status.ContainerStatuses),
+		InitContainerStatuses: slimContainers(pod.Status.InitContainerStatuses),
+	}
+	for i := range pod.Status.Conditions {
+		c := &pod.Status.Conditions[i]
 		if c.Type == corev1.PodScheduled || c.Type == corev1.DisruptionTarget {
-			status.Conditions = append(status.Conditions, c)
+			status.Conditions = append(status.Conditions, corev1.PodCondition{
+				Type: c.Type, Status: c.Status, Reason: c.Reason, Message: c.Message,
+			})
 		}
 	}
-	if c := spiderStatus(pod); c != nil {
-		status.ContainerStatuses = []corev1.ContainerStatus{{Name: c.Name, ImageID: c.ImageID, State: c.State}}
+	*pod = corev1.Pod{ObjectMeta: slimMeta(&pod.ObjectMeta), Spec: spec, Status: status}
+}
+
+func slimContainers(statuses []corev1.ContainerStatus) []corev1.ContainerStatus {
+	if len(statuses) == 0 {
+		return nil
 	}
-	*pod = corev1.Pod{ObjectMeta: slimMeta(&pod.ObjectMeta), Spec: corev1.PodSpec{Containers: containers}, Status: status}
+	slim := make([]corev1.ContainerStatus, 0, len(statuses))
+	for i := range statuses {
+		c := &statuses[i]
+		slim = append(slim, corev1.ContainerStatus{Name: c.Name, RestartCount: c.RestartCount, State: c.State})
+		if c.Name == v1alpha1.ContainerName {
+			slim[i].ImageID = c.ImageID
+		}
+	}
+	return slim
 }
 
 func slimMeta(meta *metav1.ObjectMeta) metav1.ObjectMeta {
@@ -136,5 +172,6 @@ func slimMeta(meta *metav1.ObjectMeta) metav1.ObjectMeta {
 		DeletionGracePeriodSeconds: meta.DeletionGracePeriodSeconds,
 		Labels:                     ours,
 		OwnerReferences:            meta.OwnerReferences,
+		Finalizers:                 othersFinalizers(meta.Finalizers),
 	}
 }

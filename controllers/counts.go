@@ -3,7 +3,6 @@ package controllers
 import (
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
@@ -12,22 +11,22 @@ import (
 
 // finalCounts are the counts that an ended Pod's spider itself gave when it closed. Known is false while they may still
 // come; once they are known not to come the counts are whatever was last read, and not final.
-func finalCounts(o *observation, p plan, pod *corev1.Pod, now time.Time) (counts stats.Counts, known bool) {
+func finalCounts(o *observation, p plan, pod *podView, now time.Time) (counts stats.Counts, known bool) {
 	if p.StatsSource == v1alpha1.StatsFromNowhere {
 		return stats.Counts{}, true
 	}
 	message, _ := terminationCounts(pod)
-	if message.Final || p.StatsSource != v1alpha1.StatsFromScrapy || spiderStarted(pod).IsZero() {
+	if message.Final || p.StatsSource != v1alpha1.StatsFromScrapy || pod.started().IsZero() {
 		return message, true
 	}
-	r := o.reading
-	waited := !r.Since.IsZero() && now.Sub(r.Since) >= countsPatience
-	return inWordsOf(message, r.Counts), r.Done || r.Counts.Final || waited
+	r := o.reading(pod)
+	waited := !r.Began.IsZero() && now.Sub(r.Began) >= countsPatience
+	return withFinishReason(message, r.Counts), r.Done || r.Counts.Final || waited
 }
 
-// inWordsOf are the counts that a log gave with what the termination message says of the end. A message without counts leaves
+// withFinishReason are the counts that a log gave with what the termination message says of the end. A message without counts leaves
 // these to the log.
-func inWordsOf(message, counts stats.Counts) stats.Counts {
+func withFinishReason(message, counts stats.Counts) stats.Counts {
 	if message.FinishReason != "" {
 		counts.FinishReason = message.FinishReason
 	}
@@ -38,8 +37,8 @@ func inWordsOf(message, counts stats.Counts) stats.Counts {
 }
 
 // terminationCounts are the counts in the termination message of a Pod's spider.
-func terminationCounts(pod *corev1.Pod) (stats.Counts, bool) {
-	ended := spiderState(pod).Terminated
+func terminationCounts(pod *podView) (stats.Counts, bool) {
+	ended := pod.exit()
 	if ended == nil {
 		return stats.Counts{}, false
 	}
@@ -48,7 +47,7 @@ func terminationCounts(pod *corev1.Pod) (stats.Counts, bool) {
 
 // currentStats is what is known of the counts of a Pod, which is the SpiderJob's current attempt according to st. Counts are
 // final only when the process has ended: before that, a spider can only claim so.
-func currentStats(o *observation, p plan, pod *corev1.Pod, ended bool, st *v1alpha1.SpiderJobStatus) *v1alpha1.Stats {
+func currentStats(o *observation, p plan, pod *podView, ended bool, st *v1alpha1.SpiderJobStatus) *v1alpha1.Stats {
 	previous := st.Stats
 	if previous != nil && previous.Attempt != st.Attempts {
 		previous = nil // the counts of an earlier attempt say nothing of this one
@@ -57,18 +56,28 @@ func currentStats(o *observation, p plan, pod *corev1.Pod, ended bool, st *v1alp
 		return previous
 	}
 	message, said := terminationCounts(pod)
-	read := p.StatsSource == v1alpha1.StatsFromScrapy && o.lastPod != nil && o.lastPod.UID == pod.UID && o.reading.Known
+	r := o.reading(pod)
+	read := p.StatsSource == v1alpha1.StatsFromScrapy && r.Known
 	switch {
 	case message.Final:
-		return merge(previous, message, spiderState(pod).Terminated.FinishedAt.Time, st.Attempts)
+		return merge(previous, message, pod.exit().FinishedAt.Time, st.Attempts)
 	case read:
-		counts := inWordsOf(message, o.reading.Counts)
+		counts := withFinishReason(message, r.Counts)
 		counts.Final = counts.Final && ended
-		return merge(previous, counts, o.reading.ObservedAt, st.Attempts)
+		return merge(previous, counts, r.ObservedAt, st.Attempts)
 	case said && previous == nil:
-		return merge(nil, message, spiderState(pod).Terminated.FinishedAt.Time, st.Attempts)
+		return merge(nil, message, pod.exit().FinishedAt.Time, st.Attempts)
 	}
 	return previous
+}
+
+// lastCounts are the counts of a Pod that is gone, as far as they were read before.
+func lastCounts(o *observation, pod *podView) stats.Counts {
+	message, _ := terminationCounts(pod)
+	if message.Final {
+		return message
+	}
+	return withFinishReason(message, o.reading(pod).Counts)
 }
 
 // lastStats is what is known of the counts when nothing of the run is there any more.

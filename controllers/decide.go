@@ -5,12 +5,11 @@ import (
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
-	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 	"github.com/scrapethis/spider-operator/controllers/podlog"
+	"github.com/scrapethis/spider-operator/controllers/queue"
 )
 
 const (
@@ -28,10 +27,14 @@ type decision struct {
 	status v1alpha1.SpiderJobStatus
 	// action is what to do first, at most one thing.
 	action action
-	// log is the log that has to be read, and how.
-	log logDemand
+	// logs are the logs that have to be read, and how.
+	logs []logDemand
 	// after is when to look again if nothing happens meanwhile; zero for never.
 	after time.Duration
+	// class is the place in the work queue of that next look, one of package queue.
+	class int
+	// room is what the quota gate is to be told.
+	room roomNews
 }
 
 // need is a costly observation, made only when decide asks for it.
@@ -39,10 +42,13 @@ type need int
 
 const (
 	needNothing need = iota
-	// needLive asks for everything to be read from the API server itself.
+	// needLive asks for everything to be read from kube-apiserver itself.
 	needLive
-	// needEvents asks for the Job's Events.
-	needEvents
+	// needJobEvents and needPodEvents ask for the Warning Events of the Job, or of its Pod.
+	needJobEvents
+	needPodEvents
+	// needKilling asks whether the kubelet has told of stopping the last Pod's spider.
+	needKilling
 )
 
 type actionKind int
@@ -50,43 +56,56 @@ type actionKind int
 const (
 	doNothing actionKind = iota
 	createJob
+	// endPod has the kubelet end the containers that outlive the spider: Pod and log stay.
+	endPod
 	deletePod
 	deleteJob
 	deleteSpiderJob
 )
 
-// action is one write to the API server.
+// action is one write to kube-apiserver.
 type action struct {
 	kind actionKind
-	// job is the Job to create or delete.
-	job *batchv1.Job
-	// pod is the Pod to delete.
-	pod *corev1.Pod
-	// grace is the Pod's grace period in seconds, nil for the Pod's own.
-	grace *int64
+	// create is the Job to create.
+	create *batchv1.Job
+	// on is the Job or Pod to delete, or the Pod to end.
+	on objectRef
+	// grace is a deleted Pod's grace period in seconds, at least 1: with 0, kube-apiserver would forget the Pod without asking its
+	// node whether it still runs.
+	grace int64
 }
 
 // logDemand asks for the log of a Pod to be read.
 type logDemand struct {
-	pod  *corev1.Pod
+	pod  *podView
 	mode podlog.Mode
 }
+
+// roomNews is what a decision says of the room that the namespace's quota has for a SpiderJob's Pod.
+type roomNews int
+
+const (
+	roomUnknown roomNews = iota
+	// roomRefused says that the Pod was refused for quota.
+	roomRefused
+	// roomFound says that the Pod is there.
+	roomFound
+	// roomUnwanted says that no Pod is wanted now.
+	roomUnwanted
+)
 
 // decide is the lifecycle of a SpiderJob. It does no I/O and knows no time but now: whatever order events arrive in, and
 // wherever the process died before, the same observation leads to the same decision.
 //
-//	being deleted            nothing: the garbage collector stops the Job, the record is gone with the SpiderJob
-//	has ended                remove the Job, later the SpiderJob, when their time is over (retention.go)
-//	is to be stopped         stop the Pod, remove the Job, prove that they are gone, then end or try again (teardown.go)
+//	has ended                stop what still runs, remove the Job, later the SpiderJob, when their time is over (retention.go)
+//	is to be stopped         stop the Pods, remove the Job, prove that nothing runs, then end or try again (teardown.go)
 //	its Job is there         follow the Pods: pending (pending.go), running, or ended with a verdict (verdict.go)
 //	another's Job is there   wait if it is an earlier SpiderJob's, else an error
 //	no Job, never had one    create it, once no Pod of an earlier SpiderJob of the name runs
-//	no Job, but had one      an interruption: somebody else removed it
+//	no Job, but had one      an interruption: somebody else removed it (attempts.go)
 func decide(o *observation, now time.Time) decision {
-	d := decision{status: *o.sj.Status.DeepCopy()}
-	switch stop := stopOf(o.sj); {
-	case o.sj.DeletionTimestamp != nil:
-		return d
+	d := decision{status: *o.sj.Status.DeepCopy(), class: queue.Routine}
+	switch stop := wantedStop(o.sj); {
 	case o.sj.Status.Phase.Terminal():
 		return d.retain(o, now)
 	case stop != nil && !stopDone(o, stop):
@@ -95,7 +114,7 @@ func decide(o *observation, now time.Time) decision {
 		d.status.Stop = nil
 		return d.run(o, now)
 	case o.jobIsEarlier():
-		d.pending(v1alpha1.ReasonWaiting, fmt.Sprintf("Job %s of an earlier SpiderJob of this name has to be gone first", o.job.Name))
+		d.pending(v1alpha1.ReasonWaiting, fmt.Sprintf("Job %s of an earlier SpiderJob of this name has to be gone first", o.job.name))
 		d.after = recheck
 		return d
 	case o.job != nil:
@@ -103,7 +122,7 @@ func decide(o *observation, now time.Time) decision {
 			return decision{need: needLive}
 		}
 		return d.end(o, v1alpha1.PhaseError, v1alpha1.ReasonNameConflict,
-			fmt.Sprintf("a Job named %s exists that does not belong to this SpiderJob", o.job.Name), now)
+			fmt.Sprintf("a Job named %s exists that does not belong to this SpiderJob", o.job.name), now)
 	default:
 		return d.begin(o, now)
 	}
@@ -118,27 +137,22 @@ func (d decision) begin(o *observation, now time.Time) decision {
 		return decision{need: needLive}
 	}
 	if d.status.JobUID != "" {
-		return d.interrupt(o, planNow(o), "its Job was deleted")
+		return d.jobGone(o, now)
 	}
-	if len(o.pods) > 0 {
-		return d.clearPods(o, nil)
+	if len(o.alive()) > 0 || d.removable(o) != nil {
+		return d.clearPods(o)
 	}
 	if o.earlierPod != nil {
-		d.pending(v1alpha1.ReasonWaiting, fmt.Sprintf("Pod %s of an earlier SpiderJob of this name has to end first", o.earlierPod.Name))
+		d.pending(v1alpha1.ReasonWaiting, fmt.Sprintf("Pod %s of an earlier SpiderJob of this name has to end first", o.earlierPod.name))
 		d.after = recheck
 		return d
 	}
+	if wait := pauseLeft(&d.status, now); wait > 0 {
+		d.after, d.class = wait, queue.Create
+		return d
+	}
 	if o.spider == nil {
-		if !o.live {
-			return decision{need: needLive}
-		}
-		message := fmt.Sprintf("there is no Spider %s in namespace %s", o.sj.Spec.SpiderRef.Name, o.sj.Namespace)
-		if wait := spiderPatience - now.Sub(o.sj.CreationTimestamp.Time); wait > 0 {
-			d.pending(v1alpha1.ReasonSpiderNotFound, message)
-			d.after = wait
-			return d
-		}
-		return d.end(o, v1alpha1.PhaseError, v1alpha1.ReasonSpiderNotFound, message, now)
+		return d.withoutSpider(o, now)
 	}
 	sj := *o.sj
 	sj.Status = d.status // what was counted of earlier attempts, recorded or not yet
@@ -146,21 +160,42 @@ func (d decision) begin(o *observation, now time.Time) decision {
 	if err != nil {
 		return d.invalid(o, err, now)
 	}
-	switch {
-	case apierrors.IsInvalid(o.createErr) || apierrors.IsBadRequest(o.createErr):
-		return d.invalid(o, o.createErr, now)
-	case o.createErr != nil:
-		cause := explain(o.createErr.Error())
-		d.pending(cause.reason, cause.message)
-		d.after = backOff(now.Sub(o.sj.CreationTimestamp.Time))
+	left, limited := startLeft(o, &d.status, p, now)
+	if limited && left <= 0 {
+		if !o.live {
+			return decision{need: needLive}
+		}
+		return d.end(o, v1alpha1.PhaseError, v1alpha1.ReasonStartDeadlineExceeded, startDeadlineMessage(p, &d.status), now)
+	}
+	d.after = left
+	if o.quota.park {
+		d.pending(v1alpha1.ReasonQuotaExceeded, o.quota.message)
 		return d
+	}
+	if o.refused != nil && now.Before(o.refused.due()) {
+		return d.refusedJob(o, now)
 	}
 	job, err := buildJob(&sj, o.spider, p, o.defaults)
 	if err != nil {
 		return d.invalid(o, err, now)
 	}
-	d.action = action{kind: createJob, job: job}
+	d.action = action{kind: createJob, create: job}
+	d.class = queue.Create
 	return d
+}
+
+// withoutSpider waits a moment for the Spider, and then ends.
+func (d decision) withoutSpider(o *observation, now time.Time) decision {
+	if !o.live {
+		return decision{need: needLive}
+	}
+	message := fmt.Sprintf("there is no Spider %s in namespace %s", o.sj.Spec.SpiderRef.Name, o.sj.Namespace)
+	if wait := spiderPatience - now.Sub(o.sj.CreationTimestamp.Time); wait > 0 {
+		d.pending(v1alpha1.ReasonSpiderNotFound, message)
+		d.after = wait
+		return d
+	}
+	return d.end(o, v1alpha1.PhaseError, v1alpha1.ReasonSpiderNotFound, message, now)
 }
 
 // invalid ends a SpiderJob that cannot be run as it stands.
@@ -173,95 +208,124 @@ func (d decision) invalid(o *observation, err error, now time.Time) decision {
 
 // run follows the SpiderJob's own Job.
 func (d decision) run(o *observation, now time.Time) decision {
-	p := planOf(o.job, o.defaults)
+	p := planFromJob(o.job, o.defaults)
+	if stray := strayPod(o); stray != nil {
+		d.after, d.class = recheck, queue.Stop
+		if !stray.deleting {
+			d.action = action{kind: deletePod, on: stray.objectRef, grace: max(stray.ownGrace, 1)}
+		}
+		return d
+	}
 	pods := o.podsOfJob()
 	pod := decisivePod(pods)
 	switch {
-	case o.job.DeletionTimestamp != nil:
-		return d.interrupt(o, p, "its Job was deleted")
+	case o.witness != nil && o.witness.controlledBy(o.job):
+		return d.judge(o, p, o.witness, now)
+	case o.job.managedBy != "":
+		return d.stopJob(o, v1alpha1.ReasonConfiguration, fmt.Sprintf(
+			"something has set managedBy of its Job to %s: spiders run only where Kubernetes' own Job controller runs them", o.job.managedBy), now)
+	case o.job.failing != nil && o.job.failing.reason == batchv1.JobReasonDeadlineExceeded:
+		return d.stopJob(o, v1alpha1.ReasonDeadlineExceeded, "its Job failed: "+o.job.failing.message, now)
+	case o.job.deleting:
+		return d.interrupt(o, p, "its Job was deleted", now)
 	case pod == nil:
 		return d.withoutPod(o, p, now)
-	case podEnded(pod):
+	}
+	d.room = roomFound
+	switch {
+	case undisturbedPods(pods) > 1:
+		return d.interrupt(o, p, "two of its Pods ran at once", now)
+	case pod.exit() != nil || pod.ended():
 		return d.judge(o, p, pod, now)
-	case suspended(o.job) || jobFailing(o.job) != nil:
+	case o.job.suspended || o.job.failing != nil:
 		// The Job controller is about to stop the Pod. How it ends is judged when it has ended.
-		d.log = demand(p, pod, podlog.Follow)
+		d.demand(p, pod, podlog.Follow)
 		return d
 	}
 	if cause := disturbance(pod); cause != "" {
-		return d.interrupt(o, p, cause)
+		return d.interrupt(o, p, cause, now)
 	}
-	started := spiderStarted(pod)
-	if !started.IsZero() {
-		d.running(o, p, pod, started)
-	}
-	if left, limited := timeLeft(o.job, p, now); limited {
-		if left <= 0 {
-			return d.stopFor(o, v1alpha1.ReasonDeadlineExceeded, deadlineMessage(p, &d.status))
+	if pod.started().IsZero() {
+		if left, limited := startLeft(o, &d.status, p, now); limited {
+			if left <= 0 {
+				return d.stopJob(o, v1alpha1.ReasonStartDeadlineExceeded, startDeadlineMessage(p, &d.status), now)
+			}
+			d.after = left
 		}
-		d.after = left
-	}
-	if started.IsZero() {
 		return d.explainPod(o, pod, now)
 	}
-	d.log = demand(p, pod, podlog.Sample)
+	d.running(o, p, pod, now)
+	if left, limited := timeLeft(&d.status, p, now); limited {
+		if left <= 0 {
+			return d.stopJob(o, v1alpha1.ReasonDeadlineExceeded, deadlineMessage(p), now)
+		}
+		d.after, d.class = left, queue.End
+	}
+	d.demand(p, pod, podlog.Sample)
 	return d
 }
 
-// withoutPod is for a Job that has no Pod: not yet, not now, or no more.
-func (d decision) withoutPod(o *observation, p plan, now time.Time) decision {
-	failing := jobFailing(o.job)
-	vanished := d.status.JobUID == string(o.job.UID) && d.status.PodName != ""
-	switch {
-	case failing != nil || jobCondition(o.job, batchv1.JobComplete) != nil:
-		if !o.live {
-			return decision{need: needLive}
+// strayPod is a Pod of this SpiderJob that may run though its Job is not the present one, nil where there is none.
+func strayPod(o *observation) *podView {
+	for _, pod := range o.alive() {
+		if !pod.controlledBy(o.job) {
+			return pod
 		}
-		if failing != nil {
-			return d.end(o, v1alpha1.PhaseError, failedJobReason(failing), "its Job failed: "+failing.Message, now)
-		}
-		return d.interrupt(o, p, "its Pod is gone, which alone could prove that it succeeded")
-	case held(o.job) && vanished && d.status.Phase == v1alpha1.PhaseRunning:
-		return d.takenBack(o, p)
-	case held(o.job):
-		return d.queued()
-	case vanished && d.status.Phase == v1alpha1.PhaseRunning:
-		if !o.live {
-			return decision{need: needLive}
-		}
-		return d.interrupt(o, p, "its Pod was deleted")
 	}
-	if left, limited := timeLeft(o.job, p, now); limited {
-		if left <= 0 {
-			return d.stopFor(o, v1alpha1.ReasonDeadlineExceeded, deadlineMessage(p, &d.status))
+	return nil
+}
+
+// undisturbedPods counts the Pods that run, or are about to, and that nobody stops.
+func undisturbedPods(pods []*podView) int {
+	n := 0
+	for _, pod := range pods {
+		if !pod.ended() && !pod.deleting {
+			n++
 		}
-		d.after = left
 	}
-	return d.explainNoPod(o, now)
+	return n
 }
 
 // running says that the spider's process runs.
-func (d *decision) running(o *observation, p plan, pod *corev1.Pod, started time.Time) {
+func (d *decision) running(o *observation, p plan, pod *podView, now time.Time) {
 	st := &d.status
 	st.Phase, st.Reason, st.Message = v1alpha1.PhaseRunning, v1alpha1.ReasonRunning, ""
-	d.describeRun(o, p, pod, started)
+	d.describeRun(o, p, pod, now)
 }
 
-// describeRun notes which Pod of which Job runs which image.
-func (d *decision) describeRun(o *observation, p plan, pod *corev1.Pod, started time.Time) {
+// describeRun notes which Pod of which Job runs which image, and since when.
+func (d *decision) describeRun(o *observation, p plan, pod *podView, now time.Time) {
 	st := &d.status
 	d.countAttempts(o, p)
+	started := pod.started()
 	d.rememberStart(started)
-	st.JobUID = string(o.job.UID)
-	st.PodName = pod.Name
+	st.JobUID = string(o.job.uid)
+	st.PodName, st.PodUID = pod.name, string(pod.uid)
 	st.Spider = p.snapshot()
-	if len(o.job.Spec.Template.Spec.Containers) > 0 {
-		st.Spider.Image = truncate(o.job.Spec.Template.Spec.Containers[0].Image, 512)
+	st.Spider.Image = truncate(o.job.image, 512)
+	if pod.spider != nil {
+		st.Spider.ImageID = truncate(pod.spider.imageID, 1024)
 	}
-	if status := spiderStatus(pod); status != nil {
-		st.Spider.ImageID = truncate(status.ImageID, 1024)
+	if !started.IsZero() {
+		st.Unstarted, st.FailingSince = 0, nil
+		if st.RunningSince == nil {
+			st.RunningSince = &metav1.Time{Time: runningSince(o, pod, now)}
+		}
 	}
-	st.Stats = currentStats(o, p, pod, spiderState(pod).Terminated != nil, st)
+	st.Stats = currentStats(o, p, pod, pod.exit() != nil, st)
+}
+
+// runningSince is when the spider's process began to run, by this process' own clock. That of the node, which may be minutes off,
+// counts only where the start was not seen.
+func runningSince(o *observation, pod *podView, now time.Time) time.Time {
+	started := pod.started()
+	if o.lastPod != nil && o.lastPod.uid == pod.uid && !o.runningSeen.IsZero() {
+		started = o.runningSeen
+	}
+	if started.After(now) {
+		return now
+	}
+	return started
 }
 
 // rememberStart notes when the spider's process first started.
@@ -271,43 +335,20 @@ func (d *decision) rememberStart(started time.Time) {
 	}
 }
 
-// countAttempts counts the Pods that were ever made for the SpiderJob. One that is gone without a record of how is an
-// interrupted attempt that the Job controller has replaced by itself.
+// countAttempts counts the Pods that were ever made for the SpiderJob. One that is gone without a record of how, while its Job is
+// still there, was taken back by a queue, or replaced by the Job controller in a Job of an earlier version.
 func (d *decision) countAttempts(o *observation, p plan) {
 	st := &d.status
 	pods := o.podsOfJob()
-	attempts := p.EarlierAttempts + int32(len(pods)) //nolint:gosec // a Job has at most 101 attempts
-	if len(pods) > 0 && st.JobUID == string(o.job.UID) && st.PodName != "" && !containsPod(pods, st.PodName) {
+	attempts := p.EarlierAttempts + int32(max(len(pods), 1)) //nolint:gosec // a Job has at most 101 attempts
+	if len(pods) > 0 && st.JobUID == string(o.job.uid) && st.PodName != "" && !containsPod(pods, st.PodName) {
 		if o.sj.Status.Phase == v1alpha1.PhaseRunning { // else it was counted when a queue took the Job back
 			st.Interruptions++
 		}
 		attempts = st.Attempts + 1
+		st.RunningSince = nil
 	}
 	st.Attempts = max(st.Attempts, attempts)
-}
-
-// decisivePod is the Pod that the state of a Job rests on: one that succeeded, else one that has not ended, else the newest.
-// The times of creation alone do not tell: clocks jump.
-func decisivePod(pods []*corev1.Pod) *corev1.Pod {
-	var decisive *corev1.Pod
-	for _, pod := range pods {
-		if pod.Status.Phase == corev1.PodSucceeded {
-			return pod
-		}
-		if decisive == nil || podEnded(decisive) || !podEnded(pod) {
-			decisive = pod
-		}
-	}
-	return decisive
-}
-
-func containsPod(pods []*corev1.Pod, name string) bool {
-	for _, pod := range pods {
-		if pod.Name == name {
-			return true
-		}
-	}
-	return false
 }
 
 // pending says what a SpiderJob waits for. One that has run before is still Running between two attempts; only a queue that
@@ -324,52 +365,84 @@ func (d *decision) pending(reason, message string) {
 // end writes a terminal phase. The caller has the proof that it is true.
 func (d decision) end(o *observation, phase v1alpha1.Phase, reason, message string, now time.Time) decision {
 	st := &d.status
+	judged := st.Stop != nil && st.Stop.Phase != "" && st.Stop.Phase == phase
 	st.Phase, st.Reason, st.Message = phase, reason, truncate(message, maxMessage)
-	st.Stop = nil
-	d.after = 0
+	st.Stop, st.RunningSince, st.FailingSince, st.AttemptFrom = nil, nil, nil, nil
+	d.after, d.logs, d.room = 0, nil, roomUnwanted
 	st.FinishedAt = &metav1.Time{Time: now}
 	if st.StartedAt != nil {
 		st.Duration = max(now.Sub(st.StartedAt.Time), 0).Round(time.Second).String()
 	}
-	if o.lastPod != nil {
-		st.PodName = o.lastPod.Name
-		// A kubelet gives a container that never ran exit code 137, and no time of start.
-		if ended := spiderState(o.lastPod).Terminated; ended != nil && !ended.StartedAt.IsZero() {
-			code := ended.ExitCode
-			st.ExitCode = &code
-		}
+	if pod := d.judgedPod(o); pod != nil && !judged {
+		st.PodName, st.PodUID = pod.name, string(pod.uid)
+		d.noteExit(pod)
 	}
 	if st.Stats == nil {
 		st.Stats = &v1alpha1.Stats{Source: v1alpha1.OriginNone}
 	}
+	ttl := ttlNow(o)
+	st.TTLSecondsAfterFinished = &ttl
 	return d
 }
 
-// timeLeft is the time until the run's timeout, counted from the start of its Job, and whether it has one.
-func timeLeft(job *batchv1.Job, p plan, now time.Time) (left time.Duration, limited bool) {
-	if p.TimeoutSeconds <= 0 || held(job) {
-		return 0, false
+// judgedPod is the last Pod, as it was when its spider was seen to end where that was seen.
+func (d *decision) judgedPod(o *observation) *podView {
+	if o.witness != nil && (o.lastPod == nil || o.witness.uid == o.lastPod.uid) {
+		return o.witness
 	}
-	start := job.CreationTimestamp.Time
-	if job.Status.StartTime != nil {
-		start = job.Status.StartTime.Time
-	}
-	// Times of the API server are cut to whole seconds: no run is given less than it was promised.
-	return start.Add(time.Duration(p.TimeoutSeconds)*time.Second + time.Second).Sub(now), true
+	return o.lastPod
 }
 
-func deadlineMessage(p plan, st *v1alpha1.SpiderJobStatus) string {
-	message := fmt.Sprintf("not finished within its timeout of %s", time.Duration(p.TimeoutSeconds)*time.Second)
-	if st.Phase == v1alpha1.PhasePending && st.Message != "" {
+// noteExit notes the exit code of a spider that ran. A kubelet gives one that never ran 137, and no time of start.
+func (d *decision) noteExit(pod *podView) {
+	if exit := pod.exit(); exit != nil && !exit.StartedAt.IsZero() {
+		code := exit.ExitCode
+		d.status.ExitCode = &code
+	}
+}
+
+// timeLeft is the time until the attempt's timeout, and whether it has one.
+func timeLeft(st *v1alpha1.SpiderJobStatus, p plan, now time.Time) (left time.Duration, limited bool) {
+	if p.TimeoutSeconds <= 0 || st.RunningSince == nil {
+		return 0, false
+	}
+	// Times of the API are cut to whole seconds: no run is given less than it was promised.
+	return st.RunningSince.Add(time.Duration(p.TimeoutSeconds)*time.Second + time.Second).Sub(now), true
+}
+
+func deadlineMessage(p plan) string {
+	return fmt.Sprintf("not finished within its timeout of %s", time.Duration(p.TimeoutSeconds)*time.Second)
+}
+
+// startLeft is the time until the attempt must have started, and whether that is limited. It counts from the creation, from the
+// last time that a queue resumed the Job, or from the earliest time of a further attempt.
+func startLeft(o *observation, st *v1alpha1.SpiderJobStatus, p plan, now time.Time) (left time.Duration, limited bool) {
+	if p.StartDeadlineSeconds <= 0 || o.jobIsOurs() && o.job.paused() {
+		return 0, false
+	}
+	from := o.sj.CreationTimestamp.Time
+	if st.AttemptFrom != nil && st.AttemptFrom.After(from) {
+		from = st.AttemptFrom.Time
+	}
+	if o.jobIsOurs() && o.job.resumed.After(from) {
+		from = o.job.resumed
+	}
+	return from.Add(time.Duration(p.StartDeadlineSeconds)*time.Second + time.Second).Sub(now), true
+}
+
+func startDeadlineMessage(p plan, st *v1alpha1.SpiderJobStatus) string {
+	message := fmt.Sprintf("not started within its start deadline of %s", time.Duration(p.StartDeadlineSeconds)*time.Second)
+	if st.Message != "" {
 		message += "; it waited: " + st.Message
 	}
 	return message
 }
 
 // demand asks for a Pod's log, if the plan says that there is something to be read in it.
-func demand(p plan, pod *corev1.Pod, mode podlog.Mode) logDemand {
-	if p.StatsSource != v1alpha1.StatsFromScrapy || spiderStarted(pod).IsZero() {
-		return logDemand{}
+func (d *decision) demand(p plan, pod *podView, mode podlog.Mode) (wanted bool) {
+	if p.StatsSource != v1alpha1.StatsFromScrapy || pod.started().IsZero() {
+		return false
 	}
-	return logDemand{pod: pod, mode: mode}
+	d.logs = append(d.logs, logDemand{pod: pod, mode: mode})
+	return true
 }

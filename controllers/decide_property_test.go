@@ -9,10 +9,12 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"pgregory.net/rapid"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
+	"github.com/scrapethis/spider-operator/controllers/podlog"
 )
 
 // historyLength is how many things happen before the world is left alone.
@@ -65,18 +67,22 @@ func TestHistoriesCatchFaults(t *testing.T) {
 		"exit code 0 is success": func(o *observation, now time.Time) decision {
 			seen := *o
 			seen.pods = nil
-			for _, p := range o.pods {
-				p = p.DeepCopy()
-				if podEnded(p) {
-					p.DeletionTimestamp, p.Status.Conditions = nil, nil
+			for _, pod := range o.pods {
+				p := *pod
+				if p.ended() {
+					p.deleting, p.disruption = false, nil
 				}
-				seen.pods = append(seen.pods, p)
+				seen.pods = append(seen.pods, &p)
 			}
-			seen.reading.Counts.FinishReason = ""
+			seen.readings = map[types.UID]podlog.Reading{}
+			for uid, r := range o.readings {
+				r.Counts.FinishReason = ""
+				seen.readings[uid] = r
+			}
 			return decide(&seen, now)
 		},
 		"a Pod that has ended outranks a cancellation": func(o *observation, now time.Time) decision {
-			if len(o.pods) > 0 && podEnded(o.pods[0]) && o.sj.Spec.Cancellation != nil {
+			if len(o.pods) > 0 && o.pods[0].ended() && o.sj.Spec.Cancellation != nil {
 				seen := *o
 				seen.sj = o.sj.DeepCopy()
 				seen.sj.Spec.Cancellation = nil
@@ -114,7 +120,7 @@ func TestHistoriesCatchFaults(t *testing.T) {
 			return d
 		},
 		"the end is not waited for": func(o *observation, now time.Time) decision {
-			if o.sj.Spec.Cancellation != nil && o.job != nil && o.job.DeletionTimestamp != nil && !o.sj.Status.Phase.Terminal() {
+			if o.sj.Spec.Cancellation != nil && o.job != nil && o.job.deleting && !o.sj.Status.Phase.Terminal() {
 				d := decision{status: *o.sj.Status.DeepCopy()}
 				return d.end(o, v1alpha1.PhaseCancelled, v1alpha1.ReasonCancelled, "", now)
 			}

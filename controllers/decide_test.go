@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 	"github.com/scrapethis/spider-operator/controllers/podlog"
@@ -33,7 +34,6 @@ type want struct {
 // TestDecide is the manual of the lifecycle: what is seen, and what follows.
 func TestDecide(t *testing.T) {
 	sj := makeSpiderJob
-	none := want{}
 	pending := func(reason, contains string, after time.Duration) want {
 		return want{phase: v1alpha1.PhasePending, reason: reason, contains: contains, after: after}
 	}
@@ -41,6 +41,12 @@ func TestDecide(t *testing.T) {
 		return want{phase: v1alpha1.PhaseError, reason: reason, contains: contains}
 	}
 	timeout := func(p *plan) { p.TimeoutSeconds = 60 }
+	startDeadline := func(p *plan) { p.StartDeadlineSeconds = 59 }
+	// stopping is a cancellation that is recorded and under way.
+	stopping := func(w want) want {
+		w.phase, w.reason, w.stop, w.contains = v1alpha1.PhasePending, v1alpha1.ReasonStopping, v1alpha1.ReasonCancelled, "by ann"
+		return w
+	}
 	own := func(p *plan) { p.StatsSource = v1alpha1.StatsFromTerminationMessage }
 	blind := func(p *plan) { p.StatsSource = v1alpha1.StatsFromNowhere }
 	fail := func(p *plan) { p.Interruptions = v1alpha1.InterruptionFail }
@@ -76,16 +82,19 @@ func TestDecide(t *testing.T) {
 			observe(sj()).withJob(makeJob(sj().SpiderJob).ownedBy("CronJob", "run", "x")), want{need: needLive}},
 		{"somebody else's Job is in the way", time.Second,
 			observe(sj()).withJob(makeJob(sj().SpiderJob).ownedBy("CronJob", "run", "x")).lively(), failed(v1alpha1.ReasonNameConflict, "run")},
-		{"the API server finds its Job invalid", time.Second, createErr(observe(sj()).lively(), invalid()), failed(v1alpha1.ReasonInvalidJob, "invalid")},
+		{"the API server finds its Job invalid", time.Second, createErr(observe(sj()).lively(), invalid("spec.template")), failed(v1alpha1.ReasonInvalidJob, "invalid")},
+		{"a policy denies its Job as invalid, without naming a field", time.Second, createErr(observe(sj()), invalid("")),
+			pending(v1alpha1.ReasonPodForbidden, "could not be created", firstRefusal)},
 		{"the quota has no room for its Job", time.Second, createErr(observe(sj()), forbidden("exceeded quota: jobs")),
-			pending(v1alpha1.ReasonQuotaExceeded, "exceeded quota", podPatience)},
-		{"it is being deleted", time.Second, observe(sj().deleting()), none},
+			pending(v1alpha1.ReasonQuotaExceeded, "exceeded quota", firstRefusal)},
+		{"it is being deleted, and nothing was made yet", time.Second, observe(sj().deleting()).lively(),
+			want{phase: v1alpha1.PhaseCancelled, reason: v1alpha1.ReasonCancelled, contains: "deleted"}},
 
 		// Before the spider starts.
 		{"no Pod yet", time.Second, observe(sj()).withJob(makeJob(sj().SpiderJob)), want{after: 4 * time.Second}},
 		{"no Pod for long, but the Job controller is behind", 6 * time.Second, observe(sj()).withJob(makeJob(sj().SpiderJob).unseen()),
-			want{}},
-		{"no Pod for long", 6 * time.Second, observe(sj()).withJob(makeJob(sj().SpiderJob)), want{need: needEvents}},
+			want{after: jobPatience - 6*time.Second}},
+		{"no Pod for long", 6 * time.Second, observe(sj()).withJob(makeJob(sj().SpiderJob)), want{need: needJobEvents}},
 		{"no Pod, and the Events say why", 6 * time.Second,
 			eventsSay(observe(sj()).withJob(makeJob(sj().SpiderJob)), `pods "run-a" is forbidden: violates PodSecurity "restricted:latest"`),
 			pending(v1alpha1.ReasonPodForbidden, "PodSecurity", 6*time.Second)},
@@ -94,23 +103,23 @@ func TestDecide(t *testing.T) {
 			pending(v1alpha1.ReasonServiceAccountNotFound, "service account", 6*time.Second)},
 		{"a queue holds the Job back", time.Hour, observe(sj()).withJob(makeJob(sj().SpiderJob, timeout).suspended()),
 			pending(v1alpha1.ReasonQueued, "suspended", 0)},
-		{"the Pod is being started", 2 * time.Second, observe(sj()).withJob(makeJob(sj().SpiderJob)).withPods(first()), none},
+		{"the Pod is being started", 2 * time.Second, observe(sj()).withJob(makeJob(sj().SpiderJob)).withPods(first()), want{after: startPatience - time.Second}},
 		{"no node has room, for a moment", 2 * time.Second, observe(sj()).withJob(makeJob(sj().SpiderJob)).withPods(
 			first().condition(corev1.PodScheduled, corev1.ConditionFalse, corev1.PodReasonUnschedulable, "0/1 nodes")), want{after: time.Second}},
 		{"no node has room", time.Hour, observe(sj()).withJob(makeJob(sj().SpiderJob)).withPods(
 			first().condition(corev1.PodScheduled, corev1.ConditionFalse, corev1.PodReasonUnschedulable, "0/1 nodes")),
 			pending(v1alpha1.ReasonUnschedulable, "0/1 nodes", 0)},
-		{"no node has room, and the time is over", 61 * time.Second, observe(sj()).withJob(makeJob(sj().SpiderJob, timeout)).withPods(
+		{"no node has room, and the time is over", 61 * time.Second, observe(sj()).withJob(makeJob(sj().SpiderJob, startDeadline)).withPods(
 			first().condition(corev1.PodScheduled, corev1.ConditionFalse, corev1.PodReasonUnschedulable, "0/1 nodes")),
-			want{phase: v1alpha1.PhasePending, reason: v1alpha1.ReasonStopping, stop: v1alpha1.ReasonDeadlineExceeded}},
+			want{phase: v1alpha1.PhasePending, reason: v1alpha1.ReasonStopping, stop: v1alpha1.ReasonStartDeadlineExceeded}},
 		{"the image cannot be pulled", 11 * time.Second, observe(sj()).withJob(makeJob(sj().SpiderJob)).withPods(
-			scheduled(first()).waiting("ImagePullBackOff", "no such image")), pending(v1alpha1.ReasonImagePull, "no such image", 290*time.Second)},
-		{"patience with the image is over", 6 * time.Minute, observe(sj()).withJob(makeJob(sj().SpiderJob)).withPods(
+			scheduled(first()).waiting("ImagePullBackOff", "no such image")), pending(v1alpha1.ReasonImagePull, "no such image", 5*time.Minute)},
+		{"patience with the image is over", 6 * time.Minute, observe(sj().failing(30 * time.Second)).withJob(makeJob(sj().SpiderJob)).withPods(
 			scheduled(first()).waiting("ErrImagePull", "no such image")),
 			want{phase: v1alpha1.PhasePending, reason: v1alpha1.ReasonStopping, stop: v1alpha1.ReasonImagePull}},
 		{"a Secret is missing", 11 * time.Second, observe(sj()).withJob(makeJob(sj().SpiderJob)).withPods(
 			scheduled(first()).waiting("CreateContainerConfigError", `secret "s" not found`)),
-			pending(v1alpha1.ReasonConfiguration, "secret", 290*time.Second)},
+			pending(v1alpha1.ReasonConfiguration, "secret", 5*time.Minute)},
 
 		// It runs.
 		{"the spider runs", 3 * time.Second, observe(sj()).withJob(makeJob(sj().SpiderJob)).withPods(first().running()),
@@ -121,11 +130,11 @@ func TestDecide(t *testing.T) {
 		{"a spider with its own command has no log to read", 3 * time.Second,
 			observe(sj()).withJob(makeJob(sj().SpiderJob, own)).withPods(first().running()),
 			want{phase: v1alpha1.PhaseRunning, reason: v1alpha1.ReasonRunning}},
-		{"its time is over", 61 * time.Second,
+		{"its time is over", 63 * time.Second,
 			observe(sj().running("run-a")).withJob(makeJob(sj().SpiderJob, timeout)).withPods(first().running()),
 			want{phase: v1alpha1.PhaseRunning, reason: v1alpha1.ReasonStopping, stop: v1alpha1.ReasonDeadlineExceeded}},
 
-		{"its time is over before it was noted that it runs", 61 * time.Second,
+		{"its time is over before it was noted that it runs", 63 * time.Second,
 			observe(sj()).withJob(makeJob(sj().SpiderJob, timeout)).withPods(first().running()),
 			want{phase: v1alpha1.PhaseRunning, reason: v1alpha1.ReasonStopping, stop: v1alpha1.ReasonDeadlineExceeded}},
 
@@ -180,7 +189,7 @@ func TestDecide(t *testing.T) {
 			observe(sj().running("run-b")).withJob(makeJob(sj().SpiderJob, own).retries(1)).withPods(first().exited(1), second().exited(2)),
 			failed(v1alpha1.ReasonExitCode, "code 2")},
 		{"the Job has failed, and no Pod tells why", 9 * time.Second,
-			observe(sj().running("run-a")).withJob(makeJob(sj().SpiderJob).condition(batchv1.JobFailed, "BackoffLimitExceeded", "no more")).lively(),
+			observe(sj().running("run-a")).withJob(makeJob(sj().SpiderJob).condition(batchv1.JobFailed, "BackoffLimitExceeded", "no more")).lively().killing(evidenceNone),
 			failed(v1alpha1.ReasonJobFailed, "no more")},
 
 		// It is interrupted: an exit code proves nothing then.
@@ -198,6 +207,12 @@ func TestDecide(t *testing.T) {
 			want{phase: v1alpha1.PhaseRunning, reason: v1alpha1.ReasonInterrupted, stop: v1alpha1.ReasonInterrupted, retry: true, items: 4, final: true, log: podlog.Final}},
 		{"its Job is complete, but the Pod that could prove it is gone", 6 * time.Second,
 			observe(sj().running("run-a")).withJob(makeJob(sj().SpiderJob).condition(batchv1.JobComplete, "", "")).lively(),
+			want{need: needKilling}},
+		{"and nothing tells of a stop", 6 * time.Second,
+			observe(sj().running("run-a")).withJob(makeJob(sj().SpiderJob).condition(batchv1.JobComplete, "", "")).lively().killing(evidenceNone),
+			want{phase: v1alpha1.PhaseFinished, reason: v1alpha1.ReasonCompletedUnverified, contains: "nothing tells of a stop"}},
+		{"and the kubelet tells of a stop", 6 * time.Second,
+			observe(sj().running("run-a")).withJob(makeJob(sj().SpiderJob).condition(batchv1.JobComplete, "", "")).lively().killing(evidenceOfStop),
 			want{phase: v1alpha1.PhaseRunning, reason: v1alpha1.ReasonInterrupted, stop: v1alpha1.ReasonInterrupted, retry: true}},
 		{"its Job is gone from the cache", 6 * time.Second, observe(sj().running("run-a")), want{need: needLive}},
 		{"its Job is gone", 6 * time.Second, observe(sj().running("run-a")).lively(),
@@ -240,23 +255,23 @@ func TestDecide(t *testing.T) {
 		{"cancelled before the Job, the cache says", time.Second, observe(sj().cancelled()), want{need: needLive}},
 		{"cancelled before the Job", time.Second, observe(sj().cancelled()).lively(),
 			want{phase: v1alpha1.PhaseCancelled, reason: v1alpha1.ReasonCancelled, contains: "by ann"}},
-		{"cancelled before the Pod", time.Second, observe(sj().cancelled()).withJob(makeJob(sj().SpiderJob)), want{action: deleteJob, after: recheck}},
+		{"cancelled before the Pod", time.Second, observe(sj().cancelled()).withJob(makeJob(sj().SpiderJob)), stopping(want{action: deleteJob, after: recheck})},
 		{"cancelled before the spider starts", 3 * time.Second,
-			observe(sj().cancelled()).withJob(makeJob(sj().SpiderJob)).withPods(first()), want{action: deletePod, after: recheck}},
+			observe(sj().cancelled()).withJob(makeJob(sj().SpiderJob)).withPods(first()), stopping(want{action: deletePod, after: recheck})},
 		{"cancelled in mid-crawl: its log first", 3 * time.Second,
-			observe(sj().cancelled()).withJob(makeJob(sj().SpiderJob)).withPods(first().running()), want{log: podlog.Follow, after: streamPatience}},
+			observe(sj().cancelled()).withJob(makeJob(sj().SpiderJob)).withPods(first().running()), stopping(want{log: podlog.Follow, after: streamPatience})},
 		{"then its Pod", 3 * time.Second,
 			observe(sj().cancelled()).withJob(makeJob(sj().SpiderJob)).withPods(first().running()).reads(podlog.Reading{Opened: true, Since: epoch}),
-			want{log: podlog.Follow, action: deletePod, after: recheck}},
+			stopping(want{log: podlog.Follow, action: deletePod, after: recheck})},
 		{"the Pod even if the log cannot be had", 5 * time.Second,
 			observe(sj().cancelled()).withJob(makeJob(sj().SpiderJob)).withPods(first().running()).reads(podlog.Reading{Err: errors.New("no"), Since: epoch}),
-			want{log: podlog.Follow, action: deletePod, after: recheck}},
+			stopping(want{log: podlog.Follow, action: deletePod, after: recheck})},
 		{"then its Job", 4 * time.Second,
 			observe(sj().cancelled()).withJob(makeJob(sj().SpiderJob)).withPods(first().running().deleting()),
-			want{log: podlog.Follow, action: deleteJob, after: recheck}},
+			stopping(want{log: podlog.Follow, action: deleteJob, after: recheck})},
 		{"then it waits", 4 * time.Second,
 			observe(sj().cancelled()).withJob(makeJob(sj().SpiderJob).deleting()).withPods(first().running().deleting()),
-			want{log: podlog.Follow, after: recheck}},
+			stopping(want{log: podlog.Follow, after: recheck})},
 		{"then the end, with what the log said last", 9 * time.Second,
 			observe(sj().cancelled()).lively().remembering(first().exited(0).deleting()).reads(finalReading(9, "shutdown")),
 			want{phase: v1alpha1.PhaseCancelled, reason: v1alpha1.ReasonCancelled, items: 9, final: true}},
@@ -265,9 +280,9 @@ func TestDecide(t *testing.T) {
 			want{after: time.Second}},
 		{"cancelled, though it finished meanwhile", 6 * time.Second,
 			observe(sj().cancelled()).withJob(makeJob(sj().SpiderJob)).withPods(first().exited(0)).reads(finalReading(12, "finished")),
-			want{action: deleteJob, after: recheck, log: podlog.Final}},
+			stopping(want{action: deleteJob, after: recheck, log: podlog.Final})},
 		{"cancelled while suspended", time.Minute,
-			observe(sj().cancelled()).withJob(makeJob(sj().SpiderJob).suspended()), want{action: deleteJob, after: recheck}},
+			observe(sj().cancelled()).withJob(makeJob(sj().SpiderJob).suspended()), stopping(want{action: deleteJob, after: recheck})},
 		{"a cancellation outranks an interruption", 5 * time.Second,
 			observe(sj().running("run-a").stopping(v1alpha1.ReasonInterrupted, true).cancelled()).lively(),
 			want{phase: v1alpha1.PhaseCancelled, reason: v1alpha1.ReasonCancelled}},
@@ -275,7 +290,7 @@ func TestDecide(t *testing.T) {
 			observe(sj().running("run-a").stopping(v1alpha1.ReasonInterrupted, true)).withPods(first().running().deleting()),
 			want{log: podlog.Follow, after: recheck}},
 		{"a Pod without a Job is deleted too", 4 * time.Second,
-			observe(sj().cancelled()).withPods(first()), want{action: deletePod, after: recheck}},
+			observe(sj().cancelled()).withPods(first()), stopping(want{action: deletePod, after: recheck})},
 
 		// It has ended.
 		{"kept for a while", time.Minute,
@@ -303,7 +318,7 @@ func TestDecide(t *testing.T) {
 
 func checkDecision(t *testing.T, o *observation, d decision, w want) {
 	t.Helper()
-	if d.need != w.need || d.action.kind != w.action || d.log.mode != w.log || d.after != w.after {
+	if d.need != w.need || d.action.kind != w.action || d.log() != w.log || d.after != w.after {
 		t.Fatalf("decided %s\nwant need=%d action=%d log=%v after=%s", d, w.need, w.action, w.log, w.after)
 	}
 	if w.phase == "" {
@@ -343,23 +358,24 @@ func settings(b sjBuilder, names ...string) sjBuilder {
 }
 
 func createErr(b observing, err error) observing {
-	b.createErr = err
+	b.refused = &refusedCreation{err: err, since: epoch.Add(time.Second), at: epoch.Add(time.Second)}
 	return b
 }
 
 func afterEarlierPod(b observing, pod podBuilder) observing {
-	b.earlierPod = pod.running().Pod
+	b.earlierPod = pod.running().view()
 	return b
 }
 
 func eventsSay(b observing, message string) observing {
-	cause := explain(message)
-	b.events, b.eventsAt = &cause, epoch.Add(6*time.Second)
+	b.words = eventWords{of: b.job.uid, at: epoch.Add(6 * time.Second), said: explain(message)}
 	return b
 }
 
-func invalid() error {
-	return apierrors.NewInvalid(schema.GroupKind{Group: "batch", Kind: "Job"}, "run", nil)
+// invalid is a 422 that names a field, or none where it comes from a policy.
+func invalid(path string) error {
+	cause := &field.Error{Type: field.ErrorTypeInvalid, Field: path, Detail: "no"}
+	return apierrors.NewInvalid(schema.GroupKind{Group: "batch", Kind: "Job"}, "run", field.ErrorList{cause})
 }
 
 func forbidden(message string) error {

@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -125,10 +126,11 @@ func (r *eventReader) begin(shared, own turn) (mine turn, answer eventAnswer, do
 	return mine, eventAnswer{}, false
 }
 
-// Killing tells whether the kubelet began to kill the spider's container of a Pod. Events live for an hour.
-func (r *eventReader) Killing(ctx context.Context, namespace string, pod types.UID) (eventAnswer, error) {
+// Killing tells whether the kubelet began to kill the spider's container of a Pod. Where its UID is not known, any Pod counts that is
+// named like one of the Job. Events live for an hour.
+func (r *eventReader) Killing(ctx context.Context, job types.NamespacedName, pod types.UID) (eventAnswer, error) {
 	const reason = "Killing"
-	own := turn{namespace: namespace, object: pod, reason: reason}
+	own := turn{namespace: job.Namespace, object: cmp.Or(pod, types.UID(job.Name)), reason: reason}
 	answer := eventAnswer{readAt: r.clock.Now()}
 	r.mu.Lock()
 	askAt := r.turns.take(own, answer.readAt)
@@ -137,9 +139,14 @@ func (r *eventReader) Killing(ctx context.Context, namespace string, pod types.U
 		return eventAnswer{askAt: askAt}, nil
 	}
 	path := "spec.containers{" + v1alpha1.ContainerName + "}"
-	selector := fields.Set{"involvedObject.uid": string(pod), "involvedObject.fieldPath": path, "reason": reason}
-	pages, _, err := r.list(ctx, namespace, selector, func(event *corev1.Event) {
-		if of := event.InvolvedObject; of.UID == pod && of.FieldPath == path && event.Reason == reason {
+	selector := fields.Set{"involvedObject.fieldPath": path, "reason": reason}
+	if pod != "" {
+		selector["involvedObject.uid"] = string(pod)
+	}
+	pages, _, err := r.list(ctx, job.Namespace, selector, func(event *corev1.Event) {
+		of := event.InvolvedObject
+		meant := of.UID == pod || pod == "" && strings.HasPrefix(of.Name, job.Name+"-")
+		if meant && of.FieldPath == path && event.Reason == reason {
 			answer.killing = true
 		}
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -29,7 +30,9 @@ type eventLog struct {
 func (l *eventLog) List(_ context.Context, into client.ObjectList, opts ...client.ListOption) error {
 	var o client.ListOptions
 	o.ApplyOptions(opts)
-	l.requests = append(l.requests, o.Namespace+" "+o.FieldSelector.String())
+	terms := strings.Split(o.FieldSelector.String(), ",") // of a map, so in any order
+	slices.Sort(terms)
+	l.requests = append(l.requests, o.Namespace+" "+strings.Join(terms, ","))
 	l.times = append(l.times, l.clock.Now())
 	if l.err != nil {
 		return l.err
@@ -242,21 +245,22 @@ func TestKilling(t *testing.T) {
 	killing := func(uid types.UID, container string) {
 		log.events = append(log.events, corev1.Event{
 			ObjectMeta:     metav1.ObjectMeta{Namespace: "shop"},
-			InvolvedObject: corev1.ObjectReference{Kind: "Pod", UID: uid, FieldPath: "spec.containers{" + container + "}"},
+			InvolvedObject: corev1.ObjectReference{Kind: "Pod", Name: "run-" + string(uid), UID: uid, FieldPath: "spec.containers{" + container + "}"},
 			Type:           corev1.EventTypeNormal, Reason: "Killing",
 		})
 	}
 	killing("sidecar", "mesh")
 	killing("killed", "spider")
+	run := types.NamespacedName{Namespace: "shop", Name: "run"}
 	for i, test := range []struct {
 		pod  types.UID
 		want bool
-	}{{"killed", true}, {"sidecar", false}, {"untouched", false}} {
-		answer, err := reader.Killing(t.Context(), "shop", test.pod)
+	}{{"killed", true}, {"sidecar", false}, {"untouched", false}, {"", true}} {
+		answer, err := reader.Killing(t.Context(), run, test.pod)
 		if err != nil || !answer.askAt.IsZero() || answer.killing != test.want {
 			t.Errorf("of %s is told %+v (%v)", test.pod, answer, err)
 		}
-		if answer, err := reader.Killing(t.Context(), "shop", "next"); err != nil || answer.askAt.IsZero() || len(log.requests) != i+1 {
+		if answer, err := reader.Killing(t.Context(), run, "next"); err != nil || answer.askAt.IsZero() || len(log.requests) != i+1 {
 			t.Errorf("a second listing in the same second: %+v (%v), %d requests", answer, err, len(log.requests))
 		}
 		reader.turns.times = map[turn]time.Time{} // the next never comes

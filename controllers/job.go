@@ -20,13 +20,14 @@ import (
 const (
 	// nonRootID is the user and group of spiders unless the Spider says otherwise: "nonroot" in distroless images.
 	nonRootID = 65532
-	// deadlineSlackSeconds is how much later than the controller's own stop the Job's activeDeadlineSeconds strikes.
-	deadlineSlackSeconds = 60
+	// deadlineSlackSeconds is how much later than the controller's own stop the Pod's activeDeadlineSeconds strikes, which the kubelet
+	// keeps where there is no controller.
+	deadlineSlackSeconds = 3600
 	// tmpVolume is the writable /tmp that every spider has.
 	tmpVolume = "scrapethis-tmp"
 )
 
-// buildJob makes the Job that runs one or, with retries, several attempts of a SpiderJob.
+// buildJob makes the Job that runs one attempt of a SpiderJob: it never makes a second Pod, but after a queue has taken it back.
 func buildJob(sj *v1alpha1.SpiderJob, spider *v1alpha1.Spider, p plan, defaults Defaults) (*batchv1.Job, error) {
 	note, err := json.Marshal(p)
 	if err != nil {
@@ -101,10 +102,10 @@ func buildJob(sj *v1alpha1.SpiderJob, spider *v1alpha1.Spider, p plan, defaults 
 		Spec: batchv1.JobSpec{
 			Parallelism:          ptr.To[int32](1),
 			Completions:          ptr.To[int32](1),
-			BackoffLimit:         ptr.To(retriesLeft(sj, p)),
+			BackoffLimit:         ptr.To[int32](0),
 			PodReplacementPolicy: ptr.To(batchv1.Failed),
 			PodFailurePolicy: &batchv1.PodFailurePolicy{Rules: []batchv1.PodFailurePolicyRule{{
-				Action: batchv1.PodFailurePolicyActionIgnore,
+				Action: batchv1.PodFailurePolicyActionFailJob,
 				OnPodConditions: []batchv1.PodFailurePolicyOnPodConditionsPattern{{
 					Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue,
 				}},
@@ -119,19 +120,12 @@ func buildJob(sj *v1alpha1.SpiderJob, spider *v1alpha1.Spider, p plan, defaults 
 		},
 	}
 	if p.TimeoutSeconds > 0 {
-		job.Spec.ActiveDeadlineSeconds = ptr.To(p.TimeoutSeconds + p.GraceSeconds + deadlineSlackSeconds)
+		job.Spec.Template.Spec.ActiveDeadlineSeconds = ptr.To(p.TimeoutSeconds + p.GraceSeconds + deadlineSlackSeconds)
 	}
 	if spec.QueueName != "" {
 		job.Labels[v1alpha1.LabelQueueName] = spec.QueueName
 	}
 	return job, nil
-}
-
-// retriesLeft is what earlier Jobs of the SpiderJob have left of its retries: their attempts that were not interrupted
-// had failed.
-func retriesLeft(sj *v1alpha1.SpiderJob, p plan) int32 {
-	failed := max(sj.Status.Attempts-sj.Status.Interruptions, 0)
-	return max(p.Retries-failed, 0)
 }
 
 // commandLine is what the container runs, as argv entries. Arguments, settings and names are data: Kubernetes must not

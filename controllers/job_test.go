@@ -149,8 +149,8 @@ func TestJobIsRestrictedUnlessTheSpiderLoosensIt(t *testing.T) {
 	if envOf(template, "HOME") != "/tmp" || container.VolumeMounts[0].MountPath != "/tmp" {
 		t.Error("the spider has no home it can write to")
 	}
-	if *job.Spec.BackoffLimit != 0 || job.Spec.ActiveDeadlineSeconds != nil {
-		t.Errorf("backoffLimit %d, activeDeadlineSeconds %v without retries and timeout", *job.Spec.BackoffLimit, job.Spec.ActiveDeadlineSeconds)
+	if *job.Spec.BackoffLimit != 0 || job.Spec.Template.Spec.ActiveDeadlineSeconds != nil {
+		t.Errorf("backoffLimit %d, activeDeadlineSeconds %v without retries and timeout", *job.Spec.BackoffLimit, job.Spec.Template.Spec.ActiveDeadlineSeconds)
 	}
 
 	spider := makeSpider()
@@ -172,18 +172,8 @@ func TestJobIsRestrictedUnlessTheSpiderLoosensIt(t *testing.T) {
 	if template.Labels["team"] != "a" || template.Labels[v1alpha1.LabelSpiderJob] != "run" {
 		t.Errorf("labels are %v", template.Labels)
 	}
-	if *job.Spec.BackoffLimit != 2 || *job.Spec.ActiveDeadlineSeconds != 100+30+60 || job.Labels[v1alpha1.LabelQueueName] != "team" {
+	if *job.Spec.BackoffLimit != 0 || *job.Spec.Template.Spec.ActiveDeadlineSeconds != 100+30+3600 || job.Labels[v1alpha1.LabelQueueName] != "team" {
 		t.Errorf("job spec is %+v", job.Spec)
-	}
-}
-
-func TestRetriesAreNotGivenTwice(t *testing.T) {
-	spider := makeSpider()
-	spider.Spec.Retries = ptr.To[int32](2)
-	sj := makeSpiderJob().SpiderJob
-	sj.Status.Attempts, sj.Status.Interruptions = 3, 1 // two failed, one was interrupted
-	if _, job := build(t, sj, spider); *job.Spec.BackoffLimit != 0 {
-		t.Errorf("a job that has used its 2 retries gets %d more", *job.Spec.BackoffLimit)
 	}
 }
 
@@ -227,12 +217,12 @@ func TestPlanRefusesWhatTheSpiderDoesNotAllow(t *testing.T) {
 
 func TestPlanSurvivesWhateverIsWrittenOnTheJob(t *testing.T) {
 	job := makeJob(makeSpiderJob().SpiderJob, func(p *plan) { p.TimeoutSeconds = 7 }).Job
-	if p := planOf(job, testDefaults()); p.TimeoutSeconds != 7 || p.StatsSource != v1alpha1.StatsFromScrapy {
+	if p := planFromJob(viewJob(job), testDefaults()); p.TimeoutSeconds != 7 || p.StatsSource != v1alpha1.StatsFromScrapy {
 		t.Errorf("plan reads back as %+v", p)
 	}
 	for _, note := range []string{"", "{", "[]", `{"retries": "x"}`, `{"graceSeconds": -5, "earlierAttempts": -1}`} {
 		job.Annotations[v1alpha1.AnnotationPlan] = note
-		if p := planOf(job, testDefaults()); p.TimeoutSeconds != 0 || p.GraceSeconds < 0 || p.EarlierAttempts < 0 || p.Interruptions == "" {
+		if p := planFromJob(viewJob(job), testDefaults()); p.TimeoutSeconds != 0 || p.GraceSeconds < 0 || p.EarlierAttempts < 0 || p.Interruptions == "" {
 			t.Errorf("note %q reads as %+v", note, p)
 		}
 	}
@@ -246,7 +236,7 @@ func FuzzText(f *testing.F) {
 		if len(got) > n || strings.ToValidUTF8(got, "") != got || strings.ContainsAny(got, "\n\x00\x1b") {
 			t.Errorf("%q at most %d is %q", s, n, got)
 		}
-		_ = lastWords(s)
+		_ = lastLine(s)
 	})
 }
 

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
 
@@ -21,7 +20,7 @@ const (
 
 // memory is what the controller remembers of each SpiderJob beyond what the caches show: its own latest writes, which the
 // caches show a moment later, and what is gone from the cluster but still to be recorded. All of it may be lost at any time;
-// it saves API calls, and last-known facts, never correctness.
+// it saves API calls, and last-known facts, never correctness. It holds a bounded amount of each SpiderJob.
 type memory struct {
 	mu   sync.Mutex
 	jobs map[types.NamespacedName]*recollection
@@ -36,10 +35,18 @@ type recollection struct {
 	created   *batchv1.Job
 	createdAt time.Time
 	// lastPod is the newest Pod seen.
-	lastPod *corev1.Pod
-	// events is what the Job's Events said at eventsAt.
-	events   *refusal
-	eventsAt time.Time
+	lastPod *podView
+	// idle is the UID of a Pod that was seen before its spider ran, and runningSeen when that was first seen to run.
+	idle        types.UID
+	runningSeen time.Time
+	// witness is a Pod as it was when its spider was first seen to have ended undisturbed, at witnessedAt.
+	witness     *podView
+	witnessedAt time.Time
+	// words are what Warning Events said last, and killing what Events told of the end of a Pod that is gone.
+	words   eventWords
+	killing stopTrace
+	// refused is the latest refusal of a Job that was to be created.
+	refused *refusedCreation
 	// lastAction is the last action other than a creation, and actedAt when it was done.
 	lastAction actionKey
 	actedAt    time.Time
@@ -77,7 +84,29 @@ func (m *memory) forget(key types.NamespacedName) types.UID {
 	if r == nil || r.lastPod == nil {
 		return ""
 	}
-	return r.lastPod.UID
+	return r.lastPod.uid
+}
+
+// remember notes what an observation shows for the first time. What is noted here only makes later decisions better: the same
+// follows from the objects themselves, if less exactly, for a process that has just begun.
+func (r *recollection) remember(o *observation, now time.Time) {
+	pod := o.presentPod()
+	if pod == nil {
+		return
+	}
+	if r.lastPod == nil || r.lastPod.uid != pod.uid {
+		r.runningSeen = time.Time{}
+	}
+	switch {
+	case pod.started().IsZero():
+		r.idle = pod.uid
+	case r.idle == pod.uid && r.runningSeen.IsZero():
+		r.runningSeen = now
+	}
+	r.lastPod = pod
+	if (r.witness == nil || r.witness.uid != pod.uid) && o.jobIsOurs() && pod.controlledBy(o.job) && endedUndisturbed(pod, o.job) {
+		r.witness, r.witnessedAt = pod, now
+	}
 }
 
 // latest is the newer of the SpiderJob that was observed and the one written last.
@@ -91,6 +120,15 @@ func (r *recollection) latest(observed *v1alpha1.SpiderJob) *v1alpha1.SpiderJob 
 		return observed
 	}
 	return r.written
+}
+
+// refuse notes that a Job was not taken.
+func (r *recollection) refuse(err error, now time.Time) {
+	since := now
+	if r.refused != nil {
+		since = r.refused.since
+	}
+	r.refused = &refusedCreation{err: err, since: since, at: now}
 }
 
 // seen notes that the Job was seen: from now on, if it is not, it is gone.

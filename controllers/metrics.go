@@ -153,8 +153,8 @@ func advanceTo(o *observation, next *v1alpha1.SpiderJobStatus) advance {
 	p := advance{interruptions: max(next.Interruptions-previous.Interruptions, 0)}
 	if previous.StartedAt == nil && next.StartedAt != nil && o.jobIsOurs() {
 		p.started = true
-		p.queued = max(o.job.CreationTimestamp.Sub(o.sj.CreationTimestamp.Time), 0)
-		p.starting = max(next.StartedAt.Sub(o.job.CreationTimestamp.Time), 0)
+		p.queued = max(o.job.created.Sub(o.sj.CreationTimestamp.Time), 0)
+		p.starting = max(next.StartedAt.Sub(o.job.created), 0)
 	}
 	if previous.Phase.Terminal() || !next.Phase.Terminal() {
 		return p

@@ -172,7 +172,7 @@ func (s statusOf) Update(context.Context, client.Object, ...client.SubResourceUp
 // An end is counted when it was written, once, and not again by a process that finds it recorded.
 func TestOnlyWrittenChangesAreCounted(t *testing.T) {
 	writer := &statusWriter{err: errors.New("no route")}
-	r := &Reconciler{client: writer, clock: clocktesting.NewFakePassiveClock(epoch.Add(time.Minute)), events: events.NewFakeRecorder(1)}
+	r := &Reconciler{client: writer, clock: clocktesting.NewFakeClock(epoch.Add(time.Minute)), events: events.NewFakeRecorder(1)}
 	o := observe(makeSpiderJob().running("p")).observation
 	end := *o.sj.Status.DeepCopy()
 	end.Phase, end.Reason, end.FinishedAt = v1alpha1.PhaseFinished, v1alpha1.ReasonCompleted, ptr.To(at(time.Minute))

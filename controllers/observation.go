@@ -1,13 +1,11 @@
 package controllers
 
 import (
-	"cmp"
-	"slices"
+	"strings"
 	"time"
 
-	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 	"github.com/scrapethis/spider-operator/controllers/podlog"
@@ -20,40 +18,110 @@ type observation struct {
 	// spider is its Spider, nil where there is none.
 	spider *v1alpha1.Spider
 	// job is the Job of the SpiderJob's name, whoever owns it, nil where there is none.
-	job *batchv1.Job
-	// pods are the Pods of this SpiderJob's Jobs, of whichever attempt.
-	pods []*corev1.Pod
+	job *jobView
+	// pods are the Pods of this SpiderJob, of whichever attempt, the oldest first: those of its Jobs, and those that nobody
+	// controls any more since somebody deleted their Job without them.
+	pods []*podView
 	// earlierPod is a Pod of an earlier SpiderJob of the same name that has not ended yet, nil where there is none. Its Job may
 	// be gone already.
-	earlierPod *corev1.Pod
+	earlierPod *podView
 	// lastPod is the present one of the pods, or the one last seen when there is none any more; nil where none was ever seen.
-	lastPod *corev1.Pod
-	// reading is what is known from the log of lastPod.
-	reading podlog.Reading
+	lastPod *podView
+	// witness is a Pod as it was when this process saw its spider end undisturbed, nil where it saw no such end. Whatever
+	// happened to the Pod later, its spider ended like that.
+	witness *podView
+	// witnessedAt is when it saw that first.
+	witnessedAt time.Time
+	// runningSeen is when this process first saw the spider of lastPod run, after it had seen the Pod without; zero if it did not.
+	runningSeen time.Time
+	// readings are what is known from the logs of the pods and of lastPod.
+	readings map[types.UID]podlog.Reading
 	// live says that sj, spider, job and pods were read from the API server just now. Otherwise they come from a cache, where
 	// absent does not mean gone.
 	live bool
-	// events is what the Job's Warning Events say about a Pod that cannot be created, as of eventsAt; the zero time where they
-	// were not read yet.
-	events   *refusal
-	eventsAt time.Time
-	// createErr is the API server's answer to the Job that was just to be created, where it refused it.
-	createErr error
+	// words are what the Warning Events of the Job, or of its Pod, said last.
+	words eventWords
+	// killing says whether the kubelet has told of stopping the spider of the last Pod.
+	killing stopTrace
+	// refused is kube-apiserver's latest answer to the Job that was to be created, where it refused it.
+	refused *refusedCreation
 	// sinceLead says that this copy of the SpiderJob is from after this process began to lead.
 	sinceLead bool
+	// quota is whether the namespace's quota has room for another Job.
+	quota quotaVerdict
 	// defaults are the operator's settings.
 	defaults Defaults
 }
 
-// refusal is a Warning Event that says why a Pod could not be created.
+// refusal is why something could not be created, for the status.
 type refusal struct {
 	reason  string
 	message string
 }
 
+// eventWords are what the Warning Events of one object said.
+type eventWords struct {
+	// of is the object's UID, and at when they were asked; the zero time where they were not.
+	of types.UID
+	at time.Time
+	// askAt is when to ask again where there was no answer, since too much was asked at once.
+	askAt time.Time
+	// said is the newest one's reason and message, of the time saidAt; empty where there is none that is new enough to matter.
+	said   refusal
+	saidAt time.Time
+}
+
+// due is how long what was said of an object stands, 0 where it has to be asked for, for a wait that may be as long as wait.
+func (w eventWords) due(of types.UID, wait time.Duration, now time.Time) time.Duration {
+	next := w.at.Add(wait)
+	switch {
+	case w.of != of:
+		return 0
+	case !w.askAt.IsZero():
+		next = w.askAt
+	}
+	return max(next.Sub(now), 0)
+}
+
+// stopTrace is what Events tell of the end of a Pod that is gone, or when to ask again where there was no answer.
+type stopTrace struct {
+	found evidence
+	askAt time.Time
+}
+
+// evidence is what Events tell of a Pod that is gone.
+type evidence int
+
+const (
+	// evidenceUnknown says that nobody has asked.
+	evidenceUnknown evidence = iota
+	// evidenceOfStop says that the kubelet told of stopping the spider's container.
+	evidenceOfStop
+	// evidenceNone says that it did not, though the Event would still be there.
+	evidenceNone
+	// evidenceGone says that the Event would be gone by now, or could not be looked for.
+	evidenceGone
+)
+
+// refusedCreation is a Job that kube-apiserver did not take.
+type refusedCreation struct {
+	// err is the answer, since is the time of the first in a row, and at that of the latest.
+	err       error
+	since, at time.Time
+}
+
+// quotaVerdict is what the quota gate says of a SpiderJob.
+type quotaVerdict struct {
+	// asked says that the gate was asked.
+	asked bool
+	// park says that no Job is to be made now, or that the one without a Pod is to be removed, and message why.
+	park    bool
+	message string
+}
+
 // jobIsOurs reports whether the Job belongs to this very SpiderJob, and not to an earlier one of its name.
 func (o *observation) jobIsOurs() bool {
-	return o.job != nil && metav1.IsControlledBy(o.job, o.sj)
+	return o.job != nil && o.job.controller != nil && o.job.controller.UID == o.sj.UID
 }
 
 // jobIsEarlier reports whether the Job belongs to an earlier SpiderJob of the same name.
@@ -61,117 +129,138 @@ func (o *observation) jobIsEarlier() bool {
 	if o.job == nil || o.jobIsOurs() {
 		return false
 	}
-	owner := metav1.GetControllerOf(o.job)
+	owner := o.job.controller
 	return owner != nil && owner.Kind == "SpiderJob" && owner.Name == o.sj.Name &&
 		owner.APIVersion == v1alpha1.GroupVersion.String()
 }
 
 // podsOfJob are the Pods of the Job that is there now, oldest first.
-func (o *observation) podsOfJob() []*corev1.Pod {
-	if o.job == nil {
-		return nil
-	}
-	pods := make([]*corev1.Pod, 0, len(o.pods))
+func (o *observation) podsOfJob() []*podView {
+	var pods []*podView
 	for _, pod := range o.pods {
-		if metav1.IsControlledBy(pod, o.job) {
+		if pod.controlledBy(o.job) {
 			pods = append(pods, pod)
 		}
 	}
 	return pods
 }
 
+// alive are the Pods of which something may run.
+func (o *observation) alive() []*podView {
+	var alive []*podView
+	for _, pod := range o.pods {
+		if !pod.ended() {
+			alive = append(alive, pod)
+		}
+	}
+	return alive
+}
+
 // presentPod is the Pod that everything rests on now: of the Job that is there, else of what is left of an earlier one.
-func (o *observation) presentPod() *corev1.Pod {
+func (o *observation) presentPod() *podView {
 	if pod := decisivePod(o.podsOfJob()); pod != nil {
 		return pod
 	}
 	return decisivePod(o.pods)
 }
 
-// sortPods orders Pods by age, the oldest first.
-func sortPods(pods []*corev1.Pod) {
-	slices.SortFunc(pods, func(a, b *corev1.Pod) int {
-		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name))
-	})
-}
-
-// podEnded reports whether all containers of the Pod have ended for good.
-func podEnded(pod *corev1.Pod) bool {
-	return pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
-}
-
-// spiderState is the state of the spider's container; its fields are nil where the kubelet has not reported it yet.
-func spiderState(pod *corev1.Pod) corev1.ContainerState {
-	if status := spiderStatus(pod); status != nil {
-		return status.State
+// reading is what is known from the log of a Pod.
+func (o *observation) reading(pod *podView) podlog.Reading {
+	if pod == nil {
+		return podlog.Reading{}
 	}
-	return corev1.ContainerState{}
+	return o.readings[pod.uid]
 }
 
-func spiderStatus(pod *corev1.Pod) *corev1.ContainerStatus {
-	for i := range pod.Status.ContainerStatuses {
-		if pod.Status.ContainerStatuses[i].Name == v1alpha1.ContainerName {
-			return &pod.Status.ContainerStatuses[i]
+// decisivePod is the Pod that the state of a Job rests on: one that succeeded, else one that has not ended, else the newest.
+// The times of creation alone do not tell: clocks jump.
+func decisivePod(pods []*podView) *podView {
+	var decisive *podView
+	for _, pod := range pods {
+		if pod.phase == corev1.PodSucceeded {
+			return pod
+		}
+		if decisive == nil || decisive.ended() || !pod.ended() {
+			decisive = pod
 		}
 	}
-	return nil
+	return decisive
 }
 
-// spiderStarted is when the spider's process started in the Pod, the zero time if it has not.
-func spiderStarted(pod *corev1.Pod) time.Time {
-	switch state := spiderState(pod); {
-	case state.Running != nil:
-		return state.Running.StartedAt.Time
-	case state.Terminated != nil:
-		return state.Terminated.StartedAt.Time
+func containsPod(pods []*podView, name string) bool {
+	for _, pod := range pods {
+		if pod.name == name {
+			return true
+		}
 	}
-	return time.Time{}
+	return false
 }
 
 // disturbance says how a Pod was disturbed from outside: the cause in a few words, empty if it was not.
-func disturbance(pod *corev1.Pod) string {
-	for _, c := range pod.Status.Conditions {
-		if c.Type == corev1.DisruptionTarget && c.Status == corev1.ConditionTrue {
-			return "its Pod was disrupted (" + c.Reason + "): " + c.Message
-		}
-	}
-	if pod.Status.Phase == corev1.PodFailed && pod.Status.Reason != "" && spiderState(pod).Terminated == nil {
+func disturbance(pod *podView) string {
+	exit := pod.exit()
+	switch {
+	case pod.disruption != nil:
+		return "its Pod was disrupted (" + pod.disruption.reason + "): " + pod.disruption.message
+	case outOfStorage(pod):
+		return "" // its own doing
+	case exit != nil && lostByNode(exit):
+		return "its node lost the container (" + exit.Reason + ")"
+	case pod.runs() && pod.spider.restarts > 0:
+		return "its node lost the container, and started it again"
+	case pod.phase == corev1.PodFailed && pod.reason != "" && exit == nil && pod.reason != podReasonDeadline && failedInit(pod) == nil:
 		// The kubelet refused or evicted the Pod as a whole: Evicted, NodeAffinity, OutOfcpu, UnexpectedAdmissionError …
-		return "its Pod was refused or evicted by the node (" + pod.Status.Reason + "): " + pod.Status.Message
+		return "its Pod was refused or evicted by the node (" + pod.reason + "): " + pod.message
 	}
-	if pod.Status.Reason == "Evicted" || pod.Status.Reason == "Preempting" || pod.Status.Reason == "Terminated" ||
-		pod.Status.Reason == "NodeShutdown" || pod.Status.Reason == "NodeLost" {
-		return "its Pod was evicted (" + pod.Status.Reason + "): " + pod.Status.Message
+	switch pod.reason {
+	case "Evicted", "Preempting", "Terminated", "NodeShutdown", "NodeLost":
+		return "its Pod was evicted (" + pod.reason + "): " + pod.message
 	}
-	if pod.DeletionTimestamp != nil {
+	if pod.deleting {
 		return "its Pod was deleted"
 	}
 	return ""
 }
 
-func suspended(job *batchv1.Job) bool { return job.Spec.Suspend != nil && *job.Spec.Suspend }
-
-// held reports whether the Job's time does not run: it is suspended, or was resumed so recently that the Job controller does
-// not know of it yet, and has neither made a Pod nor set the new start.
-func held(job *batchv1.Job) bool {
-	return suspended(job) || jobCondition(job, batchv1.JobSuspended) != nil
+// lostByNode reports whether an end is made up: the container runtime (reason Unknown, exit code 255) or the kubelet (reason
+// ContainerStatusUnknown, 137) gives it to a container that it no longer knows, as after a reboot.
+func lostByNode(exit *corev1.ContainerStateTerminated) bool {
+	return exit.Reason == "Unknown" || exit.Reason == "ContainerStatusUnknown"
 }
 
-// jobCondition returns the Job's condition of the type where it is true, else nil.
-func jobCondition(job *batchv1.Job, conditionType batchv1.JobConditionType) *batchv1.JobCondition {
-	for i := range job.Status.Conditions {
-		c := &job.Status.Conditions[i]
-		if c.Type == conditionType && c.Status == corev1.ConditionTrue {
-			return c
+// podReasonDeadline is the reason of a Pod that the kubelet ended for its activeDeadlineSeconds.
+const podReasonDeadline = "DeadlineExceeded"
+
+// outOfStorage reports whether the kubelet evicted a Pod for the storage limits of its own. An eviction for the node's sake
+// bears the condition DisruptionTarget. The words are those of the kubelet's eviction manager (helpers.go there).
+func outOfStorage(pod *podView) bool {
+	if pod.reason != "Evicted" || pod.disruption != nil {
+		return false
+	}
+	for _, words := range []string{
+		"exceeds the limit", "exceeds the total limit of containers", "exceeded its local ephemeral storage limit",
+	} {
+		if strings.Contains(pod.message, words) {
+			return true
+		}
+	}
+	return false
+}
+
+// failedInit is the init container that kept a Pod's spider from starting, nil if none did.
+func failedInit(pod *podView) *containerView {
+	for i := range pod.inits {
+		exit := pod.inits[i].state.Terminated
+		if exit != nil && exit.ExitCode != 0 && !lostByNode(exit) && pod.started().IsZero() {
+			return &pod.inits[i]
 		}
 	}
 	return nil
 }
 
-// jobFailing returns the condition that says that the Job has failed or is about to, else nil.
-func jobFailing(job *batchv1.Job) *batchv1.JobCondition {
-	if c := jobCondition(job, batchv1.JobFailed); c != nil {
-		return c
-	}
-	return jobCondition(job, batchv1.JobFailureTarget)
+// endedUndisturbed reports whether the Pod's spider has ended and nothing outside had touched it before. The copy of the Pod is
+// one moment of it: an exit that it shows before a deletion came before the deletion.
+func endedUndisturbed(pod *podView, job *jobView) bool {
+	return pod.exit() != nil && !pod.exit().StartedAt.IsZero() && disturbance(pod) == "" && pod.reason != podReasonDeadline &&
+		job != nil && !job.deleting && !job.suspended
 }

@@ -3,12 +3,11 @@ package controllers
 import (
 	"context"
 	"fmt"
-	"time"
+	"slices"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -37,10 +36,7 @@ func (r *Reconciler) observe(ctx context.Context, key types.NamespacedName, live
 	}
 	mem := r.memory.of(key, sj.UID)
 	now := r.clock.Now()
-	o := &observation{
-		sj: mem.latest(&sj), live: live, events: mem.events, eventsAt: mem.eventsAt,
-		defaults: r.defaults,
-	}
+	o := &observation{sj: mem.latest(&sj), live: live, words: mem.words, refused: mem.refused, killing: mem.killing, defaults: r.defaults}
 	if o.sinceLead, err = r.lead.before(ctx, o.sj.ResourceVersion); err != nil {
 		return nil, nil, err
 	}
@@ -59,51 +55,58 @@ func (r *Reconciler) observe(ctx context.Context, key types.NamespacedName, live
 		if live {
 			slimJob(&job)
 		}
-		o.job = &job
+		o.job = viewJob(&job)
 		mem.seen(&job)
 	} else if !live {
-		o.job = mem.recentJob(now)
+		o.job = viewJob(mem.recentJob(now))
 	}
 	if o.pods, o.earlierPod, err = r.readPods(ctx, o.sj, live); err != nil {
 		return nil, nil, err
 	}
-	if pod := o.presentPod(); pod != nil {
-		mem.lastPod = pod
-	}
-	o.lastPod = mem.lastPod
-	if o.lastPod != nil {
-		o.reading = r.logs.Reading(o.lastPod.UID)
-	}
+	mem.remember(o, now)
+	o.lastPod, o.witness, o.witnessedAt, o.runningSeen = mem.lastPod, mem.witness, mem.witnessedAt, mem.runningSeen
+	r.readLogs(o)
+	o.quota = r.askQuota(o, now)
 	return o, mem, nil
+}
+
+// readLogs notes what is known from the logs of the Pods. The Collector reads no other Pods of this SpiderJob any longer.
+func (r *Reconciler) readLogs(o *observation) {
+	pods := o.pods
+	if o.lastPod != nil && !slices.Contains(pods, o.lastPod) {
+		pods = append(slices.Clone(pods), o.lastPod)
+	}
+	wanted := make([]types.UID, 0, len(pods))
+	for _, pod := range pods {
+		wanted = append(wanted, pod.uid)
+		if reading := r.logs.Reading(pod.uid); reading != (podlog.Reading{}) {
+			if o.readings == nil {
+				o.readings = make(map[types.UID]podlog.Reading, len(pods))
+			}
+			o.readings[pod.uid] = reading
+		}
+	}
+	r.logs.Keep(client.ObjectKeyFromObject(o.sj), wanted...)
+}
+
+// ownedLikeOurs reports whether a Pod is one of ours by its owner: the Job of its SpiderJob's name controls it, or nobody does since
+// somebody has deleted that Job and left its Pods.
+func ownedLikeOurs(pod *podView, spiderJob string) bool {
+	return pod.controller == nil || pod.controller.Kind == "Job" && pod.controller.Name == spiderJob
 }
 
 // readPods returns the Pods of this very SpiderJob, the oldest first, and a Pod of an earlier SpiderJob of its name that has
 // not ended yet, if there is one.
-func (r *Reconciler) readPods(
-	ctx context.Context, sj *v1alpha1.SpiderJob, live bool,
-) (pods []*corev1.Pod, earlier *corev1.Pod, err error) {
-	var list corev1.PodList
-	if live {
-		err = r.live.List(ctx, &list, client.InNamespace(sj.Namespace), client.MatchingLabels{v1alpha1.LabelSpiderJob: sj.Name})
-	} else {
-		err = r.client.List(ctx, &list, client.InNamespace(sj.Namespace),
-			client.MatchingFieldsSelector{Selector: fields.OneTermEqualSelector(podsBySpiderJob, sj.Name)})
-	}
+func (r *Reconciler) readPods(ctx context.Context, sj *v1alpha1.SpiderJob, live bool) (pods []*podView, earlier *podView, err error) {
+	all, err := r.listPods(ctx, client.ObjectKeyFromObject(sj), live)
 	if err != nil {
-		return nil, nil, fmt.Errorf("list the Pods of SpiderJob %s/%s: %w", sj.Namespace, sj.Name, err)
+		return nil, nil, err
 	}
-	pods = make([]*corev1.Pod, 0, len(list.Items))
-	for i := range list.Items {
-		pod := &list.Items[i]
-		if live {
-			slimPod(pod)
-		}
-		owner := metav1.GetControllerOf(pod)
+	for _, pod := range all {
 		switch {
-		case owner == nil || owner.Kind != "Job" || owner.Name != sj.Name:
-		case pod.Labels[v1alpha1.LabelSpiderJobUID] == string(sj.UID):
+		case pod.spiderJob == sj.UID:
 			pods = append(pods, pod)
-		case !podEnded(pod):
+		case !pod.ended():
 			earlier = pod
 		}
 	}
@@ -111,32 +114,29 @@ func (r *Reconciler) readPods(
 	return pods, earlier, nil
 }
 
-// readEvents asks the Job's Warning Events why it has no Pod, and remembers the answer: the latest of them.
-func (r *Reconciler) readEvents(ctx context.Context, o *observation, mem *recollection) error {
-	var list corev1.EventList
-	selector := fields.Set{"involvedObject.uid": string(o.job.UID), "type": corev1.EventTypeWarning}.AsSelector()
-	err := r.live.List(ctx, &list, client.InNamespace(o.job.Namespace), client.MatchingFieldsSelector{Selector: selector}, client.Limit(100))
+// listPods returns the Pods of every SpiderJob that has, or had, a name.
+func (r *Reconciler) listPods(ctx context.Context, key types.NamespacedName, live bool) ([]*podView, error) {
+	var list corev1.PodList
+	var err error
+	if live {
+		err = r.live.List(ctx, &list, client.InNamespace(key.Namespace), client.MatchingLabels{v1alpha1.LabelSpiderJob: key.Name})
+	} else {
+		err = r.client.List(ctx, &list, client.InNamespace(key.Namespace),
+			client.MatchingFieldsSelector{Selector: fields.OneTermEqualSelector(podsBySpiderJob, key.Name)})
+	}
 	if err != nil {
-		return fmt.Errorf("list the Events of Job %s/%s: %w", o.job.Namespace, o.job.Name, err)
+		return nil, fmt.Errorf("list the Pods of SpiderJob %s: %w", key, err)
 	}
-	mem.events, mem.eventsAt = nil, r.clock.Now()
-	var latest time.Time
+	pods := make([]*podView, 0, len(list.Items))
 	for i := range list.Items {
-		event := &list.Items[i]
-		at := event.LastTimestamp.Time
-		if event.Series != nil {
-			at = event.Series.LastObservedTime.Time
+		if live {
+			slimPod(&list.Items[i])
 		}
-		if at.IsZero() {
-			at = event.EventTime.Time
-		}
-		if mem.events == nil || at.After(latest) {
-			cause := explain(event.Message)
-			mem.events, latest = &cause, at
+		if pod := viewPod(&list.Items[i]); ownedLikeOurs(pod, key.Name) {
+			pods = append(pods, pod)
 		}
 	}
-	o.events, o.eventsAt = mem.events, mem.eventsAt
-	return nil
+	return pods, nil
 }
 
 func get(ctx context.Context, reader client.Reader, key types.NamespacedName, into client.Object, kind string) (found bool, err error) {
@@ -151,11 +151,12 @@ func get(ctx context.Context, reader client.Reader, key types.NamespacedName, in
 }
 
 // logTarget is the log of the Pod's spider.
-func logTarget(o *observation, pod *corev1.Pod) podlog.Target {
+func logTarget(o *observation, pod *podView) podlog.Target {
 	return podlog.Target{
-		Namespace: pod.Namespace,
-		Name:      pod.Name,
-		UID:       pod.UID,
+		Namespace: pod.namespace,
+		Name:      pod.name,
+		UID:       pod.uid,
+		Node:      pod.node,
 		Container: v1alpha1.ContainerName,
 		SpiderJob: client.ObjectKeyFromObject(o.sj),
 	}

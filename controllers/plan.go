@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	batchv1 "k8s.io/api/batch/v1"
-
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 )
 
@@ -25,7 +23,7 @@ type Defaults struct {
 	TTL time.Duration
 	// MaxInterruptions is how many interruptions are followed by a new attempt.
 	MaxInterruptions int32
-	// ImagePatience is how long an image may fail to be pulled, or a container fail to be made, before that is an error.
+	// ImagePatience is how long an image may fail to be pulled, or a container or volume fail to be made, before that is an error.
 	ImagePatience time.Duration
 	// Pods are for the Pods of all Spiders.
 	Pods PodDefaults
@@ -40,16 +38,20 @@ var defaultErrorFinishReasons = []string{"closespider_errorcount", "memusage_exc
 // plan is what the controller has to know of a Spider while a Job of it runs. It is fixed when the Job is created and kept
 // on it, so that a Spider that is changed or deleted meanwhile changes nothing for the run.
 type plan struct {
-	Spider             string                      `json:"spider"`
-	RepoPath           string                      `json:"repoPath,omitempty"`
-	StatsSource        v1alpha1.StatsSource        `json:"statsSource"`
-	ErrorFinishReasons []string                    `json:"errorFinishReasons,omitempty"`
-	TimeoutSeconds     int64                       `json:"timeoutSeconds,omitempty"`
-	GraceSeconds       int64                       `json:"graceSeconds"`
-	Retries            int32                       `json:"retries,omitempty"`
-	Interruptions      v1alpha1.InterruptionPolicy `json:"interruptions"`
-	MaxInterruptions   int32                       `json:"maxInterruptions"`
-	RetentionSeconds   int64                       `json:"retentionSeconds"`
+	Spider             string               `json:"spider"`
+	RepoPath           string               `json:"repoPath,omitempty"`
+	StatsSource        v1alpha1.StatsSource `json:"statsSource"`
+	ErrorFinishReasons []string             `json:"errorFinishReasons,omitempty"`
+	TimeoutSeconds     int64                `json:"timeoutSeconds,omitempty"`
+	// StartDeadlineSeconds bounds the wait of one attempt for its start, 0 for no bound.
+	StartDeadlineSeconds int64                       `json:"startDeadlineSeconds,omitempty"`
+	GraceSeconds         int64                       `json:"graceSeconds"`
+	Retries              int32                       `json:"retries,omitempty"`
+	Interruptions        v1alpha1.InterruptionPolicy `json:"interruptions"`
+	MaxInterruptions     int32                       `json:"maxInterruptions"`
+	RetentionSeconds     int64                       `json:"retentionSeconds"`
+	// TTLSeconds is the Spider's retention of SpiderJobs, absent where it has none.
+	TTLSeconds *int64 `json:"ttlSeconds,omitempty"`
 	// EarlierAttempts is how many Pods earlier Jobs of the SpiderJob have had.
 	EarlierAttempts int32 `json:"earlierAttempts,omitempty"`
 }
@@ -58,17 +60,19 @@ type plan struct {
 func makePlan(sj *v1alpha1.SpiderJob, spider *v1alpha1.Spider, defaults Defaults) (plan, error) {
 	spec := &spider.Spec
 	p := plan{
-		Spider:             spider.SpiderName(),
-		RepoPath:           spec.RepoPath,
-		StatsSource:        spec.StatsSource,
-		ErrorFinishReasons: spec.ErrorFinishReasons,
-		GraceSeconds:       valueOr(spec.TerminationGracePeriodSeconds, seconds(defaults.GracePeriod)),
-		Interruptions:      spec.InterruptionPolicy,
-		MaxInterruptions:   valueOr(spec.MaxInterruptions, defaults.MaxInterruptions),
-		RetentionSeconds:   valueOr(spec.PodRetentionSeconds, seconds(defaults.PodRetention)),
-		TimeoutSeconds:     valueOr(spec.TimeoutSeconds, 0),
-		Retries:            valueOr(spec.Retries, 0),
-		EarlierAttempts:    sj.Status.Attempts,
+		Spider:               spider.SpiderName(),
+		RepoPath:             spec.RepoPath,
+		StatsSource:          spec.StatsSource,
+		ErrorFinishReasons:   spec.ErrorFinishReasons,
+		GraceSeconds:         max(valueOr(spec.TerminationGracePeriodSeconds, seconds(defaults.GracePeriod)), 1),
+		Interruptions:        spec.InterruptionPolicy,
+		MaxInterruptions:     valueOr(spec.MaxInterruptions, defaults.MaxInterruptions),
+		RetentionSeconds:     valueOr(spec.PodRetentionSeconds, seconds(defaults.PodRetention)),
+		TimeoutSeconds:       valueOr(spec.TimeoutSeconds, 0),
+		StartDeadlineSeconds: valueOr(spec.StartDeadlineSeconds, 0),
+		TTLSeconds:           spec.TTLSecondsAfterFinished,
+		Retries:              valueOr(spec.Retries, 0),
+		EarlierAttempts:      sj.Status.Attempts,
 	}
 	if p.StatsSource == "" {
 		p.StatsSource = v1alpha1.StatsFromScrapy
@@ -87,6 +91,13 @@ func makePlan(sj *v1alpha1.SpiderJob, spider *v1alpha1.Spider, defaults Defaults
 			return plan{}, fmt.Errorf("timeoutSeconds %d is more than the %d that Spider %s allows", *want, p.TimeoutSeconds, spider.Name)
 		}
 		p.TimeoutSeconds = *want
+	}
+	if want := sj.Spec.StartDeadlineSeconds; want != nil {
+		if p.StartDeadlineSeconds > 0 && *want > p.StartDeadlineSeconds {
+			return plan{}, fmt.Errorf("startDeadlineSeconds %d is more than the %d that Spider %s allows",
+				*want, p.StartDeadlineSeconds, spider.Name)
+		}
+		p.StartDeadlineSeconds = *want
 	}
 	if want := sj.Spec.Retries; want != nil {
 		if *want > p.Retries {
@@ -136,9 +147,9 @@ func withNUL(sj *v1alpha1.SpiderJob, spider *v1alpha1.Spider) string {
 	return ""
 }
 
-// planOf reads the plan back from a Job. What it reads can have been edited by anyone who may write Jobs: what cannot be
+// planFromJob reads the plan back from a Job. What it reads can have been edited by anyone who may write Jobs: what cannot be
 // understood counts as an empty plan, which reads no log, sets no time limit and keeps the Job for the default time.
-func planOf(job *batchv1.Job, defaults Defaults) plan {
+func planFromJob(job *jobView, defaults Defaults) plan {
 	fallback := plan{
 		StatsSource:      v1alpha1.StatsFromTerminationMessage,
 		GraceSeconds:     seconds(defaults.GracePeriod),
@@ -150,22 +161,22 @@ func planOf(job *batchv1.Job, defaults Defaults) plan {
 		return fallback
 	}
 	p := fallback
-	if err := json.Unmarshal([]byte(job.Annotations[v1alpha1.AnnotationPlan]), &p); err != nil {
+	if err := json.Unmarshal([]byte(job.note), &p); err != nil {
 		return fallback
 	}
-	p.GraceSeconds = max(p.GraceSeconds, 0)
+	p.GraceSeconds = max(p.GraceSeconds, 1)
 	p.EarlierAttempts = max(p.EarlierAttempts, 0)
 	return p
 }
 
-// planNow is the plan that a Job of the SpiderJob would have now, for when the Job that holds the real one is gone.
-func planNow(o *observation) plan {
+// currentPlan is the plan that a Job of the SpiderJob would have now, for when the Job that holds the real one is gone.
+func currentPlan(o *observation) plan {
 	if o.spider != nil {
 		if p, err := makePlan(o.sj, o.spider, o.defaults); err == nil {
 			return p
 		}
 	}
-	return planOf(nil, o.defaults)
+	return planFromJob(nil, o.defaults)
 }
 
 // triesAgain reports whether so many interruptions are followed by another attempt.

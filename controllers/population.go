@@ -21,6 +21,8 @@ var (
 		"SpiderJobs that there are, by phase and reason. Told by the process that leads.", []string{"phase", "reason"}, nil)
 	oldestPendingDesc = prometheus.NewDesc("spider_operator_oldest_pending_seconds",
 		"Age of the oldest SpiderJob that is Pending, by reason. Told by the process that leads.", []string{"reason"}, nil)
+	oldestStopDesc = prometheus.NewDesc("spider_operator_oldest_stop_seconds",
+		"Time since the oldest stop that is under way was decided, 0 where there is none. Told by the process that leads.", nil, nil)
 )
 
 // population counts the SpiderJobs in a cache by what is said of them. It is told of each change, so that the answer costs the
@@ -34,6 +36,7 @@ type population struct {
 	mu      sync.Mutex
 	jobs    map[condition]int
 	pending map[types.UID]pendingJob
+	stops   map[types.UID]time.Time
 }
 
 // condition is the phase of a SpiderJob and the reason for it, as metrics name them.
@@ -49,7 +52,7 @@ type pendingJob struct {
 }
 
 func newPopulation(informers cache.Informers, now clock.PassiveClock) *population {
-	return &population{cache: informers, clock: now, jobs: map[condition]int{}, pending: map[types.UID]pendingJob{}}
+	return &population{cache: informers, clock: now, jobs: map[condition]int{}, pending: map[types.UID]pendingJob{}, stops: map[types.UID]time.Time{}}
 }
 
 // Start follows the cache until ctx ends, and shows meanwhile what it counts.
@@ -95,7 +98,7 @@ func (p *population) OnUpdate(before, after any) {
 		return
 	}
 	from, to := conditionOf(was), conditionOf(is)
-	if from == to && was.UID == is.UID {
+	if from == to && was.UID == is.UID && stopSince(was).Equal(stopSince(is)) {
 		return
 	}
 	p.mu.Lock()
@@ -121,6 +124,17 @@ func (p *population) enter(sj *v1alpha1.SpiderJob, c condition) {
 	if c.phase == v1alpha1.PhasePending {
 		p.pending[sj.UID] = pendingJob{reason: c.reason, since: sj.CreationTimestamp.Time}
 	}
+	if since := stopSince(sj); !since.IsZero() {
+		p.stops[sj.UID] = since
+	}
+}
+
+// stopSince is when the stop that is under way was decided, the zero time where there is none.
+func stopSince(sj *v1alpha1.SpiderJob) time.Time {
+	if stop := sj.Status.Stop; stop != nil && stop.Since != nil {
+		return stop.Since.Time
+	}
+	return time.Time{}
 }
 
 func (p *population) leave(sj *v1alpha1.SpiderJob, c condition) {
@@ -128,6 +142,7 @@ func (p *population) leave(sj *v1alpha1.SpiderJob, c condition) {
 	if c.phase == v1alpha1.PhasePending {
 		delete(p.pending, sj.UID)
 	}
+	delete(p.stops, sj.UID)
 }
 
 // oldest is when the oldest of those that are Pending was created, by reason. The caller holds the mutex.
@@ -153,6 +168,13 @@ func (p *population) collect(metrics chan<- prometheus.Metric) {
 		age := max(now.Sub(since), 0).Seconds()
 		metrics <- prometheus.MustNewConstMetric(oldestPendingDesc, prometheus.GaugeValue, age, reason)
 	}
+	oldest := now
+	for _, since := range p.stops {
+		if since.Before(oldest) {
+			oldest = since
+		}
+	}
+	metrics <- prometheus.MustNewConstMetric(oldestStopDesc, prometheus.GaugeValue, now.Sub(oldest).Seconds())
 }
 
 // populations shows the population of the controller that leads in this process, and nothing while none does: of several
@@ -165,6 +187,7 @@ type shownPopulation struct{ shown atomic.Pointer[population] }
 func (s *shownPopulation) Describe(descs chan<- *prometheus.Desc) {
 	descs <- jobsDesc
 	descs <- oldestPendingDesc
+	descs <- oldestStopDesc
 }
 
 // Collect implements prometheus.Collector.

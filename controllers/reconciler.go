@@ -2,11 +2,12 @@ package controllers
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
@@ -14,6 +15,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/scrapethis/spider-operator/controllers/podlog"
+	"github.com/scrapethis/spider-operator/controllers/queue"
+	"github.com/scrapethis/spider-operator/controllers/quota"
 )
 
 const (
@@ -27,7 +30,7 @@ const (
 type logReader interface {
 	Want(target podlog.Target, mode podlog.Mode)
 	Reading(pod types.UID) podlog.Reading
-	Forget(pod types.UID)
+	Keep(spiderJob types.NamespacedName, pods ...types.UID)
 }
 
 // Reconciler brings SpiderJobs to their end.
@@ -36,7 +39,11 @@ type Reconciler struct {
 	live     client.Reader
 	logs     logReader
 	events   events.EventRecorder
-	clock    clock.PassiveClock
+	warnings *eventReader
+	quota    *quota.Gate
+	// classOf tells with which class the work queue gave out a SpiderJob that is being reconciled.
+	classOf  func(reconcile.Request) (class int, ok bool)
+	clock    clock.WithTicker
 	defaults Defaults
 	memory   *memory
 	lead     *lead
@@ -51,32 +58,36 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 			return reconcile.Result{}, err
 		}
 		if o == nil {
-			r.forget(key)
-			return reconcile.Result{}, nil
+			return r.clearAfter(ctx, key)
 		}
 		d := decide(o, r.clock.Now())
 		switch d.need {
 		case needLive:
-			createErr := o.createErr
-			if o, mem, err = r.observe(ctx, key, true); o != nil {
-				o.createErr = createErr
-			}
+			o, mem, err = r.observe(ctx, key, true)
 			continue
-		case needEvents:
-			err = r.readEvents(ctx, o, mem)
+		case needJobEvents, needPodEvents:
+			err = r.readWords(ctx, o, mem, d.need)
+			continue
+		case needKilling:
+			err = r.readKilling(ctx, o, mem)
 			continue
 		case needNothing:
 		}
-		if d.log.pod != nil {
-			r.logs.Want(logTarget(o, d.log.pod), d.log.mode)
+		for _, demand := range d.logs {
+			r.logs.Want(logTarget(o, demand.pod), demand.mode)
+		}
+		r.tellQuota(o, d, r.clock.Now())
+		if d.action.kind == createJob && !r.mayCreate(req) {
+			return requeue(time.Nanosecond, queue.Create), nil
 		}
 		switch err = r.act(ctx, o, mem, d.action); {
 		case d.action.kind == createJob && apierrors.IsAlreadyExists(err):
 			// By somebody else: the cache holds only the operator's own Jobs.
 			o, mem, err = r.observe(ctx, key, true)
 			continue
-		case d.action.kind == createJob && err != nil && refused(err):
-			o.createErr, err = unwrapStatus(err), nil
+		case d.action.kind == createJob && err != nil && isRefusal(err):
+			mem.refuse(unwrapStatus(err), r.clock.Now())
+			o.refused, err = mem.refused, nil
 			continue
 		case err != nil:
 			return reconcile.Result{}, err
@@ -86,46 +97,59 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	return reconcile.Result{}, fmt.Errorf("no decision on SpiderJob %s after %d rounds: %w", key, maxRounds, err)
 }
 
+// mayCreate reports whether the SpiderJob was given out by the work queue as one that creates a Job: a bounded number are at once.
+func (r *Reconciler) mayCreate(req reconcile.Request) bool {
+	class, known := r.classOf(req)
+	return !known || class == queue.Create || class == queue.CreateAgain
+}
+
 // conclude records a decision that was acted upon.
 func (r *Reconciler) conclude(ctx context.Context, o *observation, mem *recollection, d decision) (reconcile.Result, error) {
 	switch err := r.record(ctx, o, mem, d.status); {
 	case apierrors.IsConflict(err):
 		mem.written = nil
-		return again(conflictPause), nil
+		return requeue(conflictPause, d.class), nil
 	case apierrors.IsNotFound(err):
 		return reconcile.Result{}, nil // deleted meanwhile: its event follows
 	case err != nil:
 		return reconcile.Result{}, err
 	}
 	if d.status.Phase.Terminal() {
-		if o.lastPod != nil {
-			r.logs.Forget(o.lastPod.UID)
-			mem.lastPod = nil
-		}
+		key := client.ObjectKeyFromObject(o.sj)
+		r.logs.Keep(key)
+		mem.lastPod, mem.witness = nil, nil
 		if mem.written == nil && d.action.kind == doNothing {
-			r.memory.forget(client.ObjectKeyFromObject(o.sj)) // it is only kept from now on
+			r.memory.forget(key) // an ended SpiderJob stays in the cache, perhaps for days
 		}
 	}
-	return again(d.after), nil
+	return requeue(d.after, d.class), nil
 }
 
-// again asks for another look after some time, zero for none: a routine one, however urgent this one was.
-func again(after time.Duration) reconcile.Result {
-	priority := routine
-	return reconcile.Result{RequeueAfter: after, Priority: &priority}
+// requeue asks for another look after some time, zero for none, in a class of the work queue.
+func requeue(after time.Duration, class int) reconcile.Result {
+	return reconcile.Result{RequeueAfter: after, Priority: &class}
 }
 
-func (r *Reconciler) forget(key types.NamespacedName) {
-	if pod := r.memory.forget(key); pod != "" {
-		r.logs.Forget(pod)
+// clearAfter clears up after a SpiderJob that is gone. The garbage collector removes its Job and what that controls, but knows
+// nothing of a Pod that somebody had cut off from its Job before.
+func (r *Reconciler) clearAfter(ctx context.Context, key types.NamespacedName) (reconcile.Result, error) {
+	r.memory.forget(key)
+	r.logs.Keep(key)
+	r.quota.Gone(key, r.clock.Now())
+	pods, err := r.listPods(ctx, key, false)
+	if err != nil {
+		return reconcile.Result{}, err
 	}
-}
-
-// unwrapStatus is the API server's own answer within err, which is what people should read.
-func unwrapStatus(err error) error {
-	var status *apierrors.StatusError
-	if errors.As(err, &status) {
-		return status
+	for _, pod := range pods {
+		if pod.controller != nil || pod.deleting || pod.ended() {
+			continue
+		}
+		grace := graceOf(pod, nil)
+		opts := deletion(pod.uid, &grace, metav1.DeletePropagationBackground)
+		err := r.client.Delete(ctx, &corev1.Pod{ObjectMeta: pod.meta()}, opts)
+		if err != nil && !apierrors.IsNotFound(err) && !isOther(err) {
+			return reconcile.Result{}, fmt.Errorf("delete Pod %s/%s of a SpiderJob that is gone: %w", pod.namespace, pod.name, err)
+		}
 	}
-	return err
+	return reconcile.Result{}, nil
 }

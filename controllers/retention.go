@@ -1,30 +1,63 @@
 package controllers
 
-import "time"
+import (
+	"time"
+
+	"github.com/scrapethis/spider-operator/controllers/queue"
+)
+
+// forEver is the retention, in seconds, that never ends: ten years, the most that can be asked for.
+const forEver = 315360000
 
 // retain removes what an ended SpiderJob leaves behind when its time is over: first the Job with its Pods, and their logs;
-// later the SpiderJob itself. Both times count from the recorded end, so nothing goes that nobody has noted.
+// later the SpiderJob itself. Both times count from the recorded end, so nothing goes that nobody has noted. What still runs
+// though the SpiderJob has ended is stopped.
 func (d decision) retain(o *observation, now time.Time) decision {
+	d.room = roomUnwanted
 	st := &o.sj.Status
-	if st.FinishedAt == nil {
-		return d // not our writing: the controller never ends a SpiderJob without noting when
+	for _, pod := range o.alive() {
+		if !pod.deleting {
+			d.action = action{kind: deletePod, on: pod.objectRef, grace: graceOf(pod, nil)}
+			d.after, d.class = recheck, queue.Stop
+			return d
+		}
+		d.after = recheck
+	}
+	if st.FinishedAt == nil || o.sj.DeletionTimestamp != nil {
+		return d // the first is not our writing: the controller never ends a SpiderJob without noting when
 	}
 	age := now.Sub(st.FinishedAt.Time)
-	left := ttl(o) - age
-	if left <= 0 {
-		d.action, d.after = action{kind: deleteSpiderJob}, recheck
-		return d
+	if keep := ttl(o); keep < forEver {
+		left := time.Duration(keep)*time.Second - age
+		if left <= 0 {
+			d.action, d.after = action{kind: deleteSpiderJob}, recheck
+			return d
+		}
+		d.after = sooner(d.after, left)
 	}
-	d.after = left
-	if !o.jobIsOurs() || o.job.DeletionTimestamp != nil {
-		return d
+	if !o.jobIsOurs() || o.job.deleting {
+		return d.retainOrphans(o, age)
 	}
-	left = time.Duration(planOf(o.job, o.defaults).RetentionSeconds)*time.Second - age
+	left := time.Duration(planFromJob(o.job, o.defaults).RetentionSeconds)*time.Second - age
 	if left > 0 && jobSettled(o) {
 		d.after = sooner(d.after, left)
 		return d
 	}
-	d.action, d.after = action{kind: deleteJob, job: o.job}, recheck
+	d.action, d.after = action{kind: deleteJob, on: o.job.objectRef}, recheck
+	return d
+}
+
+// retainOrphans removes ended Pods that no Job holds any more, when a Job's time would be over.
+func (d decision) retainOrphans(o *observation, age time.Duration) decision {
+	pod := d.removable(o)
+	if pod == nil {
+		return d
+	}
+	if left := o.defaults.PodRetention - age; left > 0 {
+		d.after = sooner(d.after, left)
+		return d
+	}
+	d.action, d.after = action{kind: deletePod, on: pod.objectRef, grace: graceOf(pod, nil)}, recheck
 	return d
 }
 
@@ -33,20 +66,33 @@ func (d decision) retain(o *observation, now time.Time) decision {
 func jobSettled(o *observation) bool {
 	pods := o.podsOfJob()
 	for _, pod := range pods {
-		if !podEnded(pod) {
+		if !pod.ended() {
 			return false
 		}
 	}
-	return len(pods) > 0 || len(o.job.Status.Conditions) > 0 || o.sj.Status.JobUID == string(o.job.UID)
+	return len(pods) > 0 || o.job.over() || o.sj.Status.JobUID == string(o.job.uid)
 }
 
-func ttl(o *observation) time.Duration {
+// ttl is how long an ended SpiderJob is kept, in seconds: what it says itself, which may be changed, else what was resolved at its
+// end. An earlier version resolved nothing.
+func ttl(o *observation) int64 {
 	switch {
 	case o.sj.Spec.TTLSecondsAfterFinished != nil:
-		return time.Duration(*o.sj.Spec.TTLSecondsAfterFinished) * time.Second
-	case o.spider != nil && o.spider.Spec.TTLSecondsAfterFinished != nil:
-		return time.Duration(*o.spider.Spec.TTLSecondsAfterFinished) * time.Second
-	default:
-		return o.defaults.TTL
+		return *o.sj.Spec.TTLSecondsAfterFinished
+	case o.sj.Status.TTLSecondsAfterFinished != nil:
+		return *o.sj.Status.TTLSecondsAfterFinished
 	}
+	return ttlNow(o)
+}
+
+// ttlNow is how long Spider and operator have an ended SpiderJob kept, in seconds, as they are now. Where the Spider is gone, what
+// it said when the Job was made counts.
+func ttlNow(o *observation) int64 {
+	if o.spider != nil {
+		return valueOr(o.spider.Spec.TTLSecondsAfterFinished, seconds(o.defaults.TTL))
+	}
+	if o.jobIsOurs() {
+		return valueOr(planFromJob(o.job, o.defaults).TTLSeconds, seconds(o.defaults.TTL))
+	}
+	return seconds(o.defaults.TTL)
 }

@@ -28,6 +28,7 @@ import (
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 	"github.com/scrapethis/spider-operator/controllers/podlog"
 	"github.com/scrapethis/spider-operator/controllers/queue"
+	"github.com/scrapethis/spider-operator/controllers/quota"
 )
 
 // leaderElectionID is the name of the Lease.
@@ -113,11 +114,23 @@ func Setup(ctx context.Context, mgr ctrl.Manager, opts Options) error {
 	if err != nil {
 		return fmt.Errorf("index Pods by SpiderJob: %w", err)
 	}
+	gate := quota.New()
+	if err := mgr.Add(gate); err != nil {
+		return fmt.Errorf("add the quota gate: %w", err)
+	}
+	queueMetrics, err := queue.NewMetrics(metrics.Registry, controllerName)
+	if err != nil {
+		return err
+	}
+	work := queue.New(queue.Options{Workers: opts.Workers, Clock: clock.RealClock{}, Metrics: queueMetrics})
 	reconciler := &Reconciler{
 		client:   mgr.GetClient(),
 		live:     mgr.GetAPIReader(),
 		logs:     logs,
 		events:   mgr.GetEventRecorder("spider-operator"),
+		warnings: newEventReader(mgr.GetAPIReader(), clock.RealClock{}),
+		quota:    gate,
+		classOf:  work.ClassOf,
 		clock:    clock.RealClock{},
 		defaults: opts.Defaults,
 		memory:   newMemory(),
@@ -126,17 +139,13 @@ func Setup(ctx context.Context, mgr ctrl.Manager, opts Options) error {
 	if len(opts.Namespaces) > 0 {
 		reconciler.lead.namespace = opts.Namespaces[0]
 	}
-	queueMetrics, err := queue.NewMetrics(metrics.Registry, controllerName)
-	if err != nil {
-		return err
-	}
-	work := queue.New(queue.Options{Workers: opts.Workers, Clock: clock.RealClock{}, Metrics: queueMetrics})
 	err = ctrl.NewControllerManagedBy(mgr).
 		Named(controllerName).
 		Watches(&v1alpha1.SpiderJob{}, bySpiderJob()).
 		Watches(&batchv1.Job{}, byLabel(), builder.WithPredicates(onlyNews())).
 		Watches(&corev1.Pod{}, byLabel(), builder.WithPredicates(onlyNews())).
 		WatchesRawSource(source.Channel(logs.Changes(), bySpiderJob())).
+		WatchesRawSource(source.Channel(gate.Woken(), bySpiderJob())).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: opts.Workers,
 			NewQueue: func(string, workqueue.TypedRateLimiter[reconcile.Request]) workQueue {

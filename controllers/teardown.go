@@ -4,18 +4,24 @@ import (
 	"fmt"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 	"github.com/scrapethis/spider-operator/controllers/podlog"
+	"github.com/scrapethis/spider-operator/controllers/queue"
 )
 
 const (
 	// streamPatience is how long a Pod's deletion waits for its log to be followed.
 	streamPatience = 2 * time.Second
-	// countsPatience is how long an end waits for its final counts.
+	// countsPatience is how long an end waits for its final counts, from the start of their reading.
 	countsPatience = 10 * time.Second
+	// stopMargin is how much longer than its grace period a stop may take before people are told what it waits for.
+	stopMargin = 30 * time.Second
+	// lingerMargin is how much longer than the Pod's own grace period containers may outlive the spider's before the Pod is deleted.
+	lingerMargin = 10 * time.Second
+	// endedDeadline is the activeDeadlineSeconds of a Pod whose remaining containers the kubelet is to end.
+	endedDeadline = 1
 )
 
 // stop is a reason to stop the current Job.
@@ -25,136 +31,233 @@ type stop struct {
 	grace *int64
 }
 
-// stopOf is why a SpiderJob is to be stopped, nil if it is not. A cancellation outranks all other reasons: it is a promise
-// to the one who asked.
-func stopOf(sj *v1alpha1.SpiderJob) *stop {
-	if c := sj.Spec.Cancellation; c != nil {
+// wantedStop is why a SpiderJob is to be stopped, nil if it is not. A cancellation outranks all other reasons: it is a promise
+// to the one who asked. A verdict outranks a deletion, which a finalizer of somebody's holds up.
+func wantedStop(sj *v1alpha1.SpiderJob) *stop {
+	recorded := sj.Status.Stop
+	switch c := sj.Spec.Cancellation; {
+	case c != nil:
 		message := "cancelled"
 		if c.RequestedBy != "" {
 			message += " by " + c.RequestedBy
 		}
 		return &stop{Stop: v1alpha1.Stop{Reason: v1alpha1.ReasonCancelled, Message: message}, grace: c.GracePeriodSeconds}
-	}
-	if sj.Status.Stop != nil {
-		return &stop{Stop: *sj.Status.Stop}
+	case recorded != nil && recorded.Phase != "":
+		return &stop{Stop: *recorded}
+	case sj.DeletionTimestamp != nil:
+		return &stop{Stop: v1alpha1.Stop{Reason: v1alpha1.ReasonCancelled, Message: "cancelled, since its SpiderJob is being deleted"}}
+	case recorded != nil:
+		return &stop{Stop: *recorded}
 	}
 	return nil
 }
 
 // stopDone reports whether the Job to be stopped has already been followed by that of the next attempt.
 func stopDone(o *observation, s *stop) bool {
-	return s.Retry && o.jobIsOurs() && string(o.job.UID) != s.JobUID
+	return s.Retry && o.jobIsOurs() && string(o.job.uid) != s.JobUID
 }
 
-// stopFor decides to stop the current Job. Nothing is deleted before the decision is recorded.
-func (d decision) stopFor(o *observation, reason, message string) decision {
-	message = truncate(message, maxMessage)
-	d.status.Stop = &v1alpha1.Stop{JobUID: string(o.job.UID), Reason: reason, Message: message}
-	d.status.JobUID = string(o.job.UID)
-	d.status.Reason, d.status.Message = v1alpha1.ReasonStopping, message
-	d.after = 0
-	return d
-}
-
-// interrupt decides that the current attempt was disturbed from outside and proves nothing. Its Job is removed; then comes
-// a new attempt, or the end if there were too many. The caches are not enough for that: they may show that a Pod is being
-// deleted before they show that its Job was suspended, which is why.
-func (d decision) interrupt(o *observation, p plan, cause string) decision {
-	if !o.live {
-		return decision{need: needLive}
-	}
-	st := &d.status
-	if o.job != nil {
-		st.JobUID = string(o.job.UID)
-	}
-	st.Interruptions++
-	message := "interrupted: " + cause
-	retry := p.triesAgain(st.Interruptions)
-	if !retry && p.Interruptions == v1alpha1.InterruptionRetry {
-		message = fmt.Sprintf("interrupted %d times, more than %d; lastly %s", st.Interruptions, p.MaxInterruptions, cause)
-	}
-	message = truncate(message, maxMessage)
-	st.Stop = &v1alpha1.Stop{JobUID: st.JobUID, Reason: v1alpha1.ReasonInterrupted, Message: message, Retry: retry}
-	st.Reason, st.Message = v1alpha1.ReasonInterrupted, message
-	if pod := o.lastPod; pod != nil && o.job != nil && metav1.IsControlledBy(pod, o.job) {
-		if started := spiderStarted(pod); !started.IsZero() {
-			st.Phase = v1alpha1.PhaseRunning
-			d.describeRun(o, p, pod, started)
-		}
-		d.log = closing(p, pod)
-	}
-	d.after = 0
-	return d
-}
-
-// closing asks for what a stopped Pod says last: its log is gone with it.
-func closing(p plan, pod *corev1.Pod) logDemand {
-	if podEnded(pod) {
-		return demand(p, pod, podlog.Final)
-	}
-	return demand(p, pod, podlog.Follow)
-}
-
-// tearDown stops the current Job: first the Pod, with the grace period asked for and its log followed, then the Job, and the
-// end only when both are proven gone.
+// tearDown stops the current attempt: first its Pods, with the grace period asked for and their logs followed, then the Job, and
+// the end only when it is proven that nothing runs any more.
 func (d decision) tearDown(o *observation, s *stop, now time.Time) decision {
-	job, p := o.job, planOf(o.job, o.defaults)
+	d.class, d.room = queue.Stop, roomUnwanted
+	job, p := o.job, planFromJob(o.job, o.defaults)
 	if !o.jobIsOurs() {
-		job, p = nil, planNow(o) // somebody else has removed it; its Pods still have logs
+		job, p = nil, currentPlan(o) // somebody else has removed it; its Pods still have logs
 	}
-	if job == nil && len(o.pods) == 0 {
+	if s.Phase != "" {
+		return d.finish(o, s, p, now)
+	}
+	alive := o.alive()
+	if nothingRuns(o, s, job) {
 		return d.afterTearDown(o, s, now)
 	}
-	d.after = recheck
-	for _, pod := range o.pods {
-		if podEnded(pod) {
+	d.noteStop(o, s, job, alive, p, now)
+	for _, pod := range alive {
+		followed := !d.demand(p, pod, podlog.Follow) || isFollowed(o, pod, now)
+		if !needsDeletion(pod, s.grace) || job != nil && job.replacesPods() && !job.deleting {
 			continue
 		}
-		d.log = demand(p, pod, podlog.Follow)
-		shorter := s.grace != nil && pod.DeletionGracePeriodSeconds != nil && *s.grace < *pod.DeletionGracePeriodSeconds
-		if pod.DeletionTimestamp == nil || shorter {
-			if d.log.pod != nil && !followed(o, now) {
-				d.after = streamPatience
-				return d.withoutRecord(o)
-			}
-			d.action = action{kind: deletePod, pod: pod, grace: s.grace}
-			return d.withoutRecord(o)
+		if !followed {
+			d.after = sooner(d.after, streamPatience)
+			continue
+		}
+		if d.action.kind == doNothing {
+			d.action = action{kind: deletePod, on: pod.objectRef, grace: graceOf(pod, s.grace)}
 		}
 	}
-	if job == nil {
-		return d.clearPods(o, s).withoutRecord(o)
+	switch {
+	case job == nil && len(alive) == 0:
+		return d.clearPods(o)
+	case job == nil || job.deleting || d.action.kind != doNothing:
+	case len(alive) == 0 && !d.finalRead(o, p, now):
+		d.after = sooner(d.after, time.Second)
+	case allDeleting(alive), job.replacesPods() && allFollowed(o, p, alive, now):
+		// A Job of an earlier version, which would replace its Pod, goes first.
+		d.action = action{kind: deleteJob, on: job.objectRef}
 	}
-	if job.DeletionTimestamp == nil {
-		if pod := o.lastPod; pod != nil && podEnded(pod) && len(o.pods) > 0 {
-			d.log = demand(p, pod, podlog.Final)
-			if _, known := finalCounts(o, p, pod, now); !known {
-				d.after = countsPatience
-				return d.withoutRecord(o)
-			}
-		}
-		d.action = action{kind: deleteJob, job: job}
-	}
-	return d.withoutRecord(o)
+	return d
 }
 
-// clearPods removes Pods that no Job holds any more.
-func (d decision) clearPods(o *observation, s *stop) decision {
-	d.after = recheck
+func allDeleting(pods []*podView) bool {
+	for _, pod := range pods {
+		if !pod.deleting {
+			return false
+		}
+	}
+	return true
+}
+
+// nothingRuns reports whether nothing of the SpiderJob can run any more, as far as has been observed. An end need not wait for
+// what a finalizer of somebody else holds: an ended Pod runs nothing, and a Job that is being deleted makes no Pods.
+func nothingRuns(o *observation, s *stop, job *jobView) bool {
+	if len(o.alive()) > 0 {
+		return false
+	}
+	held := len(o.pods) > 0
 	for _, pod := range o.pods {
-		if pod.DeletionTimestamp == nil {
-			d.action = action{kind: deletePod, pod: pod}
-			if s != nil {
-				d.action.grace = s.grace
-			}
+		held = held && pod.held
+	}
+	switch {
+	case job == nil:
+		return len(o.pods) == 0 || held
+	case s.Retry || !job.deleting:
+		return false // the next attempt's Job needs the name
+	default:
+		return held || job.held && len(o.pods) == 0
+	}
+}
+
+// noteStop records that the stop has begun and, once it takes longer than it should, what it waits for.
+func (d *decision) noteStop(o *observation, s *stop, job *jobView, alive []*podView, p plan, now time.Time) {
+	st := &d.status
+	recorded := st.Stop
+	if recorded == nil || recorded.Reason != s.Reason {
+		recorded = &v1alpha1.Stop{Reason: s.Reason, Message: s.Message, JobUID: st.JobUID}
+		if job != nil {
+			recorded.JobUID = string(job.uid)
+		}
+		st.Stop = recorded
+		st.Reason, st.Message = v1alpha1.ReasonStopping, s.Message
+	}
+	if st.Phase == "" {
+		st.Phase = v1alpha1.PhasePending
+	}
+	if recorded.Since == nil {
+		recorded.Since = &metav1.Time{Time: now}
+	}
+	grace := p.GraceSeconds
+	if s.grace != nil {
+		grace = *s.grace
+	}
+	for _, pod := range alive {
+		grace = max(grace, pod.deletionGrace)
+	}
+	d.after = recheck
+	if recorded.Since.Add(time.Duration(grace)*time.Second + stopMargin).After(now) {
+		return
+	}
+	if what := waitsFor(job, alive, o.pods); what != "" {
+		st.Reason, st.Message = v1alpha1.ReasonStopping, truncate(s.Message+"; "+what, maxMessage)
+	}
+}
+
+// waitsFor says what an overdue stop waits for, and what people can do about it.
+func waitsFor(job *jobView, alive, pods []*podView) string {
+	if len(alive) > 0 {
+		pod := alive[0]
+		if pod.node == "" {
+			return fmt.Sprintf("Pod %s is still there", pod.name)
+		}
+		return fmt.Sprintf("node %s has not confirmed the end of Pod %s. If the node is gone for good, delete its Node object, or taint it "+
+			"with node.kubernetes.io/out-of-service; a forced deletion of the Pod alone would leave running what runs there", pod.node, pod.name)
+	}
+	for _, pod := range pods {
+		if pod.held {
+			return fmt.Sprintf("a finalizer on Pod %s holds it: whoever put it there has to take it away", pod.name)
+		}
+	}
+	if job != nil && job.held {
+		return fmt.Sprintf("a finalizer on Job %s holds it: whoever put it there has to take it away", job.name)
+	}
+	return ""
+}
+
+// needsDeletion reports whether a Pod is still to be deleted, or to be given less time than it has.
+func needsDeletion(pod *podView, grace *int64) bool {
+	return !pod.deleting || grace != nil && max(*grace, 1) < pod.deletionGrace
+}
+
+// graceOf is the grace period of a Pod's deletion in seconds: what was asked for, else the Pod's own, at least 1.
+func graceOf(pod *podView, grace *int64) int64 {
+	return max(valueOr(grace, pod.ownGrace), 1)
+}
+
+// finalRead reports whether the last of an ended Pod's counts are known, and asks for them where they are not.
+func (d *decision) finalRead(o *observation, p plan, now time.Time) (known bool) {
+	pod := o.lastPod
+	if pod == nil || !pod.ended() || len(o.pods) == 0 {
+		return true
+	}
+	d.demand(p, pod, podlog.Final)
+	_, known = finalCounts(o, p, pod, now)
+	return known
+}
+
+// finish waits until the containers that outlive the spider have ended, of an attempt whose verdict is recorded. Native sidecars
+// are ended by the kubelet, ordinary containers by the Pod's own deadline, so that Pod and log stay.
+func (d decision) finish(o *observation, s *stop, p plan, now time.Time) decision {
+	alive := o.alive()
+	if len(alive) == 0 {
+		if len(o.pods) == 0 && !o.live {
+			return decision{need: needLive}
+		}
+		return d.end(o, s.Phase, s.Reason, s.Message, now)
+	}
+	d.after = recheck
+	var since time.Time
+	if s.Since != nil {
+		since = s.Since.Time
+	}
+	for _, pod := range alive {
+		d.closing(p, pod)
+		judged := string(pod.uid) == d.status.PodUID && !pod.runs()
+		ordinary, _ := pod.lingering()
+		overdue := now.Sub(since) > time.Duration(max(pod.ownGrace, 1))*time.Second+lingerMargin
+		switch {
+		case pod.deleting:
+		case !judged || overdue:
+			d.action = action{kind: deletePod, on: pod.objectRef, grace: graceOf(pod, nil)}
+			return d
+		case len(ordinary) > 0 && pod.deadline != endedDeadline:
+			d.action = action{kind: endPod, on: pod.objectRef}
 			return d
 		}
 	}
+	if since.Add(time.Duration(p.GraceSeconds)*time.Second + stopMargin).Before(now) {
+		if what := waitsFor(nil, alive, o.pods); what != "" {
+			d.status.Message = truncate(s.Message+"; "+what, maxMessage)
+		}
+	}
 	return d
 }
 
-// withoutRecord keeps the status as it is recorded: a stop on its way is not worth a write.
-func (d decision) withoutRecord(o *observation) decision {
-	d.status = *o.sj.Status.DeepCopy()
+// removable is a Pod that has ended and that nobody controls or removes, nil where there is none.
+func (d *decision) removable(o *observation) *podView {
+	for _, pod := range o.pods {
+		if !pod.deleting && !pod.controlledBy(o.job) {
+			return pod
+		}
+	}
+	return nil
+}
+
+// clearPods removes Pods that no Job holds any more.
+func (d decision) clearPods(o *observation) decision {
+	d.after, d.class = recheck, queue.Stop
+	if pod := d.removable(o); pod != nil {
+		d.action = action{kind: deletePod, on: pod.objectRef, grace: graceOf(pod, nil)}
+	}
 	return d
 }
 
@@ -163,19 +266,19 @@ func (d decision) afterTearDown(o *observation, s *stop, now time.Time) decision
 	if !o.live {
 		return decision{need: needLive}
 	}
-	if r := o.reading; !r.Since.IsZero() && !r.Done && now.Sub(r.Since) < followBound(o.lastPod) {
+	if r := o.reading(o.lastPod); !r.Since.IsZero() && !r.Done && now.Sub(r.Since) < followBound(o.lastPod) {
 		d.after = time.Second
-		return d.withoutRecord(o)
+		return d
 	}
-	if o.lastPod != nil {
-		if o.lastPod.Name != d.status.PodName {
+	if pod := o.lastPod; pod != nil {
+		if pod.name != d.status.PodName {
 			d.status.Attempts++ // the Pod came and went before anything of it was recorded
 		}
-		d.rememberStart(spiderStarted(o.lastPod))
+		d.rememberStart(pod.started())
 		d.status.Stats = lastStats(o, &d.status)
 	}
 	if s.Retry {
-		d.status.Stop, d.status.JobUID = nil, ""
+		d.nextAttempt(s, now)
 		return d.begin(o, now)
 	}
 	phase := v1alpha1.PhaseError
@@ -185,17 +288,27 @@ func (d decision) afterTearDown(o *observation, s *stop, now time.Time) decision
 	return d.end(o, phase, s.Reason, s.Message, now)
 }
 
-// followed reports whether the Pod's log is being followed, or has been asked for in vain for long enough.
-func followed(o *observation, now time.Time) bool {
-	r := o.reading
+// isFollowed reports whether the Pod's log is being followed, or could not be opened within streamPatience.
+func isFollowed(o *observation, pod *podView, now time.Time) bool {
+	r := o.reading(pod)
 	return r.Opened || r.Done || r.Err != nil || (!r.Since.IsZero() && now.Sub(r.Since) >= streamPatience)
 }
 
+func allFollowed(o *observation, p plan, pods []*podView, now time.Time) bool {
+	for _, pod := range pods {
+		var d decision
+		if d.demand(p, pod, podlog.Follow) && !isFollowed(o, pod, now) {
+			return false
+		}
+	}
+	return true
+}
+
 // followBound is how long the rest of a log is waited for after the stop of its Pod.
-func followBound(pod *corev1.Pod) time.Duration {
+func followBound(pod *podView) time.Duration {
 	bound := countsPatience
-	if pod != nil && pod.DeletionGracePeriodSeconds != nil {
-		bound += time.Duration(*pod.DeletionGracePeriodSeconds) * time.Second
+	if pod != nil {
+		bound += time.Duration(pod.deletionGrace) * time.Second
 	}
 	return bound
 }

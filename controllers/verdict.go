@@ -7,22 +7,27 @@ import (
 	"syscall"
 	"time"
 
-	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 	"github.com/scrapethis/spider-operator/controllers/podlog"
+	"github.com/scrapethis/spider-operator/controllers/queue"
 	"github.com/scrapethis/spider-operator/controllers/stats"
 )
 
 // finishReasonShutdown is what Scrapy gives as its finish reason after a signal.
 const finishReasonShutdown = "shutdown"
 
-// judge decides what an ended Pod proves.
+// phasePatience is how long a Pod whose containers have all ended may take to say so in its phase, which kubelets set last.
+const phasePatience = 2 * time.Second
+
+// judge decides what the end of a Pod's spider proves. The spider's container decides, not the Pod's phase: others may have been
+// added to the Pod, which outlive it or fail.
 //
 //	stopped by a queue that took the Job back           nothing: the Job waits to be resumed (pending.go)
-//	disturbed (deleted, evicted, preempted, suspended)  nothing: an interruption, whatever the exit code
-//	the Job's own time is over                          DeadlineExceeded
+//	disturbed (deleted, evicted, preempted, suspended,
+//	lost by its node)                                   nothing: an interruption, whatever the exit code
+//	the Pod's own time is over                          DeadlineExceeded
 //	failed, and retries are left                        Retrying
 //	failed                                              Error, with the reason that the container's end gives
 //	succeeded, finish reason "shutdown"                 an interruption: somebody sent the process a signal
@@ -30,54 +35,117 @@ const finishReasonShutdown = "shutdown"
 //	succeeded                                           Finished, verified by final counts or not
 //
 // The exit code alone is never the verdict: Scrapy exits with 0 for most failures, and when it is stopped.
-func (d decision) judge(o *observation, p plan, pod *corev1.Pod, now time.Time) decision {
-	failing := jobFailing(o.job)
-	over := failing != nil || jobCondition(o.job, batchv1.JobComplete) != nil
+func (d decision) judge(o *observation, p plan, pod *podView, now time.Time) decision {
+	seen := o.witness != nil && o.witness.uid == pod.uid // to end by itself, whatever has happened since
 	switch cause := disturbance(pod); {
-	case held(o.job) && !over && pod.DeletionTimestamp != nil:
+	case seen:
+	case o.job.paused() && !o.job.over() && pod.deleting:
 		return d.preempted(o, p, pod, now)
 	case cause != "":
-		return d.interrupt(o, p, cause)
-	case suspended(o.job):
-		return d.interrupt(o, p, "its Job was suspended")
-	case failing != nil && failing.Reason == batchv1.JobReasonDeadlineExceeded:
-		d.describeRun(o, p, pod, spiderStarted(pod))
-		return d.end(o, v1alpha1.PhaseError, v1alpha1.ReasonDeadlineExceeded, "its Job failed: "+failing.Message, now)
-	case failing != nil && pod.Status.Phase == corev1.PodSucceeded:
-		return d.interrupt(o, p, "its Job failed: "+failing.Message)
+		return d.interrupt(o, p, cause, now)
+	case o.job.suspended:
+		return d.interrupt(o, p, "its Job was suspended", now)
+	case pod.reason == podReasonDeadline:
+		return d.conclude(o, p, pod, v1alpha1.PhaseError, v1alpha1.ReasonDeadlineExceeded, "its Pod ran longer than it may: "+pod.message, now)
 	}
-	if pod.Status.Phase == corev1.PodFailed && failing == nil && retriesRemain(o) {
-		reason, message := failure(pod)
-		d.describeRun(o, p, pod, spiderStarted(pod))
-		d.status.Phase, d.status.Reason = v1alpha1.PhaseRunning, v1alpha1.ReasonRetrying
-		d.status.Message = truncate(fmt.Sprintf("attempt %d failed (%s): %s; trying again", d.status.Attempts, reason, message), maxMessage)
-		return d
+	if spiderFailed(pod) {
+		switch reason, message := failure(pod); {
+		case o.job.replacesPods() && o.job.failing == nil && retriesRemain(o):
+			d.describeRun(o, p, pod, now)
+			d.status.Phase, d.status.Reason = v1alpha1.PhaseRunning, v1alpha1.ReasonRetrying
+			d.status.Message = truncate(fmt.Sprintf("attempt %d failed (%s): %s; trying again", d.status.Attempts, reason, message), maxMessage)
+			return d
+		case !o.job.replacesPods() && d.failures() < p.Retries:
+			return d.tryAgain(o, p, pod, reason, message, now)
+		}
 	}
 	counts, known := finalCounts(o, p, pod, now)
 	if !known {
-		d.log = demand(p, pod, podlog.Final)
-		d.after = time.Second
+		d.demand(p, pod, podlog.Final)
+		d.after, d.class = time.Second, queue.End
 		return d
 	}
-	if pod.Status.Phase == corev1.PodSucceeded && counts.FinishReason == finishReasonShutdown {
-		return d.interrupt(o, p, "the spider was told by a signal to shut down")
+	if !spiderFailed(pod) && counts.FinishReason == finishReasonShutdown {
+		return d.interrupt(o, p, "the spider was told by a signal to shut down", now)
 	}
-	d.describeRun(o, p, pod, spiderStarted(pod))
 	phase, reason, message := verdict(p, pod, counts)
+	return d.conclude(o, p, pod, phase, reason, message, now)
+}
+
+// conclude writes the verdict on a Pod whose spider has ended: as the end where nothing of the Pod runs any more, else as a stop
+// that is held to until the other containers have ended, too.
+func (d decision) conclude(
+	o *observation, p plan, pod *podView, phase v1alpha1.Phase, reason, message string, now time.Time,
+) decision {
+	d.describeRun(o, p, pod, now)
+	alive := o.alive()
+	if len(alive) == 0 {
+		if len(o.pods) == 0 && !o.live {
+			return decision{need: needLive}
+		}
+		return d.end(o, phase, reason, message, now)
+	}
+	for _, other := range alive {
+		ordinary, native := other.lingering()
+		if other.uid == pod.uid && other.exit() != nil && len(ordinary) == 0 && !native && now.Sub(o.witnessedAt) < phasePatience {
+			d = decision{status: *o.sj.Status.DeepCopy(), class: queue.End, after: phasePatience} // the phase follows in a moment
+			return d
+		}
+	}
+	d.noteExit(pod)
+	d.status.Phase = v1alpha1.PhaseRunning
+	return d.stop(v1alpha1.Stop{Reason: reason, Message: message, Phase: phase}, v1alpha1.ReasonStopping, now).
+		saying("the spider has ended (" + reason + "), and other containers of its Pod still run")
+}
+
+// saying is the decision with another message.
+func (d decision) saying(message string) decision {
+	d.status.Message = truncate(message, maxMessage)
+	return d
+}
+
+// judgeWithoutJob is judge where somebody has removed the Job, and with it the Pod, after its spider was seen to end by itself.
+func (d decision) judgeWithoutJob(o *observation, p plan, pod *podView, now time.Time) decision {
+	if !o.live {
+		return decision{need: needLive}
+	}
+	if len(o.alive()) > 0 {
+		return d.clearPods(o)
+	}
+	counts := lastCounts(o, pod)
+	phase, reason, message := verdict(p, pod, counts)
+	d.rememberStart(pod.started())
+	d.status.PodName, d.status.PodUID = pod.name, string(pod.uid)
+	d.status.Attempts = max(d.status.Attempts, 1)
+	d.status.Stats = currentStats(o, plan{StatsSource: v1alpha1.StatsFromScrapy}, pod, true, &d.status)
 	return d.end(o, phase, reason, message, now)
 }
 
-// verdict says how an undisturbed Pod ended, its final counts at hand as far as there are any.
-func verdict(p plan, pod *corev1.Pod, counts stats.Counts) (phase v1alpha1.Phase, reason, message string) {
-	if pod.Status.Phase == corev1.PodFailed {
+// spiderFailed reports whether a Pod's spider ended with an exit code other than 0, or never ran.
+func spiderFailed(pod *podView) bool {
+	if exit := pod.exit(); exit != nil && !exit.StartedAt.IsZero() {
+		return exit.ExitCode != 0
+	}
+	return pod.phase == corev1.PodFailed
+}
+
+// verdict says how an undisturbed spider ended, its final counts at hand as far as there are any.
+func verdict(p plan, pod *podView, counts stats.Counts) (phase v1alpha1.Phase, reason, message string) {
+	if spiderFailed(pod) {
 		reason, message = failure(pod)
 		return v1alpha1.PhaseError, reason, message
 	}
+	killed := ""
+	if exit := pod.exit(); exit != nil && exit.Reason == oomKilled {
+		killed = "; a process of it used more memory than the container's limit" + ofLimit(pod) + ", and was killed"
+	}
 	switch {
 	case counts.Failure != "":
-		return v1alpha1.PhaseError, v1alpha1.ReasonSpiderFailed, "the spider says that it failed: " + counts.Failure
+		return v1alpha1.PhaseError, v1alpha1.ReasonSpiderFailed, "the spider says that it failed: " + counts.Failure + killed
 	case counts.FinishReason != "" && slices.Contains(p.ErrorFinishReasons, counts.FinishReason):
-		return v1alpha1.PhaseError, v1alpha1.ReasonSpiderFailed, "the spider closed with finish reason " + counts.FinishReason
+		return v1alpha1.PhaseError, v1alpha1.ReasonSpiderFailed, "the spider closed with finish reason " + counts.FinishReason + killed
+	case killed != "" && !counts.Final:
+		return v1alpha1.PhaseError, v1alpha1.ReasonOutOfMemory, "the process exited with code 0, but nothing proves that it did its work" + killed
 	case p.StatsSource == v1alpha1.StatsFromNowhere:
 		return v1alpha1.PhaseFinished, v1alpha1.ReasonCompleted, "the process exited with code 0"
 	case !counts.Final:
@@ -88,27 +156,38 @@ func verdict(p plan, pod *corev1.Pod, counts stats.Counts) (phase v1alpha1.Phase
 	if counts.FinishReason != "" {
 		message = "the spider closed with finish reason " + counts.FinishReason
 	}
-	return v1alpha1.PhaseFinished, v1alpha1.ReasonCompleted, message
+	return v1alpha1.PhaseFinished, v1alpha1.ReasonCompleted, message + killed
 }
 
-// failure says why a Pod failed that nobody disturbed.
-func failure(pod *corev1.Pod) (reason, message string) {
-	ended := spiderState(pod).Terminated
-	if ended == nil {
-		return v1alpha1.ReasonJobFailed, strings.TrimSpace("the Pod failed: " + pod.Status.Reason + " " + pod.Status.Message)
+// failure says why a spider failed that nobody disturbed.
+func failure(pod *podView) (reason, message string) {
+	exit := pod.exit()
+	if outOfStorage(pod) {
+		return v1alpha1.ReasonOutOfStorage, "the spider used more storage than it may: " + strings.TrimSpace(printable(pod.message))
 	}
-	said := lastWords(ended.Message)
-	switch signal := signalOf(ended); {
-	case ended.Reason == "OOMKilled":
-		return v1alpha1.ReasonOutOfMemory, "the container used more memory than its limit, and was killed" + memoryLimit(pod)
+	if init := failedInit(pod); init != nil {
+		ended := init.state.Terminated
+		return v1alpha1.ReasonConfiguration, fmt.Sprintf("init container %s failed, so that the spider could not start: it exited with code %d%s",
+			init.name, ended.ExitCode, lastLine(ended.Message))
+	}
+	if exit == nil {
+		return v1alpha1.ReasonJobFailed, strings.TrimSpace("the Pod failed: " + pod.reason + " " + pod.message)
+	}
+	said := lastLine(exit.Message)
+	switch signal := signalOf(exit); {
+	case exit.Reason == oomKilled:
+		return v1alpha1.ReasonOutOfMemory, "the container used more memory than its limit, and was killed" + ofLimit(pod)
 	case signal != 0:
 		return v1alpha1.ReasonKilled, fmt.Sprintf("the process was ended by signal %d (%s)%s", int(signal), signal, said)
-	case ended.Reason == "StartError" || ended.Reason == "ContainerCannotRun":
+	case exit.Reason == "StartError" || exit.Reason == "ContainerCannotRun":
 		return v1alpha1.ReasonConfiguration, "the container could not be started" + said
 	default:
-		return v1alpha1.ReasonExitCode, fmt.Sprintf("the process exited with code %d%s", ended.ExitCode, said)
+		return v1alpha1.ReasonExitCode, fmt.Sprintf("the process exited with code %d%s", exit.ExitCode, said)
 	}
 }
+
+// oomKilled is the reason of a container in which the kernel killed a process for want of memory, whatever its exit code.
+const oomKilled = "OOMKilled"
 
 // signalOf is the signal that ended a process, 0 if none did: container runtimes give 128 and its number as exit code.
 func signalOf(ended *corev1.ContainerStateTerminated) syscall.Signal {
@@ -121,9 +200,9 @@ func signalOf(ended *corev1.ContainerStateTerminated) syscall.Signal {
 	return 0
 }
 
-// lastWords is the last line of a termination message, which for a failed container is the end of its log: in it a Python
+// lastLine is the last line of a termination message, which for a failed container is the end of its log: in it a Python
 // program says what it died of.
-func lastWords(message string) string {
+func lastLine(message string) string {
 	if counts, ok := stats.ParseTerminationMessage(message); ok {
 		if counts.Failure == "" {
 			return ""
@@ -138,32 +217,21 @@ func lastWords(message string) string {
 	return ": " + truncate(last, maxLastWords)
 }
 
-func memoryLimit(pod *corev1.Pod) string {
-	for i := range pod.Spec.Containers {
-		if c := &pod.Spec.Containers[i]; c.Name == v1alpha1.ContainerName {
-			if limit, ok := c.Resources.Limits[corev1.ResourceMemory]; ok {
-				return " (" + limit.String() + ")"
-			}
-		}
+// ofLimit names the spider's memory limit, where it has one.
+func ofLimit(pod *podView) string {
+	if pod.memoryLimit == "" {
+		return ""
 	}
-	return ""
+	return " (" + pod.memoryLimit + ")"
 }
 
-// retriesRemain reports whether the Job controller will make another Pod for a failed one.
+// retriesRemain reports whether the Job controller will make another Pod for a failed one, in a Job of an earlier version.
 func retriesRemain(o *observation) bool {
 	failed := int32(0)
 	for _, pod := range o.podsOfJob() {
-		if pod.Status.Phase == corev1.PodFailed && disturbance(pod) == "" {
+		if pod.phase == corev1.PodFailed && disturbance(pod) == "" {
 			failed++
 		}
 	}
-	return failed <= valueOr(o.job.Spec.BackoffLimit, 6) // 6 is Kubernetes' default
-}
-
-// failedJobReason is the reason of a SpiderJob whose Job failed with no Pod left that could tell more.
-func failedJobReason(failed *batchv1.JobCondition) string {
-	if failed.Reason == batchv1.JobReasonDeadlineExceeded {
-		return v1alpha1.ReasonDeadlineExceeded
-	}
-	return v1alpha1.ReasonJobFailed
+	return failed <= o.job.backoffLimit
 }

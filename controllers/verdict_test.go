@@ -26,16 +26,16 @@ func TestExitCodeIsThatOfAProcessThatRan(t *testing.T) {
 
 func TestDecisivePodWhenTheClockWentBack(t *testing.T) {
 	job := makeJob(makeSpiderJob().SpiderJob).Job
-	later := func(b podBuilder) *corev1.Pod {
+	later := func(b podBuilder) *podView {
 		b.CreationTimestamp = at(time.Hour)
-		return b.Pod
+		return b.view()
 	}
 	failed := later(makePod(job, "run-a").exited(1)) // the first attempt, by a clock that was set back since
 	for _, second := range []podBuilder{makePod(job, "run-b"), makePod(job, "run-b").running(), makePod(job, "run-b").exited(0)} {
-		pods := []*corev1.Pod{failed, second.Pod}
+		pods := []*podView{failed, second.view()}
 		sortPods(pods)
-		if got := decisivePod(pods); got.Name != "run-b" {
-			t.Errorf("with the second attempt %s, all rests on %s", second.Status.Phase, got.Name)
+		if got := decisivePod(pods); got.name != "run-b" {
+			t.Errorf("with the second attempt %s, all rests on %s", second.Status.Phase, got.name)
 		}
 	}
 }

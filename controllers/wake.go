@@ -64,7 +64,7 @@ func byLabel() wake {
 			switch {
 			case ok && pod.DeletionTimestamp != nil && !podEnded(pod):
 				return queue.Stop // also where nobody asked for it: a log must be followed before it is gone
-			case ok && news && (podEnded(pod) || spiderState(pod).Terminated != nil):
+			case ok && news && (podEnded(pod) || spiderEnded(pod)):
 				return queue.End // without news it is kept for its retention: a SpiderJob that has not ended comes by itself
 			case news:
 				return routine
@@ -135,4 +135,19 @@ func sameButVersion(a, b client.Object) bool {
 func sameMeta(a, b metav1.ObjectMeta) bool {
 	a.ResourceVersion, b.ResourceVersion = "", ""
 	return equality.Semantic.DeepEqual(a, b)
+}
+
+// podEnded reports whether nothing in the Pod runs any more, for good.
+func podEnded(pod *corev1.Pod) bool {
+	return pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
+}
+
+// spiderEnded reports whether the spider's container has ended.
+func spiderEnded(pod *corev1.Pod) bool {
+	for i := range pod.Status.ContainerStatuses {
+		if c := &pod.Status.ContainerStatuses[i]; c.Name == v1alpha1.ContainerName {
+			return c.State.Terminated != nil
+		}
+	}
+	return false
 }

@@ -119,8 +119,9 @@ func TestStopsThenEndsThenCreationsComeFirst(t *testing.T) {
 
 // A SpiderJob whose Job was just created is not urgent any more, though it is still in the queue, to be looked at later.
 func TestUrgencyIsOver(t *testing.T) {
-	if again := again(time.Minute); again.Priority == nil || *again.Priority != routine {
-		t.Errorf("it is looked at again as %+v", again)
+	d := decide(observe(makeSpiderJob()).withJob(makeJob(makeSpiderJob().SpiderJob)).observation, epoch.Add(time.Second))
+	if d.class != routine {
+		t.Errorf("it is looked at again in class %d", d.class)
 	}
 }
 

@@ -51,7 +51,7 @@ type world struct {
 		timer   time.Time // when it is put there without one; zero for never
 		since   int       // the version at which it began to lead
 		written *v1alpha1.SpiderJob
-		lastPod *corev1.Pod
+		memory  recollection
 		logs    map[types.UID]*podlog.Reading
 	}
 	// cancelledInTime says that the cancellation was there before a terminal phase was.
@@ -103,7 +103,7 @@ func (w *world) touch(obj metav1.Object) {
 }
 
 func (w *world) restart() {
-	w.process.since, w.process.written, w.process.lastPod = w.version, nil, nil
+	w.process.since, w.process.written, w.process.memory = w.version, nil, recollection{}
 	w.process.logs = map[types.UID]*podlog.Reading{}
 	w.process.queued, w.process.timer = true, time.Time{}
 }
@@ -179,7 +179,7 @@ func (w *world) disturb(what int) {
 		}
 	case 7, 8:
 		if w.job != nil && w.job.DeletionTimestamp == nil && !jobOver(w.job) {
-			yes := !suspended(w.job)
+			yes := !valueOr(w.job.Spec.Suspend, false)
 			w.log("a queue sets suspend to %t", yes)
 			w.job.Spec.Suspend = &yes
 		}
@@ -239,6 +239,23 @@ func (w *world) deliver(which int) {
 	}
 }
 
+func viewPods(pods []*corev1.Pod) []*podView {
+	views := make([]*podView, 0, len(pods))
+	for _, pod := range pods {
+		views = append(views, viewPod(pod))
+	}
+	sortPods(views)
+	return views
+}
+
+// spiderState is the state of the spider's container.
+func spiderState(pod *corev1.Pod) corev1.ContainerState {
+	if v := viewPod(pod); v.spider != nil {
+		return v.spider.state
+	}
+	return corev1.ContainerState{}
+}
+
 func (w *world) copySpiderJob() *v1alpha1.SpiderJob {
 	sj := w.sj.DeepCopy()
 	slimSpiderJob(sj)
@@ -260,12 +277,11 @@ func (w *world) copyPods() []*corev1.Pod {
 		slimPod(pod)
 		out = append(out, pod)
 	}
-	sortPods(out)
 	return out
 }
 
 func jobOver(job *batchv1.Job) bool {
-	return jobCondition(job, batchv1.JobComplete) != nil || jobCondition(job, batchv1.JobFailed) != nil
+	return viewJob(job).over()
 }
 
 // jobController does what Kubernetes' own does: makes Pods, counts their ends (an exit code 0 is a success to it, whatever
@@ -275,7 +291,7 @@ func (w *world) jobController() {
 	if job == nil {
 		return
 	}
-	stopping := job.DeletionTimestamp != nil || (suspended(job) && !jobOver(job))
+	stopping := job.DeletionTimestamp != nil || (valueOr(job.Spec.Suspend, false) && !jobOver(job))
 	var failed int32
 	var active, succeeded bool
 	kept := w.pods[:0:0]
@@ -308,7 +324,7 @@ func (w *world) jobController() {
 		w.setJob(batchv1.JobComplete)
 	case failed > *job.Spec.BackoffLimit:
 		w.setJob(batchv1.JobFailed)
-	case !suspended(job):
+	case !valueOr(job.Spec.Suspend, false):
 		name := fmt.Sprintf("%s-%d", job.UID, len(w.pods)+w.version)
 		w.version++
 		b := makePod(job, name)
@@ -413,22 +429,28 @@ func (w *world) readLogs() {
 
 // observe is what the controller sees, from its caches or live.
 func (w *world) observe(live bool) *observation {
-	o := &observation{live: live, defaults: testDefaults(), sj: w.cached.sj, spider: w.cached.spider, job: w.cached.job, pods: w.cached.pods}
+	o := &observation{
+		live: live, defaults: testDefaults(), sj: w.cached.sj, spider: w.cached.spider, job: viewJob(w.cached.job), pods: viewPods(w.cached.pods),
+	}
 	if live {
-		o.sj, o.spider, o.job, o.pods = w.copySpiderJob(), w.spider.DeepCopy(), w.copyJob(), w.copyPods()
+		o.sj, o.spider, o.job, o.pods = w.copySpiderJob(), w.spider.DeepCopy(), viewJob(w.copyJob()), viewPods(w.copyPods())
 	} else if written := w.process.written; written != nil && versionOf(written) > versionOf(o.sj) {
 		o.sj = written
 	}
-	if pod := o.presentPod(); pod != nil {
-		w.process.lastPod = pod
-	}
-	if o.lastPod = w.process.lastPod; o.lastPod != nil {
-		if r := w.process.logs[o.lastPod.UID]; r != nil {
-			o.reading = *r
-		}
+	mem := &w.process.memory
+	mem.remember(o, w.now)
+	o.lastPod, o.witness, o.witnessedAt, o.runningSeen = mem.lastPod, mem.witness, mem.witnessedAt, mem.runningSeen
+	o.readings = map[types.UID]podlog.Reading{}
+	for uid, r := range w.process.logs {
+		o.readings[uid] = *r
 	}
 	o.sinceLead = versionOf(o.sj) > w.process.since
-	o.eventsAt = w.now // Events are not part of this world
+	if o.job != nil { // Events are not part of this world
+		o.words = eventWords{of: o.job.uid, at: w.now}
+	}
+	if o.lastPod != nil && o.lastPod.started().IsZero() {
+		o.words = eventWords{of: o.lastPod.uid, at: w.now}
+	}
 	return o
 }
 
@@ -448,14 +470,18 @@ func (w *world) reconcile(dies int) {
 			o = w.observe(true)
 			continue
 		}
-		if p := d.log.pod; p != nil {
-			r := w.process.logs[p.UID]
+		if d.need == needKilling {
+			o.killing.found = evidenceNone
+			continue
+		}
+		for _, l := range d.logs {
+			r := w.process.logs[l.pod.uid]
 			if r == nil {
 				r = &podlog.Reading{}
-				w.process.logs[p.UID] = r
+				w.process.logs[l.pod.uid] = r
 			}
-			if d.log.mode > podlog.Sample && r.Since.IsZero() {
-				r.Since = w.now
+			if l.mode > podlog.Sample && r.Since.IsZero() {
+				r.Since, r.Began = w.now, w.now
 			}
 		}
 		if dies == 0 {
@@ -495,23 +521,23 @@ func (w *world) act(a action) error {
 			w.violate("a Job is created while Pod %s of an earlier one is alive", alive[0].Name)
 		}
 		w.jobs++
-		w.job = a.job.DeepCopy()
+		w.job = a.create.DeepCopy()
 		w.job.UID = types.UID(fmt.Sprintf("job-%d", w.jobs))
 		w.job.CreationTimestamp = metav1.Time{Time: w.now}
 		w.log("the controller creates Job %s", w.job.UID)
 	case deletePod:
 		for _, p := range w.pods {
-			if p.UID == a.pod.UID {
+			if p.UID == a.on.uid {
 				w.log("the controller deletes Pod %s", p.Name)
 				w.deletePod(p)
 			}
 		}
 	case deleteJob:
-		if w.job != nil && w.job.UID == a.job.UID && w.job.DeletionTimestamp == nil {
+		if w.job != nil && w.job.UID == a.on.uid && w.job.DeletionTimestamp == nil {
 			w.log("the controller deletes Job %s", w.job.UID)
 			w.deleteJob()
 		}
-	case doNothing, deleteSpiderJob:
+	case doNothing, endPod, deleteSpiderJob:
 	}
 	return nil
 }
@@ -579,7 +605,7 @@ func (w *world) checkEnd(next v1alpha1.SpiderJobStatus) {
 // settle lets everything run its course undisturbed: the job must come to its end, though it is looked at only when it was
 // woken, or when the time has come at which it was to be looked at again.
 func (w *world) settle() {
-	if w.job != nil && suspended(w.job) {
+	if w.job != nil && valueOr(w.job.Spec.Suspend, false) {
 		no := false
 		w.job.Spec.Suspend = &no
 	}

@@ -370,6 +370,12 @@ type SpiderJobStatus struct {
 	// +optional
 	AttemptFrom *metav1.Time `json:"attemptFrom,omitempty"`
 
+	// runningSince is when the controller first saw the current attempt's process run, by its own clock. The timeout counts
+	// from it.
+	//
+	// +optional
+	RunningSince *metav1.Time `json:"runningSince,omitempty"`
+
 	// failingSince is when the start of the current attempt was first seen to fail, for a reason that patience is limited with.
 	//
 	// +optional

@@ -377,6 +377,10 @@ func (in *SpiderJobStatus) DeepCopyInto(out *SpiderJobStatus) {
 		in, out := &in.AttemptFrom, &out.AttemptFrom
 		*out = (*in).DeepCopy()
 	}
+	if in.RunningSince != nil {
+		in, out := &in.RunningSince, &out.RunningSince
+		*out = (*in).DeepCopy()
+	}
 	if in.FailingSince != nil {
 		in, out := &in.FailingSince, &out.FailingSince
 		*out = (*in).DeepCopy()
