@@ -393,23 +393,14 @@ func TestReadsOfAHealthyNodeBeginInTime(t *testing.T) {
 		onBench(t, Options{Streams: 12}, func(b *bench) {
 			begun := map[string]time.Time{}
 			for i, a := range acts {
-				name := fmt.Sprint("pod-", i)
-				log := b.kubelet.run(name)
-				switch a.does {
-				case "hang":
-					log.mute = true
-				case "trickle":
-					log.endless = flood(20000)
-				case "fail":
-					log.failures = []error{errors.New("a"), errors.New("b"), errors.New("c")}
-				default:
-					log.write(closingLines, 20, "finished")
+				for j := range a.pods {
+					name := fmt.Sprint("pod-", i, "-", j)
+					a.behave(b.kubelet.run(name))
+					if a.node == 0 {
+						begun[name] = time.Now()
+					}
+					b.collector.Want(on(fmt.Sprint("node-", a.node), name), a.mode)
 				}
-				if a.node == 0 {
-					log.mute, log.endless, log.failures = false, nil, nil
-					begun[name] = time.Now()
-				}
-				b.collector.Want(on(fmt.Sprint("node-", a.node), name), a.mode)
 				time.Sleep(a.pause)
 			}
 			time.Sleep(bound)
@@ -432,18 +423,36 @@ func TestReadsOfAHealthyNodeBeginInTime(t *testing.T) {
 	})
 }
 
+// act is the start of some Pods on a node, of which node 0 is healthy.
 type act struct {
-	node  int
-	does  string
-	mode  Mode
-	pause time.Duration
+	node, pods int
+	does       string
+	mode       Mode
+	pause      time.Duration
 }
 
 func drawAct(r *rapid.T) act {
 	return act{
 		node:  rapid.IntRange(0, 19).Draw(r, "node"),
+		pods:  rapid.IntRange(1, 8).Draw(r, "pods"),
 		does:  rapid.SampledFrom([]string{"hang", "trickle", "fail", "answer"}).Draw(r, "does"),
 		mode:  rapid.SampledFrom([]Mode{Sample, Follow, Final}).Draw(r, "mode"),
 		pause: rapid.SampledFrom([]time.Duration{0, 0, 0, 100 * time.Millisecond, 6 * time.Second}).Draw(r, "pause"),
+	}
+}
+
+func (a act) behave(log *container) {
+	switch {
+	case a.node == 0 || a.does == "answer":
+		log.write(closingLines, 20, "finished")
+		if a.node == 0 {
+			log.terminate()
+		}
+	case a.does == "hang", a.mode == Follow: // a stream that brings something, however little, has its slot for as long as it lasts
+		log.mute = true
+	case a.does == "trickle":
+		log.endless = flood(20000)
+	default:
+		log.failures = []error{errors.New("a"), errors.New("b"), errors.New("c")}
 	}
 }
