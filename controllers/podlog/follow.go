@@ -94,10 +94,10 @@ func (c *Collector) endStream(p *pod, err error) {
 	}
 }
 
-// awaitAnswer gives a stream time to be answered. After that it makes way where another waits for its turn; each time that
-// happened it gets twice the time. The caller holds the mutex.
+// awaitAnswer gives a stream time to be answered. After that it makes way where another waits for its turn; after the
+// first time that happened it gets twice the time. The caller holds the mutex.
 func (c *Collector) awaitAnswer(f *flow) {
-	f.alarm = c.after(c.options.ReadTimeout<<min(f.pod.yields, 4), func() { f.silent = c.silent.PushBack(f) })
+	f.alarm = c.after(c.options.ReadTimeout<<min(f.pod.yields, 1), func() { f.silent = c.silent.PushBack(f) })
 }
 
 // answered takes notice that a stream was answered, or has ended. The caller holds the mutex.
