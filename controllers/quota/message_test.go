@@ -15,9 +15,12 @@ func TestMessage(t *testing.T) {
 		full:   stable,
 		stable: stable,
 		"(combined from similar events): " + full: stable,
-		`Error creating: pods "a-1" is forbidden: exceeded quota: q, requested: cpu=1,memory=1Gi, used: cpu=3,memory=5Gi, limited: cpu=3,memory=5Gi`: `Error creating: pods are forbidden: exceeded quota: q, requested: cpu=1,memory=1Gi, limited: cpu=3,memory=5Gi`,
-		`pods "a-1" is forbidden: failed quota: q: must specify limits.cpu for: spider`:                                                              `pods are forbidden: failed quota: q: must specify limits.cpu for: spider`,
-		`Error creating: pods "a-1" is forbidden: status unknown for quota: q, resources: pods`:                                                      `Error creating: pods are forbidden: status unknown for quota: q, resources: pods`,
+		`pods "a-1" is forbidden: exceeded quota: q, requested: cpu=1,pods=1, used: cpu=3,pods=5, limited: cpu=3,pods=5`: "" +
+			`pods are forbidden: exceeded quota: q, requested: cpu=1,pods=1, limited: cpu=3,pods=5`,
+		`pods "a-1" is forbidden: failed quota: q: must specify limits.cpu for: spider`: "" +
+			`pods are forbidden: failed quota: q: must specify limits.cpu for: spider`,
+		`pods "a-1" is forbidden: status unknown for quota: q, resources: pods`: "" +
+			`pods are forbidden: status unknown for quota: q, resources: pods`,
 		"node is on fire": "node is on fire",
 		"":                "",
 	} {
