@@ -22,9 +22,9 @@ const (
 	TooBig                // 413
 	Denied400
 	Denied403
-	Denied422       // as a ValidatingAdmissionPolicy does: no cause names a field
-	DeniedField     // as kube-apiserver's own validation does: each cause names a field
-	answers         = iota
+	Denied422   // as a ValidatingAdmissionPolicy does: no cause names a field
+	DeniedField // as kube-apiserver's own validation does: each cause names a field
+	answers     = iota
 )
 
 // Answers is how many there are.

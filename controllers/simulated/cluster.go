@@ -137,7 +137,9 @@ func All[T client.Object](c *Cluster, kind Kind) []T {
 }
 
 // AllSpiderJobs are the SpiderJobs that there are.
-func (c *Cluster) AllSpiderJobs() []*v1alpha1.SpiderJob { return All[*v1alpha1.SpiderJob](c, SpiderJobs) }
+func (c *Cluster) AllSpiderJobs() []*v1alpha1.SpiderJob {
+	return All[*v1alpha1.SpiderJob](c, SpiderJobs)
+}
 
 // AllJobs are the Jobs that there are.
 func (c *Cluster) AllJobs() []*batchv1.Job { return All[*batchv1.Job](c, Jobs) }

@@ -84,9 +84,13 @@ func (c *Cluster) node(name string) *Node {
 	panic("no node " + name)
 }
 
-func (n *Node) now() metav1.Time { return metav1.Time{Time: time.Now().Add(n.Skew).Truncate(time.Second)} }
+func (n *Node) now() metav1.Time {
+	return metav1.Time{Time: time.Now().Add(n.Skew).Truncate(time.Second)}
+}
 
-func (n *Node) stamp(t time.Time) metav1.Time { return metav1.Time{Time: t.Add(n.Skew).Truncate(time.Second)} }
+func (n *Node) stamp(t time.Time) metav1.Time {
+	return metav1.Time{Time: t.Add(n.Skew).Truncate(time.Second)}
+}
 
 func (n *Node) local(uid types.UID) *local {
 	for _, l := range n.pods {
@@ -290,4 +294,10 @@ func (c *Cluster) Evict(pod *corev1.Pod, ownStorage bool) {
 		l.evicted = &eviction{reason: "Evicted", message: `Usage of EmptyDir volume "scrapethis-tmp" exceeds the limit "10Gi". `}
 	}
 	c.tell("the kubelet of node %s evicts Pod %s: %s", n.Name, pod.Name, l.evicted.message)
+}
+
+// Join brings a new node into the cluster.
+func (c *Cluster) Join(name string) {
+	c.tell("node %s joins", name)
+	c.nodes = append(c.nodes, &Node{Name: name})
 }

@@ -169,3 +169,16 @@ func (c *Cluster) start(n *Node, pod *corev1.Pod, name string, kind ContainerKin
 	}
 	return p
 }
+
+// OutOfMemory reports whether it ended because its memory was used up.
+func (p *Process) OutOfMemory() bool {
+	return p.Undisturbed() && p.reason == "OOMKilled" && !p.Running()
+}
+
+// Ran is how long it has run so far.
+func (p *Process) Ran() time.Duration {
+	if now := time.Now(); now.Before(p.ends) {
+		return now.Sub(p.Started)
+	}
+	return p.ends.Sub(p.Started)
+}

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -238,8 +239,14 @@ func (c *Cluster) removePod(current *corev1.Pod, forced bool) {
 	c.remove(Pods, current)
 }
 
+// Operator begins the name of each process of the operator: what it does itself is no excuse for it.
+const Operator = "controller"
+
 // declareDead notes that the processes of a Pod are from now on taken to be dead, whether they are or not.
 func (c *Cluster) declareDead(pod *corev1.Pod, why string) {
+	if strings.HasPrefix(c.by, Operator) {
+		return
+	}
 	for _, p := range c.processes {
 		if p.Pod == pod.UID && p.Running() && p.DeclaredDead == "" {
 			p.DeclaredDead = why
