@@ -341,12 +341,13 @@ func (h *history) checkWaits() {
 			runs = runs || p.Running()
 		}
 		if runs && sj.Spec.Cancellation == nil {
+			j.waitsSince = time.Time{}
 			continue
 		}
 		if j.waitsSince.IsZero() {
 			j.waitsSince = time.Now()
 		}
-		explained := st.Message != "" && st.Reason != "" && st.Reason != v1alpha1.ReasonCreated && st.Reason != v1alpha1.ReasonRunning
+		explained := st.Message != "" && st.Reason != "" && st.Reason != v1alpha1.ReasonRunning
 		if !explained && time.Since(j.waitsSince) > 30*time.Second {
 			h.violate(invariantExplained, "SpiderJob %s waits, and says %s/%s %q", sj.UID, st.Phase, st.Reason, st.Message)
 		}

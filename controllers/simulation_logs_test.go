@@ -25,6 +25,7 @@ type simulatedLog struct {
 	mode    podlog.Mode
 	reading podlog.Reading
 	follows *simulated.Process // the process whose output an open stream brings
+	sampled time.Time
 }
 
 var errNoLog = errors.New("the node serves no logs")
@@ -116,7 +117,9 @@ func (l *simulatedLogs) readOne(p *simulatedLog) {
 		}
 	case p.mode == podlog.Final && !writer.Running():
 		l.final(p, writer, node)
+	case p.mode == podlog.Sample && now.Sub(p.sampled) < 10*time.Second:
 	case writer.Running() && node.Logs != simulated.LogsEmpty:
+		p.sampled = now
 		if p.mode == podlog.Follow {
 			p.follows, p.reading.Opened = writer, true
 		}

@@ -197,7 +197,8 @@ func (c *Cluster) insert(kind Kind, obj client.Object) {
 	c.note(kind, nil, obj)
 }
 
-// modify changes a copy of an object and stores that. It reports whether anything has changed.
+// modify changes a copy of an object and stores that. It reports whether anything has changed. Whoever knows before that nothing
+// will had better not ask: copies and comparisons are what histories cost.
 func modify[T client.Object](c *Cluster, kind Kind, obj T, change func(T)) (T, bool) {
 	current, ok := c.findUID(kind, obj.GetUID()).(T)
 	if !ok {

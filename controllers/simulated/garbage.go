@@ -86,20 +86,25 @@ func (c *Cluster) CollectPods() {
 	c.as("PodGC", func() {
 		for _, pod := range c.AllPods() {
 			if pod.Spec.NodeName == "" {
-				if pod.DeletionTimestamp != nil {
+				if pod.DeletionTimestamp != nil && !PodEnded(pod) {
+					modify(c, Pods, pod, func(p *corev1.Pod) { p.Status.Phase = corev1.PodFailed })
 					c.forcefully(pod, "an unscheduled Pod that is being deleted")
 				}
 				continue
 			}
 			n := c.node(pod.Spec.NodeName)
 			switch {
+			case n.Deleted && pod.DeletionTimestamp != nil && *pod.DeletionGracePeriodSeconds == 0 && PodEnded(pod):
+				// Somebody's finalizer holds it.
 			case n.Deleted:
 				c.declareDead(pod, "the removal of node "+n.Name)
 				c.disrupt(pod, "DeletionByPodGC", "PodGC: node no longer exists")
 				c.forcefully(pod, "its node is gone")
 			case n.OutOfService && n.State != Up && pod.DeletionTimestamp != nil:
 				c.declareDead(pod, "the out-of-service taint of node "+n.Name)
-				c.disrupt(pod, "DeletionByPodGC", "PodGC: node is out of service")
+				if !PodEnded(pod) {
+					modify(c, Pods, pod, func(p *corev1.Pod) { p.Status.Phase = corev1.PodFailed })
+				}
 				c.forcefully(pod, "its node is out of service")
 			}
 		}

@@ -78,7 +78,8 @@ func (c *Cluster) syncJob(job *batchv1.Job) {
 		state = &jobState{counted: map[types.UID]bool{}}
 		c.jobs[job.UID] = state
 	}
-	next := job.DeepCopy()
+	next := *job // of which only the status is changed, on a copy of its own
+	next.Status.Conditions = slices.Clone(job.Status.Conditions)
 	var active []*corev1.Pod
 	terminating := 0
 	failJob := ""
@@ -114,27 +115,27 @@ func (c *Cluster) syncJob(job *batchv1.Job) {
 		}
 	}
 	now := c.serverTime()
-	if next.Status.StartTime == nil && !suspended(next) {
+	if next.Status.StartTime == nil && !suspended(&next) {
 		next.Status.StartTime = &now
 	}
-	finished := c.finishes(next, state, failJob)
+	finished := c.finishes(&next, state, failJob)
 	switch {
 	case finished != nil:
 		terminating += c.deleteActive(active)
 	case job.DeletionTimestamp != nil:
-	case suspended(next):
+	case suspended(&next):
 		terminating += c.deleteActive(active)
-		if setCondition(next, batchv1.JobSuspended, corev1.ConditionTrue, "JobSuspended", "Job suspended", now) {
+		if setCondition(&next, batchv1.JobSuspended, corev1.ConditionTrue, "JobSuspended", "Job suspended", now) {
 			c.event(job, "Job", "", corev1.EventTypeNormal, "Suspended", "Job suspended")
 		}
 		next.Status.StartTime = nil
 	default:
-		if condition(next, batchv1.JobSuspended) != nil {
-			setCondition(next, batchv1.JobSuspended, corev1.ConditionFalse, "JobResumed", "Job resumed", now)
+		if condition(&next, batchv1.JobSuspended) != nil {
+			setCondition(&next, batchv1.JobSuspended, corev1.ConditionFalse, "JobResumed", "Job resumed", now)
 			next.Status.StartTime = &now
 		}
 		if state.succeeded == 0 && len(active) == 0 && (terminating == 0 || !replacesFailedOnly(job)) {
-			c.createPod(next, state)
+			c.createPod(&next, state)
 		}
 	}
 	if finished == nil && state.succeeded > 0 && len(active) == 0 && job.DeletionTimestamp == nil {
@@ -142,9 +143,11 @@ func (c *Cluster) syncJob(job *batchv1.Job) {
 			Message: "Reached expected number of succeeded pods"}
 	}
 	if finished != nil {
-		c.finish(next, *finished, terminating, now)
+		c.finish(&next, *finished, terminating, now)
 	}
-	modify(c, Jobs, job, func(j *batchv1.Job) { j.Status = next.Status })
+	if !next.Status.StartTime.Equal(job.Status.StartTime) || !slices.Equal(next.Status.Conditions, job.Status.Conditions) {
+		modify(c, Jobs, job, func(j *batchv1.Job) { j.Status = next.Status })
+	}
 }
 
 func replacesFailedOnly(job *batchv1.Job) bool {

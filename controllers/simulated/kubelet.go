@@ -192,7 +192,11 @@ func (c *Cluster) advance(n *Node, pod *corev1.Pod, l *local) {
 // report writes the Pod's status where it has changed.
 func (c *Cluster) report(n *Node, pod *corev1.Pod, l *local) bool {
 	l.told = true
-	before := pod
+	before, shown := pod, n.brief(l)
+	if shown == l.shown && pod.Status.Phase != "" {
+		return false
+	}
+	l.shown = shown
 	_, wrote := modify(c, Pods, pod, func(p *corev1.Pod) {
 		if PodEnded(p) {
 			return
@@ -224,6 +228,27 @@ func (c *Cluster) report(n *Node, pod *corev1.Pod, l *local) bool {
 		c.tellPod(before, c.Pod(l.uid))
 	}
 	return wrote
+}
+
+// brief is what the status of a Pod depends on.
+func (n *Node) brief(l *local) string {
+	var b [16]byte
+	brief := append(b[:0], l.phase()...)
+	for _, ct := range l.containers {
+		brief = append(brief, '|')
+		switch {
+		case ct.made != "" || ct.proc == nil && l.killing != "":
+			brief = append(brief, 'm')
+		case ct.proc == nil:
+			w := n.waits(l, ct)
+			brief = append(brief, w.Reason...)
+		case ct.proc.Running():
+			brief = append(brief, 'r', byte(ct.starts))
+		default:
+			brief = append(brief, 'e', byte(ct.starts))
+		}
+	}
+	return string(brief)
 }
 
 // tellPod tells what a kubelet has reported anew.

@@ -1,6 +1,7 @@
 package simulated
 
 import (
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -56,6 +57,7 @@ type local struct {
 	evicted    *eviction
 	reported   time.Time // when a failure to mount was last told
 	removed    bool      // the kubelet has done with it
+	shown      string    // the status that was written last, in short
 }
 
 type container struct {
@@ -131,6 +133,9 @@ func (c *Cluster) Schedule(pick func(n int) int) {
 				}
 			}
 			if c.Unschedulable || len(up) == 0 {
+				if slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool { return c.Type == corev1.PodScheduled }) {
+					continue
+				}
 				modify(c, Pods, pod, func(p *corev1.Pod) {
 					c.setScheduled(p, corev1.ConditionFalse, corev1.PodReasonUnschedulable, "0/3 nodes are available: 3 Insufficient cpu.")
 				})
