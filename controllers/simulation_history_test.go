@@ -64,7 +64,8 @@ func (f faults) reader(r client.Reader) client.Reader {
 type history struct {
 	seed     uint64
 	skip     []bool // steps that are left out
-	troubles trouble
+	troubles trouble // those that may still come
+	kinds    trouble // those of the whole story
 	faults   faults
 	without  []string
 
@@ -130,7 +131,7 @@ func (h *history) source(i int) *rand.Rand { return rand.New(rand.NewPCG(h.seed,
 // tellHistory lets one history happen in a bubble of its own. Of its steps those in skip are left out.
 func tellHistory(t *testing.T, seed uint64, s simulation, skip []bool) *history {
 	t.Helper()
-	h := &history{seed: seed, skip: skip, troubles: s.troubles, faults: s.faults, without: s.without}
+	h := &history{seed: seed, skip: skip, troubles: s.troubles, kinds: s.troubles, faults: s.faults, without: s.without}
 	synctest.Test(t, func(*testing.T) {
 		defer func() {
 			if r := recover(); r != nil {
@@ -201,7 +202,10 @@ func (h *history) createSpider(namespace string) {
 		spider.Spec.InterruptionPolicy = v1alpha1.InterruptionFail
 	}
 	if h.chance(20) {
-		grace := int64(h.pick(60))
+		grace := int64(1 + h.pick(60))
+		if h.has(troubleZeroGrace) {
+			grace--
+		}
 		spider.Spec.TerminationGracePeriodSeconds = &grace
 	}
 	if h.has(troubleQueue) {

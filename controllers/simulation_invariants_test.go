@@ -49,6 +49,13 @@ const (
 	invariantTerminalCreates = "the end is the end"
 )
 
+// everyInvariant is each of them.
+var everyInvariant = []string{
+	invariantOneProcess, invariantEndProven, invariantPhases, invariantCancelled, invariantCounts, invariantVerdicts, invariantSuccessKept,
+	invariantGrace, invariantUID, invariantEnds, invariantNothingLeft, invariantExplained, invariantNoErrors, invariantFrugal,
+	invariantForgets, invariantTerminalCreates,
+}
+
 // truth is what the checks know of a history.
 type truth struct {
 	seen  int // how much of the cluster's log was looked at
@@ -216,7 +223,7 @@ func (h *history) checkVerdict(sj *v1alpha1.SpiderJob, j *trueJob) {
 			untrue("nothing was invalid")
 		}
 	case v1alpha1.ReasonImagePull, v1alpha1.ReasonConfiguration:
-		if h.troubles&(troubleImages|troubleVolumes|troubleInits|troubleSidecars|troubleNatives) == 0 {
+		if h.kinds&(troubleImages|troubleVolumes|troubleInits|troubleSidecars|troubleNatives) == 0 {
 			untrue("every container could start")
 		}
 	case v1alpha1.ReasonInterrupted:
