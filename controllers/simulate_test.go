@@ -36,6 +36,9 @@ func TestSimulation(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := simulation{troubles: troubles, without: strings.Split(*simulateWithout, ",")}
+	if *simulateWithout == "all" {
+		s.without = everyInvariant
+	}
 	if *simulateSeed != 0 {
 		h := tellHistory(t, *simulateSeed, s, nil)
 		t.Logf("seed %d\n%s", *simulateSeed, h)

@@ -197,8 +197,7 @@ func (c *Cluster) insert(kind Kind, obj client.Object) {
 	c.note(kind, nil, obj)
 }
 
-// modify changes a copy of an object and stores that. It reports whether anything has changed. Whoever knows before that nothing
-// will had better not ask: copies and comparisons are what histories cost.
+// modify changes a copy of an object and stores that. It reports whether anything has changed.
 func modify[T client.Object](c *Cluster, kind Kind, obj T, change func(T)) (T, bool) {
 	current, ok := c.findUID(kind, obj.GetUID()).(T)
 	if !ok {
@@ -211,6 +210,15 @@ func modify[T client.Object](c *Cluster, kind Kind, obj T, change func(T)) (T, b
 	}
 	c.store(kind, current, next)
 	return next, true
+}
+
+// set is modify for whoever knows that something changes.
+func set[T client.Object](c *Cluster, kind Kind, obj T, change func(T)) {
+	if current, ok := c.findUID(kind, obj.GetUID()).(T); ok {
+		next := current.DeepCopyObject().(T) //nolint:forcetypeassert // A deep copy is of the same type.
+		change(next)
+		c.store(kind, current, next)
+	}
 }
 
 // store puts next in the place of current, or removes it where nothing holds it any more.
@@ -271,7 +279,7 @@ func (c *Cluster) event(about client.Object, kind, fieldPath, eventType, reason,
 	for _, obj := range c.objects[Events] {
 		e := obj.(*corev1.Event) //nolint:forcetypeassert // A kind holds one type.
 		if e.InvolvedObject.UID == about.GetUID() && e.Reason == reason && e.Message == message && e.InvolvedObject.FieldPath == fieldPath {
-			modify(c, Events, e, func(e *corev1.Event) { e.Count++; e.LastTimestamp = now })
+			set(c, Events, e, func(e *corev1.Event) { e.Count++; e.LastTimestamp = now })
 			return
 		}
 	}

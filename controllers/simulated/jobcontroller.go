@@ -62,7 +62,7 @@ func (c *Cluster) SyncJobs() {
 // release takes the Job controller's finalizer off a Pod.
 func (c *Cluster) release(pod *corev1.Pod) {
 	if slices.Contains(pod.Finalizers, batchv1.JobTrackingFinalizer) {
-		modify(c, Pods, pod, func(p *corev1.Pod) {
+		set(c, Pods, pod, func(p *corev1.Pod) {
 			p.Finalizers = slices.DeleteFunc(p.Finalizers, func(f string) bool { return f == batchv1.JobTrackingFinalizer })
 		})
 	}
@@ -146,7 +146,7 @@ func (c *Cluster) syncJob(job *batchv1.Job) {
 		c.finish(&next, *finished, terminating, now)
 	}
 	if !next.Status.StartTime.Equal(job.Status.StartTime) || !slices.Equal(next.Status.Conditions, job.Status.Conditions) {
-		modify(c, Jobs, job, func(j *batchv1.Job) { j.Status = next.Status })
+		set(c, Jobs, job, func(j *batchv1.Job) { j.Status = next.Status })
 	}
 }
 

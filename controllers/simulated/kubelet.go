@@ -197,10 +197,10 @@ func (c *Cluster) report(n *Node, pod *corev1.Pod, l *local) bool {
 		return false
 	}
 	l.shown = shown
-	_, wrote := modify(c, Pods, pod, func(p *corev1.Pod) {
-		if PodEnded(p) {
-			return
-		}
+	if PodEnded(pod) {
+		return false
+	}
+	set(c, Pods, pod, func(p *corev1.Pod) {
 		st := &p.Status
 		if st.StartTime == nil {
 			now := n.now()
@@ -224,10 +224,10 @@ func (c *Cluster) report(n *Node, pod *corev1.Pod, l *local) bool {
 			st.Phase, st.Reason, st.Message = corev1.PodFailed, l.evicted.reason, l.evicted.message
 		}
 	})
-	if wrote && c.Tell != nil {
+	if c.Tell != nil {
 		c.tellPod(before, c.Pod(l.uid))
 	}
-	return wrote
+	return true
 }
 
 // brief is what the status of a Pod depends on.
