@@ -15,6 +15,10 @@ CLUSTER ?= local
 VULNDB ?= https://vuln.go.dev
 E2E ?= on
 RACE ?= off
+SEEDS ?= 100000
+FROM ?= 1
+TROUBLES ?= all
+WITHOUT ?=
 
 export GOTOOLCHAIN ?= local
 
@@ -115,6 +119,11 @@ test: $(TEST_TOOLS) chromium $(if $(filter off,$(E2E)),,$(E2E_SYSTEM) node reade
 .PHONY: test-unit
 test-unit: $(TEST_TOOLS) ## Run the tests that need nothing but Go and promtool, of all modules.
 	@$(call run-tests,unit)
+
+.PHONY: simulate
+simulate: ## Let the controller live through SEEDS histories of a hostile cluster, from seed FROM on. TROUBLES=all,-clocks leaves kinds out.
+	go test -v -count=1 -timeout 0 -run '^TestSimulation$$' ./controllers -args -simulate.seeds=$(SEEDS) -simulate.from=$(FROM) \
+		-simulate.troubles=$(TROUBLES) -simulate.without='$(WITHOUT)'
 
 .PHONY: test-integration
 test-integration: $(TEST_TOOLS) ## Run the tests that need a real kube-apiserver and Job controller. No root, no node.

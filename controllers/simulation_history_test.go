@@ -1,0 +1,586 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/scrapethis/spider-operator/api/v1alpha1"
+	"github.com/scrapethis/spider-operator/controllers/simulated"
+)
+
+const (
+	// storyLength is how many steps are taken before the world is left alone.
+	storyLength = 160
+	// persistence is how long trouble then lasts while everything else happens at once.
+	persistence = 3 * time.Minute
+	// patience is how long a world that has become kind may take to bring every SpiderJob to its end.
+	patience = 4 * time.Hour
+)
+
+// simulation says which histories are told.
+type simulation struct {
+	troubles trouble
+	faults   faults
+	// without are invariants that are not checked, to look for others while one is known to be broken.
+	without []string
+}
+
+// faults are mutations of the operator, for tests of the tests. The zero value changes nothing.
+type faults struct {
+	wrapClient func(client.Client) client.Client
+	wrapReader func(client.Reader) client.Reader
+}
+
+func (f faults) client(c client.Client) client.Client {
+	if f.wrapClient != nil {
+		return f.wrapClient(c)
+	}
+	return c
+}
+
+func (f faults) reader(r client.Reader) client.Reader {
+	if f.wrapReader != nil {
+		return f.wrapReader(r)
+	}
+	return r
+}
+
+// history is one story: a cluster, processes of the operator, and what became of them. The same seed tells the same story: each
+// step draws from a source of its own, so that the other steps stay what they are when one is left out.
+type history struct {
+	seed     uint64
+	skip     []bool // steps that are left out
+	troubles trouble // those that may still come
+	kinds    trouble // those of the whole story
+	faults   faults
+	without  []string
+
+	begun     time.Time
+	rng       *rand.Rand
+	cluster   *simulated.Cluster
+	leaders   []*process // the last is the one that leads; those before have been deposed and do not know it yet
+	processes int
+	skews     skews
+	truth     truth
+
+	queueResumes bool // a queue resumes whatever it has suspended
+
+	story      []line
+	broken     string // the invariant that was broken
+	how        string
+	panicStack string
+}
+
+// skews are how far clocks are ahead.
+type skews struct{ controller, widest time.Duration }
+
+// line is one line of the story; it is put together only if somebody wants to read it.
+type line struct {
+	at     time.Duration
+	format string
+	args   []any
+}
+
+func (h *history) tell(format string, args ...any) {
+	h.story = append(h.story, line{time.Since(h.begun), format, args})
+}
+
+// String is the story as people read it.
+func (h *history) String() string {
+	var b strings.Builder
+	for _, l := range h.story {
+		fmt.Fprintf(&b, "%10s  ", l.at.Round(time.Millisecond))
+		fmt.Fprintf(&b, l.format, l.args...)
+		b.WriteByte('\n')
+	}
+	if h.broken != "" {
+		fmt.Fprintf(&b, "VIOLATION of %s: %s\n", h.broken, h.how)
+	}
+	b.WriteString(h.panicStack)
+	return b.String()
+}
+
+// violate notes that something happened that must not. The first violation ends the story.
+func (h *history) violate(invariant, format string, args ...any) {
+	if h.broken == "" && !slices.Contains(h.without, invariant) {
+		h.broken, h.how = invariant, fmt.Sprintf(format, args...)
+	}
+}
+
+func (h *history) pick(n int) int { return h.rng.IntN(n) }
+
+// chance is true p times in a hundred.
+func (h *history) chance(p int) bool { return h.rng.IntN(100) < p }
+
+func (h *history) source(i int) *rand.Rand { return rand.New(rand.NewPCG(h.seed, uint64(i))) } //nolint:gosec // A story, no secret.
+
+// tellHistory lets one history happen in a bubble of its own. Of its steps those in skip are left out.
+func tellHistory(t *testing.T, seed uint64, s simulation, skip []bool) *history {
+	t.Helper()
+	h := &history{seed: seed, skip: skip, troubles: s.troubles, kinds: s.troubles, faults: s.faults, without: s.without}
+	synctest.Test(t, func(*testing.T) {
+		defer func() {
+			if r := recover(); r != nil {
+				h.violate("no panic", "%v", r)
+				h.panicStack = string(debug.Stack())
+			}
+		}()
+		h.live()
+	})
+	return h
+}
+
+// live is the whole story.
+func (h *history) live() {
+	h.rng, h.begun = h.source(0), time.Now()
+	h.build()
+	for i := range storyLength {
+		if i < len(h.skip) && h.skip[i] {
+			continue
+		}
+		h.rng = h.source(i + 1)
+		h.step()
+		if h.check(); h.broken != "" {
+			return
+		}
+	}
+	h.rng = h.source(storyLength + 1)
+	h.persist()
+	if h.broken == "" {
+		h.settle()
+	}
+	for _, p := range h.leaders {
+		p.die()
+	}
+}
+
+// build sets the scene.
+func (h *history) build() {
+	h.cluster = simulated.New("north", "south", "west")
+	h.cluster.Slim, h.cluster.Tell, h.cluster.Script = slimmed, h.tell, h.script
+	h.truth = newTruth()
+	h.cluster.OnStart(h.started)
+	if h.has(troubleClocks) {
+		h.setClocks()
+	}
+	for i, namespace := range []string{"a", "b"} {
+		h.createSpider(namespace)
+		if i == 0 || h.chance(50) {
+			h.createSpiderJob(namespace, "run")
+		}
+	}
+	h.leaders = []*process{h.newProcess(2, h.skews.controller, func(simulated.Kind) int { return 0 })}
+}
+
+func (h *history) createSpider(namespace string) {
+	spider := &v1alpha1.Spider{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "books"}}
+	retries, most := int32(h.pick(3)), int32(h.pick(4)) //nolint:gosec // small
+	spider.Spec.Retries, spider.Spec.MaxInterruptions = &retries, &most
+	if h.chance(40) {
+		limit := int64(30 + 30*h.pick(8))
+		spider.Spec.TimeoutSeconds = &limit
+	}
+	if h.chance(20) {
+		limit := int64(60 + 60*h.pick(8))
+		spider.Spec.StartDeadlineSeconds = &limit
+	}
+	if h.chance(20) {
+		spider.Spec.InterruptionPolicy = v1alpha1.InterruptionFail
+	}
+	if h.chance(20) {
+		grace := int64(1 + h.pick(60))
+		if h.has(troubleZeroGrace) {
+			grace--
+		}
+		spider.Spec.TerminationGracePeriodSeconds = &grace
+	}
+	if h.has(troubleQueue) {
+		spider.Spec.QueueName = "queue"
+	}
+	h.tell("somebody creates Spider %s/books: retries %d, interruptions %d %s, timeout %d, start deadline %d", namespace, retries, most,
+		spider.Spec.InterruptionPolicy, valueOr(spider.Spec.TimeoutSeconds, 0), valueOr(spider.Spec.StartDeadlineSeconds, 0))
+	_ = h.cluster.Create(simulated.Spiders, spider)
+}
+
+func (h *history) createSpiderJob(namespace, name string) {
+	sj := &v1alpha1.SpiderJob{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
+		Spec:       v1alpha1.SpiderJobSpec{SpiderRef: v1alpha1.SpiderReference{Name: "books"}},
+		Status:     v1alpha1.SpiderJobStatus{Phase: v1alpha1.PhasePending},
+	}
+	if h.cluster.Create(simulated.SpiderJobs, sj) == nil {
+		h.tell("somebody creates SpiderJob %s/%s (%s)", namespace, name, sj.UID)
+	}
+}
+
+// leader is the process that leads.
+func (h *history) leader() *process { return h.leaders[len(h.leaders)-1] }
+
+// step lets one thing happen.
+func (h *history) step() {
+	switch n := h.pick(100); {
+	case n < 30:
+		h.runSome(h.leaders[h.pick(len(h.leaders))])
+	case n < 40:
+		p := h.leaders[h.pick(len(h.leaders))]
+		kind := simulated.Kinds[h.pick(len(simulated.Kinds))]
+		p.deliver(kind, 1+h.pick(4))
+	case n < 62:
+		h.world(h.pick(6))
+	case n < 70:
+		h.world(-1)
+	case n < 79:
+		jumps := []time.Duration{
+			100 * time.Millisecond, time.Second, time.Second, 3 * time.Second, 10 * time.Second, 30 * time.Second, time.Minute, 6 * time.Minute,
+		}
+		time.Sleep(jumps[h.pick(len(jumps))])
+	case n < 83:
+		h.leader().logs.read()
+	default:
+		h.disturb()
+	}
+}
+
+// world lets one component of the cluster take a step, or with -1 all of them.
+func (h *history) world(which int) {
+	c := h.cluster
+	if which == 0 || which < 0 {
+		c.SyncJobs()
+	}
+	if which == 1 || which < 0 {
+		c.CollectGarbage()
+		c.CollectPods()
+		c.EvictFromLostNodes()
+		c.ExpireEvents()
+	}
+	if which == 2 || which < 0 {
+		c.Schedule(h.pick)
+	}
+	if which == 3 || which < 0 {
+		c.SyncJobs()
+		c.Schedule(h.pick)
+	}
+	if which > 3 || which < 0 {
+		for _, n := range c.Nodes() {
+			c.SyncPods(n)
+		}
+	}
+}
+
+// runSome lets a process work: it hears of all that has happened, or of none of it, and gets to the end of what it does, or is
+// left standing before one of its calls.
+func (h *history) runSome(p *process) {
+	if h.chance(70) {
+		h.catchUp(p)
+	}
+	calls := 1000
+	if h.chance(30) {
+		calls = h.pick(6)
+	}
+	for calls > 0 {
+		w := h.busiest(p)
+		if w == nil {
+			return
+		}
+		if w.busy {
+			if w.readyAt.After(time.Now()) {
+				return
+			}
+			h.release(w)
+		}
+		calls--
+	}
+}
+
+func (h *history) catchUp(p *process) {
+	for _, kind := range simulated.Kinds {
+		p.deliver(kind, p.caches.Behind(kind))
+	}
+}
+
+// busiest is a worker of the process that has something to do; it gives work to one that has none.
+func (h *history) busiest(p *process) *worker {
+	var idle, busy []*worker
+	for _, w := range p.workers {
+		if w.busy && !w.readyAt.After(time.Now()) {
+			busy = append(busy, w)
+		} else if !w.busy {
+			idle = append(idle, w)
+		}
+	}
+	if len(busy) > 0 && (len(idle) == 0 || h.chance(70)) {
+		return busy[h.pick(len(busy))]
+	}
+	for _, w := range idle {
+		if w.begin() {
+			return w
+		}
+	}
+	if len(busy) > 0 {
+		return busy[0]
+	}
+	return nil
+}
+
+// release lets a worker's call go, or has it fail.
+func (h *history) release(w *worker) {
+	if h.has(troubleAPI) && w.answer == nil && h.chance(8) {
+		w.faulty = true
+		switch h.pick(4) {
+		case 0:
+			w.answer = apierrors.NewInternalError(errors.New("etcdserver: leader changed"))
+		case 1:
+			w.answer = errTransient
+		case 2:
+			w.answer = apierrors.NewTooManyRequests("too many requests", 1)
+		case 3:
+			if w.call.Write() {
+				w.answer = simulated.ErrAnswerLost
+			}
+		}
+		if w.answer != nil {
+			h.tell("%s: %s fails: %v", w.process.name, w.call, w.answer)
+		}
+	}
+	if w.answer == nil || errors.Is(w.answer, simulated.ErrAnswerLost) {
+		h.tellCall(w)
+	} else if w.call.Write() && !errors.Is(w.answer, errTransient) {
+		h.tell("%s: %s is refused: %v", w.process.name, w.call, w.answer)
+	}
+	w.resume()
+	h.check()
+}
+
+func (h *history) tellCall(w *worker) {
+	if !w.call.Write() {
+		return
+	}
+	switch obj := w.call.Object.(type) {
+	case *v1alpha1.SpiderJob:
+		st := &obj.Status
+		h.tell("%s: records %s of %s: %s/%s %q, attempts %d, interruptions %d, items %d", w.process.name, w.call.NamespacedName, obj.UID,
+			st.Phase, st.Reason, st.Message, st.Attempts, st.Interruptions, items(st))
+	default:
+		grace := int64(-1)
+		if o := w.call.Options; o != nil && o.GracePeriodSeconds != nil {
+			grace = *o.GracePeriodSeconds
+		}
+		if w.call.Verb == "delete" && grace >= 0 {
+			h.tell("%s: %s with grace %d", w.process.name, w.call, grace)
+		} else {
+			h.tell("%s: %s", w.process.name, w.call)
+		}
+	}
+}
+
+// promptly lets everything that can happen happen at once, but for trouble, and then a second pass.
+func (h *history) promptly(d time.Duration) {
+	for range 3 {
+		before := h.cluster.Version()
+		if h.queueResumes {
+			for _, job := range h.cluster.AllJobs() {
+				h.cluster.Suspend(job, false)
+			}
+		}
+		h.world(-1)
+		for _, p := range h.leaders {
+			h.catchUp(p)
+			p.logs.read()
+			for range 400 {
+				w := h.ready(p)
+				if w == nil {
+					break
+				}
+				if w.busy {
+					h.release(w)
+				}
+				h.catchUp(p)
+			}
+		}
+		if h.check(); h.broken != "" || before == h.cluster.Version() {
+			break
+		}
+	}
+	time.Sleep(d)
+}
+
+// ready is a worker with something to do now, in a fixed order.
+func (h *history) ready(p *process) *worker {
+	for _, w := range p.workers {
+		if w.busy && !w.readyAt.After(time.Now()) {
+			return w
+		}
+	}
+	for _, w := range p.workers {
+		if !w.busy && w.begin() {
+			return w
+		}
+	}
+	return nil
+}
+
+// persist lets trouble last while everything else happens at once.
+func (h *history) persist() {
+	h.tell("--- trouble lasts")
+	h.retire()
+	h.troubles &^= troubleAPI
+	end := time.Now().Add(persistence)
+	begun := time.Now()
+	for time.Now().Before(end) && h.broken == "" {
+		h.promptly(2 * time.Second)
+		if time.Since(begun) > 90*time.Second {
+			h.checkWaits()
+		}
+	}
+	h.checkCalls()
+}
+
+// retire ends all processes but the leader, who is told of all that has happened.
+func (h *history) retire() {
+	for _, p := range h.leaders[:len(h.leaders)-1] {
+		p.die()
+	}
+	h.leaders = h.leaders[len(h.leaders)-1:]
+}
+
+// settle makes the world kind, and lets everything run its course: each SpiderJob must come to its end.
+func (h *history) settle() {
+	h.mend()
+	end := time.Now().Add(patience)
+	for i := 0; h.broken == ""; i++ {
+		if i > 3 && h.settled() {
+			break
+		}
+		if time.Now().After(end) {
+			h.unsettled()
+			return
+		}
+		h.promptly([]time.Duration{time.Second, 5 * time.Second, 30 * time.Second}[min(i/20, 2)])
+	}
+	if h.broken == "" {
+		h.checkSettled()
+	}
+}
+
+// settled reports whether every SpiderJob has ended and nothing runs any more.
+func (h *history) settled() bool {
+	for _, sj := range h.cluster.AllSpiderJobs() {
+		if !sj.Status.Phase.Terminal() {
+			return false
+		}
+	}
+	for _, p := range h.cluster.Processes() {
+		if p.Running() && p.DeclaredDead == "" && !h.onLostNode(p) {
+			return false
+		}
+	}
+	return true
+}
+
+func (h *history) onLostNode(p *simulated.Process) bool {
+	for _, n := range h.cluster.Nodes() {
+		if n.Name == p.Node {
+			return n.Deleted
+		}
+	}
+	return false
+}
+
+func (h *history) unsettled() {
+	for _, sj := range h.cluster.AllSpiderJobs() {
+		if !sj.Status.Phase.Terminal() {
+			h.violate(invariantEnds, "SpiderJob %s does not come to an end: %s/%s %q", sj.UID, sj.Status.Phase, sj.Status.Reason, sj.Status.Message)
+		}
+	}
+	for _, p := range h.cluster.Processes() {
+		if p.Running() && p.DeclaredDead == "" && !h.onLostNode(p) {
+			h.violate(invariantNothingLeft, "container %s of Pod %s still runs, %s after the world became kind", p.Container, p.PodName, patience)
+		}
+	}
+}
+
+// mend makes the world kind.
+func (h *history) mend() {
+	h.tell("--- the world becomes kind")
+	c := h.cluster
+	h.troubles = 0
+	c.Admission, c.Unschedulable = nil, false
+	clear(c.Quotas)
+	clear(c.QueuedNamespaces)
+	c.LetGo()
+	for _, n := range c.Nodes() {
+		n.Logs = simulated.LogsFine
+		if n.Deleted || n.State == simulated.Up {
+			continue
+		}
+		if h.chance(60) {
+			c.Reconnect(n, h.madeUp())
+		} else {
+			c.Remove(n)
+		}
+	}
+	if !h.anyNode() {
+		h.cluster.Join("east")
+	}
+	for _, job := range c.AllJobs() {
+		if suspended(job) {
+			h.tell("the queue resumes Job %s", job.UID)
+			c.Suspend(job, false)
+		}
+	}
+	h.queueResumes = true
+}
+
+func (h *history) anyNode() bool {
+	for _, n := range h.cluster.Nodes() {
+		if !n.Deleted && n.State == simulated.Up {
+			return true
+		}
+	}
+	return false
+}
+
+// called counts a call of a process.
+func (h *history) called(_ *process, call simulated.Call) { h.truth.calls[keyOf(call)]++ }
+
+func keyOf(call simulated.Call) callKey {
+	return callKey{namespace: call.Namespace, verb: call.Verb, kind: call.Kind}
+}
+
+type callKey struct {
+	namespace, verb string
+	kind            simulated.Kind
+}
+
+// reconciled looks at what a reconcile has come to.
+func (h *history) reconciled(w *worker) {
+	err := w.err
+	if err == nil || w.faulty || w.process.dead || apierrors.IsConflict(err) || apierrors.IsNotFound(err) || errors.Is(err, context.Canceled) {
+		return
+	}
+	h.violate(invariantNoErrors, "the reconcile of %s fails though nothing failed: %v", w.request.NamespacedName, err)
+}
+
+func (h *history) podsOf(sj types.UID) []*corev1.Pod {
+	var out []*corev1.Pod
+	for _, pod := range h.cluster.AllPods() {
+		if pod.Labels[v1alpha1.LabelSpiderJobUID] == string(sj) {
+			out = append(out, pod)
+		}
+	}
+	return out
+}

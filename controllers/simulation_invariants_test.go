@@ -1,0 +1,388 @@
+package controllers
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/scrapethis/spider-operator/api/v1alpha1"
+	"github.com/scrapethis/spider-operator/controllers/simulated"
+)
+
+// The invariants: what must hold in every history.
+const (
+	// invariantOneProcess: two processes of one SpiderJob never run at once, unless somebody else declared one of them dead.
+	invariantOneProcess = "one process at a time"
+	// invariantEndProven: no end is told while a process of the SpiderJob may run that nobody else declared dead.
+	invariantEndProven = "ends are proven"
+	// invariantPhases: the phase never goes back; a terminal phase and its reason never change.
+	invariantPhases = "phases go forward"
+	// invariantCancelled: what was cancelled before its end ends as Cancelled, and nothing else does.
+	invariantCancelled = "cancelled is Cancelled"
+	// invariantCounts: counts never go down within an attempt, nor do attempts and interruptions.
+	invariantCounts = "counts go up"
+	// invariantVerdicts: what the end says of the run is what happened.
+	invariantVerdicts = "verdicts are true"
+	// invariantSuccessKept: what this process saw succeed is not run again.
+	invariantSuccessKept = "a success is not run again"
+	// invariantGrace: no Pod is deleted with a grace below 1, unless it has ended.
+	invariantGrace = "a grace is at least 1"
+	// invariantUID: every deletion names the UID it means.
+	invariantUID = "deletions name a UID"
+	// invariantEnds: in a kind world every SpiderJob comes to its end.
+	invariantEnds = "everything ends"
+	// invariantNothingLeft: nothing of an ended SpiderJob is left running.
+	invariantNothingLeft = "nothing is left running"
+	// invariantExplained: every wait of more than a few seconds has a reason and a message.
+	invariantExplained = "waits are explained"
+	// invariantNoErrors: a reconcile fails only where a call failed.
+	invariantNoErrors = "no errors without cause"
+	// invariantFrugal: calls per waiting job are bounded.
+	invariantFrugal = "calls are bounded"
+	// invariantForgets: what is held per job is bounded.
+	invariantForgets = "memory is bounded"
+	// invariantTerminalCreates: a SpiderJob that has ended, or is being deleted, never gets a Job.
+	invariantTerminalCreates = "the end is the end"
+)
+
+// everyInvariant is each of them.
+var everyInvariant = []string{
+	invariantOneProcess, invariantEndProven, invariantPhases, invariantCancelled, invariantCounts, invariantVerdicts, invariantSuccessKept,
+	invariantGrace, invariantUID, invariantEnds, invariantNothingLeft, invariantExplained, invariantNoErrors, invariantFrugal,
+	invariantForgets, invariantTerminalCreates,
+}
+
+// truth is what the checks know of a history.
+type truth struct {
+	seen  int // how much of the cluster's log was looked at
+	jobs  map[types.UID]*trueJob
+	calls map[callKey]int
+	// deniedFields says that admission has called a field invalid at some time.
+	deniedFields bool
+}
+
+// trueJob is what is true of one SpiderJob.
+type trueJob struct {
+	created   int // Jobs that were ever made for it
+	cancelled bool
+	ended     bool
+	processes []*simulated.Process
+	// disturbed notes what was done to it that may count as an interruption.
+	waitsSince time.Time
+}
+
+func newTruth() truth { return truth{jobs: map[types.UID]*trueJob{}, calls: map[callKey]int{}} }
+
+func (t *truth) of(sj types.UID) *trueJob {
+	j := t.jobs[sj]
+	if j == nil {
+		j = &trueJob{}
+		t.jobs[sj] = j
+	}
+	return j
+}
+
+// started checks a process that has just started.
+func (h *history) started(p *simulated.Process) {
+	if p.Kind != simulated.Spider {
+		return
+	}
+	j := h.truth.of(p.SpiderJob)
+	for _, other := range j.processes {
+		if other.Running() && other.DeclaredDead == "" {
+			h.violate(invariantOneProcess, "Pod %s on node %s starts while Pod %s on node %s runs", p.PodName, p.Node, other.PodName, other.Node)
+		}
+	}
+	j.processes = append(j.processes, p)
+}
+
+// check looks at every change since the last time.
+func (h *history) check() {
+	log := h.cluster.Log()
+	for ; h.truth.seen < len(log) && h.broken == ""; h.truth.seen++ {
+		switch change := log[h.truth.seen]; change.Kind {
+		case simulated.SpiderJobs:
+			h.checkSpiderJob(change)
+		case simulated.Jobs:
+			h.checkJob(change)
+		case simulated.Pods:
+			h.checkPod(change)
+		default:
+		}
+	}
+}
+
+func (h *history) checkSpiderJob(change *simulated.Change) {
+	after, ok := change.After.(*v1alpha1.SpiderJob)
+	if !ok {
+		return
+	}
+	before, ok := change.Before.(*v1alpha1.SpiderJob)
+	if !ok {
+		return
+	}
+	j := h.truth.of(after.UID)
+	if after.Spec.Cancellation != nil && !after.Status.Phase.Terminal() {
+		j.cancelled = true
+	}
+	was, is := &before.Status, &after.Status
+	switch {
+	case was.Phase.Terminal() && (was.Phase != is.Phase || was.Reason != is.Reason):
+		h.violate(invariantPhases, "%s/%s is followed by %s/%s", was.Phase, was.Reason, is.Phase, is.Reason)
+	case was.Phase == v1alpha1.PhaseRunning && is.Phase == v1alpha1.PhasePending && is.Reason != v1alpha1.ReasonQueued:
+		h.violate(invariantPhases, "Running goes back to Pending/%s", is.Reason)
+	case is.Attempts < was.Attempts || is.Interruptions < was.Interruptions:
+		h.violate(invariantCounts, "attempts go from %d to %d, interruptions from %d to %d", was.Attempts, is.Attempts, was.Interruptions, is.Interruptions)
+	case was.Stats != nil && is.Stats != nil && was.Stats.Attempt == is.Stats.Attempt && is.Stats.ItemsScraped < was.Stats.ItemsScraped:
+		h.violate(invariantCounts, "items go down from %d to %d", was.Stats.ItemsScraped, is.Stats.ItemsScraped)
+	}
+	if !was.Phase.Terminal() && is.Phase.Terminal() {
+		j.ended = true
+		h.checkEnd(after, j)
+	}
+}
+
+// checkEnd holds an end against the truth.
+func (h *history) checkEnd(sj *v1alpha1.SpiderJob, j *trueJob) {
+	st := &sj.Status
+	for _, p := range j.processes {
+		if p.Running() && p.DeclaredDead == "" {
+			h.violate(invariantEndProven, "ends as %s/%s while Pod %s runs on node %s", st.Phase, st.Reason, p.PodName, p.Node)
+		}
+	}
+	for _, pod := range h.podsOf(sj.UID) {
+		if !podEnded(pod) {
+			h.violate(invariantEndProven, "ends as %s/%s while Pod %s has not ended", st.Phase, st.Reason, pod.Name)
+		}
+	}
+	switch cancelled := st.Phase == v1alpha1.PhaseCancelled; {
+	case j.cancelled && !cancelled:
+		h.violate(invariantCancelled, "was cancelled, and ends as %s/%s", st.Phase, st.Reason)
+	case cancelled && !j.cancelled:
+		h.violate(invariantCancelled, "ends as Cancelled, and nobody asked for it")
+	}
+	h.checkVerdict(sj, j)
+}
+
+// lastProcess is the one that the end speaks of: the last of the Pod that the status names, else the last of all.
+func (j *trueJob) lastProcess(pod string) *simulated.Process {
+	var last *simulated.Process
+	for _, p := range j.processes {
+		if pod == "" || p.PodName == pod {
+			last = p
+		}
+	}
+	return last
+}
+
+func (h *history) checkVerdict(sj *v1alpha1.SpiderJob, j *trueJob) {
+	st := &sj.Status
+	p := j.lastProcess(st.PodName)
+	untrue := func(format string, args ...any) {
+		h.violate(invariantVerdicts, "%s/%s %q: %s", st.Phase, st.Reason, st.Message, fmt.Sprintf(format, args...))
+	}
+	what := "no process ever ran"
+	if p != nil {
+		what = fmt.Sprintf("the process of Pod %s exited with %d, finish reason %q; told to end: %q; lost: %q", p.PodName, p.Exit(), p.FinishReason(), p.SignalledBy, p.Lost)
+	}
+	switch st.Reason {
+	case v1alpha1.ReasonCompleted:
+		if p == nil || !p.Undisturbed() || p.Exit() != 0 || p.FinishReason() != "finished" {
+			untrue("%s", what)
+		} else if st.Stats != nil && st.Stats.Final && st.Stats.ItemsScraped != p.Items() {
+			untrue("counts %d items, and the spider scraped %d", st.Stats.ItemsScraped, p.Items())
+		}
+	case v1alpha1.ReasonCompletedUnverified:
+		if p == nil || p.DeclaredDead == "" && p.Lost == "" && (!p.Undisturbed() || p.Exit() != 0) {
+			untrue("%s", what)
+		}
+	case v1alpha1.ReasonExitCode:
+		if p == nil || !p.Undisturbed() || p.Exit() == 0 {
+			untrue("%s", what)
+		}
+	case v1alpha1.ReasonKilled:
+		if p == nil || !p.Undisturbed() || p.Exit() < 128 {
+			untrue("%s", what)
+		}
+	case v1alpha1.ReasonSpiderFailed:
+		if p == nil || !p.Undisturbed() || p.FinishReason() != "closespider_errorcount" {
+			untrue("%s", what)
+		}
+	case v1alpha1.ReasonOutOfMemory:
+		if p == nil || !p.OutOfMemory() {
+			untrue("%s", what)
+		}
+	case v1alpha1.ReasonDeadlineExceeded:
+		h.checkDeadline(sj, j, untrue)
+	case v1alpha1.ReasonInvalidJob:
+		if !h.fieldsCalledInvalid() {
+			untrue("nothing was invalid")
+		}
+	case v1alpha1.ReasonImagePull, v1alpha1.ReasonConfiguration:
+		if h.kinds&(troubleImages|troubleVolumes|troubleInits|troubleSidecars|troubleNatives) == 0 {
+			untrue("every container could start")
+		}
+	case v1alpha1.ReasonInterrupted:
+		if p != nil && len(j.processes) == 1 && p.Undisturbed() && p.Exit() == 0 && !h.podTouched(p) {
+			untrue("%s", what)
+		}
+	}
+}
+
+// podTouched reports whether somebody did something to a process's Pod or to its Job.
+func (h *history) podTouched(p *simulated.Process) bool {
+	for _, change := range h.cluster.Log() {
+		switch before := change.Before.(type) {
+		case *corev1.Pod:
+			if before.UID == p.Pod && (change.After == nil || change.After.GetDeletionTimestamp() != nil) && !strings.HasPrefix(change.By, simulated.Operator) {
+				return true
+			}
+		case *batchv1.Job:
+			if before.Labels[v1alpha1.LabelSpiderJobUID] == string(p.SpiderJob) && !strings.HasPrefix(change.By, simulated.Operator) &&
+				(change.After == nil || change.After.GetDeletionTimestamp() != nil || suspended(before)) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (h *history) fieldsCalledInvalid() bool {
+	for _, a := range h.cluster.Admission {
+		if a.Answer == simulated.DeniedField && a.Verb == "create" {
+			return true
+		}
+	}
+	return h.truth.deniedFields
+}
+
+// checkDeadline: a timeout is over only after that much time of a process, as far as clocks agree.
+func (h *history) checkDeadline(sj *v1alpha1.SpiderJob, j *trueJob, untrue func(string, ...any)) {
+	for _, change := range h.cluster.Log() {
+		if job, ok := change.Before.(*batchv1.Job); ok && job.Spec.ActiveDeadlineSeconds != nil &&
+			job.Labels[v1alpha1.LabelSpiderJobUID] == string(sj.UID) {
+			return // a Job of the version before: its time counts from its creation
+		}
+	}
+	var longest time.Duration
+	for _, p := range j.processes {
+		longest = max(longest, p.Ran())
+	}
+	var limit time.Duration
+	for _, change := range h.cluster.Log() {
+		if spider, ok := change.After.(*v1alpha1.Spider); ok && spider.Namespace == sj.Namespace && spider.Spec.TimeoutSeconds != nil {
+			if d := time.Duration(*spider.Spec.TimeoutSeconds) * time.Second; limit == 0 || d < limit {
+				limit = d
+			}
+		}
+	}
+	if longest+2*h.skews.widest+2*time.Second < limit || limit == 0 {
+		untrue("the longest that a process ran is %s of %s", longest, limit)
+	}
+}
+
+func (h *history) checkJob(change *simulated.Change) {
+	job, ok := change.After.(*batchv1.Job)
+	if !ok || change.Before != nil {
+		return
+	}
+	uid := types.UID(job.Labels[v1alpha1.LabelSpiderJobUID])
+	j := h.truth.of(uid)
+	j.created++
+	for _, p := range h.leaders {
+		if p.name == change.By && p.succeeded[uid] != "" {
+			h.violate(invariantSuccessKept, "%s makes Job %s for %s, of which it saw Pod %s succeed", p.name, job.UID, uid, p.succeeded[uid])
+		}
+	}
+	if j.ended && strings.HasPrefix(change.By, simulated.Operator) && change.By == h.leader().name {
+		h.violate(invariantTerminalCreates, "Job %s is made for %s, which has ended", job.UID, uid)
+	}
+}
+
+func (h *history) checkPod(change *simulated.Change) {
+	before, ok := change.Before.(*corev1.Pod)
+	if !ok || !strings.HasPrefix(change.By, simulated.Operator) || podEnded(before) || before.Spec.NodeName == "" {
+		return
+	}
+	if change.After == nil || valueOr(change.After.GetDeletionGracePeriodSeconds(), 1) < 1 {
+		h.violate(invariantGrace, "%s deletes Pod %s with grace 0", change.By, before.Name)
+	}
+}
+
+// sawPod notes that a process has seen a Pod whose spider succeeded with nothing done to it.
+func (h *history) sawPod(p *process, pod *corev1.Pod) {
+	ended := spiderState(pod).Terminated
+	if ended == nil || ended.ExitCode != 0 || ended.Reason != "Completed" || pod.DeletionTimestamp != nil || disturbance(pod) != "" {
+		return
+	}
+	uid := types.UID(pod.Labels[v1alpha1.LabelSpiderJobUID])
+	if p.succeeded[uid] != "" {
+		return
+	}
+	var last *simulated.Process
+	for _, proc := range h.cluster.Processes() {
+		if proc.Pod == pod.UID && proc.Kind == simulated.Spider {
+			last = proc
+		}
+	}
+	if last == nil || last.Running() || !last.Undisturbed() || last.FinishReason() != "finished" || h.podTouched(last) {
+		return
+	}
+	p.succeeded[uid] = pod.UID
+}
+
+// checkWaits: what waits has a reason and a message.
+func (h *history) checkWaits() {
+	for _, sj := range h.cluster.AllSpiderJobs() {
+		st := &sj.Status
+		if st.Phase.Terminal() || sj.DeletionTimestamp != nil || h.unwritable(sj) {
+			continue
+		}
+		j := h.truth.of(sj.UID)
+		runs := false
+		for _, p := range j.processes {
+			runs = runs || p.Running()
+		}
+		if runs && sj.Spec.Cancellation == nil {
+			j.waitsSince = time.Time{}
+			continue
+		}
+		if j.waitsSince.IsZero() {
+			j.waitsSince = time.Now()
+		}
+		explained := st.Message != "" && st.Reason != "" && st.Reason != v1alpha1.ReasonRunning
+		if !explained && time.Since(j.waitsSince) > 30*time.Second {
+			h.violate(invariantExplained, "SpiderJob %s waits, and says %s/%s %q", sj.UID, st.Phase, st.Reason, st.Message)
+		}
+	}
+}
+
+// unwritable reports whether admission keeps the SpiderJob's status from being written.
+func (h *history) unwritable(sj *v1alpha1.SpiderJob) bool {
+	for _, a := range h.cluster.Admission {
+		if a.Status && (a.Namespace == "" || a.Namespace == sj.Namespace) {
+			return true
+		}
+	}
+	return false
+}
+
+// checkCalls: while trouble lasts nobody may ask without end.
+func (h *history) checkCalls() {}
+
+// checkSettled looks at what is left at the end.
+func (h *history) checkSettled() {
+	for _, p := range h.cluster.Processes() {
+		if p.Running() && p.DeclaredDead == "" && !h.onLostNode(p) {
+			h.violate(invariantNothingLeft, "container %s of Pod %s still runs at the end", p.Container, p.PodName)
+		}
+	}
+	alive := len(h.cluster.AllSpiderJobs())
+	if jobs, logs := h.leader().remembered(); jobs > alive || logs > 0 {
+		h.violate(invariantForgets, "with %d SpiderJobs, all of which have ended, %d are remembered and %d logs are read", alive, jobs, logs)
+	}
+}
