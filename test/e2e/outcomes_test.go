@@ -22,6 +22,8 @@ held = bytearray()
 while True:
     held.extend(b"x" * (8 << 20))
 `
+	// spared lets a child take all the memory there is, and does not care.
+	spared = `import subprocess; subprocess.run(["python3", "-c", "x = bytearray(10**9)"])`
 	// crashes reads where nothing is: the kernel ends it with a signal.
 	crashes = `import ctypes; ctypes.string_at(0)`
 	// complains says that it failed, and exits as if it had not.
@@ -73,6 +75,13 @@ func TestEveryEndHasItsReason(t *testing.T) {
 				spec.Pod.Resources.Limits[corev1.ResourceMemory] = resource.MustParse("48Mi")
 			},
 			phase: v1alpha1.PhaseError, reason: v1alpha1.ReasonOutOfMemory, message: []string{"48Mi"},
+		},
+		"out of memory in a child alone": {
+			program: spared,
+			change: func(spec *v1alpha1.SpiderSpec) {
+				spec.Pod.Resources.Limits[corev1.ResourceMemory] = resource.MustParse("64Mi")
+			},
+			phase: v1alpha1.PhaseError, reason: v1alpha1.ReasonOutOfMemory, message: []string{"64Mi"},
 		},
 		"a signal of the kernel": {
 			program: crashes,

@@ -34,6 +34,13 @@ func TestAJobThatCannotStartSaysWhyAndStartsWhenItCan(t *testing.T) {
 				n.Create(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "shop-password"}})
 			},
 		},
+		"a Secret is missing as a file": {
+			change: missingFile,
+			reason: v1alpha1.ReasonConfiguration, message: "shop-password",
+			mend: func(n *harness.Namespace) {
+				n.Create(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "shop-password"}})
+			},
+		},
 		"the quota is used up": {
 			hinder: func(n *harness.Namespace) {
 				n.Create(&corev1.ResourceQuota{
@@ -104,25 +111,42 @@ func TestAJobThatWaitsTooLongSaysWhatForWhenItsTimeIsOver(t *testing.T) {
 	n.Counter("counter", func(spec *v1alpha1.SpiderSpec) {
 		spec.Pod.NodeSelector = map[string]string{"example.com/no-such-node": "true"}
 	})
-	name := n.Start("too-long", "counter", nil, func(spec *v1alpha1.SpiderJobSpec) { spec.TimeoutSeconds = ptr.To[int64](6) })
+	name := n.Start("too-long", "counter", nil, func(spec *v1alpha1.SpiderJobSpec) { spec.StartDeadlineSeconds = ptr.To[int64](6) })
 	st := n.AwaitEnd(name, soon).Status
-	if st.Phase != v1alpha1.PhaseError || st.Reason != v1alpha1.ReasonDeadlineExceeded || !strings.Contains(st.Message, "node") {
+	if st.Phase != v1alpha1.PhaseError || st.Reason != v1alpha1.ReasonStartDeadlineExceeded || !strings.Contains(st.Message, "node") {
 		t.Errorf("ended %s, %s: %s", st.Phase, st.Reason, st.Message)
 	}
 	n.Gone(name)
 }
 
+// missingFile mounts a Secret that does not exist.
+func missingFile(spec *v1alpha1.SpiderSpec) {
+	spec.Pod.Volumes = []corev1.Volume{{
+		Name: "password", VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: "shop-password"}},
+	}}
+	spec.Pod.VolumeMounts = []corev1.VolumeMount{{Name: "password", MountPath: "/password"}}
+}
+
 func TestASecretThatStaysMissingIsAnErrorInTheEnd(t *testing.T) {
 	t.Parallel()
 	n := cluster.Namespace(t)
-	n.Counter("counter", func(spec *v1alpha1.SpiderSpec) {
-		spec.Pod.EnvFrom = []corev1.EnvFromSource{{
-			SecretRef: &corev1.SecretEnvSource{LocalObjectReference: corev1.LocalObjectReference{Name: "shop-password"}},
-		}}
-	})
-	st := n.AwaitEnd(n.Start("no-secret", "counter", nil), soon).Status
-	if st.Phase != v1alpha1.PhaseError || st.Reason != v1alpha1.ReasonConfiguration || !strings.Contains(st.Message, "shop-password") {
-		t.Errorf("ended %s, %s: %s", st.Phase, st.Reason, st.Message)
+	for name, change := range map[string]func(*v1alpha1.SpiderSpec){
+		"variable": func(spec *v1alpha1.SpiderSpec) {
+			spec.Pod.EnvFrom = []corev1.EnvFromSource{{
+				SecretRef: &corev1.SecretEnvSource{LocalObjectReference: corev1.LocalObjectReference{Name: "shop-password"}},
+			}}
+		},
+		"file": missingFile,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			n := n.In(t)
+			n.Counter(name, change)
+			st := n.AwaitEnd(n.Start("no-"+name, name, nil), soon).Status
+			if st.Phase != v1alpha1.PhaseError || st.Reason != v1alpha1.ReasonConfiguration || !strings.Contains(st.Message, "shop-password") {
+				t.Errorf("ended %s, %s: %s", st.Phase, st.Reason, st.Message)
+			}
+			n.Gone("no-" + name)
+		})
 	}
-	n.Gone("no-secret")
 }

@@ -160,7 +160,14 @@ func TestKubectlTellsEveryReasonForWhichAJobDoesNotRun(t *testing.T) {
 		},
 		"deadline": {
 			inVain{v1alpha1.PhaseError, v1alpha1.ReasonDeadlineExceeded, "3s"},
-			counter(func(spec *v1alpha1.SpiderSpec) { unfit(spec); spec.TimeoutSeconds = ptr.To[int64](3) }),
+			func(_ *testing.T, n *harness.Namespace, name string) {
+				n.Counter(name, func(spec *v1alpha1.SpiderSpec) { spec.TimeoutSeconds = ptr.To[int64](3) })
+				n.Start(name, name, map[string]string{"n": "100000", "delay": "20ms"})
+			},
+		},
+		"start-deadline": {
+			inVain{v1alpha1.PhaseError, v1alpha1.ReasonStartDeadlineExceeded, "didn't match Pod's node affinity/selector"},
+			counter(func(spec *v1alpha1.SpiderSpec) { unfit(spec); spec.StartDeadlineSeconds = ptr.To[int64](6) }),
 		},
 		"interrupted": {
 			inVain{v1alpha1.PhaseError, v1alpha1.ReasonInterrupted, "deleted"},
@@ -181,6 +188,8 @@ func TestKubectlTellsEveryReasonForWhichAJobDoesNotRun(t *testing.T) {
 
 	told := map[string]bool{
 		string(v1alpha1.PhaseError) + " " + v1alpha1.ReasonJobFailed: true, // see chart_test.go
+		// The local cluster's kubelet does not measure storage: see the integration tests.
+		string(v1alpha1.PhaseError) + " " + v1alpha1.ReasonOutOfStorage: true,
 	}
 	for name, tt := range cases {
 		told[string(tt.want.phase)+" "+tt.want.reason] = true

@@ -1,7 +1,6 @@
 package lifecycle
 
 import (
-	"context"
 	"testing"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
@@ -33,7 +32,7 @@ func newQueue(s *stage) queue {
 			MatchConstraints: &admissionv1.MatchResources{ResourceRules: []admissionv1.NamedRuleWithOperations{{
 				RuleWithOperations: admissionv1.RuleWithOperations{
 					Operations: []admissionv1.OperationType{admissionv1.Create},
-					Rule:       admissionv1.Rule{APIGroups: []string{"batch"}, APIVersions: []string{"v1"}, Resources: []string{"jobs"}},
+					Rule:       jobs,
 				},
 			}}},
 			MatchConditions: []admissionv1.MatchCondition{{
@@ -56,14 +55,7 @@ func newQueue(s *stage) queue {
 			}},
 		},
 	}
-	for _, object := range []client.Object{policy, binding} {
-		s.create(object)
-		s.Cleanup(func() {
-			if err := cluster.Client.Delete(context.Background(), object); err != nil {
-				s.Errorf("delete %T %s: %v", object, object.GetName(), err)
-			}
-		})
-	}
+	s.whileTested(policy, binding)
 	s.eventually("the queue is in force", func() bool {
 		probe := &batchv1.Job{
 			ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: "probe", Labels: map[string]string{v1alpha1.LabelQueueName: q.name}},

@@ -25,16 +25,26 @@ const patience = 60 * time.Second
 type stage struct {
 	*testing.T
 	namespace string
+	node      *node.Node
 	history   *history
 	options   controllers.Options
+	// patience is how long this test waits for what must happen.
+	patience time.Duration
+	// sideBySide says that the test itself has two processes of a SpiderJob run at once.
+	sideBySide bool
 }
 
 func newStage(t *testing.T) *stage {
 	t.Helper()
-	s := &stage{T: t, namespace: cluster.Namespace(t)}
+	s := &stage{T: t, namespace: cluster.Namespace(t), node: gopher, patience: patience}
 	s.options = options(s.namespace)
 	s.history = watchNamespace(t, s.namespace, s.running)
 	t.Cleanup(func() {
+		for _, run := range s.node.Runs(s.namespace) {
+			if run.Beside && !s.sideBySide {
+				t.Errorf("a process of SpiderJob %s was started in Pod %s beside another one", run.SpiderJob, run.Pod)
+			}
+		}
 		if err := gopher.Failures(); err != nil && t.Failed() {
 			t.Logf("the node failed: %v", err)
 		}
@@ -57,7 +67,7 @@ func (s *stage) spider(program node.Program, change ...func(*v1alpha1.SpiderSpec
 	}
 	s.create(spider)
 	if program != nil {
-		gopher.Serve(s.namespace, program)
+		s.node.Serve(s.namespace, program)
 	}
 }
 
@@ -162,7 +172,7 @@ func (s *stage) finals(spiderJob string) (finals map[int32]int64) {
 // running is how many processes run for a SpiderJob.
 func (s *stage) running(spiderJob string) int {
 	n := 0
-	for _, run := range gopher.Runs(s.namespace) {
+	for _, run := range s.node.Runs(s.namespace) {
 		if run.SpiderJob == spiderJob && !run.Ended {
 			n++
 		}
@@ -173,7 +183,7 @@ func (s *stage) running(spiderJob string) int {
 // starts is how many processes were ever started for a SpiderJob.
 func (s *stage) starts(spiderJob string) int {
 	n := 0
-	for _, run := range gopher.Runs(s.namespace) {
+	for _, run := range s.node.Runs(s.namespace) {
 		if run.SpiderJob == spiderJob {
 			n++
 		}
@@ -291,7 +301,7 @@ func (s *stage) jobsMade(name string) int {
 // wait waits until a condition of the history holds.
 func (s *stage) wait(what string, condition func() bool, instead func() string) {
 	s.Helper()
-	timeout := time.After(patience)
+	timeout := time.After(s.patience)
 	for {
 		var ok bool
 		changed := s.history.look(func() { ok = condition() })
@@ -312,7 +322,7 @@ func (s *stage) wait(what string, condition func() bool, instead func() string) 
 // eventually waits until a condition holds that no history tells of.
 func (s *stage) eventually(what string, condition func() bool) {
 	s.Helper()
-	ctx, cancel := context.WithTimeout(s.Context(), patience)
+	ctx, cancel := context.WithTimeout(s.Context(), s.patience)
 	defer cancel()
 	for !condition() {
 		select {

@@ -88,9 +88,13 @@ func (l *logbook) tail(lines int) int {
 func (n *Node) logHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /containerLogs/{namespace}/{pod}/{container}", func(w http.ResponseWriter, r *http.Request) {
-		log := n.logOf(r.PathValue("namespace"), r.PathValue("pod"))
+		log, hangs := n.logOf(r.PathValue("namespace"), r.PathValue("pod"), r.PathValue("container"))
+		if hangs {
+			<-r.Context().Done()
+			return
+		}
 		if log == nil {
-			http.Error(w, "pod not found", http.StatusNotFound)
+			http.Error(w, "container not found", http.StatusNotFound)
 			return
 		}
 		lines := -1
@@ -133,13 +137,19 @@ func serveLog(w http.ResponseWriter, r *http.Request, log *logbook, offset int, 
 	}
 }
 
-func (n *Node) logOf(namespace, pod string) *logbook {
+// logOf is a container's log, nil where there is none, and whether reading it hangs.
+func (n *Node) logOf(namespace, pod, container string) (log *logbook, hangs bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for _, p := range n.processes {
-		if p.Pod.Namespace == namespace && p.Pod.Name == pod {
-			return p.log
+	if c := n.of(namespace); c.muteLogs || c.cut != nil {
+		return nil, true
+	}
+	for _, l := range n.lives {
+		if l.pod.Namespace == namespace && l.pod.Name == pod {
+			if p := l.process(container); p != nil {
+				return p.log, false
+			}
 		}
 	}
-	return nil
+	return nil, false
 }

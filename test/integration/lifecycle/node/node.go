@@ -23,7 +23,8 @@ import (
 	"k8s.io/client-go/tools/cache"
 )
 
-// Node takes on the Pods of those namespaces for which it has a Program. All others stay without a node.
+// Node takes on the Pods of those namespaces for which it has a Program. All others stay without a node. What it is like, tests
+// say for each namespace (conduct.go).
 type Node struct {
 	name   string
 	client kubernetes.Interface
@@ -32,11 +33,11 @@ type Node struct {
 	ctx    context.Context // ends with the node
 	stop   context.CancelFunc
 
-	mu        sync.Mutex
-	programs  map[string]Program
-	processes map[types.UID]*Process
-	runs      []*Run
-	failures  []error
+	mu       sync.Mutex
+	conducts map[string]*conduct // by namespace
+	lives    map[types.UID]*life
+	runs     []*Run
+	failures []error
 }
 
 // Start registers a node of that name and begins to watch for Pods.
@@ -45,7 +46,7 @@ func Start(config *rest.Config, name string) (*Node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make the client of node %s: %w", name, err)
 	}
-	n := &Node{name: name, client: client, programs: map[string]Program{}, processes: map[types.UID]*Process{}}
+	n := &Node{name: name, client: client, conducts: map[string]*conduct{}, lives: map[types.UID]*life{}}
 	n.ctx, n.stop = context.WithCancel(context.Background())
 	n.logs = httptest.NewTLSServer(n.logHandler())
 	if err := n.register(); err != nil {
@@ -69,6 +70,9 @@ func Start(config *rest.Config, name string) (*Node, error) {
 	return n, nil
 }
 
+// Name is the name of the Node object.
+func (n *Node) Name() string { return n.name }
+
 // Stop leaves all processes to themselves.
 func (n *Node) Stop() {
 	n.stop()
@@ -76,11 +80,8 @@ func (n *Node) Stop() {
 	n.logs.Close()
 }
 
-// Serve has the Pods of a namespace, those that wait already among them, run program from now on.
-func (n *Node) Serve(namespace string, program Program) {
-	n.mu.Lock()
-	n.programs[namespace] = program
-	n.mu.Unlock()
+// syncAll does what the present state of all Pods of a namespace asks for.
+func (n *Node) syncAll(namespace string) {
 	for _, obj := range n.pods.GetStore().List() {
 		if pod := obj.(*corev1.Pod); pod.Namespace == namespace {
 			n.sync(pod)
@@ -125,22 +126,23 @@ func (n *Node) register() error {
 func (n *Node) sync(pod *corev1.Pod) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if p := n.processes[pod.UID]; p != nil {
-		if pod.DeletionTimestamp != nil {
-			p.terminate(*pod.DeletionGracePeriodSeconds)
-		}
+	c := n.of(pod.Namespace)
+	if c.cut != nil {
 		return
 	}
-	program := n.programs[pod.Namespace]
-	if program == nil || pod.Spec.NodeName != "" || pod.DeletionTimestamp != nil {
+	if l := n.lives[pod.UID]; l != nil {
+		l.follow(pod)
 		return
 	}
-	p := newProcess(pod)
-	n.processes[pod.UID] = p
-	go n.live(p, program)
+	if c.program == nil || pod.Spec.NodeName != "" || pod.DeletionTimestamp != nil {
+		return
+	}
+	l := newLife(n, pod)
+	n.lives[pod.UID] = l
+	go l.live()
 }
 
-// removed is called when a Pod is gone. A process that still runs then is killed, and the log is gone with the Pod.
+// removed is called when a Pod is gone. Processes that still run then are killed, and the logs are gone with the Pod.
 func (n *Node) removed(obj any) {
 	if tombstone, ok := obj.(cache.DeletedFinalStateUnknown); ok {
 		obj = tombstone.Obj
@@ -148,10 +150,12 @@ func (n *Node) removed(obj any) {
 	pod := obj.(*corev1.Pod)
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if p := n.processes[pod.UID]; p != nil {
-		p.terminate(0)
-		p.log.close()
-		delete(n.processes, pod.UID)
+	if n.of(pod.Namespace).cut != nil {
+		return
+	}
+	if l := n.lives[pod.UID]; l != nil {
+		l.gone()
+		delete(n.lives, pod.UID)
 	}
 }
 

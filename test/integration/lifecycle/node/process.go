@@ -6,9 +6,11 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-
-	"github.com/scrapethis/spider-operator/api/v1alpha1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
+
+// killedCode is the exit code of a process that was ended by a SIGKILL.
+const killedCode = 128 + 9
 
 // Program is what runs in place of a container's image. It returns when the process ends, and must do so when it is
 // terminated or killed, unless it means to play a process that ignores the former.
@@ -23,15 +25,6 @@ type Exit struct {
 	Reason string
 }
 
-// Run is a process, past or present.
-type Run struct {
-	// Namespace and SpiderJob say for whom it ran.
-	Namespace, SpiderJob string
-	Pod                  string
-	// Ended is false while it runs.
-	Ended bool
-}
-
 // Process is a running Program.
 type Process struct {
 	// Pod is the process's Pod as it was when the node took it on.
@@ -39,16 +32,37 @@ type Process struct {
 	// Attempt counts the processes of its SpiderJob, from 1.
 	Attempt int
 
-	log *logbook
+	container string
+	kind      containerKind
+	log       *logbook
 
-	term, kill chan struct{}
+	term, kill, lost chan struct{}
+
 	mu         sync.Mutex
+	terminated bool
 	killer     *time.Timer
 	deadline   time.Time
+	end        Exit // what a node that has lost the process says of it
+	losing     sync.Once
 }
 
-func newProcess(pod *corev1.Pod) *Process {
-	return &Process{Pod: pod.DeepCopy(), log: newLogbook(), term: make(chan struct{}), kill: make(chan struct{})}
+// containerKind is the part that a container plays in its Pod.
+type containerKind int
+
+const (
+	// ordinary containers run side by side: a Pod has ended when all of them have.
+	ordinary containerKind = iota
+	// initial containers run one after the other, before the ordinary ones start.
+	initial
+	// sidecar containers are Kubernetes' own sidecars: they start before the ordinary ones, and are stopped after them.
+	sidecar
+)
+
+func newProcess(pod *corev1.Pod, container string, kind containerKind) *Process {
+	return &Process{
+		Pod: pod, container: container, kind: kind, log: newLogbook(),
+		term: make(chan struct{}), kill: make(chan struct{}), lost: make(chan struct{}),
+	}
 }
 
 // Terminated is closed when the process gets a SIGTERM, which one that is killed at once never does.
@@ -80,10 +94,24 @@ func (p *Process) Followed(limit time.Duration) {
 
 // terminate sends a SIGTERM, if none was sent yet, and a SIGKILL when the grace period is over. Without one there is only the
 // SIGKILL. A shorter period given later counts, a longer one does not.
-func (p *Process) terminate(graceSeconds int64) {
+func (p *Process) terminate(grace time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	grace := time.Duration(graceSeconds) * time.Second
+	if grace > 0 && !p.terminated {
+		p.terminated = true
+		close(p.term)
+	}
+	p.killAfter(grace)
+}
+
+// limit sends a SIGKILL when the grace period is over, and no SIGTERM.
+func (p *Process) limit(grace time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.killAfter(grace)
+}
+
+func (p *Process) killAfter(grace time.Duration) {
 	switch deadline := time.Now().Add(grace); {
 	case p.killer == nil:
 		p.killer = time.AfterFunc(grace, func() {
@@ -91,45 +119,67 @@ func (p *Process) terminate(graceSeconds int64) {
 			close(p.kill)
 		})
 		p.deadline = deadline
-		if grace > 0 {
-			close(p.term)
-		}
 	case deadline.Before(p.deadline) && p.killer.Stop():
 		p.killer.Reset(grace)
 		p.deadline = deadline
 	}
 }
 
-// Runs returns the processes of a namespace in the order in which they started.
-func (n *Node) Runs(namespace string) []Run {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	var runs []Run
-	for _, run := range n.runs {
-		if run.Namespace == namespace {
-			runs = append(runs, *run)
-		}
-	}
-	return runs
+// lose ends the process without a signal of anybody's. The node makes up an end for it.
+func (p *Process) lose(end Exit) {
+	p.losing.Do(func() {
+		p.end = end
+		close(p.lost)
+	})
+	p.limit(0)
 }
 
-// begin notes that a process starts.
-func (n *Node) begin(p *Process) *Run {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	run := &Run{Namespace: p.Pod.Namespace, SpiderJob: p.Pod.Labels[v1alpha1.LabelSpiderJob], Pod: p.Pod.Name}
-	p.Attempt = 1
-	for _, earlier := range n.runs {
-		if earlier.Namespace == run.Namespace && earlier.SpiderJob == run.SpiderJob {
-			p.Attempt++
+// execute runs the program to its end, or for as long as it may run.
+func (p *Process) execute(program Program) Exit {
+	exited := make(chan Exit, 1)
+	go func() { exited <- program(p) }()
+	select {
+	case exit := <-exited:
+		return exit
+	case <-p.lost:
+		return p.end
+	case <-p.kill:
+		select {
+		case <-p.lost:
+			return p.end
+		default:
+			return Exit{Code: killedCode}
 		}
 	}
-	n.runs = append(n.runs, run)
-	return run
 }
 
-func (n *Node) end(run *Run) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	run.Ended = true
+// exited describes the end of the process. One that fails without a message is quoted from its log.
+func (p *Process) exited(exit Exit, started metav1.Time) corev1.ContainerState {
+	reason := exit.Reason
+	switch {
+	case reason != "":
+	case exit.Code == 0:
+		reason = "Completed"
+	default:
+		reason = "Error"
+	}
+	message := exit.Message
+	if message == "" && exit.Code != 0 {
+		message = p.log.lastBytes(2048)
+	}
+	return corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{
+		ExitCode: exit.Code, Reason: reason, Message: message, StartedAt: started, FinishedAt: metav1.Now(),
+	}}
 }
+
+// idle is a container that works until it is told to stop.
+func idle(p *Process) Exit {
+	select {
+	case <-p.Terminated():
+	case <-p.Killed():
+	}
+	return Exit{}
+}
+
+// prepared is an init container that has nothing to do.
+func prepared(*Process) Exit { return Exit{} }

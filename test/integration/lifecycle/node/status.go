@@ -8,129 +8,146 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-
-	"github.com/scrapethis/spider-operator/api/v1alpha1"
 )
 
-// killedCode is the exit code of a process that was ended by a SIGKILL.
-const killedCode = 128 + 9
+func (l *life) bind() error {
+	n := l.node
+	binding := &corev1.Binding{
+		ObjectMeta: metav1.ObjectMeta{Namespace: l.pod.Namespace, Name: l.pod.Name, UID: l.pod.UID},
+		Target:     corev1.ObjectReference{Kind: "Node", Name: n.name},
+	}
+	if err := n.client.CoreV1().Pods(l.pod.Namespace).Bind(n.ctx, binding, metav1.CreateOptions{}); err != nil {
+		return fmt.Errorf("bind Pod %s/%s: %w", l.pod.Namespace, l.pod.Name, err)
+	}
+	return nil
+}
 
-// live is a Pod's life on the node: bound, running, ended and, once it is to be deleted, gone.
-func (n *Node) live(p *Process, program Program) {
-	if err := n.bind(p); err != nil {
-		n.fail(err)
+// report writes the Pod's status, once the node is reachable, and leaves those conditions alone that others have set.
+func (l *life) report() {
+	l.reporting.Lock()
+	defer l.reporting.Unlock()
+	n := l.node
+	if !n.reachable(l.pod.Namespace) {
 		return
 	}
-	started := metav1.NewTime(time.Now())
-	run := n.begin(p)
-	running := corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: started}}
-	if err := n.report(p, corev1.PodRunning, running); err != nil {
-		n.fail(err)
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"uid": l.pod.UID}, "status": l.status()})
+	if err != nil {
+		n.fail(fmt.Errorf("encode the status of Pod %s/%s: %w", l.pod.Namespace, l.pod.Name, err))
+		return
 	}
-	exit := execute(p, program)
-	n.end(run)
-	p.log.close()
+	_, err = n.client.CoreV1().Pods(l.pod.Namespace).
+		Patch(n.ctx, l.pod.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{}, "status")
+	if err != nil {
+		n.fail(fmt.Errorf("report the status of Pod %s/%s: %w", l.pod.Namespace, l.pod.Name, err))
+	}
+}
 
-	phase := corev1.PodSucceeded
-	if exit.Code != 0 {
-		phase = corev1.PodFailed
+// status is what a kubelet would say of the Pod now. A phase that is an end it says only when no process can run any more.
+func (l *life) status() *corev1.PodStatus {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	status := &corev1.PodStatus{Phase: corev1.PodPending, StartTime: &l.started}
+	failed, running, waiting := l.reason != "", false, false
+	for _, p := range l.processes {
+		state := l.states[p.container]
+		if l.over && state.Terminated == nil && p.kind == ordinary { // it never ran
+			state = corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "PodInitializing"}}
+			failed = true
+		}
+		cs := corev1.ContainerStatus{Name: p.container, State: state, Ready: state.Running != nil}
+		if p.kind == ordinary {
+			image := imageOf(l.pod.Spec.Containers, p.container)
+			cs.Image, cs.ImageID = image, image+"@sha256:0000000000000000000000000000000000000000000000000000000000000000"
+			status.ContainerStatuses = append(status.ContainerStatuses, cs)
+			running = running || state.Running != nil || state.Terminated != nil
+			waiting = waiting || state.Waiting != nil
+		} else {
+			cs.Image = imageOf(l.pod.Spec.InitContainers, p.container)
+			status.InitContainerStatuses = append(status.InitContainerStatuses, cs)
+		}
+		if ended := state.Terminated; ended != nil && ended.ExitCode != 0 && p.kind != sidecar {
+			failed = true
+		}
 	}
-	if err := n.report(p, phase, terminated(p, exit, started)); err != nil {
-		n.fail(err)
+	ready := corev1.ConditionFalse
+	switch {
+	case l.over && failed:
+		status.Phase = corev1.PodFailed
+		status.Reason, status.Message = l.reason, l.message
+	case l.over:
+		status.Phase = corev1.PodSucceeded
+	case running && !waiting:
+		status.Phase, ready = corev1.PodRunning, corev1.ConditionTrue
 	}
+	status.Conditions = []corev1.PodCondition{
+		{Type: corev1.PodInitialized, Status: conditionOf(running)},
+		{Type: corev1.ContainersReady, Status: ready},
+		{Type: corev1.PodReady, Status: ready},
+	}
+	return status
+}
+
+func conditionOf(yes bool) corev1.ConditionStatus {
+	if yes {
+		return corev1.ConditionTrue
+	}
+	return corev1.ConditionFalse
+}
+
+func imageOf(containers []corev1.Container, name string) string {
+	for i := range containers {
+		if containers[i].Name == name {
+			return containers[i].Image
+		}
+	}
+	return ""
+}
+
+// remove lets go of a Pod that was to be deleted and whose processes have ended.
+func (l *life) remove() {
+	n := l.node
+	n.mu.Lock()
+	delay := n.of(l.pod.Namespace).removal
+	n.mu.Unlock()
 	select {
-	case <-p.Terminated():
-	case <-p.Killed():
+	case <-time.After(delay):
 	case <-n.ctx.Done():
 		return
 	}
-	if err := n.remove(p); err != nil {
-		n.fail(err)
+	if !n.reachable(l.pod.Namespace) {
+		return
 	}
-}
-
-// execute runs the program to its end, or for as long as it may run.
-func execute(p *Process, program Program) Exit {
-	exited := make(chan Exit, 1)
-	go func() { exited <- program(p) }()
-	select {
-	case exit := <-exited:
-		return exit
-	case <-p.Killed():
-		return Exit{Code: killedCode}
-	}
-}
-
-// terminated describes the end of a process. One that fails without a message is quoted from its log.
-func terminated(p *Process, exit Exit, started metav1.Time) corev1.ContainerState {
-	reason := exit.Reason
-	switch {
-	case reason != "":
-	case exit.Code == 0:
-		reason = "Completed"
-	default:
-		reason = "Error"
-	}
-	message := exit.Message
-	if message == "" && exit.Code != 0 {
-		message = p.log.lastBytes(2048)
-	}
-	return corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{
-		ExitCode: exit.Code, Reason: reason, Message: message, StartedAt: started, FinishedAt: metav1.NewTime(time.Now()),
-	}}
-}
-
-func (n *Node) bind(p *Process) error {
-	binding := &corev1.Binding{
-		ObjectMeta: metav1.ObjectMeta{Namespace: p.Pod.Namespace, Name: p.Pod.Name, UID: p.Pod.UID},
-		Target:     corev1.ObjectReference{Kind: "Node", Name: n.name},
-	}
-	if err := n.client.CoreV1().Pods(p.Pod.Namespace).Bind(n.ctx, binding, metav1.CreateOptions{}); err != nil {
-		return fmt.Errorf("bind Pod %s/%s: %w", p.Pod.Namespace, p.Pod.Name, err)
-	}
-	return nil
-}
-
-// report writes the Pod's status, and leaves those conditions alone that others have set.
-func (n *Node) report(p *Process, phase corev1.PodPhase, state corev1.ContainerState) error {
-	ready := corev1.ConditionFalse
-	if state.Running != nil {
-		ready = corev1.ConditionTrue
-	}
-	status := corev1.PodStatus{
-		Phase: phase,
-		Conditions: []corev1.PodCondition{
-			{Type: corev1.PodInitialized, Status: corev1.ConditionTrue},
-			{Type: corev1.ContainersReady, Status: ready},
-			{Type: corev1.PodReady, Status: ready},
-		},
-		ContainerStatuses: []corev1.ContainerStatus{{
-			Name:    v1alpha1.ContainerName,
-			Image:   p.Pod.Spec.Containers[0].Image,
-			ImageID: p.Pod.Spec.Containers[0].Image + "@sha256:0000000000000000000000000000000000000000000000000000000000000000",
-			Ready:   state.Running != nil,
-			State:   state,
-		}},
-	}
-	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"uid": p.Pod.UID}, "status": status})
-	if err != nil {
-		return fmt.Errorf("encode the status of Pod %s/%s: %w", p.Pod.Namespace, p.Pod.Name, err)
-	}
-	_, err = n.client.CoreV1().Pods(p.Pod.Namespace).
-		Patch(n.ctx, p.Pod.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{}, "status")
-	if err != nil {
-		return fmt.Errorf("report the status of Pod %s/%s: %w", p.Pod.Namespace, p.Pod.Name, err)
-	}
-	return nil
-}
-
-// remove lets go of a Pod that was to be deleted and whose process has ended.
-func (n *Node) remove(p *Process) error {
-	err := n.client.CoreV1().Pods(p.Pod.Namespace).Delete(n.ctx, p.Pod.Name, metav1.DeleteOptions{
-		GracePeriodSeconds: new(int64), Preconditions: metav1.NewUIDPreconditions(string(p.Pod.UID)),
+	err := n.client.CoreV1().Pods(l.pod.Namespace).Delete(n.ctx, l.pod.Name, metav1.DeleteOptions{
+		GracePeriodSeconds: new(int64), Preconditions: metav1.NewUIDPreconditions(string(l.pod.UID)),
 	})
 	if err != nil {
-		return fmt.Errorf("remove Pod %s/%s: %w", p.Pod.Namespace, p.Pod.Name, err)
+		n.fail(fmt.Errorf("remove Pod %s/%s: %w", l.pod.Namespace, l.pod.Name, err))
 	}
-	return nil
+}
+
+// tellKilling says in an Event that a container is being stopped, as the kubelet does.
+func (l *life) tellKilling(p *Process) {
+	field := "containers"
+	if p.kind != ordinary {
+		field = "initContainers"
+	}
+	now := metav1.Now()
+	event := &corev1.Event{
+		ObjectMeta: metav1.ObjectMeta{Namespace: l.pod.Namespace, GenerateName: l.pod.Name + "."},
+		InvolvedObject: corev1.ObjectReference{
+			APIVersion: "v1", Kind: "Pod", Namespace: l.pod.Namespace, Name: l.pod.Name, UID: l.pod.UID,
+			FieldPath: fmt.Sprintf("spec.%s{%s}", field, p.container),
+		},
+		Type: corev1.EventTypeNormal, Reason: "Killing", Message: "Stopping container " + p.container,
+		Source: corev1.EventSource{Component: "kubelet", Host: l.node.name}, FirstTimestamp: now, LastTimestamp: now, Count: 1,
+	}
+	go func() {
+		n := l.node
+		if !n.reachable(l.pod.Namespace) {
+			return
+		}
+		if _, err := n.client.CoreV1().Events(l.pod.Namespace).Create(n.ctx, event, metav1.CreateOptions{}); err != nil {
+			n.fail(fmt.Errorf("tell of the end of container %s of Pod %s/%s: %w", p.container, l.pod.Namespace, l.pod.Name, err))
+		}
+	}()
 }
