@@ -2,7 +2,6 @@ package controllers
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -19,7 +18,7 @@ import (
 func (r *Reconciler) act(ctx context.Context, o *observation, mem *recollection, a action) error {
 	switch a.kind {
 	case createJob:
-		return r.createJob(ctx, o, mem, a.create)
+		return r.createJob(ctx, mem, a.create)
 	case endPod:
 		return r.endPod(ctx, mem, a)
 	case deletePod:
@@ -42,38 +41,24 @@ func (r *Reconciler) act(ctx context.Context, o *observation, mem *recollection,
 	return nil
 }
 
-// createJob creates the Job. Where kube-apiserver takes long to answer, the SpiderJob says so meanwhile: a webhook may hang.
-func (r *Reconciler) createJob(ctx context.Context, o *observation, mem *recollection, job *batchv1.Job) error {
-	answered := make(chan error, 1)
-	go func() { answered <- r.client.Create(ctx, job) }()
-	slow := r.clock.NewTimer(slowCreation)
-	defer slow.Stop()
-	var err, noted error
-	select {
-	case err = <-answered:
-	case <-slow.C():
-		noted = r.noteSlowCreation(ctx, o, mem)
-		err = <-answered
+// createJob creates the Job. The first try is given a few seconds: where kube-apiserver does not answer so soon, as behind a webhook
+// that takes its time or hangs, the SpiderJob says so, and the next try waits for as long as kube-apiserver itself does. A creation
+// that was given up and has happened all the same is found by its name.
+func (r *Reconciler) createJob(ctx context.Context, mem *recollection, job *batchv1.Job) error {
+	limited := ctx
+	if mem.refused == nil {
+		var cancel context.CancelFunc
+		limited, cancel = context.WithTimeout(ctx, slowCreation)
+		defer cancel()
 	}
-	now := r.clock.Now()
+	err := r.client.Create(limited, job)
+	if err != nil && ctx.Err() == nil && limited.Err() != nil {
+		err = errSlowCreation
+	}
 	if err != nil {
-		return errors.Join(fmt.Errorf("create Job %s/%s: %w", job.Namespace, job.Name, err), noted)
+		return fmt.Errorf("create Job %s/%s: %w", job.Namespace, job.Name, err)
 	}
-	mem.created, mem.createdAt, mem.refused = job, now, nil
-	return noted
-}
-
-// noteSlowCreation records that the creation of the Job takes long, where nothing better is recorded.
-func (r *Reconciler) noteSlowCreation(ctx context.Context, o *observation, mem *recollection) error {
-	d := decision{status: *o.sj.Status.DeepCopy()}
-	if d.status.Phase != "" && d.status.Phase != v1alpha1.PhasePending || d.status.Reason == v1alpha1.ReasonPodNotCreated {
-		return nil
-	}
-	d.pending(v1alpha1.ReasonPodNotCreated, slowCreationMessage(slowCreation))
-	if err := r.record(ctx, o, mem, d.status); err != nil {
-		return err
-	}
-	o.sj = mem.latest(o.sj)
+	mem.created, mem.createdAt, mem.refused = job, r.clock.Now(), nil
 	return nil
 }
 

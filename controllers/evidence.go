@@ -32,10 +32,10 @@ func (r *Reconciler) readWords(ctx context.Context, o *observation, mem *recolle
 	case !answer.askAt.IsZero():
 		words.askAt = answer.askAt
 		if mem.words.of == words.of {
-			words.said, words.saidAt = mem.words.said, mem.words.saidAt // until there is an answer
+			words.said, words.saidAt, words.raw = mem.words.said, mem.words.saidAt, mem.words.raw // until there is an answer
 		}
 	case w != nil && words.at.Sub(w.at) < wordsLife:
-		words.said, words.saidAt = explainEvent(w, what), w.at
+		words.said, words.saidAt, words.raw = explainEvent(w, what), w.at, w.message
 	}
 	mem.words, o.words = words, words
 	return nil

@@ -66,9 +66,11 @@ type eventWords struct {
 	at time.Time
 	// askAt is when to ask again where there was no answer, since too much was asked at once.
 	askAt time.Time
-	// said is the newest one's reason and message, of the time saidAt; empty where there is none that is new enough to matter.
+	// said is the newest one's reason and message, of the time saidAt; empty where there is none that is new enough to matter. Its
+	// own text is raw.
 	said   refusal
 	saidAt time.Time
+	raw    string
 }
 
 // due is how long what was said of an object stands, 0 where it has to be asked for, for a wait that may be as long as wait.

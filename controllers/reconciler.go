@@ -43,7 +43,7 @@ type Reconciler struct {
 	quota    *quota.Gate
 	// classOf tells with which class the work queue gave out a SpiderJob that is being reconciled.
 	classOf  func(reconcile.Request) (class int, ok bool)
-	clock    clock.WithTicker
+	clock    clock.PassiveClock
 	defaults Defaults
 	memory   *memory
 	lead     *lead

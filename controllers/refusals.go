@@ -33,8 +33,11 @@ func (d decision) refusedJob(o *observation, now time.Time) decision {
 	return d
 }
 
-// due is when the creation is to be tried again.
+// due is when the creation is to be tried again: what was only slow, at once.
 func (r *refusedCreation) due() time.Time {
+	if errors.Is(r.err, errSlowCreation) {
+		return r.at.Add(time.Millisecond)
+	}
 	return r.at.Add(min(max(r.at.Sub(r.since), firstRefusal), maxBackOff))
 }
 
@@ -79,21 +82,23 @@ func explainRefusal(err error) refusal {
 // What got no answer is tried again like any failed call. Nothing is created in a namespace that is going.
 func isRefusal(err error) bool {
 	_, answered := errors.AsType[*apierrors.StatusError](err)
-	return answered && !apierrors.IsAlreadyExists(err) && !apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause)
+	return (answered || errors.Is(err, errSlowCreation)) && !apierrors.IsAlreadyExists(err) && !apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause)
 }
 
 // unwrapStatus is kube-apiserver's own answer within err, which is what people should read.
 func unwrapStatus(err error) error {
+	if errors.Is(err, errSlowCreation) {
+		return errSlowCreation
+	}
 	if status, ok := errors.AsType[*apierrors.StatusError](err); ok {
 		return status
 	}
 	return err
 }
 
-// slowCreation is how long kube-apiserver may take to answer to a creation before the SpiderJob says so. A webhook may take up to
-// 30 seconds, and what it lets through then is a Job like any other.
+// slowCreation is how long kube-apiserver may take to answer to the first try of a creation. A webhook may take up to 30 seconds, and
+// what it lets through then is a Job like any other.
 const slowCreation = 3 * time.Second
 
-func slowCreationMessage(waited time.Duration) string {
-	return fmt.Sprintf("kube-apiserver has not answered for %s to the creation of its Job: an admission webhook may hang", waited)
-}
+// errSlowCreation says that kube-apiserver has not answered within slowCreation.
+var errSlowCreation = fmt.Errorf("kube-apiserver has not answered for %s to its creation: an admission webhook may be slow, or hang", slowCreation)

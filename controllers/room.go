@@ -6,6 +6,7 @@ import (
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/scrapethis/spider-operator/api/v1alpha1"
 	"github.com/scrapethis/spider-operator/controllers/quota"
 )
 
@@ -13,14 +14,15 @@ import (
 func (r *Reconciler) askQuota(o *observation, now time.Time) quotaVerdict {
 	switch {
 	case o.sj.Status.Phase.Terminal() || wantedStop(o.sj) != nil || o.earlierPod != nil || len(o.pods) > 0:
+	case o.spider != nil && o.spider.Spec.QueueName != "": // its Job would lose its place in that queue
 	case o.job == nil && o.spider != nil && pauseLeft(&o.sj.Status, now) <= 0:
 		v := r.quota.Wants(quotaJob(o), now)
 		return quotaVerdict{asked: true, park: !v.Go, message: truncate(v.Message, maxMessage)}
-	case o.jobIsOurs() && !o.job.deleting && !o.job.paused() && !o.job.over() && !o.job.started.IsZero():
-		if !r.quota.MayKeep(quotaJob(o), now) {
-			v := r.quota.Wants(quotaJob(o), now)
-			return quotaVerdict{asked: true, park: true, message: truncate(v.Message, maxMessage)}
+	case o.jobIsOurs() && !o.job.deleting && !o.job.paused() && !o.job.over():
+		if r.quota.MayKeep(quotaJob(o), now) {
+			return quotaVerdict{asked: true}
 		}
+		return quotaVerdict{asked: true, park: true, message: parkedMessage}
 	}
 	return quotaVerdict{}
 }
@@ -30,21 +32,25 @@ func (r *Reconciler) tellQuota(o *observation, d decision, now time.Time) {
 	key := client.ObjectKeyFromObject(o.sj)
 	switch d.room {
 	case roomRefused:
-		at := o.words.saidAt
+		message, at := o.words.raw, o.words.saidAt
 		if o.job == nil {
-			at = o.refused.at
+			message, at = o.refused.err.Error(), o.refused.at
 		}
-		r.quota.Refused(quotaJob(o), d.status.Message, at, now)
+		r.quota.Refused(quotaJob(o), message, at, now)
 	case roomFound:
 		r.quota.Started(key, now)
 	case roomUnwanted:
 		r.quota.Gone(key, now)
 	case roomUnknown:
-		if o.quota.asked && !o.quota.park && o.job == nil && d.action.kind != createJob {
+		unexplained := o.jobIsOurs() && d.status.Reason != v1alpha1.ReasonPodForbidden && d.status.Reason != v1alpha1.ReasonServiceAccountNotFound
+		if !o.quota.asked || !o.quota.park && d.action.kind != createJob && !unexplained {
 			r.quota.Gone(key, now) // it waits for something else
 		}
 	}
 }
+
+// parkedMessage is for a SpiderJob whose Job is removed since it would only be refused again, until the gate's own words follow.
+const parkedMessage = "the namespace's quota has no room, and older SpiderJobs wait for it"
 
 func quotaJob(o *observation) quota.Job {
 	job := quota.Job{

@@ -537,7 +537,7 @@ func (h *history) mend() {
 		h.cluster.Join("east")
 	}
 	for _, job := range c.AllJobs() {
-		if suspended(job) {
+		if valueOr(job.Spec.Suspend, false) {
 			h.tell("the queue resumes Job %s", job.UID)
 			c.Suspend(job, false)
 		}

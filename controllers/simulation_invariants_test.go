@@ -243,7 +243,7 @@ func (h *history) podTouched(p *simulated.Process) bool {
 			}
 		case *batchv1.Job:
 			if before.Labels[v1alpha1.LabelSpiderJobUID] == string(p.SpiderJob) && !strings.HasPrefix(change.By, simulated.Operator) &&
-				(change.After == nil || change.After.GetDeletionTimestamp() != nil || suspended(before)) {
+				(change.After == nil || change.After.GetDeletionTimestamp() != nil || valueOr(before.Spec.Suspend, false)) {
 				return true
 			}
 		}
@@ -316,7 +316,7 @@ func (h *history) checkPod(change *simulated.Change) {
 // sawPod notes that a process has seen a Pod whose spider succeeded with nothing done to it.
 func (h *history) sawPod(p *process, pod *corev1.Pod) {
 	ended := spiderState(pod).Terminated
-	if ended == nil || ended.ExitCode != 0 || ended.Reason != "Completed" || pod.DeletionTimestamp != nil || disturbance(pod) != "" {
+	if ended == nil || ended.ExitCode != 0 || ended.Reason != "Completed" || pod.DeletionTimestamp != nil || disturbance(viewPod(pod)) != "" {
 		return
 	}
 	uid := types.UID(pod.Labels[v1alpha1.LabelSpiderJobUID])

@@ -52,6 +52,7 @@ func (l *simulatedLogs) Want(target podlog.Target, mode podlog.Mode) {
 	p.mode = mode
 	if mode > podlog.Sample {
 		p.reading.Since = l.process.reconciler.clock.Now()
+		p.reading.Began = p.reading.Since
 	}
 }
 
@@ -63,9 +64,11 @@ func (l *simulatedLogs) Reading(uid types.UID) podlog.Reading {
 	return podlog.Reading{}
 }
 
-// Forget implements logReader.
-func (l *simulatedLogs) Forget(uid types.UID) {
-	l.pods = slices.DeleteFunc(l.pods, func(p *simulatedLog) bool { return p.target.UID == uid })
+// Keep implements logReader.
+func (l *simulatedLogs) Keep(sj types.NamespacedName, pods ...types.UID) {
+	l.pods = slices.DeleteFunc(l.pods, func(p *simulatedLog) bool {
+		return p.target.SpiderJob == sj && !slices.Contains(pods, p.target.UID)
+	})
 }
 
 // read lets every log that is wanted be read as far as it can be.

@@ -21,6 +21,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
+	"github.com/scrapethis/spider-operator/controllers/quota"
 	"github.com/scrapethis/spider-operator/controllers/simulated"
 )
 
@@ -49,7 +50,7 @@ func (c processClock) Since(t time.Time) time.Duration { return c.Now().Sub(t) }
 func slimmed(obj client.Object) {
 	switch obj := obj.(type) {
 	case *v1alpha1.SpiderJob:
-		slimSpiderJob(obj)
+		slimCachedSpiderJob(obj)
 	case *batchv1.Job:
 		slimJob(obj)
 	case *corev1.Pod:
@@ -74,6 +75,9 @@ func (h *history) newProcess(workers int, skew time.Duration, lag func(simulated
 		logs:     p.logs,
 		events:   silentRecorder{},
 		clock:    processClock{skew},
+		warnings: newEventReader(h.cluster.Reader(p.name, p.gate, p.see), processClock{skew}),
+		quota:    quota.New(),
+		classOf:  func(reconcile.Request) (int, bool) { return 0, false },
 		defaults: testDefaults(),
 		memory:   newMemory(),
 	}
