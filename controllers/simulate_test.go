@@ -16,7 +16,7 @@ import (
 
 const (
 	// keptThrough are the kinds of trouble through which the operator keeps the invariants.
-	keptThrough = "queue,clocks"
+	keptThrough = "clocks"
 	// notYetKept are the invariants that it does not keep.
 	notYetKept = invariantForgets
 )

@@ -89,6 +89,7 @@ type history struct {
 	skews     skews
 	truth     truth
 
+	kept         map[types.UID]bool // SpiderJobs that somebody wants to keep for longer
 	queueResumes bool // a queue resumes whatever it has suspended
 
 	story      []line
@@ -499,6 +500,29 @@ func (h *history) settle() {
 	}
 	if h.broken == "" {
 		h.checkSettled()
+		h.outlive()
+	}
+}
+
+// outlive lets the times pass for which Jobs and then SpiderJobs are kept.
+func (h *history) outlive() {
+	h.tell("--- what has ended is not kept for ever")
+	for _, wait := range []time.Duration{testDefaults().PodRetention + h.skews.widest*2, testDefaults().TTL} {
+		time.Sleep(wait)
+		for range 6 {
+			h.promptly(10 * time.Second)
+		}
+		for _, job := range h.cluster.AllJobs() {
+			h.violate(invariantForgets, "Job %s is still there", job.UID)
+		}
+	}
+	for _, sj := range h.cluster.AllSpiderJobs() {
+		if !h.kept[sj.UID] {
+			h.violate(invariantForgets, "SpiderJob %s is still there", sj.UID)
+		}
+	}
+	if jobs, logs := h.leader().remembered(); jobs+logs > len(h.cluster.AllSpiderJobs()) {
+		h.violate(invariantForgets, "%d SpiderJobs are remembered and %d logs are read, and none is left", jobs, logs)
 	}
 }
 
