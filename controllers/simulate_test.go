@@ -16,7 +16,7 @@ import (
 
 const (
 	// keptThrough are the kinds of trouble through which the operator keeps the invariants.
-	keptThrough = "queue,clocks"
+	keptThrough = "clocks"
 	// notYetKept are the invariants that it does not keep.
 	notYetKept = invariantForgets
 )
@@ -40,7 +40,7 @@ func TestSimulation(t *testing.T) {
 		s.without = everyInvariant
 	}
 	if *simulateSeed != 0 {
-		h := tellHistory(t, *simulateSeed, s, nil)
+		h := tellHistory(t, *simulateSeed, s)
 		t.Logf("seed %d\n%s", *simulateSeed, h)
 		if h.broken != "" {
 			t.Fail()
@@ -56,7 +56,7 @@ func TestSimulation(t *testing.T) {
 func TestSimulationIsDeterministic(t *testing.T) {
 	s := simulation{troubles: everyTrouble, without: everyInvariant}
 	for seed := range uint64(200) {
-		a, b := tellHistory(t, seed, s, nil).String(), tellHistory(t, seed, s, nil).String()
+		a, b := tellHistory(t, seed, s).String(), tellHistory(t, seed, s).String()
 		if a != b {
 			t.Fatalf("seed %d tells two stories:\n%s", seed, cmp.Diff(a, b))
 		}
@@ -67,7 +67,7 @@ func TestSimulationIsDeterministic(t *testing.T) {
 func TestSimulationIsFair(t *testing.T) {
 	ends := map[string]int{}
 	for seed := range uint64(200) {
-		h := tellHistory(t, seed, simulation{without: everyInvariant}, nil)
+		h := tellHistory(t, seed, simulation{without: everyInvariant})
 		for _, sj := range h.cluster.AllSpiderJobs() {
 			ends[string(sj.Status.Phase)+"/"+sj.Status.Reason]++
 		}
@@ -97,7 +97,7 @@ func explore(t *testing.T, first uint64, n int, s simulation) *history {
 				if over {
 					return
 				}
-				h := tellHistory(t, first+uint64(i), s, nil) //nolint:gosec // i is not negative.
+				h := tellHistory(t, first+uint64(i), s) //nolint:gosec // i is not negative.
 				done.Add(1)
 				mu.Lock()
 				if h.broken != "" && (broken == nil || h.seed < broken.seed) {
@@ -129,8 +129,7 @@ func shrunk(t *testing.T, h *history, s simulation) string {
 	best, tries := h, 0
 	breaks := func(troubles trouble, skip []bool) bool {
 		tries++
-		s.troubles = troubles
-		again := tellHistory(t, h.seed, s, skip)
+		again := retell(t, h.seed, s, troubles, skip)
 		if again.broken != h.broken {
 			return false
 		}

@@ -41,31 +41,43 @@ type simulation struct {
 
 // faults are mutations of the operator, for tests of the tests. The zero value changes nothing.
 type faults struct {
-	wrapClient func(client.Client) client.Client
-	wrapReader func(client.Reader) client.Reader
+	// client stands between the reconciler and its client, and live between it and its reader of kube-apiserver itself, where
+	// cached is that of its caches.
+	client func(client.Client) client.Client
+	live   func(cached client.Client, live client.Reader) client.Reader
+	// logs stands between the reconciler and its reader of logs.
+	logs func(logReader) logReader
 }
 
-func (f faults) client(c client.Client) client.Client {
-	if f.wrapClient != nil {
-		return f.wrapClient(c)
+func (f faults) wrapClient(c client.Client) client.Client {
+	if f.client != nil {
+		return f.client(c)
 	}
 	return c
 }
 
-func (f faults) reader(r client.Reader) client.Reader {
-	if f.wrapReader != nil {
-		return f.wrapReader(r)
+func (f faults) wrapLive(cached client.Client, live client.Reader) client.Reader {
+	if f.live != nil {
+		return f.live(cached, live)
 	}
-	return r
+	return live
+}
+
+func (f faults) wrapLogs(l logReader) logReader {
+	if f.logs != nil {
+		return f.logs(l)
+	}
+	return l
 }
 
 // history is one story: a cluster, processes of the operator, and what became of them. The same seed tells the same story: each
 // step draws from a source of its own, so that the other steps stay what they are when one is left out.
 type history struct {
 	seed     uint64
-	skip     []bool // steps that are left out
-	troubles trouble // those that may still come
-	kinds    trouble // those of the whole story
+	skip     []bool    // steps that are left out
+	troubles trouble   // those that may still come
+	kinds    trouble   // those of the whole story
+	menu     []trouble // what the story draws from, also where some of it is left out
 	faults   faults
 	without  []string
 
@@ -77,6 +89,7 @@ type history struct {
 	skews     skews
 	truth     truth
 
+	kept         map[types.UID]bool // SpiderJobs that somebody wants to keep for longer
 	queueResumes bool // a queue resumes whatever it has suspended
 
 	story      []line
@@ -128,10 +141,21 @@ func (h *history) chance(p int) bool { return h.rng.IntN(100) < p }
 
 func (h *history) source(i int) *rand.Rand { return rand.New(rand.NewPCG(h.seed, uint64(i))) } //nolint:gosec // A story, no secret.
 
-// tellHistory lets one history happen in a bubble of its own. Of its steps those in skip are left out.
-func tellHistory(t *testing.T, seed uint64, s simulation, skip []bool) *history {
+// tellHistory lets one history happen in a bubble of its own.
+func tellHistory(t *testing.T, seed uint64, s simulation) *history {
 	t.Helper()
-	h := &history{seed: seed, skip: skip, troubles: s.troubles, kinds: s.troubles, faults: s.faults, without: s.without}
+	return retell(t, seed, s, s.troubles, nil)
+}
+
+// retell tells a history with only some of its kinds of trouble, and without the steps in skip.
+func retell(t *testing.T, seed uint64, s simulation, troubles trouble, skip []bool) *history {
+	t.Helper()
+	h := &history{seed: seed, skip: skip, troubles: troubles, kinds: troubles, faults: s.faults, without: s.without}
+	for i := range troubleNames {
+		if kind := trouble(1) << i; s.troubles&kind != 0 {
+			h.menu = append(h.menu, kind)
+		}
+	}
 	synctest.Test(t, func(*testing.T) {
 		defer func() {
 			if r := recover(); r != nil {
@@ -442,11 +466,14 @@ func (h *history) persist() {
 	begun := time.Now()
 	for time.Now().Before(end) && h.broken == "" {
 		h.promptly(2 * time.Second)
-		if time.Since(begun) > 90*time.Second {
+		switch lasts := time.Since(begun); {
+		case lasts > 90*time.Second:
 			h.checkWaits()
+		case lasts > 60*time.Second && lasts <= 62*time.Second:
+			clear(h.truth.calls)
 		}
 	}
-	h.checkCalls()
+	h.checkCalls(persistence - 60*time.Second)
 }
 
 // retire ends all processes but the leader, who is told of all that has happened.
@@ -473,6 +500,29 @@ func (h *history) settle() {
 	}
 	if h.broken == "" {
 		h.checkSettled()
+		h.outlive()
+	}
+}
+
+// outlive lets the times pass for which Jobs and then SpiderJobs are kept.
+func (h *history) outlive() {
+	h.tell("--- what has ended is not kept for ever")
+	for _, wait := range []time.Duration{testDefaults().PodRetention + h.skews.widest*2, testDefaults().TTL} {
+		time.Sleep(wait)
+		for range 6 {
+			h.promptly(10 * time.Second)
+		}
+		for _, job := range h.cluster.AllJobs() {
+			h.violate(invariantForgets, "Job %s is still there", job.UID)
+		}
+	}
+	for _, sj := range h.cluster.AllSpiderJobs() {
+		if !h.kept[sj.UID] {
+			h.violate(invariantForgets, "SpiderJob %s is still there", sj.UID)
+		}
+	}
+	if jobs, logs := h.leader().remembered(); jobs+logs > len(h.cluster.AllSpiderJobs()) {
+		h.violate(invariantForgets, "%d SpiderJobs are remembered and %d logs are read, and none is left", jobs, logs)
 	}
 }
 
@@ -554,16 +604,12 @@ func (h *history) anyNode() bool {
 	return false
 }
 
-// called counts a call of a process.
-func (h *history) called(_ *process, call simulated.Call) { h.truth.calls[keyOf(call)]++ }
-
-func keyOf(call simulated.Call) callKey {
-	return callKey{namespace: call.Namespace, verb: call.Verb, kind: call.Kind}
-}
-
-type callKey struct {
-	namespace, verb string
-	kind            simulated.Kind
+// called counts a call of a worker, and looks at how it is made.
+func (h *history) called(w *worker, call simulated.Call) {
+	h.truth.calls[w.request.NamespacedName]++
+	if o := call.Options; o != nil && (o.Preconditions == nil || o.Preconditions.UID == nil) {
+		h.violate(invariantUID, "%s: %s names no UID", w.process.name, call)
+	}
 }
 
 // reconciled looks at what a reconcile has come to.

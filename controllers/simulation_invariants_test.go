@@ -13,6 +13,9 @@ import (
 	"github.com/scrapethis/spider-operator/controllers/simulated"
 )
 
+// callsPerMinute is how many calls a SpiderJob may cost while it waits.
+const callsPerMinute = 60
+
 // The invariants: what must hold in every history.
 const (
 	// invariantOneProcess: two processes of one SpiderJob never run at once, unless somebody else declared one of them dead.
@@ -60,7 +63,7 @@ var everyInvariant = []string{
 type truth struct {
 	seen  int // how much of the cluster's log was looked at
 	jobs  map[types.UID]*trueJob
-	calls map[callKey]int
+	calls map[types.NamespacedName]int // of late, by the SpiderJob they were made for
 	// deniedFields says that admission has called a field invalid at some time.
 	deniedFields bool
 }
@@ -75,7 +78,9 @@ type trueJob struct {
 	waitsSince time.Time
 }
 
-func newTruth() truth { return truth{jobs: map[types.UID]*trueJob{}, calls: map[callKey]int{}} }
+func newTruth() truth {
+	return truth{jobs: map[types.UID]*trueJob{}, calls: map[types.NamespacedName]int{}}
+}
 
 func (t *truth) of(sj types.UID) *trueJob {
 	j := t.jobs[sj]
@@ -197,6 +202,9 @@ func (h *history) checkVerdict(sj *v1alpha1.SpiderJob, j *trueJob) {
 			untrue("counts %d items, and the spider scraped %d", st.Stats.ItemsScraped, p.Items())
 		}
 	case v1alpha1.ReasonCompletedUnverified:
+		if p != nil && p.OutOfMemory() {
+			untrue("a process of Pod %s ran out of memory", p.PodName)
+		}
 		if p == nil || p.DeclaredDead == "" && p.Lost == "" && (!p.Undisturbed() || p.Exit() != 0) {
 			untrue("%s", what)
 		}
@@ -226,7 +234,14 @@ func (h *history) checkVerdict(sj *v1alpha1.SpiderJob, j *trueJob) {
 		if h.kinds&(troubleImages|troubleVolumes|troubleInits|troubleSidecars|troubleNatives) == 0 {
 			untrue("every container could start")
 		}
+	case v1alpha1.ReasonOutOfStorage:
+		if p == nil || p.SignalledBy != simulated.OwnStorage {
+			untrue("%s", what)
+		}
 	case v1alpha1.ReasonInterrupted:
+		if p != nil && p.SignalledBy == simulated.OwnStorage {
+			untrue("%s", what)
+		}
 		if p != nil && len(j.processes) == 1 && p.Undisturbed() && p.Exit() == 0 && !h.podTouched(p) {
 			untrue("%s", what)
 		}
@@ -372,7 +387,14 @@ func (h *history) unwritable(sj *v1alpha1.SpiderJob) bool {
 }
 
 // checkCalls: while trouble lasts nobody may ask without end.
-func (h *history) checkCalls() {}
+func (h *history) checkCalls(during time.Duration) {
+	for _, sj := range h.cluster.AllSpiderJobs() {
+		key := types.NamespacedName{Namespace: sj.Namespace, Name: sj.Name}
+		if n := h.truth.calls[key]; n > int(during/time.Minute)*callsPerMinute {
+			h.violate(invariantFrugal, "%d calls were made for SpiderJob %s in %s", n, sj.UID, during)
+		}
+	}
+}
 
 // checkSettled looks at what is left at the end.
 func (h *history) checkSettled() {

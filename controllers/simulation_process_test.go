@@ -69,10 +69,11 @@ func (h *history) newProcess(workers int, skew time.Duration, lag func(simulated
 	for i := range workers {
 		p.workers = append(p.workers, &worker{process: p, number: i + 1})
 	}
+	cached := h.cluster.Client(p.name, p.caches, p.gate, p.see)
 	p.reconciler = &Reconciler{
-		client:   h.faults.client(h.cluster.Client(p.name, p.caches, p.gate, p.see)),
-		live:     h.faults.reader(h.cluster.Reader(p.name, p.gate, p.see)),
-		logs:     p.logs,
+		client:   h.faults.wrapClient(cached),
+		live:     h.faults.wrapLive(cached, h.cluster.Reader(p.name, p.gate, p.see)),
+		logs:     h.faults.wrapLogs(p.logs),
 		events:   silentRecorder{},
 		clock:    processClock{skew},
 		warnings: newEventReader(h.cluster.Reader(p.name, p.gate, p.see), processClock{skew}),
@@ -212,7 +213,7 @@ func (p *process) gate(ctx context.Context, call simulated.Call) error {
 	}
 	w.call, w.answer, w.readyAt = call, nil, time.Now()
 	w.calls++
-	p.h.called(p, call)
+	p.h.called(w, call)
 	if call.Write() {
 		verb := call.Verb
 		delay, err := p.h.cluster.Trouble(verb, call.Kind, call.Status, call.Namespace, call.Name)

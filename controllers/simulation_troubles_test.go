@@ -191,7 +191,10 @@ func (h *history) madeUp() string {
 // disturb is what users, nodes, queues and others do; nothing where the kind of trouble is left out.
 func (h *history) disturb() {
 	c := h.cluster
-	switch trouble(1) << h.pick(len(troubleNames)) & h.troubles {
+	if len(h.menu) == 0 {
+		return
+	}
+	switch h.menu[h.pick(len(h.menu))] & h.troubles {
 	case troubleUsers:
 		h.disturbAsUser()
 	case troubleZeroGrace:

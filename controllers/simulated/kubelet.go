@@ -110,6 +110,12 @@ func (c *Cluster) stopIfTold(n *Node, pod *corev1.Pod, l *local) {
 	switch {
 	case l.evicted != nil:
 		why, grace = "evicted", time.Second
+		switch {
+		case l.evicted.reason == "DeadlineExceeded":
+			why = "over its deadline"
+		case !l.evicted.disruption:
+			why = OwnStorage
+		}
 		if l.evicted.disruption && !disrupted(pod) {
 			modify(c, Pods, pod, func(p *corev1.Pod) { c.setDisrupted(p, "TerminationByKubelet", l.evicted.message) })
 		}

@@ -71,6 +71,9 @@ type container struct {
 	finished time.Time
 }
 
+// OwnStorage is why a process was told to end whose Pod used more storage than it may.
+const OwnStorage = "evicted for its own storage"
+
 // eviction is why a kubelet ends a Pod.
 type eviction struct {
 	reason, message string

@@ -1,0 +1,220 @@
+package controllers
+
+import (
+	"context"
+	"testing"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/scrapethis/spider-operator/api/v1alpha1"
+)
+
+// TestSimulationCatchesFaults shows that the simulation is sharp enough: each of these faults of the operator is found. They sit
+// between the reconciler and the cluster, so that they do not depend on how it decides.
+func TestSimulationCatchesFaults(t *testing.T) {
+	const most = 3000
+	for _, test := range []struct {
+		name     string
+		faults   faults
+		troubles trouble
+		breaks   []string // one of these invariants is found broken
+	}{
+		{
+			name:     "what the cache does not show is gone",
+			faults:   faults{live: func(cached client.Client, _ client.Reader) client.Reader { return cached }},
+			troubles: troubleUsers | troubleCrashes,
+			breaks:   []string{invariantOneProcess, invariantEndProven, invariantTerminalCreates},
+		},
+		{
+			name: "Jobs are deleted without a word on their Pods",
+			faults: onDelete(func(o *client.DeleteOptions, obj client.Object) {
+				asOf(obj, jobPolicy(o, metav1.DeletePropagationOrphan))
+			}),
+			troubles: troubleEvictions,
+			breaks:   []string{invariantNothingLeft, invariantEndProven, invariantOneProcess, invariantEnds},
+		},
+		{
+			name: "Pods are deleted with grace 0",
+			faults: onDelete(func(o *client.DeleteOptions, obj client.Object) {
+				if _, ok := obj.(*corev1.Pod); ok {
+					zero := int64(0)
+					o.GracePeriodSeconds = &zero
+				}
+			}),
+			troubles: troubleUsers,
+			breaks:   []string{invariantGrace},
+		},
+		{
+			name:     "deletions name no UID",
+			faults:   onDelete(func(o *client.DeleteOptions, _ client.Object) { o.Preconditions = nil }),
+			troubles: troubleUsers,
+			breaks:   []string{invariantUID},
+		},
+		{
+			name: "Pods without their Job are not seen",
+			faults: faults{live: func(_ client.Client, live client.Reader) client.Reader {
+				return listing{live, func(pod *corev1.Pod) bool { return !podEnded(pod) && pod.DeletionTimestamp != nil }}
+			}},
+			troubles: troubleUsers,
+			breaks:   []string{invariantOneProcess, invariantEndProven},
+		},
+		{
+			name:     "an older status overwrites a newer one",
+			faults:   onStatus(func(sj *v1alpha1.SpiderJob) bool { sj.ResourceVersion = ""; return true }),
+			troubles: troubleUsers | troubleDeposed,
+			breaks:   []string{invariantPhases, invariantCounts, invariantCancelled, invariantEndProven, invariantVerdicts},
+		},
+		{
+			name:   "a message gets lost",
+			faults: onStatus(func(sj *v1alpha1.SpiderJob) bool { sj.Status.Message = ""; return true }),
+			// Any wait will do.
+			troubles: troubleQueue,
+			breaks:   []string{invariantExplained},
+		},
+		{
+			name:     "the end is never written",
+			faults:   onStatus(func(sj *v1alpha1.SpiderJob) bool { return !sj.Status.Phase.Terminal() }),
+			troubles: 0,
+			breaks:   []string{invariantEnds, invariantFrugal},
+		},
+		{
+			name:     "a cancellation ends as an error",
+			faults:   onStatus(func(sj *v1alpha1.SpiderJob) bool { return relabel(sj, v1alpha1.PhaseCancelled, v1alpha1.PhaseError) }),
+			troubles: troubleUsers,
+			breaks:   []string{invariantCancelled},
+		},
+		{
+			name: "exit code 0 is success",
+			faults: onStatus(func(sj *v1alpha1.SpiderJob) bool {
+				if sj.Status.Reason == v1alpha1.ReasonSpiderFailed || sj.Status.Reason == v1alpha1.ReasonInterrupted {
+					sj.Status.Phase, sj.Status.Reason = v1alpha1.PhaseFinished, v1alpha1.ReasonCompleted
+				}
+				return true
+			}),
+			troubles: troubleEvictions,
+			breaks:   []string{invariantVerdicts, invariantEndProven},
+		},
+		{
+			name:     "counts are what was read last",
+			faults:   onStatus(func(sj *v1alpha1.SpiderJob) bool { return forgetful(sj) }),
+			troubles: 0,
+			breaks:   []string{invariantCounts, invariantVerdicts},
+		},
+		{
+			name:     "logs are read for ever",
+			faults:   faults{logs: func(l logReader) logReader { return neverForgets{l} }},
+			troubles: 0,
+			breaks:   []string{invariantForgets},
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			for seed := range uint64(most) {
+				h := tellHistory(t, seed, simulation{troubles: test.troubles, faults: test.faults})
+				for _, invariant := range test.breaks {
+					if h.broken == invariant {
+						t.Logf("found in history %d: %s", seed+1, h.broken)
+						return
+					}
+				}
+			}
+			t.Fatalf("not found in %d histories", most)
+		})
+	}
+}
+
+func asOf(obj client.Object, f func(*batchv1.Job)) {
+	if job, ok := obj.(*batchv1.Job); ok {
+		f(job)
+	}
+}
+
+func jobPolicy(o *client.DeleteOptions, policy metav1.DeletionPropagation) func(*batchv1.Job) {
+	return func(*batchv1.Job) { o.PropagationPolicy = &policy }
+}
+
+// onDelete changes the options of every deletion.
+func onDelete(change func(*client.DeleteOptions, client.Object)) faults {
+	return faults{client: func(c client.Client) client.Client { return deleting{c, change} }}
+}
+
+type deleting struct {
+	client.Client
+	change func(*client.DeleteOptions, client.Object)
+}
+
+func (d deleting) Delete(ctx context.Context, obj client.Object, opts ...client.DeleteOption) error {
+	var o client.DeleteOptions
+	o.ApplyOptions(opts)
+	d.change(&o, obj)
+	return d.Client.Delete(ctx, obj, &o)
+}
+
+// onStatus changes every status that is written, or has it dropped.
+func onStatus(change func(*v1alpha1.SpiderJob) bool) faults {
+	return faults{client: func(c client.Client) client.Client { return recording{c, change} }}
+}
+
+type recording struct {
+	client.Client
+	change func(*v1alpha1.SpiderJob) bool
+}
+
+func (r recording) Status() client.SubResourceWriter { return recorder{r.Client.Status(), r.change} }
+
+type recorder struct {
+	client.SubResourceWriter
+	change func(*v1alpha1.SpiderJob) bool
+}
+
+func (r recorder) Update(ctx context.Context, obj client.Object, opts ...client.SubResourceUpdateOption) error {
+	if sj, ok := obj.(*v1alpha1.SpiderJob); ok && !r.change(sj) {
+		return nil
+	}
+	return r.SubResourceWriter.Update(ctx, obj, opts...)
+}
+
+func relabel(sj *v1alpha1.SpiderJob, from, to v1alpha1.Phase) bool {
+	if sj.Status.Phase == from {
+		sj.Status.Phase = to
+	}
+	return true
+}
+
+func forgetful(sj *v1alpha1.SpiderJob) bool {
+	if st := sj.Status.Stats; st != nil && !st.Final && st.ItemsScraped > 50 {
+		st.ItemsScraped %= 50
+	}
+	return true
+}
+
+// listing hides Pods from lists.
+type listing struct {
+	client.Reader
+	hidden func(*corev1.Pod) bool
+}
+
+func (l listing) List(ctx context.Context, list client.ObjectList, opts ...client.ListOption) error {
+	if err := l.Reader.List(ctx, list, opts...); err != nil {
+		return err
+	}
+	if pods, ok := list.(*corev1.PodList); ok {
+		kept := pods.Items[:0]
+		for i := range pods.Items {
+			if !l.hidden(&pods.Items[i]) {
+				kept = append(kept, pods.Items[i])
+			}
+		}
+		pods.Items = kept
+	}
+	return nil
+}
+
+// neverForgets is a reader of logs that reads on.
+type neverForgets struct{ logReader }
+
+func (neverForgets) Forget(types.UID) {}
