@@ -35,7 +35,7 @@ func steps() *rapid.Generator[[]step] {
 	return rapid.SliceOfN(rapid.Custom(func(t *rapid.T) step {
 		return step{
 			kind:    rapid.SampledFrom(stepKinds).Draw(t, "kind"),
-			request: req(fmt.Sprintf("%c/%d", 'a'+rapid.IntRange(0, 3).Draw(t, "namespace"), rapid.IntRange(0, 5).Draw(t, "name"))),
+			request: req(rapid.StringMatching("[a-d]/[0-5]").Draw(t, "request")),
 			class:   classes[rapid.IntRange(0, int(ranks)-1).Draw(t, "class")],
 			after:   time.Duration(rapid.SampledFrom([]int{0, 0, 0, 1, 2, 50}).Draw(t, "after")) * time.Millisecond,
 			pick:    rapid.IntRange(0, 1000).Draw(t, "pick"),

@@ -69,7 +69,7 @@ func parse(args []string) (options, error) {
 	flags.IntVar(&opts.workers, "workers", controllers.DefaultOptions().Workers, "SpiderJobs that the operator reconciles at once")
 	flags.BoolVar(&opts.trouble, "trouble", false, "measure nothing but how a hung webhook in one namespace delays another")
 	flags.IntVar(&opts.troubleJobs, "trouble-jobs", 1000, "SpiderJobs behind the hung webhook")
-	flags.DurationVar(&opts.troubleTime, "trouble-duration", time.Minute, "how long to cancel a job and to end one every second meanwhile")
+	flags.DurationVar(&opts.troubleTime, "trouble-duration", time.Minute, "how long to cancel a job and end one every second")
 	flags.StringVar(&opts.json, "json", "", "file to write the results to as JSON")
 	flags.StringVar(&opts.profiles, "profile", "", "directory to write the operator's CPU and heap profiles to")
 	flags.Usage = func() {
@@ -91,9 +91,9 @@ Flags:
 	if flags.NArg() > 0 {
 		return opts, fmt.Errorf("unexpected argument %q: see --help", flags.Arg(0))
 	}
-	if min(opts.jobs, opts.rounds, opts.nodes, opts.workers, opts.troubleJobs) < 1 || opts.rate <= 0 || opts.troubleTime < time.Second ||
-		min(opts.held, opts.running) < 0 || min(opts.steady, opts.idle, opts.podTime) < 0 {
-		return opts, errors.New("jobs, rounds, rate, nodes and workers have to be positive, nothing may be negative, and trouble lasts at least 1s")
+	if min(opts.jobs, opts.rounds, opts.nodes, opts.workers, opts.troubleJobs) < 1 || opts.rate <= 0 ||
+		opts.troubleTime < time.Second || min(opts.held, opts.running) < 0 || min(opts.steady, opts.idle, opts.podTime) < 0 {
+		return opts, errors.New("jobs, rounds, rate, nodes and workers have to be positive, trouble 1s at least, nothing negative")
 	}
 	return opts, nil
 }
