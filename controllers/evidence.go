@@ -12,7 +12,8 @@ import (
 )
 
 const (
-	// wordsLife is how old a Warning Event may be to say what is wrong now. Kubelets try a volume again within about two minutes.
+	// wordsLife is how long a Warning Event that is not repeated says what is wrong now. Kubelets try a volume again within about two
+	// minutes. The time counts from when it was read first: the clocks of nodes are not to be trusted.
 	wordsLife = 3 * time.Minute
 	// killingLife is for how long the absence of an Event proves anything: kube-apiserver keeps Events for an hour by default.
 	killingLife = 50 * time.Minute
@@ -28,14 +29,22 @@ func (r *Reconciler) readWords(ctx context.Context, o *observation, mem *recolle
 	if err != nil {
 		return err
 	}
+	before := mem.words
+	if before.of != words.of {
+		before = eventWords{}
+	}
 	switch w := answer.warning; {
-	case !answer.askAt.IsZero():
-		words.askAt = answer.askAt
-		if mem.words.of == words.of {
-			words.said, words.saidAt, words.raw = mem.words.said, mem.words.saidAt, mem.words.raw // until there is an answer
+	case !answer.askAt.IsZero(): // no answer yet
+		before.of, before.at, before.askAt = words.of, words.at, answer.askAt
+		words = before
+	case w != nil:
+		words.raw, words.saidAt, words.heardAt = w.message, w.at, words.at
+		if w.at.Equal(before.saidAt) {
+			words.heardAt = before.heardAt
 		}
-	case w != nil && words.at.Sub(w.at) < wordsLife:
-		words.said, words.saidAt, words.raw = explainEvent(w, what), w.at, w.message
+		if words.at.Sub(words.heardAt) < wordsLife {
+			words.said = explainEvent(w, what)
+		}
 	}
 	mem.words, o.words = words, words
 	return nil

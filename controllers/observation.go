@@ -19,6 +19,9 @@ type observation struct {
 	spider *v1alpha1.Spider
 	// job is the Job of the SpiderJob's name, whoever owns it, nil where there is none.
 	job *jobView
+	// assumed says that no cache shows the Job yet: this process created it a moment ago. If somebody deletes it before any cache
+	// has shown it, no event tells.
+	assumed bool
 	// pods are the Pods of this SpiderJob, of whichever attempt, the oldest first: those of its Jobs, and those that nobody
 	// controls any more since somebody deleted their Job without them.
 	pods []*podView
@@ -66,11 +69,11 @@ type eventWords struct {
 	at time.Time
 	// askAt is when to ask again where there was no answer, since too much was asked at once.
 	askAt time.Time
-	// said is the newest one's reason and message, of the time saidAt; empty where there is none that is new enough to matter. Its
-	// own text is raw.
-	said   refusal
-	saidAt time.Time
-	raw    string
+	// said is the newest one's reason and message; empty where there is none that is new enough to matter. Its own text is raw, its
+	// own time, by whichever clock, saidAt, and heardAt is when it was first read.
+	said            refusal
+	raw             string
+	saidAt, heardAt time.Time
 }
 
 // due is how long what was said of an object stands, 0 where it has to be asked for, for a wait that may be as long as wait.

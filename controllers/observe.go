@@ -59,6 +59,7 @@ func (r *Reconciler) observe(ctx context.Context, key types.NamespacedName, live
 		mem.seen(&job)
 	} else if !live {
 		o.job = viewJob(mem.recentJob(now))
+		o.assumed = o.job != nil
 	}
 	if o.pods, o.earlierPod, err = r.readPods(ctx, o.sj, live); err != nil {
 		return nil, nil, err

@@ -74,7 +74,8 @@ type trueJob struct {
 	cancelled bool
 	ended     bool
 	processes []*simulated.Process
-	// disturbed notes what was done to it that may count as an interruption.
+	// overdueAt is when it was first recorded that its time was over: a node may be late in telling of an end.
+	overdueAt  time.Time
 	waitsSince time.Time
 }
 
@@ -145,6 +146,9 @@ func (h *history) checkSpiderJob(change *simulated.Change) {
 	case was.Stats != nil && is.Stats != nil && was.Stats.Attempt == is.Stats.Attempt && is.Stats.ItemsScraped < was.Stats.ItemsScraped:
 		h.violate(invariantCounts, "items go down from %d to %d", was.Stats.ItemsScraped, is.Stats.ItemsScraped)
 	}
+	if is.Stop != nil && is.Stop.Reason == v1alpha1.ReasonDeadlineExceeded && j.overdueAt.IsZero() {
+		j.overdueAt = time.Now()
+	}
 	if !was.Phase.Terminal() && is.Phase.Terminal() {
 		j.ended = true
 		h.checkEnd(after, j)
@@ -167,7 +171,7 @@ func (h *history) checkEnd(sj *v1alpha1.SpiderJob, j *trueJob) {
 	switch cancelled := st.Phase == v1alpha1.PhaseCancelled; {
 	case j.cancelled && !cancelled:
 		h.violate(invariantCancelled, "was cancelled, and ends as %s/%s", st.Phase, st.Reason)
-	case cancelled && !j.cancelled:
+	case cancelled && !j.cancelled && sj.DeletionTimestamp == nil: // a deletion asks for it, too
 		h.violate(invariantCancelled, "ends as Cancelled, and nobody asked for it")
 	}
 	h.checkVerdict(sj, j)
@@ -235,7 +239,7 @@ func (h *history) checkVerdict(sj *v1alpha1.SpiderJob, j *trueJob) {
 			untrue("every container could start")
 		}
 	case v1alpha1.ReasonOutOfStorage:
-		if p == nil || p.SignalledBy != simulated.OwnStorage {
+		if p != nil && p.SignalledBy != simulated.OwnStorage {
 			untrue("%s", what)
 		}
 	case v1alpha1.ReasonInterrupted:
@@ -285,7 +289,7 @@ func (h *history) checkDeadline(sj *v1alpha1.SpiderJob, j *trueJob, untrue func(
 	}
 	var longest time.Duration
 	for _, p := range j.processes {
-		longest = max(longest, p.Ran())
+		longest = max(longest, p.Ran(), j.overdueAt.Sub(p.Started))
 	}
 	var limit time.Duration
 	for _, change := range h.cluster.Log() {

@@ -121,8 +121,11 @@ func (d decision) judgeWithoutJob(o *observation, p plan, pod *podView, now time
 	return d.end(o, phase, reason, message, now)
 }
 
-// spiderFailed reports whether a Pod's spider ended with an exit code other than 0, or never ran.
+// spiderFailed reports whether a Pod's spider ended with an exit code other than 0, was evicted for its own sake, or never ran.
 func spiderFailed(pod *podView) bool {
+	if outOfStorage(pod) {
+		return true
+	}
 	if exit := pod.exit(); exit != nil && !exit.StartedAt.IsZero() {
 		return exit.ExitCode != 0
 	}
