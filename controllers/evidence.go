@@ -65,7 +65,7 @@ func explainEvent(w *eventWarning, what need) refusal {
 
 // readKilling looks for the kubelet's word of having stopped the last Pod's spider, and remembers it.
 func (r *Reconciler) readKilling(ctx context.Context, o *observation, mem *recollection) error {
-	found := stopTrace{found: evidenceGone}
+	found := stopTrace{of: o.job.uid, found: evidenceGone}
 	if r.clock.Now().Sub(latest(o.job.completed, o.job.created)) < killingLife {
 		found.found = evidenceNone
 	}
@@ -74,7 +74,7 @@ func (r *Reconciler) readKilling(ctx context.Context, o *observation, mem *recol
 	case err != nil:
 		return err
 	case !answer.askAt.IsZero():
-		found = stopTrace{found: evidenceUnknown, askAt: answer.askAt}
+		found.found, found.askAt = evidenceUnknown, answer.askAt
 	case answer.killing:
 		found.found = evidenceOfStop
 	}

@@ -30,11 +30,11 @@ type observation struct {
 	earlierPod *podView
 	// lastPod is the present one of the pods, or the one last seen when there is none any more; nil where none was ever seen.
 	lastPod *podView
-	// witness is a Pod as it was when this process saw its spider end undisturbed, nil where it saw no such end. Whatever
-	// happened to the Pod later, its spider ended like that.
+	// witness is a Pod as it was when this process saw it end undisturbed, nil where it saw no such end. Whatever happened to the
+	// Pod later, its spider ended like that.
 	witness *podView
-	// witnessedAt is when it saw that first.
-	witnessedAt time.Time
+	// exitSeen is when this process first saw that the spider of lastPod has ended; zero if it did not.
+	exitSeen time.Time
 	// runningSeen is when this process first saw the spider of lastPod run, after it had seen the Pod without; zero if it did not.
 	runningSeen time.Time
 	// readings are what is known from the logs of the pods and of lastPod.
@@ -90,6 +90,8 @@ func (w eventWords) due(of types.UID, wait time.Duration, now time.Time) time.Du
 
 // stopTrace is what Events tell of the end of a Pod that is gone, or when to ask again where there was no answer.
 type stopTrace struct {
+	// of is the UID of the Job whose Pod is meant.
+	of    types.UID
 	found evidence
 	askAt time.Time
 }
@@ -263,9 +265,11 @@ func failedInit(pod *podView) *containerView {
 	return nil
 }
 
-// endedUndisturbed reports whether the Pod's spider has ended and nothing outside had touched it before. The copy of the Pod is
-// one moment of it: an exit that it shows before a deletion came before the deletion.
+// endedUndisturbed reports whether the Pod has ended and nothing outside had touched its spider before. The copy of the Pod is one
+// moment of it: an end that it shows without a deletion came before the deletion. It has to be the Pod's end: a kubelet that
+// evicts a Pod shows its containers' ends at once, but why it ended them only together with the Pod's terminal phase (mergePodStatus
+// in its status manager).
 func endedUndisturbed(pod *podView, job *jobView) bool {
-	return pod.exit() != nil && !pod.exit().StartedAt.IsZero() && disturbance(pod) == "" && pod.reason != podReasonDeadline &&
-		job != nil && !job.deleting && !job.suspended
+	return pod.ended() && pod.exit() != nil && !pod.exit().StartedAt.IsZero() && disturbance(pod) == "" &&
+		pod.reason != podReasonDeadline && job != nil && !job.deleting && !job.suspended
 }

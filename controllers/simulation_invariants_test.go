@@ -239,17 +239,31 @@ func (h *history) checkVerdict(sj *v1alpha1.SpiderJob, j *trueJob) {
 			untrue("every container could start")
 		}
 	case v1alpha1.ReasonOutOfStorage:
-		if p != nil && p.SignalledBy != simulated.OwnStorage {
+		if p != nil && p.SignalledBy != simulated.OwnStorage && !h.podTouched(p) {
 			untrue("%s", what)
 		}
 	case v1alpha1.ReasonInterrupted:
-		if p != nil && p.SignalledBy == simulated.OwnStorage {
+		if p != nil && p.SignalledBy == simulated.OwnStorage && !h.podTouched(p) && !strings.Contains(st.Message, "suspended") {
 			untrue("%s", what)
 		}
 		if p != nil && len(j.processes) == 1 && p.Undisturbed() && p.Exit() == 0 && !h.podTouched(p) {
 			untrue("%s", what)
 		}
 	}
+}
+
+// nodeSilent reports whether a Pod is on a node that tells nothing.
+func (h *history) nodeSilent(uid types.UID) bool {
+	pod := h.cluster.Pod(uid)
+	if pod == nil {
+		return false
+	}
+	for _, n := range h.cluster.Nodes() {
+		if n.Name == pod.Spec.NodeName {
+			return n.Deleted || n.State != simulated.Up
+		}
+	}
+	return true
 }
 
 // podTouched reports whether somebody did something to a process's Pod or to its Job.
@@ -366,7 +380,9 @@ func (h *history) checkWaits() {
 		for _, p := range j.processes {
 			runs = runs || p.Running()
 		}
-		if runs && sj.Spec.Cancellation == nil {
+		// Nobody knows of a process that it has ended before its node, or somebody for that node, says so.
+		known := runs || st.Phase == v1alpha1.PhaseRunning && st.Stop == nil && h.nodeSilent(types.UID(st.PodUID))
+		if known && sj.Spec.Cancellation == nil {
 			j.waitsSince = time.Time{}
 			continue
 		}
