@@ -90,7 +90,7 @@ type history struct {
 	truth     truth
 
 	kept         map[types.UID]bool // SpiderJobs that somebody wants to keep for longer
-	queueResumes bool // a queue resumes whatever it has suspended
+	queueResumes bool               // a queue resumes whatever it has suspended
 
 	story      []line
 	broken     string // the invariant that was broken

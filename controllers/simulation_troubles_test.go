@@ -425,8 +425,8 @@ func (h *history) disturbQuota() {
 func (h *history) makeOld() {
 	for _, sj := range h.cluster.AllSpiderJobs() {
 		if sj.Status.Phase.Terminal() || sj.Status.JobUID != "" || sj.Status.ObservedGeneration != 0 || sj.DeletionTimestamp != nil ||
-			h.truth.of(sj.UID).created > 0 {
-			continue
+			h.truth.of(sj.UID).created > 0 || h.busyWith(sj) {
+			continue // the version before had ended before this one began to look at the SpiderJob
 		}
 		job := oldJob(sj)
 		if job == nil || h.cluster.Create(simulated.Jobs, job) != nil {
@@ -435,6 +435,18 @@ func (h *history) makeOld() {
 		h.tell("the version before has made Job %s for %s: backoffLimit %d", job.UID, sj.UID, *job.Spec.BackoffLimit)
 		return
 	}
+}
+
+// busyWith reports whether a worker is reconciling a SpiderJob.
+func (h *history) busyWith(sj *v1alpha1.SpiderJob) bool {
+	for _, p := range h.leaders {
+		for _, w := range p.workers {
+			if w.busy && w.request.Namespace == sj.Namespace && w.request.Name == sj.Name {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func (h *history) anySpiderJob() *v1alpha1.SpiderJob { return anyOf(h, h.cluster.AllSpiderJobs()) }
