@@ -81,18 +81,19 @@ type history struct {
 	faults   faults
 	without  []string
 
-	begun     time.Time
-	rng       *rand.Rand
-	cluster   *simulated.Cluster
-	leaders   []*process // the last is the one that leads; those before have been deposed and do not know it yet
-	processes int
-	skews     skews
-	truth     truth
+	begun        time.Time
+	rng          *rand.Rand
+	cluster      *simulated.Cluster
+	leaders      []*process // the last is the one that leads; those before have been deposed and do not know it yet
+	everyProcess []*process
+	skews        skews
+	truth        truth
 
 	kept         map[types.UID]bool // SpiderJobs that somebody wants to keep for longer
-	queueResumes bool // a queue resumes whatever it has suspended
+	queueResumes bool               // a queue resumes whatever it has suspended
 
 	story      []line
+	silent     bool
 	broken     string // the invariant that was broken
 	how        string
 	panicStack string
@@ -109,6 +110,9 @@ type line struct {
 }
 
 func (h *history) tell(format string, args ...any) {
+	if h.silent {
+		return
+	}
 	h.story = append(h.story, line{time.Since(h.begun), format, args})
 }
 
@@ -157,12 +161,7 @@ func retell(t *testing.T, seed uint64, s simulation, troubles trouble, skip []bo
 		}
 	}
 	synctest.Test(t, func(*testing.T) {
-		defer func() {
-			if r := recover(); r != nil {
-				h.violate("no panic", "%v", r)
-				h.panicStack = string(debug.Stack())
-			}
-		}()
+		defer h.end()
 		h.live()
 	})
 	return h
@@ -187,9 +186,19 @@ func (h *history) live() {
 	if h.broken == "" {
 		h.settle()
 	}
-	for _, p := range h.leaders {
+}
+
+// end ends all that would go on.
+func (h *history) end() {
+	if r := recover(); r != nil {
+		h.violate("no panic", "%v", r)
+		h.panicStack = string(debug.Stack())
+	}
+	h.silent = true
+	for _, p := range h.everyProcess {
 		p.die()
 	}
+	synctest.Wait()
 }
 
 // build sets the scene.
@@ -207,7 +216,7 @@ func (h *history) build() {
 			h.createSpiderJob(namespace, "run")
 		}
 	}
-	h.leaders = []*process{h.newProcess(2, h.skews.controller, func(simulated.Kind) int { return 0 })}
+	h.leaders = []*process{h.newProcess(4, h.skews.controller, func(simulated.Kind) int { return 0 })}
 }
 
 func (h *history) createSpider(namespace string) {
@@ -310,6 +319,7 @@ func (h *history) world(which int) {
 func (h *history) runSome(p *process) {
 	if h.chance(70) {
 		h.catchUp(p)
+		p.hear()
 	}
 	calls := 1000
 	if h.chance(30) {
@@ -424,6 +434,7 @@ func (h *history) promptly(d time.Duration) {
 		for _, p := range h.leaders {
 			h.catchUp(p)
 			p.logs.read()
+			p.hear()
 			for range 400 {
 				w := h.ready(p)
 				if w == nil {
@@ -606,7 +617,7 @@ func (h *history) anyNode() bool {
 
 // called counts a call of a worker, and looks at how it is made.
 func (h *history) called(w *worker, call simulated.Call) {
-	h.truth.calls[w.request.NamespacedName]++
+	h.truth.calls[w.taken.Request.NamespacedName]++
 	if o := call.Options; o != nil && (o.Preconditions == nil || o.Preconditions.UID == nil) {
 		h.violate(invariantUID, "%s: %s names no UID", w.process.name, call)
 	}
@@ -618,7 +629,7 @@ func (h *history) reconciled(w *worker) {
 	if err == nil || w.faulty || w.process.dead || apierrors.IsConflict(err) || apierrors.IsNotFound(err) || errors.Is(err, context.Canceled) {
 		return
 	}
-	h.violate(invariantNoErrors, "the reconcile of %s fails though nothing failed: %v", w.request.NamespacedName, err)
+	h.violate(invariantNoErrors, "the reconcile of %s fails though nothing failed: %v", w.taken.Request.NamespacedName, err)
 }
 
 func (h *history) podsOf(sj types.UID) []*corev1.Pod {

@@ -63,6 +63,7 @@ var everyInvariant = []string{
 type truth struct {
 	seen  int // how much of the cluster's log was looked at
 	jobs  map[types.UID]*trueJob
+	ends  map[types.UID]time.Time      // when a Pod's status first said that its spider had ended
 	calls map[types.NamespacedName]int // of late, by the SpiderJob they were made for
 	// deniedFields says that admission has called a field invalid at some time.
 	deniedFields bool
@@ -79,7 +80,7 @@ type trueJob struct {
 }
 
 func newTruth() truth {
-	return truth{jobs: map[types.UID]*trueJob{}, calls: map[types.NamespacedName]int{}}
+	return truth{jobs: map[types.UID]*trueJob{}, calls: map[types.NamespacedName]int{}, ends: map[types.UID]time.Time{}}
 }
 
 func (t *truth) of(sj types.UID) *trueJob {
@@ -285,7 +286,11 @@ func (h *history) checkDeadline(sj *v1alpha1.SpiderJob, j *trueJob, untrue func(
 	}
 	var longest time.Duration
 	for _, p := range j.processes {
-		longest = max(longest, p.Ran())
+		ran := time.Since(p.Started)
+		if told, ok := h.truth.ends[p.Pod]; ok {
+			ran = told.Sub(p.Started)
+		}
+		longest = max(longest, ran)
 	}
 	var limit time.Duration
 	for _, change := range h.cluster.Log() {
@@ -319,6 +324,11 @@ func (h *history) checkJob(change *simulated.Change) {
 }
 
 func (h *history) checkPod(change *simulated.Change) {
+	if after, ok := change.After.(*corev1.Pod); ok && simulated.SpiderState(after).Terminated != nil {
+		if _, known := h.truth.ends[after.UID]; !known {
+			h.truth.ends[after.UID] = time.Now()
+		}
+	}
 	before, ok := change.Before.(*corev1.Pod)
 	if !ok || !strings.HasPrefix(change.By, simulated.Operator) || podEnded(before) || before.Spec.NodeName == "" {
 		return
@@ -361,6 +371,9 @@ func (h *history) checkWaits() {
 		runs := false
 		for _, p := range j.processes {
 			runs = runs || p.Running()
+		}
+		for _, pod := range h.podsOf(sj.UID) {
+			runs = runs || spiderRuns(pod) // as far as anybody can know
 		}
 		if runs && sj.Spec.Cancellation == nil {
 			j.waitsSince = time.Time{}

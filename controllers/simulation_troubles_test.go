@@ -255,7 +255,7 @@ func (h *history) disturb() {
 			}
 		}
 	case troubleStorage:
-		if pod := h.anyPod(); pod != nil && pod.Spec.NodeName != "" {
+		if pod := h.anyPod(); pod != nil && spiderRuns(pod) {
 			c.Evict(pod, true)
 		}
 	case troubleFinalizers:
@@ -296,7 +296,7 @@ func (h *history) replace(deposed bool) {
 		}
 		h.leaders = nil
 	}
-	h.leaders = append(h.leaders, h.newProcess(2, h.skews.controller, func(simulated.Kind) int { return h.pick(4) }))
+	h.leaders = append(h.leaders, h.newProcess(4, h.skews.controller, func(simulated.Kind) int { return h.pick(4) }))
 }
 
 func deleteWithin(grace int64) metav1.DeleteOptions {
@@ -436,6 +436,8 @@ func (h *history) makeOld() {
 		return
 	}
 }
+
+func spiderRuns(pod *corev1.Pod) bool { return simulated.SpiderState(pod).Running != nil }
 
 func (h *history) anySpiderJob() *v1alpha1.SpiderJob { return anyOf(h, h.cluster.AllSpiderJobs()) }
 func (h *history) anyJob() *batchv1.Job              { return anyOf(h, h.cluster.AllJobs()) }

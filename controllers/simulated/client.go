@@ -206,6 +206,8 @@ func selects(byLabel labels.Selector, byField fields.Selector, obj client.Object
 				value = event.InvolvedObject.Name
 			case "involvedObject.kind":
 				value = event.InvolvedObject.Kind
+			case "involvedObject.fieldPath":
+				value = event.InvolvedObject.FieldPath
 			case "type":
 				value = event.Type
 			case "reason":
