@@ -30,6 +30,8 @@ const (
 	invariantCounts = "counts go up"
 	// invariantVerdicts: what the end says of the run is what happened.
 	invariantVerdicts = "verdicts are true"
+	// invariantTimeouts: a timeout is over before it is told, however old what the caches show.
+	invariantTimeouts = "timeouts are over"
 	// invariantSuccessKept: what this process saw succeed is not run again.
 	invariantSuccessKept = "a success is not run again"
 	// invariantGrace: no Pod is deleted with a grace below 1, unless it has ended.
@@ -56,7 +58,7 @@ const (
 var everyInvariant = []string{
 	invariantOneProcess, invariantEndProven, invariantPhases, invariantCancelled, invariantCounts, invariantVerdicts, invariantSuccessKept,
 	invariantGrace, invariantUID, invariantEnds, invariantNothingLeft, invariantExplained, invariantNoErrors, invariantFrugal,
-	invariantForgets, invariantTerminalCreates,
+	invariantForgets, invariantTerminalCreates, invariantTimeouts,
 }
 
 // truth is what the checks know of a history.
@@ -226,7 +228,7 @@ func (h *history) checkVerdict(sj *v1alpha1.SpiderJob, j *trueJob) {
 			untrue("%s", what)
 		}
 	case v1alpha1.ReasonDeadlineExceeded:
-		h.checkDeadline(sj, j, untrue)
+		h.checkDeadline(sj, j)
 	case v1alpha1.ReasonInvalidJob:
 		if !h.fieldsCalledInvalid() {
 			untrue("nothing was invalid")
@@ -277,7 +279,7 @@ func (h *history) fieldsCalledInvalid() bool {
 }
 
 // checkDeadline: a timeout is over only after that much time of a process, as far as clocks agree.
-func (h *history) checkDeadline(sj *v1alpha1.SpiderJob, j *trueJob, untrue func(string, ...any)) {
+func (h *history) checkDeadline(sj *v1alpha1.SpiderJob, j *trueJob) {
 	for _, change := range h.cluster.Log() {
 		if job, ok := change.Before.(*batchv1.Job); ok && job.Spec.ActiveDeadlineSeconds != nil &&
 			job.Labels[v1alpha1.LabelSpiderJobUID] == string(sj.UID) {
@@ -301,7 +303,7 @@ func (h *history) checkDeadline(sj *v1alpha1.SpiderJob, j *trueJob, untrue func(
 		}
 	}
 	if longest+2*h.skews.widest+2*time.Second < limit || limit == 0 {
-		untrue("the longest that a process ran is %s of %s", longest, limit)
+		h.violate(invariantTimeouts, "%s: the longest that a process was known to run is %s of %s", sj.Status.Message, longest, limit)
 	}
 }
 

@@ -233,7 +233,7 @@ func (c *Cluster) forgetContainers(n *Node, made string) {
 			continue
 		}
 		for _, ct := range l.containers {
-			if ct.proc == nil || ct.proc.Lost == "" || ct.kind == Init {
+			if ct.proc == nil || ct.proc.Lost == "" || ct.made != "" || ct.kind == Init {
 				continue
 			}
 			if made == "" && l.killing == "" && pod.DeletionTimestamp == nil {
