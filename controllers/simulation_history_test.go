@@ -125,9 +125,32 @@ func (h *history) String() string {
 		b.WriteByte('\n')
 	}
 	if h.broken != "" {
-		fmt.Fprintf(&b, "VIOLATION of %s: %s\n", h.broken, h.how)
+		fmt.Fprintf(&b, "VIOLATION of %s: %s\n%s", h.broken, h.how, h.scene())
 	}
 	b.WriteString(h.panicStack)
+	return b.String()
+}
+
+// scene is what there is at the end.
+func (h *history) scene() string {
+	var b strings.Builder
+	c := h.cluster
+	for _, sj := range c.AllSpiderJobs() {
+		fmt.Fprintf(&b, "SpiderJob %s/%s %s: %s/%s deleted %s, finalizers %q, stop %v\n", sj.Namespace, sj.Name, sj.UID, sj.Status.Phase, sj.Status.Reason,
+			sj.DeletionTimestamp, sj.Finalizers, sj.Status.Stop)
+	}
+	for _, job := range c.AllJobs() {
+		fmt.Fprintf(&b, "Job %s of %s: suspended %t, deleted %s, finalizers %q, conditions", job.UID, job.Labels[v1alpha1.LabelSpiderJobUID],
+			valueOr(job.Spec.Suspend, false), job.DeletionTimestamp, job.Finalizers)
+		for _, condition := range job.Status.Conditions {
+			fmt.Fprintf(&b, " %s=%s", condition.Type, condition.Status)
+		}
+		b.WriteByte('\n')
+	}
+	for _, pod := range c.AllPods() {
+		fmt.Fprintf(&b, "Pod %s on node %q: %s %s, deleted %s, finalizers %q\n", pod.Name, pod.Spec.NodeName, pod.Status.Phase, pod.Status.Reason,
+			pod.DeletionTimestamp, pod.Finalizers)
+	}
 	return b.String()
 }
 
@@ -191,7 +214,7 @@ func (h *history) live() {
 // end ends all that would go on.
 func (h *history) end() {
 	if r := recover(); r != nil {
-		h.violate("no panic", "%v", r)
+		h.violate(invariantNoPanic, "%v", r)
 		h.panicStack = string(debug.Stack())
 	}
 	h.silent = true

@@ -32,6 +32,8 @@ const (
 	invariantVerdicts = "verdicts are true"
 	// invariantTimeouts: a timeout is over before it is told, however old what the caches show.
 	invariantTimeouts = "timeouts are over"
+	// invariantNoPanic: nothing panics, in the operator or in the simulation itself.
+	invariantNoPanic = "no panic"
 	// invariantSuccessKept: what this process saw succeed is not run again.
 	invariantSuccessKept = "a success is not run again"
 	// invariantGrace: no Pod is deleted with a grace below 1, unless it has ended.
@@ -58,7 +60,7 @@ const (
 var everyInvariant = []string{
 	invariantOneProcess, invariantEndProven, invariantPhases, invariantCancelled, invariantCounts, invariantVerdicts, invariantSuccessKept,
 	invariantGrace, invariantUID, invariantEnds, invariantNothingLeft, invariantExplained, invariantNoErrors, invariantFrugal,
-	invariantForgets, invariantTerminalCreates, invariantTimeouts,
+	invariantForgets, invariantTerminalCreates, invariantTimeouts, invariantNoPanic,
 }
 
 // truth is what the checks know of a history.
@@ -183,6 +185,9 @@ func (j *trueJob) lastProcess(pod string) *simulated.Process {
 		if pod == "" || p.PodName == pod {
 			last = p
 		}
+	}
+	if last == nil && pod != "" {
+		return j.lastProcess("") // the Pod of the last attempt was never seen
 	}
 	return last
 }
@@ -347,7 +352,7 @@ func (h *history) sawPod(p *process, pod *corev1.Pod) {
 		return
 	}
 	uid := types.UID(pod.Labels[v1alpha1.LabelSpiderJobUID])
-	if p.succeeded[uid] != "" {
+	if sj := h.cluster.SpiderJob(uid); p.succeeded[uid] != "" || sj == nil || sj.Status.Stop != nil || sj.Status.Phase.Terminal() {
 		return
 	}
 	var last *simulated.Process
