@@ -503,6 +503,7 @@ func (h *history) persist() {
 		switch lasts := time.Since(begun); {
 		case lasts > 90*time.Second:
 			h.checkWaits()
+			h.checkHeld()
 		case lasts > 60*time.Second && lasts <= 62*time.Second:
 			clear(h.truth.calls)
 		}
@@ -521,8 +522,11 @@ func (h *history) retire() {
 // settle makes the world kind, and lets everything run its course: each SpiderJob must come to its end.
 func (h *history) settle() {
 	h.mend()
-	end := time.Now().Add(patience)
+	begun, end := time.Now(), time.Now().Add(patience)
 	for i := 0; h.broken == ""; i++ {
+		if waited := time.Since(begun); waited > 75*time.Second && waited < 2*time.Minute {
+			h.checkPrompt()
+		}
 		if i > 3 && h.settled() {
 			break
 		}

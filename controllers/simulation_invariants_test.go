@@ -32,6 +32,11 @@ const (
 	invariantVerdicts = "verdicts are true"
 	// invariantTimeouts: a timeout is over before it is told, however old what the caches show.
 	invariantTimeouts = "timeouts are over"
+	// invariantPrompt: what was refused is tried again within a minute of its repair, and a deletion that somebody's finalizer holds
+	// up stops what runs.
+	invariantPrompt = "nobody waits in vain"
+	// invariantKept: a SpiderJob is kept for as long as was said at its end, or is said now in its own spec.
+	invariantKept = "records are kept"
 	// invariantNoPanic: nothing panics, in the operator or in the simulation itself.
 	invariantNoPanic = "no panic"
 	// invariantSuccessKept: what this process saw succeed is not run again.
@@ -60,7 +65,7 @@ const (
 var everyInvariant = []string{
 	invariantOneProcess, invariantEndProven, invariantPhases, invariantCancelled, invariantCounts, invariantVerdicts, invariantSuccessKept,
 	invariantGrace, invariantUID, invariantEnds, invariantNothingLeft, invariantExplained, invariantNoErrors, invariantFrugal,
-	invariantForgets, invariantTerminalCreates, invariantTimeouts, invariantNoPanic,
+	invariantForgets, invariantTerminalCreates, invariantTimeouts, invariantNoPanic, invariantPrompt, invariantKept,
 }
 
 // truth is what the checks know of a history.
@@ -81,6 +86,8 @@ type trueJob struct {
 	processes []*simulated.Process
 	// disturbed notes what was done to it that may count as an interruption.
 	waitsSince time.Time
+	endedAt    time.Time
+	keep       time.Duration // how long it is to be kept after its end
 }
 
 func newTruth() truth {
@@ -129,6 +136,7 @@ func (h *history) check() {
 func (h *history) checkSpiderJob(change *simulated.Change) {
 	after, ok := change.After.(*v1alpha1.SpiderJob)
 	if !ok {
+		h.checkRemoval(change)
 		return
 	}
 	before, ok := change.Before.(*v1alpha1.SpiderJob)
@@ -151,9 +159,74 @@ func (h *history) checkSpiderJob(change *simulated.Change) {
 		h.violate(invariantCounts, "items go down from %d to %d", was.Stats.ItemsScraped, is.Stats.ItemsScraped)
 	}
 	if !was.Phase.Terminal() && is.Phase.Terminal() {
-		j.ended = true
+		j.ended, j.endedAt, j.keep = true, time.Now(), h.keeps(after)
 		h.checkEnd(after, j)
 	}
+}
+
+// keeps is how long a SpiderJob is to be kept, as Spider and operator have it now; its own spec is asked later.
+func (h *history) keeps(sj *v1alpha1.SpiderJob) time.Duration {
+	for _, spider := range simulated.All[*v1alpha1.Spider](h.cluster, simulated.Spiders) {
+		if ttl := spider.Spec.TTLSecondsAfterFinished; ttl != nil && spider.Namespace == sj.Namespace && spider.Name == sj.Spec.SpiderRef.Name {
+			return time.Duration(*ttl) * time.Second
+		}
+	}
+	return testDefaults().TTL
+}
+
+// checkRemoval: the operator removes a SpiderJob when its time is over, and not before. A cache that lags behind may not show the
+// latest Spider, so a change of it in the last minutes before the end does not count.
+func (h *history) checkRemoval(change *simulated.Change) {
+	sj, ok := change.Before.(*v1alpha1.SpiderJob)
+	if !ok || !strings.HasPrefix(change.By, simulated.Operator) {
+		return
+	}
+	j := h.truth.of(sj.UID)
+	keep := j.keep
+	if own := sj.Spec.TTLSecondsAfterFinished; own != nil {
+		keep = time.Duration(*own) * time.Second
+	}
+	if h.kinds&troubleSpiders != 0 && sj.Spec.TTLSecondsAfterFinished == nil {
+		return
+	}
+	if kept := time.Since(j.endedAt); kept+2*h.skews.widest+2*time.Second < keep {
+		h.violate(invariantKept, "SpiderJob %s is removed %s after its end, and was to be kept for %s", sj.UID, kept, keep)
+	}
+}
+
+// checkPrompt looks at what still waits though nothing has been in its way for more than a minute.
+func (h *history) checkPrompt() {
+	for _, sj := range h.cluster.AllSpiderJobs() {
+		j := h.truth.of(sj.UID)
+		if !sj.Status.Phase.Terminal() && j.created == 0 && sj.DeletionTimestamp == nil && sj.Status.Reason != v1alpha1.ReasonWaiting {
+			h.violate(invariantPrompt, "SpiderJob %s has no Job though nothing has been in its way for more than a minute: %s/%s %q", sj.UID,
+				sj.Status.Phase, sj.Status.Reason, sj.Status.Message)
+		}
+	}
+}
+
+// checkHeld: a SpiderJob that is deleted, and held by somebody's finalizer, is stopped all the same.
+func (h *history) checkHeld() {
+	for _, sj := range h.cluster.AllSpiderJobs() {
+		if sj.DeletionTimestamp == nil || len(h.cluster.Admission) > 0 {
+			continue
+		}
+		for _, p := range h.truth.of(sj.UID).processes {
+			if p.Running() && p.Signalled.IsZero() && p.DeclaredDead == "" && h.answers(p.Node) {
+				h.violate(invariantPrompt, "SpiderJob %s was deleted, is held by %q, and Pod %s runs on", sj.UID, sj.Finalizers, p.PodName)
+			}
+		}
+	}
+}
+
+// answers reports whether a node is there.
+func (h *history) answers(name string) bool {
+	for _, n := range h.cluster.Nodes() {
+		if n.Name == name {
+			return n.State == simulated.Up && !n.Deleted
+		}
+	}
+	return false
 }
 
 // checkEnd holds an end against the truth.
@@ -172,7 +245,7 @@ func (h *history) checkEnd(sj *v1alpha1.SpiderJob, j *trueJob) {
 	switch cancelled := st.Phase == v1alpha1.PhaseCancelled; {
 	case j.cancelled && !cancelled:
 		h.violate(invariantCancelled, "was cancelled, and ends as %s/%s", st.Phase, st.Reason)
-	case cancelled && !j.cancelled:
+	case cancelled && !j.cancelled && sj.DeletionTimestamp == nil:
 		h.violate(invariantCancelled, "ends as Cancelled, and nobody asked for it")
 	}
 	h.checkVerdict(sj, j)
@@ -247,7 +320,7 @@ func (h *history) checkVerdict(sj *v1alpha1.SpiderJob, j *trueJob) {
 			untrue("%s", what)
 		}
 	case v1alpha1.ReasonInterrupted:
-		if p != nil && p.SignalledBy == simulated.OwnStorage {
+		if p != nil && p.SignalledBy == simulated.OwnStorage && !h.podTouched(p) {
 			untrue("%s", what)
 		}
 		if p != nil && len(j.processes) == 1 && p.Undisturbed() && p.Exit() == 0 && !h.podTouched(p) {
