@@ -198,7 +198,8 @@ func (h *history) checkRemoval(change *simulated.Change) {
 func (h *history) checkPrompt() {
 	for _, sj := range h.cluster.AllSpiderJobs() {
 		j := h.truth.of(sj.UID)
-		if !sj.Status.Phase.Terminal() && j.created == 0 && sj.DeletionTimestamp == nil && sj.Status.Reason != v1alpha1.ReasonWaiting {
+		if !sj.Status.Phase.Terminal() && j.created == 0 && sj.DeletionTimestamp == nil && sj.Status.Reason != v1alpha1.ReasonWaiting &&
+			sj.Status.Reason != v1alpha1.ReasonSpiderNotFound {
 			h.violate(invariantPrompt, "SpiderJob %s has no Job though nothing has been in its way for more than a minute: %s/%s %q", sj.UID,
 				sj.Status.Phase, sj.Status.Reason, sj.Status.Message)
 		}

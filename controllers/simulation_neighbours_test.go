@@ -49,26 +49,35 @@ func TestNeighboursDoNotWait(t *testing.T) {
 				for i := range many {
 					h.createSpiderJob("ill", fmt.Sprintf("job-%d", i))
 				}
-				h.createSpiderJob("well", "cancelled")
+				const cancelled = 8
+				for i := range cancelled {
+					h.createSpiderJob("well", fmt.Sprintf("cancelled-%d", i))
+				}
 				h.createSpiderJob("well", "ends")
 				h.pass(60 * time.Second)
 				if hangs.Verb != "create" {
 					h.cluster.Admission = []simulated.Admission{hangs}
-				}
-				for _, sj := range h.cluster.AllSpiderJobs() {
-					if sj.Namespace == "ill" {
-						h.cluster.Cancel(sj, nil)
+					for _, sj := range h.cluster.AllSpiderJobs() {
+						if sj.Namespace == "ill" {
+							h.cluster.Cancel(sj, nil)
+						}
 					}
 				}
-				h.pass(15 * time.Second)
-				h.cluster.Cancel(h.spiderJob(t, "well", "cancelled"), nil)
-				h.pass(moment)
-				for _, pod := range h.podsOf(h.spiderJob(t, "well", "cancelled").UID) {
-					if !podEnded(pod) && pod.DeletionTimestamp == nil {
-						t.Errorf("%s after its cancellation nobody has told Pod %s to stop", moment, pod.Name)
+				h.pass(3 * time.Second)
+				for i := range cancelled {
+					sj := h.spiderJob(t, "well", fmt.Sprintf("cancelled-%d", i))
+					if sj.Status.Phase != v1alpha1.PhaseRunning {
+						t.Errorf("a minute after its creation %s is %s/%s %q", sj.Name, sj.Status.Phase, sj.Status.Reason, sj.Status.Message)
+					}
+					h.cluster.Cancel(sj, nil)
+					h.pass(moment)
+					for _, pod := range h.podsOf(sj.UID) {
+						if !podEnded(pod) && pod.DeletionTimestamp == nil {
+							t.Errorf("%s after its cancellation nobody has told Pod %s to stop", moment, pod.Name)
+						}
 					}
 				}
-				h.pass(95*time.Second - 78*time.Second)
+				h.pass(95*time.Second - time.Since(h.begun))
 				h.pass(moment)
 				if sj := h.spiderJob(t, "well", "ends"); !sj.Status.Phase.Terminal() {
 					t.Errorf("%s after its end it is %s/%s %q", moment, sj.Status.Phase, sj.Status.Reason, sj.Status.Message)

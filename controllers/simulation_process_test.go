@@ -243,7 +243,11 @@ func (p *process) gate(ctx context.Context, call simulated.Call) error {
 		w.faulty = w.faulty || err != nil || delay > 0
 	}
 	if deadline, ok := ctx.Deadline(); ok && deadline.Before(w.readyAt) {
-		w.readyAt, w.answer = deadline, context.DeadlineExceeded
+		// The process gives up. A creation that would have been let through may come to pass all the same.
+		happens := w.answer == nil && call.Verb == "create" && p.h.chance(50)
+		if w.readyAt, w.answer = deadline, context.DeadlineExceeded; happens {
+			w.answer = simulated.ErrAnswerLost
+		}
 	}
 	if !w.yield(struct{}{}) || p.dead {
 		return context.Canceled
