@@ -261,7 +261,7 @@ func (b observing) reads(r podlog.Reading) observing {
 
 // witnessed says that this process saw the Pod's spider end undisturbed, when the Pod was like that.
 func (b observing) witnessed(pod podBuilder) observing {
-	b.witness, b.witnessedAt = pod.view(), epoch.Add(5*time.Second)
+	b.witness = pod.view()
 	return b
 }
 
@@ -281,7 +281,7 @@ func (b podBuilder) view() *podView {
 
 // killing is what Events told of the end of a Pod that is gone.
 func (b observing) killing(found evidence) observing {
-	b.observation.killing = stopTrace{found: found}
+	b.observation.killing = stopTrace{of: "job-1", found: found}
 	return b
 }
 

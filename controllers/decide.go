@@ -180,7 +180,6 @@ func (d decision) begin(o *observation, now time.Time) decision {
 		return d.invalid(o, err, now)
 	}
 	d.action = action{kind: createJob, create: job}
-	d.class = queue.Create
 	return d
 }
 

@@ -4,7 +4,8 @@
 // records (record.go). Everything worth arguing about is in decide and in what it calls: verdict.go says how a Pod ended,
 // pending.go why none runs yet, teardown.go how a run is stopped, retention.go when its traces go. The Job itself is built
 // in job.go from a plan (plan.go), which is the SpiderJob, its Spider and the operator's defaults put together. What is kept
-// of the cluster's objects is in cache.go, and which of their changes make a SpiderJob be looked at, and how soon, in wake.go.
+// of the cluster's objects is in cache.go, which of their changes make a SpiderJob be looked at, and how soon, in wake.go; who is
+// next, so that nobody's trouble is everybody's, is package queue's to say.
 // What Prometheus is told of recorded changes is in metrics.go, of the SpiderJobs that there are in population.go.
 //
 // +kubebuilder:rbac:groups=scrapethis.app,resources=spiderjobs,verbs=get;list;watch;delete

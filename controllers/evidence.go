@@ -12,7 +12,8 @@ import (
 )
 
 const (
-	// wordsLife is how old a Warning Event may be to say what is wrong now. Kubelets try a volume again within about two minutes.
+	// wordsLife is how long a Warning Event that is not repeated says what is wrong now. Kubelets try a volume again within about two
+	// minutes. The time counts from when it was read first: the clocks of nodes are not to be trusted.
 	wordsLife = 3 * time.Minute
 	// killingLife is for how long the absence of an Event proves anything: kube-apiserver keeps Events for an hour by default.
 	killingLife = 50 * time.Minute
@@ -28,14 +29,22 @@ func (r *Reconciler) readWords(ctx context.Context, o *observation, mem *recolle
 	if err != nil {
 		return err
 	}
+	before := mem.words
+	if before.of != words.of {
+		before = eventWords{}
+	}
 	switch w := answer.warning; {
-	case !answer.askAt.IsZero():
-		words.askAt = answer.askAt
-		if mem.words.of == words.of {
-			words.said, words.saidAt, words.raw = mem.words.said, mem.words.saidAt, mem.words.raw // until there is an answer
+	case !answer.askAt.IsZero(): // no answer yet
+		before.of, before.at, before.askAt = words.of, words.at, answer.askAt
+		words = before
+	case w != nil:
+		words.raw, words.saidAt, words.heardAt = w.message, w.at, words.at
+		if w.at.Equal(before.saidAt) {
+			words.heardAt = before.heardAt
 		}
-	case w != nil && words.at.Sub(w.at) < wordsLife:
-		words.said, words.saidAt, words.raw = explainEvent(w, what), w.at, w.message
+		if words.at.Sub(words.heardAt) < wordsLife {
+			words.said = explainEvent(w, what)
+		}
 	}
 	mem.words, o.words = words, words
 	return nil
@@ -56,7 +65,7 @@ func explainEvent(w *eventWarning, what need) refusal {
 
 // readKilling looks for the kubelet's word of having stopped the last Pod's spider, and remembers it.
 func (r *Reconciler) readKilling(ctx context.Context, o *observation, mem *recollection) error {
-	found := stopTrace{found: evidenceGone}
+	found := stopTrace{of: o.job.uid, found: evidenceGone}
 	if r.clock.Now().Sub(latest(o.job.completed, o.job.created)) < killingLife {
 		found.found = evidenceNone
 	}
@@ -65,7 +74,7 @@ func (r *Reconciler) readKilling(ctx context.Context, o *observation, mem *recol
 	case err != nil:
 		return err
 	case !answer.askAt.IsZero():
-		found = stopTrace{found: evidenceUnknown, askAt: answer.askAt}
+		found.found, found.askAt = evidenceUnknown, answer.askAt
 	case answer.killing:
 		found.found = evidenceOfStop
 	}

@@ -116,8 +116,14 @@ func TestDecideOnHostileClusters(t *testing.T) {
 			want{phase: v1alpha1.PhaseCancelled, reason: v1alpha1.ReasonCancelled}},
 
 		// Containers that somebody added.
-		{"the spider has finished, a sidecar runs on: the verdict is recorded", 6 * time.Second,
-			observe(sj().running("run-a")).withJob(job(own)).withPods(pod().exited(0, said(`{"items_scraped": 5}`)).outlived("mesh")),
+		{"the spider has ended, a sidecar runs on: was it stopped?", 6 * time.Second,
+			observe(sj().running("run-a")).withJob(job(own)).withPods(pod().exited(0).outlived("mesh")), want{need: needKilling}},
+		{"it was: how its Pod ends will tell why", 6 * time.Second,
+			observe(sj().running("run-a")).withJob(job(own)).withPods(pod().exited(0).outlived("mesh")).killing(evidenceOfStop),
+			want{after: recheck}},
+		{"it was not: the verdict is recorded", 6 * time.Second,
+			observe(sj().running("run-a")).withJob(job(own)).withPods(pod().exited(0, said(`{"items_scraped": 5}`)).outlived("mesh")).
+				killing(evidenceNone),
 			with(concluded, func(w *want) { w.items, w.final, w.contains = 5, true, "other containers" })},
 		{"then the kubelet is told to end it", 6 * time.Second,
 			observe(sj().concluded(v1alpha1.PhaseFinished, v1alpha1.ReasonCompleted)).withJob(job(own)).withPods(pod().exited(0).outlived("mesh")),

@@ -39,9 +39,10 @@ type recollection struct {
 	// idle is the UID of a Pod that was seen before its spider ran, and runningSeen when that was first seen to run.
 	idle        types.UID
 	runningSeen time.Time
-	// witness is a Pod as it was when its spider was first seen to have ended undisturbed, at witnessedAt.
-	witness     *podView
-	witnessedAt time.Time
+	// witness is a Pod as it was when it was first seen to have ended undisturbed.
+	witness *podView
+	// exitSeen is when the spider of lastPod was first seen to have ended.
+	exitSeen time.Time
 	// words are what Warning Events said last, and killing what Events told of the end of a Pod that is gone.
 	words   eventWords
 	killing stopTrace
@@ -95,7 +96,10 @@ func (r *recollection) remember(o *observation, now time.Time) {
 		return
 	}
 	if r.lastPod == nil || r.lastPod.uid != pod.uid {
-		r.runningSeen = time.Time{}
+		r.runningSeen, r.exitSeen = time.Time{}, time.Time{}
+	}
+	if pod.exit() != nil && r.exitSeen.IsZero() {
+		r.exitSeen = now
 	}
 	switch {
 	case pod.started().IsZero():
@@ -105,7 +109,7 @@ func (r *recollection) remember(o *observation, now time.Time) {
 	}
 	r.lastPod = pod
 	if (r.witness == nil || r.witness.uid != pod.uid) && o.jobIsOurs() && pod.controlledBy(o.job) && endedUndisturbed(pod, o.job) {
-		r.witness, r.witnessedAt = pod, now
+		r.witness = pod
 	}
 }
 

@@ -19,6 +19,9 @@ type observation struct {
 	spider *v1alpha1.Spider
 	// job is the Job of the SpiderJob's name, whoever owns it, nil where there is none.
 	job *jobView
+	// assumed says that no cache shows the Job yet: this process created it a moment ago. If somebody deletes it before any cache
+	// has shown it, no event tells.
+	assumed bool
 	// pods are the Pods of this SpiderJob, of whichever attempt, the oldest first: those of its Jobs, and those that nobody
 	// controls any more since somebody deleted their Job without them.
 	pods []*podView
@@ -27,11 +30,11 @@ type observation struct {
 	earlierPod *podView
 	// lastPod is the present one of the pods, or the one last seen when there is none any more; nil where none was ever seen.
 	lastPod *podView
-	// witness is a Pod as it was when this process saw its spider end undisturbed, nil where it saw no such end. Whatever
-	// happened to the Pod later, its spider ended like that.
+	// witness is a Pod as it was when this process saw it end undisturbed, nil where it saw no such end. Whatever happened to the
+	// Pod later, its spider ended like that.
 	witness *podView
-	// witnessedAt is when it saw that first.
-	witnessedAt time.Time
+	// exitSeen is when this process first saw that the spider of lastPod has ended; zero if it did not.
+	exitSeen time.Time
 	// runningSeen is when this process first saw the spider of lastPod run, after it had seen the Pod without; zero if it did not.
 	runningSeen time.Time
 	// readings are what is known from the logs of the pods and of lastPod.
@@ -66,11 +69,11 @@ type eventWords struct {
 	at time.Time
 	// askAt is when to ask again where there was no answer, since too much was asked at once.
 	askAt time.Time
-	// said is the newest one's reason and message, of the time saidAt; empty where there is none that is new enough to matter. Its
-	// own text is raw.
-	said   refusal
-	saidAt time.Time
-	raw    string
+	// said is the newest one's reason and message; empty where there is none that is new enough to matter. Its own text is raw, its
+	// own time, by whichever clock, saidAt, and heardAt is when it was first read.
+	said            refusal
+	raw             string
+	saidAt, heardAt time.Time
 }
 
 // due is how long what was said of an object stands, 0 where it has to be asked for, for a wait that may be as long as wait.
@@ -87,6 +90,8 @@ func (w eventWords) due(of types.UID, wait time.Duration, now time.Time) time.Du
 
 // stopTrace is what Events tell of the end of a Pod that is gone, or when to ask again where there was no answer.
 type stopTrace struct {
+	// of is the UID of the Job whose Pod is meant.
+	of    types.UID
 	found evidence
 	askAt time.Time
 }
@@ -260,9 +265,11 @@ func failedInit(pod *podView) *containerView {
 	return nil
 }
 
-// endedUndisturbed reports whether the Pod's spider has ended and nothing outside had touched it before. The copy of the Pod is
-// one moment of it: an exit that it shows before a deletion came before the deletion.
+// endedUndisturbed reports whether the Pod has ended and nothing outside had touched its spider before. The copy of the Pod is one
+// moment of it: an end that it shows without a deletion came before the deletion. It has to be the Pod's end: a kubelet that
+// evicts a Pod shows its containers' ends at once, but why it ended them only together with the Pod's terminal phase (mergePodStatus
+// in its status manager).
 func endedUndisturbed(pod *podView, job *jobView) bool {
-	return pod.exit() != nil && !pod.exit().StartedAt.IsZero() && disturbance(pod) == "" && pod.reason != podReasonDeadline &&
-		job != nil && !job.deleting && !job.suspended
+	return pod.ended() && pod.exit() != nil && !pod.exit().StartedAt.IsZero() && disturbance(pod) == "" &&
+		pod.reason != podReasonDeadline && job != nil && !job.deleting && !job.suspended
 }

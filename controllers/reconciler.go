@@ -122,6 +122,9 @@ func (r *Reconciler) conclude(ctx context.Context, o *observation, mem *recollec
 			r.memory.forget(key) // an ended SpiderJob stays in the cache, perhaps for days
 		}
 	}
+	if o.assumed || d.action.kind == createJob {
+		return requeue(sooner(d.after, createdFor), d.class), nil
+	}
 	return requeue(d.after, d.class), nil
 }
 

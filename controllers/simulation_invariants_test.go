@@ -84,7 +84,8 @@ type trueJob struct {
 	cancelled bool
 	ended     bool
 	processes []*simulated.Process
-	// disturbed notes what was done to it that may count as an interruption.
+	// overdueAt is when it was first recorded that its time was over: a node may be late in telling of an end.
+	overdueAt  time.Time
 	waitsSince time.Time
 	endedAt    time.Time
 	keep       time.Duration // how long it is to be kept after its end
@@ -157,6 +158,9 @@ func (h *history) checkSpiderJob(change *simulated.Change) {
 		h.violate(invariantCounts, "attempts go from %d to %d, interruptions from %d to %d", was.Attempts, is.Attempts, was.Interruptions, is.Interruptions)
 	case was.Stats != nil && is.Stats != nil && was.Stats.Attempt == is.Stats.Attempt && is.Stats.ItemsScraped < was.Stats.ItemsScraped:
 		h.violate(invariantCounts, "items go down from %d to %d", was.Stats.ItemsScraped, is.Stats.ItemsScraped)
+	}
+	if is.Stop != nil && is.Stop.Reason == v1alpha1.ReasonDeadlineExceeded && j.overdueAt.IsZero() {
+		j.overdueAt = time.Now()
 	}
 	if !was.Phase.Terminal() && is.Phase.Terminal() {
 		j.ended, j.endedAt, j.keep = true, time.Now(), h.keeps(after)
@@ -246,7 +250,7 @@ func (h *history) checkEnd(sj *v1alpha1.SpiderJob, j *trueJob) {
 	switch cancelled := st.Phase == v1alpha1.PhaseCancelled; {
 	case j.cancelled && !cancelled:
 		h.violate(invariantCancelled, "was cancelled, and ends as %s/%s", st.Phase, st.Reason)
-	case cancelled && !j.cancelled && sj.DeletionTimestamp == nil:
+	case cancelled && !j.cancelled && sj.DeletionTimestamp == nil: // a deletion asks for it, too
 		h.violate(invariantCancelled, "ends as Cancelled, and nobody asked for it")
 	}
 	h.checkVerdict(sj, j)
@@ -317,17 +321,31 @@ func (h *history) checkVerdict(sj *v1alpha1.SpiderJob, j *trueJob) {
 			untrue("every container could start")
 		}
 	case v1alpha1.ReasonOutOfStorage:
-		if p == nil || p.SignalledBy != simulated.OwnStorage {
+		if p != nil && p.SignalledBy != simulated.OwnStorage && !h.podTouched(p) {
 			untrue("%s", what)
 		}
 	case v1alpha1.ReasonInterrupted:
-		if p != nil && p.SignalledBy == simulated.OwnStorage && !h.podTouched(p) {
+		if p != nil && p.SignalledBy == simulated.OwnStorage && !h.podTouched(p) && !strings.Contains(st.Message, "suspended") {
 			untrue("%s", what)
 		}
 		if p != nil && len(j.processes) == 1 && p.Undisturbed() && p.Exit() == 0 && !h.podTouched(p) {
 			untrue("%s", what)
 		}
 	}
+}
+
+// nodeSilent reports whether a Pod is on a node that tells nothing.
+func (h *history) nodeSilent(uid types.UID) bool {
+	pod := h.cluster.Pod(uid)
+	if pod == nil {
+		return false
+	}
+	for _, n := range h.cluster.Nodes() {
+		if n.Name == pod.Spec.NodeName {
+			return n.Deleted || n.State != simulated.Up
+		}
+	}
+	return true
 }
 
 // podTouched reports whether somebody did something to a process's Pod or to its Job.
@@ -367,11 +385,14 @@ func (h *history) checkDeadline(sj *v1alpha1.SpiderJob, j *trueJob) {
 	}
 	var longest time.Duration
 	for _, p := range j.processes {
-		ran := time.Since(p.Started)
-		if told, ok := h.truth.ends[p.Pod]; ok {
-			ran = told.Sub(p.Started)
+		until := time.Now()
+		if !j.overdueAt.IsZero() {
+			until = j.overdueAt
 		}
-		longest = max(longest, ran)
+		if told, ok := h.truth.ends[p.Pod]; ok && told.Before(until) {
+			until = told
+		}
+		longest = max(longest, until.Sub(p.Started))
 	}
 	var limit time.Duration
 	for _, change := range h.cluster.Log() {
@@ -453,10 +474,9 @@ func (h *history) checkWaits() {
 		for _, p := range j.processes {
 			runs = runs || p.Running()
 		}
-		for _, pod := range h.podsOf(sj.UID) {
-			runs = runs || spiderRuns(pod) // as far as anybody can know
-		}
-		if runs && sj.Spec.Cancellation == nil {
+		// Nobody knows of a process that it has ended before its node, or somebody for that node, says so.
+		known := runs || st.Phase == v1alpha1.PhaseRunning && st.Stop == nil && h.nodeSilent(types.UID(st.PodUID))
+		if known && sj.Spec.Cancellation == nil {
 			j.waitsSince = time.Time{}
 			continue
 		}

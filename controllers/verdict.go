@@ -48,6 +48,11 @@ func (d decision) judge(o *observation, p plan, pod *podView, now time.Time) dec
 	case pod.reason == podReasonDeadline:
 		return d.conclude(o, p, pod, v1alpha1.PhaseError, v1alpha1.ReasonDeadlineExceeded, "its Pod ran longer than it may: "+pod.message, now)
 	}
+	if !seen && !pod.ended() {
+		if settled, wait := d.ownEnd(o, p, pod, now); !settled {
+			return wait
+		}
+	}
 	if spiderFailed(pod) {
 		switch reason, message := failure(pod); {
 		case o.job.replacesPods() && o.job.failing == nil && retriesRemain(o):
@@ -85,17 +90,35 @@ func (d decision) conclude(
 		}
 		return d.end(o, phase, reason, message, now)
 	}
-	for _, other := range alive {
-		ordinary, native := other.lingering()
-		if other.uid == pod.uid && other.exit() != nil && len(ordinary) == 0 && !native && now.Sub(o.witnessedAt) < phasePatience {
-			d = decision{status: *o.sj.Status.DeepCopy(), class: queue.End, after: phasePatience} // the phase follows in a moment
-			return d
-		}
-	}
 	d.noteExit(pod)
 	d.status.Phase = v1alpha1.PhaseRunning
 	return d.stop(v1alpha1.Stop{Reason: reason, Message: message, Phase: phase}, v1alpha1.ReasonStopping, now).
 		saying("the spider has ended (" + reason + "), and other containers of its Pod still run")
+}
+
+// ownEnd reports whether the spider of a Pod that has not ended as a whole came to its end by itself, or else what to do meanwhile.
+// A Pod in which nothing else runs says so in its phase in a moment, and with it whether it was evicted. Where other containers run
+// on, only the kubelet's Event of having stopped the spider tells: then the Pod's own end is waited for, which says why.
+func (d decision) ownEnd(o *observation, p plan, pod *podView, now time.Time) (settled bool, wait decision) {
+	wait = d
+	wait.class = queue.End
+	wait.demand(p, pod, podlog.Final)
+	ordinary, native := pod.lingering()
+	if waited := now.Sub(o.exitSeen); len(ordinary) == 0 && !native && waited < phasePatience {
+		wait.after = phasePatience - max(waited, 0)
+		return false, wait
+	}
+	switch k := o.killing; {
+	case k.found == evidenceUnknown && !k.askAt.After(now):
+		return false, decision{need: needKilling}
+	case k.found == evidenceUnknown:
+		wait.after = k.askAt.Sub(now)
+		return false, wait
+	case k.found == evidenceOfStop:
+		wait.after = recheck
+		return false, wait
+	}
+	return true, decision{}
 }
 
 // saying is the decision with another message.
@@ -121,8 +144,11 @@ func (d decision) judgeWithoutJob(o *observation, p plan, pod *podView, now time
 	return d.end(o, phase, reason, message, now)
 }
 
-// spiderFailed reports whether a Pod's spider ended with an exit code other than 0, or never ran.
+// spiderFailed reports whether a Pod's spider ended with an exit code other than 0, was evicted for its own sake, or never ran.
 func spiderFailed(pod *podView) bool {
+	if outOfStorage(pod) {
+		return true
+	}
 	if exit := pod.exit(); exit != nil && !exit.StartedAt.IsZero() {
 		return exit.ExitCode != 0
 	}

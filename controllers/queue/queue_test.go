@@ -39,6 +39,7 @@ func TestWorkerIsWoken(t *testing.T) {
 		synctest.Wait()
 		start := time.Now()
 		q.AddAfter(req("a/later"), time.Minute)
+		synctest.Wait() // until that is planned, and the next comes sooner
 		q.AddAfter(req("a/soon"), time.Second)
 		q.Add(req("a/now"))
 		for _, want := range []struct {

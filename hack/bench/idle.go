@@ -45,30 +45,35 @@ func idleOf(used reading, took time.Duration) *idle {
 	return result
 }
 
-// rest starts as many SpiderJobs as are to run while nothing happens, and then lets everything alone.
-func (b *bench) rest(ctx context.Context) (*idle, error) {
+// stay starts n SpiderJobs that run until they are deleted, waits until they do, and leaves them to the observer. The names begin
+// with the prefix it returns.
+func (b *bench) stay(ctx context.Context, n int) (prefix string, err error) {
 	spider := newSpider()
 	spider.Name = "stays"
 	spider.Spec.Pod.Labels = map[string]v1alpha1.LabelValue{staysLabel: "true"}
 	if err := b.Client.Create(ctx, spider); err != nil {
-		return nil, fmt.Errorf("create the Spider of those that run: %w", err)
+		return "", fmt.Errorf("create the Spider of those that run: %w", err)
 	}
 	of := subject{name: "stays", make: func(name string) client.Object {
 		job := newSpiderJob(name)
 		job.Spec.SpiderRef = v1alpha1.SpiderReference{Name: spider.Name}
 		return job
 	}}
-	say("starting %d SpiderJobs that run on", b.options.running)
-	prefix := of.name + "-"
+	say("starting %d SpiderJobs that run on", n)
+	prefix = of.name + "-"
 	b.observer.begin(prefix, false)
-	if err := b.create(ctx, of, prefix, b.options.running, rate.Inf); err != nil {
-		return nil, err
+	if err := b.create(ctx, of, prefix, n, rate.Inf); err != nil {
+		return "", err
 	}
-	err := b.until(ctx, "they run", func(context.Context) (bool, error) {
+	return prefix, b.until(ctx, "they run", func(context.Context) (bool, error) {
 		_, err := b.observer.progress()
-		return b.observer.running() >= b.options.running, err
+		return b.observer.running() >= n, err
 	})
-	if err != nil {
+}
+
+// rest starts as many SpiderJobs as are to run while nothing happens, and then lets everything alone.
+func (b *bench) rest(ctx context.Context) (*idle, error) {
+	if _, err := b.stay(ctx, b.options.running); err != nil {
 		return nil, err
 	}
 	b.observer.finish()

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/signal"
@@ -32,6 +33,9 @@ type options struct {
 	jobs, rounds, held, running, nodes, workers int
 	rate                                        float64
 	steady, idle, podTime                       time.Duration
+	trouble                                     bool
+	troubleJobs                                 int
+	troubleTime                                 time.Duration
 	json, profiles                              string
 }
 
@@ -63,6 +67,9 @@ func parse(args []string) (options, error) {
 	flags.DurationVar(&opts.podTime, "pod-time", 3*time.Second, "how long each Pod runs")
 	flags.IntVar(&opts.nodes, "nodes", 20, "nodes, played by KWOK, each with room for 10000 Pods")
 	flags.IntVar(&opts.workers, "workers", controllers.DefaultOptions().Workers, "SpiderJobs that the operator reconciles at once")
+	flags.BoolVar(&opts.trouble, "trouble", false, "measure nothing but how a hung webhook in one namespace delays another")
+	flags.IntVar(&opts.troubleJobs, "trouble-jobs", 1000, "SpiderJobs behind the hung webhook")
+	flags.DurationVar(&opts.troubleTime, "trouble-duration", time.Minute, "how long to cancel a job and end one every second")
 	flags.StringVar(&opts.json, "json", "", "file to write the results to as JSON")
 	flags.StringVar(&opts.profiles, "profile", "", "directory to write the operator's CPU and heap profiles to")
 	flags.Usage = func() {
@@ -71,6 +78,7 @@ func parse(args []string) (options, error) {
 Runs bursts of SpiderJobs and of bare batch/v1 Jobs with the same Pod template, in turns, then both at a steady rate, and
 prints what either costs. It starts a control plane of its own on the loopback address (etcd, kube-apiserver,
 kube-controller-manager, kube-scheduler), nodes played by KWOK, and the operator's controller, and stops all of it at the end.
+With --trouble it measures instead how long cancels and ends of one namespace take while Jobs of another hang behind a webhook.
 Progress goes to standard error. The last line of standard output is "throughput ratio: R", SpiderJobs to bare Jobs.
 
 Flags:
@@ -83,9 +91,9 @@ Flags:
 	if flags.NArg() > 0 {
 		return opts, fmt.Errorf("unexpected argument %q: see --help", flags.Arg(0))
 	}
-	if min(opts.jobs, opts.rounds, opts.nodes, opts.workers) < 1 || opts.rate <= 0 ||
-		min(opts.held, opts.running) < 0 || min(opts.steady, opts.idle, opts.podTime) < 0 {
-		return opts, errors.New("jobs, rounds, rate, nodes and workers have to be positive, and nothing may be negative")
+	if min(opts.jobs, opts.rounds, opts.nodes, opts.workers, opts.troubleJobs) < 1 || opts.rate <= 0 ||
+		opts.troubleTime < time.Second || min(opts.held, opts.running) < 0 || min(opts.steady, opts.idle, opts.podTime) < 0 {
+		return opts, errors.New("jobs, rounds, rate, nodes and workers have to be positive, trouble 1s at least, nothing negative")
 	}
 	return opts, nil
 }
@@ -113,7 +121,7 @@ func runBench(ctx context.Context, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	var found *results
+	var found interface{ print(w io.Writer) }
 	defer func() {
 		err = errors.Join(err, s.stop())
 		if err == nil {
@@ -127,7 +135,12 @@ func runBench(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	b := &bench{system: s, observer: o, options: opts}
-	if found, err = b.run(ctx); err != nil {
+	if opts.trouble {
+		found, err = b.trouble(ctx)
+	} else {
+		found, err = b.run(ctx)
+	}
+	if err != nil {
 		return err
 	}
 	if opts.json == "" {

@@ -27,6 +27,11 @@ type timeline struct {
 	job time.Time
 	// podRunning and podEnded are when its Pod was seen in these phases.
 	podRunning, podEnded time.Time
+	// pod is the name of its Pod, and podDeleted when that was seen to be deleted.
+	pod        string
+	podDeleted time.Time
+	// cancelled is when its cancellation was asked for.
+	cancelled time.Time
 	// running and ended are when its own status was seen to say so: the SpiderJob's or, without one, the Job's.
 	running, ended time.Time
 }
@@ -66,6 +71,7 @@ func newObserver(ctx context.Context, s *system) (*observer, error) {
 		_, err = informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
 			AddFunc:    func(obj any) { o.see(obj, time.Now()) },
 			UpdateFunc: func(_, obj any) { o.see(obj, time.Now()) },
+			DeleteFunc: func(obj any) { o.see(obj, time.Now()) },
 		})
 		if err != nil {
 			return nil, fmt.Errorf("observe %T: %w", kind, err)
@@ -87,6 +93,7 @@ func slim(obj any) (any, error) {
 	meta := func(m metav1.ObjectMeta) metav1.ObjectMeta {
 		return metav1.ObjectMeta{
 			Namespace: m.Namespace, Name: m.Name, UID: m.UID, ResourceVersion: m.ResourceVersion, Labels: m.Labels,
+			DeletionTimestamp: m.DeletionTimestamp,
 		}
 	}
 	switch obj := obj.(type) {
@@ -112,6 +119,20 @@ func (o *observer) created(name string, at time.Time) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.of(name).created = at
+}
+
+// cancelled notes that the cancellation of a job is asked for.
+func (o *observer) cancelled(name string, at time.Time) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.of(name).cancelled = at
+}
+
+// pod is the name of a job's Pod.
+func (o *observer) pod(name string) string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.of(name).pod
 }
 
 // progress is how many jobs have ended, and what has failed.
@@ -172,6 +193,8 @@ func (o *observer) see(obj any, now time.Time) {
 	case *corev1.Pod:
 		if name := obj.Labels[batchv1.JobNameLabel]; strings.HasPrefix(name, o.prefix) {
 			t := o.of(name)
+			t.pod = obj.Name
+			note(&t.podDeleted, now, obj.DeletionTimestamp != nil)
 			note(&t.podRunning, now, obj.Status.Phase == corev1.PodRunning)
 			note(&t.podEnded, now, obj.Status.Phase == corev1.PodSucceeded || obj.Status.Phase == corev1.PodFailed)
 		}
@@ -179,7 +202,8 @@ func (o *observer) see(obj any, now time.Time) {
 		if strings.HasPrefix(obj.Name, o.prefix) {
 			t := o.of(obj.Name)
 			note(&t.running, now, obj.Status.Phase == v1alpha1.PhaseRunning)
-			o.end(t, now, obj.Status.Phase.Terminal(), obj.Status.Phase == v1alpha1.PhaseFinished, obj.Name, obj.Status.Message)
+			well := obj.Status.Phase == v1alpha1.PhaseFinished || obj.Status.Phase == v1alpha1.PhaseCancelled && !t.cancelled.IsZero()
+			o.end(t, now, obj.Status.Phase.Terminal(), well, obj.Name, obj.Status.Message)
 		}
 	}
 }

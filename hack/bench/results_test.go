@@ -142,3 +142,27 @@ other 1
 		t.Errorf("the series are %v", got)
 	}
 }
+
+// The aim is missed by one sample that is too late, and by one that was never seen.
+func TestTroubleSaysWhetherTheAimIsMet(t *testing.T) {
+	good := latency{P50: 10, P99: 1000, Max: 5000, Of: 60}
+	for name, test := range map[string]struct {
+		change func(*trouble)
+		want   string
+	}{
+		"all in time":          {func(*trouble) {}, "met"},
+		"p99 too late":         {func(r *trouble) { r.CancelToDeletion.P99 = 1001 }, "missed"},
+		"one much too late":    {func(r *trouble) { r.EndToStatus.Max = 5001 }, "missed"},
+		"one that never comes": {func(r *trouble) { r.EndToStatus.Of = 59 }, "missed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := &trouble{Hung: 1000, Seconds: 60, Workers: 64, CancelToDeletion: good, EndToStatus: good}
+			test.change(r)
+			var out bytes.Buffer
+			r.print(&out)
+			if !strings.HasSuffix(out.String(), ": "+test.want+"\n") {
+				t.Errorf("it says\n%s", out.String())
+			}
+		})
+	}
+}

@@ -68,6 +68,25 @@ func TestFlagsExist(t *testing.T) {
 	}
 }
 
+// What is passed has the form that the processes want: they read all of it before they come to --help.
+func TestFlagsAreTaken(t *testing.T) {
+	for name, objects := range renderings(t) {
+		t.Run(name, func(t *testing.T) {
+			for _, pod := range podTemplates(t, objects) {
+				for _, container := range pod.Spec.Containers {
+					args := append(append([]string{"run", "./cmd/spider-operator"}, container.Args...), "--help")
+					cmd := exec.CommandContext(t.Context(), "go", args...)
+					cmd.Dir = root
+					if help, err := cmd.CombinedOutput(); err != nil {
+						first, _, _ := strings.Cut(string(help), "\n")
+						t.Errorf("spider-operator %s: %v: %s", strings.Join(container.Args, " "), err, first)
+					}
+				}
+			}
+		})
+	}
+}
+
 // The chart's defaults are those of the processes, which the documentation names.
 func TestDefaultsAreTheProcesses(t *testing.T) {
 	forEachFlag(t, mustTemplate(t), func(component, name, value string) {

@@ -68,6 +68,15 @@ annotations:
 {{- end -}}
 {{- end }}
 
+{{/* Labels as flags take them: name=value,…, in the order of their names. Takes the labels. */}}
+{{- define "spider-operator.pairs" -}}
+{{- $pairs := list -}}
+{{- range $name, $value := . -}}
+{{- $pairs = append $pairs (printf "%s=%s" $name $value) -}}
+{{- end -}}
+{{- join "," $pairs -}}
+{{- end }}
+
 {{/* The Secret with the REST API's certificate, empty where it is served without TLS. */}}
 {{- define "spider-operator.tlsSecret" -}}
 {{- $tls := .Values.apiserver.tls -}}

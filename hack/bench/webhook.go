@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"sync/atomic"
+	"time"
+
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// hungWebhook is an admission webhook that takes calls and never answers.
+type hungWebhook struct {
+	server *httptest.Server
+	// calls counts all, and held those under way.
+	calls, held atomic.Int64
+	// over ends those that are held.
+	over chan struct{}
+}
+
+// hang makes the creation of every Job in a namespace hang, until the time limit of 30 s that kube-apiserver keeps, and fail.
+func (b *bench) hang(ctx context.Context, in string) (*hungWebhook, error) {
+	h := &hungWebhook{over: make(chan struct{})}
+	h.server = httptest.NewTLSServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		h.calls.Add(1)
+		h.held.Add(1)
+		defer h.held.Add(-1)
+		_, _ = io.Copy(io.Discard, r.Body) // only then does the server see that who called has gone
+		select {
+		case <-r.Context().Done():
+		case <-h.over:
+		}
+	}))
+	authority := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: h.server.Certificate().Raw})
+	configuration := &admissionregistrationv1.ValidatingWebhookConfiguration{
+		ObjectMeta: metav1.ObjectMeta{Name: "hangs"},
+		Webhooks: []admissionregistrationv1.ValidatingWebhook{{
+			Name:                    "hangs.bench.example.com",
+			ClientConfig:            admissionregistrationv1.WebhookClientConfig{URL: new(h.server.URL), CABundle: authority},
+			NamespaceSelector:       &metav1.LabelSelector{MatchLabels: map[string]string{corev1.LabelMetadataName: in}},
+			FailurePolicy:           new(admissionregistrationv1.Fail),
+			TimeoutSeconds:          new(int32(30)),
+			SideEffects:             new(admissionregistrationv1.SideEffectClassNone),
+			AdmissionReviewVersions: []string{"v1"},
+			Rules: []admissionregistrationv1.RuleWithOperations{{
+				Operations: []admissionregistrationv1.OperationType{admissionregistrationv1.Create},
+				Rule: admissionregistrationv1.Rule{
+					APIGroups: []string{batchv1.GroupName}, APIVersions: []string{"v1"}, Resources: []string{"jobs"},
+				},
+			}},
+		}},
+	}
+	if err := b.Client.Create(ctx, configuration); err != nil {
+		h.close()
+		return nil, fmt.Errorf("create the webhook: %w", err)
+	}
+	// kube-apiserver hears of it by a watch of its own.
+	err := b.until(ctx, "the webhook is called", func(ctx context.Context) (bool, error) {
+		ctx, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		probe := &batchv1.Job{
+			ObjectMeta: metav1.ObjectMeta{Namespace: in, GenerateName: "probe-"},
+			Spec: batchv1.JobSpec{Template: corev1.PodTemplateSpec{Spec: corev1.PodSpec{
+				RestartPolicy: corev1.RestartPolicyNever, Containers: []corev1.Container{{Name: "probe", Image: "probe"}},
+			}}},
+		}
+		err := b.Client.Create(ctx, probe, client.DryRunAll)
+		if h.calls.Load() == 0 && err != nil {
+			return false, fmt.Errorf("try the webhook: %w", err)
+		}
+		return h.calls.Load() > 0, nil
+	})
+	if err != nil {
+		h.close()
+		return nil, err
+	}
+	return h, nil
+}
+
+func (h *hungWebhook) close() {
+	close(h.over)
+	h.server.Close()
+}
