@@ -255,7 +255,7 @@ func (h *history) disturb() {
 			}
 		}
 	case troubleStorage:
-		if pod := h.anyPod(); pod != nil && pod.Spec.NodeName != "" {
+		if pod := h.anyPod(); pod != nil && spiderRuns(pod) {
 			c.Evict(pod, true)
 		}
 	case troubleFinalizers:
@@ -296,7 +296,7 @@ func (h *history) replace(deposed bool) {
 		}
 		h.leaders = nil
 	}
-	h.leaders = append(h.leaders, h.newProcess(2, h.skews.controller, func(simulated.Kind) int { return h.pick(4) }))
+	h.leaders = append(h.leaders, h.newProcess(4, h.skews.controller, func(simulated.Kind) int { return h.pick(4) }))
 }
 
 func deleteWithin(grace int64) metav1.DeleteOptions {
@@ -441,13 +441,15 @@ func (h *history) makeOld() {
 func (h *history) busyWith(sj *v1alpha1.SpiderJob) bool {
 	for _, p := range h.leaders {
 		for _, w := range p.workers {
-			if w.busy && w.request.Namespace == sj.Namespace && w.request.Name == sj.Name {
+			if w.busy && w.taken.Request.Namespace == sj.Namespace && w.taken.Request.Name == sj.Name {
 				return true
 			}
 		}
 	}
 	return false
 }
+
+func spiderRuns(pod *corev1.Pod) bool { return simulated.SpiderState(pod).Running != nil }
 
 func (h *history) anySpiderJob() *v1alpha1.SpiderJob { return anyOf(h, h.cluster.AllSpiderJobs()) }
 func (h *history) anyJob() *batchv1.Job              { return anyOf(h, h.cluster.AllJobs()) }
