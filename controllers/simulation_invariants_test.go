@@ -74,6 +74,7 @@ type truth struct {
 	jobs  map[types.UID]*trueJob
 	ends  map[types.UID]time.Time      // when a Pod's status first said that its spider had ended
 	calls map[types.NamespacedName]int // of late, by the SpiderJob they were made for
+	hung  int                          // calls that admission held up for long
 	// deniedFields says that admission has called a field invalid at some time.
 	deniedFields bool
 }
