@@ -88,6 +88,7 @@ type trueJob struct {
 	// overdueAt is when it was first recorded that its time was over: a node may be late in telling of an end.
 	overdueAt  time.Time
 	waitsSince time.Time
+	end        string // the terminal phase and its reason
 	endedAt    time.Time
 	keep       time.Duration // how long it is to be kept after its end
 }
@@ -164,6 +165,7 @@ func (h *history) checkSpiderJob(change *simulated.Change) {
 		j.overdueAt = time.Now()
 	}
 	if !was.Phase.Terminal() && is.Phase.Terminal() {
+		j.end = string(is.Phase) + "/" + is.Reason
 		j.ended, j.endedAt, j.keep = true, time.Now(), h.keeps(after)
 		h.checkEnd(after, j)
 	}
