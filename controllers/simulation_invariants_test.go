@@ -351,6 +351,16 @@ func (h *history) nodeSilent(uid types.UID) bool {
 	return true
 }
 
+// saidEvicted reports whether a Pod's status ever said that it was evicted: who cannot look into the node has to believe it.
+func (h *history) saidEvicted(pod types.UID) bool {
+	for _, change := range h.cluster.Log() {
+		if after, ok := change.After.(*corev1.Pod); ok && after.UID == pod && after.Status.Reason == "Evicted" {
+			return true
+		}
+	}
+	return false
+}
+
 // podTouched reports whether somebody did something to a process's Pod or to its Job.
 func (h *history) podTouched(p *simulated.Process) bool {
 	for _, change := range h.cluster.Log() {
@@ -395,7 +405,13 @@ func (h *history) checkDeadline(sj *v1alpha1.SpiderJob, j *trueJob) {
 		if told, ok := h.truth.ends[p.Pod]; ok && told.Before(until) {
 			until = told
 		}
-		longest = max(longest, until.Sub(p.Started))
+		since := p.Started
+		for _, earlier := range j.processes {
+			if earlier.Pod == p.Pod && earlier.Started.Before(since) {
+				since = earlier.Started // its node may not have told yet that it has started the container again
+			}
+		}
+		longest = max(longest, until.Sub(since))
 	}
 	var limit time.Duration
 	for _, change := range h.cluster.Log() {
