@@ -324,7 +324,7 @@ func (h *history) checkVerdict(sj *v1alpha1.SpiderJob, j *trueJob) {
 			untrue("every container could start")
 		}
 	case v1alpha1.ReasonOutOfStorage:
-		if p != nil && p.SignalledBy != simulated.OwnStorage && !h.podTouched(p) {
+		if p != nil && p.SignalledBy != simulated.OwnStorage && !h.podTouched(p) && !h.saidEvicted(p.Pod) {
 			untrue("%s", what)
 		}
 	case v1alpha1.ReasonInterrupted:
