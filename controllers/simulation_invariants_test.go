@@ -462,7 +462,7 @@ func (h *history) checkPod(change *simulated.Change) {
 // sawPod notes that a process has seen a Pod whose spider succeeded with nothing done to it.
 func (h *history) sawPod(p *process, pod *corev1.Pod) {
 	ended := simulated.SpiderState(pod).Terminated
-	if ended == nil || ended.ExitCode != 0 || ended.Reason != "Completed" || pod.DeletionTimestamp != nil || disturbance(viewPod(pod)) != "" {
+	if ended == nil || ended.ExitCode != 0 || ended.Reason != "Completed" || pod.Status.Reason != "" || pod.DeletionTimestamp != nil || disturbance(viewPod(pod)) != "" {
 		return
 	}
 	uid := types.UID(pod.Labels[v1alpha1.LabelSpiderJobUID])
