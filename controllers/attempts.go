@@ -90,8 +90,11 @@ func (d *decision) failures() int32 {
 	return st.Failures
 }
 
-// stopJob decides to stop the current Job for good.
+// stopJob decides to stop the current Job for good. A cache may not show yet that its spider has just started, or ended.
 func (d decision) stopJob(o *observation, reason, message string, now time.Time) decision {
+	if !o.live {
+		return decision{need: needLive}
+	}
 	d.status.JobUID = string(o.job.uid)
 	return d.stop(v1alpha1.Stop{Reason: reason, Message: message}, v1alpha1.ReasonStopping, now)
 }

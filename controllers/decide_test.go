@@ -109,12 +109,12 @@ func TestDecide(t *testing.T) {
 		{"no node has room", time.Hour, observe(sj()).withJob(makeJob(sj().SpiderJob)).withPods(
 			first().condition(corev1.PodScheduled, corev1.ConditionFalse, corev1.PodReasonUnschedulable, "0/1 nodes")),
 			pending(v1alpha1.ReasonUnschedulable, "0/1 nodes", 0)},
-		{"no node has room, and the time is over", 61 * time.Second, observe(sj()).withJob(makeJob(sj().SpiderJob, startDeadline)).withPods(
+		{"no node has room, and the time is over", 61 * time.Second, observe(sj()).lively().withJob(makeJob(sj().SpiderJob, startDeadline)).withPods(
 			first().condition(corev1.PodScheduled, corev1.ConditionFalse, corev1.PodReasonUnschedulable, "0/1 nodes")),
 			want{phase: v1alpha1.PhasePending, reason: v1alpha1.ReasonStopping, stop: v1alpha1.ReasonStartDeadlineExceeded}},
 		{"the image cannot be pulled", 11 * time.Second, observe(sj()).withJob(makeJob(sj().SpiderJob)).withPods(
 			scheduled(first()).waiting("ImagePullBackOff", "no such image")), pending(v1alpha1.ReasonImagePull, "no such image", 5*time.Minute)},
-		{"patience with the image is over", 6 * time.Minute, observe(sj().failing(30 * time.Second)).withJob(makeJob(sj().SpiderJob)).withPods(
+		{"patience with the image is over", 6 * time.Minute, observe(sj().failing(30 * time.Second)).lively().withJob(makeJob(sj().SpiderJob)).withPods(
 			scheduled(first()).waiting("ErrImagePull", "no such image")),
 			want{phase: v1alpha1.PhasePending, reason: v1alpha1.ReasonStopping, stop: v1alpha1.ReasonImagePull}},
 		{"a Secret is missing", 11 * time.Second, observe(sj()).withJob(makeJob(sj().SpiderJob)).withPods(
@@ -130,12 +130,14 @@ func TestDecide(t *testing.T) {
 		{"a spider with its own command has no log to read", 3 * time.Second,
 			observe(sj()).withJob(makeJob(sj().SpiderJob, own)).withPods(first().running()),
 			want{phase: v1alpha1.PhaseRunning, reason: v1alpha1.ReasonRunning}},
+		{"its time is over, the caches say", 63 * time.Second,
+			observe(sj().running("run-a")).withJob(makeJob(sj().SpiderJob, timeout)).withPods(first().running()), want{need: needLive}},
 		{"its time is over", 63 * time.Second,
-			observe(sj().running("run-a")).withJob(makeJob(sj().SpiderJob, timeout)).withPods(first().running()),
+			observe(sj().running("run-a")).lively().withJob(makeJob(sj().SpiderJob, timeout)).withPods(first().running()),
 			want{phase: v1alpha1.PhaseRunning, reason: v1alpha1.ReasonStopping, stop: v1alpha1.ReasonDeadlineExceeded}},
 
 		{"its time is over before it was noted that it runs", 63 * time.Second,
-			observe(sj()).withJob(makeJob(sj().SpiderJob, timeout)).withPods(first().running()),
+			observe(sj()).lively().withJob(makeJob(sj().SpiderJob, timeout)).withPods(first().running()),
 			want{phase: v1alpha1.PhaseRunning, reason: v1alpha1.ReasonStopping, stop: v1alpha1.ReasonDeadlineExceeded}},
 
 		// It ends by itself.

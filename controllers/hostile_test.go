@@ -171,7 +171,7 @@ func TestDecideOnHostileClusters(t *testing.T) {
 			observe(sj().failing(time.Hour - time.Minute)).withJob(job()).withPods(pod().waiting("ErrImagePull", "no")),
 			pending(v1alpha1.ReasonImagePull, "no", 4*time.Minute)},
 		{"another controller is to run the Job", 3 * time.Second,
-			observe(sj()).withJob(managed(job(), "kueue.x-k8s.io/multikueue")),
+			observe(sj()).lively().withJob(managed(job(), "kueue.x-k8s.io/multikueue")),
 			want{phase: v1alpha1.PhasePending, reason: v1alpha1.ReasonStopping, stop: v1alpha1.ReasonConfiguration, contains: "multikueue"}},
 
 		// Who refuses a Job.
@@ -191,7 +191,7 @@ func TestDecideOnHostileClusters(t *testing.T) {
 			pod().condition(corev1.PodScheduled, corev1.ConditionFalse, corev1.PodReasonUnschedulable, "0/1 nodes")),
 			pending(v1alpha1.ReasonUnschedulable, "0/1 nodes", 0)},
 		{"the Job's own deadline is judged before the deletion it brings", 61 * time.Second,
-			observe(sj().running("run-a")).withJob(job().condition(batchv1.JobFailureTarget, batchv1.JobReasonDeadlineExceeded, "too long")).
+			observe(sj().running("run-a")).lively().withJob(job().condition(batchv1.JobFailureTarget, batchv1.JobReasonDeadlineExceeded, "too long")).
 				withPods(pod().running().deleting()),
 			want{phase: v1alpha1.PhaseRunning, reason: v1alpha1.ReasonStopping, stop: v1alpha1.ReasonDeadlineExceeded, contains: "too long"}},
 		{"the kubelet has kept the Pod's own deadline", time.Hour,
