@@ -109,11 +109,19 @@ func (d decision) stop(s v1alpha1.Stop, reason string, now time.Time) decision {
 
 // jobGone decides what follows when the SpiderJob had a Job and has none.
 func (d decision) jobGone(o *observation, now time.Time) decision {
-	if o.witness == nil {
-		return d.interrupt(o, currentPlan(o), "its Job was deleted", now)
+	p := currentPlan(o)
+	switch last := o.lastPod; {
+	case last == nil:
+	case o.witness != nil && o.witness.uid == last.uid:
+		// What was seen to end by itself stays so, whatever somebody removed afterwards.
+		return d.judgeWithoutJob(o, p, o.witness, now)
+	case o.exited != nil && o.exited.uid == last.uid && last.disruption == nil && last.reason == "":
+		if settled, wait := d.ownEnd(o, p, o.exited, now); !settled {
+			return wait
+		}
+		return d.judgeWithoutJob(o, p, o.exited, now)
 	}
-	// What was seen to end by itself stays so, whatever somebody removed afterwards.
-	return d.judgeWithoutJob(o, currentPlan(o), o.witness, now)
+	return d.interrupt(o, p, "its Job was deleted", now)
 }
 
 // closing asks for what a stopped Pod says last: its log is gone with it.

@@ -281,7 +281,7 @@ func (b podBuilder) view() *podView {
 
 // killing is what Events told of the end of a Pod that is gone.
 func (b observing) killing(found evidence) observing {
-	b.observation.killing = stopTrace{of: "job-1", found: found}
+	b.observation.killing = stopTrace{of: killingOf(b.observation), found: found}
 	return b
 }
 

@@ -218,8 +218,10 @@ func (d decision) run(o *observation, now time.Time) decision {
 	pods := o.podsOfJob()
 	pod := decisivePod(pods)
 	switch {
-	case o.witness != nil && o.witness.controlledBy(o.job):
+	case o.witness != nil && o.witness.controlledBy(o.job) && (pod == nil || pod.uid == o.witness.uid || !spiderFailed(o.witness)):
 		return d.judge(o, p, o.witness, now)
+	case removedAfterExit(o, pod):
+		return d.judge(o, p, o.exited, now)
 	case o.job.managedBy != "":
 		return d.stopJob(o, v1alpha1.ReasonConfiguration, fmt.Sprintf(
 			"something has set managedBy of its Job to %s: spiders run only where Kubernetes' own Job controller runs them", o.job.managedBy), now)
@@ -239,6 +241,10 @@ func (d decision) run(o *observation, now time.Time) decision {
 	case o.job.suspended || o.job.failing != nil:
 		// The Job controller is about to stop the Pod. How it ends is judged when it has ended.
 		d.demand(p, pod, podlog.Follow)
+		d.status.Reason, d.status.Message = v1alpha1.ReasonStopping, "its Job was suspended, and its Pod "+pod.name+" is being stopped"
+		if o.job.failing != nil {
+			d.status.Message = truncate("its Job failed, and its Pod "+pod.name+" is being stopped: "+o.job.failing.message, maxMessage)
+		}
 		return d
 	}
 	if cause := disturbance(pod); cause != "" {
@@ -262,6 +268,18 @@ func (d decision) run(o *observation, now time.Time) decision {
 	}
 	d.demand(p, pod, podlog.Sample)
 	return d
+}
+
+// removedAfterExit reports whether the Job's Pod is gone, or going, by no more than a deletion that came after its spider had ended:
+// whether something had stopped the spider is then for Events to tell.
+func removedAfterExit(o *observation, pod *podView) bool {
+	if o.exited == nil || !o.exited.controlledBy(o.job) {
+		return false
+	}
+	if pod == nil {
+		return o.lastPod != nil && o.lastPod.uid == o.exited.uid && o.lastPod.disruption == nil && o.lastPod.reason == ""
+	}
+	return pod.uid == o.exited.uid && pod.deleting && !pod.ended() && pod.disruption == nil && pod.reason == ""
 }
 
 // strayPod is a Pod of this SpiderJob that may run though its Job is not the present one, nil where there is none.

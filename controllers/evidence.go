@@ -65,8 +65,8 @@ func explainEvent(w *eventWarning, what need) refusal {
 
 // readKilling looks for the kubelet's word of having stopped the last Pod's spider, and remembers it.
 func (r *Reconciler) readKilling(ctx context.Context, o *observation, mem *recollection) error {
-	found := stopTrace{of: o.job.uid, found: evidenceGone}
-	if r.clock.Now().Sub(latest(o.job.completed, o.job.created)) < killingLife {
+	found := stopTrace{of: killingOf(o), found: evidenceGone}
+	if r.clock.Now().Sub(lastSign(o)) < killingLife {
 		found.found = evidenceNone
 	}
 	answer, err := r.warnings.Killing(ctx, client.ObjectKeyFromObject(o.sj), lastPodUID(o))
@@ -82,15 +82,33 @@ func (r *Reconciler) readKilling(ctx context.Context, o *observation, mem *recol
 	return nil
 }
 
+// lastSign is when the last Pod is known to have been there.
+func lastSign(o *observation) time.Time {
+	sign := o.exitSeen
+	if o.job != nil {
+		sign = latest(sign, latest(o.job.completed, o.job.created))
+	}
+	return sign
+}
+
 // lastPodUID is the UID of the last Pod as far as it is known, and else empty.
 func lastPodUID(o *observation) types.UID {
 	switch {
-	case o.lastPod != nil && o.lastPod.controlledBy(o.job):
+	case o.lastPod != nil && (o.job == nil || o.lastPod.controlledBy(o.job)):
 		return o.lastPod.uid
-	case o.sj.Status.JobUID == string(o.job.uid):
+	case o.job != nil && o.sj.Status.JobUID == string(o.job.uid):
 		return types.UID(o.sj.Status.PodUID)
 	}
 	return ""
+}
+
+// killingOf names the end that evidence is looked for.
+func killingOf(o *observation) types.UID {
+	uid := lastPodUID(o)
+	if uid == "" && o.job != nil {
+		return o.job.uid
+	}
+	return uid
 }
 
 func latest(a, b time.Time) time.Time {

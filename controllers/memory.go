@@ -41,8 +41,13 @@ type recollection struct {
 	runningSeen time.Time
 	// witness is a Pod as it was when it was first seen to have ended undisturbed.
 	witness *podView
-	// exitSeen is when the spider of lastPod was first seen to have ended.
+	// exitSeen is when the spider of lastPod was first seen to have ended, and exited the Pod as it was then, where nothing outside
+	// had touched it.
 	exitSeen time.Time
+	exited   *podView
+	// job is the UID of the Job seen last, and jobSeen and podSeen when it and lastPod were seen first.
+	job              types.UID
+	jobSeen, podSeen time.Time
 	// words are what Warning Events said last, and killing what Events told of the end of a Pod that is gone.
 	words   eventWords
 	killing stopTrace
@@ -91,15 +96,21 @@ func (m *memory) forget(key types.NamespacedName) types.UID {
 // remember notes what an observation shows for the first time. What is noted here only makes later decisions better: the same
 // follows from the objects themselves, if less exactly, for a process that has just begun.
 func (r *recollection) remember(o *observation, now time.Time) {
+	if o.job != nil && o.job.uid != r.job {
+		r.job, r.jobSeen = o.job.uid, now
+	}
 	pod := o.presentPod()
 	if pod == nil {
 		return
 	}
 	if r.lastPod == nil || r.lastPod.uid != pod.uid {
-		r.runningSeen, r.exitSeen = time.Time{}, time.Time{}
+		r.podSeen, r.runningSeen, r.exitSeen, r.exited = now, time.Time{}, time.Time{}, nil
 	}
-	if pod.exit() != nil && r.exitSeen.IsZero() {
+	if exit := pod.exit(); exit != nil && r.exitSeen.IsZero() {
 		r.exitSeen = now
+		if !exit.StartedAt.IsZero() && disturbance(pod) == "" && o.jobIsOurs() && pod.controlledBy(o.job) && !o.job.deleting && !o.job.suspended {
+			r.exited = pod
+		}
 	}
 	switch {
 	case pod.started().IsZero():
@@ -139,6 +150,18 @@ func (r *recollection) refuse(err error, now time.Time) {
 func (r *recollection) seen(job *batchv1.Job) {
 	if r.created != nil && r.created.UID == job.UID {
 		r.created = nil
+	}
+}
+
+// show adds to an observation what is remembered.
+func (r *recollection) show(o *observation) {
+	o.lastPod, o.witness, o.exited, o.exitSeen, o.runningSeen = r.lastPod, r.witness, r.exited, r.exitSeen, r.runningSeen
+	o.podSeen, o.words, o.refused = r.podSeen, r.words, r.refused
+	if o.job != nil {
+		o.jobSeen = r.jobSeen
+	}
+	if r.killing.of == killingOf(o) {
+		o.killing = r.killing
 	}
 }
 

@@ -35,6 +35,11 @@ type observation struct {
 	witness *podView
 	// exitSeen is when this process first saw that the spider of lastPod has ended; zero if it did not.
 	exitSeen time.Time
+	// exited is lastPod as it was when its spider was first seen to have ended without a trace of anything from outside, nil where
+	// that was not seen: the Pod itself may not have ended.
+	exited *podView
+	// jobSeen and podSeen are when this process first saw the job and lastPod.
+	jobSeen, podSeen time.Time
 	// runningSeen is when this process first saw the spider of lastPod run, after it had seen the Pod without; zero if it did not.
 	runningSeen time.Time
 	// readings are what is known from the logs of the pods and of lastPod.
@@ -90,7 +95,7 @@ func (w eventWords) due(of types.UID, wait time.Duration, now time.Time) time.Du
 
 // stopTrace is what Events tell of the end of a Pod that is gone, or when to ask again where there was no answer.
 type stopTrace struct {
-	// of is the UID of the Job whose Pod is meant.
+	// of is the UID of the Pod that is meant, or of its Job where that is not known.
 	of    types.UID
 	found evidence
 	askAt time.Time
@@ -272,4 +277,14 @@ func failedInit(pod *podView) *containerView {
 func endedUndisturbed(pod *podView, job *jobView) bool {
 	return pod.ended() && pod.exit() != nil && !pod.exit().StartedAt.IsZero() && disturbance(pod) == "" &&
 		pod.reason != podReasonDeadline && job != nil && !job.deleting && !job.suspended
+}
+
+// ageOf is for how long something has been there: since it was made, by the clock of kube-apiserver, or seen, by our own, whichever is
+// longer. Clocks may be minutes apart.
+func ageOf(made, seen, now time.Time) time.Duration {
+	age := max(now.Sub(made), 0)
+	if !seen.IsZero() {
+		age = max(age, now.Sub(seen))
+	}
+	return age
 }

@@ -36,7 +36,7 @@ func (r *Reconciler) observe(ctx context.Context, key types.NamespacedName, live
 	}
 	mem := r.memory.of(key, sj.UID)
 	now := r.clock.Now()
-	o := &observation{sj: mem.latest(&sj), live: live, words: mem.words, refused: mem.refused, defaults: r.defaults}
+	o := &observation{sj: mem.latest(&sj), live: live, defaults: r.defaults}
 	if o.sinceLead, err = r.lead.before(ctx, o.sj.ResourceVersion); err != nil {
 		return nil, nil, err
 	}
@@ -61,14 +61,11 @@ func (r *Reconciler) observe(ctx context.Context, key types.NamespacedName, live
 		o.job = viewJob(mem.recentJob(now))
 		o.assumed = o.job != nil
 	}
-	if o.job != nil && mem.killing.of == o.job.uid {
-		o.killing = mem.killing
-	}
 	if o.pods, o.earlierPod, err = r.readPods(ctx, o.sj, live); err != nil {
 		return nil, nil, err
 	}
 	mem.remember(o, now)
-	o.lastPod, o.witness, o.exitSeen, o.runningSeen = mem.lastPod, mem.witness, mem.exitSeen, mem.runningSeen
+	mem.show(o)
 	r.readLogs(o)
 	o.quota = r.askQuota(o, now)
 	return o, mem, nil

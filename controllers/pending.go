@@ -146,7 +146,7 @@ const jobReasonPodFailurePolicy = "PodFailurePolicy"
 // mends itself, ends the job when patience with it is over, counted from when it was first seen to fail; a Pod that finds no node
 // waits for as long as the start deadline allows.
 func (d decision) explainPod(o *observation, pod *podView, now time.Time) decision {
-	age := now.Sub(pod.created)
+	age := ageOf(pod.created, o.podSeen, now)
 	if pod.unscheduled != "" {
 		if age < explainAfter {
 			d.after = sooner(d.after, explainAfter-age)
@@ -248,7 +248,7 @@ func waitingContainer(c *containerView) refusal {
 // to the Job, as in a burst: there is nothing to be read then, and when it comes to the Job it says so there.
 func (d decision) explainNoPod(o *observation, now time.Time) decision {
 	if o.job.started.IsZero() {
-		age := now.Sub(o.job.created)
+		age := ageOf(o.job.created, o.jobSeen, now)
 		if age < jobPatience {
 			d.after = sooner(d.after, jobPatience-age)
 			return d
@@ -256,7 +256,7 @@ func (d decision) explainNoPod(o *observation, now time.Time) decision {
 		d.pending(v1alpha1.ReasonPodNotCreated, fmt.Sprintf("the Job controller has not come to Job %s yet", o.job.name))
 		return d
 	}
-	age := now.Sub(o.job.started)
+	age := ageOf(o.job.started, o.jobSeen, now)
 	if age < podPatience {
 		d.after = sooner(d.after, podPatience-age)
 		return d

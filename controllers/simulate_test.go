@@ -26,6 +26,7 @@ var (
 	simulateFrom     = flag.Uint64("simulate.from", 1, "the first seed of TestSimulation")
 	simulateTroubles = flag.String("simulate.troubles", keptThrough, "the kinds of trouble in TestSimulation, as in all,-clocks")
 	simulateWithout  = flag.String("simulate.without", notYetKept, "invariants, separated by commas, that TestSimulation does not check")
+	simulateTally    = flag.Bool("simulate.tally", false, "go on after a violation, and tell how often each invariant breaks and where first")
 	simulateSeed     = flag.Uint64("simulate.seed", 0, "tell the story of this seed alone")
 )
 
@@ -45,6 +46,10 @@ func TestSimulation(t *testing.T) {
 		if h.broken != "" {
 			t.Fail()
 		}
+		return
+	}
+	if *simulateTally {
+		tally(t, *simulateFrom, *simulateSeeds, s)
 		return
 	}
 	if broken := explore(t, *simulateFrom, *simulateSeeds, s); broken != nil {
@@ -114,6 +119,26 @@ func explore(t *testing.T, first uint64, n int, s simulation) *history {
 	wait.Wait()
 	tellProgress(first, done.Load(), begun)
 	return broken
+}
+
+// tally tells how often each invariant breaks, and the first story in which it does.
+func tally(t *testing.T, first uint64, n int, s simulation) {
+	t.Helper()
+	counts, firsts := map[string]int{}, map[string]*history{}
+	for seed := first; seed < first+uint64(n); seed++ { //nolint:gosec // n is not negative.
+		h := tellHistory(t, seed, s)
+		if h.broken == "" {
+			continue
+		}
+		if counts[h.broken]++; counts[h.broken] == 1 {
+			firsts[h.broken] = h
+		}
+	}
+	for _, invariant := range everyInvariant {
+		if h := firsts[invariant]; h != nil {
+			t.Errorf("%d of %d histories break it: %s", counts[invariant], n, shrunk(t, h, s))
+		}
+	}
 }
 
 func tellProgress(first uint64, done int64, begun time.Time) {

@@ -81,18 +81,19 @@ type history struct {
 	faults   faults
 	without  []string
 
-	begun     time.Time
-	rng       *rand.Rand
-	cluster   *simulated.Cluster
-	leaders   []*process // the last is the one that leads; those before have been deposed and do not know it yet
-	processes int
-	skews     skews
-	truth     truth
+	begun        time.Time
+	rng          *rand.Rand
+	cluster      *simulated.Cluster
+	leaders      []*process // the last is the one that leads; those before have been deposed and do not know it yet
+	everyProcess []*process
+	skews        skews
+	truth        truth
 
 	kept         map[types.UID]bool // SpiderJobs that somebody wants to keep for longer
-	queueResumes bool // a queue resumes whatever it has suspended
+	queueResumes bool               // a queue resumes whatever it has suspended
 
 	story      []line
+	silent     bool
 	broken     string // the invariant that was broken
 	how        string
 	panicStack string
@@ -109,6 +110,9 @@ type line struct {
 }
 
 func (h *history) tell(format string, args ...any) {
+	if h.silent {
+		return
+	}
 	h.story = append(h.story, line{time.Since(h.begun), format, args})
 }
 
@@ -121,9 +125,32 @@ func (h *history) String() string {
 		b.WriteByte('\n')
 	}
 	if h.broken != "" {
-		fmt.Fprintf(&b, "VIOLATION of %s: %s\n", h.broken, h.how)
+		fmt.Fprintf(&b, "VIOLATION of %s: %s\n%s", h.broken, h.how, h.scene())
 	}
 	b.WriteString(h.panicStack)
+	return b.String()
+}
+
+// scene is what there is at the end.
+func (h *history) scene() string {
+	var b strings.Builder
+	c := h.cluster
+	for _, sj := range c.AllSpiderJobs() {
+		fmt.Fprintf(&b, "SpiderJob %s/%s %s: %s/%s deleted %s, finalizers %q, stop %v\n", sj.Namespace, sj.Name, sj.UID, sj.Status.Phase, sj.Status.Reason,
+			sj.DeletionTimestamp, sj.Finalizers, sj.Status.Stop)
+	}
+	for _, job := range c.AllJobs() {
+		fmt.Fprintf(&b, "Job %s of %s: suspended %t, deleted %s, finalizers %q, conditions", job.UID, job.Labels[v1alpha1.LabelSpiderJobUID],
+			valueOr(job.Spec.Suspend, false), job.DeletionTimestamp, job.Finalizers)
+		for _, condition := range job.Status.Conditions {
+			fmt.Fprintf(&b, " %s=%s", condition.Type, condition.Status)
+		}
+		b.WriteByte('\n')
+	}
+	for _, pod := range c.AllPods() {
+		fmt.Fprintf(&b, "Pod %s on node %q: %s %s, deleted %s, finalizers %q\n", pod.Name, pod.Spec.NodeName, pod.Status.Phase, pod.Status.Reason,
+			pod.DeletionTimestamp, pod.Finalizers)
+	}
 	return b.String()
 }
 
@@ -157,12 +184,7 @@ func retell(t *testing.T, seed uint64, s simulation, troubles trouble, skip []bo
 		}
 	}
 	synctest.Test(t, func(*testing.T) {
-		defer func() {
-			if r := recover(); r != nil {
-				h.violate("no panic", "%v", r)
-				h.panicStack = string(debug.Stack())
-			}
-		}()
+		defer h.end()
 		h.live()
 	})
 	return h
@@ -187,9 +209,19 @@ func (h *history) live() {
 	if h.broken == "" {
 		h.settle()
 	}
-	for _, p := range h.leaders {
+}
+
+// end ends all that would go on.
+func (h *history) end() {
+	if r := recover(); r != nil {
+		h.violate(invariantNoPanic, "%v", r)
+		h.panicStack = string(debug.Stack())
+	}
+	h.silent = true
+	for _, p := range h.everyProcess {
 		p.die()
 	}
+	synctest.Wait()
 }
 
 // build sets the scene.
@@ -207,7 +239,7 @@ func (h *history) build() {
 			h.createSpiderJob(namespace, "run")
 		}
 	}
-	h.leaders = []*process{h.newProcess(2, h.skews.controller, func(simulated.Kind) int { return 0 })}
+	h.leaders = []*process{h.newProcess(4, h.skews.controller, func(simulated.Kind) int { return 0 })}
 }
 
 func (h *history) createSpider(namespace string) {
@@ -310,6 +342,7 @@ func (h *history) world(which int) {
 func (h *history) runSome(p *process) {
 	if h.chance(70) {
 		h.catchUp(p)
+		p.hear()
 	}
 	calls := 1000
 	if h.chance(30) {
@@ -424,6 +457,7 @@ func (h *history) promptly(d time.Duration) {
 		for _, p := range h.leaders {
 			h.catchUp(p)
 			p.logs.read()
+			p.hear()
 			for range 400 {
 				w := h.ready(p)
 				if w == nil {
@@ -469,6 +503,7 @@ func (h *history) persist() {
 		switch lasts := time.Since(begun); {
 		case lasts > 90*time.Second:
 			h.checkWaits()
+			h.checkHeld()
 		case lasts > 60*time.Second && lasts <= 62*time.Second:
 			clear(h.truth.calls)
 		}
@@ -487,8 +522,11 @@ func (h *history) retire() {
 // settle makes the world kind, and lets everything run its course: each SpiderJob must come to its end.
 func (h *history) settle() {
 	h.mend()
-	end := time.Now().Add(patience)
+	begun, end := time.Now(), time.Now().Add(patience)
 	for i := 0; h.broken == ""; i++ {
+		if waited := time.Since(begun); waited > 75*time.Second && waited < 2*time.Minute {
+			h.checkPrompt()
+		}
 		if i > 3 && h.settled() {
 			break
 		}
@@ -606,7 +644,7 @@ func (h *history) anyNode() bool {
 
 // called counts a call of a worker, and looks at how it is made.
 func (h *history) called(w *worker, call simulated.Call) {
-	h.truth.calls[w.request.NamespacedName]++
+	h.truth.calls[w.taken.Request.NamespacedName]++
 	if o := call.Options; o != nil && (o.Preconditions == nil || o.Preconditions.UID == nil) {
 		h.violate(invariantUID, "%s: %s names no UID", w.process.name, call)
 	}
@@ -618,7 +656,7 @@ func (h *history) reconciled(w *worker) {
 	if err == nil || w.faulty || w.process.dead || apierrors.IsConflict(err) || apierrors.IsNotFound(err) || errors.Is(err, context.Canceled) {
 		return
 	}
-	h.violate(invariantNoErrors, "the reconcile of %s fails though nothing failed: %v", w.request.NamespacedName, err)
+	h.violate(invariantNoErrors, "the reconcile of %s fails though nothing failed: %v", w.taken.Request.NamespacedName, err)
 }
 
 func (h *history) podsOf(sj types.UID) []*corev1.Pod {

@@ -30,6 +30,15 @@ const (
 	invariantCounts = "counts go up"
 	// invariantVerdicts: what the end says of the run is what happened.
 	invariantVerdicts = "verdicts are true"
+	// invariantTimeouts: a timeout is over before it is told, however old what the caches show.
+	invariantTimeouts = "timeouts are over"
+	// invariantPrompt: what was refused is tried again within a minute of its repair, and a deletion that somebody's finalizer holds
+	// up stops what runs.
+	invariantPrompt = "nobody waits in vain"
+	// invariantKept: a SpiderJob is kept for as long as was said at its end, or is said now in its own spec.
+	invariantKept = "records are kept"
+	// invariantNoPanic: nothing panics, in the operator or in the simulation itself.
+	invariantNoPanic = "no panic"
 	// invariantSuccessKept: what this process saw succeed is not run again.
 	invariantSuccessKept = "a success is not run again"
 	// invariantGrace: no Pod is deleted with a grace below 1, unless it has ended.
@@ -56,13 +65,14 @@ const (
 var everyInvariant = []string{
 	invariantOneProcess, invariantEndProven, invariantPhases, invariantCancelled, invariantCounts, invariantVerdicts, invariantSuccessKept,
 	invariantGrace, invariantUID, invariantEnds, invariantNothingLeft, invariantExplained, invariantNoErrors, invariantFrugal,
-	invariantForgets, invariantTerminalCreates,
+	invariantForgets, invariantTerminalCreates, invariantTimeouts, invariantNoPanic, invariantPrompt, invariantKept,
 }
 
 // truth is what the checks know of a history.
 type truth struct {
 	seen  int // how much of the cluster's log was looked at
 	jobs  map[types.UID]*trueJob
+	ends  map[types.UID]time.Time      // when a Pod's status first said that its spider had ended
 	calls map[types.NamespacedName]int // of late, by the SpiderJob they were made for
 	// deniedFields says that admission has called a field invalid at some time.
 	deniedFields bool
@@ -77,10 +87,12 @@ type trueJob struct {
 	// overdueAt is when it was first recorded that its time was over: a node may be late in telling of an end.
 	overdueAt  time.Time
 	waitsSince time.Time
+	endedAt    time.Time
+	keep       time.Duration // how long it is to be kept after its end
 }
 
 func newTruth() truth {
-	return truth{jobs: map[types.UID]*trueJob{}, calls: map[types.NamespacedName]int{}}
+	return truth{jobs: map[types.UID]*trueJob{}, calls: map[types.NamespacedName]int{}, ends: map[types.UID]time.Time{}}
 }
 
 func (t *truth) of(sj types.UID) *trueJob {
@@ -125,6 +137,7 @@ func (h *history) check() {
 func (h *history) checkSpiderJob(change *simulated.Change) {
 	after, ok := change.After.(*v1alpha1.SpiderJob)
 	if !ok {
+		h.checkRemoval(change)
 		return
 	}
 	before, ok := change.Before.(*v1alpha1.SpiderJob)
@@ -150,9 +163,75 @@ func (h *history) checkSpiderJob(change *simulated.Change) {
 		j.overdueAt = time.Now()
 	}
 	if !was.Phase.Terminal() && is.Phase.Terminal() {
-		j.ended = true
+		j.ended, j.endedAt, j.keep = true, time.Now(), h.keeps(after)
 		h.checkEnd(after, j)
 	}
+}
+
+// keeps is how long a SpiderJob is to be kept, as Spider and operator have it now; its own spec is asked later.
+func (h *history) keeps(sj *v1alpha1.SpiderJob) time.Duration {
+	for _, spider := range simulated.All[*v1alpha1.Spider](h.cluster, simulated.Spiders) {
+		if ttl := spider.Spec.TTLSecondsAfterFinished; ttl != nil && spider.Namespace == sj.Namespace && spider.Name == sj.Spec.SpiderRef.Name {
+			return time.Duration(*ttl) * time.Second
+		}
+	}
+	return testDefaults().TTL
+}
+
+// checkRemoval: the operator removes a SpiderJob when its time is over, and not before. A cache that lags behind may not show the
+// latest Spider, so a change of it in the last minutes before the end does not count.
+func (h *history) checkRemoval(change *simulated.Change) {
+	sj, ok := change.Before.(*v1alpha1.SpiderJob)
+	if !ok || !strings.HasPrefix(change.By, simulated.Operator) {
+		return
+	}
+	j := h.truth.of(sj.UID)
+	keep := j.keep
+	if own := sj.Spec.TTLSecondsAfterFinished; own != nil {
+		keep = time.Duration(*own) * time.Second
+	}
+	if h.kinds&troubleSpiders != 0 && sj.Spec.TTLSecondsAfterFinished == nil {
+		return
+	}
+	if kept := time.Since(j.endedAt); kept+2*h.skews.widest+2*time.Second < keep {
+		h.violate(invariantKept, "SpiderJob %s is removed %s after its end, and was to be kept for %s", sj.UID, kept, keep)
+	}
+}
+
+// checkPrompt looks at what still waits though nothing has been in its way for more than a minute.
+func (h *history) checkPrompt() {
+	for _, sj := range h.cluster.AllSpiderJobs() {
+		j := h.truth.of(sj.UID)
+		if !sj.Status.Phase.Terminal() && j.created == 0 && sj.DeletionTimestamp == nil && sj.Status.Reason != v1alpha1.ReasonWaiting &&
+			sj.Status.Reason != v1alpha1.ReasonSpiderNotFound {
+			h.violate(invariantPrompt, "SpiderJob %s has no Job though nothing has been in its way for more than a minute: %s/%s %q", sj.UID,
+				sj.Status.Phase, sj.Status.Reason, sj.Status.Message)
+		}
+	}
+}
+
+// checkHeld: a SpiderJob that is deleted, and held by somebody's finalizer, is stopped all the same.
+func (h *history) checkHeld() {
+	for _, sj := range h.cluster.AllSpiderJobs() {
+		if sj.DeletionTimestamp == nil || len(h.cluster.Admission) > 0 {
+			continue
+		}
+		for _, p := range h.truth.of(sj.UID).processes {
+			if p.Running() && p.Signalled.IsZero() && p.DeclaredDead == "" && h.answers(p.Node) {
+				h.violate(invariantPrompt, "SpiderJob %s was deleted, is held by %q, and Pod %s runs on", sj.UID, sj.Finalizers, p.PodName)
+			}
+		}
+	}
+}
+
+// answers reports whether a node is there.
+func (h *history) answers(name string) bool {
+	for _, n := range h.cluster.Nodes() {
+		if n.Name == name {
+			return n.State == simulated.Up && !n.Deleted
+		}
+	}
+	return false
 }
 
 // checkEnd holds an end against the truth.
@@ -184,6 +263,9 @@ func (j *trueJob) lastProcess(pod string) *simulated.Process {
 		if pod == "" || p.PodName == pod {
 			last = p
 		}
+	}
+	if last == nil && pod != "" {
+		return j.lastProcess("") // the Pod of the last attempt was never seen
 	}
 	return last
 }
@@ -229,7 +311,7 @@ func (h *history) checkVerdict(sj *v1alpha1.SpiderJob, j *trueJob) {
 			untrue("%s", what)
 		}
 	case v1alpha1.ReasonDeadlineExceeded:
-		h.checkDeadline(sj, j, untrue)
+		h.checkDeadline(sj, j)
 	case v1alpha1.ReasonInvalidJob:
 		if !h.fieldsCalledInvalid() {
 			untrue("nothing was invalid")
@@ -239,7 +321,7 @@ func (h *history) checkVerdict(sj *v1alpha1.SpiderJob, j *trueJob) {
 			untrue("every container could start")
 		}
 	case v1alpha1.ReasonOutOfStorage:
-		if p != nil && p.SignalledBy != simulated.OwnStorage && !h.podTouched(p) {
+		if p != nil && p.SignalledBy != simulated.OwnStorage && !h.evicted(p.Pod) {
 			untrue("%s", what)
 		}
 	case v1alpha1.ReasonInterrupted:
@@ -264,6 +346,16 @@ func (h *history) nodeSilent(uid types.UID) bool {
 		}
 	}
 	return true
+}
+
+// evicted reports whether the kubelet said that it evicted a Pod.
+func (h *history) evicted(uid types.UID) bool {
+	for _, change := range h.cluster.Log() {
+		if pod, ok := change.After.(*corev1.Pod); ok && pod.UID == uid && pod.Status.Reason == "Evicted" {
+			return true
+		}
+	}
+	return false
 }
 
 // podTouched reports whether somebody did something to a process's Pod or to its Job.
@@ -294,7 +386,7 @@ func (h *history) fieldsCalledInvalid() bool {
 }
 
 // checkDeadline: a timeout is over only after that much time of a process, as far as clocks agree.
-func (h *history) checkDeadline(sj *v1alpha1.SpiderJob, j *trueJob, untrue func(string, ...any)) {
+func (h *history) checkDeadline(sj *v1alpha1.SpiderJob, j *trueJob) {
 	for _, change := range h.cluster.Log() {
 		if job, ok := change.Before.(*batchv1.Job); ok && job.Spec.ActiveDeadlineSeconds != nil &&
 			job.Labels[v1alpha1.LabelSpiderJobUID] == string(sj.UID) {
@@ -303,7 +395,14 @@ func (h *history) checkDeadline(sj *v1alpha1.SpiderJob, j *trueJob, untrue func(
 	}
 	var longest time.Duration
 	for _, p := range j.processes {
-		longest = max(longest, p.Ran(), j.overdueAt.Sub(p.Started))
+		until := time.Now()
+		if !j.overdueAt.IsZero() {
+			until = j.overdueAt
+		}
+		if told, ok := h.truth.ends[p.Pod]; ok && told.Before(until) {
+			until = told
+		}
+		longest = max(longest, until.Sub(p.Started))
 	}
 	var limit time.Duration
 	for _, change := range h.cluster.Log() {
@@ -314,7 +413,7 @@ func (h *history) checkDeadline(sj *v1alpha1.SpiderJob, j *trueJob, untrue func(
 		}
 	}
 	if longest+2*h.skews.widest+2*time.Second < limit || limit == 0 {
-		untrue("the longest that a process ran is %s of %s", longest, limit)
+		h.violate(invariantTimeouts, "%s: the longest that a process was known to run is %s of %s", sj.Status.Message, longest, limit)
 	}
 }
 
@@ -331,12 +430,19 @@ func (h *history) checkJob(change *simulated.Change) {
 			h.violate(invariantSuccessKept, "%s makes Job %s for %s, of which it saw Pod %s succeed", p.name, job.UID, uid, p.succeeded[uid])
 		}
 	}
-	if j.ended && strings.HasPrefix(change.By, simulated.Operator) && change.By == h.leader().name {
+	// A leader that was deposed and does not know it may end a SpiderJob between the next one's look at it and its creation of the
+	// Job: then that Job is removed at once, which "nothing is left running" checks.
+	if j.ended && strings.HasPrefix(change.By, simulated.Operator) && change.By == h.leader().name && len(h.leaders) == 1 {
 		h.violate(invariantTerminalCreates, "Job %s is made for %s, which has ended", job.UID, uid)
 	}
 }
 
 func (h *history) checkPod(change *simulated.Change) {
+	if after, ok := change.After.(*corev1.Pod); ok && simulated.SpiderState(after).Terminated != nil {
+		if _, known := h.truth.ends[after.UID]; !known {
+			h.truth.ends[after.UID] = time.Now()
+		}
+	}
 	before, ok := change.Before.(*corev1.Pod)
 	if !ok || !strings.HasPrefix(change.By, simulated.Operator) || podEnded(before) || before.Spec.NodeName == "" {
 		return
@@ -353,7 +459,7 @@ func (h *history) sawPod(p *process, pod *corev1.Pod) {
 		return
 	}
 	uid := types.UID(pod.Labels[v1alpha1.LabelSpiderJobUID])
-	if p.succeeded[uid] != "" {
+	if sj := h.cluster.SpiderJob(uid); p.succeeded[uid] != "" || sj == nil || sj.Status.Stop != nil || sj.Status.Phase.Terminal() {
 		return
 	}
 	var last *simulated.Process

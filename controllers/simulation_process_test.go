@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"slices"
+	"testing/synctest"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -21,6 +21,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
+	"github.com/scrapethis/spider-operator/controllers/queue"
 	"github.com/scrapethis/spider-operator/controllers/quota"
 	"github.com/scrapethis/spider-operator/controllers/simulated"
 )
@@ -37,6 +38,7 @@ type process struct {
 	logs       *simulatedLogs
 	workers    []*worker
 	dead       bool
+	stop       func() // ends the goroutines of the process
 	// succeeded are the SpiderJobs of which this process has seen a Pod that succeeded undisturbed.
 	succeeded map[types.UID]types.UID
 }
@@ -60,11 +62,11 @@ func slimmed(obj client.Object) {
 
 // newProcess starts a process, whose caches may have missed some of the latest changes.
 func (h *history) newProcess(workers int, skew time.Duration, lag func(simulated.Kind) int) *process {
-	h.processes++
 	p := &process{
-		h: h, name: fmt.Sprintf("%s %d", simulated.Operator, h.processes), skew: skew,
-		caches: h.cluster.NewCaches(lag), queue: &simulatedQueue{}, succeeded: map[types.UID]types.UID{},
+		h: h, name: fmt.Sprintf("%s %d", simulated.Operator, len(h.everyProcess)+1), skew: skew,
+		caches: h.cluster.NewCaches(lag), queue: &simulatedQueue{core: queue.NewCore(workers)}, succeeded: map[types.UID]types.UID{},
 	}
+	h.everyProcess = append(h.everyProcess, p)
 	p.logs = &simulatedLogs{process: p}
 	for i := range workers {
 		p.workers = append(p.workers, &worker{process: p, number: i + 1})
@@ -78,7 +80,7 @@ func (h *history) newProcess(workers int, skew time.Duration, lag func(simulated
 		clock:    processClock{skew},
 		warnings: newEventReader(h.cluster.Reader(p.name, p.gate, p.see), processClock{skew}),
 		quota:    quota.New(),
-		classOf:  func(reconcile.Request) (int, bool) { return 0, false },
+		classOf:  p.queue.core.ClassOf,
 		defaults: testDefaults(),
 		memory:   newMemory(),
 	}
@@ -87,6 +89,9 @@ func (h *history) newProcess(workers int, skew time.Duration, lag func(simulated
 	if _, err := p.reconciler.lead.before(context.Background(), "1"); err != nil {
 		panic(err)
 	}
+	var ctx context.Context
+	ctx, p.stop = context.WithCancel(context.Background())
+	go func() { _ = p.reconciler.quota.Start(ctx) }()
 	h.tell("%s begins to lead", p.name)
 	for _, kind := range simulated.Kinds {
 		for _, obj := range p.caches.Objects(kind) {
@@ -140,6 +145,19 @@ func (p *process) learned(sj types.NamespacedName) {
 	bySpiderJob().Generic(context.Background(), event.GenericEvent{Object: obj}, p.queue)
 }
 
+// hear wakes those whom the process's goroutines name.
+func (p *process) hear() {
+	for {
+		synctest.Wait()
+		select {
+		case e := <-p.reconciler.quota.Woken():
+			bySpiderJob().Generic(context.Background(), e, p.queue)
+		default:
+			return
+		}
+	}
+}
+
 // see notes what a call or a cache has shown to the process.
 func (p *process) see(obj client.Object) {
 	if pod, ok := obj.(*corev1.Pod); ok {
@@ -149,8 +167,12 @@ func (p *process) see(obj client.Object) {
 
 // die ends the process between two calls.
 func (p *process) die() {
+	if p.dead {
+		return
+	}
 	p.h.tell("%s dies", p.name)
 	p.dead = true
+	p.stop()
 	for _, w := range p.workers {
 		if w.busy {
 			w.stop()
@@ -164,7 +186,7 @@ type worker struct {
 	process *process
 	number  int
 	busy    bool
-	request reconcile.Request
+	taken   queue.Taken
 	call    simulated.Call
 	readyAt time.Time // when kube-apiserver has an answer
 	answer  error
@@ -181,15 +203,15 @@ type workerKey struct{}
 
 // begin takes the next SpiderJob from the queue. It reports whether there was one.
 func (w *worker) begin() bool {
-	request, ok := w.process.queue.take(time.Now())
+	taken, ok := w.process.queue.take()
 	if !ok {
 		return false
 	}
-	w.busy, w.request, w.calls, w.faulty = true, request, 0, false
+	w.busy, w.taken, w.calls, w.faulty = true, taken, 0, false
 	w.next, w.stop = iter.Pull(func(yield func(struct{}) bool) {
 		w.yield = yield
 		ctx := log.IntoContext(context.WithValue(context.Background(), workerKey{}, w), logr.Discard())
-		w.result, w.err = w.process.reconciler.Reconcile(ctx, request)
+		w.result, w.err = w.process.reconciler.Reconcile(ctx, taken.Request)
 	})
 	w.resume()
 	return true
@@ -202,7 +224,7 @@ func (w *worker) resume() {
 	}
 	w.busy = false
 	w.process.h.reconciled(w)
-	w.process.queue.done(w.request, w.result, w.err, time.Now())
+	w.process.queue.done(w.taken, w.result, w.err)
 }
 
 // gate is where a worker waits for the history to let its call go.
@@ -221,7 +243,11 @@ func (p *process) gate(ctx context.Context, call simulated.Call) error {
 		w.faulty = w.faulty || err != nil || delay > 0
 	}
 	if deadline, ok := ctx.Deadline(); ok && deadline.Before(w.readyAt) {
-		w.readyAt, w.answer = deadline, context.DeadlineExceeded
+		// The process gives up. A creation that would have been let through may come to pass all the same.
+		happens := w.answer == nil && call.Verb == "create" && p.h.chance(50)
+		if w.readyAt, w.answer = deadline, context.DeadlineExceeded; happens {
+			w.answer = simulated.ErrAnswerLost
+		}
 	}
 	if !w.yield(struct{}{}) || p.dead {
 		return context.Canceled
@@ -235,111 +261,44 @@ type silentRecorder struct{}
 func (silentRecorder) Eventf(runtime.Object, runtime.Object, string, string, string, string, ...any) {
 }
 
-// simulatedQueue is the work queue as controller-runtime has it, without its goroutines: priorities, delays and back-off.
+// simulatedQueue is the real work queue without its goroutines, used as controller-runtime does.
 type simulatedQueue struct {
 	priorityqueue.PriorityQueue[reconcile.Request]
-	items []*queued
-	order int
+	core *queue.Core
 }
 
-type queued struct {
-	request    reconcile.Request
-	waiting    bool // in the queue
-	processing bool
-	again      bool // added while it was processed
-	priority   int
-	order      int
-	due        time.Time // zero for at once
-	failures   int
-}
-
-func (q *simulatedQueue) of(r reconcile.Request) *queued {
-	for _, item := range q.items {
-		if item.request == r {
-			return item
-		}
-	}
-	item := &queued{request: r}
-	q.items = append(q.items, item)
-	return item
-}
-
-func (q *simulatedQueue) put(item *queued, priority int, due time.Time) {
-	if !item.waiting {
-		q.order++
-		item.waiting, item.priority, item.due, item.order = true, priority, due, q.order
-		return
-	}
-	item.priority = max(item.priority, priority)
-	if due.Before(item.due) {
-		item.due = due
-	}
-}
-
-// AddWithOpts implements priorityqueue.PriorityQueue, as far as events use it.
+// AddWithOpts implements priorityqueue.PriorityQueue.
 func (q *simulatedQueue) AddWithOpts(o priorityqueue.AddOpts, requests ...reconcile.Request) {
-	priority := 0
-	if o.Priority != nil {
-		priority = *o.Priority
-	}
 	for _, r := range requests {
-		q.put(q.of(r), priority, time.Time{})
+		q.core.Add(time.Now(), r, queue.AddOptions{Class: o.Priority, After: o.After, Failed: o.RateLimited})
 	}
 }
 
 // Add implements workqueue.TypedInterface.
-func (q *simulatedQueue) Add(r reconcile.Request) { q.put(q.of(r), 0, time.Time{}) }
+func (q *simulatedQueue) Add(r reconcile.Request) { q.core.Add(time.Now(), r, queue.AddOptions{}) }
 
-// take returns what is due, the most urgent first. What is being processed is not given out a second time.
-func (q *simulatedQueue) take(now time.Time) (reconcile.Request, bool) {
-	var best *queued
-	for _, item := range q.items {
-		if !item.waiting || item.processing || item.due.After(now) {
-			continue
-		}
-		if best == nil || item.priority > best.priority || item.priority == best.priority && item.order < best.order {
-			best = item
-		}
-	}
-	if best == nil {
-		return reconcile.Request{}, false
-	}
-	best.waiting, best.processing = false, true
-	return best.request, true
+func (q *simulatedQueue) take() (queue.Taken, bool) {
+	now := time.Now()
+	q.core.Advance(now)
+	return q.core.Take(now)
 }
 
-func (q *simulatedQueue) done(r reconcile.Request, result reconcile.Result, err error, now time.Time) {
-	item := q.of(r)
-	item.processing = false
+// done does what controller-runtime does with what a reconcile returned.
+func (q *simulatedQueue) done(taken queue.Taken, result reconcile.Result, err error) {
+	class := taken.Class
+	if result.Priority != nil {
+		class = *result.Priority
+	}
 	switch {
 	case err != nil:
-		item.failures++
-		q.put(item, item.priority, now.Add(min(5*time.Millisecond<<min(item.failures-1, 20), 1000*time.Second)))
+		q.AddWithOpts(priorityqueue.AddOpts{RateLimited: true, Priority: &class}, taken.Request)
 	case result.RequeueAfter > 0:
-		item.failures = 0
-		priority := item.priority
-		if result.Priority != nil {
-			priority = *result.Priority
-		}
-		q.put(item, priority, now.Add(result.RequeueAfter))
+		q.core.Forget(taken.Request)
+		q.AddWithOpts(priorityqueue.AddOpts{After: result.RequeueAfter, Priority: &class}, taken.Request)
 	default:
-		item.failures = 0
+		q.core.Forget(taken.Request)
 	}
-	q.items = slices.DeleteFunc(q.items, func(i *queued) bool { return !i.waiting && !i.processing && i.failures == 0 })
-}
-
-// next is when something is due, the zero time for never.
-func (q *simulatedQueue) next() time.Time {
-	var next time.Time
-	for _, item := range q.items {
-		if item.waiting && !item.processing && (next.IsZero() || item.due.Before(next)) {
-			next = item.due
-			if next.IsZero() {
-				return time.Now()
-			}
-		}
-	}
-	return next
+	q.core.Done(time.Now(), taken.Request)
 }
 
 var errTransient = errors.New("connection reset by peer")

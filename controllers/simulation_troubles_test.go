@@ -255,7 +255,7 @@ func (h *history) disturb() {
 			}
 		}
 	case troubleStorage:
-		if pod := h.anyPod(); pod != nil && pod.Spec.NodeName != "" {
+		if pod := h.anyPod(); pod != nil && spiderRuns(pod) {
 			c.Evict(pod, true)
 		}
 	case troubleFinalizers:
@@ -296,7 +296,7 @@ func (h *history) replace(deposed bool) {
 		}
 		h.leaders = nil
 	}
-	h.leaders = append(h.leaders, h.newProcess(2, h.skews.controller, func(simulated.Kind) int { return h.pick(4) }))
+	h.leaders = append(h.leaders, h.newProcess(4, h.skews.controller, func(simulated.Kind) int { return h.pick(4) }))
 }
 
 func deleteWithin(grace int64) metav1.DeleteOptions {
@@ -425,8 +425,8 @@ func (h *history) disturbQuota() {
 func (h *history) makeOld() {
 	for _, sj := range h.cluster.AllSpiderJobs() {
 		if sj.Status.Phase.Terminal() || sj.Status.JobUID != "" || sj.Status.ObservedGeneration != 0 || sj.DeletionTimestamp != nil ||
-			h.truth.of(sj.UID).created > 0 {
-			continue
+			h.truth.of(sj.UID).created > 0 || h.busyWith(sj) {
+			continue // the version before had ended before this one began to look at the SpiderJob
 		}
 		job := oldJob(sj)
 		if job == nil || h.cluster.Create(simulated.Jobs, job) != nil {
@@ -436,6 +436,20 @@ func (h *history) makeOld() {
 		return
 	}
 }
+
+// busyWith reports whether a worker is reconciling a SpiderJob.
+func (h *history) busyWith(sj *v1alpha1.SpiderJob) bool {
+	for _, p := range h.leaders {
+		for _, w := range p.workers {
+			if w.busy && w.taken.Request.Namespace == sj.Namespace && w.taken.Request.Name == sj.Name {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func spiderRuns(pod *corev1.Pod) bool { return simulated.SpiderState(pod).Running != nil }
 
 func (h *history) anySpiderJob() *v1alpha1.SpiderJob { return anyOf(h, h.cluster.AllSpiderJobs()) }
 func (h *history) anyJob() *batchv1.Job              { return anyOf(h, h.cluster.AllJobs()) }

@@ -114,6 +114,8 @@ func (d decision) ownEnd(o *observation, p plan, pod *podView, now time.Time) (s
 	case k.found == evidenceUnknown:
 		wait.after = k.askAt.Sub(now)
 		return false, wait
+	case k.found == evidenceOfStop && !containsPod(o.pods, pod.name):
+		return false, d.interrupt(o, p, "its Pod was stopped, and removed before its end was looked at", now)
 	case k.found == evidenceOfStop:
 		wait.after = recheck
 		return false, wait

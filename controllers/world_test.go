@@ -439,7 +439,7 @@ func (w *world) observe(live bool) *observation {
 	}
 	mem := &w.process.memory
 	mem.remember(o, w.now)
-	o.lastPod, o.witness, o.exitSeen, o.runningSeen = mem.lastPod, mem.witness, mem.exitSeen, mem.runningSeen
+	mem.show(o)
 	o.readings = map[types.UID]podlog.Reading{}
 	for uid, r := range w.process.logs {
 		o.readings[uid] = *r
@@ -471,7 +471,7 @@ func (w *world) reconcile(dies int) {
 			continue
 		}
 		if d.need == needKilling {
-			o.killing = stopTrace{of: o.job.uid, found: evidenceNone}
+			o.killing = stopTrace{of: killingOf(o), found: evidenceNone}
 			continue
 		}
 		for _, l := range d.logs {

@@ -109,7 +109,7 @@ func (c *Cluster) stopIfTold(n *Node, pod *corev1.Pod, l *local) {
 	deadline := pod.Spec.ActiveDeadlineSeconds
 	switch {
 	case l.evicted != nil:
-		why, grace = "evicted", time.Second
+		why, grace = "evicted", 2*time.Second // the least that killContainer gives
 		switch {
 		case l.evicted.reason == "DeadlineExceeded":
 			why = "over its deadline"

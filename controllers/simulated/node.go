@@ -233,7 +233,7 @@ func (c *Cluster) forgetContainers(n *Node, made string) {
 			continue
 		}
 		for _, ct := range l.containers {
-			if ct.proc == nil || ct.proc.Lost == "" || ct.kind == Init {
+			if ct.proc == nil || ct.proc.Lost == "" || ct.made != "" || ct.kind == Init {
 				continue
 			}
 			if made == "" && l.killing == "" && pod.DeletionTimestamp == nil {
@@ -302,6 +302,7 @@ func (c *Cluster) Evict(pod *corev1.Pod, ownStorage bool) {
 		l.evicted = &eviction{reason: "Evicted", message: `Usage of EmptyDir volume "scrapethis-tmp" exceeds the limit "10Gi". `}
 	}
 	c.tell("the kubelet of node %s evicts Pod %s: %s", n.Name, pod.Name, l.evicted.message)
+	c.event(pod, "Pod", "", corev1.EventTypeWarning, l.evicted.reason, l.evicted.message)
 }
 
 // Join brings a new node into the cluster.

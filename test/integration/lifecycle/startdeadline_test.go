@@ -28,7 +28,8 @@ func TestATimeoutCountsFromTheStartOfTheProcess(t *testing.T) {
 	s.job("too-long")
 	pod := s.awaitPod("waits")
 	s.eventually("the timeout is over", func() bool { return time.Since(pod.CreationTimestamp.Time) > wait })
-	if sj := s.history.spiderJobs["waits"]; sj.Status.Phase != v1alpha1.PhasePending {
+	var sj v1alpha1.SpiderJob
+	if s.get(&sj, "waits"); sj.Status.Phase != v1alpha1.PhasePending {
 		t.Errorf("a SpiderJob that waits for its start is %s", describe(&sj.Status))
 	}
 	s.node.Serve(s.namespace, func(p *node.Process) node.Exit {

@@ -159,9 +159,9 @@ func (n *Node) removed(obj any) {
 	}
 }
 
-// fail notes an error, unless it only says that the Pod is gone or that the node is being stopped.
+// fail notes an error, unless it only says that the Pod or its namespace is gone or that the node is being stopped.
 func (n *Node) fail(err error) {
-	if apierrors.IsNotFound(err) || n.ctx.Err() != nil {
+	if apierrors.IsNotFound(err) || apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) || n.ctx.Err() != nil {
 		return
 	}
 	n.mu.Lock()
