@@ -112,9 +112,6 @@ func (d decision) jobGone(o *observation, now time.Time) decision {
 	p := currentPlan(o)
 	switch last := o.lastPod; {
 	case last == nil:
-	case o.witness != nil && o.witness.uid == last.uid:
-		// What was seen to end by itself stays so, whatever somebody removed afterwards.
-		return d.judgeWithoutJob(o, p, o.witness, now)
 	case o.exited != nil && o.exited.uid == last.uid && last.disruption == nil && last.reason == "":
 		if settled, wait := d.ownEnd(o, p, o.exited, now); !settled {
 			return wait

@@ -6,6 +6,7 @@ import (
 
 	batchv1 "k8s.io/api/batch/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 	"github.com/scrapethis/spider-operator/controllers/podlog"
@@ -135,6 +136,9 @@ func (d decision) begin(o *observation, now time.Time) decision {
 	fresh := o.sinceLead && o.sj.Status.ObservedGeneration == 0
 	if !fresh && !o.live {
 		return decision{need: needLive}
+	}
+	if pod := endedWithoutJob(o); pod != nil {
+		return d.judgeWithoutJob(o, currentPlan(o), pod, now)
 	}
 	if d.status.JobUID != "" {
 		return d.jobGone(o, now)
@@ -280,6 +284,23 @@ func removedAfterExit(o *observation, pod *podView) bool {
 		return o.lastPod != nil && o.lastPod.uid == o.exited.uid && o.lastPod.disruption == nil && o.lastPod.reason == ""
 	}
 	return pod.uid == o.exited.uid && pod.deleting && !pod.ended() && pod.disruption == nil && pod.reason == ""
+}
+
+// endedWithoutJob is a Pod that ended undisturbed, and was not judged before somebody deleted its Job; nil where there is none.
+func endedWithoutJob(o *observation) *podView {
+	judged := types.UID("") // of an attempt that is over
+	if o.sj.Status.JobUID == "" {
+		judged = types.UID(o.sj.Status.PodUID)
+	}
+	for _, pod := range o.pods {
+		if pod.controller == nil && pod.uid != judged && endedUndisturbed(pod) {
+			return pod
+		}
+	}
+	if o.witness != nil && o.witness.uid != judged && o.lastPod != nil && o.lastPod.uid == o.witness.uid {
+		return o.witness
+	}
+	return nil
 }
 
 // strayPod is a Pod of this SpiderJob that may run though its Job is not the present one, nil where there is none.

@@ -119,7 +119,7 @@ func (r *recollection) remember(o *observation, now time.Time) {
 		r.runningSeen = now
 	}
 	r.lastPod = pod
-	if (r.witness == nil || r.witness.uid != pod.uid) && o.jobIsOurs() && pod.controlledBy(o.job) && endedUndisturbed(pod, o.job) {
+	if (r.witness == nil || r.witness.uid != pod.uid) && endedUndisturbed(pod) {
 		r.witness = pod
 	}
 }

@@ -274,9 +274,8 @@ func failedInit(pod *podView) *containerView {
 // moment of it: an end that it shows without a deletion came before the deletion. It has to be the Pod's end: a kubelet that
 // evicts a Pod shows its containers' ends at once, but why it ended them only together with the Pod's terminal phase (mergePodStatus
 // in its status manager).
-func endedUndisturbed(pod *podView, job *jobView) bool {
-	return pod.ended() && pod.exit() != nil && !pod.exit().StartedAt.IsZero() && disturbance(pod) == "" &&
-		pod.reason != podReasonDeadline && job != nil && !job.deleting && !job.suspended
+func endedUndisturbed(pod *podView) bool {
+	return pod.ended() && pod.exit() != nil && !pod.exit().StartedAt.IsZero() && disturbance(pod) == "" && pod.reason != podReasonDeadline
 }
 
 // ageOf is for how long something has been there: since it was made, by the clock of kube-apiserver, or seen, by our own, whichever is

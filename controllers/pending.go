@@ -103,6 +103,7 @@ func (d decision) podGone(o *observation, p plan, now time.Time) decision {
 	}
 	switch {
 	case o.job.failing != nil && o.job.failing.reason == jobReasonPodFailurePolicy:
+		d.assumeRan(pod, now)
 		return d.interrupt(o, p, "its Job failed: "+o.job.failing.message, now)
 	case pod != nil && disturbance(pod) != "":
 		return d.interrupt(o, p, disturbance(pod), now)
@@ -114,6 +115,7 @@ func (d decision) podGone(o *observation, p plan, now time.Time) decision {
 		d.after, d.class = o.killing.askAt.Sub(now), queue.End
 		return d
 	case o.killing.found == evidenceOfStop:
+		d.assumeRan(pod, now)
 		return d.interrupt(o, p, "its Pod was stopped, and removed before its end was looked at", now)
 	}
 	d.status.JobUID = string(o.job.uid)
@@ -136,6 +138,13 @@ func (d decision) podGone(o *observation, p plan, now time.Time) decision {
 		message += ", but Events of that time are gone, too"
 	}
 	return d.end(o, v1alpha1.PhaseFinished, v1alpha1.ReasonCompletedUnverified, message, now)
+}
+
+// assumeRan has an attempt whose Pod nobody has seen count as one that ran.
+func (d *decision) assumeRan(pod *podView, now time.Time) {
+	if pod == nil && d.status.RunningSince == nil {
+		d.status.RunningSince = &metav1.Time{Time: now}
+	}
 }
 
 // jobReasonPodFailurePolicy is the Job controller's reason for a Job that failed by a rule of its podFailurePolicy: in ours that its

@@ -4,7 +4,6 @@ import (
 	"context"
 	"testing"
 
-	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -30,14 +29,6 @@ func TestSimulationCatchesFaults(t *testing.T) {
 			breaks:   []string{invariantOneProcess, invariantEndProven, invariantTerminalCreates},
 		},
 		{
-			name: "Jobs are deleted without a word on their Pods",
-			faults: onDelete(func(o *client.DeleteOptions, obj client.Object) {
-				asOf(obj, jobPolicy(o, metav1.DeletePropagationOrphan))
-			}),
-			troubles: troubleEvictions,
-			breaks:   []string{invariantNothingLeft, invariantEndProven, invariantOneProcess, invariantEnds},
-		},
-		{
 			name: "Pods are deleted with grace 0",
 			faults: onDelete(func(o *client.DeleteOptions, obj client.Object) {
 				if _, ok := obj.(*corev1.Pod); ok {
@@ -55,12 +46,13 @@ func TestSimulationCatchesFaults(t *testing.T) {
 			breaks:   []string{invariantUID},
 		},
 		{
-			name: "Pods without their Job are not seen",
-			faults: faults{live: func(_ client.Client, live client.Reader) client.Reader {
-				return listing{live, func(pod *corev1.Pod) bool { return !podEnded(pod) && pod.DeletionTimestamp != nil }}
-			}},
-			troubles: troubleUsers,
-			breaks:   []string{invariantOneProcess, invariantEndProven},
+			name: "a Pod without a Job is nobody's",
+			faults: faults{
+				client: func(c client.Client) client.Client { return listingClient{c, orphaned} },
+				live:   func(_ client.Client, live client.Reader) client.Reader { return listing{live, orphaned} },
+			},
+			troubles: troubleUsers | troubleOrphans,
+			breaks:   []string{invariantOneProcess, invariantEndProven, invariantNothingLeft},
 		},
 		{
 			name:     "an older status overwrites a newer one",
@@ -127,15 +119,7 @@ func TestSimulationCatchesFaults(t *testing.T) {
 	}
 }
 
-func asOf(obj client.Object, f func(*batchv1.Job)) {
-	if job, ok := obj.(*batchv1.Job); ok {
-		f(job)
-	}
-}
-
-func jobPolicy(o *client.DeleteOptions, policy metav1.DeletionPropagation) func(*batchv1.Job) {
-	return func(*batchv1.Job) { o.PropagationPolicy = &policy }
-}
+func orphaned(pod *corev1.Pod) bool { return metav1.GetControllerOf(pod) == nil }
 
 // onDelete changes the options of every deletion.
 func onDelete(change func(*client.DeleteOptions, client.Object)) faults {
@@ -214,7 +198,17 @@ func (l listing) List(ctx context.Context, list client.ObjectList, opts ...clien
 	return nil
 }
 
+type listingClient struct {
+	client.Client
+	hidden func(*corev1.Pod) bool
+}
+
+func (l listingClient) List(ctx context.Context, list client.ObjectList, opts ...client.ListOption) error {
+	return listing{l.Client, l.hidden}.List(ctx, list, opts...)
+}
+
 // neverForgets is a reader of logs that reads on.
 type neverForgets struct{ logReader }
 
-func (neverForgets) Forget(types.UID) {}
+// Keep implements logReader.
+func (neverForgets) Keep(types.NamespacedName, ...types.UID) {}

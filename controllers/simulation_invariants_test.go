@@ -74,6 +74,7 @@ type truth struct {
 	jobs  map[types.UID]*trueJob
 	ends  map[types.UID]time.Time      // when a Pod's status first said that its spider had ended
 	calls map[types.NamespacedName]int // of late, by the SpiderJob they were made for
+	hung  int                          // calls that admission held up for long
 	// deniedFields says that admission has called a field invalid at some time.
 	deniedFields bool
 }
@@ -87,6 +88,7 @@ type trueJob struct {
 	// overdueAt is when it was first recorded that its time was over: a node may be late in telling of an end.
 	overdueAt  time.Time
 	waitsSince time.Time
+	end        string // the terminal phase and its reason
 	endedAt    time.Time
 	keep       time.Duration // how long it is to be kept after its end
 }
@@ -163,6 +165,7 @@ func (h *history) checkSpiderJob(change *simulated.Change) {
 		j.overdueAt = time.Now()
 	}
 	if !was.Phase.Terminal() && is.Phase.Terminal() {
+		j.end = string(is.Phase) + "/" + is.Reason
 		j.ended, j.endedAt, j.keep = true, time.Now(), h.keeps(after)
 		h.checkEnd(after, j)
 	}
@@ -321,7 +324,7 @@ func (h *history) checkVerdict(sj *v1alpha1.SpiderJob, j *trueJob) {
 			untrue("every container could start")
 		}
 	case v1alpha1.ReasonOutOfStorage:
-		if p != nil && p.SignalledBy != simulated.OwnStorage && !h.evicted(p.Pod) {
+		if p != nil && p.SignalledBy != simulated.OwnStorage && !h.podTouched(p) && !h.saidEvicted(p.Pod) {
 			untrue("%s", what)
 		}
 	case v1alpha1.ReasonInterrupted:
@@ -348,10 +351,10 @@ func (h *history) nodeSilent(uid types.UID) bool {
 	return true
 }
 
-// evicted reports whether the kubelet said that it evicted a Pod.
-func (h *history) evicted(uid types.UID) bool {
+// saidEvicted reports whether a Pod's status ever said that it was evicted: who cannot look into the node has to believe it.
+func (h *history) saidEvicted(pod types.UID) bool {
 	for _, change := range h.cluster.Log() {
-		if pod, ok := change.After.(*corev1.Pod); ok && pod.UID == uid && pod.Status.Reason == "Evicted" {
+		if after, ok := change.After.(*corev1.Pod); ok && after.UID == pod && after.Status.Reason == "Evicted" {
 			return true
 		}
 	}
@@ -402,7 +405,13 @@ func (h *history) checkDeadline(sj *v1alpha1.SpiderJob, j *trueJob) {
 		if told, ok := h.truth.ends[p.Pod]; ok && told.Before(until) {
 			until = told
 		}
-		longest = max(longest, until.Sub(p.Started))
+		since := p.Started
+		for _, earlier := range j.processes {
+			if earlier.Pod == p.Pod && earlier.Started.Before(since) {
+				since = earlier.Started // its node may not have told yet that it has started the container again
+			}
+		}
+		longest = max(longest, until.Sub(since))
 	}
 	var limit time.Duration
 	for _, change := range h.cluster.Log() {
@@ -430,9 +439,7 @@ func (h *history) checkJob(change *simulated.Change) {
 			h.violate(invariantSuccessKept, "%s makes Job %s for %s, of which it saw Pod %s succeed", p.name, job.UID, uid, p.succeeded[uid])
 		}
 	}
-	// A leader that was deposed and does not know it may end a SpiderJob between the next one's look at it and its creation of the
-	// Job: then that Job is removed at once, which "nothing is left running" checks.
-	if j.ended && strings.HasPrefix(change.By, simulated.Operator) && change.By == h.leader().name && len(h.leaders) == 1 {
+	if j.ended && strings.HasPrefix(change.By, simulated.Operator) && change.By == h.leader().name {
 		h.violate(invariantTerminalCreates, "Job %s is made for %s, which has ended", job.UID, uid)
 	}
 }
@@ -454,8 +461,8 @@ func (h *history) checkPod(change *simulated.Change) {
 
 // sawPod notes that a process has seen a Pod whose spider succeeded with nothing done to it.
 func (h *history) sawPod(p *process, pod *corev1.Pod) {
-	ended := spiderState(pod).Terminated
-	if ended == nil || ended.ExitCode != 0 || ended.Reason != "Completed" || pod.DeletionTimestamp != nil || disturbance(viewPod(pod)) != "" {
+	ended := simulated.SpiderState(pod).Terminated
+	if ended == nil || ended.ExitCode != 0 || ended.Reason != "Completed" || pod.Status.Reason != "" || pod.DeletionTimestamp != nil || disturbance(viewPod(pod)) != "" {
 		return
 	}
 	uid := types.UID(pod.Labels[v1alpha1.LabelSpiderJobUID])

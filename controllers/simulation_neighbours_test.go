@@ -77,6 +77,9 @@ func TestNeighboursDoNotWait(t *testing.T) {
 						}
 					}
 				}
+				if h.truth.hung < workers {
+					t.Fatalf("only %d calls hung", h.truth.hung)
+				}
 				h.pass(95*time.Second - time.Since(h.begun))
 				h.pass(moment)
 				if sj := h.spiderJob(t, "well", "ends"); !sj.Status.Phase.Terminal() {

@@ -240,6 +240,9 @@ func (p *process) gate(ctx context.Context, call simulated.Call) error {
 		verb := call.Verb
 		delay, err := p.h.cluster.Trouble(verb, call.Kind, call.Status, call.Namespace, call.Name)
 		w.readyAt, w.answer = w.readyAt.Add(delay), err
+		if delay > 5*time.Second {
+			p.h.truth.hung++
+		}
 		w.faulty = w.faulty || err != nil || delay > 0
 	}
 	if deadline, ok := ctx.Deadline(); ok && deadline.Before(w.readyAt) {

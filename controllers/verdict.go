@@ -129,7 +129,8 @@ func (d decision) saying(message string) decision {
 	return d
 }
 
-// judgeWithoutJob is judge where somebody has removed the Job, and with it the Pod, after its spider was seen to end by itself.
+// judgeWithoutJob is judge where somebody has removed the Job after its Pod's spider had ended by itself: the Pod is gone with it, or
+// nobody controls it any more.
 func (d decision) judgeWithoutJob(o *observation, p plan, pod *podView, now time.Time) decision {
 	if !o.live {
 		return decision{need: needLive}
@@ -138,11 +139,31 @@ func (d decision) judgeWithoutJob(o *observation, p plan, pod *podView, now time
 		return d.clearPods(o)
 	}
 	counts := lastCounts(o, pod)
-	phase, reason, message := verdict(p, pod, counts)
+	if containsPod(o.pods, pod.name) {
+		var known bool
+		if counts, known = finalCounts(o, p, pod, now); !known {
+			d.demand(p, pod, podlog.Final)
+			d.after, d.class = time.Second, queue.End
+			return d
+		}
+	}
+	if !spiderFailed(pod) && counts.FinishReason == finishReasonShutdown {
+		return d.interrupt(o, p, "the spider was told by a signal to shut down", now)
+	}
+	st := &d.status
+	if st.PodUID != string(pod.uid) {
+		st.Attempts++
+	}
 	d.rememberStart(pod.started())
-	d.status.PodName, d.status.PodUID = pod.name, string(pod.uid)
-	d.status.Attempts = max(d.status.Attempts, 1)
-	d.status.Stats = currentStats(o, plan{StatsSource: v1alpha1.StatsFromScrapy}, pod, true, &d.status)
+	st.PodName, st.PodUID = pod.name, string(pod.uid)
+	st.Stats = currentStats(o, plan{StatsSource: v1alpha1.StatsFromScrapy}, pod, true, st)
+	phase, reason, message := verdict(p, pod, counts)
+	if spiderFailed(pod) && d.failures() < p.Retries {
+		st.Failures = d.failures() + 1
+		st.Phase = v1alpha1.PhaseRunning
+		message = fmt.Sprintf("attempt %d failed (%s): %s; trying again", st.Attempts, reason, message)
+		return d.stop(v1alpha1.Stop{Reason: v1alpha1.ReasonRetrying, Message: message, Retry: true}, v1alpha1.ReasonRetrying, now)
+	}
 	return d.end(o, phase, reason, message, now)
 }
 
