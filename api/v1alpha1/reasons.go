@@ -57,7 +57,7 @@ const (
 	ReasonQueued = "Queued"
 	// ReasonWaiting is of Pending: an earlier Job of the same name has to be gone first.
 	ReasonWaiting = "WaitingForEarlierJob"
-	// ReasonCreated is of Pending: nothing has happened yet.
+	// ReasonCreated is of Pending: nothing is known to be wrong; the Job is about to be made, or its Pod is being started.
 	ReasonCreated = "Created"
 
 	// ReasonRunning is of Running: the spider's process runs.

@@ -151,7 +151,7 @@ type Job struct {
 	//
 	// | status | reason | |
 	// | --- | --- | --- |
-	// | `pending` | `Created` | Nothing has happened yet. |
+	// | `pending` | `Created` | Nothing is known to be wrong: the job is about to be started, or its Pod is being started. |
 	// | `pending` | `Queued` | A queue holds the job back. |
 	// | `pending` | `WaitingForEarlierJob` | An earlier job of the same name has to be gone first. |
 	// | `pending` | `QuotaExceeded`, `Unschedulable` | There is no room, in the namespace or on any node. |

@@ -166,7 +166,8 @@ func TestAlertsFitTheInstallation(t *testing.T) {
 		})
 	}
 	for _, threshold := range []string{
-		"pendingSeconds", "errorRatio", "errorMinimumJobs", "logIntervalSeconds", "notLeadingFor", "viewAgeSeconds", "apiErrorRatio",
+		"pendingSeconds", "stoppingSeconds", "errorRatio", "errorMinimumJobs", "logIntervalSeconds", "notLeadingFor", "viewAgeSeconds",
+		"apiErrorRatio",
 	} {
 		value, inJSON := "0.125", "0.125"
 		if threshold == "notLeadingFor" {

@@ -89,7 +89,7 @@ func TestProcessesHoldLeastRights(t *testing.T) {
 		{"", "pods/exec", nil, nil},
 		{"", "pods/attach", nil, nil},
 		{"", "pods/ephemeralcontainers", nil, nil},
-		{"", "pods", append([]string{"delete"}, read...), []string{"get"}},
+		{"", "pods", append([]string{"patch", "delete"}, read...), []string{"get"}},
 		{"", "pods/log", []string{"get"}, []string{"get"}},
 		{"batch", "jobs", append([]string{"create", "delete"}, read...), nil},
 		{"rbac.authorization.k8s.io", "roles", nil, nil},

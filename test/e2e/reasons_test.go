@@ -188,6 +188,8 @@ func TestKubectlTellsEveryReasonForWhichAJobDoesNotRun(t *testing.T) {
 
 	told := map[string]bool{
 		string(v1alpha1.PhaseError) + " " + v1alpha1.ReasonJobFailed: true, // see chart_test.go
+		// It lasts as long as an earlier run of the name takes to end: see the integration tests.
+		string(v1alpha1.PhasePending) + " " + v1alpha1.ReasonWaiting: true,
 		// The local cluster's kubelet does not measure storage: see the integration tests.
 		string(v1alpha1.PhaseError) + " " + v1alpha1.ReasonOutOfStorage: true,
 	}

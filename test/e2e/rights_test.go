@@ -69,6 +69,7 @@ func TestProcessesAreRefusedWhatTheyDoNotNeed(t *testing.T) {
 		makeRole    = attempt{"grant rights", http.MethodPost, rights + "/rolebindings", nothing}
 		readPod     = attempt{"read a Pod", http.MethodGet, core + "/pods/" + pod, ""}
 		listPods    = attempt{"list Pods", http.MethodGet, core + "/pods", ""}
+		patchPod    = attempt{"change a Pod", http.MethodPatch, core + "/pods/" + pod, nothing}
 		listJobs    = attempt{"list Jobs", http.MethodGet, batch + "/jobs", ""}
 		deleteJob   = attempt{"delete a Job", http.MethodDelete, batch + "/jobs/job", ""}
 		nodes       = attempt{"list nodes", http.MethodGet, "/api/v1/nodes", ""}
@@ -93,13 +94,13 @@ func TestProcessesAreRefusedWhatTheyDoNotNeed(t *testing.T) {
 			user: account("apiserver"),
 			may:  []attempt{list, listAll, start, listSpiders, createSpider, listKeys, readPod},
 			cant: []attempt{
-				readSecret, listSecrets, readConfig, createPod, exec, attach, token, makeRole, listPods, listJobs, deleteJob, nodes,
-				changeStatus, createKey,
+				readSecret, listSecrets, readConfig, createPod, exec, attach, token, makeRole, listPods, patchPod, listJobs, deleteJob,
+				nodes, changeStatus, createKey,
 			},
 		},
 		"the controller": {
 			user: account("controller"),
-			may:  []attempt{list, listAll, listSpiders, listPods, listJobs, deleteJob, changeStatus},
+			may:  []attempt{list, listAll, listSpiders, listPods, patchPod, listJobs, deleteJob, changeStatus},
 			cant: []attempt{
 				readSecret, listSecrets, readConfig, createPod, exec, attach, token, makeRole, nodes,
 				start, createSpider, listKeys, createKey,
