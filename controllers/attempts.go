@@ -125,11 +125,12 @@ func (d decision) jobGone(o *observation, now time.Time) decision {
 }
 
 // closing asks for what a stopped Pod says last: its log is gone with it.
-func (d *decision) closing(p plan, pod *podView) (wanted bool) {
+func (d *decision) closing(p plan, pod *podView) {
+	mode := podlog.Follow
 	if pod.ended() {
-		return d.demand(p, pod, podlog.Final)
+		mode = podlog.Final
 	}
-	return d.demand(p, pod, podlog.Follow)
+	d.demand(p, pod, mode)
 }
 
 // nextAttempt forgets what was of the attempt that is now proven gone, and sets when the next may begin. The message of the stop

@@ -67,8 +67,8 @@ type eventAnswer struct {
 	killing bool
 }
 
-func newEventReader(reader client.Reader, clock clock.PassiveClock) *eventReader {
-	return &eventReader{reader: reader, clock: clock, namespaces: map[string]*namespaceWarnings{}, turns: newTurns()}
+func newEventReader(reader client.Reader, now clock.PassiveClock) *eventReader {
+	return &eventReader{reader: reader, clock: now, namespaces: map[string]*namespaceWarnings{}, turns: newTurns()}
 }
 
 // Warnings tells what the latest Warning Event says of a Job or Pod, as of at most eventsFresh ago.

@@ -81,16 +81,11 @@ func (m *memory) of(key types.NamespacedName, uid types.UID) *recollection {
 	return r
 }
 
-// forget drops what is remembered of a SpiderJob, and returns the UID of the last Pod seen of it.
-func (m *memory) forget(key types.NamespacedName) types.UID {
+// forget drops what is remembered of a SpiderJob.
+func (m *memory) forget(key types.NamespacedName) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	r := m.jobs[key]
 	delete(m.jobs, key)
-	if r == nil || r.lastPod == nil {
-		return ""
-	}
-	return r.lastPod.uid
 }
 
 // remember notes what an observation shows for the first time. What is noted here only makes later decisions better: the same

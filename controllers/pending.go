@@ -282,7 +282,7 @@ func (d decision) explainNoPod(o *observation, now time.Time) decision {
 			d.room = roomRefused
 		}
 	case age >= startPatience:
-		d.pending(v1alpha1.ReasonPodNotCreated, fmt.Sprintf("the Job controller has made no Pod for Job %s yet, and says nothing of why", o.job.name))
+		d.pending(v1alpha1.ReasonPodNotCreated, "the Job controller has made no Pod for its Job yet, and says nothing of why")
 	}
 	return d
 }

@@ -52,7 +52,10 @@ type pendingJob struct {
 }
 
 func newPopulation(informers cache.Informers, now clock.PassiveClock) *population {
-	return &population{cache: informers, clock: now, jobs: map[condition]int{}, pending: map[types.UID]pendingJob{}, stops: map[types.UID]time.Time{}}
+	return &population{
+		cache: informers, clock: now,
+		jobs: map[condition]int{}, pending: map[types.UID]pendingJob{}, stops: map[types.UID]time.Time{},
+	}
 }
 
 // Start follows the cache until ctx ends, and shows meanwhile what it counts.

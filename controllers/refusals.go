@@ -82,7 +82,8 @@ func explainRefusal(err error) refusal {
 // What got no answer is tried again like any failed call. Nothing is created in a namespace that is going.
 func isRefusal(err error) bool {
 	_, answered := errors.AsType[*apierrors.StatusError](err)
-	return (answered || errors.Is(err, errSlowCreation)) && !apierrors.IsAlreadyExists(err) && !apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause)
+	return (answered || errors.Is(err, errSlowCreation)) && !apierrors.IsAlreadyExists(err) &&
+		!apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause)
 }
 
 // unwrapStatus is kube-apiserver's own answer within err, which is what people should read.
@@ -101,4 +102,5 @@ func unwrapStatus(err error) error {
 const slowCreation = 3 * time.Second
 
 // errSlowCreation says that kube-apiserver has not answered within slowCreation.
-var errSlowCreation = fmt.Errorf("kube-apiserver has not answered for %s to its creation: an admission webhook may be slow, or hang", slowCreation)
+var errSlowCreation = fmt.Errorf(
+	"kube-apiserver has not answered for %s to its creation: an admission webhook may be slow, or hang", slowCreation)

@@ -95,7 +95,7 @@ func explore(t *testing.T, first uint64, n int, s simulation) *history {
 				if over {
 					return
 				}
-				h := tellHistory(t, first+uint64(i), s) //nolint:gosec // i is not negative.
+				h := tellHistory(t, first+uint64(i), s)
 				done.Add(1)
 				mu.Lock()
 				if h.broken != "" && (broken == nil || h.seed < broken.seed) {
@@ -118,7 +118,7 @@ func explore(t *testing.T, first uint64, n int, s simulation) *history {
 func tally(t *testing.T, first uint64, n int, s simulation) {
 	t.Helper()
 	counts, firsts := map[string]int{}, map[string]*history{}
-	for seed := first; seed < first+uint64(n); seed++ { //nolint:gosec // n is not negative.
+	for seed := first; seed < first+uint64(n); seed++ {
 		h := tellHistory(t, seed, s)
 		if h.broken == "" {
 			continue
@@ -137,7 +137,7 @@ func tally(t *testing.T, first uint64, n int, s simulation) {
 func tellProgress(first uint64, done int64, begun time.Time) {
 	took := time.Since(begun)
 	fmt.Fprintf(os.Stderr, "simulation: seeds %d to %d in %s, %.0f histories/s\n",
-		first, first+uint64(done)-1, took.Round(time.Millisecond), float64(done)/took.Seconds()) //nolint:gosec // done is not negative.
+		first, first+uint64(done)-1, took.Round(time.Millisecond), float64(done)/took.Seconds())
 }
 
 // shrunk is the shortest story found in which the same invariant breaks: kinds of trouble and steps are left out as long as it

@@ -92,7 +92,7 @@ func TestSimulationCatchesFaults(t *testing.T) {
 		},
 		{
 			name:     "counts are what was read last",
-			faults:   onStatus(func(sj *v1alpha1.SpiderJob) bool { return forgetful(sj) }),
+			faults:   onStatus(forgetful),
 			troubles: 0,
 			breaks:   []string{invariantCounts, invariantVerdicts},
 		},

@@ -166,7 +166,7 @@ func (h *history) pick(n int) int { return h.rng.IntN(n) }
 // chance is true p times in a hundred.
 func (h *history) chance(p int) bool { return h.rng.IntN(100) < p }
 
-func (h *history) source(i int) *rand.Rand { return rand.New(rand.NewPCG(h.seed, uint64(i))) } //nolint:gosec // A story, no secret.
+func (h *history) source(i int) *rand.Rand { return rand.New(rand.NewPCG(h.seed, uint64(i))) }
 
 // tellHistory lets one history happen in a bubble of its own.
 func tellHistory(t *testing.T, seed uint64, s simulation) *history {
@@ -244,7 +244,7 @@ func (h *history) build() {
 
 func (h *history) createSpider(namespace string) {
 	spider := &v1alpha1.Spider{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "books"}}
-	retries, most := int32(h.pick(3)), int32(h.pick(4)) //nolint:gosec // small
+	retries, most := int32(h.pick(3)), int32(h.pick(4))
 	spider.Spec.Retries, spider.Spec.MaxInterruptions = &retries, &most
 	if h.chance(40) {
 		limit := int64(30 + 30*h.pick(8))
@@ -444,7 +444,7 @@ func (h *history) tellCall(w *worker) {
 	}
 }
 
-// promptly lets everything that can happen happen at once, but for trouble, and then a second pass.
+// promptly lets all that is due take place at once, but for trouble, and then a second pass.
 func (h *history) promptly(d time.Duration) {
 	for range 3 {
 		before := h.cluster.Version()

@@ -172,7 +172,7 @@ func (h *history) script(*corev1.Pod) simulated.PodScript {
 
 // sidecar is a container that outlives the spider, ends or fails before it, or never starts.
 func (h *history) sidecar(waits func(*simulated.Script)) simulated.Script {
-	s := simulated.Script{Runs: simulated.Forever, Reacts: time.Duration(h.pick(4)) * time.Second, TermExit: int32(h.pick(2)) * 143} //nolint:gosec // small
+	s := simulated.Script{Runs: simulated.Forever, Reacts: time.Duration(h.pick(4)) * time.Second, TermExit: int32(h.pick(2)) * 143}
 	switch h.pick(5) {
 	case 0:
 		s.Runs = time.Duration(1+h.pick(100)) * time.Second
@@ -194,7 +194,7 @@ func (h *history) disturb() {
 	if len(h.menu) == 0 {
 		return
 	}
-	switch h.menu[h.pick(len(h.menu))] & h.troubles {
+	switch h.menu[h.pick(len(h.menu))] & h.troubles { //nolint:exhaustive // The others are no single acts: they are in the scripts.
 	case troubleUsers:
 		h.disturbAsUser()
 	case troubleZeroGrace:

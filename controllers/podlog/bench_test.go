@@ -53,7 +53,9 @@ func BenchmarkAmongManyPods(b *testing.B) {
 			}
 			b.StopTimer()
 			cancel()
-			<-stopped
+			if err := <-stopped; err != nil {
+				b.Fatal(err)
+			}
 		})
 	}
 }

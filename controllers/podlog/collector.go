@@ -169,6 +169,7 @@ func (c *Collector) unqueue(p *pod) {
 		c.streams.remove(p)
 	case Final:
 		c.finals.remove(p)
+	case Sample: // has its turn, and no place in a queue
 	}
 	p.alarm.stop()
 	p.alarm, p.pausing = nil, false

@@ -70,11 +70,11 @@ func (c *Collector) beginFinal(p *pod, q *queue, risky bool) {
 		n.reads--
 		c.finals.end(q, risky)
 		if p.ctx.Err() == nil {
-			c.endFinal(p, counts, counted, err)
+			c.endFinal(p, counts, counted, err) //nolint:contextcheck // Each read runs under its Pod's own context.
 		}
 		c.judge(n, err)
 		c.settle(n)
-		c.dispatch()
+		c.dispatch() //nolint:contextcheck // Each read runs under its Pod's own context.
 	})
 }
 

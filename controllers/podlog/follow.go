@@ -72,9 +72,9 @@ func (c *Collector) beginStream(p *pod, q *queue, risky bool) {
 		p.alarm.stop()
 		p.alarm = nil
 		if p.ctx.Err() == nil {
-			c.endStream(p, err)
+			c.endStream(p, err) //nolint:contextcheck // Each read runs under its Pod's own context.
 		}
-		c.dispatch()
+		c.dispatch() //nolint:contextcheck // Each read runs under its Pod's own context.
 	})
 }
 
@@ -185,7 +185,7 @@ func (c *Collector) stream(ctx context.Context, f *flow, in *intake, budget *rat
 		p.yields = 0
 		c.judge(f.node, nil)
 		c.learn(p, func(r *Reading) { r.Opened, r.Err = true, nil })
-		c.dispatch()
+		c.dispatch() //nolint:contextcheck // Each read runs under its Pod's own context.
 		c.mu.Unlock()
 
 		observed := c.now()

@@ -87,7 +87,7 @@ func (l *lane) next() (p *pod, q *queue, risky bool) {
 	switch {
 	case !sound && !risky:
 		return nil, nil, false
-	case risky && (!sound || l.riskyNext && l.slots.risky == 0):
+	case risky && (!sound || l.riskyNext && l.risky == 0):
 		row = &l.unsound
 	default:
 		risky = false

@@ -56,6 +56,6 @@ func (c *Collector) beginSample(p *pod, risky bool, ended func()) {
 		c.judge(n, err)
 		ended()
 		c.settle(n)
-		c.dispatch()
+		c.dispatch() //nolint:contextcheck // Each read runs under its Pod's own context.
 	})
 }

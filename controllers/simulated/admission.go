@@ -32,7 +32,9 @@ const Answers = int(answers)
 
 // String says what happens.
 func (a Answer) String() string {
-	return [...]string{"is slow", "hangs", "is down", "says 429", "says 413", "denies with 400", "denies with 403", "denies with 422", "calls a field invalid"}[a]
+	return [...]string{
+		"is slow", "hangs", "is down", "says 429", "says 413", "denies with 400", "denies with 403", "denies with 422", "calls a field invalid",
+	}[a]
 }
 
 // Admission is something that stands between a request and what it wants to write.
@@ -62,11 +64,9 @@ func (a Answer) to(kind Kind, name string) (time.Duration, error) {
 	case Slow:
 		return 2 * time.Second, nil
 	case Hangs:
-		return 10 * time.Second, apierrors.NewInternalError(fmt.Errorf(
-			`failed calling webhook "check.example": failed to call webhook: Post "https://check.demo.svc:443/?timeout=10s": context deadline exceeded`))
+		return 10 * time.Second, apierrors.NewInternalError(fmt.Errorf(callFailed, "context deadline exceeded"))
 	case Fails:
-		return 0, apierrors.NewInternalError(fmt.Errorf(
-			`failed calling webhook "check.example": failed to call webhook: Post "https://check.demo.svc:443/?timeout=10s": service "check" not found`))
+		return 0, apierrors.NewInternalError(fmt.Errorf(callFailed, `service "check" not found`))
 	case TooMany:
 		return 0, apierrors.NewTooManyRequests("too many requests, please try again later", 1)
 	case TooBig:
@@ -77,8 +77,8 @@ func (a Answer) to(kind Kind, name string) (time.Duration, error) {
 		return 0, apierrors.NewForbidden(resource, name, fmt.Errorf("a policy says no"))
 	case Denied422:
 		err := denial(http.StatusUnprocessableEntity, metav1.StatusReasonInvalid)
-		err.ErrStatus.Message = fmt.Sprintf(`%s %q is forbidden: ValidatingAdmissionPolicy 'no' with binding 'no' denied request: failed expression: false`,
-			resource, name)
+		err.ErrStatus.Message = fmt.Sprintf(
+			`%s %q is forbidden: ValidatingAdmissionPolicy 'no' with binding 'no' denied request: failed expression: false`, resource, name)
 		err.ErrStatus.Details = &metav1.StatusDetails{Name: name, Group: resource.Group, Kind: resource.Resource,
 			Causes: []metav1.StatusCause{{Message: err.ErrStatus.Message}}}
 		return 0, err
@@ -117,3 +117,6 @@ func (c *Cluster) quota(namespace, name string) error {
 	return apierrors.NewForbidden(resourceOf(Pods), name,
 		fmt.Errorf("exceeded quota: pods, requested: pods=1, used: pods=%d, limited: pods=%d", used, most))
 }
+
+// callFailed is what kube-apiserver says of a webhook that it cannot call.
+const callFailed = `failed calling webhook "check.example": failed to call webhook: Post "https://check.demo.svc:443/?timeout=10s": %s`

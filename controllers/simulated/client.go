@@ -284,7 +284,7 @@ func (c *Cluster) patch(kind Kind, obj client.Object, data []byte) error {
 	}
 	switch {
 	case next.GetUID() != current.GetUID():
-		return apierrors.NewConflict(resourceOf(kind), obj.GetName(), errors.New("Precondition failed: UID in precondition"))
+		return apierrors.NewConflict(resourceOf(kind), obj.GetName(), errors.New("the precondition failed: UID"))
 	case next.GetResourceVersion() != current.GetResourceVersion():
 		return apierrors.NewConflict(resourceOf(kind), obj.GetName(), errors.New("the object has been modified"))
 	}

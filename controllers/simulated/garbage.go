@@ -135,5 +135,7 @@ func (c *Cluster) setDisrupted(pod *corev1.Pod, reason, message string) {
 func (c *Cluster) forcefully(pod *corev1.Pod, why string) {
 	c.tell("%s removes Pod %s: %s", c.by, pod.Name, why)
 	zero, uid := int64(0), pod.UID
-	_ = c.Delete(Pods, pod.Namespace, pod.Name, metav1.DeleteOptions{GracePeriodSeconds: &zero, Preconditions: &metav1.Preconditions{UID: &uid}})
+	_ = c.Delete(Pods, pod.Namespace, pod.Name, metav1.DeleteOptions{
+		GracePeriodSeconds: &zero, Preconditions: &metav1.Preconditions{UID: &uid},
+	})
 }

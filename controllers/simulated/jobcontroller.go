@@ -209,7 +209,9 @@ func (c *Cluster) finish(job *batchv1.Job, finished batchv1.JobCondition, termin
 	c.tell("Job %s is %s (%s)", job.UID, last, finished.Reason)
 }
 
-func setCondition(job *batchv1.Job, kind batchv1.JobConditionType, status corev1.ConditionStatus, reason, message string, now metav1.Time) bool {
+func setCondition(
+	job *batchv1.Job, kind batchv1.JobConditionType, status corev1.ConditionStatus, reason, message string, now metav1.Time,
+) bool {
 	next := batchv1.JobCondition{
 		Type: kind, Status: status, Reason: reason, Message: message, LastTransitionTime: now, LastProbeTime: now,
 	}

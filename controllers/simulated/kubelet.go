@@ -48,7 +48,9 @@ func (c *Cluster) syncPod(n *Node, l *local) bool {
 		}
 		zero, uid := int64(0), pod.UID
 		c.tell("the kubelet of node %s has done with Pod %s", n.Name, pod.Name)
-		_ = c.Delete(Pods, pod.Namespace, pod.Name, metav1.DeleteOptions{GracePeriodSeconds: &zero, Preconditions: &metav1.Preconditions{UID: &uid}})
+		_ = c.Delete(Pods, pod.Namespace, pod.Name, metav1.DeleteOptions{
+			GracePeriodSeconds: &zero, Preconditions: &metav1.Preconditions{UID: &uid},
+		})
 		return true
 	}
 	return false
@@ -249,9 +251,9 @@ func (n *Node) brief(l *local) string {
 			w := n.waits(l, ct)
 			brief = append(brief, w.Reason...)
 		case ct.proc.Running():
-			brief = append(brief, 'r', byte(ct.starts))
+			brief = append(brief, 'r', byte(ct.starts%256))
 		default:
-			brief = append(brief, 'e', byte(ct.starts))
+			brief = append(brief, 'e', byte(ct.starts%256))
 		}
 	}
 	return string(brief)
@@ -267,7 +269,8 @@ func (c *Cluster) tellPod(before, after *corev1.Pod) {
 	is := SpiderState(after)
 	switch {
 	case was.Terminated == nil && is.Terminated != nil:
-		c.tell("its kubelet reports that the spider of Pod %s ended with %d (%s); Pod %s", after.Name, is.Terminated.ExitCode, is.Terminated.Reason, after.Status.Phase)
+		c.tell("its kubelet reports that the spider of Pod %s ended with %d (%s); Pod %s",
+			after.Name, is.Terminated.ExitCode, is.Terminated.Reason, after.Status.Phase)
 	case was.Running == nil && is.Running != nil:
 		c.tell("its kubelet reports that the spider of Pod %s runs; Pod %s", after.Name, after.Status.Phase)
 	case before.Status.Phase != after.Status.Phase:

@@ -64,17 +64,17 @@ func (c *Cluster) Update(kind Kind, obj client.Object, status bool) error {
 			fmt.Errorf("the object has been modified; please apply your changes to the latest version and try again"))
 	}
 	next := current.DeepCopyObject().(client.Object) //nolint:forcetypeassert // A deep copy is of the same type.
-	switch next := next.(type) {
+	switch sj := next.(type) {
 	case *v1alpha1.SpiderJob:
 		given := obj.DeepCopyObject().(*v1alpha1.SpiderJob) //nolint:forcetypeassert // obj is of the kind.
 		if status {
-			next.Status = given.Status
-			wholeSeconds(&next.Status)
-			if err := validStatus(next); err != nil {
+			sj.Status = given.Status
+			wholeSeconds(&sj.Status)
+			if err := validStatus(sj); err != nil {
 				return err
 			}
 		} else {
-			next.Spec, next.Finalizers = given.Spec, given.Finalizers
+			sj.Spec, sj.Finalizers = given.Spec, given.Finalizers
 		}
 	default:
 		next = obj.DeepCopyObject().(client.Object) //nolint:forcetypeassert // A deep copy is of the same type.
@@ -110,7 +110,8 @@ func wholeSeconds(st *v1alpha1.SpiderJobStatus) {
 // validStatus is what the schema of a SpiderJob's status refuses.
 func validStatus(sj *v1alpha1.SpiderJob) error {
 	st := &sj.Status
-	if len([]rune(st.Message)) > 1024 || len(st.Reason) > 64 || st.Stop != nil && (len([]rune(st.Stop.Message)) > 1024 || len(st.Stop.Reason) > 64) {
+	if len([]rune(st.Message)) > 1024 || len(st.Reason) > 64 ||
+		st.Stop != nil && (len([]rune(st.Stop.Message)) > 1024 || len(st.Stop.Reason) > 64) {
 		return apierrors.NewInvalid(v1alpha1.GroupVersion.WithKind("SpiderJob").GroupKind(), sj.Name, nil)
 	}
 	return nil

@@ -18,8 +18,8 @@ import (
 
 // mesh is what others add to a spider's Pod: a container that runs the demo's counter, as an expression of CEL.
 func mesh(list, arguments, more string) string {
-	return fmt.Sprintf(`Object.spec.%s{name: "mesh", image: "%s", command: ["/counter"]%s, env: [Object.spec.%s.env{name: "SPIDER_ARGUMENTS", value: "%s"}]}`,
-		list, cluster.CounterImage, more, list, strings.ReplaceAll(arguments, `"`, `\"`))
+	return fmt.Sprintf(`Object.spec.%s{name: "mesh", image: %q, command: ["/counter"]%s, env: [Object.spec.%s.env{name: "SPIDER_ARGUMENTS", value: %q}]}`,
+		list, cluster.CounterImage, more, list, arguments)
 }
 
 func meshBeside(arguments string) string {
@@ -228,6 +228,6 @@ func TestAJobThatAPolicyRefusesWaitsAndStarts(t *testing.T) {
 		t.Fatalf("delete the policy's binding: %v", err)
 	}
 	if st := n.AwaitEnd("run", 2*soon).Status; st.Phase != v1alpha1.PhaseFinished {
-		t.Errorf("once nothing refuses it it ended %s, %s: %s", st.Phase, st.Reason, st.Message)
+		t.Errorf("nothing refuses it any more, and it ended %s, %s: %s", st.Phase, st.Reason, st.Message)
 	}
 }

@@ -71,7 +71,8 @@ func TestThePauseBetweenInterruptionsGrows(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	s.patience = 3 * time.Minute
-	s.spider(inTurn(longCrawl(3), longCrawl(3), quickCrawl(8)))
+	long := longCrawl(3)
+	s.spider(inTurn(long, long, quickCrawl(8)))
 	replica := s.controller()
 	s.job("run")
 	var pauses []time.Duration
@@ -96,7 +97,7 @@ func TestThePauseBetweenInterruptionsGrows(t *testing.T) {
 			s.controller()
 		}
 		job := s.awaitJob("run", "is made again", func(job *batchv1.Job) bool { return string(job.UID) != sj.Status.JobUID })
-		if job.CreationTimestamp.Time.Before(from.Time.Truncate(time.Second)) {
+		if from.Truncate(time.Second).After(job.CreationTimestamp.Time) {
 			t.Errorf("the next Job was made at %s, before %s", job.CreationTimestamp, from)
 		}
 	}

@@ -37,7 +37,10 @@ type life struct {
 
 func newLife(n *Node, pod *corev1.Pod) *life {
 	pod = pod.DeepCopy()
-	l := &life{node: n, pod: pod, going: make(chan struct{}), states: map[string]corev1.ContainerState{}, deadline: pod.Spec.ActiveDeadlineSeconds}
+	l := &life{
+		node: n, pod: pod, going: make(chan struct{}), states: map[string]corev1.ContainerState{},
+		deadline: pod.Spec.ActiveDeadlineSeconds,
+	}
 	for i := range pod.Spec.InitContainers {
 		c := &pod.Spec.InitContainers[i]
 		kind := initial
