@@ -137,7 +137,7 @@ func (d decision) begin(o *observation, now time.Time) decision {
 	if !fresh && !o.live {
 		return decision{need: needLive}
 	}
-	if pod := endedWithoutJob(o); pod != nil {
+	if pod := endedWithoutJob(o, &d.status); pod != nil {
 		return d.judgeWithoutJob(o, currentPlan(o), pod, now)
 	}
 	if d.status.JobUID != "" {
@@ -287,10 +287,10 @@ func removedAfterExit(o *observation, pod *podView) bool {
 }
 
 // endedWithoutJob is a Pod that ended undisturbed, and was not judged before somebody deleted its Job; nil where there is none.
-func endedWithoutJob(o *observation) *podView {
+func endedWithoutJob(o *observation, st *v1alpha1.SpiderJobStatus) *podView {
 	judged := types.UID("") // of an attempt that is over
-	if o.sj.Status.JobUID == "" {
-		judged = types.UID(o.sj.Status.PodUID)
+	if st.JobUID == "" {
+		judged = types.UID(st.PodUID)
 	}
 	for _, pod := range o.pods {
 		if pod.controller == nil && pod.uid != judged && endedUndisturbed(pod) {

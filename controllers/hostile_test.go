@@ -221,6 +221,9 @@ func TestDecideOnHostileClusters(t *testing.T) {
 		{"then comes a pause", 9 * time.Second,
 			observe(sj().running("run-a").stopping(v1alpha1.ReasonRetrying, true).failures(1)).lively(),
 			want{phase: v1alpha1.PhaseRunning, reason: v1alpha1.ReasonRunning, after: firstPause}},
+		{"the attempt that failed is not judged again", 9 * time.Second,
+			observe(sj().running("run-a").stopping(v1alpha1.ReasonRetrying, true).failures(1)).lively().remembering(pod().exited(1)).
+				witnessed(pod().exited(1)), want{phase: v1alpha1.PhaseRunning, reason: v1alpha1.ReasonRunning, after: firstPause}},
 		{"then the next", 30 * time.Second,
 			observe(sj().running("").pausing(19 * time.Second)).lively(), want{action: createJob}},
 		{"no retry is left", 20 * time.Second,

@@ -301,6 +301,9 @@ func (h *history) checkVerdict(sj *v1alpha1.SpiderJob, j *trueJob) {
 		if p == nil || !p.Undisturbed() || p.Exit() == 0 {
 			untrue("%s", what)
 		}
+		if retries := h.retriesOf(sj); int(st.Attempts) <= retries {
+			untrue("%d retries are allowed, and there were %d attempts", retries, st.Attempts)
+		}
 	case v1alpha1.ReasonKilled:
 		if p == nil || !p.Undisturbed() || p.Exit() < 128 {
 			untrue("%s", what)
@@ -335,6 +338,28 @@ func (h *history) checkVerdict(sj *v1alpha1.SpiderJob, j *trueJob) {
 			untrue("%s", what)
 		}
 	}
+}
+
+// retriesOf is how many retries every Spider of a SpiderJob's name has allowed.
+func (h *history) retriesOf(sj *v1alpha1.SpiderJob) int {
+	least := 0
+	for i, change := range h.spidersOf(sj) {
+		if n := int(valueOr(change.Spec.Retries, 0)); i == 0 || n < least {
+			least = n
+		}
+	}
+	return least
+}
+
+// spidersOf are all Spiders that a SpiderJob's name of one has ever meant.
+func (h *history) spidersOf(sj *v1alpha1.SpiderJob) []*v1alpha1.Spider {
+	var all []*v1alpha1.Spider
+	for _, change := range h.cluster.Log() {
+		if spider, ok := change.After.(*v1alpha1.Spider); ok && spider.Namespace == sj.Namespace && spider.Name == sj.Spec.SpiderRef.Name {
+			all = append(all, spider)
+		}
+	}
+	return all
 }
 
 // nodeSilent reports whether a Pod is on a node that tells nothing.

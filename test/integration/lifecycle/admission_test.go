@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"encoding/pem"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"time"
@@ -214,4 +215,8 @@ func breaks(status int) http.HandlerFunc {
 }
 
 // hangs is a webhook that never answers.
-func hangs(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+func hangs(_ http.ResponseWriter, r *http.Request) {
+	// Only once the body is read does the server notice that the caller has gone.
+	_, _ = io.Copy(io.Discard, r.Body)
+	<-r.Context().Done()
+}

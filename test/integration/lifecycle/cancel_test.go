@@ -104,9 +104,9 @@ func TestCancel(t *testing.T) {
 			play: func(s *stage) {
 				s.controller()
 				s.awaitPhase("run", v1alpha1.PhaseRunning)
-				s.cancel("run", ptr.To[int64](0))
+				s.cancel("run", ptr.To[int64](0)) // which means 1
 			},
-			want: cancelled(1, 4, false)},
+			want: cancelled(1, 4, true)},
 		{name: "a Pod that is already terminating", program: lingers(6, 2*time.Second), spider: with(neverAgain),
 			play: func(s *stage) {
 				s.controller()

@@ -39,9 +39,9 @@ func TestCost(t *testing.T) {
 		{"a process with a termination message", exits(node.Exit{Message: `{"items_scraped": 5}`}), with(briefly, ownCommand), false,
 			[]string{create, status, status, deleteJob}, 0},
 		{"a Scrapy that is cancelled", longCrawl(4), nil, true,
-			[]string{create, status, status, deletePod, deleteJob, status}, 1}, // the stop is recorded first
+			[]string{create, status, status, deletePod, deleteJob, status}, 1}, // the stop is recorded while its log is opened
 		{"a process that is cancelled", dies, with(ownCommand), true,
-			[]string{create, status, status, deletePod, deleteJob, status}, 0},
+			[]string{create, status, deletePod, status, deleteJob, status}, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newStage(t)
