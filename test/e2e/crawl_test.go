@@ -131,8 +131,9 @@ func TestAFailedRunIsTriedAgainAsOftenAsItsSpiderSays(t *testing.T) {
 		st.Stats.ItemsScraped != 5 || st.Stats.Attempt != 2 {
 		t.Errorf("ended %s, %s after %d attempts, stats %+v", st.Phase, st.Reason, st.Attempts, st.Stats)
 	}
-	if pods := n.Pods("fails"); len(pods) != 2 {
-		t.Errorf("%d Pods were made, want 2", len(pods))
+	// The Pod of a failed attempt goes with its Job before the next one comes.
+	if pods := n.Pods("fails"); len(pods) != 1 || pods[0].Name != job.Status.PodName {
+		t.Errorf("%d Pods are left, want %s alone", len(pods), job.Status.PodName)
 	}
 }
 

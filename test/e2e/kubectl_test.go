@@ -55,7 +55,7 @@ func TestKubectlAnswersTheFirstQuestions(t *testing.T) {
 			`Reason: +ExitCode`, `Message: +the process exited with code 4`, `Exit Code: +4`, `Items Scraped: +17`, `Warning +ExitCode`,
 		}},
 		{"describe spiderjob good", []string{`Phase: +Finished`, `Source: +TerminationMessage`, `Events: +<none>`}},
-		{"explain spiderjob.spec", []string{`arguments\s`, `cancellation\s`, `spiderRef\s.*-required-`, `immutable but for cancellation`}},
+		{"explain spiderjob.spec", []string{`arguments\s`, `cancellation\s`, `spiderRef\s.*-required-`, `immutable except for`}},
 		{"explain spiderjob.status.phase", []string{`Pending, Running, Finished, Cancelled or Error`}},
 		{"explain spider.spec.pod", []string{`resources\s`, `beyond the image`}},
 		{"wait --for=condition=Succeeded spiderjob/good --timeout=5s", []string{`condition met`}},

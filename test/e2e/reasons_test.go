@@ -187,7 +187,12 @@ func TestKubectlTellsEveryReasonForWhichAJobDoesNotRun(t *testing.T) {
 	}
 
 	told := map[string]bool{
-		string(v1alpha1.PhaseError) + " " + v1alpha1.ReasonJobFailed: true, // see chart_test.go
+		// The end of a Pod that nobody saw, and that left no trace: see the integration tests.
+		string(v1alpha1.PhaseError) + " " + v1alpha1.ReasonJobFailed: true,
+		// What is Pending here, once patience is over: see the integration tests.
+		string(v1alpha1.PhaseError) + " " + v1alpha1.ReasonImagePull:     true,
+		string(v1alpha1.PhaseError) + " " + v1alpha1.ReasonInvalidImage:  true,
+		string(v1alpha1.PhaseError) + " " + v1alpha1.ReasonConfiguration: true,
 		// It lasts as long as an earlier run of the name takes to end: see the integration tests.
 		string(v1alpha1.PhasePending) + " " + v1alpha1.ReasonWaiting: true,
 		// The local cluster's kubelet does not measure storage: see the integration tests.
