@@ -131,10 +131,13 @@ func decide(o *observation, now time.Time) decision {
 
 // begin creates the Job, where none is there and none has to be gone first.
 func (d decision) begin(o *observation, now time.Time) decision {
+	if wait, waits := d.waitsToCreate(o, now); waits {
+		return wait
+	}
 	// Nobody else acts while this process leads, and what it did itself it knows. A copy that may be older is not to be
 	// trusted: a cache that lags behind must not run what has run and gone.
-	fresh := o.sinceLead && o.sj.Status.ObservedGeneration == 0
-	if !fresh && !o.live {
+	untried := o.sj.Status.ObservedGeneration == 0 || o.refused != nil && d.status.JobUID == "" && d.status.AttemptFrom == nil
+	if fresh := o.sinceLead && untried; !fresh && !o.live {
 		return decision{need: needLive}
 	}
 	if pod := endedWithoutJob(o, &d.status); pod != nil {
@@ -149,10 +152,6 @@ func (d decision) begin(o *observation, now time.Time) decision {
 	if o.earlierPod != nil {
 		d.pending(v1alpha1.ReasonWaiting, fmt.Sprintf("Pod %s of an earlier SpiderJob of this name has to end first", o.earlierPod.name))
 		d.after = recheck
-		return d
-	}
-	if wait := pauseLeft(&d.status, now); wait > 0 {
-		d.after, d.class = wait, queue.Create
 		return d
 	}
 	if o.spider == nil {
@@ -172,10 +171,6 @@ func (d decision) begin(o *observation, now time.Time) decision {
 		return d.end(o, v1alpha1.PhaseError, v1alpha1.ReasonStartDeadlineExceeded, startDeadlineMessage(p, &d.status), now)
 	}
 	d.after = left
-	if o.quota.park {
-		d.pending(v1alpha1.ReasonQuotaExceeded, o.quota.message)
-		return d
-	}
 	if o.refused != nil && now.Before(o.refused.due()) {
 		return d.refusedJob(o, now)
 	}
@@ -185,6 +180,32 @@ func (d decision) begin(o *observation, now time.Time) decision {
 	}
 	d.action = action{kind: createJob, create: job}
 	return d
+}
+
+// waitsToCreate says what a Job waits for that is not to be made yet: a pause, room in a quota, or the time to try again what was
+// refused. None of that has to be read live.
+func (d decision) waitsToCreate(o *observation, now time.Time) (wait decision, waits bool) {
+	if d.status.JobUID != "" || len(o.pods) > 0 || o.earlierPod != nil || o.spider == nil {
+		return d, false
+	}
+	if p, err := makePlan(o.sj, o.spider, o.defaults); err == nil {
+		left, limited := startLeft(o, &d.status, p, now)
+		if limited && left <= 0 {
+			return d, false
+		}
+		d.after = left
+	}
+	switch pause := pauseLeft(&d.status, now); {
+	case pause > 0:
+		d.after, d.class = sooner(d.after, pause), queue.Create
+	case o.quota.park:
+		d.pending(v1alpha1.ReasonQuotaExceeded, o.quota.message)
+	case o.refused != nil && now.Before(o.refused.due()) && !wrongInItself(o.refused.err):
+		d = d.refusedJob(o, now)
+	default:
+		return d, false
+	}
+	return d, true
 }
 
 // withoutSpider waits a moment for the Spider, and then ends.
@@ -245,11 +266,7 @@ func (d decision) run(o *observation, now time.Time) decision {
 	case o.job.suspended || o.job.failing != nil:
 		// The Job controller is about to stop the Pod. How it ends is judged when it has ended.
 		d.demand(p, pod, podlog.Follow)
-		d.status.Reason, d.status.Message = v1alpha1.ReasonStopping, "its Job was suspended, and its Pod "+pod.name+" is being stopped"
-		if o.job.failing != nil {
-			d.status.Message = truncate("its Job failed, and its Pod "+pod.name+" is being stopped: "+o.job.failing.message, maxMessage)
-		}
-		return d
+		return d.beingStopped(o, pod, now)
 	}
 	if cause := disturbance(pod); cause != "" {
 		return d.interrupt(o, p, cause, now)
@@ -271,6 +288,20 @@ func (d decision) run(o *observation, now time.Time) decision {
 		d.after, d.class = left, queue.End
 	}
 	d.demand(p, pod, podlog.Sample)
+	return d
+}
+
+// beingStopped says, once it takes longer than usual, that the Job controller stops a Pod.
+func (d decision) beingStopped(o *observation, pod *podView, now time.Time) decision {
+	if wait := explainAfter + time.Duration(pod.ownGrace)*time.Second - now.Sub(o.stopSeen); wait > 0 {
+		d.after = wait
+		return d
+	}
+	message := "its Job was suspended, and its Pod " + pod.name + " is being stopped"
+	if o.job.failing != nil {
+		message = "its Job failed, and its Pod " + pod.name + " is being stopped: " + o.job.failing.message
+	}
+	d.status.Reason, d.status.Message = v1alpha1.ReasonStopping, truncate(message, maxMessage)
 	return d
 }
 

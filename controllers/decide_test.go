@@ -103,7 +103,7 @@ func TestDecide(t *testing.T) {
 			pending(v1alpha1.ReasonServiceAccountNotFound, "service account", 6*time.Second)},
 		{"a queue holds the Job back", time.Hour, observe(sj()).withJob(makeJob(sj().SpiderJob, timeout).suspended()),
 			pending(v1alpha1.ReasonQueued, "suspended", 0)},
-		{"the Pod is being started", 2 * time.Second, observe(sj()).withJob(makeJob(sj().SpiderJob)).withPods(first()), want{after: startPatience - time.Second}},
+		{"the Pod is being started", 2 * time.Second, observe(sj()).withJob(makeJob(sj().SpiderJob)).withPods(first()), want{after: podPatience - time.Second}},
 		{"no node has room, for a moment", 2 * time.Second, observe(sj()).withJob(makeJob(sj().SpiderJob)).withPods(
 			first().condition(corev1.PodScheduled, corev1.ConditionFalse, corev1.PodReasonUnschedulable, "0/1 nodes")), want{after: time.Second}},
 		{"no node has room", time.Hour, observe(sj()).withJob(makeJob(sj().SpiderJob)).withPods(

@@ -53,7 +53,10 @@ func (r *Reconciler) readWords(ctx context.Context, o *observation, mem *recolle
 // explainEvent finds the reason in a Warning Event. What keeps a Pod that exists from starting is called a configuration: a
 // Secret that is to be mounted, a volume that cannot be attached, a network that is not set up.
 func explainEvent(w *eventWarning, what need) refusal {
-	if what == needPodEvents {
+	switch {
+	case what == needPodEvents && w.reason == "FailedScheduling":
+		return refusal{} // the Pod's own condition says so, for as long as it is true
+	case what == needPodEvents:
 		return refusal{v1alpha1.ReasonConfiguration, truncate(w.reason+": "+w.message, maxMessage)}
 	}
 	cause := explain(w.message)

@@ -48,6 +48,8 @@ type recollection struct {
 	// job is the UID of the Job seen last, and jobSeen and podSeen when it and lastPod were seen first.
 	job              types.UID
 	jobSeen, podSeen time.Time
+	// stopSeen is when it was first seen that the Job controller is to stop lastPod.
+	stopSeen time.Time
 	// words are what Warning Events said last, and killing what Events told of the end of a Pod that is gone.
 	words   eventWords
 	killing stopTrace
@@ -99,7 +101,10 @@ func (r *recollection) remember(o *observation, now time.Time) {
 		return
 	}
 	if r.lastPod == nil || r.lastPod.uid != pod.uid {
-		r.podSeen, r.runningSeen, r.exitSeen, r.exited = now, time.Time{}, time.Time{}, nil
+		r.podSeen, r.runningSeen, r.exitSeen, r.stopSeen, r.exited = now, time.Time{}, time.Time{}, time.Time{}, nil
+	}
+	if o.job != nil && (o.job.suspended || o.job.failing != nil) && r.stopSeen.IsZero() {
+		r.stopSeen = now
 	}
 	if exit := pod.exit(); exit != nil && r.exitSeen.IsZero() {
 		r.exitSeen = now
@@ -151,7 +156,7 @@ func (r *recollection) seen(job *batchv1.Job) {
 // show adds to an observation what is remembered.
 func (r *recollection) show(o *observation) {
 	o.lastPod, o.witness, o.exited, o.exitSeen, o.runningSeen = r.lastPod, r.witness, r.exited, r.exitSeen, r.runningSeen
-	o.podSeen, o.words, o.refused = r.podSeen, r.words, r.refused
+	o.podSeen, o.stopSeen, o.words, o.refused = r.podSeen, r.stopSeen, r.words, r.refused
 	if o.job != nil {
 		o.jobSeen = r.jobSeen
 	}

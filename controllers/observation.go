@@ -40,6 +40,8 @@ type observation struct {
 	exited *podView
 	// jobSeen and podSeen are when this process first saw the job and lastPod.
 	jobSeen, podSeen time.Time
+	// stopSeen is when it first saw that the Job controller is to stop lastPod.
+	stopSeen time.Time
 	// runningSeen is when this process first saw the spider of lastPod run, after it had seen the Pod without; zero if it did not.
 	runningSeen time.Time
 	// readings are what is known from the logs of the pods and of lastPod.

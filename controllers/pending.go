@@ -165,7 +165,7 @@ func (d decision) explainPod(o *observation, pod *podView, now time.Time) decisi
 		return d
 	}
 	cause := waiting(pod)
-	if cause.reason == "" && pod.node != "" {
+	if cause.reason == "" {
 		if age < podPatience {
 			d.after = sooner(d.after, podPatience-age)
 			return d.begins(pod)

@@ -74,6 +74,9 @@ func (d decision) judge(o *observation, p plan, pod *podView, now time.Time) dec
 		return d.interrupt(o, p, "the spider was told by a signal to shut down", now)
 	}
 	phase, reason, message := verdict(p, pod, counts)
+	if r := o.reading(pod); reason == v1alpha1.ReasonCompletedUnverified && r.Err != nil {
+		message += ": " + printable(r.Err.Error())
+	}
 	return d.conclude(o, p, pod, phase, reason, message, now)
 }
 
