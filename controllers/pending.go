@@ -168,7 +168,7 @@ func (d decision) explainPod(o *observation, pod *podView, now time.Time) decisi
 	if cause.reason == "" {
 		if age < podPatience {
 			d.after = sooner(d.after, podPatience-age)
-			return d.begins(pod)
+			return d.begins(pod, age)
 		}
 		wait := o.words.due(pod.uid, backOff(age), now)
 		if wait == 0 {
@@ -182,7 +182,7 @@ func (d decision) explainPod(o *observation, pod *podView, now time.Time) decisi
 		st.FailingSince = nil
 		if age < startPatience {
 			d.after = sooner(d.after, startPatience-age)
-			return d.begins(pod)
+			return d.begins(pod, age)
 		}
 		d.pending(v1alpha1.ReasonCreated, startingMessage(pod))
 		return d
@@ -199,10 +199,15 @@ func (d decision) explainPod(o *observation, pod *podView, now time.Time) decisi
 	return d
 }
 
-// begins says that a Pod is there, where the status still tells what kept it from being made.
-func (d decision) begins(pod *podView) decision {
+// begins says that a Pod is there, where the status still tells what kept it from being made; not in the first moment, in which most
+// spiders start.
+func (d decision) begins(pod *podView, age time.Duration) decision {
 	st := &d.status
-	if st.Phase == v1alpha1.PhasePending && st.Reason != "" && st.Reason != v1alpha1.ReasonCreated {
+	switch {
+	case st.Phase != v1alpha1.PhasePending || st.Reason == "" || st.Reason == v1alpha1.ReasonCreated:
+	case age < explainAfter:
+		d.after = sooner(d.after, explainAfter-age)
+	default:
 		d.pending(v1alpha1.ReasonCreated, startingMessage(pod))
 	}
 	return d

@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -90,11 +91,24 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 			o.refused, err = mem.refused, nil
 			continue
 		case err != nil:
-			return reconcile.Result{}, err
+			return reconcile.Result{}, errors.Join(err, r.noteRefusal(ctx, o, mem, d, err))
 		}
 		return r.conclude(ctx, o, mem, d)
 	}
 	return reconcile.Result{}, fmt.Errorf("no decision on SpiderJob %s after %d rounds: %w", key, maxRounds, err)
+}
+
+// noteRefusal records a stop though kube-apiserver refuses what it takes, and who does: a webhook that hangs, say. The stop is tried
+// again as any call that has failed.
+func (r *Reconciler) noteRefusal(ctx context.Context, o *observation, mem *recollection, d decision, refusal error) error {
+	if _, answered := errors.AsType[*apierrors.StatusError](refusal); !answered || d.status.Stop == nil {
+		return nil
+	}
+	d.status.Message = truncate(d.status.Stop.Message+"; kube-apiserver refuses it: "+printable(unwrapStatus(refusal).Error()), maxMessage)
+	if err := r.record(ctx, o, mem, d.status); err != nil && !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) {
+		return err
+	}
+	return nil
 }
 
 // mayCreate reports whether the SpiderJob was given out by the work queue as one that creates a Job: a bounded number are at once.

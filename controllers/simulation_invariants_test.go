@@ -301,7 +301,7 @@ func (h *history) checkVerdict(sj *v1alpha1.SpiderJob, j *trueJob) {
 		if p == nil || !p.Undisturbed() || p.Exit() == 0 {
 			untrue("%s", what)
 		}
-		if retries := h.retriesOf(sj); int(st.Attempts) <= retries {
+		if retries := h.retriesOf(sj); int(st.Attempts) <= retries && !h.hadOldJob(sj) {
 			untrue("%d retries are allowed, and there were %d attempts", retries, st.Attempts)
 		}
 	case v1alpha1.ReasonKilled:
@@ -338,6 +338,17 @@ func (h *history) checkVerdict(sj *v1alpha1.SpiderJob, j *trueJob) {
 			untrue("%s", what)
 		}
 	}
+}
+
+// hadOldJob reports whether the version before had made a SpiderJob's Job, in which the Job controller tries again.
+func (h *history) hadOldJob(sj *v1alpha1.SpiderJob) bool {
+	for _, change := range h.cluster.Log() {
+		job, ok := change.After.(*batchv1.Job)
+		if ok && job.Labels[v1alpha1.LabelSpiderJobUID] == string(sj.UID) && valueOr(job.Spec.BackoffLimit, 0) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // retriesOf is how many retries every Spider of a SpiderJob's name has allowed.
