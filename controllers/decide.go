@@ -146,7 +146,11 @@ func (d decision) begin(o *observation, now time.Time) decision {
 	if d.status.JobUID != "" {
 		return d.jobGone(o, now)
 	}
-	if len(o.alive()) > 0 || d.removable(o) != nil {
+	if alive := o.alive(); len(alive) > 0 {
+		d.pending(v1alpha1.ReasonWaiting, fmt.Sprintf("Pod %s, which has lost its Job, has to end first", alive[0].name))
+		return d.clearPods(o)
+	}
+	if d.removable(o) != nil {
 		return d.clearPods(o)
 	}
 	if o.earlierPod != nil {

@@ -64,7 +64,9 @@ func TestDecideOnHostileClusters(t *testing.T) {
 		{"a Pod that lost its Job is followed, and stopped", 6 * time.Second,
 			observe(sj().running("run-a")).lively().withPods(pod().running().orphan()), with(interrupted, func(w *want) { w.log = podlog.Follow })},
 		{"no Job is made beside a Pod that lost its Job", 6 * time.Second,
-			observe(sj()).lively().withPods(pod().running().orphan()), want{action: deletePod, after: recheck}},
+			observe(sj()).lively().withPods(pod().running().orphan()), want{
+				phase: v1alpha1.PhasePending, reason: v1alpha1.ReasonWaiting, contains: "run-a", action: deletePod, after: recheck,
+			}},
 		{"a Pod that had ended before it lost its Job is judged", 6 * time.Second,
 			observe(sj().running("run-a")).lively().withPods(pod().exited(0).orphan()).reads(finalReading(3, "finished")),
 			with(finished, func(w *want) { w.items, w.final = 3, true })},
