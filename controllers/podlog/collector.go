@@ -41,6 +41,7 @@ type Collector struct {
 	finals   lane
 	streams  lane
 	silent   list.List // of *flow: streams that were not answered for long
+	seasoned list.List // of *flow: streams that have had their slot for slotTime
 	yielding int       // streams that were told to make way and have not ended yet
 }
 
@@ -64,6 +65,7 @@ type pod struct {
 	place     *list.Element // in the queue; nil when it does not wait
 	flow      *flow         // the follow stream; nil when there is none
 	yields    int           // how often in a row its stream made way, since nobody answered
+	followed  time.Duration // by streams that made way
 	attempts  int           // final reads that have failed
 	pausing   bool          // a final read has failed and is tried again when alarm goes off
 	spent     time.Duration // on final reads so far, with the pauses between them, but not in the queue

@@ -37,10 +37,18 @@ func onBench(t *testing.T, options Options, test func(*bench)) {
 		if ctx.Err() == nil {
 			b.stop()
 		}
-		if k.active != 0 {
-			t.Errorf("%d logs are still open after the collector has stopped", k.active)
+		if k.open() != 0 {
+			t.Errorf("%d logs are still open after the collector has stopped", k.open())
 		}
 	})
+}
+
+// inside has a test look at the Collector's own state, under its mutex.
+func (b *bench) inside(look func(*Collector)) {
+	b.Helper()
+	b.collector.mu.Lock()
+	defer b.collector.mu.Unlock()
+	look(b.collector)
 }
 
 // after lets time pass and returns what is then known of a Pod.
@@ -91,8 +99,8 @@ func TestAServerThatNeverAnswersHoldsUpNobodyElse(t *testing.T) {
 		b.collector.Want(target("ended"), Final)
 		b.assertItems(b.after(0, "ended"), 20, true)
 		b.assertItems(b.after(time.Minute, "sampled"), 5, false)
-		if b.kubelet.most > 4 {
-			b.Errorf("%d logs were read at once", b.kubelet.most)
+		if b.kubelet.peak() > 4 {
+			b.Errorf("%d logs were read at once", b.kubelet.peak())
 		}
 
 		b.collector.Want(target("mute-0"), Final)
@@ -111,7 +119,7 @@ func TestForgetEndsEverything(t *testing.T) {
 			b.collector.Want(target(mode.String()), mode)
 		}
 		b.after(7*time.Second, "sample")
-		if b.kubelet.active == 0 {
+		if b.kubelet.open() == 0 {
 			b.Fatal("nothing is open")
 		}
 		b.woken()
@@ -121,11 +129,13 @@ func TestForgetEndsEverything(t *testing.T) {
 		b.collector.Forget("never heard of")
 		synctest.Wait()
 		// The readers of the flood are asleep for up to half a minute; their logs are closed nevertheless.
-		if b.kubelet.active != 0 || len(b.collector.pods) != 0 {
-			b.Errorf("%d logs are open, %d Pods known", b.kubelet.active, len(b.collector.pods))
-		}
-		opened := len(b.kubelet.opened)
-		if r := b.after(5*time.Minute, "follow"); r != (Reading{}) || len(b.woken()) != 0 || len(b.kubelet.opened) != opened {
+		b.inside(func(c *Collector) {
+			if b.kubelet.open() != 0 || len(c.pods) != 0 {
+				b.Errorf("%d logs are open, %d Pods known", b.kubelet.open(), len(c.pods))
+			}
+		})
+		opened := len(b.kubelet.openings())
+		if r := b.after(5*time.Minute, "follow"); r != (Reading{}) || len(b.woken()) != 0 || len(b.kubelet.openings()) != opened {
 			b.Errorf("a forgotten Pod was read: %+v", r)
 		}
 	})
@@ -151,7 +161,7 @@ func TestWantBeforeStartIsNotLost(t *testing.T) {
 		c.Want(target("b"), Follow)
 		c.Forget(target("b").UID)
 		synctest.Wait()
-		if len(k.opened) != 1 {
+		if len(k.openings()) != 1 {
 			t.Errorf("a stopped collector reads on")
 		}
 	})

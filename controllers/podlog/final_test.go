@@ -31,7 +31,7 @@ func TestFinalReadsTheLogOnce(t *testing.T) {
 			b.collector.Want(target("a"), Follow)
 		}
 		b.after(time.Minute, "a")
-		if got := len(b.kubelet.opened); got != 1 {
+		if got := len(b.kubelet.openings()); got != 1 {
 			b.Errorf("the log was read %d times", got)
 		}
 		if got := b.woken()["shop/job-of-a"]; got != 1 {
@@ -94,7 +94,7 @@ func TestFinalIsTriedAgainWhereItMayHelp(t *testing.T) {
 				if !r.Done || !errors.Is(r.Err, err) {
 					b.Errorf("after it failed for long: %+v", r)
 				}
-				if got := len(b.kubelet.opened); got < 4 || got > 10 {
+				if got := len(b.kubelet.openings()); got < 4 || got > 10 {
 					b.Errorf("tried %d times", got)
 				}
 			})
@@ -124,7 +124,7 @@ func TestFinalOfAPodThatIsGoneIsDoneAtOnce(t *testing.T) {
 			b.Errorf("reading %+v", r)
 		}
 		b.after(time.Minute, "a")
-		if got := len(b.kubelet.opened); got != 1 {
+		if got := len(b.kubelet.openings()); got != 1 {
 			b.Errorf("tried %d times", got)
 		}
 	})
@@ -146,8 +146,8 @@ func TestFinalReadsAreBoundedInNumber(t *testing.T) {
 				b.Errorf("Pod %d: %+v", i, r)
 			}
 		}
-		if b.kubelet.most > 4 {
-			b.Errorf("%d logs were read at once", b.kubelet.most)
+		if b.kubelet.peak() > 4 {
+			b.Errorf("%d logs were read at once", b.kubelet.peak())
 		}
 	})
 }

@@ -25,14 +25,20 @@ const (
 // errYielded says that a stream which nobody answered was given up for one that waited.
 var errYielded = fmt.Errorf("nothing came, and others waited for their turn: %w", context.Canceled)
 
+// errShared says that a stream was given up for one of a node that has fewer.
+var errShared = fmt.Errorf("its node has more than its share, and others waited: %w", context.Canceled)
+
 // flow is a follow stream that is under way. Its fields are guarded by the Collector's mutex.
 type flow struct {
-	pod    *pod
-	node   *node
-	cancel context.CancelCauseFunc
-	yields bool          // it was told to make way
-	alarm  *alarm        // goes off when it was not answered for long
-	silent *list.Element // among the streams that were not answered for long
+	pod      *pod
+	node     *node
+	cancel   context.CancelCauseFunc
+	begun    time.Time
+	yields   bool          // it was told to make way
+	alarm    *alarm        // goes off when it was not answered for long
+	silent   *list.Element // among the streams that were not answered for long
+	ripens   *alarm        // goes off when it has had its slot for slotTime
+	seasoned *list.Element // among the streams that have
 }
 
 // queueStream has a log followed when its turn comes. The caller holds the mutex.
@@ -49,11 +55,12 @@ func (c *Collector) queueStream(p *pod) {
 // beginStream follows a log until it has come to its end, is gone, or need not be followed any more. The caller holds the
 // mutex.
 func (c *Collector) beginStream(p *pod, q *queue, risky bool) {
-	ctx, cancel := c.within(p.ctx, c.options.FollowTimeout)
-	f := &flow{pod: p, node: q.node, cancel: cancel}
+	ctx, cancel := c.within(p.ctx, c.options.FollowTimeout-p.followed)
+	f := &flow{pod: p, node: q.node, cancel: cancel, begun: c.now()}
 	p.flow = f
-	p.reading.Began = c.now()
+	p.reading.Began = f.begun
 	c.awaitAnswer(f)
+	f.ripens = c.after(c.slotTime(), func() { f.seasoned = c.seasoned.PushBack(f) })
 	c.settle(f.node)
 	streamsOpen.Inc()
 	c.work.Go(func() {
@@ -63,6 +70,7 @@ func (c *Collector) beginStream(p *pod, q *queue, risky bool) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.answered(f)
+		c.unseason(f)
 		if f.yields {
 			c.yielding--
 		}
@@ -85,8 +93,11 @@ func (c *Collector) endStream(p *pod, err error) {
 		c.conclude(p, err, func(*Reading) {})
 	case p.mode == Final:
 		c.queueFinal(p)
-	case errors.Is(err, errYielded):
-		p.yields++
+	case errors.Is(err, errYielded), errors.Is(err, errShared):
+		if errors.Is(err, errYielded) {
+			p.yields++
+		}
+		p.followed += c.now().Sub(p.reading.Began)
 		c.learn(p, func(r *Reading) { r.Err = p.failed(err) })
 		c.queueStream(p)
 	default:
@@ -107,23 +118,6 @@ func (c *Collector) answered(f *flow) {
 	if f.silent != nil {
 		c.silent.Remove(f.silent)
 		f.silent = nil
-	}
-}
-
-// makeWay ends as many streams that nobody answers as there are nodes whose streams could begin in their place. Those that
-// were told to end before, but have not yet, count. The caller holds the mutex.
-func (c *Collector) makeWay() {
-	if c.streams.free(false) {
-		return
-	}
-	for e := c.silent.Front(); e != nil && c.yielding < c.streams.sound.Len(); {
-		f := e.Value.(*flow)
-		e = e.Next()
-		c.silent.Remove(f.silent)
-		f.silent = nil
-		c.yielding++
-		f.yields = true
-		f.cancel(errYielded)
 	}
 }
 
@@ -183,6 +177,7 @@ func (c *Collector) stream(ctx context.Context, f *flow, in *intake, budget *rat
 		c.mu.Lock()
 		c.answered(f)
 		p.yields = 0
+		f.node.silent = false
 		c.judge(f.node, nil)
 		c.learn(p, func(r *Reading) { r.Opened, r.Err = true, nil })
 		c.dispatch() //nolint:contextcheck // Each read runs under its Pod's own context.

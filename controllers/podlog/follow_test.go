@@ -24,7 +24,7 @@ func TestFollowReadsToTheEnd(t *testing.T) {
 		if !r.Opened || r.Done || r.Err != nil || b.woken()["shop/job-of-a"] != 1 {
 			b.Errorf("once it is open: %+v", r)
 		}
-		if o := b.kubelet.opened[0].options; !o.Follow || o.Container != "spider" || *o.TailLines != 1000 {
+		if o := b.kubelet.openings()[0].options; !o.Follow || o.Container != "spider" || *o.TailLines != 1000 {
 			b.Errorf("opened with %+v", o)
 		}
 		time.Sleep(20 * time.Second)
@@ -38,8 +38,8 @@ func TestFollowReadsToTheEnd(t *testing.T) {
 			b.Errorf("at the end: %+v", r)
 		}
 		b.collector.Want(target("a"), Final)
-		if r := b.after(time.Minute, "a"); !r.Done || len(b.kubelet.opened) != 1 {
-			b.Errorf("the log was opened %d times", len(b.kubelet.opened))
+		if r := b.after(time.Minute, "a"); !r.Done || len(b.kubelet.openings()) != 1 {
+			b.Errorf("the log was opened %d times", len(b.kubelet.openings()))
 		}
 	})
 }
@@ -72,7 +72,7 @@ func TestFollowJoinsAgainWhatBroke(t *testing.T) {
 		// An API server that goes away may well end a stream as if the log had ended.
 		log.change(func() { log.breaks = []error{io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET} })
 		b.assertItems(b.after(5*time.Second, "a"), 5, false)
-		if got := len(b.kubelet.opened); got != 4 {
+		if got := len(b.kubelet.openings()); got != 4 {
 			b.Errorf("opened %d times", got)
 		}
 		log.write(closingLines, 12, "shutdown")
@@ -123,9 +123,9 @@ func TestFollowOfASpiderThatWasKilled(t *testing.T) {
 				if !r.Done {
 					b.Errorf("at the end: %+v", r)
 				}
-				opened := len(b.kubelet.opened)
+				opened := len(b.kubelet.openings())
 				b.collector.Want(target("a"), Final)
-				if r := b.after(time.Second, "a"); !r.Done || len(b.kubelet.opened) != opened {
+				if r := b.after(time.Second, "a"); !r.Done || len(b.kubelet.openings()) != opened {
 					b.Errorf("a log whose end was seen was read again: %+v", r)
 				}
 			})
@@ -165,7 +165,7 @@ func TestFollowOfAPodThatIsNotScheduled(t *testing.T) {
 		if r := b.after(20*time.Second, "a"); r.Done {
 			b.Errorf("before it is scheduled: %+v", r)
 		}
-		if got := len(b.kubelet.opened); got > 15 {
+		if got := len(b.kubelet.openings()); got > 15 {
 			b.Errorf("asked %d times in 20 s", got)
 		}
 		log.change(func() { log.terminated = false })
@@ -246,8 +246,8 @@ func TestStreamsAreBoundedInNumber(t *testing.T) {
 		for i := range 8 {
 			b.assertItems(b.after(0, fmt.Sprint(i)), int64(i), true)
 		}
-		if b.kubelet.most > 4 || len(b.kubelet.opened) != 9 {
-			b.Errorf("%d logs were open at once, %d in all", b.kubelet.most, len(b.kubelet.opened))
+		if b.kubelet.peak() > 4 || len(b.kubelet.openings()) != 9 {
+			b.Errorf("%d logs were open at once, %d in all", b.kubelet.peak(), len(b.kubelet.openings()))
 		}
 	})
 }
@@ -259,8 +259,8 @@ func TestStopClosesStreams(t *testing.T) {
 			b.collector.Want(target(fmt.Sprint(i)), Follow)
 		}
 		b.after(time.Second, "0")
-		if b.kubelet.active != 20 {
-			b.Errorf("%d streams are open", b.kubelet.active)
+		if b.kubelet.open() != 20 {
+			b.Errorf("%d streams are open", b.kubelet.open())
 		}
 		begun := time.Now()
 		b.stop()

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,7 +16,8 @@ import (
 )
 
 // kubelet is a Source that serves the logs of containers in memory, as a kubelet does through the API server: the last
-// lines asked for, and with follow what is written from then on until the container terminates.
+// lines asked for, and with follow what is written from then on until the container terminates. Its fields are guarded by mu, even
+// from a test that waited until all is quiet: the next timer orders nothing that it starts after what the test did before.
 type kubelet struct {
 	mu         sync.Mutex
 	containers map[string]*container
@@ -113,6 +115,34 @@ func (c *container) tail(lines int64) int {
 		start = longest + bytes.LastIndexByte(c.log[longest:start-1], '\n') + 1
 	}
 	return start
+}
+
+// openings returns all calls of Open so far, the first one first.
+func (k *kubelet) openings() []opening {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return slices.Clone(k.opened)
+}
+
+// open returns how many logs are now being opened or read.
+func (k *kubelet) open() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.active
+}
+
+// peak returns the most logs that were open at once.
+func (k *kubelet) peak() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.most
+}
+
+// forgetPeak begins the count of the most logs open at once anew.
+func (k *kubelet) forgetPeak() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.most = k.active
 }
 
 // opensOf returns the openings of a Pod's log.

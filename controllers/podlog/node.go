@@ -44,6 +44,7 @@ type node struct {
 	// streams are the node's follow streams. That one hangs says nothing: a kubelet answers no follow request before the
 	// container has written something.
 	streams queue
+	silent  bool // the last one made way since nobody answered it, and none was answered since
 
 	trust   trust
 	reads   int // samples, probes and final reads under way

@@ -32,9 +32,7 @@ func (b *bench) recover(node string) {
 
 // openedOn returns how many logs of a node have been opened.
 func (b *bench) openedOn(node string) (n int) {
-	b.kubelet.mu.Lock()
-	defer b.kubelet.mu.Unlock()
-	for _, o := range b.kubelet.opened {
+	for _, o := range b.kubelet.openings() {
 		if o.target.Node == node {
 			n++
 		}
@@ -130,6 +128,82 @@ func TestOneNodeNeverHasAllStreams(t *testing.T) {
 	})
 }
 
+// TestStreamsThatLastDelayNoStreamOfAnotherNode has two nodes whose containers take their time to end, and have every stream.
+func TestStreamsThatLastDelayNoStreamOfAnotherNode(t *testing.T) {
+	onBench(t, Options{Streams: 12}, func(b *bench) {
+		last := func(node string, pods int) {
+			for i := range pods {
+				name := fmt.Sprint(node, "-", i)
+				b.kubelet.run(name).write(progressLine, 7)
+				b.collector.Want(on(node, name), Follow)
+			}
+		}
+		last("slow1", 9)
+		last("slow2", 9)
+		b.after(time.Minute, "")
+		for i := range 8 {
+			name := fmt.Sprint("good-", i)
+			b.kubelet.run(name).write(closingLines, 12, "shutdown")
+			b.kubelet.containers[name].terminate()
+			b.collector.Want(on("good", name), Follow)
+		}
+		for i := range 8 {
+			b.assertItems(b.after(0, fmt.Sprint("good-", i)), 12, true)
+		}
+		last("late", 9)
+		b.after(0, "")
+		b.inside(func(c *Collector) {
+			for _, node := range []string{"slow1", "slow2", "late"} {
+				if got := c.nodes[node].streams.active; got < 3 {
+					b.Errorf("node %s has %d of 12 streams, want at least a quarter", node, got)
+				}
+			}
+		})
+		before := len(b.kubelet.openings())
+		b.after(5*time.Minute, "")
+		if got := len(b.kubelet.openings()) - before; got != 0 {
+			b.Errorf("%d streams made way for nodes that had their share", got)
+		}
+		for _, log := range b.kubelet.containers {
+			log.write(closingLines, 30, "shutdown")
+			log.terminate()
+		}
+		for _, node := range []string{"slow1", "slow2", "late"} {
+			for i := range 9 {
+				b.assertItems(b.after(0, fmt.Sprint(node, "-", i)), 30, true)
+			}
+		}
+	})
+}
+
+// TestNodesTakeTurnsAtTheStreams has more nodes than there are streams, each with a container that does not end.
+func TestNodesTakeTurnsAtTheStreams(t *testing.T) {
+	onBench(t, Options{Streams: 4, FollowTimeout: time.Minute}, func(b *bench) {
+		for i := range 10 {
+			name := fmt.Sprint("a", i)
+			b.kubelet.run(name).write(progressLine, i)
+			b.collector.Want(on(fmt.Sprint("node-", i), name), Follow)
+		}
+		for i := range 10 {
+			if r := b.after(3*time.Second, fmt.Sprint("a", i)); i < 4 && !r.Opened {
+				b.Errorf("reading %+v", r)
+			}
+		}
+		for i := range 10 {
+			b.assertItems(b.after(0, fmt.Sprint("a", i)), int64(i), false)
+		}
+		if got := b.kubelet.peak(); got != 4 {
+			b.Errorf("%d streams were open at once", got)
+		}
+		// A stream that makes way now and then has no more time in all than one that never does.
+		for i := range 10 {
+			if r := b.after(20*time.Second, fmt.Sprint("a", i)); i == 9 && (!r.Done || !errors.Is(r.Err, context.DeadlineExceeded)) {
+				b.Errorf("reading %+v", r)
+			}
+		}
+	})
+}
+
 func TestNodesThatHangDelayNoSampleOfAnother(t *testing.T) {
 	onBench(t, Options{}, func(b *bench) {
 		b.kubelet.run("a").write(progressLine, 5)
@@ -149,13 +223,13 @@ func TestNodesThatHangDelayNoSampleOfAnother(t *testing.T) {
 func TestANodeHasFourReadsAtOnce(t *testing.T) {
 	onBench(t, Options{Concurrency: 32}, func(b *bench) {
 		b.trusted("bad")
-		b.kubelet.most = 0
+		b.kubelet.forgetPeak()
 		b.hang("bad", 10, Sample)
 		time.Sleep(6 * time.Second)
 		b.hang("bad", 30, Final)
 		synctest.Wait()
-		if b.kubelet.most != nodeReads || b.kubelet.active != nodeReads {
-			b.Errorf("%d logs were open at once, now %d", b.kubelet.most, b.kubelet.active)
+		if b.kubelet.peak() != nodeReads || b.kubelet.open() != nodeReads {
+			b.Errorf("%d logs were open at once, now %d", b.kubelet.peak(), b.kubelet.open())
 		}
 	})
 }
@@ -213,9 +287,11 @@ func TestANodeThatServesNoLogsIsProbed(t *testing.T) {
 		if got := b.openedOn("bad") - before; got < 8 || got > 11 {
 			b.Errorf("%d probes in ten minutes", got)
 		}
-		if got := b.collector.rotation.turns.Len(); got != 0 {
-			b.Errorf("%d Pods take turns that are never theirs", got)
-		}
+		b.inside(func(c *Collector) {
+			if got := c.rotation.turns.Len(); got != 0 {
+				b.Errorf("%d Pods take turns that are never theirs", got)
+			}
+		})
 		b.recover("bad")
 		b.after(80*time.Second, "")
 		before = b.openedOn("bad")
@@ -299,13 +375,17 @@ func TestAPodMayBeGivenItsNodeLater(t *testing.T) {
 			b.collector.Want(target(name), mode)
 			b.collector.Want(on("bad", name), mode)
 		}
-		if b.collector.rotation.turns.Len() != 0 {
-			b.Error("a Pod of a node that serves no logs takes turns")
-		}
+		b.inside(func(c *Collector) {
+			if c.rotation.turns.Len() != 0 {
+				b.Error("a Pod of a node that serves no logs takes turns")
+			}
+		})
 		b.assertUnserved("late-final", "bad", b.after(11*time.Second, "late-final"))
-		if got := len(b.collector.nodes); got != 1 {
-			b.Errorf("%d nodes are known", got)
-		}
+		b.inside(func(c *Collector) {
+			if got := len(c.nodes); got != 1 {
+				b.Errorf("%d nodes are known", got)
+			}
+		})
 	})
 }
 
@@ -330,21 +410,23 @@ func TestKeepForgetsTheOtherPods(t *testing.T) {
 		b.kubelet.run("other").write(progressLine, 6)
 		b.collector.Want(target("other"), Sample)
 		b.after(6*time.Second, "")
-		if b.kubelet.active < 2 {
-			b.Fatalf("%d logs are open", b.kubelet.active)
+		if b.kubelet.open() < 2 {
+			b.Fatalf("%d logs are open", b.kubelet.open())
 		}
 		b.woken()
 
 		b.collector.Keep(job, target("kept").UID)
 		synctest.Wait()
-		c := b.collector
-		if b.kubelet.active != 0 || len(c.pods) != 2 || c.rotation.turns.Len() != 2 || c.streams.active+c.streams.waiting != 0 ||
-			c.finals.active+c.finals.waiting != 0 || c.silent.Len() != 0 || c.jobs[job] != c.pods[target("kept").UID] {
-			b.Errorf("%d logs are open, %d Pods known, %d take turns", b.kubelet.active, len(c.pods), c.rotation.turns.Len())
-		}
-		opened := len(b.kubelet.opened)
+		b.inside(func(c *Collector) {
+			if b.kubelet.open() != 0 || len(c.pods) != 2 || c.rotation.turns.Len() != 2 || c.streams.active+c.streams.waiting != 0 ||
+				c.finals.active+c.finals.waiting != 0 || c.silent.Len()+c.seasoned.Len() != 0 ||
+				c.jobs[job] != c.pods[target("kept").UID] {
+				b.Errorf("%d logs are open, %d Pods known, %d take turns", b.kubelet.open(), len(c.pods), c.rotation.turns.Len())
+			}
+		})
+		opened := len(b.kubelet.openings())
 		b.after(time.Minute, "")
-		for _, o := range b.kubelet.opened[opened:] {
+		for _, o := range b.kubelet.openings()[opened:] {
 			if o.target.Name != "kept" && o.target.Name != "other" {
 				b.Errorf("a forgotten Pod, %s, was read", o.target.Name)
 			}
@@ -352,12 +434,14 @@ func TestKeepForgetsTheOtherPods(t *testing.T) {
 		b.assertItems(b.after(0, "kept"), 5, false)
 		b.assertItems(b.after(0, "other"), 6, false)
 
-		c.Keep(job)
-		c.Keep(target("other").SpiderJob)
-		c.Keep(target("unheard").SpiderJob, "of")
-		if len(c.pods) != 0 || len(c.jobs) != 0 || c.rotation.turns.Len() != 0 {
-			b.Errorf("%d Pods of %d SpiderJobs are known", len(c.pods), len(c.jobs))
-		}
+		b.collector.Keep(job)
+		b.collector.Keep(target("other").SpiderJob)
+		b.collector.Keep(target("unheard").SpiderJob, "of")
+		b.inside(func(c *Collector) {
+			if len(c.pods) != 0 || len(c.jobs) != 0 || c.rotation.turns.Len() != 0 {
+				b.Errorf("%d Pods of %d SpiderJobs are known", len(c.pods), len(c.jobs))
+			}
+		})
 	})
 }
 
@@ -370,22 +454,27 @@ func TestNodesWithoutPodsAreForgotten(t *testing.T) {
 			b.collector.Want(pod, Sample)
 			b.collector.Forget(pod.UID)
 		}
-		if got := len(b.collector.nodes); got != maxIdleNodes+1 {
-			b.Errorf("%d nodes are known", got)
-		}
+		b.inside(func(c *Collector) {
+			if got := len(c.nodes); got != maxIdleNodes+1 {
+				b.Errorf("%d nodes are known", got)
+			}
+		})
 		for i := range 10 {
 			b.collector.Forget(target(fmt.Sprint("bad-final-", i)).UID)
 		}
 		b.after(time.Minute, "")
-		if b.collector.nodes["bad"] != nil {
-			b.Error("a node that serves no logs is remembered though it has no Pods to probe it with")
-		}
+		b.inside(func(c *Collector) {
+			if c.nodes["bad"] != nil {
+				b.Error("a node that serves no logs is remembered though it has no Pods to probe it with")
+			}
+		})
 	})
 }
 
 // TestReadsOfAHealthyNodeBeginInTime has nodes do whatever they like, in any order.
 func TestReadsOfAHealthyNodeBeginInTime(t *testing.T) {
-	// Between two reads of the healthy node each other node has at most one turn, and may hang in it out of the blue.
+	// Between two reads of the healthy node each other node has at most one turn, and may hang in it out of the blue: for 5 s in
+	// a final read, of which there are eight at once, or for 10 s, whether answered or not, in a stream, of which there are twelve.
 	const nodes = 20
 	const round = 5 * time.Second * (nodes/8 + 2)
 	rapid.Check(t, func(r *rapid.T) {
@@ -453,7 +542,8 @@ func (a act) behave(log *container) {
 		if a.node == 0 {
 			log.terminate()
 		}
-	case a.does == "hang", a.mode == Follow: // a stream that brings something, however little, has its slot for as long as it lasts
+	case a.does == "trickle" && a.mode == Follow: // its stream is answered, and lasts
+	case a.does == "hang", a.mode == Follow:
 		log.mute = true
 	case a.does == "trickle":
 		log.endless = flood(20000)

@@ -64,7 +64,8 @@ type Reading struct {
 	Known bool
 	// ObservedAt is when Counts were read.
 	ObservedAt time.Time
-	// Opened says that a follow stream has been answered: what the container writes from here on will be seen.
+	// Opened says that a follow stream has been answered: what the container writes from here on will be seen, unless there are
+	// more streams than Options.Streams, and this one made way for another until its log was gone.
 	Opened bool
 	// Done says that Follow or Final has ended, with Counts.Final or without: nothing more will come. It is taken back only
 	// if Final is asked for after a stream that had to be given up while the container still ran.
@@ -101,12 +102,14 @@ type Options struct {
 	// nodes whose last read did not end in time have together at most half of either half. Default 16.
 	Concurrency int
 	// Streams is the most follow streams at once; further ones wait. Each holds at most 64 KiB of log. What one node has beyond
-	// a quarter of them it has only out of one half, and a stream that is not answered within ReadTimeout makes way for one that
-	// waits. Default 200.
+	// a quarter of them it has only out of one half. Where one waits for its turn, a stream makes way that is not answered within
+	// ReadTimeout, and so does one that has had its slot for 2 × ReadTimeout if its node has more of them than the other would
+	// then have, or the other has none. So, however long streams last, no node that answers waits for its first for longer than
+	// 2 × ReadTimeout for every Streams nodes that wait before it. Default 200.
 	Streams int
 	// ReadTimeout is the longest that one sample or final read may take. Default 5 s.
 	ReadTimeout time.Duration
-	// FollowTimeout is the longest that a Pod's log is followed. Default 30 min.
+	// FollowTimeout is the longest that a Pod's log is followed, not counting what a stream that made way waits. Default 30 min.
 	FollowTimeout time.Duration
 	// TailLines is how many of a log's last lines are asked for. Default 1,000.
 	TailLines int64

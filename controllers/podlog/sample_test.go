@@ -95,9 +95,9 @@ func TestSamplesKeepToTheBudget(t *testing.T) {
 
 				least := max(100*time.Millisecond, 10*time.Second/time.Duration(test.pods))
 				last := map[string]time.Time{}
-				for i, o := range b.kubelet.opened {
-					if i > 0 && o.at.Sub(b.kubelet.opened[i-1].at) < least {
-						b.Fatalf("two reads within %v, want at least %v", o.at.Sub(b.kubelet.opened[i-1].at), least)
+				for i, o := range b.kubelet.openings() {
+					if i > 0 && o.at.Sub(b.kubelet.openings()[i-1].at) < least {
+						b.Fatalf("two reads within %v, want at least %v", o.at.Sub(b.kubelet.openings()[i-1].at), least)
 					}
 					before, ok := last[o.target.Name]
 					if !ok {
@@ -158,8 +158,8 @@ func TestSamplesOfOnePodDoNotOverlap(t *testing.T) {
 		b.kubelet.run("a").mute = true
 		b.collector.Want(target("a"), Sample)
 		b.after(time.Minute, "a")
-		if got := len(b.kubelet.opened); b.kubelet.most > 1 || got < 8 || got > 12 {
-			b.Errorf("%d reads of 5 s in a minute, %d at once", got, b.kubelet.most)
+		if got := len(b.kubelet.openings()); b.kubelet.peak() > 1 || got < 8 || got > 12 {
+			b.Errorf("%d reads of 5 s in a minute, %d at once", got, b.kubelet.peak())
 		}
 	})
 }
@@ -170,10 +170,10 @@ func TestSamplesEndWithTheMode(t *testing.T) {
 			b.kubelet.run("a").write(closingLines, 20, "finished")
 			b.collector.Want(target("a"), Sample)
 			b.after(20*time.Second, "a")
-			before := len(b.kubelet.opened)
+			before := len(b.kubelet.openings())
 			b.collector.Want(target("a"), mode)
 			b.after(5*time.Minute, "a")
-			if got := len(b.kubelet.opened) - before; got != 1 {
+			if got := len(b.kubelet.openings()) - before; got != 1 {
 				b.Errorf("in mode %v the log was opened %d times", mode, got)
 			}
 		})
