@@ -95,9 +95,10 @@ func TestSamplesKeepToTheBudget(t *testing.T) {
 
 				least := max(100*time.Millisecond, 10*time.Second/time.Duration(test.pods))
 				last := map[string]time.Time{}
-				for i, o := range b.kubelet.openings() {
-					if i > 0 && o.at.Sub(b.kubelet.openings()[i-1].at) < least {
-						b.Fatalf("two reads within %v, want at least %v", o.at.Sub(b.kubelet.openings()[i-1].at), least)
+				opened := b.kubelet.openings()
+				for i, o := range opened {
+					if i > 0 && o.at.Sub(opened[i-1].at) < least {
+						b.Fatalf("two reads within %v, want at least %v", o.at.Sub(opened[i-1].at), least)
 					}
 					before, ok := last[o.target.Name]
 					if !ok {
