@@ -251,9 +251,9 @@ func (n *Node) brief(l *local) string {
 			w := n.waits(l, ct)
 			brief = append(brief, w.Reason...)
 		case ct.proc.Running():
-			brief = append(brief, 'r', byte(ct.starts%256))
+			brief = fmt.Appendf(brief, "r%d", ct.starts)
 		default:
-			brief = append(brief, 'e', byte(ct.starts%256))
+			brief = fmt.Appendf(brief, "e%d", ct.starts)
 		}
 	}
 	return string(brief)

@@ -71,8 +71,7 @@ func TestThePauseBetweenInterruptionsGrows(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	s.patience = 3 * time.Minute
-	long := longCrawl(3)
-	s.spider(inTurn(long, long, quickCrawl(8)))
+	s.spider(inTurn(longCrawl(3), longCrawl(4), quickCrawl(8)))
 	replica := s.controller()
 	s.job("run")
 	var pauses []time.Duration
