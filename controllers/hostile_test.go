@@ -101,6 +101,12 @@ func TestDecideOnHostileClusters(t *testing.T) {
 		{"the node's storage is used up", 6 * time.Second,
 			observe(sj().running("run-a")).lively().withJob(job(own)).withPods(
 				pod().exited(137).failed("Evicted", "The node was low on resource: ephemeral-storage.").disrupted("TerminationByKubelet")), interrupted},
+		{"killed a moment ago: the runtime may yet say that memory was why", 6 * time.Second,
+			exitSeen(observe(sj().running("run-a")).withJob(job(own)).withPods(pod().exited(137)), 5*time.Second),
+			want{after: time.Second}},
+		{"killed, and nothing says that memory was why", 8 * time.Second,
+			exitSeen(observe(sj().running("run-a")).withJob(job(own)).withPods(pod().exited(137)), 5*time.Second),
+			failed(v1alpha1.ReasonKilled, "signal 9")},
 		{"a child ran out of memory, and the spider exits with 0", 6 * time.Second,
 			observe(sj().running("run-a")).withJob(job(own)).withPods(pod().exited(0, because(oomKilled))),
 			failed(v1alpha1.ReasonOutOfMemory, "memory")},
@@ -243,6 +249,11 @@ func TestDecideOnHostileClusters(t *testing.T) {
 
 func podEventsSay(b observing, reason, message string) observing {
 	b.words = eventWords{of: b.lastPod.uid, at: epoch.Add(10 * time.Second), said: refusal{reason, message}}
+	return b
+}
+
+func exitSeen(b observing, at time.Duration) observing {
+	b.observation.exitSeen = epoch.Add(at)
 	return b
 }
 

@@ -39,7 +39,7 @@ type recollection struct {
 	// idle is the UID of a Pod that was seen before its spider ran, and runningSeen when that was first seen to run.
 	idle        types.UID
 	runningSeen time.Time
-	// witness is a Pod as it was when it was first seen to have ended undisturbed.
+	// witness is a Pod as it was when it was last seen to have ended undisturbed.
 	witness *podView
 	// exitSeen is when the spider of lastPod was first seen to have ended, and exited the Pod as it was then, where nothing outside
 	// had touched it.
@@ -119,7 +119,7 @@ func (r *recollection) remember(o *observation, now time.Time) {
 		r.runningSeen = now
 	}
 	r.lastPod = pod
-	if (r.witness == nil || r.witness.uid != pod.uid) && endedUndisturbed(pod) {
+	if endedUndisturbed(pod) {
 		r.witness = pod
 	}
 }

@@ -53,6 +53,11 @@ func (d decision) judge(o *observation, p plan, pod *podView, now time.Time) dec
 			return wait
 		}
 	}
+	if wait := oomPatience - now.Sub(o.exitSeen); wait > 0 && perhapsOutOfMemory(pod) {
+		d.demand(p, pod, podlog.Final)
+		d.after, d.class = wait, queue.End
+		return d
+	}
 	if spiderFailed(pod) {
 		switch reason, message := failure(pod); {
 		case o.job.replacesPods() && o.job.failing == nil && retriesRemain(o):
@@ -236,6 +241,16 @@ func failure(pod *podView) (reason, message string) {
 	default:
 		return v1alpha1.ReasonExitCode, fmt.Sprintf("the process exited with code %d%s", exit.ExitCode, said)
 	}
+}
+
+// oomPatience is how long a spider that was ended by SIGKILL is waited for to be called out of memory: container runtimes hear of that
+// apart from the end, and may hear of it later.
+const oomPatience = 2 * time.Second
+
+// perhapsOutOfMemory reports whether it may yet turn out that memory was what a spider died of.
+func perhapsOutOfMemory(pod *podView) bool {
+	exit := pod.exit()
+	return exit != nil && signalOf(exit) == syscall.SIGKILL && exit.Reason != oomKilled && !outOfStorage(pod)
 }
 
 // oomKilled is the reason of a container in which the kernel killed a process for want of memory, whatever its exit code.
