@@ -253,7 +253,7 @@ func podEventsSay(b observing, reason, message string) observing {
 }
 
 func exitSeen(b observing, at time.Duration) observing {
-	b.observation.exitSeen = epoch.Add(at)
+	b.exitSeen = epoch.Add(at)
 	return b
 }
 
