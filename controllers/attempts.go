@@ -73,6 +73,11 @@ func attemptStarted(o *observation, st *v1alpha1.SpiderJobStatus) bool {
 func (d decision) tryAgain(o *observation, p plan, pod *podView, reason, message string, now time.Time) decision {
 	d.describeRun(o, p, pod, now)
 	d.noteExit(pod)
+	return d.retry(reason, message, now)
+}
+
+// retry spends a retry on the present attempt, which has failed.
+func (d decision) retry(reason, message string, now time.Time) decision {
 	st := &d.status
 	st.Failures = d.failures() + 1
 	st.Phase = v1alpha1.PhaseRunning

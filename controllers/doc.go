@@ -2,7 +2,7 @@
 //
 // Reconcile (reconciler.go) observes (observe.go), decides (decide.go, a pure function of the observation and the clock), acts
 // (act.go) and records (record.go). Everything worth arguing about is in decide and in what it calls: attempts.go says what follows
-// an attempt, and when; verdict.go how a Pod's spider ended, with the counts of counts.go; pending.go why none runs yet, and
+// an attempt, and when; begin.go when its Job is made; verdict.go how a Pod's spider ended, with the counts of counts.go; pending.go why none runs yet, and
 // refusals.go why its Job was refused; teardown.go how a run is stopped; retention.go when its traces go. The Job itself is built in
 // job.go from a plan (plan.go), which is the SpiderJob, its Spider and the operator's defaults put together, and from what holds for
 // all spiders' Pods (poddefaults.go).

@@ -8,7 +8,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
-	"github.com/scrapethis/spider-operator/controllers/podlog"
 	"github.com/scrapethis/spider-operator/controllers/queue"
 )
 
@@ -56,9 +55,7 @@ func (d decision) preempted(o *observation, p plan, pod *podView, now time.Time)
 		return d.queued()
 	}
 	if _, known := finalCounts(o, p, pod, now); !known {
-		d.demand(p, pod, podlog.Final)
-		d.after, d.class = time.Second, queue.End
-		return d
+		return d.awaitCounts(p, pod)
 	}
 	d.describeRun(o, p, pod, now)
 	return d.takenBack(o, p, now)

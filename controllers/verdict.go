@@ -71,9 +71,7 @@ func (d decision) judge(o *observation, p plan, pod *podView, now time.Time) dec
 	}
 	counts, known := finalCounts(o, p, pod, now)
 	if !known {
-		d.demand(p, pod, podlog.Final)
-		d.after, d.class = time.Second, queue.End
-		return d
+		return d.awaitCounts(p, pod)
 	}
 	if !spiderFailed(pod) && counts.FinishReason == finishReasonShutdown {
 		return d.interrupt(o, p, "the spider was told by a signal to shut down", now)
@@ -83,6 +81,13 @@ func (d decision) judge(o *observation, p plan, pod *podView, now time.Time) dec
 		message += ": " + printable(r.Err.Error())
 	}
 	return d.conclude(o, p, pod, phase, reason, message, now)
+}
+
+// awaitCounts reads the end of a Pod's log, and looks again for what it says.
+func (d decision) awaitCounts(p plan, pod *podView) decision {
+	d.demand(p, pod, podlog.Final)
+	d.after, d.class = time.Second, queue.End
+	return d
 }
 
 // conclude writes the verdict on a Pod whose spider has ended: as the end where nothing of the Pod runs any more, else as a stop
@@ -150,9 +155,7 @@ func (d decision) judgeWithoutJob(o *observation, p plan, pod *podView, now time
 	if containsPod(o.pods, pod.name) {
 		var known bool
 		if counts, known = finalCounts(o, p, pod, now); !known {
-			d.demand(p, pod, podlog.Final)
-			d.after, d.class = time.Second, queue.End
-			return d
+			return d.awaitCounts(p, pod)
 		}
 	}
 	if !spiderFailed(pod) && counts.FinishReason == finishReasonShutdown {
@@ -167,10 +170,7 @@ func (d decision) judgeWithoutJob(o *observation, p plan, pod *podView, now time
 	st.Stats = currentStats(o, plan{StatsSource: v1alpha1.StatsFromScrapy}, pod, true, st)
 	phase, reason, message := verdict(p, pod, counts)
 	if spiderFailed(pod) && d.failures() < p.Retries {
-		st.Failures = d.failures() + 1
-		st.Phase = v1alpha1.PhaseRunning
-		message = fmt.Sprintf("attempt %d failed (%s): %s; trying again", st.Attempts, reason, message)
-		return d.stop(v1alpha1.Stop{Reason: v1alpha1.ReasonRetrying, Message: message, Retry: true}, v1alpha1.ReasonRetrying, now)
+		return d.retry(reason, message, now)
 	}
 	return d.end(o, phase, reason, message, now)
 }
