@@ -1,11 +1,11 @@
 // Package controllers runs SpiderJobs: it reconciles each into a batch/v1 Job and mirrors what becomes of it.
 //
 // Reconcile (reconciler.go) observes (observe.go), decides (decide.go, a pure function of the observation and the clock), acts
-// (act.go) and records (record.go). Everything worth arguing about is in decide and in what it calls: attempts.go says what follows
-// an attempt, and when; begin.go when its Job is made; verdict.go how a Pod's spider ended, with the counts of counts.go; pending.go why none runs yet, and
-// refusals.go why its Job was refused; teardown.go how a run is stopped; retention.go when its traces go. The Job itself is built in
-// job.go from a plan (plan.go), which is the SpiderJob, its Spider and the operator's defaults put together, and from what holds for
-// all spiders' Pods (poddefaults.go).
+// (act.go) and records (record.go). Everything worth arguing about is in decide and in what it calls: attempts.go says what
+// follows an attempt, and when; begin.go when its Job is made; verdict.go how a Pod's spider ended, with the counts of counts.go;
+// pending.go why none runs yet, and refusals.go why its Job was refused; teardown.go how a run is stopped; retention.go when its
+// traces go. The Job itself is built in job.go from a plan (plan.go), which is the SpiderJob, its Spider and the operator's
+// defaults put together, and from what holds for all spiders' Pods (poddefaults.go).
 //
 // An observation (observation.go) holds Jobs and Pods as views.go narrows them to what the caches keep (cache.go); what this process
 // remembers beyond those, and may forget, is in memory.go. What Events tell is asked for in evidence.go, and read within a budget by
