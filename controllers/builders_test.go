@@ -279,6 +279,12 @@ func (b podBuilder) view() *podView {
 	return viewPod(pod)
 }
 
+// sawEnd says that this process saw the Pod's spider end with nothing done to the Pod, when the Pod was like that.
+func (b observing) sawEnd(pod podBuilder) observing {
+	b.exited, b.exitSeen = pod.view(), epoch
+	return b
+}
+
 // killing is what Events told of the end of a Pod that is gone.
 func (b observing) killing(found evidence) observing {
 	b.observation.killing = stopTrace{of: killingOf(b.observation), found: found}

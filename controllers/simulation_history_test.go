@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -281,6 +282,16 @@ func (h *history) createSpiderJob(namespace, name string) {
 	if h.cluster.Create(simulated.SpiderJobs, sj) == nil {
 		h.tell("somebody creates SpiderJob %s/%s (%s)", namespace, name, sj.UID)
 	}
+}
+
+// process is the one of a name.
+func (h *history) process(name string) *process {
+	for _, p := range h.everyProcess {
+		if p.name == name {
+			return p
+		}
+	}
+	panic("no process " + name)
 }
 
 // leader is the process that leads.
@@ -645,6 +656,9 @@ func (h *history) anyNode() bool {
 // called counts a call of a worker, and looks at how it is made.
 func (h *history) called(w *worker, call simulated.Call) {
 	h.truth.calls[w.taken.Request.NamespacedName]++
+	if job, ok := call.Object.(*batchv1.Job); ok && call.Verb == "create" {
+		h.truth.of(types.UID(job.Labels[v1alpha1.LabelSpiderJobUID])).asked[w.process.name] = w.begun
+	}
 	if o := call.Options; o != nil && (o.Preconditions == nil || o.Preconditions.UID == nil) {
 		h.violate(invariantUID, "%s: %s names no UID", w.process.name, call)
 	}

@@ -90,7 +90,9 @@ type trueJob struct {
 	waitsSince time.Time
 	end        string // the terminal phase and its reason
 	endedAt    time.Time
-	keep       time.Duration // how long it is to be kept after its end
+	endVersion int64            // the resource version that told the end
+	asked      map[string]int64 // when the reconcile began in which a process last asked for a Job to be made, as a resource version
+	keep       time.Duration    // how long it is to be kept after its end
 }
 
 func newTruth() truth {
@@ -100,7 +102,7 @@ func newTruth() truth {
 func (t *truth) of(sj types.UID) *trueJob {
 	j := t.jobs[sj]
 	if j == nil {
-		j = &trueJob{}
+		j = &trueJob{asked: map[string]int64{}}
 		t.jobs[sj] = j
 	}
 	return j
@@ -167,7 +169,8 @@ func (h *history) checkSpiderJob(change *simulated.Change) {
 	if !was.Phase.Terminal() && is.Phase.Terminal() {
 		j.end = string(is.Phase) + "/" + is.Reason
 		j.ended, j.endedAt, j.keep = true, time.Now(), h.keeps(after)
-		h.checkEnd(after, j)
+		j.endVersion = change.Version
+		h.checkEnd(after, j, change.By)
 	}
 }
 
@@ -237,8 +240,8 @@ func (h *history) answers(name string) bool {
 	return false
 }
 
-// checkEnd holds an end against the truth.
-func (h *history) checkEnd(sj *v1alpha1.SpiderJob, j *trueJob) {
+// checkEnd holds an end, and who has told it, against the truth.
+func (h *history) checkEnd(sj *v1alpha1.SpiderJob, j *trueJob, by string) {
 	st := &sj.Status
 	for _, p := range j.processes {
 		if p.Running() && p.DeclaredDead == "" {
@@ -256,7 +259,7 @@ func (h *history) checkEnd(sj *v1alpha1.SpiderJob, j *trueJob) {
 	case cancelled && !j.cancelled && sj.DeletionTimestamp == nil: // a deletion asks for it, too
 		h.violate(invariantCancelled, "ends as Cancelled, and nobody asked for it")
 	}
-	h.checkVerdict(sj, j)
+	h.checkVerdict(sj, j, by)
 }
 
 // lastProcess is the one that the end speaks of: the last of the Pod that the status names, else the last of all.
@@ -273,7 +276,7 @@ func (j *trueJob) lastProcess(pod string) *simulated.Process {
 	return last
 }
 
-func (h *history) checkVerdict(sj *v1alpha1.SpiderJob, j *trueJob) {
+func (h *history) checkVerdict(sj *v1alpha1.SpiderJob, j *trueJob, by string) {
 	st := &sj.Status
 	p := j.lastProcess(st.PodName)
 	untrue := func(format string, args ...any) {
@@ -291,7 +294,7 @@ func (h *history) checkVerdict(sj *v1alpha1.SpiderJob, j *trueJob) {
 			untrue("counts %d items, and the spider scraped %d", st.Stats.ItemsScraped, p.Items())
 		}
 	case v1alpha1.ReasonCompletedUnverified:
-		if p != nil && p.OutOfMemory() {
+		if p != nil && h.process(by).ends[p.Pod] && p.OutOfMemory() {
 			untrue("a process of Pod %s ran out of memory", p.PodName)
 		}
 		if p == nil || p.DeclaredDead == "" && p.Lost == "" && (!p.Undisturbed() || p.Exit() != 0) {
@@ -475,7 +478,8 @@ func (h *history) checkJob(change *simulated.Change) {
 			h.violate(invariantSuccessKept, "%s makes Job %s for %s, of which it saw Pod %s succeed", p.name, job.UID, uid, p.succeeded[uid])
 		}
 	}
-	if j.ended && strings.HasPrefix(change.By, simulated.Operator) && change.By == h.leader().name {
+	// A reconcile that had begun when another process told the end cannot know of it: what it makes is removed at once.
+	if j.ended && change.By == h.leader().name && j.asked[change.By] >= j.endVersion {
 		h.violate(invariantTerminalCreates, "Job %s is made for %s, which has ended", job.UID, uid)
 	}
 }
@@ -487,7 +491,8 @@ func (h *history) checkPod(change *simulated.Change) {
 		}
 	}
 	before, ok := change.Before.(*corev1.Pod)
-	if !ok || !strings.HasPrefix(change.By, simulated.Operator) || podEnded(before) || before.Spec.NodeName == "" {
+	if !ok || !strings.HasPrefix(change.By, simulated.Operator) || podEnded(before) || before.Spec.NodeName == "" ||
+		valueOr(before.DeletionGracePeriodSeconds, 1) < 1 { // somebody else has done so before
 		return
 	}
 	if change.After == nil || valueOr(change.After.GetDeletionGracePeriodSeconds(), 1) < 1 {
@@ -495,9 +500,12 @@ func (h *history) checkPod(change *simulated.Change) {
 	}
 }
 
-// sawPod notes that a process has seen a Pod whose spider succeeded with nothing done to it.
+// sawPod notes that a process has seen a Pod whose spider has ended, and one whose spider succeeded with nothing done to it.
 func (h *history) sawPod(p *process, pod *corev1.Pod) {
 	ended := simulated.SpiderState(pod).Terminated
+	if ended != nil {
+		p.ends[pod.UID] = true
+	}
 	if ended == nil || ended.ExitCode != 0 || ended.Reason != "Completed" || pod.Status.Reason != "" || pod.DeletionTimestamp != nil || disturbance(viewPod(pod)) != "" {
 		return
 	}

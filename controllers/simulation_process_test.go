@@ -41,6 +41,8 @@ type process struct {
 	stop       func() // ends the goroutines of the process
 	// succeeded are the SpiderJobs of which this process has seen a Pod that succeeded undisturbed.
 	succeeded map[types.UID]types.UID
+	// ends are the Pods of which this process has seen that their spider had ended.
+	ends map[types.UID]bool
 }
 
 type processClock struct{ skew time.Duration }
@@ -65,6 +67,7 @@ func (h *history) newProcess(workers int, skew time.Duration, lag func(simulated
 	p := &process{
 		h: h, name: fmt.Sprintf("%s %d", simulated.Operator, len(h.everyProcess)+1), skew: skew,
 		caches: h.cluster.NewCaches(lag), queue: &simulatedQueue{core: queue.NewCore(workers)}, succeeded: map[types.UID]types.UID{},
+		ends: map[types.UID]bool{},
 	}
 	h.everyProcess = append(h.everyProcess, p)
 	p.logs = &simulatedLogs{process: p}
@@ -192,6 +195,7 @@ type worker struct {
 	answer  error
 	faulty  bool // something was done to one of the calls
 	calls   int
+	begun   int64 // the resource version at which it began
 	yield   func(struct{}) bool
 	next    func() (struct{}, bool)
 	stop    func()
@@ -207,7 +211,7 @@ func (w *worker) begin() bool {
 	if !ok {
 		return false
 	}
-	w.busy, w.taken, w.calls, w.faulty = true, taken, 0, false
+	w.busy, w.taken, w.calls, w.faulty, w.begun = true, taken, 0, false, w.process.h.cluster.Version()
 	w.next, w.stop = iter.Pull(func(yield func(struct{}) bool) {
 		w.yield = yield
 		ctx := log.IntoContext(context.WithValue(context.Background(), workerKey{}, w), logr.Discard())
