@@ -314,7 +314,8 @@ func (h *history) step() {
 		jumps := []time.Duration{
 			100 * time.Millisecond, time.Second, time.Second, 3 * time.Second, 10 * time.Second, 30 * time.Second, time.Minute, 6 * time.Minute,
 		}
-		time.Sleep(jumps[h.pick(len(jumps))])
+		// Now and then nobody reads a log meanwhile.
+		h.sleep(jumps[h.pick(len(jumps))], !h.has(troubleLogs) || h.chance(70))
 	case n < 83:
 		h.leader().logs.read()
 	default:
@@ -484,7 +485,26 @@ func (h *history) promptly(d time.Duration) {
 			break
 		}
 	}
-	time.Sleep(d)
+	h.sleep(d, true)
+}
+
+// sleep lets time pass. The collectors' alarms go off in time, and with answers kubelets answer what that begins.
+func (h *history) sleep(d time.Duration, answers bool) {
+	for end := time.Now().Add(d); ; {
+		until := end
+		for _, p := range h.leaders {
+			if at, ok := p.logs.alarms.next(); ok && at.Before(until) {
+				until = at
+			}
+		}
+		time.Sleep(time.Until(until))
+		for _, p := range h.leaders {
+			p.logs.run(answers)
+		}
+		if !until.Before(end) {
+			return
+		}
+	}
 }
 
 // ready is a worker with something to do now, in a fixed order.
@@ -557,7 +577,7 @@ func (h *history) settle() {
 func (h *history) outlive() {
 	h.tell("--- what has ended is not kept for ever")
 	for _, wait := range []time.Duration{testDefaults().PodRetention + h.skews.widest*2, testDefaults().TTL} {
-		time.Sleep(wait)
+		h.sleep(wait, true)
 		for range 6 {
 			h.promptly(10 * time.Second)
 		}

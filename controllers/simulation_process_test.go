@@ -70,7 +70,9 @@ func (h *history) newProcess(workers int, skew time.Duration, lag func(simulated
 		ends: map[types.UID]bool{},
 	}
 	h.everyProcess = append(h.everyProcess, p)
-	p.logs = &simulatedLogs{process: p}
+	var ctx context.Context
+	ctx, p.stop = context.WithCancel(context.Background())
+	p.logs = collect(ctx, p)
 	for i := range workers {
 		p.workers = append(p.workers, &worker{process: p, number: i + 1})
 	}
@@ -92,8 +94,6 @@ func (h *history) newProcess(workers int, skew time.Duration, lag func(simulated
 	if _, err := p.reconciler.lead.before(context.Background(), "1"); err != nil {
 		panic(err)
 	}
-	var ctx context.Context
-	ctx, p.stop = context.WithCancel(context.Background())
 	go func() { _ = p.reconciler.quota.Start(ctx) }()
 	h.tell("%s begins to lead", p.name)
 	for _, kind := range simulated.Kinds {
@@ -106,7 +106,7 @@ func (h *history) newProcess(workers int, skew time.Duration, lag func(simulated
 
 // remembered is how much the process holds of SpiderJobs: what it remembers, and the Pods whose logs it reads.
 func (p *process) remembered() (jobs, logs int) {
-	return len(p.reconciler.memory.jobs), len(p.logs.pods)
+	return len(p.reconciler.memory.jobs), p.logs.held()
 }
 
 // deliver brings changes to a cache, and wakes whom they concern.
@@ -141,23 +141,21 @@ func (p *process) wake(kind simulated.Kind, n simulated.Notice, initial bool) {
 	}
 }
 
-// learned wakes a SpiderJob of whose log something new is known.
-func (p *process) learned(sj types.NamespacedName) {
-	obj := &v1alpha1.SpiderJob{}
-	obj.Namespace, obj.Name = sj.Namespace, sj.Name
-	bySpiderJob().Generic(context.Background(), event.GenericEvent{Object: obj}, p.queue)
-}
-
 // hear wakes those whom the process's goroutines name.
 func (p *process) hear() {
 	for {
 		synctest.Wait()
+		var e event.GenericEvent
 		select {
-		case e := <-p.reconciler.quota.Woken():
-			bySpiderJob().Generic(context.Background(), e, p.queue)
+		case e = <-p.reconciler.quota.Woken():
 		default:
-			return
+			select {
+			case e = <-p.logs.Changes():
+			default:
+				return
+			}
 		}
+		bySpiderJob().Generic(context.Background(), e, p.queue)
 	}
 }
 
@@ -176,6 +174,7 @@ func (p *process) die() {
 	p.h.tell("%s dies", p.name)
 	p.dead = true
 	p.stop()
+	p.logs.run(false)
 	for _, w := range p.workers {
 		if w.busy {
 			w.stop()

@@ -272,8 +272,8 @@ func (h *history) disturb() {
 		}
 	case troubleLogs:
 		n := h.anyNodeAtAll()
-		n.Logs = simulated.LogTrouble(h.pick(4))
-		h.tell("logs of node %s: %s", n.Name, []string{"fine", "hang", "end early", "are empty"}[n.Logs])
+		n.Logs = simulated.LogTrouble(h.pick(simulated.LogTroubles))
+		h.tell("logs of node %s %s", n.Name, n.Logs)
 	case troubleCrashes:
 		h.replace(false)
 	case troubleDeposed:
