@@ -12,7 +12,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -48,6 +47,15 @@ type faults struct {
 	live   func(cached client.Client, live client.Reader) client.Reader
 	// logs stands between the reconciler and its reader of logs.
 	logs func(logReader) logReader
+	// decide takes the place of decide.
+	decide func(o *observation, now time.Time) decision
+}
+
+func (f faults) wrapDecide() func(*observation, time.Time) decision {
+	if f.decide != nil {
+		return f.decide
+	}
+	return decide
 }
 
 func (f faults) wrapClient(c client.Client) client.Client {
@@ -90,7 +98,7 @@ type history struct {
 	skews        skews
 	truth        truth
 
-	kept         map[types.UID]bool // SpiderJobs that somebody wants to keep for longer
+	kept         map[types.UID]bool // SpiderJobs that somebody wants to keep for ever
 	queueResumes bool               // a queue resumes whatever it has suspended
 
 	story      []line
@@ -178,7 +186,7 @@ func tellHistory(t *testing.T, seed uint64, s simulation) *history {
 // retell tells a history with only some of its kinds of trouble, and without the steps in skip.
 func retell(t *testing.T, seed uint64, s simulation, troubles trouble, skip []bool) *history {
 	t.Helper()
-	h := &history{seed: seed, skip: skip, troubles: troubles, kinds: troubles, faults: s.faults, without: s.without}
+	h := &history{kept: map[types.UID]bool{}, seed: seed, skip: skip, troubles: troubles, kinds: troubles, faults: s.faults, without: s.without}
 	for i := range troubleNames {
 		if kind := trouble(1) << i; s.troubles&kind != 0 {
 			h.menu = append(h.menu, kind)
@@ -243,6 +251,9 @@ func (h *history) build() {
 	h.leaders = []*process{h.newProcess(4, h.skews.controller, func(simulated.Kind) int { return 0 })}
 }
 
+// retentions are for how long Spiders and users have SpiderJobs kept: for longer than the operator by itself, and for less.
+var retentions = []time.Duration{0, 2 * time.Minute, 6 * time.Hour, 9 * 24 * time.Hour}
+
 func (h *history) createSpider(namespace string) {
 	spider := &v1alpha1.Spider{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "books"}}
 	retries, most := int32(h.pick(3)), int32(h.pick(4))
@@ -265,11 +276,20 @@ func (h *history) createSpider(namespace string) {
 		}
 		spider.Spec.TerminationGracePeriodSeconds = &grace
 	}
+	if h.chance(30) {
+		keep := int64(retentions[h.pick(len(retentions))] / time.Second)
+		spider.Spec.TTLSecondsAfterFinished = &keep
+	}
+	if h.chance(20) {
+		keep := int64(h.pick(4)) * 1200
+		spider.Spec.PodRetentionSeconds = &keep
+	}
 	if h.has(troubleQueue) {
 		spider.Spec.QueueName = "queue"
 	}
-	h.tell("somebody creates Spider %s/books: retries %d, interruptions %d %s, timeout %d, start deadline %d", namespace, retries, most,
-		spider.Spec.InterruptionPolicy, valueOr(spider.Spec.TimeoutSeconds, 0), valueOr(spider.Spec.StartDeadlineSeconds, 0))
+	h.tell("somebody creates Spider %s/books: retries %d, interruptions %d %s, timeout %d, start deadline %d, kept for %d s, Pods for %d s",
+		namespace, retries, most, spider.Spec.InterruptionPolicy, valueOr(spider.Spec.TimeoutSeconds, 0),
+		valueOr(spider.Spec.StartDeadlineSeconds, 0), valueOr(spider.Spec.TTLSecondsAfterFinished, -1), valueOr(spider.Spec.PodRetentionSeconds, -1))
 	_ = h.cluster.Create(simulated.Spiders, spider)
 }
 
@@ -536,10 +556,10 @@ func (h *history) persist() {
 			h.checkWaits()
 			h.checkHeld()
 		case lasts > 60*time.Second && lasts <= 62*time.Second:
-			clear(h.truth.calls)
+			clear(h.truth.spent)
 		}
 	}
-	h.checkCalls(persistence - 60*time.Second)
+	h.checkSpending(persistence - 60*time.Second)
 }
 
 // retire ends all processes but the leader, who is told of all that has happened.
@@ -576,7 +596,7 @@ func (h *history) settle() {
 // outlive lets the times pass for which Jobs and then SpiderJobs are kept.
 func (h *history) outlive() {
 	h.tell("--- what has ended is not kept for ever")
-	for _, wait := range []time.Duration{testDefaults().PodRetention + h.skews.widest*2, testDefaults().TTL} {
+	for _, wait := range []time.Duration{testDefaults().PodRetention + h.skews.widest*2, slices.Max(retentions)} {
 		h.sleep(wait, true)
 		for range 6 {
 			h.promptly(10 * time.Second)
@@ -675,9 +695,10 @@ func (h *history) anyNode() bool {
 
 // called counts a call of a worker, and looks at how it is made.
 func (h *history) called(w *worker, call simulated.Call) {
-	h.truth.calls[w.taken.Request.NamespacedName]++
-	if job, ok := call.Object.(*batchv1.Job); ok && call.Verb == "create" {
-		h.truth.of(types.UID(job.Labels[v1alpha1.LabelSpiderJobUID])).asked[w.process.name] = w.begun
+	if spent := h.truth.spentOn(w.taken.Request.NamespacedName); call.Write() {
+		spent.writes++
+	} else {
+		spent.reads++
 	}
 	if o := call.Options; o != nil && (o.Preconditions == nil || o.Preconditions.UID == nil) {
 		h.violate(invariantUID, "%s: %s names no UID", w.process.name, call)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"testing/synctest"
 	"time"
 
@@ -38,6 +39,7 @@ type process struct {
 	logs       *simulatedLogs
 	workers    []*worker
 	dead       bool
+	began      int64  // to lead, as a resource version
 	stop       func() // ends the goroutines of the process
 	// succeeded are the SpiderJobs of which this process has seen a Pod that succeeded undisturbed.
 	succeeded map[types.UID]types.UID
@@ -67,7 +69,7 @@ func (h *history) newProcess(workers int, skew time.Duration, lag func(simulated
 	p := &process{
 		h: h, name: fmt.Sprintf("%s %d", simulated.Operator, len(h.everyProcess)+1), skew: skew,
 		caches: h.cluster.NewCaches(lag), queue: &simulatedQueue{core: queue.NewCore(workers)}, succeeded: map[types.UID]types.UID{},
-		ends: map[types.UID]bool{},
+		ends: map[types.UID]bool{}, began: h.cluster.Version(),
 	}
 	h.everyProcess = append(h.everyProcess, p)
 	var ctx context.Context
@@ -81,6 +83,7 @@ func (h *history) newProcess(workers int, skew time.Duration, lag func(simulated
 		client:   h.faults.wrapClient(cached),
 		live:     h.faults.wrapLive(cached, h.cluster.Reader(p.name, p.gate, p.see)),
 		logs:     h.faults.wrapLogs(p.logs),
+		decide:   h.faults.wrapDecide(),
 		events:   silentRecorder{},
 		clock:    processClock{skew},
 		warnings: newEventReader(h.cluster.Reader(p.name, p.gate, p.see), processClock{skew}),
@@ -151,6 +154,7 @@ func (p *process) hear() {
 		default:
 			select {
 			case e = <-p.logs.Changes():
+				p.h.truth.spentOn(types.NamespacedName{Namespace: e.Object.GetNamespace(), Name: e.Object.GetName()}).news++
 			default:
 				return
 			}
@@ -164,6 +168,11 @@ func (p *process) see(obj client.Object) {
 	if pod, ok := obj.(*corev1.Pod); ok {
 		p.h.sawPod(p, pod)
 	}
+}
+
+// knows reports whether the process's caches show a SpiderJob: a Pod without one says nothing to it.
+func (p *process) knows(sj types.UID) bool {
+	return slices.ContainsFunc(p.caches.Objects(simulated.SpiderJobs), func(o client.Object) bool { return o.GetUID() == sj })
 }
 
 // die ends the process between two calls.
@@ -194,7 +203,6 @@ type worker struct {
 	answer  error
 	faulty  bool // something was done to one of the calls
 	calls   int
-	begun   int64 // the resource version at which it began
 	yield   func(struct{}) bool
 	next    func() (struct{}, bool)
 	stop    func()
@@ -210,7 +218,7 @@ func (w *worker) begin() bool {
 	if !ok {
 		return false
 	}
-	w.busy, w.taken, w.calls, w.faulty, w.begun = true, taken, 0, false, w.process.h.cluster.Version()
+	w.busy, w.taken, w.calls, w.faulty = true, taken, 0, false
 	w.next, w.stop = iter.Pull(func(yield func(struct{}) bool) {
 		w.yield = yield
 		ctx := log.IntoContext(context.WithValue(context.Background(), workerKey{}, w), logr.Discard())
