@@ -31,8 +31,7 @@ func (d decision) begin(o *observation, now time.Time) decision {
 		return d.jobGone(o, now)
 	}
 	if alive := o.alive(); len(alive) > 0 {
-		d.pending(v1alpha1.ReasonWaiting, lostJob(alive[0]))
-		return d.clearPods(o)
+		return d.afterLost(o, alive[0])
 	}
 	if d.removable(o) != nil {
 		return d.clearPods(o)
@@ -68,22 +67,23 @@ func (d decision) begin(o *observation, now time.Time) decision {
 	return d
 }
 
-// lostJob tells of waiting for a Pod whose Job was deleted without it.
-func lostJob(pod *podView) string {
-	return "Pod " + pod.name + ", which has lost its Job, has to end first"
+// afterLost waits for a Pod to end whose Job was deleted without it, and has it end.
+func (d decision) afterLost(o *observation, pod *podView) decision {
+	d.pending(v1alpha1.ReasonWaiting, "Pod "+pod.name+", which has lost its Job, has to end first")
+	if d.status.Reason == v1alpha1.ReasonRunning {
+		d.status.Reason = v1alpha1.ReasonStopping
+	}
+	return d.clearPods(o)
 }
 
 // waitsToCreate says what a Job waits for that is not to be made yet: a Pod that is being stopped, or is an earlier SpiderJob's, a pause, room in a quota, or the
 // time to try again what was refused. None of that has to be read live.
 func (d decision) waitsToCreate(o *observation, now time.Time) (wait decision, waits bool) {
-	if d.status.JobUID != "" {
-		return d, false
+	over := d.status.JobUID == "" || o.lastPod != nil && endSeen(o, o.lastPod)
+	if alive := o.alive(); len(alive) > 0 && d.removable(o) == nil && over {
+		return d.afterLost(o, alive[0]), true
 	}
-	if alive := o.alive(); len(alive) > 0 && d.removable(o) == nil {
-		d.pending(v1alpha1.ReasonWaiting, lostJob(alive[0]))
-		return d.clearPods(o), true
-	}
-	if len(o.pods) > 0 || o.spider == nil {
+	if d.status.JobUID != "" || len(o.pods) > 0 || o.spider == nil {
 		return d, false
 	}
 	if p, err := makePlan(o.sj, o.spider, o.defaults); err == nil {

@@ -255,6 +255,9 @@ func (b observing) reads(r podlog.Reading) observing {
 	if !r.Since.IsZero() && r.Began.IsZero() {
 		r.Began = r.Since
 	}
+	if !r.Since.IsZero() && r.Mode == 0 {
+		r.Mode = podlog.Final
+	}
 	b.readings = map[types.UID]podlog.Reading{b.lastPod.uid: r}
 	return b
 }

@@ -128,15 +128,7 @@ func decide(o *observation, now time.Time) decision {
 func (d decision) run(o *observation, now time.Time) decision {
 	p := planFromJob(o.job, o.defaults)
 	if stray := strayPod(o); stray != nil {
-		d.pending(v1alpha1.ReasonWaiting, lostJob(stray))
-		if d.status.Reason == v1alpha1.ReasonRunning {
-			d.status.Reason = v1alpha1.ReasonStopping
-		}
-		d.after, d.class = recheck, queue.Stop
-		if !stray.deleting {
-			d.action = action{kind: deletePod, on: stray.objectRef, grace: graceOf(stray, nil)}
-		}
-		return d
+		return d.afterLost(o, stray)
 	}
 	pods := o.podsOfJob()
 	pod := decisivePod(pods)

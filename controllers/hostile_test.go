@@ -250,6 +250,10 @@ func TestDecideOnHostileClusters(t *testing.T) {
 				withPods(pod().exited(0, said(`{"items_scraped": 5}`)).outlived("mesh")).
 				sawEnd(pod().exited(0, said(`{"items_scraped": 5}`)).outlived("mesh")).killing(evidenceNone),
 			with(concluded, func(w *want) { w.items, w.final = 5, true })},
+		{"it was seen to end before it lost its Job: the caches suffice to wait for what else is in its Pod", 9 * time.Second,
+			observe(sj().running("run-a")).withPods(pod().exited(0).outlived("proxy").orphan().deleting()).
+				sawEnd(pod().exited(0).outlived("proxy")),
+			want{phase: v1alpha1.PhaseRunning, reason: v1alpha1.ReasonStopping, contains: "has lost its Job", after: recheck}},
 		{"it was evicted, and was seen to end before the reason was", 9 * time.Second,
 			observe(sj().running("run-a")).lively().withJob(job(own)).withPods(evicted()).
 				sawEnd(pod().exited(0).outlived("proxy")).killing(evidenceOfStop), interrupted},

@@ -495,7 +495,7 @@ func (h *history) promptly(d time.Duration) {
 				if w == nil {
 					break
 				}
-				if w.busy {
+				if w.busy && !w.readyAt.After(time.Now()) {
 					h.release(w)
 				}
 				h.catchUp(p)

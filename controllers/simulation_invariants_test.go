@@ -378,9 +378,14 @@ func (h *history) hadOldJob(sj *v1alpha1.SpiderJob) bool {
 	return false
 }
 
-// retriesOf is how many retries every Spider of a SpiderJob's name has allowed.
+// retriesOf is how many retries every Spider of a SpiderJob's name has allowed; none where there may have been no Spider.
 func (h *history) retriesOf(sj *v1alpha1.SpiderJob) int {
 	least := 0
+	for _, change := range h.cluster.Log() {
+		if spider, ok := change.Before.(*v1alpha1.Spider); ok && change.After == nil && spider.Namespace == sj.Namespace {
+			return 0
+		}
+	}
 	for i, change := range h.spidersOf(sj) {
 		if n := int(valueOr(change.Spec.Retries, 0)); i == 0 || n < least {
 			least = n

@@ -185,10 +185,10 @@ func (p *process) die() {
 	p.stop()
 	p.logs.run(false)
 	for _, w := range p.workers {
-		if w.busy {
+		if w.next != nil {
 			w.stop()
-			w.busy = false
 		}
+		w.busy = false
 	}
 }
 
@@ -219,21 +219,28 @@ func (w *worker) begin() bool {
 		return false
 	}
 	w.busy, w.taken, w.calls, w.faulty = true, taken, 0, false
-	w.next, w.stop = iter.Pull(func(yield func(struct{}) bool) {
-		w.yield = yield
-		ctx := log.IntoContext(context.WithValue(context.Background(), workerKey{}, w), logr.Discard())
-		w.result, w.err = w.process.reconciler.Reconcile(ctx, taken.Request)
-	})
+	if w.next == nil {
+		w.next, w.stop = iter.Pull(w.work)
+	}
 	w.resume()
 	return true
 }
 
-// resume lets the worker run to its next call, or to its end.
+// work reconciles what is taken, time and again.
+func (w *worker) work(yield func(struct{}) bool) {
+	w.yield = yield
+	ctx := log.IntoContext(context.WithValue(context.Background(), workerKey{}, w), logr.Discard())
+	for more := true; more; more = yield(struct{}{}) {
+		w.result, w.err = w.process.reconciler.Reconcile(ctx, w.taken.Request)
+		w.busy = false
+	}
+}
+
+// resume lets the worker run to its next call, or to the end of what it does.
 func (w *worker) resume() {
-	if _, more := w.next(); more {
+	if w.next(); w.busy {
 		return
 	}
-	w.busy = false
 	w.process.h.reconciled(w)
 	w.process.queue.done(w.taken, w.result, w.err)
 }
@@ -256,7 +263,8 @@ func (p *process) gate(ctx context.Context, call simulated.Call) error {
 		}
 		w.faulty = w.faulty || err != nil || delay > 0
 	}
-	if deadline, ok := ctx.Deadline(); ok && deadline.Before(w.readyAt) {
+	deadline, gaveUp := ctx.Deadline()
+	if gaveUp = gaveUp && deadline.Before(w.readyAt); gaveUp {
 		// The process gives up. A creation that would have been let through may come to pass all the same.
 		happens := w.answer == nil && call.Verb == "create" && p.h.chance(50)
 		if w.readyAt, w.answer = deadline, context.DeadlineExceeded; happens {
@@ -265,6 +273,9 @@ func (p *process) gate(ctx context.Context, call simulated.Call) error {
 	}
 	if !w.yield(struct{}{}) || p.dead {
 		return context.Canceled
+	}
+	if gaveUp {
+		<-ctx.Done() // which is due now, if not done yet
 	}
 	return w.answer
 }
