@@ -14,9 +14,10 @@ import (
 )
 
 // What a SpiderJob may cost kube-apiserver: for each minute, and for each change of it, its Job or its Pods that others make, and each
-// thing that its log says. A live look at everything takes four reads.
+// thing that its log says. A live look at everything takes four reads; a call that fails is tried again some fourteen times in the
+// first minute.
 const (
-	readsPerMinute, writesPerMinute = 20, 15
+	readsPerMinute, writesPerMinute = 40, 15
 	readsPerNews, writesPerNews     = 4, 2
 )
 
