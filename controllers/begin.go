@@ -76,8 +76,8 @@ func (d decision) afterLost(o *observation, pod *podView) decision {
 	return d.clearPods(o)
 }
 
-// waitsToCreate says what a Job waits for that is not to be made yet: a Pod that is being stopped, or is an earlier SpiderJob's, a pause, room in a quota, or the
-// time to try again what was refused. None of that has to be read live.
+// waitsToCreate says what a Job waits for that is not to be made yet: a Pod that is being stopped, or is an earlier SpiderJob's, a
+// pause, room in a quota, or the time to try again what was refused. None of that has to be read live.
 func (d decision) waitsToCreate(o *observation, now time.Time) (wait decision, waits bool) {
 	over := d.status.JobUID == "" || o.lastPod != nil && endSeen(o, o.lastPod)
 	if alive := o.alive(); len(alive) > 0 && d.removable(o) == nil && over {
