@@ -107,6 +107,37 @@ type ComparedToPrevious struct {
 	SameArguments *bool `json:"sameArguments,omitempty"`
 }
 
+// ConditionExpectationsMet is True for a run that kept all its expectations, False for one that broke any, and Unknown where they
+// could not be judged. A run without expectations has it only where items could not be written or delivered, and one that has not
+// ended only where it has stalled.
+const ConditionExpectationsMet = "ExpectationsMet"
+
+// Reasons of condition ExpectationsMet. Where it is False its reason is one of a SpiderJob's own: ReasonExpectationsNotMet,
+// ReasonFeedFailed or ReasonStalled.
+const (
+	// ExpectationsMet is of True.
+	ExpectationsMet = "Met"
+	// ExpectationsNotJudged is of Unknown: the run did not come to an end at which they could be judged.
+	ExpectationsNotJudged = "NotJudged"
+	// ExpectationsWithoutCounts is of Unknown: counts that rules need are missing, or are not final.
+	ExpectationsWithoutCounts = "CountsNotFinal"
+	// ExpectationsTooFewRuns is of Unknown: there are too few earlier runs to compare with.
+	ExpectationsTooFewRuns = "TooFewRuns"
+)
+
+// The names of the rules, as violations tell them.
+const (
+	RuleMinItems                 = "minItems"
+	RuleMaxErrors                = "maxErrors"
+	RuleMaxFailedResponsePercent = "maxFailedResponsePercent"
+	RuleMaxDurationSeconds       = "maxDurationSeconds"
+	RuleFinishReasons            = "finishReasons"
+	RuleFeedFailures             = "feedFailures"
+	RuleComparedToPrevious       = "comparedToPrevious"
+	RuleNoProgressSeconds        = "noProgressSeconds"
+	RuleRequireCounts            = "requireCounts"
+)
+
 // StallPolicy says what follows when a run makes no progress.
 //
 // +kubebuilder:validation:Enum=Stop;Retry;Report

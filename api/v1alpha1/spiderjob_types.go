@@ -156,10 +156,6 @@ func (p Phase) Terminal() bool {
 // are the job's own.
 const ConditionSucceeded = "Succeeded"
 
-// ConditionExpectationsMet is True for a run that kept all its expectations, False for one that broke any, and Unknown where they
-// could not be judged. A run without expectations, and one that has not ended, does not have it, but for one that has stalled.
-const ConditionExpectationsMet = "ExpectationsMet"
-
 // Stats is what is known of a run's counts.
 type Stats struct {
 	// itemsScraped is the number of items scraped.
@@ -510,6 +506,13 @@ type SpiderJobStatus struct {
 	// +kubebuilder:validation:MaxItems=16
 	Violations []Violation `json:"violations,omitempty"`
 
+	// comparisonKey stands for the runs that comparedToPrevious compares with each other: those of the same Spider, user and
+	// arguments. Only a run that finished with final counts and broke no rule has it.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	ComparisonKey string `json:"comparisonKey,omitempty"`
+
 	// stop is present from the decision that the current attempt is over until it is proven that nothing of it runs.
 	//
 	// +optional
@@ -531,6 +534,7 @@ type SpiderJobStatus struct {
 // +kubebuilder:printcolumn:name="Duration",type=string,JSONPath=`.status.duration`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:printcolumn:name="Reason",type=string,priority=1,JSONPath=`.status.reason`
+// +kubebuilder:printcolumn:name="Expectations",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="ExpectationsMet")].status`
 // +kubebuilder:printcolumn:name="Attempts",type=integer,priority=1,JSONPath=`.status.attempts`
 // +kubebuilder:printcolumn:name="User",type=string,priority=1,JSONPath=`.spec.userID`
 // +kubebuilder:printcolumn:name="Pod",type=string,priority=1,JSONPath=`.status.podName`

@@ -1,0 +1,185 @@
+// Package earlier remembers how many items the runs of each Spider have scraped, for runs that are compared with them.
+//
+// A run that may be compared with carries a key (KeyOf) in its status. In the controller's cache, which drops the rest of what has
+// ended, key and items are packed into 24 bytes (Pack); a Runs keeps as many for each again, and knows all of them by the watch
+// alone: nothing is listed when a run ends.
+package earlier
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"hash"
+	"maps"
+	"slices"
+	"sync"
+
+	"k8s.io/apimachinery/pkg/types"
+	toolscache "k8s.io/client-go/tools/cache"
+
+	"github.com/scrapethis/spider-operator/api/v1alpha1"
+)
+
+const (
+	keyBytes    = 16
+	packedBytes = keyBytes + 8
+)
+
+// KeyOf is the key of the runs of one Spider and user with the same arguments: 22 characters, which give away nothing of the
+// arguments but whether they are the same.
+func KeyOf(spider types.UID, user string, arguments map[string]v1alpha1.ArgumentValue) string {
+	var key [keyBytes]byte
+	whose := sha256.New()
+	write(whose, string(spider))
+	write(whose, user)
+	copy(key[:8], whose.Sum(nil))
+	how := sha256.New()
+	for _, name := range slices.Sorted(maps.Keys(arguments)) {
+		write(how, name)
+		write(how, string(arguments[name]))
+	}
+	copy(key[8:], how.Sum(nil))
+	return base64.RawURLEncoding.EncodeToString(key[:])
+}
+
+// write adds a text so that no two lists of texts are the same.
+func write(to hash.Hash, text string) {
+	_ = binary.Write(to, binary.BigEndian, uint64(len(text))) // hashes do not fail
+	_, _ = to.Write([]byte(text))
+}
+
+// Pack is the key and the items of an ended SpiderJob in the fewest bytes, "" where it is none to compare with. What is packed
+// already stays as it is: a cache may ask twice.
+func Pack(st *v1alpha1.SpiderJobStatus) string {
+	switch {
+	case st.Phase != v1alpha1.PhaseFinished:
+		return ""
+	case len(st.ComparisonKey) == packedBytes:
+		return st.ComparisonKey
+	case st.Stats == nil || !st.Stats.Final:
+		return ""
+	}
+	key, err := base64.RawURLEncoding.DecodeString(st.ComparisonKey)
+	if err != nil || len(key) != keyBytes {
+		return ""
+	}
+	return string(binary.BigEndian.AppendUint64(key, uint64(max(st.Stats.ItemsScraped, 0)))) //nolint:gosec // not negative
+}
+
+// run is an ended run.
+type run struct {
+	finished  int64 // in seconds since 1970
+	arguments uint64
+	items     int64
+}
+
+func byTime(a, b run) int {
+	return cmp.Or(cmp.Compare(a.finished, b.finished), cmp.Compare(a.arguments, b.arguments), cmp.Compare(a.items, b.items))
+}
+
+// Runs are the earlier runs that a cache of SpiderJobs holds, slimmed by Pack. It is an event handler of that cache's informer.
+type Runs struct {
+	mu sync.Mutex
+	// of are the runs of each Spider and user, by the hash of both, the oldest first.
+	of map[uint64][]run
+}
+
+// New returns a Runs that knows of none.
+func New() *Runs { return &Runs{of: map[uint64][]run{}} }
+
+// Last returns the items of the last n runs of a key, the newest first; with anyArguments of all that have the same Spider and user.
+// They are fewer where there are fewer.
+func (r *Runs) Last(key string, anyArguments bool, n int) []int64 {
+	raw, err := base64.RawURLEncoding.DecodeString(key)
+	if err != nil || len(raw) != keyBytes {
+		return nil
+	}
+	whose, arguments := binary.BigEndian.Uint64(raw), binary.BigEndian.Uint64(raw[8:])
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var items []int64
+	for _, run := range slices.Backward(r.of[whose]) {
+		if len(items) == n {
+			break
+		}
+		if anyArguments || run.arguments == arguments {
+			items = append(items, run.items)
+		}
+	}
+	return items
+}
+
+// OnAdd is called for a SpiderJob that is new, or was there before.
+func (r *Runs) OnAdd(obj any, _ bool) {
+	if sj, ok := obj.(*v1alpha1.SpiderJob); ok {
+		r.change(nil, sj)
+	}
+}
+
+// OnUpdate is called for a SpiderJob that has changed.
+func (r *Runs) OnUpdate(before, after any) {
+	was, ok := before.(*v1alpha1.SpiderJob)
+	is, ok2 := after.(*v1alpha1.SpiderJob)
+	if ok && ok2 {
+		r.change(was, is)
+	}
+}
+
+// OnDelete is called for a SpiderJob that is gone.
+func (r *Runs) OnDelete(obj any) {
+	if tombstone, ok := obj.(toolscache.DeletedFinalStateUnknown); ok {
+		obj = tombstone.Obj
+	}
+	if sj, ok := obj.(*v1alpha1.SpiderJob); ok {
+		r.change(sj, nil)
+	}
+}
+
+func (r *Runs) change(was, is *v1alpha1.SpiderJob) {
+	from, had := unpack(was)
+	to, has := unpack(is)
+	if !had && !has || had && has && from == to {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if had {
+		r.remove(from)
+	}
+	if has {
+		runs := r.of[to.whose]
+		at, _ := slices.BinarySearchFunc(runs, to.run, byTime)
+		r.of[to.whose] = slices.Insert(runs, at, to.run)
+	}
+}
+
+func (r *Runs) remove(gone keyed) {
+	runs := r.of[gone.whose]
+	at, found := slices.BinarySearchFunc(runs, gone.run, byTime)
+	switch {
+	case !found:
+	case len(runs) == 1:
+		delete(r.of, gone.whose)
+	default:
+		r.of[gone.whose] = slices.Delete(runs, at, at+1)
+	}
+}
+
+type keyed struct {
+	whose uint64
+	run
+}
+
+// unpack is the run that a slimmed SpiderJob was, and whether it is one to compare with.
+func unpack(sj *v1alpha1.SpiderJob) (keyed, bool) {
+	if sj == nil || len(sj.Status.ComparisonKey) != packedBytes || sj.Status.FinishedAt == nil {
+		return keyed{}, false
+	}
+	raw := []byte(sj.Status.ComparisonKey)
+	return keyed{binary.BigEndian.Uint64(raw), run{
+		finished:  sj.Status.FinishedAt.Unix(),
+		arguments: binary.BigEndian.Uint64(raw[8:]),
+		items:     int64(binary.BigEndian.Uint64(raw[keyBytes:])), //nolint:gosec // as Pack wrote it
+	}}, true
+}

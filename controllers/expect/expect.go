@@ -1,0 +1,282 @@
+// Package expect judges whether a run that its process calls a success is what its Spider and SpiderJob expect.
+//
+// All of it is pure: rules and what is known of a run go in, the broken rules come out. What follows from them is decided in
+// package controllers.
+package expect
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/scrapethis/spider-operator/api/v1alpha1"
+)
+
+// Run is what is known of a run at its end.
+type Run struct {
+	// Stats are its counts, nil for none. Only final ones are judged.
+	Stats *v1alpha1.Stats
+	// Feeds says that feeds are watched, as they are of every spider whose Scrapy log is read: lost data is an error also
+	// where no rule asks.
+	Feeds bool
+	// FeedError is what the log says of a feed that could not be written, "" for nothing.
+	FeedError string
+	// Duration is how long the last attempt ran, 0 where that is not known.
+	Duration time.Duration
+	// Earlier are the items of the earlier runs that it is compared with, the newest first.
+	Earlier []int64
+	// Kept says for how long earlier runs are kept.
+	Kept time.Duration
+}
+
+// Judgement is what became of the rules.
+type Judgement struct {
+	// Broken are the violations, in the order of the rules.
+	Broken []v1alpha1.Violation
+	// Unknown says, one sentence a rule, what could not be judged and why.
+	Unknown []string
+	// Missing says that counts were missing for one of these, and Few that there were too few earlier runs.
+	Missing, Few bool
+	// Unasked says that feeds have failed though no rule asks for feeds: that is an error whatever onViolation says.
+	Unasked bool
+}
+
+// Broke reports whether a rule was broken.
+func (j Judgement) Broke(rule string) bool {
+	return slices.ContainsFunc(j.Broken, func(v v1alpha1.Violation) bool { return v.Rule == rule })
+}
+
+// Judge lays the rules over a run that has ended; nil stands for no rules. A rule for which the counts are missing is unknown, not
+// broken, unless the rules require counts.
+func Judge(rules *v1alpha1.Expectations, run Run) Judgement {
+	j := judge{run: run}
+	if rules == nil {
+		if run.Feeds && run.final() {
+			j.feeds(rules)
+		}
+		return j.Judgement
+	}
+	j.atLeast(v1alpha1.RuleMinItems, rules.MinItems, j.items)
+	j.atMost(v1alpha1.RuleMaxErrors, rules.MaxErrors, func() *int64 { return j.count(run.Stats.Errors) })
+	j.failedResponses(rules.MaxFailedResponsePercent)
+	j.duration(rules.MaxDurationSeconds)
+	j.finishReason(rules.FinishReasons)
+	if run.Feeds || rules.FeedFailures != nil {
+		j.feeds(rules)
+	}
+	j.comparison(rules.ComparedToPrevious)
+	if rules.RequireCounts && (j.Missing || !run.final()) {
+		actual := "none could be read"
+		if run.final() {
+			actual = strings.Join(j.Unknown, "; ")
+		}
+		j.broke(v1alpha1.RuleRequireCounts, "final counts", actual)
+		j.Unknown, j.Missing = nil, false
+	}
+	return j.Judgement
+}
+
+// Sentence names the broken rules and their numbers, and what could not be judged.
+func (j Judgement) Sentence() string {
+	parts := make([]string, 0, len(j.Broken)+1)
+	for _, v := range j.Broken {
+		parts = append(parts, fmt.Sprintf("%s: %s, expected %s", v.Rule, v.Actual, v.Expected))
+	}
+	return strings.Join(append(parts, j.Unknown...), "; ")
+}
+
+// MatchesReason reports whether one of the entries stands for a finish reason: it is the same, or ends in "*" after its beginning.
+func MatchesReason(entries []string, reason string) bool {
+	return slices.ContainsFunc(entries, func(entry string) bool {
+		if prefix, open := strings.CutSuffix(entry, "*"); open {
+			return strings.HasPrefix(reason, prefix)
+		}
+		return entry == reason
+	})
+}
+
+// judge is a judgement in the making.
+type judge struct {
+	Judgement
+	run Run
+}
+
+func (r Run) final() bool { return r.Stats != nil && r.Stats.Final }
+
+func (j *judge) broke(rule, expected, actual string) {
+	j.Broken = append(j.Broken, v1alpha1.Violation{Rule: rule, Expected: expected, Actual: actual})
+}
+
+// missing notes that a rule could not be judged for want of counts.
+func (j *judge) missing(rule, why string) {
+	j.Unknown, j.Missing = append(j.Unknown, rule+" could not be judged: "+why), true
+}
+
+// counted reports whether there are final counts to judge a rule by, and notes it where there are not.
+func (j *judge) counted(rule string) bool {
+	if !j.run.final() {
+		j.missing(rule, "there are no final counts")
+	}
+	return j.run.final()
+}
+
+func (j *judge) items() *int64 { return &j.run.Stats.ItemsScraped }
+
+// count is a count of final stats, nil where the spider did not give it. Scrapy's dump leaves out what it has never counted.
+func (j *judge) count(given *int64) *int64 {
+	if given == nil && j.run.Stats.Source == v1alpha1.OriginScrapyStats {
+		return new(int64)
+	}
+	return given
+}
+
+func (j *judge) atLeast(rule string, bound *int64, actual func() *int64) {
+	if bound == nil || !j.counted(rule) {
+		return
+	}
+	switch n := actual(); {
+	case n == nil:
+		j.missing(rule, notGiven)
+	case *n < *bound:
+		j.broke(rule, fmt.Sprintf("at least %d", *bound), fmt.Sprint(*n))
+	}
+}
+
+func (j *judge) atMost(rule string, bound *int64, actual func() *int64) {
+	if bound == nil || !j.counted(rule) {
+		return
+	}
+	switch n := actual(); {
+	case n == nil:
+		j.missing(rule, notGiven)
+	case *n > *bound:
+		j.broke(rule, atMost(*bound), fmt.Sprint(*n))
+	}
+}
+
+const notGiven = "the spider does not give that count"
+
+func atMost(n int64) string { return fmt.Sprintf("at most %d", n) }
+
+// failedResponses judges the share of failures among the answers: responses of status 4xx and 5xx, and downloads that failed, of all
+// responses and failed downloads. A run without any answers has no failures among them.
+func (j *judge) failedResponses(bound *int32) {
+	const rule = v1alpha1.RuleMaxFailedResponsePercent
+	if bound == nil || !j.counted(rule) {
+		return
+	}
+	s := j.run.Stats
+	downloads, clientErrors, serverErrors := j.count(s.FailedRequests), j.count(s.Responses4xx), j.count(s.Responses5xx)
+	responses := j.count(s.Responses)
+	if downloads == nil || clientErrors == nil || serverErrors == nil || responses == nil {
+		j.missing(rule, "the spider does not give the responses by class, and the downloads that failed")
+		return
+	}
+	failed := *clientErrors + *serverErrors + *downloads
+	all := max(*responses+*downloads, failed) // whoever counts more failures than answers has miscounted these
+	if failed*100 > int64(*bound)*all {       // at most 3 × 2⁵³ × 100, which fits
+		j.broke(rule, fmt.Sprintf("at most %d %%", *bound), fmt.Sprintf("%.1f %% (%d of %d)", float64(failed)*100/float64(all), failed, all))
+	}
+}
+
+func (j *judge) duration(bound *int64) {
+	const rule = v1alpha1.RuleMaxDurationSeconds
+	switch longest := time.Duration(valueOr(bound, 0)) * time.Second; {
+	case bound == nil:
+	case j.run.Duration <= 0:
+		j.Unknown = append(j.Unknown, rule+" could not be judged: how long it ran is not known")
+	case j.run.Duration > longest:
+		j.broke(rule, "at most "+longest.String(), j.run.Duration.Round(time.Second).String())
+	}
+}
+
+func (j *judge) finishReason(expected []string) {
+	const rule = v1alpha1.RuleFinishReasons
+	if len(expected) == 0 || !j.counted(rule) {
+		return
+	}
+	switch reason := j.run.Stats.FinishReason; {
+	case reason == "":
+		j.missing(rule, "the spider does not give its finish reason")
+	case !MatchesReason(expected, reason):
+		j.broke(rule, strings.Join(expected, " or "), reason)
+	}
+}
+
+// feeds judges what could not be written or delivered. Scrapy 2.8 counts no feed that could not be opened, but logs it.
+func (j *judge) feeds(rules *v1alpha1.Expectations) {
+	const rule = v1alpha1.RuleFeedFailures
+	asked := rules != nil && rules.FeedFailures != nil
+	if !asked && !j.run.final() { // the default is no rule that anybody waits for a word on
+		return
+	}
+	if !j.counted(rule) {
+		return
+	}
+	failures := j.count(j.run.Stats.FeedFailures)
+	if j.run.FeedError != "" {
+		failures = new(max(valueOr(failures, 0), 1))
+	}
+	switch most := rules.MaxFeedFailures(); {
+	case failures == nil && asked:
+		j.missing(rule, notGiven)
+	case failures != nil && *failures > most:
+		actual := fmt.Sprint(*failures)
+		if j.run.FeedError != "" {
+			actual += " (" + j.run.FeedError + ")"
+		}
+		j.broke(rule, atMost(most), actual)
+		j.Unasked = !asked
+	}
+}
+
+func (j *judge) comparison(c *v1alpha1.ComparedToPrevious) {
+	const rule = v1alpha1.RuleComparedToPrevious
+	if c == nil || !j.counted(rule) {
+		return
+	}
+	runs := Runs(c)
+	if len(j.run.Earlier) < runs {
+		j.Few = true
+		j.Unknown = append(j.Unknown, fmt.Sprintf(
+			"%s could not be judged: of the %d earlier runs that it needs there are %d; an ended SpiderJob is kept for %s (ttlSecondsAfterFinished)",
+			rule, runs, len(j.run.Earlier), j.run.Kept))
+		return
+	}
+	middle := median(j.run.Earlier[:runs])
+	if items := j.run.Stats.ItemsScraped; float64(items)*100 < float64(c.MinItemsPercent)*middle {
+		actual := fmt.Sprintf("%d items", items)
+		if middle > 0 {
+			actual += fmt.Sprintf(", %.1f %%", float64(items)*100/middle)
+		}
+		j.broke(rule, fmt.Sprintf("at least %d %% of %s items, the median of the last %d runs",
+			c.MinItemsPercent, strings.TrimSuffix(fmt.Sprintf("%.1f", middle), ".0"), runs), actual)
+	}
+}
+
+// maxRuns is the schema's bound of runs.
+const maxRuns = 20
+
+// Runs is how many earlier runs a comparison needs.
+func Runs(c *v1alpha1.ComparedToPrevious) int {
+	return int(min(max(cmp.Or(c.Runs, v1alpha1.DefaultPreviousRuns), 1), maxRuns))
+}
+
+// median is the middle of some numbers, of an even number the mean of the two in the middle.
+func median(numbers []int64) float64 {
+	sorted := slices.Sorted(slices.Values(numbers))
+	half := len(sorted) / 2
+	if len(sorted)%2 == 1 {
+		return float64(sorted[half])
+	}
+	return (float64(sorted[half-1]) + float64(sorted[half])) / 2
+}
+
+func valueOr[T any](value *T, fallback T) T {
+	if value != nil {
+		return *value
+	}
+	return fallback
+}
