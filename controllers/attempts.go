@@ -145,6 +145,7 @@ func (d *decision) nextAttempt(s *stop, now time.Time) {
 	pause := pauseAfter(st, s.Reason)
 	st.Stop, st.JobUID, st.RunningSince, st.FailingSince = nil, "", nil, nil
 	st.AttemptFrom = &metav1.Time{Time: now.Add(pause).Truncate(time.Second)}
+	d.forgetExpectations()
 }
 
 // pauseAfter is the pause before the next attempt: it grows with the failures, or with the interruptions, so far.

@@ -7,6 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
+	"github.com/scrapethis/spider-operator/controllers/earlier"
 	"github.com/scrapethis/spider-operator/controllers/queue"
 )
 
@@ -59,6 +60,7 @@ func (d decision) begin(o *observation, now time.Time) decision {
 	if o.refused != nil && now.Before(o.refused.due()) {
 		return d.refusedJob(o, now)
 	}
+	p.ComparisonKey = earlier.KeyOf(o.spider.UID, sj.User(), sj.Spec.Arguments)
 	job, err := buildJob(&sj, o.spider, p, o.defaults)
 	if err != nil {
 		return d.invalid(o, err, now)

@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
+	"github.com/scrapethis/spider-operator/controllers/earlier"
 )
 
 // cacheOptions keeps in memory only the operator's own Jobs and Pods, and of all objects only what is read. Whoever gets an
@@ -68,6 +69,7 @@ func slimSpiderJob(sj *v1alpha1.SpiderJob) {
 		FinishedAt:              sj.Status.FinishedAt,
 		JobUID:                  sj.Status.JobUID,
 		TTLSecondsAfterFinished: sj.Status.TTLSecondsAfterFinished,
+		ComparisonKey:           earlier.Pack(&sj.Status),
 	}
 }
 

@@ -31,6 +31,8 @@ type decision struct {
 	class int
 	// room is what the quota gate is to be told.
 	room roomNews
+	// compare names the earlier runs that needEarlierRuns asks for.
+	compare comparison
 }
 
 // need is a costly observation, made only when decide asks for it.
@@ -45,6 +47,8 @@ const (
 	needPodEvents
 	// needKilling asks whether the kubelet has told of stopping the last Pod's spider.
 	needKilling
+	// needEarlierRuns asks for the runs that this one is to be compared with.
+	needEarlierRuns
 )
 
 type actionKind int
@@ -180,7 +184,7 @@ func (d decision) run(o *observation, now time.Time) decision {
 		d.after, d.class = left, queue.End
 	}
 	d.demand(p, pod, podlog.Sample)
-	return d
+	return d.watchProgress(o, p, pod, now)
 }
 
 // beingStopped says, once it takes longer than usual, that the Job controller stops a Pod.
@@ -335,6 +339,7 @@ func (d decision) end(o *observation, phase v1alpha1.Phase, reason, message stri
 	}
 	ttl := ttlNow(o)
 	st.TTLSecondsAfterFinished = &ttl
+	d.settleExpectations(o, now)
 	return d
 }
 

@@ -171,7 +171,7 @@ func TestDecide(t *testing.T) {
 			observe(sj()).withJob(makeJob(sj().SpiderJob)).withPods(first().exited(0, said(`{"error": "no shop"}`))).reads(finalReading(3, "finished")),
 			want{phase: v1alpha1.PhaseError, reason: v1alpha1.ReasonSpiderFailed, items: 3, final: true, contains: "no shop"}},
 		{"a signal, exit code 0", 6 * time.Second,
-			observe(sj()).lively().withJob(makeJob(sj().SpiderJob)).withPods(first().exited(0)).reads(finalReading(3, "shutdown")),
+			observe(sj()).lively().withJob(makeJob(sj().SpiderJob)).withPods(first().exited(0)).reads(signalled(finalReading(3, "shutdown"))),
 			want{phase: v1alpha1.PhaseRunning, reason: v1alpha1.ReasonInterrupted, stop: v1alpha1.ReasonInterrupted, retry: true, items: 3, final: true, log: podlog.Final}},
 		{"exit code 1", 6 * time.Second,
 			observe(sj()).withJob(makeJob(sj().SpiderJob, own)).withPods(first().exited(1, said("Traceback\nValueError: no category"))),

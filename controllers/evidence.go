@@ -69,7 +69,8 @@ func explainEvent(w *eventWarning, what need) refusal {
 // readKilling looks for the kubelet's word of having stopped the last Pod's spider, and remembers it.
 func (r *Reconciler) readKilling(ctx context.Context, o *observation, mem *recollection) error {
 	found := stopTrace{of: killingOf(o), found: evidenceGone}
-	if r.clock.Now().Sub(lastSign(o)) < killingLife {
+	now := r.clock.Now()
+	if now.Sub(lastSign(o)) < killingLife || o.lastPod != nil && o.lastPod.runs() {
 		found.found = evidenceNone
 	}
 	answer, err := r.warnings.Killing(ctx, client.ObjectKeyFromObject(o.sj), lastPodUID(o))

@@ -59,6 +59,8 @@ type observation struct {
 	sinceLead bool
 	// quota is whether the namespace's quota has room for another Job.
 	quota quotaVerdict
+	// earlier are the runs that this one is to be compared with.
+	earlier earlierRuns
 	// defaults are the operator's settings.
 	defaults Defaults
 }
@@ -178,12 +180,25 @@ func (o *observation) presentPod() *podView {
 	return decisivePod(o.pods)
 }
 
-// reading is what is known from the log of a Pod.
+// reading is what is known from the log of a Pod. A program of one's own may have run more crawls than a read of its log's end has
+// seen: the sum of several is believed to be final only where the log was read from its first line.
 func (o *observation) reading(pod *podView) podlog.Reading {
 	if pod == nil {
 		return podlog.Reading{}
 	}
-	return o.readings[pod.uid]
+	r := o.readings[pod.uid]
+	if r.Counts.Crawls > 1 && !r.Whole && r.Counts.Final && o.plan().OwnCommand {
+		r.Counts.Final = false
+	}
+	return r
+}
+
+// plan is that of the Job that is there, else the one that a Job would have now.
+func (o *observation) plan() plan {
+	if o.jobIsOurs() {
+		return planFromJob(o.job, o.defaults)
+	}
+	return currentPlan(o)
 }
 
 // decisivePod is the Pod that the state of a Job rests on: one that succeeded, else one that has not ended, else the newest.

@@ -134,7 +134,14 @@ func (d decision) podGone(o *observation, p plan, now time.Time) decision {
 	if o.killing.found == evidenceGone {
 		message += ", but Events of that time are gone, too"
 	}
-	return d.end(o, v1alpha1.PhaseFinished, v1alpha1.ReasonCompletedUnverified, message, now)
+	e, unsettled := d.expected(o, p, ending{phase: v1alpha1.PhaseFinished, reason: v1alpha1.ReasonCompletedUnverified, message: message}, 0, "", now)
+	switch {
+	case unsettled != nil:
+		return *unsettled
+	case e.retries && !o.job.replacesPods() && d.failures() < p.Retries:
+		return d.retry(e.reason, e.message, now)
+	}
+	return d.end(o, e.phase, e.reason, e.message, now)
 }
 
 // assumeRan has an attempt whose Pod nobody has seen count as one that ran.

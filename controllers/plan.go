@@ -29,11 +29,17 @@ type Defaults struct {
 	Pods PodDefaults
 }
 
+// maxFinishReasons is the most finish reasons that a rule may name, the schema's bound.
+const maxFinishReasons = 32
+
 // maxArgumentBytes bounds the names and values of a job's arguments together.
 const maxArgumentBytes = 32 << 10
 
 // defaultErrorFinishReasons are the finish reasons that are errors unless the Spider names its own.
-var defaultErrorFinishReasons = []string{"closespider_errorcount", "memusage_exceeded", "start_error"}
+var defaultErrorFinishReasons = []string{
+	"closespider_errorcount", "closespider_pagecount_no_item", "closespider_timeout_no_item", "closed_by_spidermon",
+	"memusage_exceeded", "start_error",
+}
 
 // plan is what the controller has to know of a Spider while a Job of it runs. It is fixed when the Job is created and kept
 // on it, so that a Spider that is changed or deleted meanwhile changes nothing for the run.
@@ -54,6 +60,14 @@ type plan struct {
 	TTLSeconds *int64 `json:"ttlSeconds,omitempty"`
 	// EarlierAttempts is how many Pods earlier Jobs of the SpiderJob have had.
 	EarlierAttempts int32 `json:"earlierAttempts,omitempty"`
+	// Expectations are the Spider's rules as the SpiderJob tightens them, nil where neither has any.
+	Expectations *v1alpha1.Expectations `json:"expectations,omitempty"`
+	// ExitPatienceSeconds is how long the process may live on after its spider has closed, 0 for ever.
+	ExitPatienceSeconds int64 `json:"exitPatienceSeconds,omitempty"`
+	// OwnCommand says that the spider's process is not Scrapy's own command, which runs one crawl and no more.
+	OwnCommand bool `json:"ownCommand,omitempty"`
+	// ComparisonKey is that of the runs that this one is compared with, "" where it is not known.
+	ComparisonKey string `json:"comparisonKey,omitempty"`
 }
 
 // makePlan puts a SpiderJob and its Spider together. Its error says, for people, what the SpiderJob asks for in vain.
@@ -73,6 +87,8 @@ func makePlan(sj *v1alpha1.SpiderJob, spider *v1alpha1.Spider, defaults Defaults
 		TTLSeconds:           spec.TTLSecondsAfterFinished,
 		Retries:              valueOr(spec.Retries, 0),
 		EarlierAttempts:      sj.Status.Attempts,
+		ExitPatienceSeconds:  valueOr(spec.ExitPatienceSeconds, 0),
+		OwnCommand:           len(spec.Command) > 0,
 	}
 	if p.StatsSource == "" {
 		p.StatsSource = v1alpha1.StatsFromScrapy
@@ -104,6 +120,14 @@ func makePlan(sj *v1alpha1.SpiderJob, spider *v1alpha1.Spider, defaults Defaults
 			return plan{}, fmt.Errorf("retries %d is more than the %d that Spider %s allows", *want, p.Retries, spider.Name)
 		}
 		p.Retries = *want
+	}
+	var err error
+	if p.Expectations, err = spec.Expectations.Tightened(sj.Spec.Expectations); err != nil {
+		return plan{}, fmt.Errorf("%w: those of Spider %s", err, spider.Name)
+	}
+	if p.Expectations != nil && p.Expectations.NoProgressSeconds != nil && p.StatsSource != v1alpha1.StatsFromScrapy {
+		return plan{}, fmt.Errorf("expectations.noProgressSeconds needs counts while a spider runs, and with statsSource %s no log of Spider %s "+
+			"is read", p.StatsSource, spider.Name)
 	}
 	for _, name := range slices.Sorted(maps.Keys(sj.Spec.Settings)) {
 		if !slices.Contains(spec.AllowedSettings, name) {
@@ -166,6 +190,9 @@ func planFromJob(job *jobView, defaults Defaults) plan {
 	}
 	p.GraceSeconds = max(p.GraceSeconds, 1)
 	p.EarlierAttempts = max(p.EarlierAttempts, 0)
+	if rules := p.Expectations; rules != nil {
+		rules.FinishReasons = rules.FinishReasons[:min(len(rules.FinishReasons), maxFinishReasons)]
+	}
 	return p
 }
 

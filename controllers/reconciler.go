@@ -21,8 +21,9 @@ import (
 )
 
 const (
-	// maxRounds is how often one reconcile may observe anew: from the cache, live, with Events, and with a refusal.
-	maxRounds = 5
+	// maxRounds is how often one reconcile may observe anew: from the cache, live, with Events, with earlier runs,
+	// and with a refusal.
+	maxRounds = 8
 	// conflictPause is how long a stale cache is given to catch up after a conflict.
 	conflictPause = 100 * time.Millisecond
 )
@@ -50,6 +51,24 @@ type Reconciler struct {
 	defaults Defaults
 	memory   *memory
 	lead     *lead
+	earlier  runHistory
+}
+
+// runHistory knows the earlier runs of Spiders. It is implemented by earlier.Runs, in step with the cache of SpiderJobs.
+type runHistory interface {
+	// Last returns the items of the last n runs of a key, the newest first.
+	Last(key string, anyArguments bool, n int) []int64
+	// HasSynced reports whether it knows of all that the cache held at first.
+	HasSynced() bool
+}
+
+// readEarlier notes the earlier runs that a run is to be compared with. It reports whether they are known.
+func (r *Reconciler) readEarlier(o *observation, c comparison) bool {
+	if !r.earlier.HasSynced() {
+		return false
+	}
+	o.earlier = earlierRuns{known: true, items: r.earlier.Last(c.key, c.anyArguments, c.runs)}
+	return true
 }
 
 // Reconcile observes, decides, acts and records.
@@ -73,6 +92,11 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 			continue
 		case needKilling:
 			err = r.readKilling(ctx, o, mem)
+			continue
+		case needEarlierRuns:
+			if !r.readEarlier(o, d.compare) {
+				return requeue(time.Second, queue.End), nil
+			}
 			continue
 		case needNothing:
 		}

@@ -26,6 +26,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
+	"github.com/scrapethis/spider-operator/controllers/earlier"
 	"github.com/scrapethis/spider-operator/controllers/podlog"
 	"github.com/scrapethis/spider-operator/controllers/queue"
 	"github.com/scrapethis/spider-operator/controllers/quota"
@@ -108,6 +109,10 @@ func Setup(ctx context.Context, mgr ctrl.Manager, opts Options) error {
 	if err := mgr.Add(newPopulation(mgr.GetCache(), clock.RealClock{})); err != nil {
 		return fmt.Errorf("add the metrics of SpiderJobs: %w", err)
 	}
+	runs := earlier.New(mgr.GetCache())
+	if err := mgr.Add(runs); err != nil {
+		return fmt.Errorf("add the memory of earlier runs: %w", err)
+	}
 	err = mgr.GetFieldIndexer().IndexField(ctx, &corev1.Pod{}, podsBySpiderJob, func(obj client.Object) []string {
 		return []string{obj.GetLabels()[v1alpha1.LabelSpiderJob]}
 	})
@@ -136,6 +141,7 @@ func Setup(ctx context.Context, mgr ctrl.Manager, opts Options) error {
 		defaults: opts.Defaults,
 		memory:   newMemory(),
 		lead:     &lead{reader: mgr.GetAPIReader()},
+		earlier:  runs,
 	}
 	if len(opts.Namespaces) > 0 {
 		reconciler.lead.namespace = opts.Namespaces[0]

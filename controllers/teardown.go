@@ -204,8 +204,8 @@ func (d *decision) finalRead(o *observation, p plan, now time.Time) (known bool)
 	return known
 }
 
-// finish waits until the containers that outlive the spider have ended, of an attempt whose verdict is recorded. Native sidecars
-// are ended by the kubelet, ordinary containers by the Pod's own deadline, so that Pod and log stay.
+// finish waits until what outlives the spider has ended, of an attempt whose verdict is recorded: other containers, or the process
+// of a spider that has closed. Native sidecars are ended by the kubelet, all else by the Pod's own deadline, so that Pod and log stay.
 func (d decision) finish(o *observation, s *stop, p plan, now time.Time) decision {
 	alive := o.alive()
 	if len(alive) == 0 {
@@ -221,7 +221,9 @@ func (d decision) finish(o *observation, s *stop, p plan, now time.Time) decisio
 	}
 	for _, pod := range alive {
 		d.closing(p, pod)
-		judged := string(pod.uid) == d.status.PodUID && !pod.runs()
+		known := string(pod.uid) == d.status.PodUID
+		livesOn := known && pod.runs() && pod.spider.restarts == 0 // its spider has closed, its process has not exited
+		judged := known && !pod.runs() || livesOn
 		ordinary, _ := pod.lingering()
 		overdue := now.Sub(since) > time.Duration(max(pod.ownGrace, 1))*time.Second+lingerMargin
 		switch {
@@ -229,7 +231,7 @@ func (d decision) finish(o *observation, s *stop, p plan, now time.Time) decisio
 		case !judged || overdue:
 			d.action = action{kind: deletePod, on: pod.objectRef, grace: graceOf(pod, nil)}
 			return d
-		case len(ordinary) > 0 && pod.deadline != endedDeadline:
+		case (len(ordinary) > 0 || livesOn) && pod.deadline != endedDeadline:
 			d.action = action{kind: endPod, on: pod.objectRef}
 			return d
 		}

@@ -2,7 +2,6 @@ package controllers
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -10,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
+	"github.com/scrapethis/spider-operator/controllers/expect"
 	"github.com/scrapethis/spider-operator/controllers/podlog"
 	"github.com/scrapethis/spider-operator/controllers/queue"
 	"github.com/scrapethis/spider-operator/controllers/stats"
@@ -30,10 +30,12 @@ const phasePatience = 2 * time.Second
 //	the Pod's own time is over                          DeadlineExceeded
 //	failed, and retries are left                        Retrying
 //	failed                                              Error, with the reason that the container's end gives
-//	succeeded, finish reason "shutdown"                 an interruption: somebody sent the process a signal
+//	succeeded, finish reason "shutdown" after a signal  an interruption
 //	succeeded, but the spider says that it failed       SpiderFailed
+//	succeeded, and stopped itself                       Finished, StoppedItself
 //	succeeded                                           Finished, verified by final counts or not
 //
+// What has finished is then held against what is expected of it (expectations.go).
 // The exit code alone is never the verdict: Scrapy exits with 0 for most failures, and when it is stopped.
 func (d decision) judge(o *observation, p plan, pod *podView, now time.Time) decision {
 	seen := o.witness != nil && o.witness.uid == pod.uid // to end by itself, whatever has happened since
@@ -73,14 +75,99 @@ func (d decision) judge(o *observation, p plan, pod *podView, now time.Time) dec
 	if !known {
 		return d.awaitCounts(p, pod)
 	}
-	if !spiderFailed(pod) && counts.FinishReason == finishReasonShutdown {
-		return d.interrupt(o, p, "the spider was told by a signal to shut down", now)
+	if shutDown(pod, counts) {
+		if itself, next := d.stoppedItself(o, p, pod, counts, now); !itself {
+			return next
+		}
 	}
-	phase, reason, message := verdict(p, pod, counts)
-	if r := o.reading(pod); reason == v1alpha1.ReasonCompletedUnverified && r.Err != nil {
-		message += ": " + printable(r.Err.Error())
+	e := verdict(p, pod, counts)
+	if r := o.reading(pod); e.reason == v1alpha1.ReasonCompletedUnverified && r.Err != nil {
+		e.message += ": " + printable(r.Err.Error())
 	}
-	return d.conclude(o, p, pod, phase, reason, message, now)
+	d.describeRun(o, p, pod, now)
+	e, unsettled := d.expected(o, p, e, ran(pod), counts.FeedError, now)
+	switch {
+	case unsettled != nil:
+		return *unsettled
+	case e.retries && !o.job.replacesPods() && d.failures() < p.Retries:
+		return d.tryAgain(o, p, pod, e.reason, e.message, now)
+	}
+	return d.conclude(o, p, pod, e.phase, e.reason, e.message, now)
+}
+
+// ending is an end that a run has come to.
+type ending struct {
+	phase           v1alpha1.Phase
+	reason, message string
+	// retries says that a retry is spent on it where one is left.
+	retries bool
+}
+
+// ran is how long the spider of a Pod ran, by the clock of its node; 0 where it has not, or that is not known.
+func ran(pod *podView) time.Duration {
+	exit := pod.exit()
+	if exit == nil || exit.StartedAt.IsZero() {
+		return 0
+	}
+	return max(exit.FinishedAt.Sub(exit.StartedAt.Time), 0)
+}
+
+// judgeClosed is judge for a spider that has closed though its process lives on. The verdict is held to, and the kubelet told to end
+// the Pod (finish): how a process ends that we stop says nothing of the run.
+func (d decision) judgeClosed(o *observation, p plan, pod *podView, now time.Time) decision {
+	r := o.reading(pod)
+	if shutDown(pod, r.Counts) {
+		if itself, next := d.stoppedItself(o, p, pod, r.Counts, now); !itself {
+			return next
+		}
+	}
+	e := verdict(p, pod, r.Counts)
+	d.describeRun(o, p, pod, now)
+	st := &d.status
+	st.Stats = currentStats(o, p, pod, true, st)
+	var lasted time.Duration
+	if st.RunningSince != nil {
+		lasted = r.Quiet.Sub(st.RunningSince.Time)
+	}
+	e, unsettled := d.expected(o, p, e, lasted, r.Counts.FeedError, now)
+	if unsettled != nil {
+		return *unsettled
+	}
+	e.message += fmt.Sprintf("; its process lived on for longer than its exitPatienceSeconds, and was stopped: its log ends at %s", moment(r.Quiet))
+	if e.retries && d.failures() < p.Retries {
+		return d.retry(e.reason, e.message, now)
+	}
+	return d.stop(v1alpha1.Stop{Reason: e.reason, Message: e.message, Phase: e.phase}, v1alpha1.ReasonStopping, now).
+		saying("the spider has closed (" + e.reason + "), and its process, which lives on, is being stopped")
+}
+
+// shutDown reports whether a spider that did not fail says that it was shut down: by a signal, or by itself, which Scrapy calls alike.
+func shutDown(pod *podView, counts stats.Counts) bool {
+	return !spiderFailed(pod) && counts.FinishReason == finishReasonShutdown
+}
+
+// stoppedItself reports whether a spider that was shut down did it itself (crawler.stop(), engine.stop()), or else what to do. Scrapy
+// logs the signal that it gets, so a log that was read from its first line to its last and has none proves it. So does the lack of
+// the kubelet's Event of having stopped the container, for as long as such Events are kept. Where neither proves anything it counts as
+// interrupted: a run too many costs less than a run cut short that is called finished.
+func (d decision) stoppedItself(o *observation, p plan, pod *podView, counts stats.Counts, now time.Time) (itself bool, next decision) {
+	r := o.reading(pod)
+	const signalled = "the spider was told by a signal to shut down"
+	switch k := o.killing; {
+	case counts.Signalled || r.Counts.Signalled:
+		return false, d.interrupt(o, p, signalled, now)
+	case r.Whole && r.Counts.FinishReason == finishReasonShutdown:
+		return true, decision{}
+	case k.found == evidenceUnknown && !k.askAt.After(now):
+		return false, decision{need: needKilling}
+	case k.found == evidenceUnknown:
+		d.demand(p, pod, podlog.Final)
+		d.after, d.class = k.askAt.Sub(now), queue.End
+		return false, d
+	case k.found == evidenceNone && (pod.exit() == nil || now.Sub(pod.exit().FinishedAt.Time) < killingLife):
+		return true, decision{}
+	}
+	return false, d.interrupt(o, p, signalled, now)
 }
 
 // awaitCounts reads the end of a Pod's log, and looks again for what it says.
@@ -158,8 +245,10 @@ func (d decision) judgeWithoutJob(o *observation, p plan, pod *podView, now time
 			return d.awaitCounts(p, pod)
 		}
 	}
-	if !spiderFailed(pod) && counts.FinishReason == finishReasonShutdown {
-		return d.interrupt(o, p, "the spider was told by a signal to shut down", now)
+	if shutDown(pod, counts) {
+		if itself, next := d.stoppedItself(o, p, pod, counts, now); !itself {
+			return next
+		}
 	}
 	st := &d.status
 	if st.PodUID != string(pod.uid) {
@@ -168,11 +257,14 @@ func (d decision) judgeWithoutJob(o *observation, p plan, pod *podView, now time
 	d.rememberStart(pod.started())
 	st.PodName, st.PodUID = pod.name, string(pod.uid)
 	st.Stats = currentStats(o, plan{StatsSource: v1alpha1.StatsFromScrapy}, pod, true, st)
-	phase, reason, message := verdict(p, pod, counts)
-	if spiderFailed(pod) && d.failures() < p.Retries {
-		return d.retry(reason, message, now)
+	e, unsettled := d.expected(o, p, verdict(p, pod, counts), ran(pod), counts.FeedError, now)
+	switch {
+	case unsettled != nil:
+		return *unsettled
+	case e.retries && d.failures() < p.Retries:
+		return d.retry(e.reason, e.message, now)
 	}
-	return d.end(o, phase, reason, message, now)
+	return d.end(o, e.phase, e.reason, e.message, now)
 }
 
 // spiderFailed reports whether a Pod's spider ended with an exit code other than 0, was evicted for its own sake, or never ran.
@@ -186,34 +278,50 @@ func spiderFailed(pod *podView) bool {
 	return pod.phase == corev1.PodFailed
 }
 
-// verdict says how an undisturbed spider ended, its final counts at hand as far as there are any.
-func verdict(p plan, pod *podView, counts stats.Counts) (phase v1alpha1.Phase, reason, message string) {
+// verdict says how an undisturbed spider ended, its final counts at hand as far as there are any. What failed may be tried again.
+func verdict(p plan, pod *podView, counts stats.Counts) ending {
+	failed := func(reason, message string) ending { return ending{v1alpha1.PhaseError, reason, message, true} }
+	finished := func(reason, message string) ending { return ending{v1alpha1.PhaseFinished, reason, message, false} }
 	if spiderFailed(pod) {
-		reason, message = failure(pod)
-		return v1alpha1.PhaseError, reason, message
+		return failed(failure(pod))
 	}
 	killed := ""
 	if exit := pod.exit(); exit != nil && exit.Reason == oomKilled {
 		killed = "; a process of it used more memory than the container's limit" + ofLimit(pod) + ", and was killed"
 	}
+	logged := errorsLogged(counts) + killed
 	switch {
 	case counts.Failure != "":
-		return v1alpha1.PhaseError, v1alpha1.ReasonSpiderFailed, "the spider says that it failed: " + counts.Failure + killed
-	case counts.FinishReason != "" && slices.Contains(p.ErrorFinishReasons, counts.FinishReason):
-		return v1alpha1.PhaseError, v1alpha1.ReasonSpiderFailed, "the spider closed with finish reason " + counts.FinishReason + killed
+		return failed(v1alpha1.ReasonSpiderFailed, "the spider says that it failed: "+counts.Failure+killed)
+	case counts.FinishReason != "" && expect.MatchesReason(p.ErrorFinishReasons, counts.FinishReason):
+		return failed(v1alpha1.ReasonSpiderFailed, "the spider closed with finish reason "+counts.FinishReason+logged)
 	case killed != "" && !counts.Final:
-		return v1alpha1.PhaseError, v1alpha1.ReasonOutOfMemory, "the process exited with code 0, but nothing proves that it did its work" + killed
+		return failed(v1alpha1.ReasonOutOfMemory, "the process exited with code 0, but nothing proves that it did its work"+killed)
+	case counts.FinishReason == finishReasonShutdown:
+		return finished(v1alpha1.ReasonStoppedItself, "the spider stopped itself: nobody had told it to shut down"+logged)
 	case p.StatsSource == v1alpha1.StatsFromNowhere:
-		return v1alpha1.PhaseFinished, v1alpha1.ReasonCompleted, "the process exited with code 0"
+		return finished(v1alpha1.ReasonCompleted, "the process exited with code 0")
+	case !counts.Final && pod.exit() == nil:
+		return finished(v1alpha1.ReasonCompletedUnverified, "the spider closed, but its final counts could not be read")
 	case !counts.Final:
-		return v1alpha1.PhaseFinished, v1alpha1.ReasonCompletedUnverified,
-			"the process exited with code 0, but its final counts could not be read"
+		return finished(v1alpha1.ReasonCompletedUnverified, "the process exited with code 0, but its final counts could not be read")
 	}
-	message = "the spider finished"
+	message := "the spider finished"
 	if counts.FinishReason != "" {
 		message = "the spider closed with finish reason " + counts.FinishReason
 	}
-	return v1alpha1.PhaseFinished, v1alpha1.ReasonCompleted, message + killed
+	return finished(v1alpha1.ReasonCompleted, message+logged)
+}
+
+// errorsLogged says how many errors a spider has logged: Scrapy finishes whatever fails in a callback.
+func errorsLogged(counts stats.Counts) string {
+	switch n := valueOr(counts.Errors, 0); {
+	case n == 1:
+		return "; 1 error was logged"
+	case n > 1:
+		return fmt.Sprintf("; %d errors were logged", n)
+	}
+	return ""
 }
 
 // failure says why a spider failed that nobody disturbed.

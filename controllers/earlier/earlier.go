@@ -7,16 +7,20 @@ package earlier
 
 import (
 	"cmp"
+	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
+	"fmt"
 	"hash"
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"k8s.io/apimachinery/pkg/types"
 	toolscache "k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 )
@@ -78,15 +82,45 @@ func byTime(a, b run) int {
 	return cmp.Or(cmp.Compare(a.finished, b.finished), cmp.Compare(a.arguments, b.arguments), cmp.Compare(a.items, b.items))
 }
 
-// Runs are the earlier runs that a cache of SpiderJobs holds, slimmed by Pack. It is an event handler of that cache's informer.
+// Runs are the earlier runs that a cache of SpiderJobs holds, slimmed by Pack.
+//
+// It is a manager.Runnable, which begins when the process leads, and an event handler of the cache's informer.
 type Runs struct {
+	cache cache.Informers
+	// registration is that of this handler, nil before the start.
+	registration atomic.Pointer[toolscache.ResourceEventHandlerRegistration]
+
 	mu sync.Mutex
 	// of are the runs of each Spider and user, by the hash of both, the oldest first.
 	of map[uint64][]run
 }
 
-// New returns a Runs that knows of none.
-func New() *Runs { return &Runs{of: map[uint64][]run{}} }
+// New returns a Runs that knows of none, and follows the cache once it is started.
+func New(informers cache.Informers) *Runs { return &Runs{cache: informers, of: map[uint64][]run{}} }
+
+// Start follows the cache until ctx ends.
+func (r *Runs) Start(ctx context.Context) error {
+	informer, err := r.cache.GetInformer(ctx, &v1alpha1.SpiderJob{})
+	var registration toolscache.ResourceEventHandlerRegistration
+	if err == nil {
+		registration, err = informer.AddEventHandler(r)
+	}
+	switch {
+	case ctx.Err() != nil:
+		return nil //nolint:nilerr // Whatever failed did so because the process is about to end.
+	case err != nil:
+		return fmt.Errorf("follow the SpiderJobs that have ended: %w", err)
+	}
+	r.registration.Store(&registration)
+	<-ctx.Done()
+	return nil
+}
+
+// HasSynced reports whether all that the cache held at first is known.
+func (r *Runs) HasSynced() bool {
+	registration := r.registration.Load()
+	return registration != nil && (*registration).HasSynced()
+}
 
 // Last returns the items of the last n runs of a key, the newest first; with anyArguments of all that have the same Spider and user.
 // They are fewer where there are fewer.

@@ -80,7 +80,7 @@ func TestPackKeepsOnlyWhatIsCompared(t *testing.T) {
 
 func TestLastRuns(t *testing.T) {
 	one, other, elsewhere := KeyOf("uid-1", "", nil), KeyOf("uid-1", "", arguments{"a": "1"}), KeyOf("uid-2", "", nil)
-	r := New()
+	r := New(nil)
 	first := ended(one, 1*time.Minute, 10)
 	r.OnAdd(ended(one, 3*time.Minute, 30), true)
 	r.OnAdd(first, true) // lists come in any order
@@ -117,7 +117,7 @@ func TestLastRuns(t *testing.T) {
 // Whatever comes and goes, the runs are those that are there.
 func TestRunsAreThoseThatAreThere(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // a test
-	r := New()
+	r := New(nil)
 	var there []*v1alpha1.SpiderJob
 	for range 5000 {
 		if len(there) > 0 && random.IntN(3) == 0 {

@@ -154,8 +154,8 @@ func TestFeedRemedy(t *testing.T) {
 		"botocore.exceptions.NoCredentialsError: Unable to locate credentials":                                   "credentials",
 		"botocore.exceptions.EndpointConnectionError: Could not connect to the endpoint URL":                     "address",
 		"Unknown feed storage scheme: s4":                                                                        "library",
-		"ValueError: odd": "written there",
-		"":                "the log says",
+		"ValueError: odd":                                                                                        "written there",
+		"":                                                                                                       "the log says",
 	} {
 		if got := FeedRemedy(feedError); !strings.Contains(got, want) {
 			t.Errorf("%q: %q does not tell of %q", feedError, got, want)
