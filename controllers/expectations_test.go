@@ -5,9 +5,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	batchv1 "k8s.io/api/batch/v1"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/events"
+	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 	"github.com/scrapethis/spider-operator/controllers/podlog"
@@ -355,6 +358,61 @@ func TestPlansOfExpectations(t *testing.T) {
 			}
 			if d.status.Reason != v1alpha1.ReasonInvalidJob || !strings.Contains(d.status.Message, c.refused) {
 				t.Errorf("decided %s", d)
+			}
+		})
+	}
+}
+
+// TestViolationsAreEvents tells once of each broken rule, also where it is only reported.
+func TestViolationsAreEvents(t *testing.T) {
+	run := makeSpiderJob().started()
+	next := func(change func(*v1alpha1.SpiderJobStatus)) v1alpha1.SpiderJobStatus {
+		st := *run.Status.DeepCopy()
+		change(&st)
+		return st
+	}
+	broken := func(st *v1alpha1.SpiderJobStatus, reason string) {
+		apimeta.SetStatusCondition(&st.Conditions, metav1.Condition{
+			Type: v1alpha1.ConditionExpectationsMet, Status: metav1.ConditionFalse, Reason: reason, Message: "minItems: 3",
+		})
+	}
+	for _, c := range []struct {
+		name   string
+		before sjBuilder
+		after  v1alpha1.SpiderJobStatus
+		want   []string
+	}{
+		{"an error is told by its own reason", run, next(func(st *v1alpha1.SpiderJobStatus) {
+			st.Phase, st.Reason, st.Message = v1alpha1.PhaseError, v1alpha1.ReasonExpectationsNotMet, "not as expected"
+			broken(st, v1alpha1.ReasonExpectationsNotMet)
+		}), []string{"Warning ExpectationsNotMet not as expected"}},
+		{"what is reported only", run, next(func(st *v1alpha1.SpiderJobStatus) {
+			st.Phase, st.Reason = v1alpha1.PhaseFinished, v1alpha1.ReasonCompleted
+			broken(st, v1alpha1.ReasonExpectationsNotMet)
+		}), []string{"Warning ExpectationsNotMet minItems: 3"}},
+		{"a stall while it runs on", run, next(func(st *v1alpha1.SpiderJobStatus) { broken(st, v1alpha1.ReasonStalled) }),
+			[]string{"Warning Stalled minItems: 3"}},
+		{"what was told before", makeSpiderJob().stalled(), next(func(st *v1alpha1.SpiderJobStatus) {
+			st.Phase, st.Reason = v1alpha1.PhaseFinished, v1alpha1.ReasonCompleted
+			broken(st, v1alpha1.ReasonStalled)
+		}), nil},
+		{"a spider that stopped itself", run, next(func(st *v1alpha1.SpiderJobStatus) {
+			st.Phase, st.Reason = v1alpha1.PhaseFinished, v1alpha1.ReasonStoppedItself
+		}), nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			told := events.NewFakeRecorder(5)
+			r := &Reconciler{client: &statusWriter{}, clock: clocktesting.NewFakeClock(epoch.Add(time.Minute)), events: told}
+			if err := r.record(t.Context(), observe(c.before).observation, &recollection{}, c.after); err != nil {
+				t.Fatal(err)
+			}
+			close(told.Events)
+			var got []string
+			for event := range told.Events {
+				got = append(got, event)
+			}
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
 	}

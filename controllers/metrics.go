@@ -5,6 +5,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
@@ -49,6 +51,14 @@ var (
 	interruptionsTotal = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "spider_operator_job_interruptions_total",
 		Help: "Attempts that were interrupted: evicted, drained, preempted, or their Pod deleted.",
+	})
+	expectationsTotal = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "spider_operator_job_expectations_total",
+		Help: "SpiderJobs that have ended and had expectations, or lost items, by what became of these: met, broken or unknown.",
+	}, []string{"outcome"})
+	stallsTotal = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "spider_operator_job_stalls_total",
+		Help: "Attempts whose counts stood still for longer than their expectations allow.",
 	})
 	statusWrites = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "spider_operator_status_writes_total",
@@ -98,16 +108,24 @@ func knownReason(reason string) string {
 
 func init() {
 	metrics.Registry.MustRegister(jobsEnded, queueDuration, startDuration, runDuration, itemsTotal, requestsTotal,
-		interruptionsTotal, statusWrites, &populations)
+		interruptionsTotal, expectationsTotal, stallsTotal, statusWrites, &populations)
 	// A counter that is not there until it is 1 hides its first increase from whoever asks for rates.
 	for phase, reasons := range ends {
 		for _, reason := range reasons {
 			jobsEnded.WithLabelValues(string(phase), reason)
 		}
 	}
+	for _, outcome := range outcomes {
+		expectationsTotal.WithLabelValues(outcome)
+	}
 	for _, result := range []string{writeDone, writeConflict, writeGone, writeFailed} {
 		statusWrites.WithLabelValues(result)
 	}
+}
+
+// outcomes are what can become of a run's expectations, by the status of their condition.
+var outcomes = map[metav1.ConditionStatus]string{
+	metav1.ConditionTrue: "met", metav1.ConditionFalse: "broken", metav1.ConditionUnknown: "unknown",
 }
 
 // The results of a status write.
@@ -146,12 +164,18 @@ type advance struct {
 	// items and requests are what was counted, where ended.
 	items, requests int64
 	interruptions   int32
+	// expectations are what became of them, where ended; empty where there were none.
+	expectations string
+	stalled      bool
 }
 
 // advanceTo is what changes with the next status of an observed SpiderJob.
 func advanceTo(o *observation, next *v1alpha1.SpiderJobStatus) advance {
 	previous := &o.sj.Status
-	p := advance{interruptions: max(next.Interruptions-previous.Interruptions, 0)}
+	p := advance{
+		interruptions: max(next.Interruptions-previous.Interruptions, 0),
+		stalled:       stallTold(previous) == "" && stallTold(next) != "",
+	}
 	if previous.StartedAt == nil && next.StartedAt != nil && o.jobIsOurs() {
 		p.started = true
 		p.queued = max(o.job.created.Sub(o.sj.CreationTimestamp.Time), 0)
@@ -163,6 +187,9 @@ func advanceTo(o *observation, next *v1alpha1.SpiderJobStatus) advance {
 	p.ended, p.reason = next.Phase, knownReason(next.Reason)
 	if next.StartedAt != nil && next.FinishedAt != nil {
 		p.hasRun, p.ran = true, max(next.FinishedAt.Sub(next.StartedAt.Time), 0)
+	}
+	if met := apimeta.FindStatusCondition(next.Conditions, v1alpha1.ConditionExpectationsMet); met != nil {
+		p.expectations = outcomes[met.Status]
 	}
 	if next.Stats != nil {
 		p.items = min(next.Stats.ItemsScraped, maxCounted)
@@ -178,6 +205,12 @@ func (p advance) count() {
 		startDuration.Observe(p.starting.Seconds())
 	}
 	interruptionsTotal.Add(float64(p.interruptions))
+	if p.stalled {
+		stallsTotal.Inc()
+	}
+	if p.expectations != "" {
+		expectationsTotal.WithLabelValues(p.expectations).Inc()
+	}
 	if p.ended == "" {
 		return
 	}

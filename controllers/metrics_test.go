@@ -37,6 +37,10 @@ func TestMetricsCountWhatAWriteChanges(t *testing.T) {
 	job := makeJob(pending.SpiderJob)
 	job.CreationTimestamp = at(time.Second)
 
+	stalled := makeSpiderJob().stalled()
+	judged := stalled.DeepCopy()
+	judged.Status.Phase, judged.Status.Reason, judged.Status.FinishedAt = v1alpha1.PhaseFinished, v1alpha1.ReasonCompleted, ptr.To(at(62*time.Second))
+
 	tests := map[string]struct {
 		before sjBuilder
 		after  v1alpha1.SpiderJobStatus
@@ -67,6 +71,12 @@ func TestMetricsCountWhatAWriteChanges(t *testing.T) {
 		"an interruption after another": {
 			before: running.interrupted(1), after: makeSpiderJob().running("p").interrupted(2).Status,
 			want: advance{interruptions: 1},
+		},
+		"a stall": {before: running, after: stalled.Status, want: advance{stalled: true}},
+		"a stall that was told before, and the end of it": {
+			before: stalled, after: judged.Status, want: advance{
+				ended: v1alpha1.PhaseFinished, reason: v1alpha1.ReasonCompleted, hasRun: true, ran: time.Minute, expectations: "broken",
+			},
 		},
 		"an end that is there already": {before: sjBuilder{ended}, after: ended.Status},
 		"an end before any start": {
@@ -117,7 +127,7 @@ func TestProgressIsCounted(t *testing.T) {
 	before := samples(t)
 	advance{
 		started: true, queued: 2 * time.Second, starting: 3 * time.Second, ended: v1alpha1.PhaseFinished, reason: v1alpha1.ReasonCompleted,
-		hasRun: true, ran: time.Minute, items: 7, requests: 9, interruptions: 2,
+		hasRun: true, ran: time.Minute, items: 7, requests: 9, interruptions: 2, expectations: "broken", stalled: true,
 	}.count()
 	want := map[string]float64{
 		"spider_operator_job_queue_duration_seconds":          2,
@@ -127,6 +137,8 @@ func TestProgressIsCounted(t *testing.T) {
 		"spider_operator_spider_items_total":                  7,
 		"spider_operator_spider_requests_total":               9,
 		"spider_operator_job_interruptions_total":             2,
+		"spider_operator_job_expectations_total broken":       1,
+		"spider_operator_job_stalls_total":                    1,
 	}
 	if diff := cmp.Diff(want, added(before, samples(t))); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

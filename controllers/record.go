@@ -33,6 +33,7 @@ func (r *Reconciler) record(ctx context.Context, o *observation, mem *recollecti
 	mem.written = sj
 	advanceTo(o, &next).count()
 	previous := &o.sj.Status
+	r.tellViolation(sj, previous)
 	if previous.Phase == next.Phase && previous.Reason == next.Reason {
 		return nil
 	}
@@ -43,6 +44,16 @@ func (r *Reconciler) record(ctx context.Context, o *observation, mem *recollecti
 		r.events.Eventf(sj, nil, corev1.EventTypeWarning, next.Reason, "Run", "%s", next.Message)
 	}
 	return nil
+}
+
+// tellViolation makes an Event of a broken rule where the reason of the status makes none: what broke it is only reported.
+func (r *Reconciler) tellViolation(sj *v1alpha1.SpiderJob, previous *v1alpha1.SpiderJobStatus) {
+	met := apimeta.FindStatusCondition(sj.Status.Conditions, v1alpha1.ConditionExpectationsMet)
+	known := previous.Stop == nil && apimeta.IsStatusConditionFalse(previous.Conditions, v1alpha1.ConditionExpectationsMet)
+	if met == nil || met.Status != metav1.ConditionFalse || known || met.Reason == sj.Status.Reason || sj.Status.Stop != nil {
+		return
+	}
+	r.events.Eventf(sj, nil, corev1.EventTypeWarning, met.Reason, "Run", "%s", met.Message)
 }
 
 // complete fills in what every recorded status has.
@@ -78,7 +89,7 @@ func complete(next *v1alpha1.SpiderJobStatus, sj *v1alpha1.SpiderJob, now metav1
 func noteworthy(reason string) bool {
 	switch reason {
 	case "", v1alpha1.ReasonRunning, v1alpha1.ReasonCompleted, v1alpha1.ReasonCancelled, v1alpha1.ReasonQueued,
-		v1alpha1.ReasonCreated, v1alpha1.ReasonStopping, v1alpha1.ReasonWaiting:
+		v1alpha1.ReasonCreated, v1alpha1.ReasonStopping, v1alpha1.ReasonWaiting, v1alpha1.ReasonStoppedItself:
 		return false
 	}
 	return true
