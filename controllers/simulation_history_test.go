@@ -258,6 +258,9 @@ func (h *history) createSpider(namespace string) {
 	spider := &v1alpha1.Spider{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "books"}}
 	retries, most := int32(h.pick(3)), int32(h.pick(4))
 	spider.Spec.Retries, spider.Spec.MaxInterruptions = &retries, &most
+	if h.has(troubleVerdicts) {
+		spider.Spec.Expectations = h.expectations()
+	}
 	if h.chance(40) {
 		limit := int64(30 + 30*h.pick(8))
 		spider.Spec.TimeoutSeconds = &limit

@@ -318,6 +318,7 @@ func (h *history) checkVerdict(sj *v1alpha1.SpiderJob, j *trueJob) {
 		} else if st.Stats != nil && st.Stats.Final && st.Stats.ItemsScraped != p.Items() {
 			untrue("counts %d items, and the spider scraped %d", st.Stats.ItemsScraped, p.Items())
 		}
+		h.checkExpectations(sj, j, p, untrue)
 	case v1alpha1.ReasonCompletedUnverified:
 		if p != nil && j.endedBy.ends[p.Pod] && p.OutOfMemory() {
 			untrue("a process of Pod %s ran out of memory", p.PodName)
@@ -325,6 +326,8 @@ func (h *history) checkVerdict(sj *v1alpha1.SpiderJob, j *trueJob) {
 		if p == nil || p.DeclaredDead == "" && p.Lost == "" && (!p.Undisturbed() || p.Exit() != 0) {
 			untrue("%s", what)
 		}
+	case v1alpha1.ReasonStoppedItself, v1alpha1.ReasonExpectationsNotMet, v1alpha1.ReasonStalled:
+		h.checkExpectations(sj, j, p, untrue)
 	case v1alpha1.ReasonExitCode:
 		if p == nil || !p.Undisturbed() || p.Exit() == 0 {
 			untrue("%s", what)
@@ -550,7 +553,7 @@ func (h *history) sawPod(p *process, pod *corev1.Pod) {
 			last = proc
 		}
 	}
-	if last == nil || last.Running() || !last.Undisturbed() || last.FinishReason() != "finished" || h.podTouched(last) {
+	if last == nil || last.Running() || !h.succeeded(last) || h.podTouched(last) {
 		return
 	}
 	p.succeeded[uid] = pod.UID

@@ -91,6 +91,7 @@ func (h *history) newProcess(workers int, skew time.Duration, lag func(simulated
 		classOf:  p.queue.core.ClassOf,
 		defaults: testDefaults(),
 		memory:   newMemory(),
+		earlier:  cachedRuns{p},
 	}
 	// The process learns from when on it leads before its workers begin, so that none of them waits for another one's call.
 	p.reconciler.lead = &lead{reader: h.cluster.Reader(p.name, func(context.Context, simulated.Call) error { return nil }, nil)}

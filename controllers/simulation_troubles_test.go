@@ -45,6 +45,7 @@ const (
 	troubleClocks                         // clocks that are minutes apart
 	troubleJanitors                       // Pods that have ended and are removed by somebody
 	troubleOldJobs                        // Jobs as the version before made them
+	troubleVerdicts                       // spiders that stop themselves or stand still, and Spiders that expect something of them
 	troubleEnd
 )
 
@@ -53,7 +54,7 @@ const everyTrouble = troubleEnd - 1
 var troubleNames = []string{
 	"users", "zero-grace", "orphans", "force", "spiders", "cuts", "reboots", "dead-nodes", "sidecars", "natives", "inits", "images",
 	"volumes", "evictions", "storage", "memory", "finalizers", "admission", "quota", "queue", "logs", "crashes", "deposed", "api",
-	"clocks", "janitors", "old-jobs",
+	"clocks", "janitors", "old-jobs", "verdicts",
 }
 
 // String names the kinds, separated by commas.
@@ -124,6 +125,9 @@ func (h *history) script(*corev1.Pod) simulated.PodScript {
 		spider.Exit, spider.FinishReason = 1, ""
 	} else if h.chance(10) {
 		spider.FinishReason = "closespider_errorcount"
+	}
+	if h.has(troubleVerdicts) {
+		h.selfWilled(spider)
 	}
 	if h.chance(15) {
 		spider.Reacts = simulated.Forever

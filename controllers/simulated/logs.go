@@ -114,7 +114,11 @@ func (l *Log) closing() string {
 	if reason == "" || l.node.Logs == LogsEnd {
 		return ""
 	}
-	return fmt.Sprintf("%[1]s [scrapy.statscollectors] INFO: Dumping Scrapy stats:\n"+
+	signalled := ""
+	if !l.writer.Signalled.IsZero() {
+		signalled = l.stamp() + " [scrapy.crawler] INFO: Received SIGTERM, shutting down gracefully. Send again to force \n"
+	}
+	return signalled + fmt.Sprintf("%[1]s [scrapy.statscollectors] INFO: Dumping Scrapy stats:\n"+
 		"{'finish_reason': '%[2]s',\n 'item_scraped_count': %[3]d}\n"+
 		"%[1]s [scrapy.core.engine] INFO: Spider closed (%[2]s)\n", l.stamp(), reason, l.writer.Items())
 }

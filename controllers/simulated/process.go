@@ -25,8 +25,9 @@ type Script struct {
 	Reason string
 	// FinishReason is Scrapy's, empty where nothing is dumped at the end.
 	FinishReason string
-	// Items is how many items it scrapes in ten seconds.
-	Items int64
+	// Items is how many items it scrapes in ten seconds, and Stalls for how long it does so, 0 for as long as it runs.
+	Items  int64
+	Stalls time.Duration
 	// Reacts is how long after a SIGTERM it ends, with TermExit; one that exceeds its grace period is killed.
 	Reacts   time.Duration
 	TermExit int32
@@ -118,7 +119,11 @@ func (p *Process) Items() int64 {
 	if p.ends.Before(until) {
 		until = p.ends
 	}
-	return p.script.Items * int64(until.Sub(p.Started)/time.Second) / 10
+	worked := until.Sub(p.Started)
+	if p.script.Stalls > 0 {
+		worked = min(worked, p.script.Stalls)
+	}
+	return p.script.Items * int64(worked/time.Second) / 10
 }
 
 // signal tells the process to end within grace from now.
@@ -181,4 +186,15 @@ func (p *Process) Ran() time.Duration {
 		return now.Sub(p.Started)
 	}
 	return p.ends.Sub(p.Started)
+}
+
+// StoodStill is for how long it has scraped nothing, or had when it ended.
+func (p *Process) StoodStill() time.Duration {
+	switch ran := p.Ran(); {
+	case p.script.Items == 0:
+		return ran
+	case p.script.Stalls > 0:
+		return max(ran-p.script.Stalls, 0)
+	}
+	return min(p.Ran(), 10*time.Second)
 }
