@@ -16,7 +16,8 @@ func (h *history) selfWilled(spider *simulated.Script) {
 		spider.FinishReason = "shutdown"
 	}
 	if h.chance(30) {
-		spider.Stalls = time.Duration(1+h.pick(12)) * 10 * time.Second
+		spider.Stalls = time.Duration(1+h.pick(6)) * 10 * time.Second
+		spider.Runs = spider.Stalls + time.Duration(1+h.pick(4))*time.Minute
 	}
 }
 
