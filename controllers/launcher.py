@@ -14,7 +14,7 @@ file = Path(file).absolute()
 
 def fail(why):
     try:
-        open("/dev/termination-log", "r+").write(json.dumps({"error": why[:400]}))
+        open("/dev/termination-log", "r+").write(json.dumps({"error": why[:330]}))
     finally:
         sys.exit(why)
 

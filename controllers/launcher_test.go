@@ -133,6 +133,7 @@ var project = map[string]string{
 	"app/shop/spiders/a.example.py": "from ..witness import Witness\nclass Dotted(Witness):\n    name = 'a.example'\n",
 	"app/shop/spiders/broken.py":    "from . import nothing_of_the_kind\n",
 	"app/shop/spiders/empty.py":     "",
+	"app/shop/spiders/many.py":      "import scrapy\nfor i in range(100):\n    globals()[f'S{i}'] = type(f'S{i}', (scrapy.Spider,), {'name': '🕷' * 120 + str(i)})\n",
 	"app/outside/alone.py":          "from shop.witness import Witness\nclass Alone(Witness):\n    name = 'alone'\n",
 	"app/random.py":                 "raise Exception('a file of the working directory was taken for a module')\n",
 	"app/json.py":                   "raise Exception('a file of the working directory was taken for a module')\n",
@@ -215,6 +216,7 @@ func TestLauncherTellsMistakes(t *testing.T) {
 	}{
 		{"no such spider", "app", "shop/spiders/two.py", "third", []string{"two.py has no spider third, but first, Größe 2"}},
 		{"no spider at all", "app", "shop/spiders/empty.py", "third", []string{"empty.py has no spider third, but none"}},
+		{"more names than a termination message holds", "app", "shop/spiders/many.py", "third", []string{"has no spider third, but 🕷🕷"}},
 		{"names are compared to the letter", "app", "shop/spiders/two.py", "First", []string{"has no spider First, but first, Größe 2"}},
 		{"no such file", "app", "spiders/two.py", "first", []string{"no Python file ROOT/app/spiders/two.py", "wrong working directory ROOT/app?"}},
 		{"a folder", "app", "shop/spiders", "first", []string{"no Python file ROOT/app/shop/spiders"}},
