@@ -33,7 +33,7 @@ type options struct {
 	jobs, rounds, held, running, nodes, workers int
 	rate                                        float64
 	steady, idle, podTime                       time.Duration
-	trouble                                     bool
+	byFile, trouble                             bool
 	troubleJobs                                 int
 	troubleTime                                 time.Duration
 	json, profiles                              string
@@ -67,6 +67,7 @@ func parse(args []string) (options, error) {
 	flags.DurationVar(&opts.podTime, "pod-time", 3*time.Second, "how long each Pod runs")
 	flags.IntVar(&opts.nodes, "nodes", 20, "nodes, played by KWOK, each with room for 10000 Pods")
 	flags.IntVar(&opts.workers, "workers", controllers.DefaultOptions().Workers, "SpiderJobs that the operator reconciles at once")
+	flags.BoolVar(&opts.byFile, "by-file", false, "run the spider by its file: its Jobs and Pods hold the launcher, of 2 KiB")
 	flags.BoolVar(&opts.trouble, "trouble", false, "measure nothing but how a hung webhook in one namespace delays another")
 	flags.IntVar(&opts.troubleJobs, "trouble-jobs", 1000, "SpiderJobs behind the hung webhook")
 	flags.DurationVar(&opts.troubleTime, "trouble-duration", time.Minute, "how long to cancel a job and end one every second")
@@ -160,7 +161,11 @@ func (b *bench) run(ctx context.Context) (*results, error) {
 	if err := b.startOperator(ctx); err != nil {
 		return nil, err
 	}
-	if err := b.Client.Create(ctx, newSpider()); err != nil {
+	spider := newSpider()
+	if b.options.byFile {
+		runByFile(spider)
+	}
+	if err := b.Client.Create(ctx, spider); err != nil {
 		return nil, fmt.Errorf("create the Spider: %w", err)
 	}
 	if _, err := b.measure(ctx, spiderJobs(), warmUp, rate.Inf, "warm-up: SpiderJobs"); err != nil {

@@ -62,6 +62,12 @@ func newSpider() *v1alpha1.Spider {
 	}
 }
 
+// runByFile has a spider run by its file, still without a log to read.
+func runByFile(spider *v1alpha1.Spider) {
+	spider.Spec.Command, spider.Spec.RepoPath = nil, "spiders/bench.py"
+	spider.Spec.StatsSource = v1alpha1.StatsFromTerminationMessage
+}
+
 func newSpiderJob(name string) *v1alpha1.SpiderJob {
 	const url = "start_url"
 	value := "https://example.com/" + strings.Repeat("x", argumentBytes)
