@@ -2,6 +2,7 @@ package apiserver
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,6 +13,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -572,8 +574,11 @@ func (a answer) want(status int) answer {
 // wantProblem ends the test unless the answer is this error, its sentence with all of these parts.
 func (a answer) wantProblem(status int, code string, parts ...string) {
 	a.t.Helper()
-	var problem struct{ Error, Code string }
+	var problem struct{ Error, Code, Field string }
 	a.want(status).into(&problem)
+	if problem.Code == "invalid_request" && !strings.Contains(problem.Error, cmp.Or(problem.Field, "query")) {
+		a.t.Errorf("error %q does not name its field %q", problem.Error, problem.Field)
+	}
 	if problem.Code != code {
 		a.t.Errorf("code %q, want %q", problem.Code, code)
 	}
@@ -661,6 +666,13 @@ func holdToContract(request *http.Request, sent []byte, response *http.Response,
 	}
 	input := &openapi3filter.RequestValidationInput{
 		Request: asked, PathParams: parameters, Route: route, Options: contractOptions, QueryParams: asked.URL.Query(),
+	}
+	for name, values := range input.QueryParams { // What is empty is as good as absent, or was not served.
+		if values = slices.DeleteFunc(values, func(value string) bool { return value == "" }); len(values) == 0 {
+			delete(input.QueryParams, name)
+		} else {
+			input.QueryParams[name] = values
+		}
 	}
 	if response.StatusCode < http.StatusBadRequest {
 		err := openapi3filter.ValidateRequest(context.Background(), input)

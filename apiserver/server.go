@@ -188,7 +188,11 @@ func (s *Server) route(config Config) error {
 		return err
 	}
 
-	api := engine.Group("", s.requireSync, s.authenticate, s.limitRate, s.authorize, jsonBody)
+	queries, err := readQueryRules(openAPIYAML)
+	if err != nil {
+		return err
+	}
+	api := engine.Group("", s.requireSync, s.authenticate, s.limitRate, s.authorize, queries.hold, jsonBody)
 	contract.RegisterHandlersWithOptions(api, s.strictHandlers(config), contract.GinServerOptions{ErrorHandler: badParameter})
 	return nil
 }

@@ -114,8 +114,13 @@ type Error struct {
 	Error string `json:"error"`
 
 	// Code The same in a word for programs.
-	Code      string `json:"code"`
-	RequestID string `json:"request_id"`
+	Code string `json:"code"`
+
+	// Field The one field of the body, parameter or header that is to blame. Absent where there is none.
+	//
+	// Example: expectations.min_items
+	Field     *string `json:"field,omitempty"`
+	RequestID string  `json:"request_id"`
 }
 
 // Expectations Rules for this run, besides its spider's. They add to those and tighten them; what would loosen one is refused (400). A rule
@@ -2296,6 +2301,21 @@ func (response GetMe200JSONResponse) VisitGetMeResponse(w http.ResponseWriter) e
 	return err
 }
 
+type GetMe400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response GetMe400JSONResponse) VisitGetMeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetMe401JSONResponse struct{ UnauthorizedJSONResponse }
 
 func (response GetMe401JSONResponse) VisitGetMeResponse(w http.ResponseWriter) error {
@@ -2742,6 +2762,21 @@ func (response DeleteSpider200JSONResponse) VisitDeleteSpiderResponse(w http.Res
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteSpider400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response DeleteSpider400JSONResponse) VisitDeleteSpiderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
 	return err
 }
