@@ -391,6 +391,9 @@ type IfNoneMatch = string
 // BadRequest defines model for BadRequest.
 type BadRequest = Error
 
+// CancelFailed defines model for CancelFailed.
+type CancelFailed = Error
+
 // Conflict defines model for Conflict.
 type Conflict = Error
 
@@ -1093,6 +1096,16 @@ type BadRequestJSONResponse struct {
 	Body Error
 
 	Headers BadRequestResponseHeaders
+}
+
+type CancelFailedResponseHeaders struct {
+	RetryAfter *int
+	XRequestID string
+}
+type CancelFailedJSONResponse struct {
+	Body Error
+
+	Headers CancelFailedResponseHeaders
 }
 
 type ConflictResponseHeaders struct {
@@ -1873,7 +1886,7 @@ func (response CancelJob429JSONResponse) VisitCancelJobResponse(w http.ResponseW
 	return err
 }
 
-type CancelJob500JSONResponse struct{ InternalErrorJSONResponse }
+type CancelJob500JSONResponse struct{ CancelFailedJSONResponse }
 
 func (response CancelJob500JSONResponse) VisitCancelJobResponse(w http.ResponseWriter) error {
 
@@ -1882,6 +1895,9 @@ func (response CancelJob500JSONResponse) VisitCancelJobResponse(w http.ResponseW
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
 	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
