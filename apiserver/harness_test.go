@@ -656,9 +656,16 @@ func holdToContract(request *http.Request, sent []byte, response *http.Response,
 	address := &url.URL{Path: request.URL.Path, RawPath: request.URL.RawPath, RawQuery: request.URL.RawQuery}
 	asked := request.Clone(context.Background())
 	asked.URL, asked.Host = address, ""
+	options := *contractOptions
+	if request.Method == http.MethodHead { // As GET is answered, without the body.
+		if asked.Method = http.MethodGet; len(body) > 0 {
+			return fmt.Errorf("HEAD is answered with a body: %s", body)
+		}
+		options.ExcludeResponseBody = true
+	}
 	route, parameters, err := documented().FindRoute(asked)
-	if err != nil {
-		return holdUndocumented(response, body)
+	if err != nil || request.Method == http.MethodHead && response.StatusCode == http.StatusMethodNotAllowed {
+		return holdUndocumented(request, response, body)
 	}
 	asked.Body = io.NopCloser(bytes.NewReader(sent))
 	if len(sent) > 0 && asked.Header.Get("Content-Type") == "" {
@@ -686,18 +693,21 @@ func holdToContract(request *http.Request, sent []byte, response *http.Response,
 		Status:                 response.StatusCode,
 		Header:                 response.Header,
 		Body:                   io.NopCloser(bytes.NewReader(body)),
-		Options:                contractOptions,
+		Options:                &options,
 	})
 }
 
 // holdUndocumented checks answers for addresses and methods that the contract does not know.
-func holdUndocumented(response *http.Response, body []byte) error {
+func holdUndocumented(request *http.Request, response *http.Response, body []byte) error {
+	if response.StatusCode != http.StatusNotFound && response.StatusCode != http.StatusMethodNotAllowed {
+		return fmt.Errorf("status %d for what the contract does not know", response.StatusCode)
+	}
+	if request.Method == http.MethodHead {
+		return nil
+	}
 	var problem map[string]string
 	if err := json.Unmarshal(body, &problem); err != nil {
 		return err
-	}
-	if response.StatusCode != http.StatusNotFound && response.StatusCode != http.StatusMethodNotAllowed {
-		return fmt.Errorf("status %d for what the contract does not know", response.StatusCode)
 	}
 	if problem["error"] == "" || problem["code"] == "" || problem["request_id"] != response.Header.Get("X-Request-ID") {
 		return fmt.Errorf("not an error object: %v", problem)

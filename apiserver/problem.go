@@ -52,6 +52,14 @@ func notFound(what string) *problem {
 	return &problem{status: http.StatusNotFound, code: "not_found", message: what + " does not exist."}
 }
 
+func methodNotAllowed(c *gin.Context) *problem {
+	return &problem{
+		status:  http.StatusMethodNotAllowed,
+		code:    "method_not_allowed",
+		message: "This address does not know the method " + c.Request.Method + ".",
+	}
+}
+
 func conflict(code, message string) *problem {
 	return &problem{status: http.StatusConflict, code: code, message: message}
 }

@@ -73,7 +73,7 @@ func (r queryRules) hold(c *gin.Context) {
 		c.Next()
 		return
 	}
-	query, all, err := r[c.Request.Method+" "+c.FullPath()].read(c.Request.URL.RawQuery)
+	query, all, err := r[callName(c)].read(c.Request.URL.RawQuery)
 	if err != nil {
 		abort(c, asProblem(err))
 		return

@@ -153,7 +153,7 @@ func TestEveryCallHasRulesForItsQuery(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, route := range newFacade(t).server.engine.Routes() {
-		if _, known := rules[route.Method+" "+route.Path]; strings.HasPrefix(route.Path, "/api/") && !known {
+		if _, known := rules[strings.Replace(route.Method, http.MethodHead, http.MethodGet, 1)+" "+route.Path]; strings.HasPrefix(route.Path, "/api/") && !known {
 			t.Errorf("%s %s is not in the contract", route.Method, route.Path)
 		}
 	}
