@@ -26,6 +26,8 @@ func expectationsMet(status metav1.ConditionStatus, violations ...v1alpha1.Viola
 	}
 }
 
+func inNobodysName(job *v1alpha1.SpiderJob) { job.Spec.UserID = "" }
+
 func TestAJobSaysWhetherItKeptItsExpectations(t *testing.T) {
 	f := newFacade(t)
 	key := f.key("team", "")
@@ -49,7 +51,7 @@ func TestAJobSaysWhetherItKeptItsExpectations(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := *f
 			f.t = t
-			id := f.apply("team", name, finishedJob, func(job *v1alpha1.SpiderJob) { job.Spec.UserID = "" }, test.change)
+			id := f.apply("team", name, finishedJob, inNobodysName, test.change)
 			for _, query := range []string{"", "?wait=1s"} {
 				var job map[string]any
 				f.get(key, "/api/v1/jobs/"+id+query).want(http.StatusOK).into(&job)
@@ -65,7 +67,7 @@ func TestEventsTellOfBrokenExpectations(t *testing.T) {
 	f := newFacade(t)
 	events := f.open(f.key("team", ""), eventsPath)
 	events.want("ready", "")
-	f.apply("team", "broken", expectationsMet("False", v1alpha1.Violation{Rule: "minItems", Expected: "at least 9", Actual: "1"}))
+	f.apply("team", "broken", finishedJob, inNobodysName, expectationsMet("False", v1alpha1.Violation{Rule: "minItems", Expected: "at least 9", Actual: "1"}))
 	if e := events.event(); !strings.Contains(e.data, `"expectations":{"met":false,"violations":[{"rule":"min_items"`) {
 		t.Errorf("the event is %v", e)
 	}
@@ -80,7 +82,7 @@ func TestJobsAreFoundByBrokenExpectations(t *testing.T) {
 	inPhase("none", v1alpha1.PhaseFinished)
 	inPhase("kept", v1alpha1.PhaseFinished, expectationsMet("True"))
 	inPhase("unjudged", v1alpha1.PhaseFinished, expectationsMet("Unknown"))
-	f.apply("team", "another-user", expectationsMet("False"), func(job *v1alpha1.SpiderJob) { job.Spec.UserID = "bob" })
+	f.apply("team", "another-user", finishedJob, expectationsMet("False"), func(job *v1alpha1.SpiderJob) { job.Spec.UserID = "bob" })
 	reported := inPhase("reported", v1alpha1.PhaseFinished, expectationsMet("False"))
 	broken := inPhase("broken", v1alpha1.PhaseError, expectationsMet("False"))
 	found := func(query string) map[string]bool {
@@ -111,10 +113,16 @@ func TestJobsAreFoundByBrokenExpectations(t *testing.T) {
 	for _, query := range []string{"met", "Failed", "true"} {
 		f.get(key, "/api/v1/jobs?expectations="+query).wantProblem(http.StatusBadRequest, "invalid_request", "expectations", "failed")
 	}
-	// What has been broken may be kept after all, as when a stalled run goes on.
-	f.cluster.update(t, "team", "reported", expectationsMet("True"))
-	if ids := found(""); ids[reported] || !ids[broken] {
-		t.Errorf("found %v, want just %s", ids, broken)
+	// One that has stalled is found while it runs, until it goes on.
+	stalled := inPhase("stalled", v1alpha1.PhaseRunning, expectationsMet("False"), func(job *v1alpha1.SpiderJob) {
+		job.Status.Conditions[0].Reason = v1alpha1.ReasonStalled
+	})
+	if ids := found("&status=running"); !ids[stalled] {
+		t.Errorf("found %v, want %s", ids, stalled)
+	}
+	f.cluster.update(t, "team", "stalled", func(job *v1alpha1.SpiderJob) { job.Status.Conditions = nil })
+	if ids := found(""); ids[stalled] || !ids[broken] || !ids[reported] {
+		t.Errorf("found %v, want %s and %s", ids, broken, reported)
 	}
 }
 

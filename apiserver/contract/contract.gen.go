@@ -208,12 +208,12 @@ type Job struct {
 	Stats *JobStats `json:"stats,omitempty"`
 
 	// Expectations Whether the job kept what its spider, or its start, expects of it. Present on a job that has ended and of which something
-	// was expected, and on one that has stalled.
+	// was expected, or of which a feed has failed; and on one that has stalled, also while it runs.
 	Expectations *JobExpectations `json:"expectations,omitempty"`
 }
 
 // JobExpectations Whether the job kept what its spider, or its start, expects of it. Present on a job that has ended and of which something
-// was expected, and on one that has stalled.
+// was expected, or of which a feed has failed; and on one that has stalled, also while it runs.
 type JobExpectations struct {
 	// Met Whether all rules were kept. Absent where that could not be judged, because there are no final counts, or too few
 	// earlier runs to compare with.

@@ -51,7 +51,7 @@ func expectationsMet(status metav1.ConditionStatus, message string, violations .
 	return func(job *v1alpha1.SpiderJob) {
 		job.Status.Conditions = []metav1.Condition{
 			{Type: v1alpha1.ConditionSucceeded, Status: metav1.ConditionFalse, Message: "not this one"},
-			{Type: v1alpha1.ConditionExpectationsMet, Status: status, Message: message},
+			{Type: v1alpha1.ConditionExpectationsMet, Status: status, Reason: "Any", Message: message},
 		}
 		job.Status.Violations = violations
 	}

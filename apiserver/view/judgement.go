@@ -24,11 +24,12 @@ type Judgement struct {
 // met is the judgement of every job that kept its expectations.
 var met = &Judgement{Judged: true, Met: true}
 
-// judgementOf returns nil for a job that nothing was expected of, and for one that is not judged yet.
+// judgementOf returns nil for a job that nothing was expected of, and for one that is not judged yet: it has not ended, and has
+// not stalled either. What the condition says in between may be of an attempt that another is about to follow.
 func judgementOf(status *v1alpha1.SpiderJobStatus) (*Judgement, error) {
 	condition := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionExpectationsMet)
 	switch {
-	case condition == nil:
+	case condition == nil, !status.Phase.Terminal() && condition.Reason != v1alpha1.ReasonStalled:
 		return nil, nil
 	case condition.Status == metav1.ConditionTrue:
 		return met, nil
