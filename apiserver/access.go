@@ -30,7 +30,7 @@ var accesses = map[string]auth.Access{
 // authorize holds service accounts to the rights that Kubernetes gives them. Those of an API key are its user's, always.
 func (s *Server) authorize(c *gin.Context) {
 	caller := exchangeOf(c).caller
-	route := c.Request.Method + " " + c.FullPath()
+	route := callName(c)
 	allowed, err := mayCall(c.Request.Context(), s.authorizer, caller, route)
 	switch {
 	case err != nil:

@@ -50,7 +50,7 @@ func TestEveryWriteIsAudited(t *testing.T) {
 		return f.send(call{method: method, path: path, key: key, body: body, header: map[string]string{"X-Request-ID": "r"}})
 	}
 	var started struct{ JobID string }
-	write(http.MethodPost, "/api/v1/jobs?x=secret", key, `{"spider_name": "books"}`).want(http.StatusOK).into(&started)
+	write(http.MethodPost, "/api/v1/jobs?_x=secret", key, `{"spider_name": "books"}`).want(http.StatusOK).into(&started)
 	write(http.MethodDelete, "/api/v1/jobs/"+started.JobID, key, "").want(http.StatusOK)
 	write(http.MethodDelete, "/api/v1/jobs/unknown", key, "").want(http.StatusNotFound)
 	write(http.MethodPost, "/api/v1/jobs", key, `{"spider_name": "none"}`).want(http.StatusNotFound)

@@ -60,6 +60,7 @@ func (h *handlers) cancel(ctx context.Context, caller auth.Identity, id string, 
 	}
 	exchangeOf(ctx).object = job.Namespace + "/" + job.Name
 	requestedAt := metav1.NewTime(h.now())
+	failures := 0
 	for range cancelAttempts {
 		if job.User != caller.User { // Deleted, and made anew under its name by another.
 			return notFound("This job")
@@ -78,10 +79,15 @@ func (h *handlers) cancel(ctx context.Context, caller auth.Identity, id string, 
 			_, err = h.jobs.Put(object)
 			return err
 		}
-		if !apierrors.IsConflict(err) {
-			return cancelFailure(err)
+		if apierrors.IsConflict(err) {
+			var newer *view.Job
+			if newer, err = h.reread(ctx, job); err == nil {
+				job = newer
+				continue
+			}
 		}
-		if job, err = h.reread(ctx, job); err != nil {
+		// What may pass is tried again, as a start is. If it was recorded all the same, that is a conflict then.
+		if failures++; failures == recordAttempts || !mayPass(err) || !pause(ctx, recordPause) {
 			return cancelFailure(err)
 		}
 	}
@@ -141,7 +147,11 @@ func cancelFailure(err error) *problem {
 	if p, ok := errors.AsType[*problem](err); ok && p.status == http.StatusNotFound {
 		return p
 	}
-	return &problem{
+	failure := &problem{
 		status: http.StatusInternalServerError, code: "cancel_failed", message: "Failed to cancel job", cause: err,
 	}
+	if mayPass(err) {
+		failure.retryAfter = retryUnavailable
+	}
+	return failure
 }

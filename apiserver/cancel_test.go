@@ -1,6 +1,7 @@
 package apiserver
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -226,6 +227,59 @@ func TestCancelGivesUpOnAJobThatKeepsChanging(t *testing.T) {
 	f.cancel(key, id).wantProblem(http.StatusInternalServerError, "cancel_failed")
 	if n := f.cluster.count("cancel"); n != cancelAttempts {
 		t.Errorf("%d attempts, want %d", n, cancelAttempts)
+	}
+}
+
+// A kube-apiserver that is being replaced fails a moment, and may have recorded what it did not answer.
+func TestACancelIsTriedAgain(t *testing.T) {
+	for name, test := range map[string]struct {
+		fail          func(attempt int, recorded bool) error
+		status, tries int
+		retry         string
+	}{
+		"and comes through": {func(attempt int, recorded bool) error {
+			if attempt == 1 && !recorded {
+				return apierrors.NewServiceUnavailable("rolling")
+			}
+			return nil
+		}, http.StatusOK, 2, ""},
+		"though it was recorded": {func(attempt int, recorded bool) error {
+			if attempt == 1 && recorded {
+				return errors.New("connection reset by peer")
+			}
+			return nil
+		}, http.StatusOK, 2, ""},
+		"not for ever": {func(int, bool) error {
+			return errors.New("connection refused")
+		}, http.StatusInternalServerError, recordAttempts, "2"},
+		"not where that is no use": {func(int, bool) error {
+			return apierrors.NewForbidden(resource, "a", errors.New("a policy says no"))
+		}, http.StatusInternalServerError, 1, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFacade(t)
+			key := f.key("team", "")
+			id := f.apply("team", "a")
+			f.cluster.fail = func(call string, recorded bool) error {
+				if call != "cancel" {
+					return nil
+				}
+				return test.fail(f.cluster.calls["cancel"], recorded)
+			}
+			a := f.cancel(key, id).want(test.status)
+			if test.status != http.StatusOK {
+				a.wantProblem(test.status, "cancel_failed", "Failed to cancel job")
+			}
+			if got := a.header.Get("Retry-After"); got != test.retry {
+				t.Errorf("Retry-After is %q, want %q", got, test.retry)
+			}
+			if n := f.cluster.count("cancel"); n != test.tries {
+				t.Errorf("%d attempts, want %d", n, test.tries)
+			}
+			if recorded := f.cluster.job(t, "team", "a").Spec.Cancellation != nil; recorded != (test.status == http.StatusOK) {
+				t.Errorf("a cancellation is recorded: %t", recorded)
+			}
+		})
 	}
 }
 

@@ -132,15 +132,22 @@ func TestJobShowsEverythingKnownOfIt(t *testing.T) {
 		job.Status.Stats = &v1alpha1.Stats{
 			ItemsScraped: 142, Responses: new(int64(150)), Requests: new(int64(151)), Errors: new(int64(0)),
 			FinishReason: "shutdown", Source: v1alpha1.OriginScrapyStats, ObservedAt: at(10, 34), Final: true,
+			RequestRetries: new(int64(1)), FailedRequests: new(int64(2)), Responses2xx: new(int64(140)), Responses3xx: new(int64(0)),
+			Responses4xx: new(int64(9)), Responses5xx: new(int64(1)), ItemsDropped: new(int64(3)), FeedFailures: new(int64(0)),
+			PeakMemoryBytes: new(int64(104857600)), ElapsedSeconds: new(int64(180)),
 		}
+		expectationsMet("False", v1alpha1.Violation{Rule: "minItems", Expected: "at least 200", Actual: "142"})(job)
 	})
 	spider := f.cluster.job(t, "team", "a-job").SpiderID()
 	listed := `"id": "` + id + `", "spider_id": "` + spider + `", "status": "cancelled", "user_id": "team", "items_scraped": 142,
 		"created_at": "2025-01-15T10:30:00Z", "started_at": "2025-01-15T10:31:00Z", "finished_at": "2025-01-15T10:35:00Z",
 		"cancel_requested_at": "2025-01-15T10:33:00Z", "reason": "Cancelled", "message": "cancelled by bob", "exit_code": 0,
 		"attempts": 1, "image": "spiders:1", "spider": {"id": "` + spider + `", "name": "my-spider", "repo_path": "spiders/my_spider.py"},
-		"stats": {"responses": 150, "requests": 151, "errors": 0, "finish_reason": "shutdown", "source": "scrapy_stats",
-			"observed_at": "2025-01-15T10:34:00Z", "final": true}`
+		"stats": {"responses": 150, "requests": 151, "errors": 0, "request_retries": 1, "failed_requests": 2, "responses_2xx": 140,
+			"responses_3xx": 0, "responses_4xx": 9, "responses_5xx": 1, "items_dropped": 3, "feed_failures": 0,
+			"peak_memory_bytes": 104857600, "elapsed_seconds": 180, "finish_reason": "shutdown", "source": "scrapy_stats",
+			"observed_at": "2025-01-15T10:34:00Z", "final": true},
+		"expectations": {"met": false, "violations": [{"rule": "min_items", "expected": "at least 200", "actual": "142"}]}`
 	f.get(key, "/api/v1/jobs/"+id).want(http.StatusOK).
 		wantJSON(`{` + listed + `, "arguments": {"q": "a \"b\" <c>\n"}}`)
 	f.get(key, "/api/v1/jobs").want(http.StatusOK).wantJSON(`[{` + listed + `}]`)
@@ -154,6 +161,22 @@ func TestWhatIsAbsentIsLeftOut(t *testing.T) {
 	f.get(key, "/api/v1/jobs/"+id).want(http.StatusOK).wantJSON(`{"id": "` + id + `", "spider_id": "` + spider + `",
 		"status": "pending", "user_id": "team", "items_scraped": 0, "attempts": 0, "created_at": "2025-01-15T10:30:00Z",
 		"spider": {"id": "` + spider + `", "name": "books"}}`)
+}
+
+// Counts that a spider does not tell are left out, each by itself.
+func TestCountsThatAreNotKnownAreLeftOut(t *testing.T) {
+	f := newFacade(t)
+	id := f.apply("team", "a-job", func(job *v1alpha1.SpiderJob) {
+		job.Status.Stats = &v1alpha1.Stats{
+			ItemsScraped: 1, Source: v1alpha1.OriginScrapyLog, ItemsDropped: new(int64(0)), ElapsedSeconds: new(int64(7)),
+		}
+	})
+	var job struct{ Stats map[string]any }
+	f.get(f.key("team", ""), "/api/v1/jobs/"+id).want(http.StatusOK).into(&job)
+	want := map[string]any{"source": "scrapy_log", "final": false, "items_dropped": 0.0, "elapsed_seconds": 7.0}
+	if fmt.Sprint(job.Stats) != fmt.Sprint(want) {
+		t.Errorf("stats %v, want %v", job.Stats, want)
+	}
 }
 
 func TestEmptyListIsAnArray(t *testing.T) {

@@ -19,8 +19,6 @@ import (
 	"github.com/scrapethis/spider-operator/apiserver/view"
 )
 
-const eventsPath = "/api/v1/jobs/events"
-
 // sentEvent is a server-sent event as a browser would understand it.
 type sentEvent struct{ id, event, data string }
 

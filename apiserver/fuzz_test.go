@@ -25,6 +25,8 @@ func FuzzStart(f *testing.F) {
 		`{}`, `{"spider_name":"a","arguments":{"a":1.0,"b":"x","c":[1, {"d":null}]}}`, `{"spider_id":"\ud83d\ude00","retries":1}`,
 		`{"spider_name":"a","settings":{"A_B":true},"timeout_seconds":5,"start_deadline_seconds":6}`, `{"a":{"a":"\ud800"}}`, ` {"spider_name" : "a" } `,
 		`{"spider_name":"a","arguments":{"a":"\\u0000\u0000"}}`, `{"spider_name":"a","spider_name":"a"}`, `[]`, `{"spider_name":"a"} 1`,
+		`{"spider_name":"a","expectations":{"min_items":1,"finish_reasons":["a","b*"],"compared_to_previous":{"min_items_percent":90,"runs":2}}}`,
+		`{"spider_name":"a","expectations":{"no_progress_seconds":60,"on_stall":"stop","on_violation":"report","require_counts":true}}`,
 	} {
 		f.Add([]byte(seed))
 	}
@@ -59,6 +61,14 @@ func FuzzStart(f *testing.F) {
 			}
 			if !argumentName.MatchString(name) || strings.ContainsRune(string(value), 0) || !utf8.ValidString(string(value)) {
 				t.Fatalf("accepted argument %q = %q", name, value)
+			}
+		}
+		if e := request.expectations; e != nil {
+			if again, err := e.Tightened(e); err != nil || again == nil {
+				t.Fatalf("accepted rules that are stricter than themselves: %+v, %v", e, err)
+			}
+			if e.OnStall != "" && e.NoProgressSeconds == nil || len(e.FinishReasons) > maxFinishReasons {
+				t.Fatalf("accepted %+v", e)
 			}
 		}
 		if size > maxArgumentsBytes || len(request.arguments) > maxArguments || len(request.settings) > maxSettings {
@@ -97,6 +107,7 @@ func FuzzQuery(f *testing.F) {
 	f.Add("status=finished&status=error&limit=3&cursor=AQAAAABnh4kAWBzIr5-dUuOb4DVakXHvIg")
 	f.Add("spider_id=0198b2a0-0000-7000-8000-000000000001&created_after=2025-01-15T10:30:00Z")
 	f.Add("limit=%zz&;")
+	f.Add("_=1&status=&expectations=failed&limit=")
 	f.Fuzz(func(t *testing.T, query string) {
 		request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/api/v1/jobs", http.NoBody)
 		request.URL.RawQuery = query

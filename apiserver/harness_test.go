@@ -2,6 +2,7 @@ package apiserver
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,6 +13,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -572,8 +574,11 @@ func (a answer) want(status int) answer {
 // wantProblem ends the test unless the answer is this error, its sentence with all of these parts.
 func (a answer) wantProblem(status int, code string, parts ...string) {
 	a.t.Helper()
-	var problem struct{ Error, Code string }
+	var problem struct{ Error, Code, Field string }
 	a.want(status).into(&problem)
+	if problem.Code == "invalid_request" && !strings.Contains(problem.Error, cmp.Or(problem.Field, "query")) {
+		a.t.Errorf("error %q does not name its field %q", problem.Error, problem.Field)
+	}
 	if problem.Code != code {
 		a.t.Errorf("code %q, want %q", problem.Code, code)
 	}
@@ -651,9 +656,16 @@ func holdToContract(request *http.Request, sent []byte, response *http.Response,
 	address := &url.URL{Path: request.URL.Path, RawPath: request.URL.RawPath, RawQuery: request.URL.RawQuery}
 	asked := request.Clone(context.Background())
 	asked.URL, asked.Host = address, ""
+	options := *contractOptions
+	if request.Method == http.MethodHead { // As GET is answered, without the body.
+		if asked.Method = http.MethodGet; len(body) > 0 {
+			return fmt.Errorf("HEAD is answered with a body: %s", body)
+		}
+		options.ExcludeResponseBody = true
+	}
 	route, parameters, err := documented().FindRoute(asked)
-	if err != nil {
-		return holdUndocumented(response, body)
+	if err != nil || request.Method == http.MethodHead && response.StatusCode == http.StatusMethodNotAllowed {
+		return holdUndocumented(request, response, body)
 	}
 	asked.Body = io.NopCloser(bytes.NewReader(sent))
 	if len(sent) > 0 && asked.Header.Get("Content-Type") == "" {
@@ -661,6 +673,13 @@ func holdToContract(request *http.Request, sent []byte, response *http.Response,
 	}
 	input := &openapi3filter.RequestValidationInput{
 		Request: asked, PathParams: parameters, Route: route, Options: contractOptions, QueryParams: asked.URL.Query(),
+	}
+	for name, values := range input.QueryParams { // What is empty is as good as absent, or was not served.
+		if values = slices.DeleteFunc(values, func(value string) bool { return value == "" }); len(values) == 0 {
+			delete(input.QueryParams, name)
+		} else {
+			input.QueryParams[name] = values
+		}
 	}
 	if response.StatusCode < http.StatusBadRequest {
 		err := openapi3filter.ValidateRequest(context.Background(), input)
@@ -674,18 +693,21 @@ func holdToContract(request *http.Request, sent []byte, response *http.Response,
 		Status:                 response.StatusCode,
 		Header:                 response.Header,
 		Body:                   io.NopCloser(bytes.NewReader(body)),
-		Options:                contractOptions,
+		Options:                &options,
 	})
 }
 
 // holdUndocumented checks answers for addresses and methods that the contract does not know.
-func holdUndocumented(response *http.Response, body []byte) error {
+func holdUndocumented(request *http.Request, response *http.Response, body []byte) error {
+	if response.StatusCode != http.StatusNotFound && response.StatusCode != http.StatusMethodNotAllowed {
+		return fmt.Errorf("status %d for what the contract does not know", response.StatusCode)
+	}
+	if request.Method == http.MethodHead {
+		return nil
+	}
 	var problem map[string]string
 	if err := json.Unmarshal(body, &problem); err != nil {
 		return err
-	}
-	if response.StatusCode != http.StatusNotFound && response.StatusCode != http.StatusMethodNotAllowed {
-		return fmt.Errorf("status %d for what the contract does not know", response.StatusCode)
 	}
 	if problem["error"] == "" || problem["code"] == "" || problem["request_id"] != response.Header.Get("X-Request-ID") {
 		return fmt.Errorf("not an error object: %v", problem)

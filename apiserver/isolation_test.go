@@ -140,8 +140,12 @@ func TestNobodyReachesWhatIsAnothers(t *testing.T) {
 	}
 	var reads, writes []attempt
 	for _, route := range f.server.engine.Routes() {
-		name := route.Method + " " + route.Path
+		name := strings.Replace(route.Method, http.MethodHead, http.MethodGet, 1) + " " + route.Path
 		tries, tried := attempts[name]
+		tries = slices.Clone(tries)
+		for i := range tries {
+			tries[i].method = route.Method // HEAD tells of everything that GET does, but by its headers alone.
+		}
 		if tried != strings.HasPrefix(route.Path, "/api/") {
 			t.Errorf("%s: an attempt to reach another's by it is known: %t", name, tried)
 		}

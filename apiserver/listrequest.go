@@ -25,7 +25,7 @@ const (
 func parseList(caller auth.Identity, params contract.ListJobsParams) (view.Query, error) {
 	query := view.Query{Namespace: caller.Namespace, User: caller.User}
 	for _, read := range []func(*view.Query, contract.ListJobsParams) error{
-		readStatuses, readSpider, readTimes, readPage,
+		readStatuses, readSpider, readTimes, readExpectations, readPage,
 	} {
 		if err := read(&query, params); err != nil {
 			return view.Query{}, err
@@ -62,6 +62,17 @@ func readSpider(query *view.Query, params contract.ListJobsParams) error {
 		}
 		query.SpiderName = *params.SpiderName
 	}
+	return nil
+}
+
+func readExpectations(query *view.Query, params contract.ListJobsParams) error {
+	if params.Expectations == nil {
+		return nil
+	}
+	if *params.Expectations != "failed" {
+		return invalid("expectations", "must be failed")
+	}
+	query.Broken = true
 	return nil
 }
 
@@ -139,6 +150,7 @@ func nextPage(params contract.ListJobsParams, last *view.Job) string {
 		"spider_name":    params.SpiderName,
 		"created_after":  params.CreatedAfter,
 		"created_before": params.CreatedBefore,
+		"expectations":   params.Expectations,
 		"limit":          params.Limit,
 	})
 	return link("/api/v1/jobs", values, view.PositionOf(last))

@@ -46,6 +46,10 @@ func (h *handlers) GetJobLogs(
 	if err != nil {
 		return nil, err
 	}
+	head := isHead(ctx)
+	if head {
+		options.Follow, options.LimitBytes = false, new(int64(logBuffer))
+	}
 	s, closeStream, err := h.newStream(ctx)
 	if err != nil {
 		return nil, err
@@ -55,7 +59,7 @@ func (h *handlers) GetJobLogs(
 		closeStream()
 		return nil, err
 	}
-	return &logAnswer{requestID: exchangeOf(ctx).requestID, stream: s, close: closeStream, log: log}, nil
+	return &logAnswer{requestID: exchangeOf(ctx).requestID, stream: s, close: closeStream, log: log, head: head}, nil
 }
 
 // logAnswer is the answer to a request for a log: the bytes as they come.
@@ -64,6 +68,8 @@ type logAnswer struct {
 	stream    *stream
 	close     func()
 	log       *jobLog
+	// head says that the caller only wants to know whether there is a log.
+	head bool
 }
 
 // VisitGetJobLogsResponse implements contract.GetJobLogsResponseObject. An error says that the log was cut off; it is none
@@ -71,6 +77,9 @@ type logAnswer struct {
 func (a *logAnswer) VisitGetJobLogsResponse(http.ResponseWriter) error {
 	defer a.close()
 	a.stream.begin(a.requestID, "text/plain; charset=utf-8", a.log.options.Follow)
+	if a.head {
+		return a.log.body.Close()
+	}
 	err := a.log.copyTo(a.stream)
 	if a.stream.ctx.Err() != nil {
 		return nil

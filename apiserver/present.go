@@ -1,6 +1,8 @@
 package apiserver
 
 import (
+	"cmp"
+
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 	"github.com/scrapethis/spider-operator/apiserver/contract"
 	"github.com/scrapethis/spider-operator/apiserver/view"
@@ -42,8 +44,24 @@ func appendMembers(text jsonText, job *view.Job, arguments string) []byte {
 		text.raw("arguments", arguments)
 	}
 	text.stats(&job.Stats)
+	text.expectations(job.Expectations)
 	text.end()
 	return text
+}
+
+// expectations appends nothing for a job that nothing was expected of.
+func (t *jsonText) expectations(judgement *view.Judgement) {
+	if judgement == nil {
+		return
+	}
+	t.member("expectations")
+	t.begin()
+	if judgement.Judged {
+		t.bool("met", judgement.Met)
+	}
+	t.optionalString("message", judgement.Message)
+	t.raw("violations", cmp.Or(judgement.Violations, "[]"))
+	t.end()
 }
 
 // reasonOf is the reason for the status that is shown. That is cancelled as soon as it was asked for, while the recorded reason
@@ -70,13 +88,26 @@ func (t *jsonText) stats(stats *view.Stats) {
 	}
 	t.member("stats")
 	t.begin()
-	t.knownCount("errors", stats.Errors)
-	t.bool("final", stats.Final)
-	t.optionalString("finish_reason", stats.FinishReason)
-	t.optionalTime("observed_at", stats.ObservedAt)
-	t.knownCount("requests", stats.Requests)
 	t.knownCount("responses", stats.Responses)
+	t.knownCount("requests", stats.Requests)
+	t.knownCount("errors", stats.Errors)
+	if stats.More != "" {
+		more := stats.More.Unpack()
+		t.knownCount("request_retries", more.RequestRetries)
+		t.knownCount("failed_requests", more.FailedRequests)
+		t.knownCount("responses_2xx", more.Responses2xx)
+		t.knownCount("responses_3xx", more.Responses3xx)
+		t.knownCount("responses_4xx", more.Responses4xx)
+		t.knownCount("responses_5xx", more.Responses5xx)
+		t.knownCount("items_dropped", more.ItemsDropped)
+		t.knownCount("feed_failures", more.FeedFailures)
+		t.knownCount("peak_memory_bytes", more.PeakMemoryBytes)
+		t.knownCount("elapsed_seconds", more.ElapsedSeconds)
+	}
+	t.optionalString("finish_reason", stats.FinishReason)
 	t.string("source", string(source))
+	t.optionalTime("observed_at", stats.ObservedAt)
+	t.bool("final", stats.Final)
 	t.end()
 }
 

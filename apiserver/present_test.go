@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -55,6 +56,27 @@ func contractJob(job *view.Job, withArguments bool) contract.Job {
 			Source:       source,
 			ObservedAt:   optionalTime(job.Stats.ObservedAt),
 			Final:        job.Stats.Final,
+		}
+		more := job.Stats.More.Unpack()
+		for to, count := range map[**int64]int64{
+			&shown.Stats.RequestRetries: more.RequestRetries, &shown.Stats.FailedRequests: more.FailedRequests,
+			&shown.Stats.Responses2Xx: more.Responses2xx, &shown.Stats.Responses3Xx: more.Responses3xx,
+			&shown.Stats.Responses4Xx: more.Responses4xx, &shown.Stats.Responses5Xx: more.Responses5xx,
+			&shown.Stats.ItemsDropped: more.ItemsDropped, &shown.Stats.FeedFailures: more.FeedFailures,
+			&shown.Stats.PeakMemoryBytes: more.PeakMemoryBytes, &shown.Stats.ElapsedSeconds: more.ElapsedSeconds,
+		} {
+			*to = known(count)
+		}
+	}
+	if judgement := job.Expectations; judgement != nil {
+		shown.Expectations = &contract.JobExpectations{Message: optional(&judgement.Message), Violations: []contract.Violation{}}
+		if judgement.Judged {
+			shown.Expectations.Met = &judgement.Met
+		}
+		if judgement.Violations != "" {
+			if err := json.Unmarshal([]byte(judgement.Violations), &shown.Expectations.Violations); err != nil {
+				panic(err)
+			}
 		}
 	}
 	return shown
@@ -109,7 +131,26 @@ func TestTheTextOfAJobIsThatOfTheContract(t *testing.T) {
 					"", v1alpha1.OriginNone, v1alpha1.OriginScrapyLog, v1alpha1.OriginScrapyStats, v1alpha1.OriginTerminationMessage,
 				}).Draw(t, "source"),
 				Final: rapid.Bool().Draw(t, "final"),
+				More: view.MoreCounts{
+					RequestRetries: anyCount.Draw(t, "retries"), FailedRequests: anyCount.Draw(t, "failed"),
+					Responses2xx: anyCount.Draw(t, "2xx"), Responses3xx: anyCount.Draw(t, "3xx"),
+					Responses4xx: anyCount.Draw(t, "4xx"), Responses5xx: anyCount.Draw(t, "5xx"),
+					ItemsDropped: anyCount.Draw(t, "dropped"), FeedFailures: anyCount.Draw(t, "feeds"),
+					PeakMemoryBytes: anyCount.Draw(t, "memory"), ElapsedSeconds: anyCount.Draw(t, "elapsed"),
+				}.Pack(),
 			},
+		}
+		if rapid.Bool().Draw(t, "was judged") {
+			job.Expectations = &view.Judgement{
+				Judged: rapid.Bool().Draw(t, "judged"), Met: rapid.Bool().Draw(t, "met"), Message: anyText.Draw(t, "why not"),
+			}
+			if broken := rapid.SliceOfN(anyText, 0, 3).Draw(t, "broken"); len(broken) > 0 {
+				violations := []contract.Violation{}
+				for _, text := range broken {
+					violations = append(violations, contract.Violation{Rule: "min_items", Expected: "all", Actual: strings.ToValidUTF8(text, "")})
+				}
+				job.Expectations.Violations = encoded(t, violations)
+			}
 		}
 		if rapid.Bool().Draw(t, "has an exit code") {
 			job.ExitCode = new(rapid.Int32().Draw(t, "exit code"))
@@ -135,6 +176,13 @@ func TestAJobShowsEverythingThatTheContractKnows(t *testing.T) {
 		Stats: view.Stats{
 			Items: 5, Responses: 6, Requests: 7, Errors: 8, ObservedAt: 9, FinishReason: "finished",
 			Source: v1alpha1.OriginScrapyStats, Final: true,
+			More: view.MoreCounts{
+				RequestRetries: 1, FailedRequests: 2, Responses2xx: 3, Responses3xx: 4, Responses4xx: 5, Responses5xx: 6,
+				ItemsDropped: 7, FeedFailures: 8, PeakMemoryBytes: 9, ElapsedSeconds: 10,
+			}.Pack(),
+		},
+		Expectations: &view.Judgement{
+			Judged: true, Message: "It broke one.", Violations: `[{"rule":"min_items","expected":"at least 6","actual":"5"}]`,
 		},
 	}
 	var shown contract.Job
@@ -143,7 +191,9 @@ func TestAJobShowsEverythingThatTheContractKnows(t *testing.T) {
 	if err := decoder.Decode(&shown); err != nil {
 		t.Fatal(err)
 	}
-	for _, object := range []any{shown, shown.Spider, *shown.Stats} {
+	for _, object := range []any{
+		shown, shown.Spider, *shown.Stats, *shown.Expectations, shown.Expectations.Violations[0],
+	} {
 		value := reflect.ValueOf(object)
 		for i := range value.NumField() {
 			if value.Field(i).IsZero() {
@@ -191,7 +241,9 @@ func BenchmarkTextOfAJob(b *testing.B) {
 		Image: "example.org/spiders:1", ExitCode: new(int32(0)), Attempts: 1, Status: view.Finished, Ended: true,
 		Stats: view.Stats{
 			Items: 142, Responses: 150, Requests: 150, ObservedAt: 1_700_000_100, Source: v1alpha1.OriginScrapyStats, Final: true,
+			More: view.MoreCounts{Responses2xx: 148, Responses4xx: 2, PeakMemoryBytes: 100 << 20, ElapsedSeconds: 99}.Pack(),
 		},
+		Expectations: &view.Judgement{Judged: true, Met: true},
 	}
 	b.Run("this", func(b *testing.B) {
 		b.ReportAllocs()

@@ -17,6 +17,8 @@ type problem struct {
 	status  int
 	code    string
 	message string
+	// field is what of the request is to blame, where it is one thing: a field of the body, a parameter or a header.
+	field string
 	// retryAfter is after how long to try again; 0 says nothing about it.
 	retryAfter time.Duration
 	// cause is for the log only.
@@ -38,6 +40,7 @@ func invalid(field, format string, args ...any) *problem {
 		status:  http.StatusBadRequest,
 		code:    "invalid_request",
 		message: field + ": " + fmt.Sprintf(format, args...) + ".",
+		field:   field,
 	}
 }
 
@@ -47,6 +50,14 @@ func malformed(format string, args ...any) *problem {
 
 func notFound(what string) *problem {
 	return &problem{status: http.StatusNotFound, code: "not_found", message: what + " does not exist."}
+}
+
+func methodNotAllowed(c *gin.Context) *problem {
+	return &problem{
+		status:  http.StatusMethodNotAllowed,
+		code:    "method_not_allowed",
+		message: "This address does not know the method " + c.Request.Method + ".",
+	}
 }
 
 func conflict(code, message string) *problem {
@@ -94,7 +105,9 @@ func abort(c *gin.Context, p *problem) {
 	if p.status == http.StatusUnauthorized {
 		c.Header("WWW-Authenticate", "Bearer")
 	}
-	c.AbortWithStatusJSON(p.status, contract.Error{Error: p.message, Code: p.code, RequestID: exchange.requestID})
+	c.AbortWithStatusJSON(p.status, contract.Error{
+		Error: p.message, Code: p.code, Field: optional(&p.field), RequestID: exchange.requestID,
+	})
 }
 
 // wholeSeconds rounds up, so that whoever waits that long has waited long enough; at least 1.

@@ -113,7 +113,7 @@ func (h *handlers) GetJob(ctx context.Context, request contract.GetJobRequestObj
 	if err != nil {
 		return nil, err
 	}
-	if wait > 0 && job.Finished == 0 {
+	if wait > 0 && job.Finished == 0 && !isHead(ctx) {
 		if job, err = h.wait(ctx, job, wait); err != nil {
 			return nil, err
 		}

@@ -73,9 +73,13 @@ func TestFilters(t *testing.T) {
 		"created_before=2025-01-15T11:04:00.1%2B01:00": "dcba",
 		"created_after=2025-01-15T10:02:00Z&created_before=2025-01-15T10:05:00Z&limit=1": "d",
 		"created_after=2025-01-15T10:05:00Z&created_before=2025-01-15T10:05:00Z":         "",
-		"limit=2":    "gf",
-		"limit=1000": "gfedcba",
-		"unknown=1":  "gfedcba",
+		"limit=2":             "gf",
+		"limit=1000":          "gfedcba",
+		"_=1":                 "gfedcba",
+		"_t=%FF&status=error": "d",
+		"status=&spider_id=&spider_name=&created_after=&created_before=&expectations=&limit=&cursor=": "gfedcba",
+		"status=error&status=": "d",
+		"limit=&limit=2":       "gf",
 	} {
 		got := ""
 		for _, id := range idsOf(f.get(key, "/api/v1/jobs?"+query)) {
@@ -91,10 +95,11 @@ func TestBadQueriesAreRefusedByName(t *testing.T) {
 	f := newFacade(t)
 	key := f.key("team", "")
 	for _, query := range []string{
-		"status=done", "status=", "status=Pending", "status=pending,running", "limit=0", "limit=1001", "limit=-1", "limit=ten", "limit=1.0", "limit=",
-		"limit=99999999999999999999", "limit=1&limit=2", "spider_id=books", "spider_id=", "spider_id=%00", "spider_name=",
-		"spider_name=" + strings.Repeat("a", 129), "created_after=yesterday", "created_after=2025-01-15", "created_before=1", "created_before=",
-		"cursor=x", "cursor=", "cursor=" + strings.Repeat("A", 34),
+		"status=done", "status=Pending", "status=pending,running", "limit=0", "limit=1001", "limit=-1", "limit=ten", "limit=1.0",
+		"limit=99999999999999999999", "limit=1&limit=2", "spider_id=books", "spider_id=%00",
+		"spider_name=%FF", "Status=error", "STATUS=error", "state=error", "spider=books", "offset=2", "page=2", "wait=1s", "status[]=error",
+		"spider_name=" + strings.Repeat("a", 129), "created_after=yesterday", "created_after=2025-01-15", "created_before=1",
+		"cursor=x", "cursor=" + strings.Repeat("A", 34),
 	} {
 		name, _, _ := strings.Cut(query, "=")
 		f.get(key, "/api/v1/jobs?"+query).wantProblem(http.StatusBadRequest, "invalid_request", name)
@@ -107,7 +112,51 @@ func TestBadQueriesAreRefusedByName(t *testing.T) {
 		f.send(call{method: http.MethodDelete, path: "/api/v1/jobs/" + id + "?grace_period_seconds=" + grace, key: key}).
 			wantProblem(http.StatusBadRequest, "invalid_request", "grace_period_seconds")
 	}
+	for _, query := range []string{"status=error;limit=5", "status=%6r", "status=error&%", "a;b"} {
+		f.get(key, "/api/v1/jobs?"+query).wantProblem(http.StatusBadRequest, "invalid_request", "query")
+	}
 	f.get(key, "/api/v1/jobs?spider_name="+strings.Repeat("a", maxURI)).wantProblem(http.StatusRequestURITooLong, "uri_too_long")
+}
+
+// What a call does not know is refused, whatever the call, and does nothing.
+func TestNoCallPassesOverWhatItIsAskedFor(t *testing.T) {
+	f := newFacade(t)
+	key := f.key("team", "")
+	spider := "/api/v1/spiders/" + f.spider("team", "books")
+	id := f.apply("team", "a")
+	job := "/api/v1/jobs/" + id
+	for _, c := range []call{
+		{method: http.MethodDelete, path: job + "?grace_period=600"}, {method: http.MethodDelete, path: job + "?Grace_Period_Seconds=600"},
+		{method: http.MethodDelete, path: job + "?grace_period_seconds=600;x"}, {method: http.MethodDelete, path: job + "?grace_period_seconds=%6r"},
+		{method: http.MethodDelete, path: job + "?grace_period_seconds=1&grace_period_seconds=600"},
+		{method: http.MethodGet, path: job + "?timeout=1s"}, {method: http.MethodGet, path: job + "/logs?lines=5"},
+		{method: http.MethodGet, path: eventsPath + "?status=error"}, {method: http.MethodGet, path: "/api/v1/spiders?spider_name=x"},
+		{method: http.MethodGet, path: spider + "?x"}, {method: http.MethodDelete, path: spider + "?force=true"},
+		{method: http.MethodPatch, path: spider + "?name=x", body: `{}`}, {method: http.MethodGet, path: "/api/v1/me?x=1"},
+		{method: http.MethodPost, path: "/api/v1/jobs?spider_name=books", body: `{}`},
+		{method: http.MethodPost, path: "/api/v1/spiders?name=x", body: `{}`},
+	} {
+		c.key = key
+		f.send(c).wantProblem(http.StatusBadRequest, "invalid_request")
+	}
+	if n := f.cluster.count("cancel") + f.cluster.count("create") - 1 + f.spiders.count("delete") + f.spiders.count("patch"); n > 0 {
+		t.Errorf("%d writes have reached Kubernetes", n)
+	}
+	f.send(call{method: http.MethodDelete, path: job + "?grace_period_seconds=5&_=600", key: key}).want(http.StatusOK)
+	f.get("", "/api/v1/jobs?unknown=1").want(http.StatusUnauthorized)
+}
+
+// TestEveryCallHasRulesForItsQuery finds the call that the contract does not have, whose every query would be refused.
+func TestEveryCallHasRulesForItsQuery(t *testing.T) {
+	rules, err := readQueryRules(openAPIYAML)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, route := range newFacade(t).server.engine.Routes() {
+		if _, known := rules[strings.Replace(route.Method, http.MethodHead, http.MethodGet, 1)+" "+route.Path]; strings.HasPrefix(route.Path, "/api/") && !known {
+			t.Errorf("%s %s is not in the contract", route.Method, route.Path)
+		}
+	}
 }
 
 func TestPagesAreLinked(t *testing.T) {

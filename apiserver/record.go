@@ -7,10 +7,10 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
-// createAttempts is how often the creation of an object is tried, and createPause how long after a failure the next one begins.
+// recordAttempts is how often a write is tried, and recordPause how long after a failure the next attempt begins.
 const (
-	createAttempts = 3
-	createPause    = 100 * time.Millisecond
+	recordAttempts = 3
+	recordPause    = 100 * time.Millisecond
 )
 
 // nameTakenError says that an object of the name of a new one exists already.
@@ -27,8 +27,8 @@ func (e *nameTakenError) Error() string { return "an object of this name exists"
 func record[T any](ctx context.Context, what string, create func(context.Context) (T, error)) (T, error) {
 	var none T
 	var failure error
-	for attempt := range createAttempts {
-		if attempt > 0 && !pause(ctx, createPause) {
+	for attempt := range recordAttempts {
+		if attempt > 0 && !pause(ctx, recordPause) {
 			break
 		}
 		created, err := create(ctx)

@@ -7,6 +7,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/scrapethis/spider-operator/apiserver/view"
 )
 
 // mayPass reports whether an error of Kubernetes is one that time may heal: the connection's, a time-out, overload. Such a
@@ -31,7 +33,8 @@ func refusal(err error, what string) *problem {
 		return forbidden(err, "forbidden",
 			"The cluster does not allow this "+what+". Its administrators find the reason in the server's log, under this request id.")
 	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err):
-		return &problem{status: http.StatusBadRequest, code: "invalid_request", message: causesOf(err, what), cause: err}
+		message, field := causesOf(err, what)
+		return &problem{status: http.StatusBadRequest, code: "invalid_request", message: message, field: field, cause: err}
 	case apierrors.IsRequestEntityTooLargeError(err):
 		return &problem{
 			status: http.StatusRequestEntityTooLarge, code: "body_too_large", message: "The " + what + " is too large.", cause: err,
@@ -41,16 +44,20 @@ func refusal(err error, what string) *problem {
 	}
 }
 
-// causesOf names the fields that Kubernetes found wrong, as in "spec.arguments: too long".
-func causesOf(err error, what string) string {
+// causesOf names the fields that Kubernetes found wrong, as in "spec.arguments: too long", and where it is one, what the contract
+// calls it.
+func causesOf(err error, what string) (message, field string) {
 	var status apierrors.APIStatus
 	if !errors.As(err, &status) || status.Status().Details == nil || len(status.Status().Details.Causes) == 0 {
-		return "Kubernetes does not accept this " + what + "."
+		return "Kubernetes does not accept this " + what + ".", ""
 	}
 	causes := status.Status().Details.Causes
 	texts := make([]string, 0, len(causes))
 	for _, cause := range causes {
 		texts = append(texts, cause.Field+": "+cause.Message)
 	}
-	return strings.Join(texts, "; ")
+	if len(causes) == 1 {
+		field = view.ContractName(strings.TrimPrefix(causes[0].Field, "spec."))
+	}
+	return strings.Join(texts, "; "), field
 }

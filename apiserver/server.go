@@ -173,23 +173,24 @@ func (s *Server) route(config Config) error {
 		abort(c, &problem{status: http.StatusNotFound, code: "not_found", message: "There is no such address."})
 	})
 	engine.NoMethod(func(c *gin.Context) {
-		abort(c, &problem{
-			status:  http.StatusMethodNotAllowed,
-			code:    "method_not_allowed",
-			message: "This address does not know the method " + c.Request.Method + ".",
-		})
+		abort(c, methodNotAllowed(c))
 	})
-	engine.GET("/livez", s.livez)
-	engine.GET("/readyz", s.readyz)
-	if err := serveOpenAPI(engine); err != nil {
+	public := withHead{engine}
+	public.GET("/livez", s.livez)
+	public.GET("/readyz", s.readyz)
+	if err := serveOpenAPI(public); err != nil {
 		return err
 	}
-	if err := docs.Serve(engine); err != nil {
+	if err := docs.Serve(public); err != nil {
 		return err
 	}
 
-	api := engine.Group("", s.requireSync, s.authenticate, s.limitRate, s.authorize, jsonBody)
-	contract.RegisterHandlersWithOptions(api, s.strictHandlers(config), contract.GinServerOptions{ErrorHandler: badParameter})
+	queries, err := readQueryRules(openAPIYAML)
+	if err != nil {
+		return err
+	}
+	api := engine.Group("", s.requireSync, s.authenticate, s.limitRate, s.authorize, queries.hold, jsonBody)
+	contract.RegisterHandlersWithOptions(withHead{api}, s.strictHandlers(config), contract.GinServerOptions{ErrorHandler: badParameter})
 	return nil
 }
 

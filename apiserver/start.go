@@ -136,7 +136,7 @@ func checkOptions(request *startRequest, spider *view.Spider) error {
 	if retries := request.retries; retries != nil && *retries > spider.Retries {
 		return invalid("retries", "the spider allows at most %d", spider.Retries)
 	}
-	return nil
+	return checkExpectations(request.expectations, spider)
 }
 
 func newSpiderJob(
@@ -151,6 +151,7 @@ func newSpiderJob(
 			TimeoutSeconds:       request.timeoutSeconds,
 			StartDeadlineSeconds: request.startDeadlineSeconds,
 			Retries:              request.retries,
+			Expectations:         request.expectations,
 			UserID:               caller.UserID,
 		},
 	}

@@ -20,6 +20,7 @@ type startRequest struct {
 	timeoutSeconds       *int64
 	startDeadlineSeconds *int64
 	retries              *int32
+	expectations         *v1alpha1.Expectations
 }
 
 // The bounds of a SpiderJob, which Kubernetes holds to as well; it counts characters where these count bytes.
@@ -95,6 +96,10 @@ var startFields = map[string]func(*startRequest, json.RawMessage) error{
 	"retries": func(r *startRequest, value json.RawMessage) error {
 		retries, err := parseInteger("retries", value, 0, maxRetries)
 		r.retries = new(int32(retries))
+		return err
+	},
+	"expectations": func(r *startRequest, value json.RawMessage) (err error) {
+		r.expectations, err = parseExpectations(value)
 		return err
 	},
 }

@@ -99,7 +99,7 @@ func (h *handlers) newStream(ctx context.Context) (s *stream, closeStream func()
 // reviewer returns what tells whether a request that lasts may still be answered: as long as its token makes the caller who it was,
 // with the right to make this call. Where that cannot be found out it may.
 func (h *handlers) reviewer(c *gin.Context) func(context.Context) error {
-	caller, route := callerOf(c), c.Request.Method+" "+c.FullPath()
+	caller, route := callerOf(c), callName(c)
 	token, _ := bearer(c.GetHeader("Authorization"))
 	return func(ctx context.Context) error {
 		now, err := h.authenticator.Authenticate(ctx, token)

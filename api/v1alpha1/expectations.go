@@ -21,6 +21,8 @@ func (e *Expectations) MaxFeedFailures() int64 {
 }
 
 // LoosenedError says that a SpiderJob asks for less than its Spider does.
+//
+// +kubebuilder:object:generate=false
 type LoosenedError struct {
 	// Field is the rule's path among the expectations, as in comparedToPrevious.runs.
 	Field string
@@ -184,4 +186,17 @@ func stricter[T ~string](field string, has *T, asked T, bound bool, policies ...
 	}
 	*has = asked
 	return nil
+}
+
+// CountsFrom returns where the Spider's counts are read from: its statsSource or, where it has none, Scrapy's log for a spider
+// that Scrapy runs, and the termination message for one with a command of its own.
+func (s *SpiderSpec) CountsFrom() StatsSource {
+	switch {
+	case s.StatsSource != "":
+		return s.StatsSource
+	case len(s.Command) > 0:
+		return StatsFromTerminationMessage
+	default:
+		return StatsFromScrapy
+	}
 }

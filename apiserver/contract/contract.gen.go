@@ -114,9 +114,18 @@ type Error struct {
 	Error string `json:"error"`
 
 	// Code The same in a word for programs.
-	Code      string `json:"code"`
-	RequestID string `json:"request_id"`
+	Code string `json:"code"`
+
+	// Field The one field of the body, parameter or header that is to blame. Absent where there is none.
+	//
+	// Example: expectations.min_items
+	Field     *string `json:"field,omitempty"`
+	RequestID string  `json:"request_id"`
 }
+
+// Expectations Rules for this run, besides its spider's. They add to those and tighten them; what would loosen one is refused (400). A rule
+// that is not given, or `null`, is as the spider has it. They are judged once, at the end, from final counts.
+type Expectations = json.RawMessage
 
 // Job One run of a spider.
 type Job struct {
@@ -163,11 +172,15 @@ type Job struct {
 	// | `pending`, `running`, `cancelled` | `Stopping` | The job is being stopped, and has no `finished_at` yet. |
 	// | `finished` | `Completed` | The spider ran to its end. |
 	// | `finished` | `CompletedUnverified` | So it did, as far as its exit code says; there are no final counts. |
+	// | `finished` | `StoppedItself` | The spider closed as one does that is told to stop, and nobody had told it. |
 	// | `cancelled` | `Cancelled` | The job was stopped, because somebody asked for it. |
 	// | `error` | `DeadlineExceeded` | An attempt ran for longer than `timeout_seconds`. |
 	// | `error` | `StartDeadlineExceeded` | An attempt did not start within `start_deadline_seconds`. |
 	// | `error` | `ExitCode`, `Killed`, `SpiderFailed` | The spider failed: by its exit code, a signal, or its own word. |
 	// | `error` | `OutOfMemory`, `OutOfStorage` | The spider used more than it may. |
+	// | `error` | `ExpectationsNotMet` | The spider ran to its end, and broke rules: `expectations` says which. |
+	// | `error` | `FeedFailed` | The spider ran to its end, and items of it could not be written or delivered. |
+	// | `error` | `Stalled` | The run made no progress for longer than `no_progress_seconds`, and was stopped. |
 	// | `error` | `SpiderNotFound`, `InvalidJob` | There is no such spider, or it does not allow what the job asks for. |
 	// | `error` | `NameConflict`, `JobFailed` | What Kubernetes has under the job's name is somebody else's, or was gone too early to be judged. |
 	//
@@ -190,8 +203,27 @@ type Job struct {
 	// Arguments The spider's arguments. Not shown in lists.
 	Arguments *json.RawMessage `json:"arguments,omitempty"`
 
-	// Stats What is known of the last attempt's counts.
+	// Stats What is known of the job's counts: the last attempt's, or those of all attempts where the spider resumes. A count that is
+	// not known is left out.
 	Stats *JobStats `json:"stats,omitempty"`
+
+	// Expectations Whether the job kept what its spider, or its start, expects of it. Present on a job that has ended and of which something
+	// was expected, or of which a feed has failed; and on one that has stalled, also while it runs.
+	Expectations *JobExpectations `json:"expectations,omitempty"`
+}
+
+// JobExpectations Whether the job kept what its spider, or its start, expects of it. Present on a job that has ended and of which something
+// was expected, or of which a feed has failed; and on one that has stalled, also while it runs.
+type JobExpectations struct {
+	// Met Whether all rules were kept. Absent where that could not be judged, because there are no final counts, or too few
+	// earlier runs to compare with.
+	Met *bool `json:"met,omitempty"`
+
+	// Message Why it could not be judged, in a sentence for people.
+	Message *string `json:"message,omitempty"`
+
+	// Violations The rules that were broken.
+	Violations []Violation `json:"violations"`
 }
 
 // JobSpider The spider a job runs.
@@ -207,29 +239,60 @@ type JobSpider struct {
 	RepoPath *string `json:"repo_path,omitempty"`
 }
 
-// JobStats What is known of the last attempt's counts.
+// JobStats What is known of the job's counts: the last attempt's, or those of all attempts where the spider resumes. A count that is
+// not known is left out.
 type JobStats struct {
-	// Errors Errors logged.
-	Errors *int64 `json:"errors,omitempty"`
-
-	// Final Whether the spider gave these counts when it closed. The counts of an ended job that are not final are the last
-	// ones known.
-	Final bool `json:"final"`
-
-	// FinishReason Why the spider closed, in its own word.
-	FinishReason *string `json:"finish_reason,omitempty"`
-
-	// ObservedAt When the counts were read.
-	ObservedAt *time.Time `json:"observed_at,omitempty"`
+	// Responses Responses received.
+	Responses *int64 `json:"responses,omitempty"`
 
 	// Requests Requests sent.
 	Requests *int64 `json:"requests,omitempty"`
 
-	// Responses Responses received.
-	Responses *int64 `json:"responses,omitempty"`
+	// Errors Errors logged.
+	Errors *int64 `json:"errors,omitempty"`
+
+	// RequestRetries Requests that were sent again after a failure.
+	RequestRetries *int64 `json:"request_retries,omitempty"`
+
+	// FailedRequests Downloads that ended in an error instead of a response, each try by itself.
+	FailedRequests *int64 `json:"failed_requests,omitempty"`
+
+	// Responses2Xx Responses with a status from 200 to 299.
+	Responses2Xx *int64 `json:"responses_2xx,omitempty"`
+
+	// Responses3Xx Responses with a status from 300 to 399.
+	Responses3Xx *int64 `json:"responses_3xx,omitempty"`
+
+	// Responses4Xx Responses with a status from 400 to 499.
+	Responses4Xx *int64 `json:"responses_4xx,omitempty"`
+
+	// Responses5Xx Responses with a status from 500 to 599.
+	Responses5Xx *int64 `json:"responses_5xx,omitempty"`
+
+	// ItemsDropped Items that the spider's own pipelines dropped.
+	ItemsDropped *int64 `json:"items_dropped,omitempty"`
+
+	// FeedFailures Feeds that could not be written or delivered.
+	FeedFailures *int64 `json:"feed_failures,omitempty"`
+
+	// PeakMemoryBytes The most memory that the process has used, as it measured itself.
+	PeakMemoryBytes *int64 `json:"peak_memory_bytes,omitempty"`
+
+	// ElapsedSeconds How long the crawl took.
+	ElapsedSeconds *int64 `json:"elapsed_seconds,omitempty"`
+
+	// FinishReason Why the spider closed, in its own word.
+	FinishReason *string `json:"finish_reason,omitempty"`
 
 	// Source What the counts were read from. `none` says that nothing could be read, which is not the same as zero.
 	Source StatsSource `json:"source"`
+
+	// ObservedAt When the counts were read.
+	ObservedAt *time.Time `json:"observed_at,omitempty"`
+
+	// Final Whether the spider gave these counts when it closed. The counts of an ended job that are not final are the last
+	// ones known.
+	Final bool `json:"final"`
 }
 
 // JobStatus `pending`: not started yet. `running`: the spider's process has started. `finished`: it ran to its end. `cancelled`:
@@ -307,11 +370,32 @@ type StartedJob struct {
 // StatsSource What the counts were read from. `none` says that nothing could be read, which is not the same as zero.
 type StatsSource string
 
+// Violation A rule that a job has broken.
+type Violation struct {
+	// Rule The rule's name, as in `expectations` of a start. There may be others in time.
+	//
+	// Example: min_items
+	Rule string `json:"rule"`
+
+	// Expected What the rule asks for, for people.
+	//
+	// Example: at least 100
+	Expected string `json:"expected"`
+
+	// Actual What the job had instead, for people.
+	//
+	// Example: 17
+	Actual string `json:"actual"`
+}
+
 // IfNoneMatch defines model for IfNoneMatch.
 type IfNoneMatch = string
 
 // BadRequest defines model for BadRequest.
 type BadRequest = Error
+
+// CancelFailed defines model for CancelFailed.
+type CancelFailed = Error
 
 // Conflict defines model for Conflict.
 type Conflict = Error
@@ -362,6 +446,9 @@ type ListJobsParams struct {
 
 	// CreatedBefore Only jobs created before this moment.
 	CreatedBefore *string `form:"created_before,omitempty" json:"created_before,omitempty"`
+
+	// Expectations `failed`: only jobs that have broken what was expected of them, whatever their status.
+	Expectations *string `form:"expectations,omitempty" json:"expectations,omitempty"`
 
 	// Limit The most jobs a page holds.
 	Limit *string `form:"limit,omitempty" json:"limit,omitempty"`
@@ -534,6 +621,14 @@ func (siw *ServerInterfaceWrapper) ListJobs(c *gin.Context) {
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "created_before", c.Request.URL.Query(), &params.CreatedBefore, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
 	if err != nil {
 		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter created_before: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "expectations" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "expectations", c.Request.URL.Query(), &params.Expectations, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter expectations: %w", err), http.StatusBadRequest)
 		return
 	}
 
@@ -1004,6 +1099,16 @@ type BadRequestJSONResponse struct {
 	Body Error
 
 	Headers BadRequestResponseHeaders
+}
+
+type CancelFailedResponseHeaders struct {
+	RetryAfter *int
+	XRequestID string
+}
+type CancelFailedJSONResponse struct {
+	Body Error
+
+	Headers CancelFailedResponseHeaders
 }
 
 type ConflictResponseHeaders struct {
@@ -1784,7 +1889,7 @@ func (response CancelJob429JSONResponse) VisitCancelJobResponse(w http.ResponseW
 	return err
 }
 
-type CancelJob500JSONResponse struct{ InternalErrorJSONResponse }
+type CancelJob500JSONResponse struct{ CancelFailedJSONResponse }
 
 func (response CancelJob500JSONResponse) VisitCancelJobResponse(w http.ResponseWriter) error {
 
@@ -1793,6 +1898,9 @@ func (response CancelJob500JSONResponse) VisitCancelJobResponse(w http.ResponseW
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
 	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
@@ -2208,6 +2316,21 @@ func (response GetMe200JSONResponse) VisitGetMeResponse(w http.ResponseWriter) e
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetMe400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response GetMe400JSONResponse) VisitGetMeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -2658,6 +2781,21 @@ func (response DeleteSpider200JSONResponse) VisitDeleteSpiderResponse(w http.Res
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
 	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteSpider400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response DeleteSpider400JSONResponse) VisitDeleteSpiderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-ID", fmt.Sprint(response.Headers.XRequestID))
+	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
 	return err
 }

@@ -14,7 +14,8 @@ import (
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 )
 
-// populated makes a view of n jobs of one user, of every status and two spiders, each with 200 bytes of arguments.
+// populated makes a view of n jobs of one user, of every status and two spiders, each with 200 bytes of arguments, all counts and
+// expectations, which one in thirteen has broken.
 func populated(n int) *Jobs {
 	phases := []v1alpha1.Phase{
 		v1alpha1.PhasePending, v1alpha1.PhaseRunning, v1alpha1.PhaseFinished, v1alpha1.PhaseCancelled, v1alpha1.PhaseError,
@@ -32,7 +33,16 @@ func populated(n int) *Jobs {
 			job.Status.StartedAt, job.Status.FinishedAt = new(metav1.Now()), new(metav1.Now())
 			job.Status.ExitCode = new(int32(0))
 			job.Status.Spider = &v1alpha1.SpiderSnapshot{Name: spider, RepoPath: spider + ".py", Image: "registry.example/spiders:1"}
-			job.Status.Stats = &v1alpha1.Stats{ItemsScraped: int64(i), Source: v1alpha1.OriginScrapyStats, Final: true}
+			job.Status.Stats = &v1alpha1.Stats{
+				ItemsScraped: int64(i), Source: v1alpha1.OriginScrapyStats, Final: true,
+				RequestRetries: new(int64(i % 3)), FailedRequests: new(int64(0)), Responses2xx: new(int64(i)), Responses3xx: new(int64(0)),
+				Responses4xx: new(int64(i % 50)), Responses5xx: new(int64(0)), ItemsDropped: new(int64(0)), FeedFailures: new(int64(0)),
+				PeakMemoryBytes: new(int64(100<<20 + i)), ElapsedSeconds: new(int64(i % 3600)),
+			}
+			expectationsMet("True", "all expectations are met")(job)
+			if i%13 == 0 {
+				expectationsMet("False", "", v1alpha1.Violation{Rule: "minItems", Expected: "at least 100", Actual: strconv.Itoa(i)})(job)
+			}
 		})
 		compact, err := FromSpiderJob(job)
 		if err != nil {
@@ -56,6 +66,8 @@ func questions() map[string]Query {
 		"spider":         with(func(q *Query) { q.SpiderID = &id }),
 		"spider name":    with(func(q *Query) { q.SpiderName = "spider-0" }),
 		"spider, status": with(func(q *Query) { q.SpiderID = &id; q.Statuses = []Status{Finished, Running} }),
+		"broken":         with(func(q *Query) { q.Broken = true }),
+		"broken, two":    with(func(q *Query) { q.Broken, q.Statuses = true, []Status{Error, Finished} }),
 		"before":         with(func(q *Query) { q.CreatedTo = 1_700_000_000 + 200 }),
 		"cursor":         with(func(q *Query) { q.After = &Position{Created: 1_700_000_000 + 200} }),
 		"all of them": with(func(q *Query) {

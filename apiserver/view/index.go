@@ -10,7 +10,29 @@ import (
 // series holds jobs newest first: all of them, and those of each status. Trees are made when they are first needed.
 type series struct {
 	all      *btree.BTreeG[*Job]
-	byStatus [statusCount]*btree.BTreeG[*Job]
+	byStatus statusTrees
+	// broken are the jobs that have broken what was expected of them.
+	broken statusTrees
+}
+
+// statusTrees holds jobs by their status.
+type statusTrees [statusCount]*btree.BTreeG[*Job]
+
+func (t *statusTrees) insert(job *Job) {
+	if t[job.Status] == nil {
+		t[job.Status] = newTree()
+	}
+	t[job.Status].Set(job)
+}
+
+// of appends the trees of the given statuses; of every status when none is given.
+func (t *statusTrees) of(to []*btree.BTreeG[*Job], statuses []Status) []*btree.BTreeG[*Job] {
+	for status, tree := range t {
+		if tree != nil && (len(statuses) == 0 || slices.Contains(statuses, Status(status))) {
+			to = append(to, tree)
+		}
+	}
+	return to
 }
 
 // newTree makes a tree that leaves locking to Jobs, whose lock covers all trees.
@@ -22,31 +44,33 @@ func (s *series) insert(job *Job) {
 	if s.all == nil {
 		s.all = newTree()
 	}
-	if s.byStatus[job.Status] == nil {
-		s.byStatus[job.Status] = newTree()
-	}
 	s.all.Set(job)
-	s.byStatus[job.Status].Set(job)
+	s.byStatus.insert(job)
+	if job.broken() {
+		s.broken.insert(job)
+	}
 }
 
 func (s *series) remove(job *Job) {
 	s.all.Delete(job)
 	s.byStatus[job.Status].Delete(job)
+	if job.broken() {
+		s.broken[job.Status].Delete(job)
+	}
 }
 
 func (s *series) empty() bool { return s.all == nil || s.all.Len() == 0 }
 
-// trees appends the trees that together hold the jobs of the given statuses; of all jobs when none is given.
-func (s *series) trees(to []*btree.BTreeG[*Job], statuses []Status) []*btree.BTreeG[*Job] {
-	if len(statuses) == 0 {
+// trees appends the trees that together hold the jobs of the query's statuses and expectations.
+func (s *series) trees(to []*btree.BTreeG[*Job], q *Query) []*btree.BTreeG[*Job] {
+	switch {
+	case q.Broken:
+		return s.broken.of(to, q.Statuses)
+	case len(q.Statuses) > 0:
+		return s.byStatus.of(to, q.Statuses)
+	default:
 		return append(to, s.all)
 	}
-	for _, status := range statuses {
-		if tree := s.byStatus[status]; tree != nil {
-			to = append(to, tree)
-		}
-	}
-	return to
 }
 
 // spiderKey tells a user's jobs apart by spider. The name belongs to it because jobs of one Spider have several names when
@@ -112,7 +136,7 @@ func forget[K comparable](keys map[K][]spiderKey, k K, key spiderKey) {
 // trees returns the trees that together hold exactly the jobs that the query asks for, but for its times.
 func (u *userJobs) trees(q *Query) []*btree.BTreeG[*Job] {
 	if q.SpiderID == nil && q.SpiderName == "" {
-		return u.series.trees(nil, q.Statuses)
+		return u.series.trees(nil, q)
 	}
 	keys := u.nameKeys[q.SpiderName]
 	if q.SpiderID != nil {
@@ -121,7 +145,7 @@ func (u *userJobs) trees(q *Query) []*btree.BTreeG[*Job] {
 	var trees []*btree.BTreeG[*Job]
 	for _, key := range keys {
 		if q.SpiderName == "" || key.name == q.SpiderName {
-			trees = u.bySpider[key].trees(trees, q.Statuses)
+			trees = u.bySpider[key].trees(trees, q)
 		}
 	}
 	return trees

@@ -67,6 +67,8 @@ type Job struct {
 	RequestHash string
 
 	Stats Stats
+	// Expectations says whether the job kept them; nil where there are none, or it is not judged yet.
+	Expectations *Judgement
 
 	ExitCode *int32
 	// CancelGrace is the grace period that the job was cancelled with, in seconds; -1 where none was named.
@@ -82,15 +84,6 @@ type Job struct {
 	unconfirmed bool
 }
 
-// Stats are the counts of a job. Counts that are not known are -1, but for Items, which is then 0.
-type Stats struct {
-	Items, Responses, Requests, Errors int64
-	ObservedAt                         int64
-	FinishReason                       string
-	Source                             v1alpha1.StatsOrigin
-	Final                              bool
-}
-
 // FromSpiderJob returns the compact form of a SpiderJob.
 func FromSpiderJob(job *v1alpha1.SpiderJob) (*Job, error) {
 	id, err := uuid.Parse(job.ID())
@@ -104,6 +97,10 @@ func FromSpiderJob(job *v1alpha1.SpiderJob) (*Job, error) {
 	arguments, err := encodeStrings(job.Spec.Arguments)
 	if err != nil {
 		return nil, fmt.Errorf("encoding the arguments of SpiderJob %s/%s: %w", job.Namespace, job.Name, err)
+	}
+	expectations, err := judgementOf(&job.Status)
+	if err != nil {
+		return nil, fmt.Errorf("encoding the violations of SpiderJob %s/%s: %w", job.Namespace, job.Name, err)
 	}
 	j := &Job{
 		ID:              id,
@@ -121,6 +118,7 @@ func FromSpiderJob(job *v1alpha1.SpiderJob) (*Job, error) {
 		Arguments:       arguments,
 		RequestHash:     job.Annotations[v1alpha1.AnnotationRequestHash],
 		Stats:           compactStats(job.Status.Stats),
+		Expectations:    expectations,
 		ExitCode:        job.Status.ExitCode,
 		CancelGrace:     -1,
 		Attempts:        job.Status.Attempts,
@@ -155,29 +153,6 @@ func statusOf(job *v1alpha1.SpiderJob) Status {
 	default:
 		return Pending
 	}
-}
-
-func compactStats(s *v1alpha1.Stats) Stats {
-	if s == nil {
-		return Stats{Responses: -1, Requests: -1, Errors: -1}
-	}
-	return Stats{
-		Items:        s.ItemsScraped,
-		Responses:    orUnknown(s.Responses),
-		Requests:     orUnknown(s.Requests),
-		Errors:       orUnknown(s.Errors),
-		ObservedAt:   seconds(s.ObservedAt),
-		FinishReason: intern(s.FinishReason),
-		Source:       v1alpha1.StatsOrigin(intern(string(s.Source))),
-		Final:        s.Final,
-	}
-}
-
-func orUnknown(count *int64) int64 {
-	if count == nil {
-		return -1
-	}
-	return *count
 }
 
 // encodeStrings keeps arguments or settings as the text they are answered with, which takes a fraction of a map's memory.

@@ -3,6 +3,7 @@ package view
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"testing"
@@ -44,6 +45,16 @@ func phase(p v1alpha1.Phase) func(*v1alpha1.SpiderJob) {
 
 func user(name string) func(*v1alpha1.SpiderJob) {
 	return func(job *v1alpha1.SpiderJob) { job.Spec.UserID = name }
+}
+
+func expectationsMet(status metav1.ConditionStatus, message string, violations ...v1alpha1.Violation) func(*v1alpha1.SpiderJob) {
+	return func(job *v1alpha1.SpiderJob) {
+		job.Status.Conditions = []metav1.Condition{
+			{Type: v1alpha1.ConditionSucceeded, Status: metav1.ConditionFalse, Message: "not this one"},
+			{Type: v1alpha1.ConditionExpectationsMet, Status: status, Reason: "Any", Message: message},
+		}
+		job.Status.Violations = violations
+	}
 }
 
 func compact(t rapid.TB, job *v1alpha1.SpiderJob) *Job {
@@ -107,6 +118,7 @@ func (m model) list(q Query) (names []string, more bool) {
 			len(q.Statuses) > 0 && !slices.Contains(q.Statuses, job.Status),
 			q.SpiderID != nil && job.SpiderID != *q.SpiderID,
 			q.SpiderName != "" && job.SpiderName != q.SpiderName,
+			q.Broken && (job.Expectations == nil || !job.Expectations.Judged || job.Expectations.Met),
 			q.CreatedFrom != 0 && job.Created < q.CreatedFrom,
 			q.CreatedTo != 0 && job.Created > q.CreatedTo,
 			q.After != nil && !newestFirst(&Job{Created: q.After.Created, ID: q.After.ID}, job):
@@ -154,6 +166,9 @@ func TestViewAnswersLikeANaiveList(t *testing.T) {
 				}
 				if rapid.Bool().Draw(t, "cancelled") {
 					job.Spec.Cancellation = &v1alpha1.Cancellation{}
+				}
+				if met := rapid.SampledFrom([]metav1.ConditionStatus{"", "True", "False", "Unknown"}).Draw(t, "expectations met"); met != "" {
+					expectationsMet(met, "")(job)
 				}
 			})
 		}
@@ -209,6 +224,7 @@ func TestViewAnswersLikeANaiveList(t *testing.T) {
 				if rapid.Bool().Draw(t, "by spider name") {
 					q.SpiderName = rapid.SampledFrom([]string{"x", "y", "books", "news", "none"}).Draw(t, "spider name")
 				}
+				q.Broken = rapid.Bool().Draw(t, "broken")
 				if rapid.Bool().Draw(t, "from") {
 					q.CreatedFrom = rapid.Int64Range(998, 1010).Draw(t, "created from")
 				}
@@ -439,7 +455,11 @@ func TestEverythingOfAJobIsKept(t *testing.T) {
 		job.Status.Stats = &v1alpha1.Stats{
 			ItemsScraped: 5, Responses: new(int64(6)), Errors: new(int64(0)), FinishReason: "shutdown",
 			Source: v1alpha1.OriginScrapyStats, ObservedAt: at(1008), Final: true,
+			RequestRetries: new(int64(1)), FailedRequests: new(int64(2)), Responses2xx: new(int64(3)), Responses3xx: new(int64(4)),
+			Responses4xx: new(int64(5)), Responses5xx: new(int64(6)), ItemsDropped: new(int64(7)), FeedFailures: new(int64(0)),
+			PeakMemoryBytes: new(int64(math.MaxInt64)),
 		}
+		expectationsMet("False", "it broke a rule", v1alpha1.Violation{Rule: "minItems", Expected: "at least 9", Actual: "<5>"})(job)
 	})
 	want := &Job{
 		ID: uuid.MustParse(object.ID()), SpiderID: uuid.MustParse(object.SpiderID()),
@@ -451,6 +471,13 @@ func TestEverythingOfAJobIsKept(t *testing.T) {
 		Stats: Stats{
 			Items: 5, Responses: 6, Requests: -1, Errors: 0, FinishReason: "shutdown",
 			Source: v1alpha1.OriginScrapyStats, ObservedAt: 1008, Final: true,
+			More: MoreCounts{
+				RequestRetries: 1, FailedRequests: 2, Responses2xx: 3, Responses3xx: 4, Responses4xx: 5, Responses5xx: 6,
+				ItemsDropped: 7, FeedFailures: 0, PeakMemoryBytes: math.MaxInt64, ElapsedSeconds: -1,
+			}.Pack(),
+		},
+		Expectations: &Judgement{
+			Judged: true, Violations: `[{"rule":"min_items","expected":"at least 9","actual":"\u003c5\u003e"}]`,
 		},
 	}
 	if diff := gocmp.Diff(want, compact(t, object), cmpopts.IgnoreUnexported(Job{})); diff != "" {

@@ -2,7 +2,6 @@ package view
 
 import (
 	"math"
-	"slices"
 
 	"github.com/google/uuid"
 	"github.com/tidwall/btree"
@@ -15,6 +14,8 @@ type Query struct {
 	Statuses   []Status
 	SpiderID   *uuid.UUID
 	SpiderName string
+	// Broken accepts only jobs that have broken what was expected of them.
+	Broken bool
 	// CreatedFrom and CreatedTo bound the time of creation, in seconds since 1970, both included. 0 means no bound.
 	CreatedFrom, CreatedTo int64
 
@@ -45,7 +46,6 @@ func (v *Jobs) List(q Query) (jobs []*Job, more bool) {
 	if user == nil {
 		return nil, false
 	}
-	q.Statuses = distinct(q.Statuses)
 	trees := user.trees(&q)
 	pages := make([][]*Job, 0, len(trees))
 	for _, tree := range trees {
@@ -56,13 +56,6 @@ func (v *Jobs) List(q Query) (jobs []*Job, more bool) {
 		return jobs[:q.Limit], true
 	}
 	return jobs, false
-}
-
-// distinct drops repeated statuses, which would show jobs twice.
-func distinct(statuses []Status) []Status {
-	statuses = slices.Clone(statuses)
-	slices.Sort(statuses)
-	return slices.Compact(statuses)
 }
 
 // pageOf returns the tree's first jobs within the query's times, one more than its limit, so that the caller learns whether

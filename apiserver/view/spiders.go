@@ -30,6 +30,10 @@ type Spider struct {
 	TimeoutSeconds       *int64 // Nil for no limit.
 	StartDeadlineSeconds *int64 // Nil for no limit.
 	Retries              int32
+	// Expectations are the rules that its runs may tighten; nil when there are none.
+	Expectations *v1alpha1.Expectations
+	// LogRead says that the log of its runs is read for counts.
+	LogRead bool
 
 	// unconfirmed says that the Spider comes from this process's own write, and that the watch has not shown it yet.
 	unconfirmed bool
@@ -73,6 +77,8 @@ func FromSpider(spider *v1alpha1.Spider) (*Spider, error) {
 		AllowedSettings:      spider.Spec.AllowedSettings,
 		TimeoutSeconds:       spider.Spec.TimeoutSeconds,
 		StartDeadlineSeconds: spider.Spec.StartDeadlineSeconds,
+		Expectations:         spider.Spec.Expectations,
+		LogRead:              spider.Spec.CountsFrom() == v1alpha1.StatsFromScrapy,
 	}
 	if spider.Spec.Retries != nil {
 		s.Retries = *spider.Spec.Retries

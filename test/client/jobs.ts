@@ -12,6 +12,7 @@ import type { components, paths } from "./generated/api.js";
 
 type Job = components["schemas"]["Job"];
 type Arguments = NonNullable<components["schemas"]["StartJob"]["arguments"]>;
+type Expectations = components["schemas"]["Expectations"];
 
 const { SPIDER_API_URL, SPIDER_API_KEY } = process.env;
 const [spider, briefly = "{}", lengthily = briefly] = process.argv.slice(2);
@@ -28,8 +29,9 @@ function answer<T>(of: string, { data, error, response }: { data?: T; error?: un
   return data;
 }
 
-async function start(args: Arguments): Promise<string> {
-  const started = answer("start", await api.POST("/api/v1/jobs", { body: { spider_name: spider, arguments: args } }));
+async function start(args: Arguments, expectations: Expectations = null): Promise<string> {
+  const body = { spider_name: spider, arguments: args, expectations };
+  const started = answer("start", await api.POST("/api/v1/jobs", { body }));
   assert.equal(started.status, "pending");
   return started.jobId;
 }
@@ -58,8 +60,9 @@ async function listed(job: Job): Promise<Job | undefined> {
   return undefined;
 }
 
-const finished = await ended(await start(JSON.parse(briefly)));
+const finished = await ended(await start(JSON.parse(briefly), { min_items: 1, on_violation: "report" }));
 assert.equal(finished.status, "finished", JSON.stringify(finished));
+assert.notEqual(finished.expectations?.met, false, JSON.stringify(finished.expectations?.violations));
 console.log(`finished ${finished.id} ${finished.items_scraped}`);
 
 const id = await start(JSON.parse(lengthily));

@@ -125,10 +125,10 @@ func TestBadQueriesAreRefused(t *testing.T) {
 	n := cluster.Namespace(t)
 	api := n.API("alice")
 	for query, says := range map[string]string{
-		"status=done": "status", "status=": "status", "status=Running": "status", "status=running&status=x": "status",
-		"spider_id=counter": "spider_id", "spider_id=": "spider_id", "spider_name=": "spider_name",
-		"limit=0": "limit", "limit=1001": "limit", "limit=-1": "limit", "limit=ten": "limit", "limit=1.5": "limit", "limit=": "limit",
-		"limit=99999999999999999999": "limit", "cursor=made-up": "cursor", "cursor=": "cursor",
+		"status=done": "status", "Status=running": "Status", "status=running;limit=5": "query", "status=%6r": "query", "status=Running": "status", "status=running&status=x": "status",
+		"spider_id=counter": "spider_id", "spider=counter": "spider", "expectations=met": "expectations",
+		"limit=0": "limit", "limit=1001": "limit", "limit=-1": "limit", "limit=ten": "limit", "limit=1.5": "limit",
+		"limit=99999999999999999999": "limit", "cursor=made-up": "cursor",
 		"created_after=yesterday": "created_after", "created_before=2025-01-15": "created_before",
 	} {
 		problem := api.Refused(http.StatusBadRequest, harness.Request{Method: http.MethodGet, Path: "/api/v1/jobs?" + query})

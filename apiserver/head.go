@@ -1,0 +1,45 @@
+package apiserver
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+)
+
+// withHead answers HEAD wherever GET is: with the same status and headers. net/http keeps the body back.
+type withHead struct {
+	gin.IRouter
+}
+
+// GET implements gin.IRoutes.
+func (r withHead) GET(path string, handlers ...gin.HandlerFunc) gin.IRoutes {
+	if path == eventsPath {
+		// There is nothing to be told of what has no end; without a route of its own the path would be that of a job.
+		r.HEAD(path, func(c *gin.Context) {
+			c.Header("Allow", http.MethodGet)
+			abort(c, methodNotAllowed(c))
+		})
+	} else {
+		r.HEAD(path, handlers...)
+	}
+	return r.IRouter.GET(path, handlers...)
+}
+
+// eventsPath is the address of the events.
+const eventsPath = "/api/v1/jobs/events"
+
+// isHead reports whether a request asks for headers alone: it does not wait, follow or stream.
+func isHead(ctx context.Context) bool {
+	c, ok := ctx.(*gin.Context)
+	return ok && c.Request.Method == http.MethodHead
+}
+
+// callName is the method and route of a request, by which the contract knows it. HEAD is a GET.
+func callName(c *gin.Context) string {
+	method := c.Request.Method
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	return method + " " + c.FullPath()
+}

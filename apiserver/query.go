@@ -1,0 +1,132 @@
+package apiserver
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/gin-gonic/gin"
+	"sigs.k8s.io/yaml"
+)
+
+// queryRules are the parameters that the contract has for the query of each call, by method and route.
+type queryRules map[string]queryRule
+
+// queryRule says of each parameter of a call whether it may be repeated.
+type queryRule map[string]bool
+
+// isList reports whether a call answers with a page. Forms that are sent as they are leave its filters empty.
+func (r queryRule) isList() bool {
+	_, paged := r["limit"]
+	return paged
+}
+
+// readQueryRules reads them from the contract.
+func readQueryRules(contract []byte) (queryRules, error) {
+	type parameter struct {
+		Ref    string `json:"$ref"`
+		Name   string
+		In     string
+		Schema struct{ Type string }
+	}
+	type operation struct{ Parameters []parameter }
+	var document struct {
+		Paths      map[string]struct{ Get, Post, Put, Patch, Delete *operation }
+		Components struct{ Parameters map[string]parameter }
+	}
+	if err := yaml.Unmarshal(contract, &document); err != nil {
+		return nil, fmt.Errorf("reading the parameters of openapi.yaml: %w", err)
+	}
+	rules := queryRules{}
+	for path, calls := range document.Paths {
+		route := strings.NewReplacer("{", ":", "}", "").Replace(path)
+		for method, call := range map[string]*operation{
+			http.MethodGet: calls.Get, http.MethodPost: calls.Post, http.MethodPut: calls.Put,
+			http.MethodPatch: calls.Patch, http.MethodDelete: calls.Delete,
+		} {
+			if call == nil {
+				continue
+			}
+			rule := queryRule{}
+			for _, p := range call.Parameters {
+				if name, is := strings.CutPrefix(p.Ref, "#/components/parameters/"); is {
+					p = document.Components.Parameters[name]
+				}
+				if p.In == "query" {
+					rule[p.Name] = p.Schema.Type == "array"
+				}
+			}
+			rules[method+" "+route] = rule
+		}
+	}
+	return rules, nil
+}
+
+// hold refuses a query that cannot be read, and what the call does not know: a filter that is not understood would otherwise
+// answer with everything. The handlers do not see what is to be passed over.
+func (r queryRules) hold(c *gin.Context) {
+	if c.Request.URL.RawQuery == "" {
+		c.Next()
+		return
+	}
+	query, all, err := r[callName(c)].read(c.Request.URL.RawQuery)
+	if err != nil {
+		abort(c, asProblem(err))
+		return
+	}
+	if !all {
+		address := *c.Request.URL
+		address.RawQuery = query.Encode()
+		c.Request.URL = &address
+	}
+	c.Next()
+}
+
+// read returns what is to be understood of a query: not names that begin with "_", which callers add to get past caches, nor a
+// list's filters that are empty. all says that there were none of these.
+func (r queryRule) read(text string) (query url.Values, all bool, err error) {
+	given, err := url.ParseQuery(text)
+	if err != nil {
+		return nil, false, &problem{
+			status: http.StatusBadRequest, code: "invalid_request", message: "The query cannot be read: " + err.Error() + ".", cause: err,
+		}
+	}
+	query, all = url.Values{}, true
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		if strings.HasPrefix(name, "_") {
+			all = false
+			continue
+		}
+		values, err := r.readParameter(name, given[name])
+		if err != nil {
+			return nil, false, err
+		}
+		all = all && len(values) == len(given[name])
+		if len(values) > 0 {
+			query[name] = values
+		}
+	}
+	return query, all, nil
+}
+
+func (r queryRule) readParameter(name string, values []string) ([]string, error) {
+	field := printable(name)
+	repeated, known := r[name]
+	if !known {
+		return nil, invalid(field, "there is no such parameter")
+	}
+	if !utf8.ValidString(strings.Join(values, "")) {
+		return nil, invalid(field, "is not valid UTF-8")
+	}
+	if r.isList() {
+		values = slices.DeleteFunc(values, func(value string) bool { return value == "" })
+	}
+	if len(values) > 1 && !repeated {
+		return nil, invalid(field, "is given more than once")
+	}
+	return values, nil
+}
