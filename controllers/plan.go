@@ -76,7 +76,7 @@ func makePlan(sj *v1alpha1.SpiderJob, spider *v1alpha1.Spider, defaults Defaults
 	p := plan{
 		Spider:               spider.SpiderName(),
 		RepoPath:             spec.RepoPath,
-		StatsSource:          spec.StatsSource,
+		StatsSource:          spec.CountsFrom(),
 		ErrorFinishReasons:   spec.ErrorFinishReasons,
 		GraceSeconds:         max(valueOr(spec.TerminationGracePeriodSeconds, seconds(defaults.GracePeriod)), 1),
 		Interruptions:        spec.InterruptionPolicy,
@@ -89,12 +89,6 @@ func makePlan(sj *v1alpha1.SpiderJob, spider *v1alpha1.Spider, defaults Defaults
 		EarlierAttempts:      sj.Status.Attempts,
 		ExitPatienceSeconds:  valueOr(spec.ExitPatienceSeconds, 0),
 		OwnCommand:           len(spec.Command) > 0,
-	}
-	if p.StatsSource == "" {
-		p.StatsSource = v1alpha1.StatsFromScrapy
-		if len(spec.Command) > 0 {
-			p.StatsSource = v1alpha1.StatsFromTerminationMessage
-		}
 	}
 	if p.Interruptions == "" {
 		p.Interruptions = v1alpha1.InterruptionRetry

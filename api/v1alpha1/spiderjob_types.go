@@ -157,10 +157,6 @@ func (p Phase) Terminal() bool {
 // are the job's own.
 const ConditionSucceeded = "Succeeded"
 
-// ConditionExpectationsMet is True for a run that kept all its expectations, False for one that broke any, and Unknown where they
-// could not be judged. A run without expectations, and one that has not ended, does not have it, but for one that has stalled.
-const ConditionExpectationsMet = "ExpectationsMet"
-
 // Stats is what is known of a run's counts.
 type Stats struct {
 	// itemsScraped is the number of items scraped.
