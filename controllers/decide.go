@@ -137,6 +137,12 @@ func (d decision) run(o *observation, now time.Time) decision {
 	pods := o.podsOfJob()
 	pod := decisivePod(pods)
 	switch {
+	case completedByAnother(o, pod) && o.job.suspended:
+		return d.interrupt(o, p, "its Job was suspended", now)
+	case completedByAnother(o, pod):
+		unseen := *o
+		unseen.lastPod = nil
+		return d.podGone(&unseen, p, now)
 	case o.witness != nil && o.witness.controlledBy(o.job) && (pod == nil || pod.uid == o.witness.uid || !spiderFailed(o.witness)):
 		return d.judge(o, p, o.witness, now)
 	case disturbedAfterExit(o, pod):
@@ -221,6 +227,12 @@ func endSeen(o *observation, pod *podView) bool {
 
 // disrupted reports whether something has ended a Pod as a whole, other than a deletion.
 func disrupted(pod *podView) bool { return pod.disruption != nil || pod.reason != "" }
+
+// completedByAnother reports whether the Job is complete though the newest of its Pods that is left had failed: in a Job of an earlier
+// version the one that made it complete came later, and somebody has removed it.
+func completedByAnother(o *observation, pod *podView) bool {
+	return o.job.replacesPods() && o.job.complete && o.job.failing == nil && pod != nil && pod.ended() && spiderFailed(pod)
+}
 
 // strayPod is a Pod of this SpiderJob that may run though its Job is not the present one, nil where there is none.
 func strayPod(o *observation) *podView {

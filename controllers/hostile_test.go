@@ -263,6 +263,14 @@ func TestDecideOnHostileClusters(t *testing.T) {
 			observe(sj().running("run-a")).lively().withJob(job().condition(batchv1.JobComplete, "", "")).killing(evidenceGone),
 			want{phase: v1alpha1.PhaseFinished, reason: v1alpha1.ReasonCompletedUnverified, contains: "Events of that time are gone"}},
 
+		{"the Pod that made a Job of the version before complete is gone, and an earlier one had failed", 9 * time.Second,
+			observe(sj().running("run-a")).lively().withJob(job(own).retries(1).condition(batchv1.JobComplete, "", "")).withPods(pod().exited(1)).
+				witnessed(pod().exited(1)).killing(evidenceNone),
+			want{phase: v1alpha1.PhaseFinished, reason: v1alpha1.ReasonCompletedUnverified, contains: "its Pod was removed"}},
+		{"and a queue had suspended that Job", 9 * time.Second,
+			observe(sj().running("run-a")).lively().withJob(job(own).retries(1).suspended().condition(batchv1.JobComplete, "", "")).
+				withPods(pod().exited(1)), interrupted},
+
 		// Attempts.
 		{"a failed attempt is followed by another, by one path", 6 * time.Second,
 			observe(sj().running("run-a")).withJob(job(retry)).withPods(pod().exited(1)),

@@ -124,13 +124,17 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	return reconcile.Result{}, fmt.Errorf("no decision on SpiderJob %s after %d rounds: %w", key, maxRounds, err)
 }
 
-// noteRefusal records a stop though kube-apiserver refuses what it takes, and who does: a webhook that hangs, say. The stop is tried
-// again as any call that has failed.
+// noteRefusal records a stop, or a wait for a Pod that is to go, though kube-apiserver refuses what it takes, and who does: a webhook
+// that hangs, say. The call is tried again as any that has failed.
 func (r *Reconciler) noteRefusal(ctx context.Context, o *observation, mem *recollection, d decision, refusal error) error {
-	if _, answered := errors.AsType[*apierrors.StatusError](refusal); !answered || d.status.Stop == nil {
+	message := d.status.Message
+	if d.status.Stop != nil {
+		message = d.status.Stop.Message
+	}
+	if _, answered := errors.AsType[*apierrors.StatusError](refusal); !answered || message == "" {
 		return nil
 	}
-	d.status.Message = truncate(d.status.Stop.Message+"; kube-apiserver refuses it: "+printable(unwrapStatus(refusal).Error()), maxMessage)
+	d.status.Message = truncate(message+"; kube-apiserver refuses it: "+printable(unwrapStatus(refusal).Error()), maxMessage)
 	if err := r.record(ctx, o, mem, d.status); err != nil && !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) {
 		return err
 	}
