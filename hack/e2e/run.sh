@@ -8,10 +8,9 @@ cd "$(dirname "$0")/../.."
 
 access=$(go -C hack/demo run . env)
 eval "$access"
-export HELM=${HELM:-$PWD/bin/helm}
+export HELM=${HELM:-$PWD/bin/helm} KUBECTL=${KUBECTL:-$PWD/bin/kubectl} SPIDER_OPERATOR=${SPIDER_OPERATOR:-$PWD/bin/spider-operator}
 "$HELM" upgrade spider-operator charts/spider-operator --namespace spider-operator-system --reuse-values \
   --values hack/e2e/values.yaml --force-conflicts --wait --timeout 3m >/dev/null
-export SPIDER_OPERATOR=$PWD/bin/spider-operator KUBECTL=$PWD/bin/kubectl
 # The tests mostly wait: for Kubernetes, and for spiders.
 packages=("${1:-./test/e2e/...}")
 [[ $# -gt 0 ]] || packages+=(./test/docs)

@@ -61,14 +61,14 @@ func TestNoCrashLosesOrDoublesAJob(t *testing.T) {
 	long, others := fleet{}, fleet{}
 	for i := range 6 {
 		long.start(n, t, fmt.Sprintf("slow-%d", i),
-			crawling("slow", nil, map[string]v1alpha1.SettingValue{"CLOSESPIDER_ITEMCOUNT": v1alpha1.SettingValue(fmt.Sprint(130 + i))}), -1)
+			crawling("slow", nil, map[string]v1alpha1.SettingValue{"CLOSESPIDER_ITEMCOUNT": v1alpha1.SettingValue(fmt.Sprint(40 + i))}), -1)
 	}
 	for i := range 4 {
 		long.start(n, t, fmt.Sprintf("category-%d", i), crawling("category", map[string]v1alpha1.ArgumentValue{"category": "Travel"},
-			map[string]v1alpha1.SettingValue{"DOWNLOAD_DELAY": "5"}), 30)
+			map[string]v1alpha1.SettingValue{"DOWNLOAD_DELAY": "2.5"}), 30)
 	}
 	for i := range int64(20) {
-		long.start(n, t, fmt.Sprintf("counter-%d", i), counting(1400+i), 1400+i)
+		long.start(n, t, fmt.Sprintf("counter-%d", i), counting(1000+i), 1000+i)
 	}
 	for name := range long {
 		n.AwaitPhase(name, v1alpha1.PhaseRunning, soon)

@@ -15,6 +15,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/wait"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
@@ -32,32 +33,42 @@ const (
 	namespace = "shop"
 )
 
-// install installs the definitions in a folder over those that are there, and waits until kube-apiserver validates by them.
-func install(t *testing.T, folder string, acceptsNUL bool) {
+// install installs the definitions in a folder over those that are there, and waits until kube-apiserver works by them.
+func install(t *testing.T, folder string, inForce wait.ConditionWithContextFunc) {
 	t.Helper()
 	options := envtest.CRDInstallOptions{Paths: []string{folder}, ErrorIfPathMissing: true, Scheme: cluster.Client.Scheme()}
 	if _, err := envtest.InstallCRDs(cluster.Config, options); err != nil {
 		t.Fatalf("install the definitions in %s: %v", folder, err)
 	}
-	controlplane.Eventually(t, "the definitions in "+folder+" are in force", func(ctx context.Context) (bool, error) {
+	controlplane.Eventually(t, "the definitions in "+folder+" are in force", inForce)
+}
+
+// accepts reports whether kube-apiserver would create something like this, and how it would be stored.
+func accepts(ctx context.Context, kind string, spec map[string]any) (accepted bool, stored *unstructured.Unstructured, err error) {
+	probe := &unstructured.Unstructured{Object: map[string]any{"spec": spec}}
+	probe.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind(kind))
+	probe.SetNamespace(metav1.NamespaceDefault)
+	probe.SetName("probe")
+	err = cluster.Client.Create(ctx, probe, client.DryRunAll)
+	if apierrors.IsInvalid(err) {
+		return false, nil, nil
+	}
+	return err == nil, probe, err
+}
+
+// acceptsNUL reports whether the definitions in force are those of the first schema, or of a later one.
+func acceptsNUL(want bool) wait.ConditionWithContextFunc {
+	return func(ctx context.Context) (bool, error) {
 		for kind, spec := range map[string]map[string]any{
 			"SpiderJob": {"spiderRef": map[string]any{"name": "books"}, "settings": map[string]any{"A": "\x00"}},
 			"Spider":    {"settings": map[string]any{"A": "\x00"}},
 		} {
-			probe := &unstructured.Unstructured{Object: map[string]any{"spec": spec}}
-			probe.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind(kind))
-			probe.SetNamespace(namespace)
-			probe.SetName("probe")
-			err := cluster.Client.Create(ctx, probe, client.DryRunAll)
-			if err != nil && !apierrors.IsInvalid(err) {
+			if accepted, _, err := accepts(ctx, kind, spec); err != nil || accepted != want {
 				return false, err
-			}
-			if (err == nil) != acceptsNUL {
-				return false, nil
 			}
 		}
 		return true, nil
-	})
+	}
 }
 
 // store makes what testdata/ holds of the first schema, as users, the controller and the REST API had written it.
@@ -67,7 +78,7 @@ func store(t *testing.T) {
 	if err := cluster.Client.Create(t.Context(), shop); err != nil {
 		t.Fatal(err)
 	}
-	install(t, firstSchema, true)
+	install(t, firstSchema, acceptsNUL(true))
 	text := read(t, "objects.yaml")
 	for _, object := range documents(t, text) {
 		status, hasStatus := object.Object["status"]
@@ -108,7 +119,7 @@ func storeJob(t *testing.T, owner *unstructured.Unstructured) *batchv1.Job {
 // upgrade installs today's definitions, with what is stored in place.
 func upgrade(t *testing.T) {
 	t.Helper()
-	install(t, todaysSchema, false)
+	install(t, todaysSchema, acceptsNUL(false))
 }
 
 func read(t *testing.T, file string) []byte {
@@ -136,7 +147,7 @@ func documents(t *testing.T, text []byte) []*unstructured.Unstructured {
 }
 
 // spiderJob reads a SpiderJob as it is now.
-func spiderJob(t *testing.T, name string) *v1alpha1.SpiderJob {
+func spiderJob(t *testing.T, namespace, name string) *v1alpha1.SpiderJob {
 	t.Helper()
 	sj := &v1alpha1.SpiderJob{}
 	if err := cluster.Client.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: name}, sj); err != nil {
@@ -150,7 +161,7 @@ func awaitSpiderJob(t *testing.T, name, what string, condition func(*v1alpha1.Sp
 	t.Helper()
 	var sj *v1alpha1.SpiderJob
 	controlplane.Eventually(t, fmt.Sprintf("SpiderJob %s is %s", name, what), func(context.Context) (bool, error) {
-		sj = spiderJob(t, name)
+		sj = spiderJob(t, namespace, name)
 		return condition(sj), nil
 	})
 	return sj

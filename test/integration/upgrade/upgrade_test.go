@@ -9,13 +9,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-logr/logr"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
-	"github.com/scrapethis/spider-operator/controllers"
 	"github.com/scrapethis/spider-operator/test/integration/controlplane"
 	"github.com/scrapethis/spider-operator/test/integration/lifecycle/node"
 	"github.com/scrapethis/spider-operator/test/integration/running"
@@ -62,7 +60,7 @@ func TestWhatIsStoredGoesOnToWork(t *testing.T) {
 	})
 	before := map[string]string{}
 	for name := range stored {
-		if sj := spiderJob(t, name); ended(sj) {
+		if sj := spiderJob(t, namespace, name); ended(sj) {
 			before[name] = sj.ResourceVersion
 		}
 	}
@@ -73,7 +71,7 @@ func TestWhatIsStoredGoesOnToWork(t *testing.T) {
 	api := rest(running.Facade(t, cluster.Config, running.FacadeOptions(t)))
 	listed := api.jobs(t)
 	for name, want := range stored {
-		sj := spiderJob(t, name)
+		sj := spiderJob(t, namespace, name)
 		if want.id != "" && listed[want.id] == "" {
 			t.Errorf("SpiderJob %s is not listed as %s: %v", name, want.id, listed)
 		}
@@ -85,7 +83,7 @@ func TestWhatIsStoredGoesOnToWork(t *testing.T) {
 		t.Errorf("cancelling what today's schema would not let in is answered %d", status)
 	}
 
-	control(t)
+	control(t, namespace)
 	awaitSpiderJob(t, "running", "still running", func(sj *v1alpha1.SpiderJob) bool { return sj.Status.StartedAt != nil })
 	close(finish)
 	for name, want := range stored {
@@ -103,7 +101,7 @@ func TestWhatIsStoredGoesOnToWork(t *testing.T) {
 			t.Errorf("SpiderJob %s had ended, and was written to since", name)
 		}
 	}
-	if sj := spiderJob(t, "running"); sj.Status.Attempts != 1 || sj.Status.Interruptions != 0 {
+	if sj := spiderJob(t, namespace, "running"); sj.Status.Attempts != 1 || sj.Status.Interruptions != 0 {
 		t.Errorf("what ran during the upgrade has had %d attempts, and %d interruptions", sj.Status.Attempts, sj.Status.Interruptions)
 	}
 	t.Run("kept for less long", keptForLessLong)
@@ -112,7 +110,7 @@ func TestWhatIsStoredGoesOnToWork(t *testing.T) {
 
 // keptForLessLong changes the retention of a SpiderJob that today's schema would not let in.
 func keptForLessLong(t *testing.T) {
-	sj := spiderJob(t, "nul-ended")
+	sj := spiderJob(t, namespace, "nul-ended")
 	sj.Spec.TTLSecondsAfterFinished = ptr.To[int64](0)
 	if err := cluster.Client.Update(t.Context(), sj); err != nil {
 		t.Fatal(err)
@@ -147,24 +145,6 @@ func repaired(t *testing.T) {
 	if sj := awaitSpiderJob(t, again.Name, "at its end", ended); summary(&sj.Status) != "Finished/Completed, 7 items" {
 		t.Errorf("it ended as %s: %s", summary(&sj.Status), sj.Status.Message)
 	}
-}
-
-// control runs today's controller until the test ends.
-func control(t *testing.T) {
-	t.Helper()
-	options := controllers.DefaultOptions()
-	options.Namespaces = []string{namespace}
-	options.MetricsAddress, options.ProbeAddress = "0", "0"
-	options.Log = logr.Discard()
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- controllers.Run(ctx, cluster.Config, options) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("the controller ended with %v", err)
-		}
-	})
 }
 
 // rest is the address of a REST API.

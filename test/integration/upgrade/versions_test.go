@@ -1,0 +1,223 @@
+package upgrade
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/utils/ptr"
+
+	"github.com/scrapethis/spider-operator/api/v1alpha1"
+	"github.com/scrapethis/spider-operator/test/integration/lifecycle/node"
+)
+
+// ending is what has become of a SpiderJob.
+type ending struct {
+	end                     string // as summary has it
+	attempts, interruptions int32
+	// processes is how many processes of its spider have been started, ever.
+	processes int
+}
+
+var completed = ending{end: "Finished/Completed, 7 items", attempts: 1, processes: 1}
+
+// caught is a SpiderJob that a change of version catches in some state of its life.
+type caught struct {
+	name   string
+	spider v1alpha1.SpiderSpec
+	// before brings it into that state, under the version that goes.
+	before func(m *move, name string)
+	// after is what happens to it under the version that comes, nil for nothing.
+	after func(m *move, name string)
+	want  ending
+	// rolledBack is what becomes of it instead where the version that comes is the one before.
+	rolledBack *ending
+}
+
+// lives are the states of a life that a change of version can catch a SpiderJob in.
+func lives() []caught {
+	interrupted := ending{end: completed.end, attempts: 2, interruptions: 1, processes: 2}
+	retries := v1alpha1.SpiderSpec{Retries: ptr.To[int32](1)}
+	return []caught{
+		{name: "ended", want: completed, before: func(m *move, name string) {
+			m.running(name)
+			m.release(name)
+			m.await(name, "at its end", ended)
+		}},
+		{name: "running", want: completed, before: (*move).running, after: (*move).release},
+		{name: "fails", spider: retries, want: ending{end: completed.end, attempts: 2, processes: 2},
+			before: (*move).running, after: (*move).release,
+			// Jobs of the newer version make no second Pod, and the older one leaves that to them.
+			rolledBack: &ending{end: "Error/ExitCode, 3 items", attempts: 1, processes: 1}},
+		{name: "failed", spider: retries, want: ending{end: completed.end, attempts: 2, processes: 2},
+			before: func(m *move, name string) {
+				m.running(name)
+				m.release(name)
+				m.await(name, "to be tried again", func(sj *v1alpha1.SpiderJob) bool { return sj.Status.Reason == v1alpha1.ReasonRetrying })
+			}},
+		{name: "too-long", spider: v1alpha1.SpiderSpec{TimeoutSeconds: ptr.To[int64](20)}, before: (*move).running,
+			want: ending{end: "Error/DeadlineExceeded, 4 items", attempts: 1, processes: 1}},
+		{name: "cancelled", before: func(m *move, name string) {
+			m.running(name)
+			m.cancel(name)
+			m.stopping(name)
+		}, after: (*move).release, want: ending{end: "Cancelled/Cancelled, 4 items", attempts: 1, processes: 1}},
+		{name: "overdue", spider: v1alpha1.SpiderSpec{TimeoutSeconds: ptr.To[int64](1)}, before: (*move).stopping, after: (*move).release,
+			want: ending{end: "Error/DeadlineExceeded, 4 items", attempts: 1, processes: 1}},
+		{name: "drained", want: interrupted, before: func(m *move, name string) {
+			m.running(name)
+			m.delete(m.pod(name))
+			m.stopping(name)
+		}, after: (*move).release},
+		{name: "preempted", want: interrupted, before: func(m *move, name string) {
+			m.running(name)
+			m.suspend(name, true)
+			m.awaitReason(name, v1alpha1.ReasonQueued)
+		}, after: func(m *move, name string) { m.suspend(name, false) }},
+		{name: "unsuspecting", before: (*move).running, after: (*move).cancel,
+			want: ending{end: "Cancelled/Cancelled, 4 items", attempts: 1, processes: 1}},
+	}
+}
+
+// move is a change of version under SpiderJobs in all states of their lives.
+type move struct {
+	*testing.T
+	// busy is the namespace of those that run, full that of those that a quota keeps from it, and imageless that of one whose image
+	// cannot be pulled.
+	busy, full, imageless string
+	// released are the jobs whose spiders may end, by name.
+	released map[string]chan struct{}
+	// namespaces are where the jobs are, by name.
+	namespaces map[string]string
+}
+
+// Whatever a change of version catches the jobs at, each comes to its end as it would have without, and none is lost or doubled.
+func TestJobsOutliveAChangeOfVersion(t *testing.T) {
+	before := previous(t)
+	t.Run("upgrade", func(t *testing.T) { change(t, before, today(), false) })
+	t.Run("rollback", func(t *testing.T) { change(t, today(), before, true) })
+	define(t, today())
+}
+
+// define installs the definitions of a version over those that are there.
+func define(t *testing.T, v version) {
+	t.Helper()
+	install(t, v.definitions, func(ctx context.Context) (bool, error) {
+		accepted, stored, err := accepts(ctx, "SpiderJob", map[string]any{
+			"spiderRef": map[string]any{"name": "books"}, "startDeadlineSeconds": int64(1),
+		})
+		if err != nil || !accepted {
+			return false, err
+		}
+		_, kept, err := unstructured.NestedInt64(stored.Object, "spec", "startDeadlineSeconds")
+		return kept == v.startDeadlines, err
+	})
+}
+
+func change(t *testing.T, from, to version, back bool) {
+	t.Helper()
+	define(t, from)
+	m := &move{
+		T: t, busy: cluster.Namespace(t), full: cluster.Namespace(t), imageless: cluster.Namespace(t),
+		released: map[string]chan struct{}{}, namespaces: map[string]string{},
+	}
+	all := lives()
+	for i := range all {
+		m.released[all[i].name] = make(chan struct{})
+	}
+	gopher.Serve(m.busy, m.act)
+	gopher.Serve(m.full, m.act)
+	gopher.Serve(m.imageless, m.act)
+	gopher.RemoveAfter(m.busy, 300*time.Millisecond) // as a kubelet, which has volumes to unmount
+	gopher.CannotPull(m.imageless, v1alpha1.ContainerName)
+	m.noRoom()
+
+	stop := from.control(t, m.busy, m.full, m.imageless)
+	for i := range all {
+		m.start(m.busy, all[i].name, all[i].spider)
+	}
+	waiting := make([]string, 6) // more than may have a Job
+	for i := range waiting {
+		waiting[i] = fmt.Sprintf("waiting-%d", i)
+		m.start(m.full, waiting[i], v1alpha1.SpiderSpec{})
+	}
+	m.start(m.imageless, "unpulled", v1alpha1.SpiderSpec{})
+	for i := range all {
+		all[i].before(m, all[i].name)
+	}
+	for _, name := range waiting {
+		m.awaitReason(name, v1alpha1.ReasonQuotaExceeded)
+	}
+	m.awaitReason("unpulled", v1alpha1.ReasonImagePull)
+	stop()
+	old := m.spiderJob("ended").ResourceVersion
+
+	define(t, to)
+	m.start(m.busy, "new", v1alpha1.SpiderSpec{}) // which nobody has seen yet
+	to.control(t, m.busy, m.full, m.imageless)
+	m.ends("new", completed) // so that it is in control: what ends before that, nobody sees
+	for i := range all {
+		if all[i].after != nil {
+			all[i].after(m, all[i].name)
+		}
+	}
+	m.room()
+	m.cancel("unpulled")
+
+	for i := range all {
+		want := all[i].want
+		if back && all[i].rolledBack != nil {
+			want = *all[i].rolledBack
+		}
+		m.ends(all[i].name, want)
+	}
+	for _, name := range waiting {
+		m.ends(name, completed)
+	}
+	m.ends("unpulled", ending{end: "Cancelled/Cancelled", attempts: 1, processes: 1}) // the node counts what it takes on, run or not
+	if now := m.spiderJob("ended").ResourceVersion; now != old {
+		t.Error("what had ended was written to by the other version")
+	}
+	if err := gopher.Failures(); err != nil {
+		t.Logf("the node failed: %v", err)
+	}
+}
+
+// act is the part of every spider here. A first attempt ends when it is released, where it is ever to be; told to stop, it closes
+// then, so that it can be caught stopping. All others end after a moment.
+func (m *move) act(p *node.Process) node.Exit {
+	name := p.Pod.Labels[v1alpha1.LabelSpiderJob]
+	release := m.released[name]
+	if release == nil || p.Attempt > 1 {
+		release = moment()
+	}
+	var closes <-chan struct{} = release
+	if slices.Contains([]string{"too-long", "preempted", "unsuspecting"}, name) {
+		closes = p.Terminated()
+	}
+	select {
+	case <-release:
+	case <-p.Terminated():
+		select {
+		case <-closes:
+		case <-p.Killed():
+		}
+		return node.Exit{Message: `{"items_scraped": 4, "finish_reason": "shutdown"}`}
+	case <-p.Killed():
+	}
+	if p.Attempt == 1 && strings.HasPrefix(name, "fail") {
+		return node.Exit{Code: 1, Message: `{"items_scraped": 3}`}
+	}
+	return node.Exit{Message: `{"items_scraped": 7, "finish_reason": "finished"}`}
+}
+
+// moment is closed when a process has run for long enough to be seen.
+func moment() chan struct{} {
+	done := make(chan struct{})
+	time.AfterFunc(time.Second, func() { close(done) })
+	return done
+}
