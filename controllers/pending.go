@@ -171,7 +171,7 @@ func (d decision) explainPod(o *observation, pod *podView, now time.Time) decisi
 			d.after = sooner(d.after, podPatience-age)
 			return d.begins(pod, age)
 		}
-		wait := o.words.due(pod.uid, backOff(age), now)
+		wait := o.words.due(pod.uid, age, now)
 		if wait == 0 {
 			return decision{need: needPodEvents}
 		}
@@ -276,7 +276,7 @@ func (d decision) explainNoPod(o *observation, now time.Time) decision {
 		d.after = sooner(d.after, refusalPatience-age)
 		return d
 	}
-	wait := o.words.due(o.job.uid, backOff(age), now)
+	wait := o.words.due(o.job.uid, age, now)
 	if wait == 0 {
 		return decision{need: needJobEvents}
 	}
