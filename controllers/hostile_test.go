@@ -184,7 +184,7 @@ func TestDecideOnHostileClusters(t *testing.T) {
 			observe(sj()).withJob(job()).withPods(pod()), want{need: needPodEvents}},
 		{"its volume does not mount", 11 * time.Second,
 			podEventsSay(observe(sj()).withJob(job()).withPods(pod()), v1alpha1.ReasonConfiguration, `secret "s" not found`),
-			pending(v1alpha1.ReasonConfiguration, "secret", 9*time.Second)},
+			pending(v1alpha1.ReasonConfiguration, "secret", 8*time.Second)},
 		{"a Pod is there: it is queued no more", 3 * time.Second,
 			observe(queuedJob(sj())).withJob(job()).withPods(pod()), pending(v1alpha1.ReasonCreated, "is being started", 3*time.Second)},
 		{"patience counts from the first failure seen", time.Hour,

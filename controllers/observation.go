@@ -85,9 +85,10 @@ type eventWords struct {
 	saidAt, heardAt time.Time
 }
 
-// due is how long what was said of an object stands, 0 where it has to be asked for, for a wait that may be as long as wait.
-func (w eventWords) due(of types.UID, wait time.Duration, now time.Time) time.Duration {
-	next := w.at.Add(wait)
+// due is how long what was said of an object stands, which is a trouble of that age by now; 0 where it has to be asked for. The wait
+// was settled when it was asked last: one that grew with the trouble would never be over.
+func (w eventWords) due(of types.UID, age time.Duration, now time.Time) time.Duration {
+	next := w.at.Add(backOff(age - now.Sub(w.at)))
 	switch {
 	case w.of != of:
 		return 0

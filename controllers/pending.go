@@ -14,7 +14,11 @@ import (
 const (
 	// explainAfter is how long the status stays silent while a Pod is being scheduled, which is rarely instant.
 	explainAfter = 2 * time.Second
-	// podPatience is how long a Job may have no Pod, or a Pod no running spider, before Events are asked why.
+	// refusalPatience is how long a Job may have no Pod once the Job controller has come to it, before Events are asked why. That
+	// controller tries to make the Pod before it says that the Job has started, so most that have none then were refused one. The
+	// sooner a namespace's first refusal is known, the fewer Jobs are made, and tried again after 1, 2 and 4 s, that have to wait.
+	refusalPatience = 2 * time.Second
+	// podPatience is how long a Pod may have no running spider before Events are asked why.
 	podPatience = 5 * time.Second
 	// startPatience is how long containers may take to be made before the status says that they are being made.
 	startPatience = 15 * time.Second
@@ -174,7 +178,7 @@ func (d decision) explainPod(o *observation, pod *podView, now time.Time) decisi
 			d.after = sooner(d.after, podPatience-age)
 			return d.begins(pod, age)
 		}
-		wait := o.words.due(pod.uid, backOff(age), now)
+		wait := o.words.due(pod.uid, age, now)
 		if wait == 0 {
 			return decision{need: needPodEvents}
 		}
@@ -275,11 +279,11 @@ func (d decision) explainNoPod(o *observation, now time.Time) decision {
 		return d
 	}
 	age := ageOf(o.job.started, o.jobSeen, now)
-	if age < podPatience {
-		d.after = sooner(d.after, podPatience-age)
+	if age < refusalPatience {
+		d.after = sooner(d.after, refusalPatience-age)
 		return d
 	}
-	wait := o.words.due(o.job.uid, backOff(age), now)
+	wait := o.words.due(o.job.uid, age, now)
 	if wait == 0 {
 		return decision{need: needJobEvents}
 	}

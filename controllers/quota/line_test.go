@@ -39,6 +39,25 @@ func TestBacklogCostsNothing(t *testing.T) {
 	}
 }
 
+// TestBurstIsRefusedForSecondsOnly has more and more Jobs made at once: the Job controller's ten tries a second go to them only until
+// the first refusal is known, and those that it has not tried by then are deleted untried.
+func TestBurstIsRefusedForSecondsOnly(t *testing.T) {
+	refused := func(burst int) int {
+		w := newWorld(0)
+		for range burst {
+			w.create(time.Minute)
+		}
+		for range 30 {
+			w.second()
+		}
+		return w.refusals
+	}
+	few, many := refused(100), refused(5000)
+	if few != many || few > 50 {
+		t.Errorf("in 30 s %d Pods are refused of 100 Jobs and %d of 5000, want the same, at most 50", few, many)
+	}
+}
+
 // TestOldestFirst has thirty Jobs for a quota of one Pod: nobody overtakes more than three who are older.
 func TestOldestFirst(t *testing.T) {
 	w := newWorld(1)

@@ -10,6 +10,9 @@ import (
 
 var epoch = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 
+// eventsAfter is how soon the controller looks why a Job has no Pod.
+const eventsAfter = 2 * time.Second
+
 // run is a SpiderJob of the world, with its Job and Pod.
 type run struct {
 	Job
@@ -77,12 +80,12 @@ func (w *world) reconcile(r *run) {
 		w.wake(wake)
 		if r.Recorded = verdict.Message; verdict.Go {
 			r.job, r.made, r.tryAt, r.tries = true, w.now, w.now, 0
-			r.lookAt = w.now.Add(5 * time.Second)
+			r.lookAt = w.now.Add(eventsAfter)
 			w.creations++
 		}
 	default:
 		age := w.now.Sub(r.made)
-		if age >= 5*time.Second && !r.refusedAt.IsZero() {
+		if age >= eventsAfter && !r.refusedAt.IsZero() {
 			w.wake(w.refused(r.Job, r.message, r.refusedAt, w.now))
 			r.Recorded = Message(r.message)
 		}

@@ -45,20 +45,28 @@ func idleOf(used reading, took time.Duration) *idle {
 	return result
 }
 
-// stay starts n SpiderJobs that run until they are deleted, waits until they do, and leaves them to the observer. The names begin
-// with the prefix it returns.
-func (b *bench) stay(ctx context.Context, n int) (prefix string, err error) {
+// staying makes the Spider of SpiderJobs that run until they are deleted. It is done once.
+func (b *bench) staying(ctx context.Context) (subject, error) {
 	spider := newSpider()
 	spider.Name = "stays"
 	spider.Spec.Pod.Labels = map[string]v1alpha1.LabelValue{staysLabel: "true"}
 	if err := b.Client.Create(ctx, spider); err != nil {
-		return "", fmt.Errorf("create the Spider of those that run: %w", err)
+		return subject{}, fmt.Errorf("create the Spider of those that run: %w", err)
 	}
-	of := subject{name: "stays", make: func(name string) client.Object {
+	return subject{name: spider.Name, make: func(name string) client.Object {
 		job := newSpiderJob(name)
 		job.Spec.SpiderRef = v1alpha1.SpiderReference{Name: spider.Name}
 		return job
-	}}
+	}}, nil
+}
+
+// stay starts n SpiderJobs that run until they are deleted, waits until they do, and leaves them to the observer. The names begin
+// with the prefix it returns.
+func (b *bench) stay(ctx context.Context, n int) (prefix string, err error) {
+	of, err := b.staying(ctx)
+	if err != nil {
+		return "", err
+	}
 	say("starting %d SpiderJobs that run on", n)
 	prefix = of.name + "-"
 	b.observer.begin(prefix, false)

@@ -35,7 +35,8 @@ type options struct {
 	steady, idle, podTime                       time.Duration
 	byFile, trouble                             bool
 	troubleJobs                                 int
-	troubleTime                                 time.Duration
+	troubleTime, backlogTime                    time.Duration
+	backlogs                                    []int
 	json, profiles                              string
 }
 
@@ -71,6 +72,8 @@ func parse(args []string) (options, error) {
 	flags.BoolVar(&opts.trouble, "trouble", false, "measure nothing but how a hung webhook in one namespace delays another")
 	flags.IntVar(&opts.troubleJobs, "trouble-jobs", 1000, "SpiderJobs behind the hung webhook")
 	flags.DurationVar(&opts.troubleTime, "trouble-duration", time.Minute, "how long to cancel a job and end one every second")
+	sizes := flags.String("backlog", "", "measure nothing but what backlogs of so many SpiderJobs cost behind a quota, such as 300,1200")
+	flags.DurationVar(&opts.backlogTime, "backlog-duration", time.Minute, "how long to let a backlog wait")
 	flags.StringVar(&opts.json, "json", "", "file to write the results to as JSON")
 	flags.StringVar(&opts.profiles, "profile", "", "directory to write the operator's CPU and heap profiles to")
 	flags.Usage = func() {
@@ -79,7 +82,8 @@ func parse(args []string) (options, error) {
 Runs bursts of SpiderJobs and of bare batch/v1 Jobs with the same Pod template, in turns, then both at a steady rate, and
 prints what either costs. It starts a control plane of its own on the loopback address (etcd, kube-apiserver,
 kube-controller-manager, kube-scheduler), nodes played by KWOK, and the operator's controller, and stops all of it at the end.
-With --trouble it measures instead how long cancels and ends of one namespace take while Jobs of another hang behind a webhook.
+With --trouble it measures instead how long cancels and ends of one namespace take while Jobs of another hang behind a webhook,
+and with --backlog what SpiderJobs cost that wait for room in a quota.
 Progress goes to standard error. The last line of standard output is "throughput ratio: R", SpiderJobs to bare Jobs.
 
 Flags:
@@ -93,10 +97,13 @@ Flags:
 		return opts, fmt.Errorf("unexpected argument %q: see --help", flags.Arg(0))
 	}
 	if min(opts.jobs, opts.rounds, opts.nodes, opts.workers, opts.troubleJobs) < 1 || opts.rate <= 0 ||
-		opts.troubleTime < time.Second || min(opts.held, opts.running) < 0 || min(opts.steady, opts.idle, opts.podTime) < 0 {
-		return opts, errors.New("jobs, rounds, rate, nodes and workers have to be positive, trouble 1s at least, nothing negative")
+		min(opts.troubleTime, opts.backlogTime) < time.Second || min(opts.held, opts.running) < 0 ||
+		min(opts.steady, opts.idle, opts.podTime) < 0 {
+		return opts, errors.New("jobs, rounds, rate, nodes and workers have to be positive, trouble and backlog 1s at least, nothing negative")
 	}
-	return opts, nil
+	var err error
+	opts.backlogs, err = parseSizes(*sizes)
+	return opts, err
 }
 
 // bench is a benchmark that runs.
@@ -136,9 +143,12 @@ func runBench(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	b := &bench{system: s, observer: o, options: opts}
-	if opts.trouble {
+	switch {
+	case opts.trouble:
 		found, err = b.trouble(ctx)
-	} else {
+	case len(opts.backlogs) > 0:
+		found, err = b.backlogs(ctx)
+	default:
 		found, err = b.run(ctx)
 	}
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"strconv"
 	"time"
 
 	"github.com/prometheus/common/expfmt"
@@ -22,6 +23,8 @@ type reading struct {
 	cpu  map[string]time.Duration
 	// writes counts the writes that kube-apiserver was asked for, of all its clients, by verb and resource.
 	writes map[string]float64
+	// refusedPods counts the Pods that it was asked to create and would not, for quota or by admission.
+	refusedPods float64
 	// reconciles is how often the operator's controller has reconciled, operatorWrites and operatorReads what it has asked
 	// kube-apiserver for, and operatorRefused how much of that was refused, such as conflicting writes.
 	reconciles, operatorWrites, operatorReads, operatorRefused float64
@@ -81,6 +84,9 @@ func (s *system) read(ctx context.Context) (reading, error) {
 			resource += "/" + labels["subresource"]
 		}
 		r.writes[verb+" "+resource] += value
+		if verb == http.MethodPost && resource == "pods" && labels["code"] == strconv.Itoa(http.StatusForbidden) {
+			r.refusedPods += value
+		}
 	})
 	if err != nil {
 		return r, err
@@ -114,6 +120,7 @@ func (r reading) since(earlier reading) reading {
 	d := reading{
 		at: r.at, busy: r.busy - earlier.busy,
 		cpu: map[string]time.Duration{}, writes: map[string]float64{},
+		refusedPods:     r.refusedPods - earlier.refusedPods,
 		reconciles:      r.reconciles - earlier.reconciles,
 		operatorWrites:  r.operatorWrites - earlier.operatorWrites,
 		operatorReads:   r.operatorReads - earlier.operatorReads,

@@ -34,6 +34,8 @@ type timeline struct {
 	cancelled time.Time
 	// running and ended are when its own status was seen to say so: the SpiderJob's or, without one, the Job's.
 	running, ended time.Time
+	// refused is when its status was seen to say that a quota has no room for it.
+	refused time.Time
 }
 
 // observer watches Jobs, Pods and SpiderJobs, and writes down when it sees what.
@@ -144,11 +146,21 @@ func (o *observer) progress() (ended int, err error) {
 
 // running is how many jobs were seen to run, whether they have ended or not.
 func (o *observer) running() int {
+	return o.count(func(t *timeline) bool { return !t.running.IsZero() })
+}
+
+// refused is how many jobs were seen to wait for room in a quota.
+func (o *observer) refused() int {
+	return o.count(func(t *timeline) bool { return !t.refused.IsZero() })
+}
+
+// count is how many jobs are so.
+func (o *observer) count(is func(*timeline) bool) int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	n := 0
 	for _, t := range o.jobs {
-		if !t.running.IsZero() {
+		if is(t) {
 			n++
 		}
 	}
@@ -202,6 +214,7 @@ func (o *observer) see(obj any, now time.Time) {
 		if strings.HasPrefix(obj.Name, o.prefix) {
 			t := o.of(obj.Name)
 			note(&t.running, now, obj.Status.Phase == v1alpha1.PhaseRunning)
+			note(&t.refused, now, obj.Status.Reason == v1alpha1.ReasonQuotaExceeded)
 			well := obj.Status.Phase == v1alpha1.PhaseFinished || obj.Status.Phase == v1alpha1.PhaseCancelled && !t.cancelled.IsZero()
 			o.end(t, now, obj.Status.Phase.Terminal(), well, obj.Name, obj.Status.Message)
 		}

@@ -166,3 +166,38 @@ func TestTroubleSaysWhetherTheAimIsMet(t *testing.T) {
 		})
 	}
 }
+
+func TestSizesOfBacklogs(t *testing.T) {
+	for text, want := range map[string][]int{"": nil, "300": {300}, "300,1200": {300, 1200}} {
+		if got, err := parseSizes(text); err != nil || !slices.Equal(got, want) {
+			t.Errorf("%q is %v, %v, want %v", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"0", "-1", "300,", "many", "300, 1200"} {
+		if got, err := parseSizes(text); err == nil {
+			t.Errorf("%q is %v, want an error", text, got)
+		}
+	}
+}
+
+// The costs of waiting are told per second, those of the burst before it are not mixed with them.
+func TestCostsOfABacklog(t *testing.T) {
+	burst := reading{refusedPods: 620, writes: map[string]float64{"POST jobs": 305, "DELETE jobs": 296, "POST pods": 630}, operatorWrites: 1200}
+	r := &backlogs{Pods: 5, Sizes: []*backlog{{
+		Waiting: 300,
+		Burst:   waitCostOf(burst, 6*time.Second),
+		Wait:    waitCostOf(reading{refusedPods: 15, operatorReads: 3, operatorWrites: 3, reconciles: 30}, time.Minute),
+	}}}
+	var out bytes.Buffer
+	r.print(&out)
+	got := strings.Join(strings.Fields(out.String()), " ")
+	for _, want := range []string{
+		"room for 5 Pods: waiting 300 until all say so and the operator is calm: s 6.0 Pods refused 620 Jobs made 305 Jobs deleted 296 " +
+			"requests of the operator 1200 then, waiting: s 60.0 Pods refused 15 Pods refused per second 0.25",
+		"requests of the operator per second 0.10 its reconciles per second 0.50",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("there is no %q in\n%s", want, out.String())
+		}
+	}
+}
