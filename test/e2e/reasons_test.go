@@ -152,6 +152,25 @@ func TestKubectlTellsEveryReasonForWhichAJobDoesNotRun(t *testing.T) {
 		},
 		"signal": {inVain{v1alpha1.PhaseError, v1alpha1.ReasonKilled, "signal 11"}, python(crashes)},
 		"failed": {inVain{v1alpha1.PhaseError, v1alpha1.ReasonSpiderFailed, "the shop has no door"}, python(complains)},
+		"expected": {
+			inVain{v1alpha1.PhaseError, v1alpha1.ReasonExpectationsNotMet, "minItems: 4, expected at least 5"},
+			func(_ *testing.T, n *harness.Namespace, name string) {
+				n.Counter(name, func(spec *v1alpha1.SpiderSpec) {
+					spec.Expectations = &v1alpha1.Expectations{MinItems: ptr.To[int64](5)}
+				})
+				n.Start(name, name, map[string]string{"n": "4"})
+			},
+		},
+		"feed": {
+			inVain{v1alpha1.PhaseError, v1alpha1.ReasonFeedFailed, "items could not be written or delivered"},
+			func(_ *testing.T, n *harness.Namespace, name string) {
+				n.Scrapy(name, func(spec *v1alpha1.SpiderSpec) {
+					spec.Name = "category"
+					spec.Settings = map[string]v1alpha1.SettingValue{"FEEDS": `{"/nobody-may-write-here.jsonl": {"format": "jsonlines"}}`}
+				})
+				n.Start(name, name, map[string]string{"category": "Travel"})
+			},
+		},
 		"memory": {
 			inVain{v1alpha1.PhaseError, v1alpha1.ReasonOutOfMemory, "48Mi"},
 			python(hungry, func(spec *v1alpha1.SpiderSpec) {
@@ -195,6 +214,8 @@ func TestKubectlTellsEveryReasonForWhichAJobDoesNotRun(t *testing.T) {
 		string(v1alpha1.PhaseError) + " " + v1alpha1.ReasonConfiguration: true,
 		// It lasts as long as an earlier run of the name takes to end: see the integration tests.
 		string(v1alpha1.PhasePending) + " " + v1alpha1.ReasonWaiting: true,
+		// It takes a minute: see TestASpiderThatStandsStillIsStopped.
+		string(v1alpha1.PhaseError) + " " + v1alpha1.ReasonStalled: true,
 		// The local cluster's kubelet does not measure storage: see the integration tests.
 		string(v1alpha1.PhaseError) + " " + v1alpha1.ReasonOutOfStorage: true,
 	}
