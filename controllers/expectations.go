@@ -81,7 +81,9 @@ func (d *decision) expected(
 // noteJudgement writes into the status what became of the rules, besides a stall that was told of before.
 func (d *decision) noteJudgement(o *observation, p plan, j expect.Judgement, now time.Time) {
 	st := &d.status
-	broken := slices.DeleteFunc(slices.Clone(st.Violations), func(v v1alpha1.Violation) bool { return v.Rule != v1alpha1.RuleNoProgressSeconds })
+	broken := slices.DeleteFunc(slices.Clone(st.Violations), func(v v1alpha1.Violation) bool {
+		return v.Rule != v1alpha1.RuleNoProgressSeconds
+	})
 	stalled := len(broken) > 0
 	broken = append(broken, j.Broken...)
 	sentence := expect.Judgement{Broken: broken, Unknown: j.Unknown}.Sentence()
@@ -138,7 +140,8 @@ func (d *decision) settleExpectations(o *observation, now time.Time) {
 	st := &d.status
 	p := o.plan()
 	if p.Expectations != nil && apimeta.FindStatusCondition(st.Conditions, v1alpha1.ConditionExpectationsMet) == nil {
-		d.noteExpectations(o, metav1.ConditionUnknown, v1alpha1.ExpectationsNotJudged, "the run did not finish, so that nothing of it was judged", now)
+		d.noteExpectations(o, metav1.ConditionUnknown, v1alpha1.ExpectationsNotJudged,
+			"the run did not finish, so that nothing of it was judged", now)
 	}
 	st.ComparisonKey = ""
 	if st.Phase == v1alpha1.PhaseFinished && st.Stats != nil && st.Stats.Final && len(st.Violations) == 0 {
