@@ -8,6 +8,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
+	"github.com/scrapethis/spider-operator/controllers/earlier"
 )
 
 // What the cache keeps of a SpiderJob that has ended is enough to know when it and its Job are to go, and little more.
@@ -17,10 +18,16 @@ func TestEndedSpiderJobsAreKeptSlim(t *testing.T) {
 	full.Spec.Arguments = map[string]v1alpha1.ArgumentValue{"start_url": "https://example.com"}
 	full.Spec.TTLSecondsAfterFinished = ptr.To[int64](7200)
 	full.Status.Stats = &v1alpha1.Stats{ItemsScraped: 5, Final: true}
+	full.Status.ComparisonKey = earlier.KeyOf("spider-1", "shop", full.Spec.Arguments)
 	slim := full.DeepCopy()
 	slimSpiderJob(slim)
-	if slim.Annotations != nil || slim.Spec.Arguments != nil || slim.Status.Stats != nil {
+	if slim.Annotations != nil || slim.Spec.Arguments != nil || slim.Status.Stats != nil || len(slim.Status.ComparisonKey) > 24 {
 		t.Errorf("it is kept as %+v", slim)
+	}
+	runs := earlier.New(nil)
+	runs.OnAdd(slim, true)
+	if items := runs.Last(full.Status.ComparisonKey, false, 1); len(items) != 1 || items[0] != 5 {
+		t.Errorf("of its 5 items %v are known to runs that are compared with it", items)
 	}
 	for _, age := range []time.Duration{0, 30 * time.Minute, 61 * time.Minute, 2 * time.Hour} {
 		now := full.Status.FinishedAt.Add(age)

@@ -94,6 +94,12 @@ func TestSimulationCatchesFaults(t *testing.T) {
 			breaks:   []string{invariantVerdicts, invariantEndProven},
 		},
 		{
+			name:     "a broken rule is no error",
+			faults:   onStatus(mild),
+			troubles: troubleVerdicts,
+			breaks:   []string{invariantVerdicts},
+		},
+		{
 			name:     "counts are what was read last",
 			faults:   onStatus(forgetful),
 			troubles: 0,
