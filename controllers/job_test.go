@@ -247,7 +247,7 @@ func FuzzText(f *testing.F) {
 		if len(got) > n || strings.ToValidUTF8(got, "") != got || strings.ContainsAny(got, "\n\x00\x1b") {
 			t.Errorf("%q at most %d is %q", s, n, got)
 		}
-		_ = lastLine(s)
+		_ = exitMessage(s)
 	})
 }
 
