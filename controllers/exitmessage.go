@@ -105,7 +105,9 @@ func tellingLines(message string) []string {
 }
 
 // ofTraceback reports whether a line can be the last of a traceback: a line of code, or marks below it.
-func ofTraceback(line string) bool { return strings.HasPrefix(line, "  ") || strings.HasPrefix(line, "Traceback") }
+func ofTraceback(line string) bool {
+	return strings.HasPrefix(line, "  ") || strings.HasPrefix(line, "Traceback")
+}
 
 // withLast is the lines up to that of an index, and the last line if it is another one.
 func withLast(telling, lines []string, index int) []string {

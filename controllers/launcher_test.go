@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"os"
@@ -330,7 +331,7 @@ func newLaunch(t *testing.T) *launch {
 	l := &launch{root: root, python: os.Getenv("TEST_SCRAPY_PYTHON"), message: filepath.Join(root, "termination-log")}
 	l.env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + root, "PYTHONDONTWRITEBYTECODE=1"}
 	if l.python == "" {
-		out, err := exec.Command("python3", "-c", "import sys; print(sys.executable)").Output()
+		out, err := exec.CommandContext(t.Context(), "python3", "-c", "import sys; print(sys.executable)").Output()
 		if err != nil {
 			t.Fatalf("these tests need python3: %v", err)
 		}
@@ -372,9 +373,9 @@ func (l *launch) withoutScrapy(t *testing.T) string {
 }
 
 // run runs the launcher as a Pod does.
-func (l *launch) run(workingDir string, env []string, arguments ...string) (stdout, stderr string, err error) {
+func (l *launch) run(ctx context.Context, workingDir string, env []string, arguments ...string) (stdout, stderr string, err error) {
 	program := strings.ReplaceAll(launcher, "/dev/termination-log", l.message)
-	cmd := exec.Command(l.python, append([]string{"-c", program}, arguments...)...)
+	cmd := exec.CommandContext(ctx, l.python, append([]string{"-c", program}, arguments...)...)
 	cmd.Dir = filepath.Join(l.root, workingDir)
 	cmd.Env = slices.Clone(l.env)
 	for _, e := range env {
@@ -394,7 +395,7 @@ func (l *launch) run(workingDir string, env []string, arguments ...string) (stdo
 // account runs a spider, which must succeed, and returns what it tells.
 func (l *launch) account(t *testing.T, workingDir string, env []string, arguments ...string) account {
 	t.Helper()
-	stdout, stderr, err := l.run(workingDir, env, arguments...)
+	stdout, stderr, err := l.run(t.Context(), workingDir, env, arguments...)
 	if err != nil {
 		t.Fatalf("the launcher failed (%v):\n%s%s", err, stdout, stderr)
 	}
@@ -408,7 +409,7 @@ func (l *launch) account(t *testing.T, workingDir string, env []string, argument
 // failure runs what must fail, and returns the termination message.
 func (l *launch) failure(t *testing.T, workingDir string, arguments ...string) string {
 	t.Helper()
-	stdout, stderr, err := l.run(workingDir, nil, arguments...)
+	stdout, stderr, err := l.run(t.Context(), workingDir, nil, arguments...)
 	if _, exited := errors.AsType[*exec.ExitError](err); !exited {
 		t.Fatalf("the launcher did not fail (%v):\n%s%s", err, stdout, stderr)
 	}
@@ -432,4 +433,3 @@ func write(t *testing.T, folder string, files map[string]string) {
 		}
 	}
 }
-
