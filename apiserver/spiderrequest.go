@@ -41,7 +41,9 @@ func nextSpiders(params contract.ListSpidersParams, last view.Position) string {
 
 // spiderChange is what a body says about a spider. Nil fields were not given.
 type spiderChange struct {
-	name, repoPath *string
+	name *string
+	// repoPath is empty when the spider is to be run by its name alone.
+	repoPath *string
 	// description is empty when it is to be removed.
 	description *string
 	// settings are those to set and, nil, those to remove. clearSettings removes all of them first.
@@ -56,7 +58,7 @@ const (
 
 // The forms that a Spider resource gives names and paths.
 var (
-	spiderNameText = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*$`)
+	spiderNameText = regexp.MustCompile(`^[^\-\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$`)
 	repoPathText   = regexp.MustCompile(`^[^/\-\x00-\x1f\x7f][^\x00-\x1f\x7f]*$`)
 )
 
@@ -69,7 +71,7 @@ func parseSpider(body []byte) (*spiderChange, error) {
 	case change.name == nil:
 		return nil, invalid("name", "is needed")
 	case change.repoPath == nil:
-		return nil, invalid("repo_path", "is needed")
+		return nil, invalid("repo_path", "is needed; null means a spider that is run by its name alone")
 	}
 	return change, nil
 }
@@ -119,13 +121,22 @@ var spiderFields = map[string]func(*spiderChange, json.RawMessage) error{
 
 func parseSpiderName(value json.RawMessage) (string, error) {
 	name, err := parseText("name", value)
-	if err == nil && (len(name) > maxSpiderName || !spiderNameText.MatchString(name)) {
-		err = invalid("name", "must have from 1 to %d letters, digits, '_', '.' and '-', and begin with neither '.' nor '-'", maxSpiderName)
+	switch {
+	case err != nil:
+	case utf8.RuneCountInString(name) > maxSpiderName || !spiderNameText.MatchString(name):
+		err = invalid("name", "must have from 1 to %d characters, without control characters and without a '-' at its beginning",
+			maxSpiderName)
+	case strings.TrimSpace(name) == "":
+		err = invalid("name", "must not consist of blanks")
 	}
 	return name, err
 }
 
+// parseRepoPath returns an empty text for null, which means a spider that is run by its name alone.
 func parseRepoPath(value json.RawMessage) (string, error) {
+	if isNull(value) {
+		return "", nil
+	}
 	path, err := parseText("repo_path", value)
 	switch {
 	case err != nil:
@@ -204,13 +215,10 @@ func (c *spiderChange) patch(spider *view.Spider) (map[string]any, error) {
 		spec["name"] = *c.name
 	}
 	if c.repoPath != nil {
-		spec["repoPath"] = *c.repoPath
+		spec["repoPath"] = valueOrNull(*c.repoPath)
 	}
 	if c.description != nil {
-		spec["description"] = nil
-		if *c.description != "" {
-			spec["description"] = *c.description
-		}
+		spec["description"] = valueOrNull(*c.description)
 	}
 	switch {
 	case c.clearSettings:
@@ -219,6 +227,14 @@ func (c *spiderChange) patch(spider *view.Spider) (map[string]any, error) {
 		spec["settings"] = c.settings
 	}
 	return spec, nil
+}
+
+// valueOrNull is a text as a merge patch sets it: an empty one removes the field.
+func valueOrNull(text string) any {
+	if text == "" {
+		return nil
+	}
+	return text
 }
 
 // checkSettings holds the settings that a Spider has after the change to their number.

@@ -38,6 +38,29 @@ func (f *facade) made(key, name string) string {
 	return spider.ID
 }
 
+// TestASpiderWithoutAFileIsAskedFor holds that repo_path may be null, and then is no more, but is not left out by mistake.
+func TestASpiderWithoutAFileIsAskedFor(t *testing.T) {
+	f := newFacade(t)
+	key := f.key("team", "alice")
+	f.post(key, "/api/v1/spiders", `{"name": "Größe 2"}`).wantProblem(http.StatusBadRequest, "invalid_request", "repo_path", "null")
+	var made contract.Spider
+	f.post(key, "/api/v1/spiders", `{"name": "Größe 2", "repo_path": null}`).want(http.StatusCreated).into(&made)
+	path := "/api/v1/spiders/" + made.ID
+	if spec := f.spiders.spider(t, "team", made.ID).Spec; spec.Name != "Größe 2" || spec.RepoPath != "" || made.RepoPath != nil {
+		t.Errorf("the spider is %+v, shown as %+v", spec, made)
+	}
+	f.patch(key, path, `{"repo_path": "a.py"}`).want(http.StatusOK)
+	if spec := f.spiders.spider(t, "team", made.ID).Spec; spec.RepoPath != "a.py" {
+		t.Errorf("with a repo_path the spider is %+v", spec)
+	}
+	f.patch(key, path, `{"repo_path": null}`).want(http.StatusOK)
+	if spec := f.spiders.spider(t, "team", made.ID).Spec; spec.RepoPath != "" {
+		t.Errorf("with the repo_path taken away the spider is %+v", spec)
+	}
+	f.started(key, `{"spider_name": "Größe 2"}`)
+	f.start(key, `{"spider_name": "größe 2"}`).wantProblem(http.StatusNotFound, "not_found")
+}
+
 func TestLifeOfASpider(t *testing.T) {
 	f := newFacade(t)
 	key := f.key("team", "alice")
@@ -87,12 +110,13 @@ func TestBadSpidersAreRefusedByName(t *testing.T) {
 	for field, bodies := range map[string][]string{
 		"name": {
 			`{"repo_path": "a.py"}`, `{"name": null, "repo_path": "a.py"}`, `{"name": "", "repo_path": "a.py"}`, `{"name": 1, "repo_path": "a.py"}`,
-			`{"name": "-a", "repo_path": "a.py"}`, `{"name": ".a", "repo_path": "a.py"}`, `{"name": "a b", "repo_path": "a.py"}`,
-			`{"name": "é", "repo_path": "a.py"}`, `{"name": "a\n", "repo_path": "a.py"}`, `{"name": "` + strings.Repeat("a", 129) + `", "repo_path": "a.py"}`,
+			`{"name": "-a", "repo_path": "a.py"}`, `{"name": "  ", "repo_path": "a.py"}`, `{"name": "\u00a0\u3000", "repo_path": "a.py"}`,
+			`{"name": "a\n", "repo_path": "a.py"}`, `{"name": "a\u0085", "repo_path": "a.py"}`, `{"name": "\u007f", "repo_path": "a.py"}`,
+			`{"name": "` + strings.Repeat("é", 129) + `", "repo_path": "a.py"}`,
 			`{"name": "a", "name": "b", "repo_path": "a.py"}`,
 		},
 		"repo_path": {
-			`{"name": "a"}`, `{"name": "a", "repo_path": null}`, `{"name": "a", "repo_path": ""}`, `{"name": "a", "repo_path": "/a.py"}`,
+			`{"name": "a"}`, `{"name": "a", "repo_path": ""}`, `{"name": "a", "repo_path": "/a.py"}`,
 			`{"name": "a", "repo_path": "-a"}`, `{"name": "a", "repo_path": "a/../b"}`, `{"name": "a", "repo_path": ".."}`,
 			`{"name": "a", "repo_path": "a\u0000"}`, `{"name": "a", "repo_path": "a\n"}`, `{"name": "a", "repo_path": "` + strings.Repeat("é", 513) + `"}`,
 			`{"name": "a", "repo_path": "\ud800"}`,

@@ -52,14 +52,15 @@ func TestArgumentsReachTheSpiderJobToTheByte(t *testing.T) {
 	}
 }
 
-func TestArgumentNamesArePythonIdentifiers(t *testing.T) {
+func TestArgumentNamesAreWhatScrapyTakes(t *testing.T) {
 	f := newFacade(t)
 	key := f.key("team", "")
 	f.spider("team", "books")
 	for name, fine := range map[string]bool{
 		"a": true, "_": true, "max_pages": true, "Ünïcode": true, "名前": true, "a1": true, strings.Repeat("a", 256): true,
-		"": false, "1a": false, "a-b": false, "a b": false, "a=b": false, "-a": false, "a.b": false, "$(X)": false, `a\u0000`: false,
-		`\ud800`: false, "a\\n": false, strings.Repeat("a", 257): false,
+		"1a": true, "a-b": true, "a b": true, " ": true, "a.b": true, "$(X)": true, "a\\\\n": true, strings.Repeat("é", 256): true,
+		"": false, "a=b": false, "=": false, "-a": false, "--loglevel": false, `a\u0000`: false, `a\n`: false, `\u0085`: false,
+		`\ud800`: false, strings.Repeat("a", 257): false,
 	} {
 		a := f.start(key, `{"spider_name": "books", "arguments": {"`+name+`": "v"}}`)
 		if fine {

@@ -35,8 +35,8 @@ const (
 )
 
 var (
-	// argumentName is a Python identifier: the letters, marks and digits of Python's lexical analysis.
-	argumentName = regexp.MustCompile(`^[\p{L}\p{Nl}_][\p{L}\p{Nl}\p{Mn}\p{Mc}\p{Nd}\p{Pc}]*$`)
+	// argumentName is what Scrapy's "-a name=value" takes, as a SpiderJob resource has it.
+	argumentName = regexp.MustCompile(`^[^=\p{Cc}-][^=\p{Cc}]*$`)
 	settingName  = regexp.MustCompile(`^[A-Z][A-Z0-9_]{0,127}$`)
 )
 
@@ -108,7 +108,10 @@ func parseArguments(value json.RawMessage) (map[string]v1alpha1.ArgumentValue, e
 	err := eachMember(value, "arguments.", func(name string, value json.RawMessage) error {
 		field := "arguments." + printable(name)
 		if !argumentName.MatchString(name) {
-			return invalid(field, "a name must be a Python identifier, such as max_pages")
+			return invalid(field, "a name must not be empty, contain '=' or control characters, or begin with '-'")
+		}
+		if strings.ContainsRune(name, utf8.RuneError) { // What encoding/json makes of half of a surrogate pair.
+			return invalid(field, "a name must not contain half of a surrogate pair, which is no character")
 		}
 		if utf8.RuneCountInString(name) > maxArgumentName {
 			return invalid(field, "a name has at most %d characters", maxArgumentName)

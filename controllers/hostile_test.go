@@ -162,7 +162,7 @@ func TestDecideOnHostileClusters(t *testing.T) {
 				pod().exited(0, said(`{"items_scraped": 5}`)).beside("mesh", ended(1, "")).failed("", "")), with(finished, func(w *want) { w.items, w.final = 5, true })},
 		{"an init container has failed", 6 * time.Second,
 			observe(sj()).withJob(job(own)).withPods(pod().init("setup", ended(3, "no key\nKeyError: shop")).failed("", "")),
-			failed(v1alpha1.ReasonConfiguration, "init container setup failed, so that the spider could not start: it exited with code 3: KeyError: shop")},
+			failed(v1alpha1.ReasonConfiguration, "init container setup failed, so that the spider could not start: it exited with code 3: no key | KeyError: shop")},
 		{"an init container's image cannot be pulled", 11 * time.Second,
 			observe(sj()).withJob(job()).withPods(pod().init("setup", waits("ImagePullBackOff", "no such image"))),
 			pending(v1alpha1.ReasonImagePull, "init container setup: no such image", 5*time.Minute)},

@@ -35,7 +35,7 @@ func buildJob(sj *v1alpha1.SpiderJob, spider *v1alpha1.Spider, p plan, defaults 
 	if err != nil {
 		return nil, fmt.Errorf("encode the plan: %w", err)
 	}
-	env, err := environment(sj, spider)
+	env, err := environment(sj, spider, p)
 	if err != nil {
 		return nil, err
 	}
@@ -54,6 +54,7 @@ func buildJob(sj *v1alpha1.SpiderJob, spider *v1alpha1.Spider, p plan, defaults 
 		Name:                     v1alpha1.ContainerName,
 		Image:                    image,
 		ImagePullPolicy:          spec.ImagePullPolicy,
+		WorkingDir:               pod.WorkingDir,
 		Command:                  commandLine(sj, spider, p),
 		Env:                      env,
 		EnvFrom:                  pod.EnvFrom,
@@ -138,8 +139,8 @@ func commandLine(sj *v1alpha1.SpiderJob, spider *v1alpha1.Spider, p plan) []stri
 		return spider.Spec.Command
 	}
 	argv := []string{"scrapy", "crawl", literal(p.Spider)}
-	if p.RepoPath != "" {
-		argv = []string{"scrapy", "runspider", literal(p.RepoPath)}
+	if p.launches() {
+		argv = []string{"python3", "-c", literal(launcher), literal(p.Spider), literal(p.RepoPath)}
 	}
 	for _, name := range slices.Sorted(maps.Keys(sj.Spec.Arguments)) {
 		argv = append(argv, "-a", literal(name+"="+string(sj.Spec.Arguments[name])))
@@ -153,18 +154,26 @@ func commandLine(sj *v1alpha1.SpiderJob, spider *v1alpha1.Spider, p plan) []stri
 
 // scrapySettings are the settings of a run: what the item counts are read from, then the Spider's, then the SpiderJob's own.
 func scrapySettings(sj *v1alpha1.SpiderJob, spider *v1alpha1.Spider) map[string]string {
-	settings := map[string]string{"LOG_LEVEL": "INFO", "STATS_DUMP": "True", "LOGSTATS_INTERVAL": "10"}
+	settings := map[string]string{
+		// A project may have its log off, or in a file, where nobody would see it.
+		"LOG_ENABLED": "True", "LOG_FILE": "", "LOG_LEVEL": "INFO", "LOGSTATS_INTERVAL": "10", "STATS_DUMP": "True",
+		// Nobody can reach it in a Pod, and it logs an error where it cannot write below the home directory (Scrapy 2.19).
+		"REMOTE_CONTROL_ENABLED": "False",
+	}
 	settings = withPlain(settings, spider.Spec.Settings)
 	return withPlain(settings, sj.Spec.Settings)
 }
 
 // environment is the spider container's environment. Unlike the platform team's own entries, what comes from a SpiderJob is
 // never expanded.
-func environment(sj *v1alpha1.SpiderJob, spider *v1alpha1.Spider) ([]corev1.EnvVar, error) {
+func environment(sj *v1alpha1.SpiderJob, spider *v1alpha1.Spider, p plan) ([]corev1.EnvVar, error) {
 	env := slices.Clone(spider.Spec.Pod.Env)
 	// The home of root, which the runtime finds in the image, is the one place where a program of root's looks for its files.
 	if !runsAsRoot(&spider.Spec.Pod) && !slices.ContainsFunc(env, func(e corev1.EnvVar) bool { return e.Name == "HOME" }) {
 		env = append(env, corev1.EnvVar{Name: "HOME", Value: "/tmp"})
+	}
+	if !p.launches() { // The launcher does it itself, and better: it sees what the image and every envFrom have set.
+		env = withUserName(env, spider.Spec.Pod.EnvFrom)
 	}
 	if len(spider.Spec.Command) == 0 {
 		return env, nil

@@ -35,7 +35,10 @@ func TestCommandLine(t *testing.T) {
 		sj.Spec.Arguments = arguments
 		return sj
 	}
-	defaults := []string{"-s", "LOGSTATS_INTERVAL=10", "-s", "LOG_LEVEL=INFO", "-s", "STATS_DUMP=True"}
+	defaults := []string{
+		"-s", "LOGSTATS_INTERVAL=10", "-s", "LOG_ENABLED=True", "-s", "LOG_FILE=", "-s", "LOG_LEVEL=INFO",
+		"-s", "REMOTE_CONTROL_ENABLED=False", "-s", "STATS_DUMP=True",
+	}
 	for _, c := range []struct {
 		name   string
 		sj     *v1alpha1.SpiderJob
@@ -46,12 +49,20 @@ func TestCommandLine(t *testing.T) {
 		{"by another name", makeSpiderJob().SpiderJob, func(s *v1alpha1.SpiderSpec) { s.Name = "Books_2.x" },
 			append([]string{"scrapy", "crawl", "Books_2.x"}, defaults...)},
 		{"by file", makeSpiderJob().SpiderJob, func(s *v1alpha1.SpiderSpec) { s.RepoPath = "spiders/$(X).py" },
-			append([]string{"scrapy", "runspider", "spiders/$$(X).py"}, defaults...)},
+			append([]string{"python3", "-c", launcher, "books", "spiders/$$(X).py"}, defaults...)},
+		{"by file and name", makeSpiderJob().SpiderJob,
+			func(s *v1alpha1.SpiderSpec) { s.Name, s.RepoPath = "Größe $(X)", "a.py" },
+			append([]string{"python3", "-c", launcher, "Größe $$(X)", "a.py"}, defaults...)},
 		{"arguments are data", withArguments(map[string]v1alpha1.ArgumentValue{"b": "$(SECRET) $$ --x", "a": "1 2\n'\""}), nil,
 			append([]string{"scrapy", "crawl", "books", "-a", "a=1 2\n'\"", "-a", "b=$$(SECRET) $$$$ --x"}, defaults...)},
 		{"the Spider's settings replace the operator's", makeSpiderJob().SpiderJob,
-			func(s *v1alpha1.SpiderSpec) { s.Settings = map[string]v1alpha1.SettingValue{"LOG_LEVEL": "DEBUG"} },
-			[]string{"scrapy", "crawl", "books", "-s", "LOGSTATS_INTERVAL=10", "-s", "LOG_LEVEL=DEBUG", "-s", "STATS_DUMP=True"}},
+			func(s *v1alpha1.SpiderSpec) {
+				s.Settings = map[string]v1alpha1.SettingValue{"LOG_FILE": "/logs/a", "REMOTE_CONTROL_ENABLED": "1"}
+			},
+			[]string{
+				"scrapy", "crawl", "books", "-s", "LOGSTATS_INTERVAL=10", "-s", "LOG_ENABLED=True", "-s", "LOG_FILE=/logs/a",
+				"-s", "LOG_LEVEL=INFO", "-s", "REMOTE_CONTROL_ENABLED=1", "-s", "STATS_DUMP=True",
+			}},
 		{"the job's settings replace the Spider's", settings(makeSpiderJob(), "DOWNLOAD_DELAY").SpiderJob,
 			func(s *v1alpha1.SpiderSpec) {
 				s.Settings = map[string]v1alpha1.SettingValue{"DOWNLOAD_DELAY": "5"}
@@ -236,7 +247,7 @@ func FuzzText(f *testing.F) {
 		if len(got) > n || strings.ToValidUTF8(got, "") != got || strings.ContainsAny(got, "\n\x00\x1b") {
 			t.Errorf("%q at most %d is %q", s, n, got)
 		}
-		_ = lastLine(s)
+		_ = exitMessage(s)
 	})
 }
 

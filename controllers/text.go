@@ -9,7 +9,7 @@ import (
 const (
 	// maxMessage is the most bytes of a status message, the schema's bound.
 	maxMessage = 1024
-	// maxLastWords is how much of a container's last line a message quotes.
+	// maxLastWords is the most bytes of a container's last lines that a message quotes.
 	maxLastWords = 400
 )
 

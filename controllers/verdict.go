@@ -225,12 +225,12 @@ func failure(pod *podView) (reason, message string) {
 	if init := failedInit(pod); init != nil {
 		ended := init.state.Terminated
 		return v1alpha1.ReasonConfiguration, fmt.Sprintf("init container %s failed, so that the spider could not start: it exited with code %d%s",
-			init.name, ended.ExitCode, lastLine(ended.Message))
+			init.name, ended.ExitCode, exitMessage(ended.Message))
 	}
 	if exit == nil {
 		return v1alpha1.ReasonJobFailed, strings.TrimSpace("the Pod failed: " + pod.reason + " " + pod.message)
 	}
-	said := lastLine(exit.Message)
+	said := exitMessage(exit.Message)
 	switch signal := signalOf(exit); {
 	case exit.Reason == oomKilled:
 		return v1alpha1.ReasonOutOfMemory, "the container used more memory than its limit, and was killed" + ofLimit(pod)
@@ -265,23 +265,6 @@ func signalOf(ended *corev1.ContainerStateTerminated) syscall.Signal {
 		return syscall.Signal(ended.ExitCode - 128)
 	}
 	return 0
-}
-
-// lastLine is the last line of a termination message, which for a failed container is the end of its log: in it a Python
-// program says what it died of.
-func lastLine(message string) string {
-	if counts, ok := stats.ParseTerminationMessage(message); ok {
-		if counts.Failure == "" {
-			return ""
-		}
-		return ": " + counts.Failure
-	}
-	lines := strings.Split(strings.TrimSpace(message), "\n")
-	last := printable(strings.TrimSpace(lines[len(lines)-1]))
-	if last == "" {
-		return ""
-	}
-	return ": " + truncate(last, maxLastWords)
 }
 
 // ofLimit names the spider's memory limit, where it has one.

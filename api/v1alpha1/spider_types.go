@@ -35,15 +35,18 @@ const (
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.repoPath) || !has(self.command)",message="cannot be set together with command, which then decides alone what is run",fieldPath=".repoPath"
 type SpiderSpec struct {
-	// name is the spider's name as Scrapy and the REST API know it. Defaults to metadata.name.
+	// name is the spider's name as Scrapy and the REST API know it, compared to the letter: without control characters, and
+	// without a '-' at its beginning. Defaults to metadata.name.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxLength=128
-	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9_][A-Za-z0-9_.-]*$`
+	// +kubebuilder:validation:Pattern=`^[^\-\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$`
+	// +kubebuilder:validation:XValidation:rule="self.trim() != ''",message="must not consist of blanks"
 	Name string `json:"name,omitempty"`
 
-	// repoPath is the spider's file in the image, relative to its working directory. A spider with a repoPath is run by
-	// "scrapy runspider", one without by "scrapy crawl".
+	// repoPath is the spider's file in the image, relative to the working directory. The spider of that name is run from that
+	// file, as part of the Scrapy project that the file is in, or alone where it is in none. A Spider without a repoPath is run
+	// by "scrapy crawl".
 	//
 	// +optional
 	// +kubebuilder:validation:MinLength=1
@@ -259,6 +262,13 @@ type PodOptions struct {
 	//
 	// +optional
 	Resources *corev1.ResourceRequirements `json:"resources,omitempty"`
+
+	// workingDir is the working directory of the spider container, such as the one with scrapy.cfg. Defaults to the image's.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:Pattern=`^/[^\x00-\x1f\x7f]*$`
+	WorkingDir string `json:"workingDir,omitempty"`
 
 	// env are environment variables of the spider container.
 	//

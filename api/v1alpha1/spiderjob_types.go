@@ -24,12 +24,13 @@ type SpiderJobSpec struct {
 	// +required
 	SpiderRef SpiderReference `json:"spiderRef"`
 
-	// arguments are the spider's arguments: Scrapy's "-a name=value". Names are Python identifiers. All names and values
-	// together are at most 32 KiB, which the controller checks.
+	// arguments are the spider's arguments: Scrapy's "-a name=value". Names are what that takes: 1 to 256 characters, without
+	// '=', without control characters, and without a '-' at the beginning. All names and values together are at most 32 KiB,
+	// which the controller checks.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxProperties=128
-	// +kubebuilder:validation:XValidation:rule="self.all(name, size(name) <= 256 && name.matches('^[\\\\p{L}\\\\p{Nl}_][\\\\p{L}\\\\p{Nl}\\\\p{Mn}\\\\p{Mc}\\\\p{Nd}\\\\p{Pc}]*$'))",message="names must be Python identifiers of at most 256 characters"
+	// +kubebuilder:validation:XValidation:rule="self.all(name, size(name) <= 256 && name.matches('^[^=\\\\p{Cc}-][^=\\\\p{Cc}]*$'))",message="names must have from 1 to 256 characters, without '=', control characters, and a '-' at the beginning"
 	Arguments map[string]ArgumentValue `json:"arguments,omitempty"`
 
 	// settings are Scrapy settings for this run, by name. Only those that the Spider's allowedSettings name are accepted.

@@ -272,13 +272,16 @@ type SpiderChange = json.RawMessage
 // SpiderDescription What the spider does, for people.
 type SpiderDescription = string
 
-// SpiderName The name by which jobs are started. No two spiders that the caller sees have the same.
+// SpiderName The name that the spider has in its code, and by which jobs are started, compared to the letter: any text without control
+// characters and without a `-` at its beginning that does not consist of blanks. No two spiders that the caller sees have
+// the same.
 //
 // Example: books
 type SpiderName = string
 
 // SpiderPath The spider's file in the image, relative to its working directory: without `..`, control characters, and a `/` or `-`
-// at its beginning.
+// at its beginning. The spider of this name is run from that file, as part of the Scrapy project that it is in. `null`: the
+// spider is run by its name alone, by `scrapy crawl`.
 //
 // Example: spiders/my_spider.py
 type SpiderPath = string

@@ -38,7 +38,7 @@ var hostile = map[string]string{
 	// All of Unicode.
 	"accents": `"Größe, naïve, Ærøskøbing"`, "scripts": `"日本語 العربية עברית हिन्दी"`, "emoji": `"🕷️👩‍👩‍👧"`, "escaped": `"\ud83d\udd77 \u65e5"`,
 	"separators": `"\u2028\u2029\ufeff\u200b\u202e"`, "limits": `"\uffff\ud800\udc00\udbff\udfff"`,
-	"größe": `"a name"`, "名前": `"another"`, "_": `"the shortest"`,
+	"a name of words": `"blanks"`, "a.b-c": `"dots and dashes"`, "1": `"a digit"`, "$(HOME)": `"an expansion"`, "größe": `"a name"`, "名前": `"another"`, "_": `"the shortest"`,
 }
 
 // textOf is what a spider has to be given for a JSON value: a string is itself, all else its compact JSON text.
@@ -88,6 +88,9 @@ func TestArgumentsReachTheSpiderToTheByte(t *testing.T) {
 		spec.Settings = map[string]v1alpha1.SettingValue{"LOG_LEVEL": "CRITICAL"}
 	}
 	n.Scrapy("args", withSecret, silently)
+	n.Scrapy("filed", withSecret, silently, func(spec *v1alpha1.SpiderSpec) {
+		spec.Name, spec.RepoPath = "args", "bookshop/spiders/args.py"
+	})
 	n.Python("own", printsItsArguments, withSecret)
 	api := n.API("alice")
 
@@ -101,6 +104,7 @@ func TestArgumentsReachTheSpiderToTheByte(t *testing.T) {
 		settings  string
 	}{
 		"through Scrapy's command line":                           {"args", hostile, ""},
+		"through the launcher":                                    {"filed", hostile, ""},
 		"through the environment":                                 {"own", hostile, ""},
 		"32 KiB through Scrapy's command line":                    {"args", largest, ""},
 		"32 KiB through the environment":                          {"own", largest, ""},

@@ -64,13 +64,15 @@ func TestWhatTheFacadeAcceptsOfSpidersKubernetesAccepts(t *testing.T) {
 		`{"name": "_", "repo_path": "a"}`,
 		`{"name": "` + strings.Repeat("a", 128) + `", "repo_path": "` + strings.Repeat("é", 512) + `", "description": "` + strings.Repeat("é", 1024) + `"}`,
 		`{"name": "a.b-c_D", "repo_path": "..a/b..", "description": "\n\u0001", "settings": {` + strings.Join(settings, ",") + `}}`,
+		`{"name": " Größe 2/\u00e4$(X)", "repo_path": null}`,
+		`{"name": "` + strings.Repeat("ü", 128) + `", "repo_path": "a"}`,
 		`{"name": "long", "repo_path": "a b/😀", "settings": {"` + strings.Repeat("A", 128) + `": "` + strings.Repeat("é", 4096) + `"}}`,
 	} {
 		r.want(http.StatusCreated, http.MethodPost, "/api/v1/spiders", key, body)
 	}
 	listed := r.want(http.StatusOK, http.MethodGet, "/api/v1/spiders", key, "")["list"].([]any)
-	if len(listed) != 4 {
-		t.Errorf("%d spiders are listed, want 4", len(listed))
+	if len(listed) != 6 {
+		t.Errorf("%d spiders are listed, want 6", len(listed))
 	}
 }
 

@@ -4,7 +4,7 @@ import os
 
 import scrapy
 
-from bookshop.items import Book
+from ..items import Book
 
 
 class BooksSpider(scrapy.Spider):
