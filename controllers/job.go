@@ -25,6 +25,8 @@ const (
 	deadlineSlackSeconds = 3600
 	// tmpVolume is the writable /tmp that every spider has.
 	tmpVolume = "scrapethis-tmp"
+	// sharedMemoryVolume is the /dev/shm that every spider has.
+	sharedMemoryVolume = "scrapethis-shm"
 )
 
 // buildJob makes the Job that runs one attempt of a SpiderJob: it never makes a second Pod, but after a queue has taken it back.
@@ -88,6 +90,7 @@ func buildJob(sj *v1alpha1.SpiderJob, spider *v1alpha1.Spider, p plan, defaults 
 		podSpec.RuntimeClassName = &pod.RuntimeClassName
 	}
 	defaults.Pods.addTmp(&podSpec, &container)
+	defaults.Pods.addSharedMemory(&podSpec, &container)
 	podSpec.Containers = []corev1.Container{container}
 
 	job := &batchv1.Job{
@@ -165,7 +168,8 @@ func scrapySettings(sj *v1alpha1.SpiderJob, spider *v1alpha1.Spider) map[string]
 // never expanded.
 func environment(sj *v1alpha1.SpiderJob, spider *v1alpha1.Spider, p plan) ([]corev1.EnvVar, error) {
 	env := slices.Clone(spider.Spec.Pod.Env)
-	if !slices.ContainsFunc(env, func(e corev1.EnvVar) bool { return e.Name == "HOME" }) {
+	// The home of root, which the runtime finds in the image, is the one place where a program of root's looks for its files.
+	if !runsAsRoot(&spider.Spec.Pod) && !slices.ContainsFunc(env, func(e corev1.EnvVar) bool { return e.Name == "HOME" }) {
 		env = append(env, corev1.EnvVar{Name: "HOME", Value: "/tmp"})
 	}
 	if !p.launches() { // The launcher does it itself, and better: it sees what the image and every envFrom have set.

@@ -176,7 +176,7 @@ func TestJobIsRestrictedUnlessTheSpiderLoosensIt(t *testing.T) {
 		ShareProcessNamespace: ptr.To(false),
 	}
 	template, job = build(t, makeSpiderJob().SpiderJob, spider)
-	if envOf(template, "HOME") != "/data" || len(template.Spec.Volumes) != 1 || template.Spec.SecurityContext.RunAsUser != nil ||
+	if envOf(template, "HOME") != "/data" || len(template.Spec.Volumes) != 2 || template.Spec.SecurityContext.RunAsUser != nil ||
 		*template.Spec.ShareProcessNamespace {
 		t.Error("the Spider's own choices are not kept")
 	}

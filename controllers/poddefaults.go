@@ -91,7 +91,7 @@ func (d *PodDefaults) labels(own map[string]v1alpha1.LabelValue) map[string]stri
 
 // addTmp gives the spider a writable /tmp, which is also its home, unless the Spider mounts its own.
 func (d *PodDefaults) addTmp(pod *corev1.PodSpec, container *corev1.Container) {
-	if slices.ContainsFunc(container.VolumeMounts, func(m corev1.VolumeMount) bool { return m.MountPath == "/tmp" }) {
+	if mountsAt(container, "/tmp") {
 		return
 	}
 	directory := &corev1.EmptyDirVolumeSource{}
@@ -102,4 +102,31 @@ func (d *PodDefaults) addTmp(pod *corev1.PodSpec, container *corev1.Container) {
 		Name: tmpVolume, VolumeSource: corev1.VolumeSource{EmptyDir: directory},
 	})
 	container.VolumeMounts = append(slices.Clone(container.VolumeMounts), corev1.VolumeMount{Name: tmpVolume, MountPath: "/tmp"})
+}
+
+// addSharedMemory gives the spider a /dev/shm that may grow as far as its memory limit, in which what it holds counts, unless the
+// Spider mounts its own. The runtime's has 64 MiB, at which browsers crash, and databases in memory.
+func (d *PodDefaults) addSharedMemory(pod *corev1.PodSpec, container *corev1.Container) {
+	if mountsAt(container, "/dev/shm") {
+		return
+	}
+	pod.Volumes = append(slices.Clone(pod.Volumes), corev1.Volume{
+		Name:         sharedMemoryVolume,
+		VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{Medium: corev1.StorageMediumMemory}},
+	})
+	container.VolumeMounts = append(slices.Clone(container.VolumeMounts),
+		corev1.VolumeMount{Name: sharedMemoryVolume, MountPath: "/dev/shm"})
+}
+
+// mountsAt reports whether the Spider mounts something of its own there.
+func mountsAt(container *corev1.Container, path string) bool {
+	return slices.ContainsFunc(container.VolumeMounts, func(m corev1.VolumeMount) bool { return m.MountPath == path })
+}
+
+// runsAsRoot reports whether the Spider says that its process is root's.
+func runsAsRoot(pod *v1alpha1.PodOptions) bool {
+	if c := pod.ContainerSecurityContext; c != nil && c.RunAsUser != nil {
+		return *c.RunAsUser == 0
+	}
+	return pod.SecurityContext != nil && pod.SecurityContext.RunAsUser != nil && *pod.SecurityContext.RunAsUser == 0
 }

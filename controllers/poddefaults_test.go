@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -172,6 +173,60 @@ func TestTmpIsBoundedWhereTheOperatorSaysSo(t *testing.T) {
 	}
 	if limit := DefaultOptions().Defaults.Pods.TmpSize; limit.String() != "10Gi" {
 		t.Errorf("by default /tmp has the limit %s, want 10Gi", limit.String())
+	}
+}
+
+// The runtime's 64 MiB are too little for a browser.
+func TestSharedMemoryIsBoundedByTheMemoryLimitAlone(t *testing.T) {
+	template := buildUnder(t, PodDefaults{}, makeSpider())
+	mounts := template.Spec.Containers[0].VolumeMounts
+	i := slices.IndexFunc(mounts, func(m corev1.VolumeMount) bool { return m.MountPath == "/dev/shm" })
+	if i < 0 {
+		t.Fatalf("no /dev/shm among %v", mounts)
+	}
+	for _, volume := range template.Spec.Volumes {
+		if volume.Name == mounts[i].Name {
+			if e := volume.EmptyDir; e == nil || e.Medium != corev1.StorageMediumMemory || e.SizeLimit != nil {
+				t.Errorf("/dev/shm is %+v", volume)
+			}
+		}
+	}
+
+	spider := makeSpider()
+	spider.Spec.Pod.Volumes = []corev1.Volume{{Name: "memory"}}
+	spider.Spec.Pod.VolumeMounts = []corev1.VolumeMount{{Name: "memory", MountPath: "/dev/shm"}}
+	template = buildUnder(t, PodDefaults{}, spider)
+	if mounts := template.Spec.Containers[0].VolumeMounts; len(mounts) != 2 || mounts[0].Name != "memory" || mounts[1].MountPath != "/tmp" {
+		t.Errorf("beside a /dev/shm of the Spider's own there are %v", mounts)
+	}
+}
+
+// A spider of another user than the image's cannot write to the image's home; root's files are in root's.
+func TestHomeIsTmpButForRoot(t *testing.T) {
+	root, user := ptr.To[int64](0), ptr.To[int64](1000)
+	for name, tt := range map[string]struct {
+		pod  v1alpha1.PodOptions
+		home string
+	}{
+		"by default":             {home: "/tmp"},
+		"another user":           {v1alpha1.PodOptions{SecurityContext: &corev1.PodSecurityContext{RunAsUser: user}}, "/tmp"},
+		"the user of the image":  {v1alpha1.PodOptions{SecurityContext: &corev1.PodSecurityContext{}}, "/tmp"},
+		"root":                   {v1alpha1.PodOptions{SecurityContext: &corev1.PodSecurityContext{RunAsUser: root}}, ""},
+		"root, by the container": {v1alpha1.PodOptions{ContainerSecurityContext: &corev1.SecurityContext{RunAsUser: root}}, ""},
+		"root, but not in the container": {v1alpha1.PodOptions{
+			SecurityContext: &corev1.PodSecurityContext{RunAsUser: root}, ContainerSecurityContext: &corev1.SecurityContext{RunAsUser: user},
+		}, "/tmp"},
+		"root, with a home of the Spider's": {v1alpha1.PodOptions{
+			SecurityContext: &corev1.PodSecurityContext{RunAsUser: root}, Env: []corev1.EnvVar{{Name: "HOME", Value: "/data"}},
+		}, "/data"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			spider := makeSpider()
+			spider.Spec.Pod = tt.pod
+			if home := envOf(buildUnder(t, PodDefaults{}, spider), "HOME"); home != tt.home {
+				t.Errorf("HOME is %q, want %q", home, tt.home)
+			}
+		})
 	}
 }
 

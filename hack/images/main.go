@@ -73,15 +73,15 @@ func usage(flags *flag.FlagSet) {
 
 Builds the images that changed and prints the path of each one's archive, which "docker load" and "ctr images import" read.
 
-Names: %s. None means all. Flags:
+Names: %s. None means all but those of tests. Flags:
 `, strings.Join(names(), ", "))
 	flags.PrintDefaults()
 }
 
-// choose finds the images by their names.
+// choose finds the images by their names; without any it is those of the demo.
 func choose(wanted []string) ([]image, error) {
 	if len(wanted) == 0 {
-		return images, nil
+		return slices.DeleteFunc(slices.Clone(images), func(img image) bool { return img.Tests }), nil
 	}
 	var chosen []image
 	for _, name := range wanted {

@@ -1,0 +1,4 @@
+BOT_NAME = "shop"
+SPIDER_MODULES = ["shop.spiders"]
+NEWSPIDER_MODULE = "shop.spiders"
+TELNETCONSOLE_ENABLED = False
