@@ -7,6 +7,9 @@ const (
 	// ReasonCompletedUnverified is of Finished: the process exited with 0, but no final counts could be read.
 	ReasonCompletedUnverified = "CompletedUnverified"
 
+	// ReasonStoppedItself is of Finished: the spider closed with finish reason shutdown, and nobody had told it to.
+	ReasonStoppedItself = "StoppedItself"
+
 	// ReasonCancelled is of Cancelled: stopped on request.
 	ReasonCancelled = "Cancelled"
 
@@ -27,6 +30,12 @@ const (
 	ReasonKilled = "Killed"
 	// ReasonSpiderFailed is of Error: the process exited with 0, but the spider itself says that it failed.
 	ReasonSpiderFailed = "SpiderFailed"
+	// ReasonExpectationsNotMet is of Error: the spider finished, and broke rules that its Spider or SpiderJob sets.
+	ReasonExpectationsNotMet = "ExpectationsNotMet"
+	// ReasonFeedFailed is of Error: the spider finished, but items could not be written or delivered.
+	ReasonFeedFailed = "FeedFailed"
+	// ReasonStalled is of Error: the counts stood still for longer than expectations allow, and the run was stopped.
+	ReasonStalled = "Stalled"
 	// ReasonSpiderNotFound is of Error: there is no such Spider.
 	ReasonSpiderNotFound = "SpiderNotFound"
 	// ReasonInvalidJob is of Error: the SpiderJob asks for what its Spider does not allow, or cannot be run at all.

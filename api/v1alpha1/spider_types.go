@@ -123,8 +123,28 @@ type SpiderSpec struct {
 	// +optional
 	StatsSource StatsSource `json:"statsSource,omitempty"`
 
-	// errorFinishReasons are the finish reasons that make a run an error though its exit code is 0. Defaults to
-	// closespider_errorcount, memusage_exceeded and start_error.
+	// statsAcrossAttempts says which attempts the counts speak of: Last (the default) or Sum, for spiders that resume where
+	// an earlier attempt was interrupted.
+	//
+	// +optional
+	StatsAcrossAttempts AttemptCounting `json:"statsAcrossAttempts,omitempty"`
+
+	// expectations are the rules by which a run that its process calls a success is still judged.
+	//
+	// +optional
+	Expectations *Expectations `json:"expectations,omitempty"`
+
+	// exitPatienceSeconds is how long the process may live on after its log has said that the spider is closed, before it is
+	// stopped; the run then ends as what the spider said. Such a process is never stopped when absent.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=86400
+	ExitPatienceSeconds *int64 `json:"exitPatienceSeconds,omitempty"`
+
+	// errorFinishReasons are the finish reasons that make a run an error though its exit code is 0. An entry may end in "*",
+	// which stands for any text. Defaults to closespider_errorcount, closespider_pagecount_no_item,
+	// closespider_timeout_no_item, closed_by_spidermon, memusage_exceeded and start_error.
 	//
 	// +optional
 	// +listType=set

@@ -13,6 +13,7 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // +kubebuilder:validation:XValidation:rule="has(self.settings) == has(oldSelf.settings) && (!has(self.settings) || self.settings == oldSelf.settings)",message="settings is immutable"
 // +kubebuilder:validation:XValidation:rule="has(self.timeoutSeconds) == has(oldSelf.timeoutSeconds) && (!has(self.timeoutSeconds) || self.timeoutSeconds == oldSelf.timeoutSeconds)",message="timeoutSeconds is immutable"
 // +kubebuilder:validation:XValidation:rule="has(self.startDeadlineSeconds) == has(oldSelf.startDeadlineSeconds) && (!has(self.startDeadlineSeconds) || self.startDeadlineSeconds == oldSelf.startDeadlineSeconds)",message="startDeadlineSeconds is immutable"
+// +kubebuilder:validation:XValidation:rule="has(self.expectations) == has(oldSelf.expectations) && (!has(self.expectations) || self.expectations == oldSelf.expectations)",message="expectations is immutable"
 // +kubebuilder:validation:XValidation:rule="has(self.retries) == has(oldSelf.retries) && (!has(self.retries) || self.retries == oldSelf.retries)",message="retries is immutable"
 // +kubebuilder:validation:XValidation:rule="has(self.userID) == has(oldSelf.userID) && (!has(self.userID) || self.userID == oldSelf.userID)",message="userID is immutable"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.cancellation) || (has(self.cancellation) && has(self.cancellation.requestedBy) == has(oldSelf.cancellation.requestedBy) && (!has(self.cancellation.requestedBy) || self.cancellation.requestedBy == oldSelf.cancellation.requestedBy) && has(self.cancellation.requestedAt) == has(oldSelf.cancellation.requestedAt) && (!has(self.cancellation.requestedAt) || self.cancellation.requestedAt == oldSelf.cancellation.requestedAt))",message="cancellation can be neither changed nor taken back; only its gracePeriodSeconds may be lowered"
@@ -53,6 +54,11 @@ type SpiderJobSpec struct {
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=31536000
 	StartDeadlineSeconds *int64 `json:"startDeadlineSeconds,omitempty"`
+
+	// expectations are rules for this run, besides the Spider's. They may tighten the Spider's, not loosen them.
+	//
+	// +optional
+	Expectations *Expectations `json:"expectations,omitempty"`
 
 	// retries is how often a failed run is tried again, at most what the Spider allows. Defaults to the Spider's.
 	//
@@ -150,6 +156,10 @@ func (p Phase) Terminal() bool {
 // are the job's own.
 const ConditionSucceeded = "Succeeded"
 
+// ConditionExpectationsMet is True for a run that kept all its expectations, False for one that broke any, and Unknown where they
+// could not be judged. A run without expectations, and one that has not ended, does not have it, but for one that has stalled.
+const ConditionExpectationsMet = "ExpectationsMet"
+
 // Stats is what is known of a run's counts.
 type Stats struct {
 	// itemsScraped is the number of items scraped.
@@ -175,6 +185,66 @@ type Stats struct {
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	Errors *int64 `json:"errors,omitempty"`
+
+	// requestRetries is the number of requests that were sent again after a failure.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	RequestRetries *int64 `json:"requestRetries,omitempty"`
+
+	// failedRequests is the number of downloads that ended in an error instead of a response, each try by itself.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	FailedRequests *int64 `json:"failedRequests,omitempty"`
+
+	// responses2xx is the number of responses with a status from 200 to 299.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Responses2xx *int64 `json:"responses2xx,omitempty"`
+
+	// responses3xx is the number of responses with a status from 300 to 399.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Responses3xx *int64 `json:"responses3xx,omitempty"`
+
+	// responses4xx is the number of responses with a status from 400 to 499.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Responses4xx *int64 `json:"responses4xx,omitempty"`
+
+	// responses5xx is the number of responses with a status from 500 to 599.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Responses5xx *int64 `json:"responses5xx,omitempty"`
+
+	// itemsDropped is the number of items that the spider's own pipelines dropped.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	ItemsDropped *int64 `json:"itemsDropped,omitempty"`
+
+	// feedFailures is the number of feeds that could not be written or delivered.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	FeedFailures *int64 `json:"feedFailures,omitempty"`
+
+	// peakMemoryBytes is the most memory that the process has used, as it measured itself.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	PeakMemoryBytes *int64 `json:"peakMemoryBytes,omitempty"`
+
+	// elapsedSeconds is how long the crawl took, in whole seconds.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	ElapsedSeconds *int64 `json:"elapsedSeconds,omitempty"`
 
 	// finishReason is why the spider closed, in its own word.
 	//
@@ -317,7 +387,8 @@ type SpiderJobStatus struct {
 	// +kubebuilder:validation:MaxLength=1024
 	Message string `json:"message,omitempty"`
 
-	// conditions holds Succeeded: Unknown until the end, then True or False.
+	// conditions holds Succeeded (Unknown until the end, then True or False) and, where the run has expectations,
+	// ExpectationsMet.
 	//
 	// +optional
 	// +listType=map
@@ -420,10 +491,24 @@ type SpiderJobStatus struct {
 	// +optional
 	Spider *SpiderSnapshot `json:"spider,omitempty"`
 
-	// stats is what is known of the last attempt's counts.
+	// stats is what is known of the counts: the last attempt's, or those of all attempts where the Spider's
+	// statsAcrossAttempts is Sum.
 	//
 	// +optional
 	Stats *Stats `json:"stats,omitempty"`
+
+	// earlierStats is the sum of the counts of all attempts up to its own attempt, where statsAcrossAttempts is Sum. It is
+	// part of stats.
+	//
+	// +optional
+	EarlierStats *Stats `json:"earlierStats,omitempty"`
+
+	// violations are the expectations that the run has broken. Condition ExpectationsMet says the same in a sentence.
+	//
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=16
+	Violations []Violation `json:"violations,omitempty"`
 
 	// stop is present from the decision that the current attempt is over until it is proven that nothing of it runs.
 	//

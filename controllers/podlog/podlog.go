@@ -66,6 +66,12 @@ type Reading struct {
 	Known bool
 	// ObservedAt is when Counts were read.
 	ObservedAt time.Time
+	// Read is when a read last came to the log's end as it was then, whether or not it found counts: silence is judged by it.
+	Read time.Time
+	// Whole says that the last such read began at the log's first line, and so missed nothing.
+	Whole bool
+	// Quiet is when a read first found the log to end as it still did at Read; zero while nothing was read.
+	Quiet time.Time
 	// Opened says that a follow stream has been answered: what the container writes from here on will be seen, unless there are
 	// more streams than Options.Streams, and this one made way for another until its log was gone.
 	Opened bool

@@ -35,6 +35,20 @@ type Counts struct {
 	Errors *int64
 	// FinishReason is why the spider closed, in its own word: printable UTF-8, at most MaxFinishReason bytes.
 	FinishReason string
+	// RequestRetries, FailedRequests (downloads that ended in an error), ItemsDropped, FeedFailures, PeakMemoryBytes and
+	// ElapsedSeconds (rounded down) are what their names say; nil when the spider did not say.
+	RequestRetries, FailedRequests, ItemsDropped, FeedFailures, PeakMemoryBytes, ElapsedSeconds *int64
+	// ResponsesByClass are the responses by class of their status: 2xx first, 5xx last; nil when the spider did not say.
+	ResponsesByClass [4]*int64
+	// FeedError is what the log says of a feed that could not be opened or written: the error, with the path or address in it.
+	// Printable UTF-8, at most MaxFailure bytes; "" when it says nothing.
+	FeedError string
+	// Crawls is how many crawls of the process the counts are the sum of; 0 where no dump was read.
+	Crawls int
+	// Signalled says that the process was told by a signal to shut down: Scrapy logs "Received SIG…" then.
+	Signalled bool
+	// Closed says that every crawl that the log shows to have begun has also ended ("Spider closed").
+	Closed bool
 	// Failure is what went wrong, as a termination message says it: printable UTF-8, at most MaxFailure bytes.
 	Failure string
 	// Origin says what the counts were read from. It is OriginNone where the spider gave a reason but no count.
