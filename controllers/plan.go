@@ -54,6 +54,8 @@ type plan struct {
 	TTLSeconds *int64 `json:"ttlSeconds,omitempty"`
 	// EarlierAttempts is how many Pods earlier Jobs of the SpiderJob have had.
 	EarlierAttempts int32 `json:"earlierAttempts,omitempty"`
+	// SumAttempts says that the counts are those of all attempts together.
+	SumAttempts bool `json:"sumAttempts,omitempty"`
 }
 
 // makePlan puts a SpiderJob and its Spider together. Its error says, for people, what the SpiderJob asks for in vain.
@@ -73,6 +75,7 @@ func makePlan(sj *v1alpha1.SpiderJob, spider *v1alpha1.Spider, defaults Defaults
 		TTLSeconds:           spec.TTLSecondsAfterFinished,
 		Retries:              valueOr(spec.Retries, 0),
 		EarlierAttempts:      sj.Status.Attempts,
+		SumAttempts:          spec.StatsAcrossAttempts == v1alpha1.CountSum,
 	}
 	if p.StatsSource == "" {
 		p.StatsSource = v1alpha1.StatsFromScrapy
