@@ -275,6 +275,9 @@ func (d *decision) describeRun(o *observation, p plan, pod *podView, now time.Ti
 	if pod.spider != nil {
 		st.Spider.ImageID = truncate(pod.spider.imageID, 1024)
 	}
+	if p.SumAttempts {
+		st.EarlierStats = earlierStats(st)
+	}
 	if !started.IsZero() {
 		st.Unstarted, st.FailingSince = 0, nil
 		if st.RunningSince == nil {

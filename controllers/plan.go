@@ -68,6 +68,8 @@ type plan struct {
 	OwnCommand bool `json:"ownCommand,omitempty"`
 	// ComparisonKey is that of the runs that this one is compared with, "" where it is not known.
 	ComparisonKey string `json:"comparisonKey,omitempty"`
+	// SumAttempts says that the counts are those of all attempts together.
+	SumAttempts bool `json:"sumAttempts,omitempty"`
 }
 
 // makePlan puts a SpiderJob and its Spider together. Its error says, for people, what the SpiderJob asks for in vain.
@@ -89,6 +91,7 @@ func makePlan(sj *v1alpha1.SpiderJob, spider *v1alpha1.Spider, defaults Defaults
 		EarlierAttempts:      sj.Status.Attempts,
 		ExitPatienceSeconds:  valueOr(spec.ExitPatienceSeconds, 0),
 		OwnCommand:           len(spec.Command) > 0,
+		SumAttempts:          spec.StatsAcrossAttempts == v1alpha1.CountSum,
 	}
 	if p.Interruptions == "" {
 		p.Interruptions = v1alpha1.InterruptionRetry

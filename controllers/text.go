@@ -4,6 +4,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/scrapethis/spider-operator/controllers/stats"
 )
 
 const (
@@ -29,7 +31,8 @@ func truncate(s string, n int) string {
 	return s + mark
 }
 
-// printable makes text that comes from a container safe to show: valid UTF-8, on one line, with nothing a terminal obeys.
+// printable makes text that comes from a container safe to show: valid UTF-8, on one line, with nothing a terminal obeys, and without
+// the colours that it was meant to obey.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
@@ -39,5 +42,5 @@ func printable(s string) string {
 			return -1
 		}
 		return r
-	}, s)
+	}, stats.WithoutEscapes(s))
 }

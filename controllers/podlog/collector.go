@@ -72,9 +72,10 @@ type pod struct {
 	alarm     *alarm        // when to give up waiting, stop the stream short or try again; nil for neither
 	ended     bool          // the work is over: reading the log again would tell nothing new
 
+	end uint64 // a hash of the log's last bytes, as of reading.Quiet
+
 	// What a stream said last, as it stood there: final counts that are believed once the log is gone.
-	last      stats.Counts
-	lastKnown bool
+	last *stats.Counts // nil for nothing
 }
 
 // New returns a Collector that reads from source.
@@ -148,6 +149,9 @@ func (c *Collector) Want(target Target, mode Mode) {
 	}
 	c.unqueue(p)
 	p.mode, p.reading.Mode = mode, mode
+	if mode > Sample && !p.reading.conclusive() {
+		p.reading.Counts.Final, p.reading.Counts.FinishReason = false, "" // which held only while the container ran
+	}
 	switch c.rotation.remove(p); mode {
 	case Sample:
 		if !p.node.unserved {
@@ -256,17 +260,50 @@ func (c *Collector) learn(p *pod, change func(*Reading)) {
 	}
 }
 
-// observe takes counts that were read now. They are conclusive when the log ends with them; before, even those that
-// Scrapy gave on closing need not be the last, for another crawl may begin in the process.
-func (r *Reading) observe(counts stats.Counts, conclusive bool, now time.Time) {
-	if !conclusive {
+// reached notes that a read came to the log's end. The caller holds the mutex.
+func (p *pod) reached(found result, now time.Time) {
+	r := &p.reading
+	if r.Quiet.IsZero() || found.end != p.end {
+		r.Quiet, p.end = now, found.end
+	}
+	r.Read, r.Whole = now, found.whole
+}
+
+// claims reports whether counts of a running container are taken for its last for the time being: every spider has closed, and nothing
+// was written since an earlier read. Another crawl may still begin. The caller holds the mutex.
+func (p *pod) claims(counts stats.Counts) bool {
+	return counts.Closed && p.reading.Quiet.Before(p.reading.Read)
+}
+
+// observe takes counts that were read now. They are the last word when the log ends with them, or while it seems so. Before, even those
+// that Scrapy gave on closing need not be the last, for another crawl may begin in the process. What a log once said of a signal and of
+// feeds stands, though it may have gone out of sight since.
+func (r *Reading) observe(counts stats.Counts, last bool, now time.Time) {
+	before := r.Counts
+	if before.Final && r.conclusive() {
+		return
+	}
+	counts.Signalled = counts.Signalled || before.Signalled
+	if counts.FeedError == "" {
+		counts.FeedError = before.FeedError
+	}
+	if !last {
 		counts.Final, counts.FinishReason = false, ""
 	}
-	if r.Counts.Final || r.Known && !counts.Final && counts.Items < r.Counts.Items {
-		return
+	if r.Known && !counts.Final && counts.Items < before.Items {
+		if before.Signalled == counts.Signalled && before.FeedError == counts.FeedError && counts.FinishReason == "" {
+			return
+		}
+		signalled, failed, reason, closed := counts.Signalled, counts.FeedError, counts.FinishReason, counts.Closed
+		counts = before
+		counts.Signalled, counts.FeedError, counts.FinishReason, counts.Closed = signalled, failed, reason, closed
+		counts.Final = false
 	}
 	r.Counts, r.Known, r.ObservedAt = counts, true, now
 }
+
+// conclusive reports whether the present mode reads the log to its end: before that a container runs, and nothing is final.
+func (r *Reading) conclusive() bool { return !r.Since.IsZero() }
 
 // dispatch begins what work may begin, in an order that depends on nothing but what happened before. The caller holds the
 // mutex.

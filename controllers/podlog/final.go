@@ -3,8 +3,6 @@ package podlog
 import (
 	"fmt"
 	"time"
-
-	"github.com/scrapethis/spider-operator/controllers/stats"
 )
 
 const (
@@ -63,14 +61,14 @@ func (c *Collector) beginFinal(p *pod, q *queue, risky bool) {
 	p.reading.Began = c.now().Add(-p.spent)
 	ctx, cancel := c.within(p.ctx, c.options.ReadTimeout)
 	c.work.Go(func() {
-		counts, counted, err := c.tail(ctx, p, Final)
+		found, err := c.tail(ctx, p, Final)
 		cancel(nil)
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		n.reads--
 		c.finals.end(q, risky)
 		if p.ctx.Err() == nil {
-			c.endFinal(p, counts, counted, err) //nolint:contextcheck // Each read runs under its Pod's own context.
+			c.endFinal(p, found, err) //nolint:contextcheck // Each read runs under its Pod's own context.
 		}
 		c.judge(n, err)
 		c.settle(n)
@@ -80,22 +78,25 @@ func (c *Collector) beginFinal(p *pod, q *queue, risky bool) {
 
 // endFinal takes what a final read brought, and has it tried again later where it failed for a reason that may pass. The caller
 // holds the mutex.
-func (c *Collector) endFinal(p *pod, counts stats.Counts, counted bool, err error) {
+func (c *Collector) endFinal(p *pod, found result, err error) {
 	patient := c.now().Sub(p.reading.Began) < finalPatience
 	if err == nil || isGone(err) || !patient || p.node.unserved {
 		if p.node.unserved && err != nil && !isGone(err) {
 			err = p.unserved()
 		}
 		c.conclude(p, err, func(r *Reading) {
-			if counted {
-				r.observe(counts, err == nil, c.now())
+			if err == nil {
+				p.reached(found, c.now())
+			}
+			if found.counted {
+				r.observe(found.counts, err == nil, c.now())
 			}
 		})
 		return
 	}
 	c.learn(p, func(r *Reading) {
-		if counted {
-			r.observe(counts, false, c.now())
+		if found.counted {
+			r.observe(found.counts, false, c.now())
 		}
 		r.Err = err
 	})
@@ -114,8 +115,8 @@ func (c *Collector) conclude(p *pod, err error, learned func(*Reading)) {
 	p.ended = true
 	c.learn(p, func(r *Reading) {
 		learned(r)
-		if err != nil && p.lastKnown {
-			r.observe(p.last, true, c.now())
+		if err != nil && p.last != nil {
+			r.observe(*p.last, true, c.now())
 		}
 		r.Done, r.Err = true, err
 	})

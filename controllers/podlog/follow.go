@@ -169,9 +169,10 @@ func (c *Collector) stream(ctx context.Context, f *flow, in *intake, budget *rat
 	p := f.pod
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	in.ring.Reset()
+	in.reset()
 	c.rejoin(f)
-	body, err := c.open(ctx, p.target, c.linesOf(p), true)
+	asked := c.linesOf(p)
+	body, err := c.open(ctx, p.target, asked, true)
 	if err == nil {
 		defer body.Close()
 		c.mu.Lock()
@@ -187,7 +188,7 @@ func (c *Collector) stream(ctx context.Context, f *flow, in *intake, budget *rat
 		err = in.take(ctx, body, func(n int) error {
 			if c.now().Sub(observed) >= c.options.Interval {
 				observed = c.now()
-				c.observeStream(p, in, false)
+				c.observeStream(p, in, asked, false)
 			}
 			if !budget.AllowN(c.now(), n) {
 				return errTooMuch
@@ -195,7 +196,7 @@ func (c *Collector) stream(ctx context.Context, f *flow, in *intake, budget *rat
 			return nil
 		})
 	}
-	counts, counted := c.observeStream(p, in, err == nil)
+	counts, counted := c.observeStream(p, in, asked, err == nil)
 	countRead(Follow, counted, err)
 	if err != nil {
 		err = fmt.Errorf("following the log of container %s of Pod %s/%s: %w",
@@ -220,14 +221,25 @@ func (c *Collector) rejoin(f *flow) {
 }
 
 // observeStream reads the counts out of what a stream has brought so far.
-func (c *Collector) observeStream(p *pod, in *intake, conclusive bool) (stats.Counts, bool) {
-	counts, counted := stats.ParseLog(in.ring.Bytes())
-	if !counted {
-		return counts, false
+func (c *Collector) observeStream(p *pod, in *intake, asked int64, ended bool) (stats.Counts, bool) {
+	var found result
+	if ended {
+		found = in.result(asked)
+	} else {
+		found.counts, found.counted = in.log.Counts()
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	p.last, p.lastKnown = counts, true
-	c.learn(p, func(r *Reading) { r.observe(counts, conclusive, c.now()) })
-	return counts, true
+	if found.counted {
+		p.last = &found.counts
+	}
+	c.learn(p, func(r *Reading) {
+		if ended && in.brought() {
+			p.reached(found, c.now())
+		}
+		if found.counted {
+			r.observe(found.counts, ended, c.now())
+		}
+	})
+	return found.counts, found.counted
 }

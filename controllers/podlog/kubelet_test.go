@@ -102,9 +102,11 @@ func (k *kubelet) Open(ctx context.Context, target Target, options *corev1.PodLo
 		k.active--
 		return nil, ctx.Err()
 	}
-	return &body{
-		container: c, options: options, next: c.tail(*options.TailLines), closed: make(chan struct{}),
-	}, nil
+	next := 0
+	if options.TailLines != nil {
+		next = c.tail(*options.TailLines)
+	}
+	return &body{container: c, options: options, next: next, closed: make(chan struct{})}, nil
 }
 
 // tail returns where the last lines begin. As in a kubelet's files, a line has at most 16 KiB.
@@ -176,7 +178,11 @@ func (b *body) Read(p []byte) (int, error) {
 		default:
 		}
 		k.mu.Lock()
-		n := copy(p, c.log[b.next:])
+		end := len(c.log)
+		if limit := b.options.LimitBytes; limit != nil {
+			end = min(end, int(*limit))
+		}
+		n := copy(p, c.log[min(b.next, end):end])
 		b.next += n
 		endless, ended, changed := c.endless, c.terminated || !b.options.Follow, c.changed
 		var broken error

@@ -60,7 +60,9 @@ func (m Mode) String() string {
 type Reading struct {
 	// Mode is how the log is read; zero where nobody has asked for it.
 	Mode Mode
-	// Counts are the best so far, once Known. Items never goes down, but for Final counts, which are the last word.
+	// Counts are the best so far, once Known. Items never goes down, but for Final counts, which are the last word. In Sample they
+	// have a finish reason, and may be Final, only while every spider has closed and nothing is written any more (Quiet is before
+	// Read): the process lives on, and another crawl may still begin in it.
 	Counts stats.Counts
 	// Known says that counts were found.
 	Known bool
@@ -109,7 +111,7 @@ type Options struct {
 	// Concurrency is the most sample and final reads at once, half of it for either. One node has at most four of them, and
 	// nodes whose last read did not end in time have together at most half of either half. Default 16.
 	Concurrency int
-	// Streams is the most follow streams at once; further ones wait. Each holds at most 64 KiB of log. What one node has beyond
+	// Streams is the most follow streams at once; further ones wait. Each holds some 100 KiB of memory, however much log it brings. What one node has beyond
 	// a quarter of them it has only out of one half. Where one waits for its turn, a stream makes way that is not answered within
 	// ReadTimeout, and so does one that has had its slot for 2 × ReadTimeout if its node has more of them than the other would
 	// then have, or the other has none. So, however long streams last, no node that answers waits for its first for longer than
@@ -120,9 +122,16 @@ type Options struct {
 	// FollowTimeout is the longest that a Pod's log is followed, not counting what a stream that made way waits. Default 30 min.
 	FollowTimeout time.Duration
 	// TailLines is how many of a log's last lines are asked for. Default 1,000.
+	//
+	// A final read asks for 32,000 where these leave something open that is farther up: they hold no final counts, or those of
+	// several crawls. It also asks for the first 256 KiB, for a feed that could not be opened, where the counts tell of errors and
+	// the lines do not reach the beginning.
 	TailLines int64
-	// MaxBytes is the most that is taken from one sample or final read, and from one stream without a pause. Of what is taken
-	// only the last 64 KiB are kept. Default 4 MiB.
+	// MaxBytes is the most that is taken from one answer to a sample or final read, and from one stream without a pause; the answer
+	// with 32,000 lines may have four times as much. A read that meets it asks again for fewer lines: for an eighth of TailLines,
+	// twice at the most and down to 64, or for at most three quarters of the lines that it got of the 32,000. So a sample takes at most
+	// 3 × MaxBytes, as a rule 1,000 lines, and a final read at most some 12 × MaxBytes, as a rule the same lines. All answers to a
+	// read share its ReadTimeout. Memory does not grow with any of it. Default 4 MiB.
 	MaxBytes int
 	// Clock is what all times and timers are taken from. Default the real one.
 	Clock clock.WithTickerAndDelayedExecution

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"io"
 	"sync"
 	"time"
@@ -30,21 +31,61 @@ var (
 // unavailable begins the one line that the kubelet sends in place of a log which it cannot read, with status 200.
 const unavailable = "unable to retrieve container logs for "
 
+const (
+	// manyLines is how many of a log's last lines are asked for where the usual ones did not tell the end: a dump may have
+	// thousands of lines, and have as many of others behind it.
+	manyLines = 32000
+	// manyTimes is how many times Options.MaxBytes these may have.
+	manyTimes = 4
+	// headBytes is how much of a log's beginning is read where the end tells of errors: Scrapy says once, when the spider opens,
+	// that a feed could not be opened.
+	headBytes = 256 << 10
+	// longestLine is the longest piece of a line that kubelets count as a line.
+	longestLine = 16 << 10
+	// endBytes is how many of a log's last bytes tell whether it still ends as it did.
+	endBytes = 1 << 10
+)
+
 // intake is the memory that one read needs.
 type intake struct {
-	ring   *stats.Ring
+	log    stats.Log
 	buffer []byte
+	head   []byte // the first bytes, as many as a refusal may have
+	end    []byte // the last bytes, at least endBytes of them where there are so many
+	taken  int
+	lines  int64
 }
 
+const maxRefusal = 256
+
 var intakes = sync.Pool{New: func() any {
-	return &intake{ring: stats.NewRing(stats.MaxLog), buffer: make([]byte, 32<<10)}
+	return &intake{buffer: make([]byte, 32<<10), head: make([]byte, 0, maxRefusal), end: make([]byte, 0, 2*endBytes)}
 }}
 
-// take reads body to its end into the ring. Before each further piece it asks proceed, with the length of the last one.
+func (in *intake) reset() {
+	in.log.Reset()
+	in.head, in.end = in.head[:0], in.end[:0]
+	in.taken, in.lines = 0, 0
+}
+
+// write takes a piece of the log.
+func (in *intake) write(piece []byte) {
+	_, _ = in.log.Write(piece) // never fails
+	in.taken += len(piece)
+	in.lines += int64(bytes.Count(piece, []byte{'\n'}))
+	in.head = append(in.head, piece[:min(len(piece), maxRefusal-len(in.head))]...)
+	last := piece[max(0, len(piece)-endBytes):]
+	if len(in.end)+len(last) > cap(in.end) {
+		in.end = append(in.end[:0], in.end[len(in.end)-endBytes:]...)
+	}
+	in.end = append(in.end, last...)
+}
+
+// take reads body to its end into the log. Before each further piece it asks proceed, with the length of the last one.
 func (in *intake) take(ctx context.Context, body io.Reader, proceed func(n int) error) error {
 	for {
 		n, err := body.Read(in.buffer)
-		_, _ = in.ring.Write(in.buffer[:n])
+		in.write(in.buffer[:n])
 		readBytesTotal.Add(float64(n))
 		switch {
 		case ctx.Err() != nil:
@@ -61,26 +102,44 @@ func (in *intake) take(ctx context.Context, body io.Reader, proceed func(n int) 
 }
 
 // brought reports whether anything came out of the log.
-func (in *intake) brought() bool {
-	return len(in.ring.Bytes()) > 0
-}
+func (in *intake) brought() bool { return in.taken > 0 }
 
 // refusal returns the error that the kubelet sent instead of a log, or nil.
 func (in *intake) refusal() error {
-	text := in.ring.Bytes()
-	if len(text) < 256 && bytes.HasPrefix(text, []byte(unavailable)) {
-		return fmt.Errorf("the kubelet said %q", text)
+	if in.taken < maxRefusal && bytes.HasPrefix(in.head, []byte(unavailable)) {
+		return fmt.Errorf("the kubelet said %q", in.head)
 	}
 	return nil
 }
 
+// short reports whether fewer lines came than were asked for: then nothing precedes them in the file.
+func (in *intake) short(asked int64) bool { return in.lines+int64(in.taken/longestLine) < asked }
+
+// result is what a read found that came to the log's end.
+func (in *intake) result(asked int64) result {
+	in.log.End()
+	r := result{whole: in.short(asked) && in.log.FromStart(), end: maphash.Bytes(endSeed, in.end[max(0, len(in.end)-endBytes):])}
+	r.counts, r.counted = in.log.Counts()
+	return r
+}
+
+var endSeed = maphash.MakeSeed()
+
+// result is what was read out of a log.
+type result struct {
+	counts  stats.Counts
+	counted bool
+	whole   bool   // the read began at the log's first line
+	end     uint64 // a hash of the log's last bytes
+}
+
 // open opens a log's last lines, and has it closed when ctx ends, in case its reader waits for more.
 func (c *Collector) open(ctx context.Context, target Target, lines int64, follow bool) (io.ReadCloser, error) {
-	body, err := c.source.Open(ctx, target, &corev1.PodLogOptions{
-		Container: target.Container,
-		Follow:    follow,
-		TailLines: &lines,
-	})
+	return c.openWith(ctx, target, &corev1.PodLogOptions{Container: target.Container, Follow: follow, TailLines: &lines})
+}
+
+func (c *Collector) openWith(ctx context.Context, target Target, options *corev1.PodLogOptions) (io.ReadCloser, error) {
+	body, err := c.source.Open(ctx, target, options)
 	if err != nil {
 		if ctx.Err() != nil {
 			err = context.Cause(ctx)
@@ -93,13 +152,21 @@ func (c *Collector) open(ctx context.Context, target Target, lines int64, follow
 
 // tail reads the end of a log. Where its lines are so long that they exceed what a read may take, it asks for fewer of
 // them, from then on. ctx bounds its time. Counts may be returned with an error, too: they were there, but perhaps not at the end.
-func (c *Collector) tail(ctx context.Context, p *pod, mode Mode) (counts stats.Counts, counted bool, err error) {
+func (c *Collector) tail(ctx context.Context, p *pod, mode Mode) (found result, err error) {
 	in := intakes.Get().(*intake)
 	defer intakes.Put(in)
 	answered := false
 	for more := true; more; {
-		err = c.takeTail(ctx, p.target, in, c.linesOf(p))
+		asked := c.linesOf(p)
+		err = c.takeTail(ctx, p.target, in, asked, c.options.MaxBytes)
 		answered = answered || in.brought()
+		if err == nil {
+			found = in.result(asked)
+			if mode == Final {
+				found = c.farther(ctx, p.target, in, found, asked)
+			}
+			break
+		}
 		more = errors.Is(err, errTooMuch) && c.askForFewer(p)
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
@@ -108,19 +175,74 @@ func (c *Collector) tail(ctx context.Context, p *pod, mode Mode) (counts stats.C
 			err = errSlow
 		}
 	}
-	counts, counted = stats.ParseLog(in.ring.Bytes())
-	countRead(mode, counted, err)
+	if err != nil {
+		found.counts, found.counted = in.log.Counts()
+	}
+	countRead(mode, found.counted, err)
 	if err != nil {
 		err = p.failed(err)
-		if !errors.Is(err, context.Canceled) {
-			c.options.Log.V(1).Info("Log not read", "mode", mode.String(), "error", err.Error())
-		}
+		c.notRead(mode, err)
 	}
-	return counts, counted, err
+	return found, err
 }
 
-func (c *Collector) takeTail(ctx context.Context, target Target, in *intake, lines int64) error {
-	in.ring.Reset()
+func (c *Collector) notRead(mode Mode, err error) {
+	if !errors.Is(err, context.Canceled) {
+		c.options.Log.V(1).Info("Log not read", "mode", mode.String(), "error", err.Error())
+	}
+}
+
+// farther reads more of the log of a container that has ended, where its last lines leave something open: the end of a crawl, or of
+// several, in what precedes them; and in the first lines why a feed failed. What was found stands where that brings nothing better.
+func (c *Collector) farther(ctx context.Context, target Target, in *intake, found result, asked int64) result {
+	short := in.short(asked)
+	open := !found.counts.Final || found.counts.Crawls > 1
+	lines := int64(manyLines)
+	for tries := 0; !short && open && lines > asked && tries < 2; tries++ {
+		err := c.takeTail(ctx, target, in, lines, manyTimes*c.options.MaxBytes)
+		if err == nil {
+			if more := in.result(lines); more.counts.Final || !found.counts.Final {
+				found = more
+			}
+			break
+		}
+		c.notRead(Final, err)
+		if !errors.Is(err, errTooMuch) {
+			break
+		}
+		lines = min(in.lines*3/4, lines/2) // so many bytes had in.lines lines
+	}
+	if failed := found.counts; valueOr(failed.Errors, 0) > 0 && valueOr(failed.FeedFailures, 0) == 0 && failed.FeedError == "" && !found.whole {
+		found.counts.FeedError = c.feedError(ctx, target, in)
+	}
+	return found
+}
+
+// feedError returns what a log says, in its first bytes, of a feed that failed.
+func (c *Collector) feedError(ctx context.Context, target Target, in *intake) string {
+	in.reset()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	limit := int64(headBytes)
+	body, err := c.openWith(ctx, target, &corev1.PodLogOptions{Container: target.Container, LimitBytes: &limit})
+	if err == nil {
+		defer body.Close()
+		err = in.take(ctx, body, func(int) error {
+			if in.taken >= headBytes {
+				return io.EOF
+			}
+			return nil
+		})
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		c.notRead(Final, err)
+	}
+	counts, _ := in.log.Counts()
+	return counts.FeedError
+}
+
+func (c *Collector) takeTail(ctx context.Context, target Target, in *intake, lines int64, most int) error {
+	in.reset()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	body, err := c.open(ctx, target, lines, false)
@@ -128,9 +250,8 @@ func (c *Collector) takeTail(ctx context.Context, target Target, in *intake, lin
 		return err
 	}
 	defer body.Close()
-	taken := 0
-	return in.take(ctx, body, func(n int) error {
-		if taken += n; taken >= c.options.MaxBytes {
+	return in.take(ctx, body, func(int) error {
+		if in.taken >= most {
 			return errTooMuch
 		}
 		return nil
@@ -152,6 +273,13 @@ func (c *Collector) askForFewer(p *pod) bool {
 	}
 	p.lines = max(p.lines/8, minLines)
 	return true
+}
+
+func valueOr(value *int64, fallback int64) int64 {
+	if value != nil {
+		return *value
+	}
+	return fallback
 }
 
 // backoff returns how long to wait after the nth failure in a row, from 0.

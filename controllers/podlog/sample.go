@@ -35,7 +35,7 @@ func (c *Collector) beginSample(p *pod, risky bool, ended func()) {
 	c.settle(n)
 	ctx, cancel := c.within(p.ctx, c.options.ReadTimeout)
 	c.work.Go(func() {
-		counts, counted, err := c.tail(ctx, p, Sample)
+		found, err := c.tail(ctx, p, Sample)
 		cancel(nil)
 		c.mu.Lock()
 		defer c.mu.Unlock()
@@ -45,8 +45,11 @@ func (c *Collector) beginSample(p *pod, risky bool, ended func()) {
 		c.samples.release(risky)
 		if p.mode != Final {
 			c.learn(p, func(r *Reading) {
-				if counted {
-					r.observe(counts, false, c.now())
+				if err == nil {
+					p.reached(found, c.now())
+				}
+				if found.counted {
+					r.observe(found.counts, p.claims(found.counts), c.now())
 				}
 				if p.mode == Sample {
 					r.Err = err

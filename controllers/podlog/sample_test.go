@@ -13,7 +13,7 @@ func TestSampleFollowsTheProgress(t *testing.T) {
 		log := b.kubelet.run("a")
 		log.write("Spider opened\n")
 		b.collector.Want(target("a"), Sample)
-		if r := b.after(6*time.Second, "a"); r != (Reading{Mode: Sample}) {
+		if r := b.after(6*time.Second, "a"); r.Known || r.Read.IsZero() {
 			b.Errorf("a log without counts reads as %+v", r)
 		}
 		log.write(progressLine, 7)
@@ -54,7 +54,7 @@ func TestSampleOfAClosingSpiderIsNotFinal(t *testing.T) {
 		log.write(progressLine+closingLines, 2, "finished")
 		log.terminate()
 		b.collector.Want(target("a"), Final)
-		b.assertItems(b.after(time.Second, "a"), 2, true)
+		b.assertItems(b.after(time.Second, "a"), 22, true) // of two crawls
 	})
 }
 

@@ -42,7 +42,7 @@ func TestParseTerminationMessage(t *testing.T) {
 		"a key given twice":            {`{"items_scraped": 1, "items_scraped": 2}`, items(2)},
 		"only a failure":               {`{"error": "no such shop"}`, failed("no such shop")},
 		"only a reason":                {`{"finish_reason": "shutdown"}`, &Counts{Origin: v1alpha1.OriginNone, FinishReason: "shutdown"}},
-		"a failure of several lines":   {`{"error": "Traceback:\n\u001b[31m\u202ex\u0000"}`, failed("Traceback:  [31m x")},
+		"a failure of several lines":   {`{"error": "Traceback:\n\u001b[31m\u202ex\u0000"}`, failed("Traceback:  x")},
 		"a failure that is too long":   {`{"error": "` + strings.Repeat("é", 600) + `"}`, failed(strings.Repeat("é", 256))},
 		"a failure that is not UTF-8":  {"{\"error\": \"a\xff\xfeb\"}", failed("a  b")},
 		"a half surrogate":             {`{"error": "a\ud800b"}`, failed("a b")},
@@ -101,13 +101,15 @@ func FuzzParseTerminationMessage(f *testing.F) {
 // assertBounded checks what holds for all counts, whatever they were read from.
 func assertBounded(t *testing.T, counts Counts, ok bool) {
 	t.Helper()
-	for _, n := range []*int64{&counts.Items, counts.Responses, counts.Requests, counts.Errors} {
+	for _, n := range append(counts.ResponsesByClass[:], &counts.Items, counts.Responses, counts.Requests, counts.Errors, counts.RequestRetries,
+		counts.FailedRequests, counts.ItemsDropped, counts.FeedFailures, counts.PeakMemoryBytes, counts.ElapsedSeconds) {
 		if n != nil && (*n < 0 || *n > MaxCount) {
 			t.Errorf("count %d", *n)
 		}
 	}
 	assertPrintable(t, counts.FinishReason, MaxFinishReason)
 	assertPrintable(t, counts.Failure, MaxFailure)
+	assertPrintable(t, counts.FeedError, MaxFailure)
 	if !ok && (counts != Counts{}) {
 		t.Errorf("counts of what is refused: %+v", counts)
 	}

@@ -17,7 +17,7 @@ const (
 	// interval is how often the operator reads the log of a running spider, by default and with so few of them.
 	interval = 10 * time.Second
 	// memoryGrowth is how much more memory the controller may take for whatever containers write: sixteen reads at once of
-	// 64 KiB each and what carries them, and as much garbage, are far less.
+	// 100 KiB each and what carries them, and as much garbage, are far less.
 	memoryGrowth = 48 << 20
 	// longestMessage is the most that a SpiderJob's status says in words.
 	longestMessage = 1024
