@@ -120,7 +120,7 @@ func (d decision) jobGone(o *observation, now time.Time) decision {
 	p := currentPlan(o)
 	switch last := o.lastPod; {
 	case last == nil:
-	case o.exited != nil && o.exited.uid == last.uid && last.disruption == nil && last.reason == "":
+	case endSeen(o, last):
 		if settled, wait := d.ownEnd(o, p, o.exited, now); !settled {
 			return wait
 		}

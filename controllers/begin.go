@@ -31,16 +31,13 @@ func (d decision) begin(o *observation, now time.Time) decision {
 		return d.jobGone(o, now)
 	}
 	if alive := o.alive(); len(alive) > 0 {
-		d.pending(v1alpha1.ReasonWaiting, fmt.Sprintf("Pod %s, which has lost its Job, has to end first", alive[0].name))
-		return d.clearPods(o)
+		return d.afterLost(o, alive[0])
 	}
 	if d.removable(o) != nil {
 		return d.clearPods(o)
 	}
 	if o.earlierPod != nil {
-		d.pending(v1alpha1.ReasonWaiting, fmt.Sprintf("Pod %s of an earlier SpiderJob of this name has to end first", o.earlierPod.name))
-		d.after = recheck
-		return d
+		return d.afterEarlier(o)
 	}
 	if o.spider == nil {
 		return d.withoutSpider(o, now)
@@ -70,10 +67,23 @@ func (d decision) begin(o *observation, now time.Time) decision {
 	return d
 }
 
-// waitsToCreate says what a Job waits for that is not to be made yet: a pause, room in a quota, or the time to try again what was
-// refused. None of that has to be read live.
+// afterLost waits for a Pod to end whose Job was deleted without it, and has it end.
+func (d decision) afterLost(o *observation, pod *podView) decision {
+	d.pending(v1alpha1.ReasonWaiting, "Pod "+pod.name+", which has lost its Job, has to end first")
+	if d.status.Reason == v1alpha1.ReasonRunning {
+		d.status.Reason = v1alpha1.ReasonStopping
+	}
+	return d.clearPods(o)
+}
+
+// waitsToCreate says what a Job waits for that is not to be made yet: a Pod that is being stopped, or is an earlier SpiderJob's, a
+// pause, room in a quota, or the time to try again what was refused. None of that has to be read live.
 func (d decision) waitsToCreate(o *observation, now time.Time) (wait decision, waits bool) {
-	if d.status.JobUID != "" || len(o.pods) > 0 || o.earlierPod != nil || o.spider == nil {
+	over := d.status.JobUID == "" || o.lastPod != nil && endSeen(o, o.lastPod)
+	if alive := o.alive(); len(alive) > 0 && d.removable(o) == nil && over {
+		return d.afterLost(o, alive[0]), true
+	}
+	if d.status.JobUID != "" || len(o.pods) > 0 || o.spider == nil {
 		return d, false
 	}
 	if p, err := makePlan(o.sj, o.spider, o.defaults); err == nil {
@@ -84,6 +94,8 @@ func (d decision) waitsToCreate(o *observation, now time.Time) (wait decision, w
 		d.after = left
 	}
 	switch pause := pauseLeft(&d.status, now); {
+	case o.earlierPod != nil:
+		d = d.afterEarlier(o)
 	case pause > 0:
 		d.after, d.class = sooner(d.after, pause), queue.Create
 	case o.quota.park:
@@ -94,6 +106,13 @@ func (d decision) waitsToCreate(o *observation, now time.Time) (wait decision, w
 		return d, false
 	}
 	return d, true
+}
+
+// afterEarlier waits for a Pod of an earlier SpiderJob to end.
+func (d decision) afterEarlier(o *observation) decision {
+	d.pending(v1alpha1.ReasonWaiting, fmt.Sprintf("Pod %s of an earlier SpiderJob of this name has to end first", o.earlierPod.name))
+	d.after = sooner(d.after, recheck)
+	return d
 }
 
 // withoutSpider waits a moment for the Spider, and then ends.

@@ -255,6 +255,9 @@ func (b observing) reads(r podlog.Reading) observing {
 	if !r.Since.IsZero() && r.Began.IsZero() {
 		r.Began = r.Since
 	}
+	if !r.Since.IsZero() && r.Mode == 0 {
+		r.Mode = podlog.Final
+	}
 	b.readings = map[types.UID]podlog.Reading{b.lastPod.uid: r}
 	return b
 }
@@ -277,6 +280,12 @@ func (b podBuilder) view() *podView {
 	pod := b.DeepCopy()
 	slimPod(pod)
 	return viewPod(pod)
+}
+
+// sawEnd says that this process saw the Pod's spider end with nothing done to the Pod, when the Pod was like that.
+func (b observing) sawEnd(pod podBuilder) observing {
+	b.exited, b.exitSeen = pod.view(), epoch
+	return b
 }
 
 // killing is what Events told of the end of a Pod that is gone.

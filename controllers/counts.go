@@ -6,6 +6,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
+	"github.com/scrapethis/spider-operator/controllers/podlog"
 	"github.com/scrapethis/spider-operator/controllers/stats"
 )
 
@@ -20,7 +21,8 @@ func finalCounts(o *observation, p plan, pod *podView, now time.Time) (counts st
 		return message, true
 	}
 	r := o.reading(pod)
-	waited := !r.Began.IsZero() && now.Sub(r.Began) >= countsPatience
+	// A stream that was opened to see the end come may have begun long before it.
+	waited := r.Mode == podlog.Final && !r.Began.IsZero() && now.Sub(r.Began) >= countsPatience
 	return withFinishReason(message, r.Counts), r.Done || r.Counts.Final || waited
 }
 

@@ -128,24 +128,22 @@ func decide(o *observation, now time.Time) decision {
 func (d decision) run(o *observation, now time.Time) decision {
 	p := planFromJob(o.job, o.defaults)
 	if stray := strayPod(o); stray != nil {
-		d.after, d.class = recheck, queue.Stop
-		if !stray.deleting {
-			d.action = action{kind: deletePod, on: stray.objectRef, grace: graceOf(stray, nil)}
-		}
-		return d
+		return d.afterLost(o, stray)
 	}
 	pods := o.podsOfJob()
 	pod := decisivePod(pods)
 	switch {
 	case o.witness != nil && o.witness.controlledBy(o.job) && (pod == nil || pod.uid == o.witness.uid || !spiderFailed(o.witness)):
 		return d.judge(o, p, o.witness, now)
-	case removedAfterExit(o, pod):
+	case disturbedAfterExit(o, pod):
 		return d.judge(o, p, o.exited, now)
 	case o.job.managedBy != "":
 		return d.stopJob(o, v1alpha1.ReasonConfiguration, fmt.Sprintf(
 			"something has set managedBy of its Job to %s: spiders run only where Kubernetes' own Job controller runs them", o.job.managedBy), now)
 	case o.job.failing != nil && o.job.failing.reason == batchv1.JobReasonDeadlineExceeded:
 		return d.stopJob(o, v1alpha1.ReasonDeadlineExceeded, "its Job failed: "+o.job.failing.message, now)
+	case o.job.deleting && pod != nil && endSeen(o, pod):
+		return d.judge(o, p, pod, now) // the spider had ended before the deletion reached its Pod
 	case o.job.deleting:
 		return d.interrupt(o, p, "its Job was deleted", now)
 	case pod == nil:
@@ -199,17 +197,26 @@ func (d decision) beingStopped(o *observation, pod *podView, now time.Time) deci
 	return d
 }
 
-// removedAfterExit reports whether the Job's Pod is gone, or going, by no more than a deletion that came after its spider had ended:
-// whether something had stopped the spider is then for Events to tell.
-func removedAfterExit(o *observation, pod *podView) bool {
+// disturbedAfterExit reports whether the Job's Pod was removed or disrupted after this process had seen its spider end: whether
+// something had stopped the spider before is then for Events to tell.
+func disturbedAfterExit(o *observation, pod *podView) bool {
 	if o.exited == nil || !o.exited.controlledBy(o.job) {
 		return false
 	}
 	if pod == nil {
-		return o.lastPod != nil && o.lastPod.uid == o.exited.uid && o.lastPod.disruption == nil && o.lastPod.reason == ""
+		return o.lastPod != nil && endSeen(o, o.lastPod)
 	}
-	return pod.uid == o.exited.uid && pod.deleting && !pod.ended() && pod.disruption == nil && pod.reason == ""
+	return endSeen(o, pod) && (disrupted(pod) || pod.deleting)
 }
+
+// endSeen reports whether this process saw a Pod's spider end while nothing had been done to the Pod. What has happened since came
+// too late to be the cause, unless the kubelet tells that it had stopped the spider: then the Pod's own end says why.
+func endSeen(o *observation, pod *podView) bool {
+	return o.exited != nil && o.exited.uid == pod.uid && (o.killing.found != evidenceOfStop || !disrupted(pod) && !pod.ended())
+}
+
+// disrupted reports whether something has ended a Pod as a whole, other than a deletion.
+func disrupted(pod *podView) bool { return pod.disruption != nil || pod.reason != "" }
 
 // strayPod is a Pod of this SpiderJob that may run though its Job is not the present one, nil where there is none.
 func strayPod(o *observation) *podView {

@@ -279,7 +279,7 @@ func TestDecide(t *testing.T) {
 			observe(sj().cancelled()).lively().remembering(first().exited(0).deleting()).reads(finalReading(9, "shutdown")),
 			want{phase: v1alpha1.PhaseCancelled, reason: v1alpha1.ReasonCancelled, items: 9, final: true}},
 		{"but not before the log's end", 9 * time.Second,
-			observe(sj().cancelled()).lively().remembering(first().exited(0).deleting()).reads(podlog.Reading{Opened: true, Since: epoch.Add(4 * time.Second)}),
+			observe(sj().cancelled()).remembering(first().exited(0).deleting()).reads(podlog.Reading{Opened: true, Since: epoch.Add(4 * time.Second)}),
 			want{after: time.Second}},
 		{"cancelled, though it finished meanwhile", 6 * time.Second,
 			observe(sj().cancelled()).withJob(makeJob(sj().SpiderJob)).withPods(first().exited(0)).reads(finalReading(12, "finished")),

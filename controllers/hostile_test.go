@@ -37,6 +37,9 @@ func TestDecideOnHostileClusters(t *testing.T) {
 		return corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: reason, Message: message}}
 	}
 	scrapes := podlog.Reading{Opened: true, Since: epoch}
+	evicted := func() podBuilder {
+		return pod().exited(0).failed("Evicted", "The node was low on resource: memory. ").disrupted("TerminationByKubelet")
+	}
 	interrupted := want{phase: v1alpha1.PhaseRunning, reason: v1alpha1.ReasonInterrupted, stop: v1alpha1.ReasonInterrupted, retry: true}
 	with := func(w want, change func(*want)) want { change(&w); return w }
 	concluded := want{phase: v1alpha1.PhaseRunning, reason: v1alpha1.ReasonStopping, stop: v1alpha1.ReasonCompleted}
@@ -74,7 +77,16 @@ func TestDecideOnHostileClusters(t *testing.T) {
 			observe(sj().running("run-a").cancelled()).withPods(pod().running().orphan()).reads(scrapes),
 			stopping("by ann", want{action: deletePod, log: podlog.Follow, after: recheck})},
 		{"a stray Pod beside the Job's is stopped", 6 * time.Second,
-			observe(sj().running("run-a")).withJob(job().uid("job-2")).withPods(pod().running().orphan()), want{action: deletePod, after: recheck}},
+			observe(sj().running("run-a")).withJob(job().uid("job-2")).withPods(pod().running().orphan()),
+			want{phase: v1alpha1.PhaseRunning, reason: v1alpha1.ReasonStopping, contains: "run-a, which has lost its Job", action: deletePod, after: recheck}},
+		{"a Pod of the Job before that never ran", 9 * time.Second,
+			observe(sj()).withJob(job().deleting()).withPods(pod().orphan()),
+			want{phase: v1alpha1.PhasePending, reason: v1alpha1.ReasonWaiting, contains: "run-a, which has lost its Job", action: deletePod, after: recheck}},
+		{"nothing is read again while a Pod that lost its Job is being stopped", 9 * time.Second,
+			observe(sj()).withPods(pod().running().orphan().deleting()),
+			want{phase: v1alpha1.PhasePending, reason: v1alpha1.ReasonWaiting, contains: "run-a, which has lost its Job", after: recheck}},
+		{"nor while a Pod of an earlier SpiderJob is", 9 * time.Second, afterEarlierPod(observe(sj()), pod().running()),
+			want{phase: v1alpha1.PhasePending, reason: v1alpha1.ReasonWaiting, contains: "of an earlier SpiderJob", after: recheck}},
 		{"an ended SpiderJob stops what still runs of it", time.Minute,
 			observe(sj().ended(v1alpha1.PhaseCancelled, v1alpha1.ReasonCancelled, 0)).withPods(pod().running().orphan()),
 			want{action: deletePod, after: recheck}},
@@ -213,6 +225,38 @@ func TestDecideOnHostileClusters(t *testing.T) {
 		{"it was seen to succeed before its Job was deleted", 9 * time.Second,
 			observe(sj().running("run-a")).lively().remembering(pod().exited(0).deleting()).
 				witnessed(pod().exited(0, said(`{"items_scraped": 5}`))), with(finished, func(w *want) { w.items, w.final = 5, true })},
+		{"it was seen to end before its Pod was evicted: only Events tell whether it was stopped", 9 * time.Second,
+			observe(sj().running("run-a")).lively().withJob(job(own)).withPods(evicted()).
+				sawEnd(pod().exited(0).outlived("proxy")), want{need: needKilling}},
+		{"it was seen to succeed before its Pod was evicted, or preempted", 9 * time.Second,
+			observe(sj().running("run-a")).lively().withJob(job(own)).withPods(evicted()).
+				sawEnd(pod().exited(0, said(`{"items_scraped": 5}`)).outlived("proxy")).killing(evidenceNone),
+			with(finished, func(w *want) { w.items, w.final = 5, true })},
+		{"it was seen to succeed before its Pod was evicted and its Job deleted", 9 * time.Second,
+			observe(sj().running("run-a")).lively().remembering(evicted()).
+				sawEnd(pod().exited(0, said(`{"items_scraped": 5}`)).outlived("proxy")).killing(evidenceNone),
+			with(finished, func(w *want) { w.items, w.final = 5, true })},
+		{"it was seen to succeed before its Job was deleted, and its Pod with it", 9 * time.Second,
+			observe(sj().running("run-a")).lively().withJob(job(own).deleting()).withPods(pod().exited(0).beside("mesh", ended(0, "")).deleting()).
+				sawEnd(pod().exited(0, said(`{"items_scraped": 5}`)).outlived("mesh")).killing(evidenceNone),
+			with(finished, func(w *want) { w.items, w.final = 5, true })},
+		{"it was seen to succeed before its Job was deleted, whose Pod is still there", 9 * time.Second,
+			observe(sj().running("run-a")).lively().withJob(job(own).deleting()).
+				withPods(pod().exited(0, said(`{"items_scraped": 5}`)).outlived("mesh")).
+				sawEnd(pod().exited(0, said(`{"items_scraped": 5}`)).outlived("mesh")).killing(evidenceNone),
+			with(concluded, func(w *want) { w.items, w.final = 5, true })},
+		{"it was seen to succeed before its Job was suspended", 9 * time.Second,
+			observe(sj().running("run-a")).lively().withJob(job(own).suspended()).
+				withPods(pod().exited(0, said(`{"items_scraped": 5}`)).outlived("mesh")).
+				sawEnd(pod().exited(0, said(`{"items_scraped": 5}`)).outlived("mesh")).killing(evidenceNone),
+			with(concluded, func(w *want) { w.items, w.final = 5, true })},
+		{"it was seen to end before it lost its Job: the caches suffice to wait for what else is in its Pod", 9 * time.Second,
+			observe(sj().running("run-a")).withPods(pod().exited(0).outlived("proxy").orphan().deleting()).
+				sawEnd(pod().exited(0).outlived("proxy")),
+			want{phase: v1alpha1.PhaseRunning, reason: v1alpha1.ReasonStopping, contains: "has lost its Job", after: recheck}},
+		{"it was evicted, and was seen to end before the reason was", 9 * time.Second,
+			observe(sj().running("run-a")).lively().withJob(job(own)).withPods(evicted()).
+				sawEnd(pod().exited(0).outlived("proxy")).killing(evidenceOfStop), interrupted},
 		{"its Pod was disrupted, says its Job", 9 * time.Second,
 			observe(sj().running("run-a")).lively().withJob(job().condition(batchv1.JobFailed, jobReasonPodFailurePolicy, "DisruptionTarget")), interrupted},
 		{"Events of its end would be gone by now", 2 * time.Hour,

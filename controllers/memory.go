@@ -108,7 +108,7 @@ func (r *recollection) remember(o *observation, now time.Time) {
 	}
 	if exit := pod.exit(); exit != nil && r.exitSeen.IsZero() {
 		r.exitSeen = now
-		if !exit.StartedAt.IsZero() && disturbance(pod) == "" && o.jobIsOurs() && pod.controlledBy(o.job) && !o.job.deleting && !o.job.suspended {
+		if !exit.StartedAt.IsZero() && disturbance(pod) == "" {
 			r.exited = pod
 		}
 	}

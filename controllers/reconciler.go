@@ -36,8 +36,10 @@ type logReader interface {
 
 // Reconciler brings SpiderJobs to their end.
 type Reconciler struct {
-	client   client.Client
-	live     client.Reader
+	client client.Client
+	live   client.Reader
+	// decide is the lifecycle; tests of the simulation give it faults.
+	decide   func(o *observation, now time.Time) decision
 	logs     logReader
 	events   events.EventRecorder
 	warnings *eventReader
@@ -61,7 +63,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 		if o == nil {
 			return r.clearAfter(ctx, key)
 		}
-		d := decide(o, r.clock.Now())
+		d := r.decide(o, r.clock.Now())
 		switch d.need {
 		case needLive:
 			o, mem, err = r.observe(ctx, key, true)

@@ -124,6 +124,7 @@ func Setup(ctx context.Context, mgr ctrl.Manager, opts Options) error {
 	}
 	work := queue.New(queue.Options{Workers: opts.Workers, Clock: clock.RealClock{}, Metrics: queueMetrics})
 	reconciler := &Reconciler{
+		decide:   decide,
 		client:   mgr.GetClient(),
 		live:     mgr.GetAPIReader(),
 		logs:     logs,

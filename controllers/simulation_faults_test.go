@@ -2,7 +2,10 @@ package controllers
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -13,7 +16,7 @@ import (
 )
 
 // TestSimulationCatchesFaults shows that the simulation is sharp enough: each of these faults of the operator is found. They sit
-// between the reconciler and the cluster, so that they do not depend on how it decides.
+// between the reconciler and the cluster, or change what decide sees or says.
 func TestSimulationCatchesFaults(t *testing.T) {
 	const most = 3000
 	for _, test := range []struct {
@@ -101,6 +104,128 @@ func TestSimulationCatchesFaults(t *testing.T) {
 			faults:   faults{logs: func(l logReader) logReader { return neverForgets{l} }},
 			troubles: 0,
 			breaks:   []string{invariantForgets},
+		},
+		{
+			name: "success is told while the process runs",
+			faults: faults{decide: func(o *observation, now time.Time) decision {
+				d := decide(o, now)
+				if st := &d.status; st.Phase == v1alpha1.PhaseRunning && st.Stats != nil && st.Stats.ItemsScraped > 20 && d.need == needNothing {
+					return d.end(o, v1alpha1.PhaseFinished, v1alpha1.ReasonCompleted, "it has scraped enough", now)
+				}
+				return d
+			}},
+			breaks: []string{invariantEndProven},
+		},
+		{
+			name: "a Pod that is being deleted is gone",
+			faults: faults{decide: func(o *observation, now time.Time) decision {
+				blind := *o
+				blind.pods = slices.DeleteFunc(slices.Clone(o.pods), func(p *podView) bool { return p.deleting })
+				return decide(&blind, now)
+			}},
+			troubles: troubleUsers | troubleEvictions,
+			breaks:   []string{invariantOneProcess, invariantEndProven},
+		},
+		{
+			name: "a retry does not wait until the attempt before is gone",
+			faults: faults{decide: func(o *observation, now time.Time) decision {
+				if st := o.sj.Status.Stop; st == nil || !st.Retry {
+					return decide(o, now)
+				}
+				hasty := *o
+				hasty.pods, hasty.live = nil, true
+				return decide(&hasty, now)
+			}},
+			troubles: troubleUsers | troubleEvictions | troubleOrphans,
+			breaks:   []string{invariantOneProcess, invariantEndProven},
+		},
+		{
+			name: "what was seen to end is forgotten",
+			faults: faults{decide: func(o *observation, now time.Time) decision {
+				forgetful := *o
+				forgetful.witness, forgetful.exited = nil, nil
+				return decide(&forgetful, now)
+			}},
+			troubles: troubleUsers | troubleNatives | troubleEvictions,
+			breaks:   []string{invariantSuccessKept},
+		},
+		{
+			name: "a wait gives no reason",
+			faults: faults{decide: func(o *observation, now time.Time) decision {
+				d := decide(o, now)
+				if st := &d.status; st.Phase == v1alpha1.PhasePending {
+					st.Reason, st.Message = o.sj.Status.Reason, o.sj.Status.Message
+				}
+				return d
+			}},
+			troubles: troubleImages | troubleVolumes | troubleQuota,
+			breaks:   []string{invariantExplained},
+		},
+		{
+			name: "time runs ahead",
+			faults: faults{decide: func(o *observation, now time.Time) decision {
+				return decide(o, now.Add(20*time.Second))
+			}},
+			breaks: []string{invariantTimeouts},
+		},
+		{
+			name: "a Job that was refused is not tried again",
+			faults: faults{decide: func(o *observation, now time.Time) decision {
+				stubborn := *o
+				if o.refused != nil {
+					refused := *o.refused
+					refused.at = now
+					stubborn.refused = &refused
+				}
+				return decide(&stubborn, now)
+			}},
+			troubles: troubleAdmission,
+			breaks:   []string{invariantPrompt, invariantEnds},
+		},
+		{
+			name: "each look reads everything from kube-apiserver",
+			faults: faults{decide: func(o *observation, now time.Time) decision {
+				if !o.live {
+					return decision{need: needLive}
+				}
+				return decide(o, now)
+			}},
+			troubles: everyTrouble,
+			breaks:   []string{invariantFrugal},
+		},
+		{
+			name: "each look writes the status",
+			faults: faults{decide: func(o *observation, now time.Time) decision {
+				d := decide(o, now)
+				if st := &d.status; d.need == needNothing && !o.sj.Status.Phase.Terminal() && st.Message != "" {
+					st.Message = fmt.Sprintf("%s; seen at %s", st.Message, now.Format(time.TimeOnly))
+				}
+				return d
+			}},
+			troubles: everyTrouble,
+			breaks:   []string{invariantFrugal},
+		},
+		{
+			name: "a record is kept as Spiders have it now",
+			faults: faults{decide: func(o *observation, now time.Time) decision {
+				fickle := *o
+				fickle.sj = o.sj.DeepCopy()
+				fickle.sj.Status.TTLSecondsAfterFinished = nil
+				return decide(&fickle, now)
+			}},
+			troubles: troubleSpiders,
+			breaks:   []string{invariantKept},
+		},
+		{
+			name: "a record is kept for as long as the operator says, whatever the SpiderJob does",
+			faults: faults{decide: func(o *observation, now time.Time) decision {
+				deaf := *o
+				deaf.sj = o.sj.DeepCopy()
+				deaf.sj.Spec.TTLSecondsAfterFinished = nil
+				return decide(&deaf, now)
+			}},
+			troubles: troubleUsers,
+			breaks:   []string{invariantKept, invariantForgets},
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {

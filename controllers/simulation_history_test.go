@@ -47,6 +47,15 @@ type faults struct {
 	live   func(cached client.Client, live client.Reader) client.Reader
 	// logs stands between the reconciler and its reader of logs.
 	logs func(logReader) logReader
+	// decide takes the place of decide.
+	decide func(o *observation, now time.Time) decision
+}
+
+func (f faults) wrapDecide() func(*observation, time.Time) decision {
+	if f.decide != nil {
+		return f.decide
+	}
+	return decide
 }
 
 func (f faults) wrapClient(c client.Client) client.Client {
@@ -89,7 +98,7 @@ type history struct {
 	skews        skews
 	truth        truth
 
-	kept         map[types.UID]bool // SpiderJobs that somebody wants to keep for longer
+	kept         map[types.UID]bool // SpiderJobs that somebody wants to keep for ever
 	queueResumes bool               // a queue resumes whatever it has suspended
 
 	story      []line
@@ -177,7 +186,7 @@ func tellHistory(t *testing.T, seed uint64, s simulation) *history {
 // retell tells a history with only some of its kinds of trouble, and without the steps in skip.
 func retell(t *testing.T, seed uint64, s simulation, troubles trouble, skip []bool) *history {
 	t.Helper()
-	h := &history{seed: seed, skip: skip, troubles: troubles, kinds: troubles, faults: s.faults, without: s.without}
+	h := &history{kept: map[types.UID]bool{}, seed: seed, skip: skip, troubles: troubles, kinds: troubles, faults: s.faults, without: s.without}
 	for i := range troubleNames {
 		if kind := trouble(1) << i; s.troubles&kind != 0 {
 			h.menu = append(h.menu, kind)
@@ -242,6 +251,9 @@ func (h *history) build() {
 	h.leaders = []*process{h.newProcess(4, h.skews.controller, func(simulated.Kind) int { return 0 })}
 }
 
+// retentions are for how long Spiders and users have SpiderJobs kept: for longer than the operator by itself, and for less.
+var retentions = []time.Duration{0, 2 * time.Minute, 6 * time.Hour, 9 * 24 * time.Hour}
+
 func (h *history) createSpider(namespace string) {
 	spider := &v1alpha1.Spider{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "books"}}
 	retries, most := int32(h.pick(3)), int32(h.pick(4))
@@ -264,11 +276,20 @@ func (h *history) createSpider(namespace string) {
 		}
 		spider.Spec.TerminationGracePeriodSeconds = &grace
 	}
+	if h.chance(30) {
+		keep := int64(retentions[h.pick(len(retentions))] / time.Second)
+		spider.Spec.TTLSecondsAfterFinished = &keep
+	}
+	if h.chance(20) {
+		keep := int64(h.pick(4)) * 1200
+		spider.Spec.PodRetentionSeconds = &keep
+	}
 	if h.has(troubleQueue) {
 		spider.Spec.QueueName = "queue"
 	}
-	h.tell("somebody creates Spider %s/books: retries %d, interruptions %d %s, timeout %d, start deadline %d", namespace, retries, most,
-		spider.Spec.InterruptionPolicy, valueOr(spider.Spec.TimeoutSeconds, 0), valueOr(spider.Spec.StartDeadlineSeconds, 0))
+	h.tell("somebody creates Spider %s/books: retries %d, interruptions %d %s, timeout %d, start deadline %d, kept for %d s, Pods for %d s",
+		namespace, retries, most, spider.Spec.InterruptionPolicy, valueOr(spider.Spec.TimeoutSeconds, 0),
+		valueOr(spider.Spec.StartDeadlineSeconds, 0), valueOr(spider.Spec.TTLSecondsAfterFinished, -1), valueOr(spider.Spec.PodRetentionSeconds, -1))
 	_ = h.cluster.Create(simulated.Spiders, spider)
 }
 
@@ -281,6 +302,16 @@ func (h *history) createSpiderJob(namespace, name string) {
 	if h.cluster.Create(simulated.SpiderJobs, sj) == nil {
 		h.tell("somebody creates SpiderJob %s/%s (%s)", namespace, name, sj.UID)
 	}
+}
+
+// process is the one of a name.
+func (h *history) process(name string) *process {
+	for _, p := range h.everyProcess {
+		if p.name == name {
+			return p
+		}
+	}
+	panic("no process " + name)
 }
 
 // leader is the process that leads.
@@ -303,7 +334,8 @@ func (h *history) step() {
 		jumps := []time.Duration{
 			100 * time.Millisecond, time.Second, time.Second, 3 * time.Second, 10 * time.Second, 30 * time.Second, time.Minute, 6 * time.Minute,
 		}
-		time.Sleep(jumps[h.pick(len(jumps))])
+		// Now and then nobody reads a log meanwhile.
+		h.sleep(jumps[h.pick(len(jumps))], !h.has(troubleLogs) || h.chance(70))
 	case n < 83:
 		h.leader().logs.read()
 	default:
@@ -463,7 +495,7 @@ func (h *history) promptly(d time.Duration) {
 				if w == nil {
 					break
 				}
-				if w.busy {
+				if w.busy && !w.readyAt.After(time.Now()) {
 					h.release(w)
 				}
 				h.catchUp(p)
@@ -473,7 +505,26 @@ func (h *history) promptly(d time.Duration) {
 			break
 		}
 	}
-	time.Sleep(d)
+	h.sleep(d, true)
+}
+
+// sleep lets time pass. The collectors' alarms go off in time, and with answers kubelets answer what that begins.
+func (h *history) sleep(d time.Duration, answers bool) {
+	for end := time.Now().Add(d); ; {
+		until := end
+		for _, p := range h.leaders {
+			if at, ok := p.logs.alarms.next(); ok && at.Before(until) {
+				until = at
+			}
+		}
+		time.Sleep(time.Until(until))
+		for _, p := range h.leaders {
+			p.logs.run(answers)
+		}
+		if !until.Before(end) {
+			return
+		}
+	}
 }
 
 // ready is a worker with something to do now, in a fixed order.
@@ -505,10 +556,10 @@ func (h *history) persist() {
 			h.checkWaits()
 			h.checkHeld()
 		case lasts > 60*time.Second && lasts <= 62*time.Second:
-			clear(h.truth.calls)
+			clear(h.truth.spent)
 		}
 	}
-	h.checkCalls(persistence - 60*time.Second)
+	h.checkSpending(persistence - 60*time.Second)
 }
 
 // retire ends all processes but the leader, who is told of all that has happened.
@@ -545,8 +596,8 @@ func (h *history) settle() {
 // outlive lets the times pass for which Jobs and then SpiderJobs are kept.
 func (h *history) outlive() {
 	h.tell("--- what has ended is not kept for ever")
-	for _, wait := range []time.Duration{testDefaults().PodRetention + h.skews.widest*2, testDefaults().TTL} {
-		time.Sleep(wait)
+	for _, wait := range []time.Duration{testDefaults().PodRetention + h.skews.widest*2, slices.Max(retentions)} {
+		h.sleep(wait, true)
 		for range 6 {
 			h.promptly(10 * time.Second)
 		}
@@ -644,7 +695,11 @@ func (h *history) anyNode() bool {
 
 // called counts a call of a worker, and looks at how it is made.
 func (h *history) called(w *worker, call simulated.Call) {
-	h.truth.calls[w.taken.Request.NamespacedName]++
+	if spent := h.truth.spentOn(w.taken.Request.NamespacedName); call.Write() {
+		spent.writes++
+	} else {
+		spent.reads++
+	}
 	if o := call.Options; o != nil && (o.Preconditions == nil || o.Preconditions.UID == nil) {
 		h.violate(invariantUID, "%s: %s names no UID", w.process.name, call)
 	}

@@ -13,8 +13,13 @@ import (
 	"github.com/scrapethis/spider-operator/controllers/simulated"
 )
 
-// callsPerMinute is how many calls a SpiderJob may cost while it waits.
-const callsPerMinute = 60
+// What a SpiderJob may cost kube-apiserver: for each minute, and for each change of it, its Job or its Pods that others make, and each
+// thing that its log says. A live look at everything takes four reads; a call that fails is tried again some fourteen times in the
+// first minute.
+const (
+	readsPerMinute, writesPerMinute = 40, 15
+	readsPerNews, writesPerNews     = 4, 2
+)
 
 // The invariants: what must hold in every history.
 const (
@@ -53,7 +58,7 @@ const (
 	invariantExplained = "waits are explained"
 	// invariantNoErrors: a reconcile fails only where a call failed.
 	invariantNoErrors = "no errors without cause"
-	// invariantFrugal: calls per waiting job are bounded.
+	// invariantFrugal: calls, reads and writes per waiting job are bounded.
 	invariantFrugal = "calls are bounded"
 	// invariantForgets: what is held per job is bounded.
 	invariantForgets = "memory is bounded"
@@ -72,9 +77,9 @@ var everyInvariant = []string{
 type truth struct {
 	seen  int // how much of the cluster's log was looked at
 	jobs  map[types.UID]*trueJob
-	ends  map[types.UID]time.Time      // when a Pod's status first said that its spider had ended
-	calls map[types.NamespacedName]int // of late, by the SpiderJob they were made for
-	hung  int                          // calls that admission held up for long
+	ends  map[types.UID]time.Time            // when a Pod's status first said that its spider had ended
+	spent map[types.NamespacedName]*spending // of late, by the SpiderJob it was spent on
+	hung  int                                // calls that admission held up for long
 	// deniedFields says that admission has called a field invalid at some time.
 	deniedFields bool
 }
@@ -90,11 +95,25 @@ type trueJob struct {
 	waitsSince time.Time
 	end        string // the terminal phase and its reason
 	endedAt    time.Time
+	endVersion int64 // the resource version that told the end
+	endedBy    *process
 	keep       time.Duration // how long it is to be kept after its end
 }
 
 func newTruth() truth {
-	return truth{jobs: map[types.UID]*trueJob{}, calls: map[types.NamespacedName]int{}, ends: map[types.UID]time.Time{}}
+	return truth{jobs: map[types.UID]*trueJob{}, spent: map[types.NamespacedName]*spending{}, ends: map[types.UID]time.Time{}}
+}
+
+// spending is what a SpiderJob has cost kube-apiserver, and what was new of it meanwhile.
+type spending struct{ reads, writes, news int }
+
+func (t *truth) spentOn(sj types.NamespacedName) *spending {
+	s := t.spent[sj]
+	if s == nil {
+		s = &spending{}
+		t.spent[sj] = s
+	}
+	return s
 }
 
 func (t *truth) of(sj types.UID) *trueJob {
@@ -124,7 +143,9 @@ func (h *history) started(p *simulated.Process) {
 func (h *history) check() {
 	log := h.cluster.Log()
 	for ; h.truth.seen < len(log) && h.broken == ""; h.truth.seen++ {
-		switch change := log[h.truth.seen]; change.Kind {
+		change := log[h.truth.seen]
+		h.noteNews(change)
+		switch change.Kind {
 		case simulated.SpiderJobs:
 			h.checkSpiderJob(change)
 		case simulated.Jobs:
@@ -152,6 +173,8 @@ func (h *history) checkSpiderJob(change *simulated.Change) {
 	}
 	was, is := &before.Status, &after.Status
 	switch {
+	case was.Phase.Terminal() && valueOr(was.TTLSecondsAfterFinished, -1) != valueOr(is.TTLSecondsAfterFinished, -1):
+		h.violate(invariantKept, "was to be kept for %d s, and then for %d s", valueOr(was.TTLSecondsAfterFinished, -1), valueOr(is.TTLSecondsAfterFinished, -1))
 	case was.Phase.Terminal() && (was.Phase != is.Phase || was.Reason != is.Reason):
 		h.violate(invariantPhases, "%s/%s is followed by %s/%s", was.Phase, was.Reason, is.Phase, is.Reason)
 	case was.Phase == v1alpha1.PhaseRunning && is.Phase == v1alpha1.PhasePending && is.Reason != v1alpha1.ReasonQueued:
@@ -167,22 +190,30 @@ func (h *history) checkSpiderJob(change *simulated.Change) {
 	if !was.Phase.Terminal() && is.Phase.Terminal() {
 		j.end = string(is.Phase) + "/" + is.Reason
 		j.ended, j.endedAt, j.keep = true, time.Now(), h.keeps(after)
+		j.endVersion, j.endedBy = change.Version, h.process(change.By)
 		h.checkEnd(after, j)
 	}
 }
 
-// keeps is how long a SpiderJob is to be kept, as Spider and operator have it now; its own spec is asked later.
+// keeps is the least that a SpiderJob is to be kept after its end, by what Spiders of its name, and the operator, have ever said; its
+// own spec is asked later.
 func (h *history) keeps(sj *v1alpha1.SpiderJob) time.Duration {
-	for _, spider := range simulated.All[*v1alpha1.Spider](h.cluster, simulated.Spiders) {
-		if ttl := spider.Spec.TTLSecondsAfterFinished; ttl != nil && spider.Namespace == sj.Namespace && spider.Name == sj.Spec.SpiderRef.Name {
-			return time.Duration(*ttl) * time.Second
+	least, spiders := testDefaults().TTL, h.spidersOf(sj)
+	for i, spider := range spiders {
+		keep := testDefaults().TTL
+		if ttl := spider.Spec.TTLSecondsAfterFinished; ttl != nil {
+			keep = time.Duration(*ttl) * time.Second
 		}
+		// Where no Spider ever went, the operator's own choice is none.
+		if i == 0 && h.kinds&troubleSpiders == 0 {
+			least = keep
+		}
+		least = min(least, keep)
 	}
-	return testDefaults().TTL
+	return least
 }
 
-// checkRemoval: the operator removes a SpiderJob when its time is over, and not before. A cache that lags behind may not show the
-// latest Spider, so a change of it in the last minutes before the end does not count.
+// checkRemoval: the operator removes a SpiderJob when its time is over, and not before.
 func (h *history) checkRemoval(change *simulated.Change) {
 	sj, ok := change.Before.(*v1alpha1.SpiderJob)
 	if !ok || !strings.HasPrefix(change.By, simulated.Operator) {
@@ -192,9 +223,6 @@ func (h *history) checkRemoval(change *simulated.Change) {
 	keep := j.keep
 	if own := sj.Spec.TTLSecondsAfterFinished; own != nil {
 		keep = time.Duration(*own) * time.Second
-	}
-	if h.kinds&troubleSpiders != 0 && sj.Spec.TTLSecondsAfterFinished == nil {
-		return
 	}
 	if kept := time.Since(j.endedAt); kept+2*h.skews.widest+2*time.Second < keep {
 		h.violate(invariantKept, "SpiderJob %s is removed %s after its end, and was to be kept for %s", sj.UID, kept, keep)
@@ -291,7 +319,7 @@ func (h *history) checkVerdict(sj *v1alpha1.SpiderJob, j *trueJob) {
 			untrue("counts %d items, and the spider scraped %d", st.Stats.ItemsScraped, p.Items())
 		}
 	case v1alpha1.ReasonCompletedUnverified:
-		if p != nil && p.OutOfMemory() {
+		if p != nil && j.endedBy.ends[p.Pod] && p.OutOfMemory() {
 			untrue("a process of Pod %s ran out of memory", p.PodName)
 		}
 		if p == nil || p.DeclaredDead == "" && p.Lost == "" && (!p.Undisturbed() || p.Exit() != 0) {
@@ -351,9 +379,14 @@ func (h *history) hadOldJob(sj *v1alpha1.SpiderJob) bool {
 	return false
 }
 
-// retriesOf is how many retries every Spider of a SpiderJob's name has allowed.
+// retriesOf is how many retries every Spider of a SpiderJob's name has allowed; none where there may have been no Spider.
 func (h *history) retriesOf(sj *v1alpha1.SpiderJob) int {
 	least := 0
+	for _, change := range h.cluster.Log() {
+		if spider, ok := change.Before.(*v1alpha1.Spider); ok && change.After == nil && spider.Namespace == sj.Namespace {
+			return 0
+		}
+	}
 	for i, change := range h.spidersOf(sj) {
 		if n := int(valueOr(change.Spec.Retries, 0)); i == 0 || n < least {
 			least = n
@@ -475,7 +508,8 @@ func (h *history) checkJob(change *simulated.Change) {
 			h.violate(invariantSuccessKept, "%s makes Job %s for %s, of which it saw Pod %s succeed", p.name, job.UID, uid, p.succeeded[uid])
 		}
 	}
-	if j.ended && strings.HasPrefix(change.By, simulated.Operator) && change.By == h.leader().name {
+	// An end that a deposed process tells while another leads reaches that one's caches late: what it makes meanwhile is removed at once.
+	if leader := h.leader(); j.ended && change.By == leader.name && (j.endedBy == leader || j.endVersion <= leader.began) {
 		h.violate(invariantTerminalCreates, "Job %s is made for %s, which has ended", job.UID, uid)
 	}
 }
@@ -487,7 +521,8 @@ func (h *history) checkPod(change *simulated.Change) {
 		}
 	}
 	before, ok := change.Before.(*corev1.Pod)
-	if !ok || !strings.HasPrefix(change.By, simulated.Operator) || podEnded(before) || before.Spec.NodeName == "" {
+	if !ok || !strings.HasPrefix(change.By, simulated.Operator) || podEnded(before) || before.Spec.NodeName == "" ||
+		valueOr(before.DeletionGracePeriodSeconds, 1) < 1 { // somebody else has done so before
 		return
 	}
 	if change.After == nil || valueOr(change.After.GetDeletionGracePeriodSeconds(), 1) < 1 {
@@ -495,10 +530,14 @@ func (h *history) checkPod(change *simulated.Change) {
 	}
 }
 
-// sawPod notes that a process has seen a Pod whose spider succeeded with nothing done to it.
+// sawPod notes that a process has seen a Pod whose spider has ended, and one whose spider succeeded with nothing done to it.
 func (h *history) sawPod(p *process, pod *corev1.Pod) {
 	ended := simulated.SpiderState(pod).Terminated
-	if ended == nil || ended.ExitCode != 0 || ended.Reason != "Completed" || pod.Status.Reason != "" || pod.DeletionTimestamp != nil || disturbance(viewPod(pod)) != "" {
+	if ended == nil || !p.knows(types.UID(pod.Labels[v1alpha1.LabelSpiderJobUID])) {
+		return
+	}
+	p.ends[pod.UID] = true
+	if ended.ExitCode != 0 || ended.Reason != "Completed" || pod.Status.Reason != "" || pod.DeletionTimestamp != nil || disturbance(viewPod(pod)) != "" {
 		return
 	}
 	uid := types.UID(pod.Labels[v1alpha1.LabelSpiderJobUID])
@@ -555,12 +594,30 @@ func (h *history) unwritable(sj *v1alpha1.SpiderJob) bool {
 	return false
 }
 
-// checkCalls: while trouble lasts nobody may ask without end.
-func (h *history) checkCalls(during time.Duration) {
+// noteNews counts what others than the operator have changed of a SpiderJob.
+func (h *history) noteNews(change *simulated.Change) {
+	about := change.After
+	if about == nil {
+		about = change.Before
+	}
+	if strings.HasPrefix(change.By, simulated.Operator) {
+		return
+	}
+	name := about.GetLabels()[v1alpha1.LabelSpiderJob]
+	if change.Kind == simulated.SpiderJobs {
+		name = about.GetName()
+	}
+	h.truth.spentOn(types.NamespacedName{Namespace: about.GetNamespace(), Name: name}).news++
+}
+
+// checkSpending: while trouble lasts nobody may ask or write without end. What is new may be looked at, and told; a call that fails is
+// tried again soon, and then less and less often.
+func (h *history) checkSpending(during time.Duration) {
+	minutes := int(during / time.Minute)
 	for _, sj := range h.cluster.AllSpiderJobs() {
-		key := types.NamespacedName{Namespace: sj.Namespace, Name: sj.Name}
-		if n := h.truth.calls[key]; n > int(during/time.Minute)*callsPerMinute {
-			h.violate(invariantFrugal, "%d calls were made for SpiderJob %s in %s", n, sj.UID, during)
+		s := h.truth.spentOn(types.NamespacedName{Namespace: sj.Namespace, Name: sj.Name})
+		if s.reads > readsPerMinute*minutes+readsPerNews*s.news || s.writes > writesPerMinute*minutes+writesPerNews*s.news {
+			h.violate(invariantFrugal, "SpiderJob %s has cost %d reads and %d writes in %s, with %d news of it", sj.UID, s.reads, s.writes, during, s.news)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"testing/synctest"
 	"time"
 
@@ -38,9 +39,12 @@ type process struct {
 	logs       *simulatedLogs
 	workers    []*worker
 	dead       bool
+	began      int64  // to lead, as a resource version
 	stop       func() // ends the goroutines of the process
 	// succeeded are the SpiderJobs of which this process has seen a Pod that succeeded undisturbed.
 	succeeded map[types.UID]types.UID
+	// ends are the Pods of which this process has seen that their spider had ended.
+	ends map[types.UID]bool
 }
 
 type processClock struct{ skew time.Duration }
@@ -65,9 +69,12 @@ func (h *history) newProcess(workers int, skew time.Duration, lag func(simulated
 	p := &process{
 		h: h, name: fmt.Sprintf("%s %d", simulated.Operator, len(h.everyProcess)+1), skew: skew,
 		caches: h.cluster.NewCaches(lag), queue: &simulatedQueue{core: queue.NewCore(workers)}, succeeded: map[types.UID]types.UID{},
+		ends: map[types.UID]bool{}, began: h.cluster.Version(),
 	}
 	h.everyProcess = append(h.everyProcess, p)
-	p.logs = &simulatedLogs{process: p}
+	var ctx context.Context
+	ctx, p.stop = context.WithCancel(context.Background())
+	p.logs = collect(ctx, p)
 	for i := range workers {
 		p.workers = append(p.workers, &worker{process: p, number: i + 1})
 	}
@@ -76,6 +83,7 @@ func (h *history) newProcess(workers int, skew time.Duration, lag func(simulated
 		client:   h.faults.wrapClient(cached),
 		live:     h.faults.wrapLive(cached, h.cluster.Reader(p.name, p.gate, p.see)),
 		logs:     h.faults.wrapLogs(p.logs),
+		decide:   h.faults.wrapDecide(),
 		events:   silentRecorder{},
 		clock:    processClock{skew},
 		warnings: newEventReader(h.cluster.Reader(p.name, p.gate, p.see), processClock{skew}),
@@ -89,8 +97,6 @@ func (h *history) newProcess(workers int, skew time.Duration, lag func(simulated
 	if _, err := p.reconciler.lead.before(context.Background(), "1"); err != nil {
 		panic(err)
 	}
-	var ctx context.Context
-	ctx, p.stop = context.WithCancel(context.Background())
 	go func() { _ = p.reconciler.quota.Start(ctx) }()
 	h.tell("%s begins to lead", p.name)
 	for _, kind := range simulated.Kinds {
@@ -103,7 +109,7 @@ func (h *history) newProcess(workers int, skew time.Duration, lag func(simulated
 
 // remembered is how much the process holds of SpiderJobs: what it remembers, and the Pods whose logs it reads.
 func (p *process) remembered() (jobs, logs int) {
-	return len(p.reconciler.memory.jobs), len(p.logs.pods)
+	return len(p.reconciler.memory.jobs), p.logs.held()
 }
 
 // deliver brings changes to a cache, and wakes whom they concern.
@@ -138,23 +144,22 @@ func (p *process) wake(kind simulated.Kind, n simulated.Notice, initial bool) {
 	}
 }
 
-// learned wakes a SpiderJob of whose log something new is known.
-func (p *process) learned(sj types.NamespacedName) {
-	obj := &v1alpha1.SpiderJob{}
-	obj.Namespace, obj.Name = sj.Namespace, sj.Name
-	bySpiderJob().Generic(context.Background(), event.GenericEvent{Object: obj}, p.queue)
-}
-
 // hear wakes those whom the process's goroutines name.
 func (p *process) hear() {
 	for {
 		synctest.Wait()
+		var e event.GenericEvent
 		select {
-		case e := <-p.reconciler.quota.Woken():
-			bySpiderJob().Generic(context.Background(), e, p.queue)
+		case e = <-p.reconciler.quota.Woken():
 		default:
-			return
+			select {
+			case e = <-p.logs.Changes():
+				p.h.truth.spentOn(types.NamespacedName{Namespace: e.Object.GetNamespace(), Name: e.Object.GetName()}).news++
+			default:
+				return
+			}
 		}
+		bySpiderJob().Generic(context.Background(), e, p.queue)
 	}
 }
 
@@ -165,6 +170,11 @@ func (p *process) see(obj client.Object) {
 	}
 }
 
+// knows reports whether the process's caches show a SpiderJob: a Pod without one says nothing to it.
+func (p *process) knows(sj types.UID) bool {
+	return slices.ContainsFunc(p.caches.Objects(simulated.SpiderJobs), func(o client.Object) bool { return o.GetUID() == sj })
+}
+
 // die ends the process between two calls.
 func (p *process) die() {
 	if p.dead {
@@ -173,11 +183,12 @@ func (p *process) die() {
 	p.h.tell("%s dies", p.name)
 	p.dead = true
 	p.stop()
+	p.logs.run(false)
 	for _, w := range p.workers {
-		if w.busy {
+		if w.next != nil {
 			w.stop()
-			w.busy = false
 		}
+		w.busy = false
 	}
 }
 
@@ -208,21 +219,28 @@ func (w *worker) begin() bool {
 		return false
 	}
 	w.busy, w.taken, w.calls, w.faulty = true, taken, 0, false
-	w.next, w.stop = iter.Pull(func(yield func(struct{}) bool) {
-		w.yield = yield
-		ctx := log.IntoContext(context.WithValue(context.Background(), workerKey{}, w), logr.Discard())
-		w.result, w.err = w.process.reconciler.Reconcile(ctx, taken.Request)
-	})
+	if w.next == nil {
+		w.next, w.stop = iter.Pull(w.work)
+	}
 	w.resume()
 	return true
 }
 
-// resume lets the worker run to its next call, or to its end.
+// work reconciles what is taken, time and again.
+func (w *worker) work(yield func(struct{}) bool) {
+	w.yield = yield
+	ctx := log.IntoContext(context.WithValue(context.Background(), workerKey{}, w), logr.Discard())
+	for more := true; more; more = yield(struct{}{}) {
+		w.result, w.err = w.process.reconciler.Reconcile(ctx, w.taken.Request)
+		w.busy = false
+	}
+}
+
+// resume lets the worker run to its next call, or to the end of what it does.
 func (w *worker) resume() {
-	if _, more := w.next(); more {
+	if w.next(); w.busy {
 		return
 	}
-	w.busy = false
 	w.process.h.reconciled(w)
 	w.process.queue.done(w.taken, w.result, w.err)
 }
@@ -245,7 +263,8 @@ func (p *process) gate(ctx context.Context, call simulated.Call) error {
 		}
 		w.faulty = w.faulty || err != nil || delay > 0
 	}
-	if deadline, ok := ctx.Deadline(); ok && deadline.Before(w.readyAt) {
+	deadline, gaveUp := ctx.Deadline()
+	if gaveUp = gaveUp && deadline.Before(w.readyAt); gaveUp {
 		// The process gives up. A creation that would have been let through may come to pass all the same.
 		happens := w.answer == nil && call.Verb == "create" && p.h.chance(50)
 		if w.readyAt, w.answer = deadline, context.DeadlineExceeded; happens {
@@ -254,6 +273,9 @@ func (p *process) gate(ctx context.Context, call simulated.Call) error {
 	}
 	if !w.yield(struct{}{}) || p.dead {
 		return context.Canceled
+	}
+	if gaveUp {
+		<-ctx.Done() // which is due now, if not done yet
 	}
 	return w.answer
 }

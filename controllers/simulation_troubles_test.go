@@ -272,8 +272,8 @@ func (h *history) disturb() {
 		}
 	case troubleLogs:
 		n := h.anyNodeAtAll()
-		n.Logs = simulated.LogTrouble(h.pick(4))
-		h.tell("logs of node %s: %s", n.Name, []string{"fine", "hang", "end early", "are empty"}[n.Logs])
+		n.Logs = simulated.LogTrouble(h.pick(simulated.LogTroubles))
+		h.tell("logs of node %s %s", n.Name, n.Logs)
 	case troubleCrashes:
 		h.replace(false)
 	case troubleDeposed:
@@ -305,7 +305,7 @@ func deleteWithin(grace int64) metav1.DeleteOptions {
 
 func (h *history) disturbAsUser() {
 	c := h.cluster
-	switch h.pick(8) {
+	switch h.pick(9) {
 	case 0, 1:
 		if sj := h.anySpiderJob(); sj != nil {
 			var grace *int64
@@ -335,8 +335,23 @@ func (h *history) disturbAsUser() {
 			c.DeleteAs("a user", sj, metav1.DeleteOptions{})
 		}
 	case 7:
+		if sj := h.anySpiderJob(); sj != nil {
+			h.changeRetention(sj)
+		}
+	case 8:
 		h.createSpiderJob([]string{"a", "b", "c"}[h.pick(3)], []string{"run", "run", "again"}[h.pick(3)])
 	}
+}
+
+// changeRetention has a user say how long a SpiderJob is kept, whether it has ended or not.
+func (h *history) changeRetention(sj *v1alpha1.SpiderJob) {
+	keep := int64(retentions[h.pick(len(retentions))] / time.Second)
+	if h.chance(20) {
+		keep = forEver
+	}
+	h.kept[sj.UID] = keep == forEver
+	h.tell("a user has %s kept for %d s", sj.UID, keep)
+	h.cluster.Keep(sj, keep)
 }
 
 func (h *history) disturbSpiders() {

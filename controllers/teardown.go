@@ -263,12 +263,12 @@ func (d decision) clearPods(o *observation) decision {
 
 // afterTearDown ends the SpiderJob or begins its next attempt, once nothing of it can be there any more.
 func (d decision) afterTearDown(o *observation, s *stop, now time.Time) decision {
-	if !o.live {
-		return decision{need: needLive}
-	}
 	if r := o.reading(o.lastPod); !r.Since.IsZero() && !r.Done && now.Sub(r.Since) < followBound(o.lastPod) {
 		d.after = time.Second
 		return d
+	}
+	if !o.live {
+		return decision{need: needLive}
 	}
 	if pod := o.lastPod; pod != nil {
 		if pod.name != d.status.PodName {

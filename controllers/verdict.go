@@ -43,7 +43,7 @@ func (d decision) judge(o *observation, p plan, pod *podView, now time.Time) dec
 		return d.preempted(o, p, pod, now)
 	case cause != "":
 		return d.interrupt(o, p, cause, now)
-	case o.job.suspended:
+	case o.job.suspended && !endSeen(o, pod):
 		return d.interrupt(o, p, "its Job was suspended", now)
 	case pod.reason == podReasonDeadline:
 		return d.conclude(o, p, pod, v1alpha1.PhaseError, v1alpha1.ReasonDeadlineExceeded, "its Pod ran longer than it may: "+pod.message, now)

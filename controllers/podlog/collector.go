@@ -147,7 +147,7 @@ func (c *Collector) Want(target Target, mode Mode) {
 		return
 	}
 	c.unqueue(p)
-	p.mode = mode
+	p.mode, p.reading.Mode = mode, mode
 	switch c.rotation.remove(p); mode {
 	case Sample:
 		if !p.node.unserved {
@@ -247,7 +247,8 @@ func (c *Collector) learn(p *pod, change func(*Reading)) {
 	before := p.reading
 	change(&p.reading)
 	after := p.reading
-	failing := p.mode > Sample && (before.Err == nil) != (after.Err == nil)
+	// Once a stream has been answered it makes no difference that it breaks, as it may do every few seconds.
+	failing := p.mode > Sample && !after.Opened && before.Err == nil && after.Err != nil
 	same := before.Known == after.Known && before.Opened == after.Opened && before.Done == after.Done && !failing &&
 		reflect.DeepEqual(before.Counts, after.Counts)
 	if !same && p.ctx.Err() == nil {

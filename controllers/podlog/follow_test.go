@@ -346,3 +346,24 @@ func TestLongLinesAndBinary(t *testing.T) {
 		}
 	}
 }
+
+// TestAStreamThatBreaksAgainAndAgainWakesNobody has a kubelet that answers, and has no log to give.
+func TestAStreamThatBreaksAgainAndAgainWakesNobody(t *testing.T) {
+	onBench(t, Options{}, func(b *bench) {
+		log := b.kubelet.run("a")
+		log.write("unable to retrieve container logs for containerd://a")
+		log.terminate()
+		b.collector.Want(target("a"), Follow)
+		b.after(10*time.Second, "a")
+		b.woken()
+		if r := b.after(5*time.Minute, "a"); !r.Opened || r.Done || r.Err == nil {
+			b.Errorf("after minutes of trying it is %+v", r)
+		}
+		if opened := len(b.kubelet.openings()); opened < 50 {
+			b.Fatalf("it was opened %d times", opened)
+		}
+		if woken := b.woken(); len(woken) > 0 {
+			b.Errorf("woken: %v", woken)
+		}
+	})
+}

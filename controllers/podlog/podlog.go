@@ -58,6 +58,8 @@ func (m Mode) String() string {
 
 // Reading is what is known from a Pod's log. The zero Reading says that nothing is.
 type Reading struct {
+	// Mode is how the log is read; zero where nobody has asked for it.
+	Mode Mode
 	// Counts are the best so far, once Known. Items never goes down, but for Final counts, which are the last word.
 	Counts stats.Counts
 	// Known says that counts were found.

@@ -13,7 +13,7 @@ func TestSampleFollowsTheProgress(t *testing.T) {
 		log := b.kubelet.run("a")
 		log.write("Spider opened\n")
 		b.collector.Want(target("a"), Sample)
-		if r := b.after(6*time.Second, "a"); r != (Reading{}) {
+		if r := b.after(6*time.Second, "a"); r != (Reading{Mode: Sample}) {
 			b.Errorf("a log without counts reads as %+v", r)
 		}
 		log.write(progressLine, 7)

@@ -35,17 +35,6 @@ type Node struct {
 	pods []*local
 }
 
-// LogTrouble is what is wrong with the logs of a node.
-type LogTrouble int
-
-// The troubles of logs.
-const (
-	LogsFine  LogTrouble = iota
-	LogsHang             // no answer
-	LogsEnd              // they end early, as after a rotation
-	LogsEmpty            // 200 and nothing
-)
-
 // local is what a kubelet knows of a Pod.
 type local struct {
 	uid        types.UID

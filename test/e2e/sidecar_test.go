@@ -37,6 +37,25 @@ const endlessMesh = `{"n":"100000","delay":"10s"}`
 func inject(t *testing.T, n *harness.Namespace, patch string) {
 	t.Helper()
 	n.Run("", "label", "namespace", n.Name, "--overwrite", "pod-security.kubernetes.io/enforce=privileged")
+	mutatePods(t, n, patch)
+	n.Eventually(t, soon, "containers are injected", func(ctx context.Context) error {
+		probe := &corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{Namespace: n.Name, Name: "probe", Labels: map[string]string{v1alpha1.LabelSpiderJob: "probe"}},
+			Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "probe", Image: cluster.CounterImage}}},
+		}
+		if err := n.Client.Create(ctx, probe, client.DryRunAll); err != nil {
+			return err
+		}
+		if len(probe.Spec.InitContainers)+len(probe.Spec.Containers) < 2 {
+			return fmt.Errorf("the probe has %d containers", len(probe.Spec.Containers))
+		}
+		return nil
+	})
+}
+
+// mutatePods has every spider's Pod of the namespace changed by an expression that yields a JSON patch.
+func mutatePods(t *testing.T, n *harness.Namespace, patch string) {
+	t.Helper()
 	name := "injected-" + n.Name
 	untilTheEnd(t, &admissionv1.MutatingAdmissionPolicy{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
@@ -55,19 +74,27 @@ func inject(t *testing.T, n *harness.Namespace, patch string) {
 		ObjectMeta: metav1.ObjectMeta{Name: name},
 		Spec:       admissionv1.MutatingAdmissionPolicyBindingSpec{PolicyName: name, MatchResources: inNamespace(n)},
 	})
-	n.Eventually(t, soon, "containers are injected", func(ctx context.Context) error {
-		probe := &corev1.Pod{
-			ObjectMeta: metav1.ObjectMeta{Namespace: n.Name, Name: "probe", Labels: map[string]string{v1alpha1.LabelSpiderJob: "probe"}},
-			Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "probe", Image: cluster.CounterImage}}},
-		}
-		if err := n.Client.Create(ctx, probe, client.DryRunAll); err != nil {
-			return err
-		}
-		if len(probe.Spec.InitContainers)+len(probe.Spec.Containers) < 2 {
-			return fmt.Errorf("the probe has %d containers", len(probe.Spec.Containers))
-		}
-		return nil
-	})
+}
+
+// deny has creations in the namespace refused with a message unless an expression is true.
+func deny(t *testing.T, n *harness.Namespace, what *admissionv1.MatchResources, unless, message string) *admissionv1.ValidatingAdmissionPolicyBinding {
+	t.Helper()
+	policy := &admissionv1.ValidatingAdmissionPolicy{
+		ObjectMeta: metav1.ObjectMeta{Name: "denied-" + n.Name},
+		Spec: admissionv1.ValidatingAdmissionPolicySpec{
+			FailurePolicy:    ptr.To(admissionv1.Fail),
+			MatchConstraints: what,
+			Validations:      []admissionv1.Validation{{Expression: unless, Message: message}},
+		},
+	}
+	binding := &admissionv1.ValidatingAdmissionPolicyBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: policy.Name},
+		Spec: admissionv1.ValidatingAdmissionPolicyBindingSpec{
+			PolicyName: policy.Name, ValidationActions: []admissionv1.ValidationAction{admissionv1.Deny}, MatchResources: inNamespace(n),
+		},
+	}
+	untilTheEnd(t, policy, binding)
+	return binding
 }
 
 // untilTheEnd creates objects that belong to no namespace, and deletes them when the test ends.
@@ -195,21 +222,7 @@ func TestAJobThatAPolicyRefusesWaitsAndStarts(t *testing.T) {
 	t.Parallel()
 	n := cluster.Namespace(t)
 	n.Counter("counter")
-	policy := &admissionv1.ValidatingAdmissionPolicy{
-		ObjectMeta: metav1.ObjectMeta{Name: "denied-" + n.Name},
-		Spec: admissionv1.ValidatingAdmissionPolicySpec{
-			FailurePolicy:    ptr.To(admissionv1.Fail),
-			MatchConstraints: creationsOf("batch", "jobs"),
-			Validations:      []admissionv1.Validation{{Expression: "false", Message: "the shop is closed"}},
-		},
-	}
-	binding := &admissionv1.ValidatingAdmissionPolicyBinding{
-		ObjectMeta: metav1.ObjectMeta{Name: policy.Name},
-		Spec: admissionv1.ValidatingAdmissionPolicyBindingSpec{
-			PolicyName: policy.Name, ValidationActions: []admissionv1.ValidationAction{admissionv1.Deny}, MatchResources: inNamespace(n),
-		},
-	}
-	untilTheEnd(t, policy, binding)
+	binding := deny(t, n, creationsOf("batch", "jobs"), "false", "the shop is closed")
 	n.Eventually(t, soon, "Jobs are refused", func(ctx context.Context) error {
 		probe := somebodysJob("probe")
 		probe.Namespace = n.Name
