@@ -293,8 +293,9 @@ func volume(t *testing.T, n *harness.Namespace, name string) {
 	if err := os.Mkdir(folder, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	for path := folder; path != filepath.Dir(os.TempDir()); path = filepath.Dir(path) {
-		if err := os.Chmod(path, 0o777|os.ModeSticky); err != nil { //nolint:gosec // the spider is another user
+	// The spider is another user than the test.
+	for path := folder; path != filepath.Clean(os.TempDir()); path = filepath.Dir(path) {
+		if err := os.Chmod(path, 0o777|os.ModeSticky); err != nil {
 			t.Fatal(err)
 		}
 	}
