@@ -44,10 +44,13 @@ func asRoot(spec *v1alpha1.SpiderSpec) {
 	spec.Pod.SecurityContext = &corev1.PodSecurityContext{RunAsUser: ptr.To[int64](0)}
 }
 
-// rendering has room for a browser, which needs no sandbox of its own in a Pod.
+// rendering has room for a browser, and tells it to do without a sandbox of its own, which it may not make in a Pod: Debian's
+// Chromium reads its flags from files.
 func rendering(spec *v1alpha1.SpiderSpec) {
 	spec.Pod.Resources.Limits[corev1.ResourceMemory] = resource.MustParse("1Gi")
-	spec.Pod.Env = []corev1.EnvVar{{Name: "CHROMIUM_FLAGS", Value: "--no-sandbox"}}
+	flags := &corev1.ConfigMapVolumeSource{LocalObjectReference: corev1.LocalObjectReference{Name: "chromium"}}
+	spec.Pod.Volumes = []corev1.Volume{{Name: "chromium", VolumeSource: corev1.VolumeSource{ConfigMap: flags}}}
+	spec.Pod.VolumeMounts = []corev1.VolumeMount{{Name: "chromium", MountPath: "/etc/chromium.d"}}
 }
 
 // folder gives a Spider an empty folder of its own at a path of the image's.
@@ -123,6 +126,10 @@ func TestABrowserRendersPages(t *testing.T) {
 	}
 	t.Parallel()
 	n := cluster.Namespace(t)
+	n.Create(&corev1.ConfigMap{
+		ObjectMeta: metav1.ObjectMeta{Name: "chromium"},
+		Data:       map[string]string{"flags": `export CHROMIUM_FLAGS="$CHROMIUM_FLAGS --no-sandbox"`},
+	})
 	wrapped := startedBy("xvfb-run", "-a", "scrapy", "crawl", "browsing", "-a", "pages=2")
 	display := startedBy("sh", "-c", "Xvfb :99 & DISPLAY=:99 exec scrapy crawl browsing -a pages=2")
 	for name, tt := range map[string]project{
@@ -199,7 +206,8 @@ func TestASignalReachesScrapyThroughWhatStartsIt(t *testing.T) {
 	t.Parallel()
 	n := cluster.Namespace(t)
 	endlessBy := func(command ...string) change {
-		return startedBy(append(command, "-a", "pages=1000", "-s", "DOWNLOAD_DELAY=0.2", "-s", "LOGSTATS_INTERVAL=1", "-s", "LOG_LEVEL=INFO")...)
+		slow := []string{"-a", "pages=1000", "-s", "DOWNLOAD_DELAY=0.2", "-s", "LOGSTATS_INTERVAL=1", "-s", "LOG_LEVEL=INFO"}
+		return startedBy(append(command, slow...)...)
 	}
 	for name, tt := range map[string]struct {
 		spider    func(*v1alpha1.SpiderSpec)
@@ -285,8 +293,9 @@ func volume(t *testing.T, n *harness.Namespace, name string) {
 	if err := os.Mkdir(folder, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	for path := folder; path != filepath.Dir(os.TempDir()); path = filepath.Dir(path) {
-		if err := os.Chmod(path, 0o777|os.ModeSticky); err != nil { //nolint:gosec // the spider is another user
+	// The spider is another user than the test.
+	for path := folder; path != filepath.Clean(os.TempDir()); path = filepath.Dir(path) {
+		if err := os.Chmod(path, 0o777|os.ModeSticky); err != nil {
 			t.Fatal(err)
 		}
 	}
