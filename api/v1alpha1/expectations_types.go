@@ -107,11 +107,6 @@ type ComparedToPrevious struct {
 	SameArguments *bool `json:"sameArguments,omitempty"`
 }
 
-// ConditionExpectationsMet is True for a run that kept all its expectations, False for one that broke any, and Unknown where they
-// could not be judged. A run without expectations has it only where items could not be written or delivered. A run that has not
-// ended has it only where it has stalled, or is about to end or to be tried again.
-const ConditionExpectationsMet = "ExpectationsMet"
-
 // Reasons of condition ExpectationsMet. Where it is False its reason is one of a SpiderJob's own: ReasonExpectationsNotMet,
 // ReasonFeedFailed or ReasonStalled.
 const (

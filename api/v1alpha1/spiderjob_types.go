@@ -157,6 +157,11 @@ func (p Phase) Terminal() bool {
 // are the job's own.
 const ConditionSucceeded = "Succeeded"
 
+// ConditionExpectationsMet is True for a run that kept all its expectations, False for one that broke any, and Unknown where they
+// could not be judged. A run without expectations has it only where items could not be written or delivered. A run that has not
+// ended has it only where it has stalled, or is about to end or to be tried again.
+const ConditionExpectationsMet = "ExpectationsMet"
+
 // Stats is what is known of a run's counts.
 type Stats struct {
 	// itemsScraped is the number of items scraped.
