@@ -85,6 +85,7 @@ func TestASpiderThatStandsStillIsStopped(t *testing.T) {
 	n.Python("stalls", `
 import time
 print("2026-11-23 12:00:00 [scrapy.core.engine] INFO: Spider opened")
+print("2026-11-23 12:00:00 [scrapy.extensions.logstats] INFO: Crawled 0 pages (at 0 pages/min), scraped 0 items (at 0 items/min)")
 print("2026-11-23 12:00:10 [scrapy.extensions.logstats] INFO: Crawled 3 pages (at 3 pages/min), scraped 3 items (at 3 items/min)", flush=True)
 while True:
     time.sleep(5)

@@ -148,7 +148,7 @@ func TestAProcessThatLivesOn(t *testing.T) {
 	s := newStage(t)
 	s.spider(func(p *node.Process) node.Exit {
 		p.Printf("%s [scrapy.core.engine] INFO: Spider opened\n", stamp)
-		progress(p, 6)
+		progress(p, 0)
 		dump(p, 6, "finished")
 		<-p.Killed()
 		return node.Exit{}
