@@ -138,7 +138,8 @@ func (d decision) podGone(o *observation, p plan, now time.Time) decision {
 	if o.killing.found == evidenceGone {
 		message += ", but Events of that time are gone, too"
 	}
-	e, unsettled := d.expected(o, p, ending{phase: v1alpha1.PhaseFinished, reason: v1alpha1.ReasonCompletedUnverified, message: message}, 0, "", now)
+	unverified := ending{phase: v1alpha1.PhaseFinished, reason: v1alpha1.ReasonCompletedUnverified, message: message}
+	e, unsettled := d.expected(o, p, unverified, 0, "", now)
 	switch {
 	case unsettled != nil:
 		return *unsettled

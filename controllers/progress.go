@@ -25,7 +25,7 @@ func (d decision) watchProgress(o *observation, p plan, pod *podView, now time.T
 	if r.Counts.Closed {
 		return d.livesOn(o, p, pod, r, now)
 	}
-	return d.stall(o, p, pod, r, now)
+	return d.stall(o, p, r, now)
 }
 
 // lookAt has a running spider looked at again in time. What is overdue waits for a read.
@@ -84,7 +84,7 @@ func moment(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 // stall watches for a spider whose counts stand still. The last change of counts that is recorded is its progress, else the start of
 // its process: both survive a restart of the operator.
-func (d decision) stall(o *observation, p plan, pod *podView, r podlog.Reading, now time.Time) decision {
+func (d decision) stall(o *observation, p plan, r podlog.Reading, now time.Time) decision {
 	rules, st := p.Expectations, &d.status
 	if told := stallTold(st); told != "" {
 		st.Message = truncate("has stalled: "+told, maxMessage)

@@ -133,7 +133,8 @@ func (d decision) judgeClosed(o *observation, p plan, pod *podView, now time.Tim
 	if unsettled != nil {
 		return *unsettled
 	}
-	e.message += fmt.Sprintf("; its process lived on for longer than its exitPatienceSeconds, and was stopped: its log ends at %s", moment(r.Quiet))
+	e.message += fmt.Sprintf("; its process lived on for longer than its exitPatienceSeconds, and was stopped: its log ends at %s",
+		moment(r.Quiet))
 	if e.retries && d.failures() < p.Retries {
 		return d.retry(e.reason, e.message, now)
 	}

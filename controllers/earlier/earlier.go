@@ -68,7 +68,7 @@ func Pack(st *v1alpha1.SpiderJobStatus) string {
 	if err != nil || len(key) != keyBytes {
 		return ""
 	}
-	return string(binary.BigEndian.AppendUint64(key, uint64(max(st.Stats.ItemsScraped, 0)))) //nolint:gosec // not negative
+	return string(binary.BigEndian.AppendUint64(key, uint64(max(st.Stats.ItemsScraped, 0))))
 }
 
 // run is an ended run.

@@ -116,7 +116,7 @@ func TestLastRuns(t *testing.T) {
 
 // Whatever comes and goes, the runs are those that are there.
 func TestRunsAreThoseThatAreThere(t *testing.T) {
-	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // a test
+	random := rand.New(rand.NewPCG(1, 2))
 	r := New(nil)
 	var there []*v1alpha1.SpiderJob
 	for range 5000 {

@@ -132,7 +132,7 @@ func TestJudge(t *testing.T) {
 func TestMatchesReason(t *testing.T) {
 	entries := []string{"finished", "closespider_*", "a*b"}
 	for reason, want := range map[string]bool{
-		"finished": true, "finished ": false, "closespider_timeout": true, "closespider_": true, "closespider": false, "": false,
+		"finished": true, "finishedly": false, "closespider_timeout": true, "closespider_": true, "closespider": false, "": false,
 		"a*b": true, "aXb": false,
 	} {
 		if got := MatchesReason(entries, reason); got != want {
