@@ -174,6 +174,12 @@ func TestDecide(t *testing.T) {
 		{"a signal, exit code 0", 6 * time.Second,
 			observe(sj()).lively().withJob(makeJob(sj().SpiderJob)).withPods(first().exited(0)).reads(signalled(finalReading(3, "shutdown"))),
 			want{phase: v1alpha1.PhaseRunning, reason: v1alpha1.ReasonInterrupted, stop: v1alpha1.ReasonInterrupted, retry: true, items: 3, final: true, log: podlog.Final}},
+		{"it finishes where an earlier attempt was interrupted, and attempts are summed up", 6 * time.Second,
+			observe(resumed(sj(), 7)).withJob(makeJob(sj().SpiderJob, sumAttempts)).withPods(first().exited(0)).reads(finalReading(5, "finished")),
+			want{phase: v1alpha1.PhaseFinished, reason: v1alpha1.ReasonCompleted, items: 12, final: true}},
+		{"it finishes where an earlier attempt was interrupted, and the last one counts", 6 * time.Second,
+			observe(resumed(sj(), 7)).withJob(makeJob(sj().SpiderJob)).withPods(first().exited(0)).reads(finalReading(5, "finished")),
+			want{phase: v1alpha1.PhaseFinished, reason: v1alpha1.ReasonCompleted, items: 5, final: true}},
 		{"exit code 1", 6 * time.Second,
 			observe(sj()).withJob(makeJob(sj().SpiderJob, own)).withPods(first().exited(1, said("Traceback\nValueError: no category"))),
 			failed(v1alpha1.ReasonExitCode, "code 1: ValueError: no category")},
@@ -352,6 +358,15 @@ func checkDecision(t *testing.T, o *observation, d decision, w want) {
 		t.Errorf("counts %d items (final %t), want %d (%t)", items, final, w.items, w.final)
 	}
 }
+
+// resumed is a SpiderJob whose first attempt was interrupted with so many items, and whose second one runs.
+func resumed(b sjBuilder, items int64) sjBuilder {
+	b.Status.Attempts, b.Status.Interruptions = 2, 1
+	b.Status.Stats = &v1alpha1.Stats{ItemsScraped: items, FinishReason: "shutdown", Source: v1alpha1.OriginScrapyStats, Attempt: 1, Final: true}
+	return b
+}
+
+func sumAttempts(p *plan) { p.SumAttempts = true }
 
 func settings(b sjBuilder, names ...string) sjBuilder {
 	b.Spec.Settings = map[string]v1alpha1.SettingValue{}

@@ -12,7 +12,7 @@ const feedFails = "2026-11-23 12:30:22 [scrapy.utils.signal] ERROR: Error caught
 	"PermissionError: [Errno 13] Permission denied: 'out'\n"
 
 // longDump is what a spider with so many statistics more than usual logs when it closes.
-func longDump(items, statistics int, errors int) string {
+func longDump(items, statistics, errors int) string {
 	var dump strings.Builder
 	fmt.Fprintf(&dump, "2026-11-23 12:30:32 [scrapy.statscollectors] INFO: Dumping Scrapy stats:\n{'finish_reason': 'finished',\n 'item_scraped_count': %d,\n", items)
 	fmt.Fprintf(&dump, " 'log_count/ERROR': %d,\n", errors)

@@ -111,11 +111,11 @@ type Options struct {
 	// Concurrency is the most sample and final reads at once, half of it for either. One node has at most four of them, and
 	// nodes whose last read did not end in time have together at most half of either half. Default 16.
 	Concurrency int
-	// Streams is the most follow streams at once; further ones wait. Each holds some 100 KiB of memory, however much log it brings. What one node has beyond
-	// a quarter of them it has only out of one half. Where one waits for its turn, a stream makes way that is not answered within
-	// ReadTimeout, and so does one that has had its slot for 2 × ReadTimeout if its node has more of them than the other would
-	// then have, or the other has none. So, however long streams last, no node that answers waits for its first for longer than
-	// 2 × ReadTimeout for every Streams nodes that wait before it. Default 200.
+	// Streams is the most follow streams at once; further ones wait. Each holds some 100 KiB of memory, however much log it brings.
+	// What one node has beyond a quarter of them it has only out of one half. Where one waits for its turn, a stream makes way that
+	// is not answered within ReadTimeout, and so does one that has had its slot for 2 × ReadTimeout if its node has more of them
+	// than the other would then have, or the other has none. So, however long streams last, no node that answers waits for its first
+	// for longer than 2 × ReadTimeout for every Streams nodes that wait before it. Default 200.
 	Streams int
 	// ReadTimeout is the longest that one sample or final read may take. Default 5 s.
 	ReadTimeout time.Duration

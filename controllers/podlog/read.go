@@ -212,7 +212,9 @@ func (c *Collector) farther(ctx context.Context, target Target, in *intake, foun
 		}
 		lines = min(in.lines*3/4, lines/2) // so many bytes had in.lines lines
 	}
-	if failed := found.counts; valueOr(failed.Errors, 0) > 0 && valueOr(failed.FeedFailures, 0) == 0 && failed.FeedError == "" && !found.whole {
+	counts := &found.counts
+	told := counts.FeedError != "" || valueOr(counts.FeedFailures, 0) > 0
+	if valueOr(counts.Errors, 0) > 0 && !told && !found.whole {
 		found.counts.FeedError = c.feedError(ctx, target, in)
 	}
 	return found

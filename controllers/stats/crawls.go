@@ -61,7 +61,7 @@ func (c *crawls) include(counts Counts, e *entries) {
 	}
 	// Every crawl counts the errors that the process logs while it lasts: those of crawls at once are the same.
 	errors := sum(c.sum.Errors, counts.Errors)
-	if c.spans && e.timed() && e.times[0].Before(c.to) {
+	if c.spans && e.timed() && e.times[0].Before(c.to) && e.times[1].After(c.from) {
 		errors = most(c.sum.Errors, counts.Errors)
 	}
 	elapsed := most(c.sum.ElapsedSeconds, counts.ElapsedSeconds)

@@ -90,7 +90,10 @@ func (f *feedErrors) found(said string) {
 
 // feedText is what a line says of a feed that was not stored, up to the end of the text that it is.
 func feedText(text []byte) string {
-	return printable(withoutUserInfo(string(untilQuote(text))), MaxFailure)
+	if end := bytes.Index(text, []byte(`\n`)); end >= 0 {
+		text = text[:end]
+	}
+	return printable(withoutUserInfo(strings.TrimRight(string(untilQuote(text)), `\`)), MaxFailure)
 }
 
 // lastError returns the last error of a text as a traceback ends with it, as in "PermissionError: [Errno 13] …", or "". Line breaks may
@@ -125,7 +128,8 @@ func lastError(text []byte) string {
 	if end := bytes.IndexByte(text, '\n'); end >= 0 {
 		text = text[:end]
 	}
-	return printable(withoutUserInfo(string(untilQuote(text))), MaxFailure)
+	said := strings.TrimRight(string(untilQuote(text)), `\`)
+	return printable(withoutUserInfo(strings.ReplaceAll(said, `\'`, "'")), MaxFailure)
 }
 
 // untilQuote returns a text up to a double quote, with which a JSON log line ends it.

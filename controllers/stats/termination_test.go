@@ -6,6 +6,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 )
 
@@ -22,6 +24,12 @@ func TestParseTerminationMessage(t *testing.T) {
 		c.Items, c.Responses, c.Requests, c.Errors, c.FinishReason, c.Failure = 12, &three, &two, &one, "finished", "no"
 	})
 
+	further := said(func(c *Counts) {
+		c.RequestRetries, c.FailedRequests, c.ItemsDropped, c.FeedFailures = &one, &two, &one, &two
+		c.PeakMemoryBytes, c.ElapsedSeconds = &three, &two
+		c.ResponsesByClass = [4]*int64{0: &three, 3: &one}
+	})
+
 	tests := map[string]struct {
 		message string
 		want    *Counts
@@ -31,8 +39,22 @@ func TestParseTerminationMessage(t *testing.T) {
 		},
 		"Scrapy's names": {
 			`{"item_scraped_count": 12, "response_received_count": 3, "downloader/request_count": 2, "log_count/ERROR": 1,
-			  "finish_reason": "finished", "error": "no", "elapsed_time_seconds": 1.5}` + "\n", all,
+			  "finish_reason": "finished", "error": "no", "dupefilter/filtered": 1.5}` + "\n", all,
 		},
+		"the further counts": {
+			`{"request_retries": 1, "failed_requests": 2, "responses_2xx": 3, "responses_5xx": 1, "items_dropped": 1, "feed_failures": 2,
+			  "peak_memory_bytes": 3, "elapsed_seconds": 2.9}`, further,
+		},
+		"Scrapy's names of them": {
+			`{"retry/count": 1, "downloader/exception_count": 2, "downloader/response_status_count/200": 2,
+			  "downloader/response_status_count/204": 1, "downloader/response_status_count/503": 1, "item_dropped_count": 1,
+			  "feedexport/failed_count/S3FeedStorage": 1, "feedexport/failed_count/FileFeedStorage": 1, "memusage/max": 3,
+			  "elapsed_time_seconds": 2.0}`, further,
+		},
+		"only memory and time": {
+			`{"peak_memory_bytes": 3, "elapsed_seconds": 2}`, &Counts{PeakMemoryBytes: &three, ElapsedSeconds: &two, Origin: v1alpha1.OriginNone},
+		},
+		"a further count of no sense":  {`{"items_scraped": 1, "responses_2xx": -1}`, nil},
 		"both names":                   {`{"item_scraped_count": 1, "items_scraped": 2}`, items(2)},
 		"none":                         {`{"items_scraped": 0}`, items(0)},
 		"no items, but a count":        {`{"errors": 1}`, said(func(c *Counts) { c.Errors = &one })},
@@ -80,7 +102,12 @@ func TestParseTerminationMessage(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			got, ok := ParseTerminationMessage(test.message)
-			assertCounts(t, got, ok, test.want)
+			if ok != (test.want != nil) {
+				t.Fatalf("understood: %v", ok)
+			}
+			if diff := cmp.Diff(test.want, &got); ok && diff != "" {
+				t.Errorf("counts (-want +got):\n%s", diff)
+			}
 		})
 	}
 }
