@@ -27,6 +27,7 @@ func TestSpiderJobImmutability(t *testing.T) {
 		{name: "settings", one: map[string]any{"A": "1"}, other: map[string]any{"A": "1", "B": "2"}},
 		{name: "timeoutSeconds", one: int64(1), other: int64(2)},
 		{name: "startDeadlineSeconds", one: int64(2), other: int64(1)},
+		{name: "expectations", one: map[string]any{"minItems": int64(1)}, other: map[string]any{"minItems": int64(2)}},
 		{name: "retries", one: int64(0), other: int64(1)},
 		{name: "userID", one: "ann", other: "bob"},
 		{name: "ttlSecondsAfterFinished", one: int64(0), other: int64(1), mutable: true},
