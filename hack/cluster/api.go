@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -66,17 +67,52 @@ func (c *client) get(ctx context.Context, url string, into any) error {
 	return nil
 }
 
-// serves asks a component's readiness: an absolute path is that of a Unix socket, everything else a URL.
+// serves asks a component's readiness: an absolute path is that of a container runtime's socket, everything else a URL.
 func (c *client) serves(ctx context.Context, ready string) error {
-	if !strings.HasPrefix(ready, "/") {
-		return c.get(ctx, ready, nil)
+	if strings.HasPrefix(ready, "/") {
+		return runtimeServes(ctx, ready)
 	}
+	return c.get(ctx, ready, nil)
+}
+
+// runtimeServes asks a container runtime for its version, as a kubelet does that starts, and ends where that fails. containerd listens
+// for a while before it answers: after a restart it first finds what runs. It is one call of gRPC, and so one request of HTTP/2
+// (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md) with an empty message.
+func runtimeServes(ctx context.Context, socket string) error {
+	var protocols http.Protocols
+	protocols.SetUnencryptedHTTP2(true)
 	var dialer net.Dialer
-	connection, err := dialer.DialContext(ctx, "unix", ready)
+	transport := &http.Transport{Protocols: &protocols, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return dialer.DialContext(ctx, "unix", socket)
+	}}
+	defer transport.CloseIdleConnections()
+	const patience = 5 * time.Second
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	emptyMessage := make([]byte, 5) // it is not compressed, and has 0 bytes
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://localhost/runtime.v1.RuntimeService/Version",
+		bytes.NewReader(emptyMessage))
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Content-Type", "application/grpc")
+	request.Header.Set("TE", "trailers")
+	response, err := transport.RoundTrip(request)
 	if err != nil {
 		return err // it names the socket
 	}
-	return connection.Close()
+	defer func() { _ = response.Body.Close() }()
+	if _, err := io.Copy(io.Discard, response.Body); err != nil {
+		return fmt.Errorf("read what the container runtime says: %w", err)
+	}
+	said := response.Trailer
+	if said.Get("Grpc-Status") == "" {
+		said = response.Header // an answer without a message has no trailer
+	}
+	if status := said.Get("Grpc-Status"); status != "0" {
+		return fmt.Errorf("the container runtime answers %s: status %q, %s", response.Status, status, said.Get("Grpc-Message"))
+	}
+	return nil
 }
 
 // nodeReady returns nil when the node is Ready, or else why it is not. What was said before since, by a kubelet that has ended,

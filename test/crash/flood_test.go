@@ -76,7 +76,7 @@ func TestWhatAContainerWritesHarmsOnlyItself(t *testing.T) {
 	honest := fleet{}
 	for i := range 3 {
 		honest.start(n, t, fmt.Sprintf("honest-%d", i),
-			crawling("slow", nil, map[string]v1alpha1.SettingValue{"CLOSESPIDER_ITEMCOUNT": v1alpha1.SettingValue(fmt.Sprint(80 + i))}), -1)
+			crawling("slow", nil, map[string]v1alpha1.SettingValue{"CLOSESPIDER_ITEMCOUNT": v1alpha1.SettingValue(fmt.Sprint(40 + i))}), -1)
 	}
 	for name := range honest {
 		n.Await(name, "has scraped something", soon, func(job *v1alpha1.SpiderJob) bool {
