@@ -250,6 +250,10 @@ func TestDecideOnHostileClusters(t *testing.T) {
 				withPods(pod().exited(0, said(`{"items_scraped": 5}`)).outlived("mesh")).
 				sawEnd(pod().exited(0, said(`{"items_scraped": 5}`)).outlived("mesh")).killing(evidenceNone),
 			with(concluded, func(w *want) { w.items, w.final = 5, true })},
+		{"it ended by itself before its Job was deleted without it: what else is in its Pod has to end", 9 * time.Second,
+			observe(sj().running("run-a")).lively().withPods(pod().exited(0).outlived("proxy").orphan()).
+				witnessed(pod().exited(0)),
+			want{phase: v1alpha1.PhaseRunning, reason: v1alpha1.ReasonStopping, contains: "has lost its Job", action: deletePod, after: recheck}},
 		{"it was seen to end before it lost its Job: the caches suffice to wait for what else is in its Pod", 9 * time.Second,
 			observe(sj().running("run-a")).withPods(pod().exited(0).outlived("proxy").orphan().deleting()).
 				sawEnd(pod().exited(0).outlived("proxy")),

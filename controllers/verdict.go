@@ -236,8 +236,8 @@ func (d decision) judgeWithoutJob(o *observation, p plan, pod *podView, now time
 	if !o.live {
 		return decision{need: needLive}
 	}
-	if len(o.alive()) > 0 {
-		return d.clearPods(o)
+	if alive := o.alive(); len(alive) > 0 {
+		return d.afterLost(o, alive[0])
 	}
 	counts := lastCounts(o, pod)
 	if containsPod(o.pods, pod.name) {
