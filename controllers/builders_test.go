@@ -143,6 +143,12 @@ func (b jobBuilder) suspended() jobBuilder {
 	return b
 }
 
+// limited gives the Job a time limit of its own.
+func (b jobBuilder) limited() jobBuilder {
+	b.Spec.ActiveDeadlineSeconds = new(int64(60))
+	return b
+}
+
 func (b jobBuilder) retries(n int32) jobBuilder {
 	b.Spec.BackoffLimit = &n
 	return b
@@ -285,6 +291,12 @@ func (b podBuilder) view() *podView {
 // sawEnd says that this process saw the Pod's spider end with nothing done to the Pod, when the Pod was like that.
 func (b observing) sawEnd(pod podBuilder) observing {
 	b.exited, b.exitSeen = pod.view(), epoch
+	return b
+}
+
+// stopping says that the Job controller was first seen to stop the Pod so long after the epoch.
+func (b observing) stopping(after time.Duration) observing {
+	b.stopSeen = epoch.Add(after)
 	return b
 }
 

@@ -97,10 +97,11 @@ func slimJob(job *batchv1.Job) {
 	*job = batchv1.Job{
 		ObjectMeta: slimMeta(&job.ObjectMeta),
 		Spec: batchv1.JobSpec{
-			Suspend:      job.Spec.Suspend,
-			BackoffLimit: job.Spec.BackoffLimit,
-			ManagedBy:    job.Spec.ManagedBy,
-			Template:     corev1.PodTemplateSpec{Spec: corev1.PodSpec{Containers: containers}},
+			Suspend:               job.Spec.Suspend,
+			BackoffLimit:          job.Spec.BackoffLimit,
+			ActiveDeadlineSeconds: job.Spec.ActiveDeadlineSeconds,
+			ManagedBy:             job.Spec.ManagedBy,
+			Template:              corev1.PodTemplateSpec{Spec: corev1.PodSpec{Containers: containers}},
 		},
 		Status: batchv1.JobStatus{StartTime: job.Status.StartTime, Conditions: job.Status.Conditions},
 	}

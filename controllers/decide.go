@@ -94,6 +94,10 @@ const (
 	roomUnwanted
 )
 
+// limitPatience is how long a Job that has a time limit of its own is waited for to say that this is why its Pod is being deleted. The
+// Job controller deletes Pods first, and writes the Job's status afterwards.
+const limitPatience = 2 * time.Second
+
 // decide is the lifecycle of a SpiderJob. It does no I/O and knows no time but now: whatever order events arrive in, and
 // wherever the process died before, the same observation leads to the same decision.
 //
@@ -163,6 +167,10 @@ func (d decision) run(o *observation, now time.Time) decision {
 	switch {
 	case undisturbedPods(pods) > 1:
 		return d.interrupt(o, p, "two of its Pods ran at once", now)
+	case o.job.limited && !o.job.over() && !o.job.suspended && pod.deleting && now.Sub(o.stopSeen) < limitPatience:
+		d.demand(p, pod, podlog.Follow)
+		d.after, d.class = limitPatience-now.Sub(o.stopSeen), queue.Stop
+		return d
 	case pod.exit() != nil || pod.ended():
 		return d.judge(o, p, pod, now)
 	case o.job.suspended || o.job.failing != nil:

@@ -254,6 +254,15 @@ func TestDecideOnHostileClusters(t *testing.T) {
 			observe(sj().running("run-a")).lively().withPods(pod().exited(0).outlived("proxy").orphan()).
 				witnessed(pod().exited(0)),
 			want{phase: v1alpha1.PhaseRunning, reason: v1alpha1.ReasonStopping, contains: "has lost its Job", action: deletePod, after: recheck}},
+		{"its Pod is deleted, and its Job's own time limit may be why, which is said a moment later", 9 * time.Second,
+			observe(sj().running("run-a")).lively().withJob(job(own).limited()).withPods(pod().running().deleting()).stopping(8 * time.Second),
+			want{phase: v1alpha1.PhaseRunning, reason: v1alpha1.ReasonRunning, after: time.Second}},
+		{"the same, and its spider has ended", 9 * time.Second,
+			observe(sj().running("run-a")).lively().withJob(job(own).limited()).withPods(pod().exited(143).deleting()).stopping(8 * time.Second),
+			want{phase: v1alpha1.PhaseRunning, reason: v1alpha1.ReasonRunning, after: time.Second}},
+		{"its Job's own time limit was not why its Pod was deleted", 11 * time.Second,
+			observe(sj().running("run-a")).lively().withJob(job(own).limited()).withPods(pod().running().deleting()).stopping(8 * time.Second),
+			interrupted},
 		{"it was seen to end before it lost its Job: the caches suffice to wait for what else is in its Pod", 9 * time.Second,
 			observe(sj().running("run-a")).withPods(pod().exited(0).outlived("proxy").orphan().deleting()).
 				sawEnd(pod().exited(0).outlived("proxy")),

@@ -103,7 +103,7 @@ func (r *recollection) remember(o *observation, now time.Time) {
 	if r.lastPod == nil || r.lastPod.uid != pod.uid {
 		r.podSeen, r.runningSeen, r.exitSeen, r.stopSeen, r.exited = now, time.Time{}, time.Time{}, time.Time{}, nil
 	}
-	if o.job != nil && (o.job.suspended || o.job.failing != nil) && r.stopSeen.IsZero() {
+	if o.job != nil && (o.job.suspended || o.job.failing != nil || o.job.limited && pod.deleting) && r.stopSeen.IsZero() {
 		r.stopSeen = now
 	}
 	if exit := pod.exit(); exit != nil && r.exitSeen.IsZero() {

@@ -44,6 +44,8 @@ type jobView struct {
 	completed time.Time
 	// backoffLimit is how many Pods the Job controller replaces by itself: 0, but for Jobs made by an earlier version.
 	backoffLimit int32
+	// limited says that the Job has a time limit of its own, which the Job controller keeps: an earlier version gave it, or a policy.
+	limited bool
 	// managedBy names a controller other than Kubernetes' own that runs the Job, empty for none.
 	managedBy string
 }
@@ -106,6 +108,7 @@ func viewJob(job *batchv1.Job) *jobView {
 		note:         job.Annotations[v1alpha1.AnnotationPlan],
 		suspended:    valueOr(job.Spec.Suspend, false),
 		backoffLimit: valueOr(job.Spec.BackoffLimit, 6), // Kubernetes' default
+		limited:      job.Spec.ActiveDeadlineSeconds != nil,
 		managedBy:    valueOr(job.Spec.ManagedBy, ""),
 	}
 	if v.managedBy == batchv1.JobControllerName {
