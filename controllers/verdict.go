@@ -103,13 +103,14 @@ type ending struct {
 	retries bool
 }
 
-// ran is how long the spider of a Pod ran, by the clock of its node; 0 where it has not, or that is not known.
+// ran is how long the spider of a Pod ran, by the clock of its node, and a second at least, since its times are cut to whole seconds; 0
+// where it has not run, or that is not known.
 func ran(pod *podView) time.Duration {
 	exit := pod.exit()
 	if exit == nil || exit.StartedAt.IsZero() {
 		return 0
 	}
-	return max(exit.FinishedAt.Sub(exit.StartedAt.Time), 0)
+	return max(exit.FinishedAt.Sub(exit.StartedAt.Time), time.Second)
 }
 
 // judgeClosed is judge for a spider that has closed though its process lives on. The verdict is held to, and the kubelet told to end

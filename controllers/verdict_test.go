@@ -39,3 +39,13 @@ func TestDecisivePodWhenTheClockWentBack(t *testing.T) {
 		}
 	}
 }
+
+// Times of containers are whole seconds: what ends within the second in which it began has still run.
+func TestASpiderOfLessThanASecondHasRun(t *testing.T) {
+	pod := makePod(makeJob(makeSpiderJob().SpiderJob).Job, "run-a").exited(0)
+	ended := pod.Status.ContainerStatuses[0].State.Terminated
+	ended.FinishedAt = ended.StartedAt
+	if took := ran(pod.view()); took != time.Second {
+		t.Errorf("it ran for %v", took)
+	}
+}

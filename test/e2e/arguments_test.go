@@ -55,12 +55,12 @@ func textOf(t *testing.T, value string) string {
 	return compact.String()
 }
 
-func body(spider string, arguments map[string]string) string {
+func body(spider *v1alpha1.Spider, arguments map[string]string) string {
 	members := make([]string, 0, len(arguments))
 	for name, value := range arguments {
 		members = append(members, `"`+name+`": `+value)
 	}
-	return `{"spider_name": "` + spider + `", "arguments": {` + strings.Join(members, ",\n\t") + `}}`
+	return `{"spider_id": "` + spider.ID() + `", "arguments": {` + strings.Join(members, ",\n\t") + `}}`
 }
 
 // printsItsArguments is a spider with a command of its own that says, as the demo's spider args does, what it was given.
@@ -87,11 +87,11 @@ func TestArgumentsReachTheSpiderToTheByte(t *testing.T) {
 	silently := func(spec *v1alpha1.SpiderSpec) {
 		spec.Settings = map[string]v1alpha1.SettingValue{"LOG_LEVEL": "CRITICAL"}
 	}
-	n.Scrapy("args", withSecret, silently)
-	n.Scrapy("filed", withSecret, silently, func(spec *v1alpha1.SpiderSpec) {
+	args := n.Scrapy("args", withSecret, silently)
+	filed := n.Scrapy("filed", withSecret, silently, func(spec *v1alpha1.SpiderSpec) {
 		spec.Name, spec.RepoPath = "args", "bookshop/spiders/args.py"
 	})
-	n.Python("own", printsItsArguments, withSecret)
+	own := n.Python("own", printsItsArguments, withSecret)
 	api := n.API("alice")
 
 	// One argument as large as all may be together.
@@ -99,19 +99,19 @@ func TestArgumentsReachTheSpiderToTheByte(t *testing.T) {
 	// Six times as long in JSON, which is how a spider with a command of its own gets its arguments.
 	controls := map[string]string{"x": `"` + strings.Repeat(`\u0001`, 20_000) + `"`}
 	for name, tt := range map[string]struct {
-		spider    string
+		spider    *v1alpha1.Spider
 		arguments map[string]string
 		settings  string
 	}{
-		"through Scrapy's command line":                           {"args", hostile, ""},
-		"through the launcher":                                    {"filed", hostile, ""},
-		"through the environment":                                 {"own", hostile, ""},
-		"32 KiB through Scrapy's command line":                    {"args", largest, ""},
-		"32 KiB through the environment":                          {"own", largest, ""},
-		"20,000 control characters through Scrapy's command line": {"args", controls, ""},
-		"20,000 control characters through the environment":       {"own", controls, ""},
-		"a setting through Scrapy's command line":                 {"args", map[string]string{}, "$(SECRET_WORD) $$(HOME) --x='y'"},
-		"a setting through the environment":                       {"own", map[string]string{}, "$(SECRET_WORD) $$(HOME) --x='y'"},
+		"through Scrapy's command line":                           {args, hostile, ""},
+		"through the launcher":                                    {filed, hostile, ""},
+		"through the environment":                                 {own, hostile, ""},
+		"32 KiB through Scrapy's command line":                    {args, largest, ""},
+		"32 KiB through the environment":                          {own, largest, ""},
+		"20,000 control characters through Scrapy's command line": {args, controls, ""},
+		"20,000 control characters through the environment":       {own, controls, ""},
+		"a setting through Scrapy's command line":                 {args, map[string]string{}, "$(SECRET_WORD) $$(HOME) --x='y'"},
+		"a setting through the environment":                       {own, map[string]string{}, "$(SECRET_WORD) $$(HOME) --x='y'"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -48,7 +48,7 @@ func TestKubectlAnswersTheFirstQuestions(t *testing.T) {
 			`NAME +SPIDER +PHASE +ITEMS +STARTED +DURATION +AGE`, `good +counter +Finished +17 +\S+ +\d+s`, `bad +counter +Error +17 `,
 			`asleep +counter +Running +\S* *\d+s`,
 		}},
-		{"get sj bad --output wide", []string{`REASON +ATTEMPTS +USER +POD`, `ExitCode +1 .*bad-`}},
+		{"get sj bad --output wide", []string{`REASON +EXPECTATIONS +ATTEMPTS +USER +POD`, `ExitCode +1 .*bad-`}},
 		{"get spiderjobs --field-selector spec.spiderRef.name=nobody", []string{`^$`}},
 		{"get spiders", []string{`counter +\S*spider-demo-counter`}},
 		{"describe spiderjob bad", []string{

@@ -18,7 +18,10 @@ func suspend(n *harness.Namespace, job, suspended string) {
 func TestAJobThatAQueueTakesBackWaitsAndBeginsAnew(t *testing.T) {
 	t.Parallel()
 	n := cluster.Namespace(t)
-	n.Scrapy("category", leisurely)
+	n.Scrapy("category", func(spec *v1alpha1.SpiderSpec) {
+		leisurely(spec)
+		spec.Settings["DOWNLOAD_DELAY"] = "0.6" // on a busy machine it takes seconds to suspend it
+	})
 	name := n.Start("queued", "category", map[string]string{"category": "Travel"})
 	pod := opened(n, name)
 	suspend(n, name, "true")
