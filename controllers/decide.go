@@ -147,14 +147,15 @@ func (d decision) run(o *observation, now time.Time) decision {
 		unseen := *o
 		unseen.lastPod = nil
 		return d.podGone(&unseen, p, now)
-	case o.witness != nil && o.witness.controlledBy(o.job) && (pod == nil || pod.uid == o.witness.uid || !spiderFailed(o.witness)):
+	case o.witness != nil && o.witness.controlledBy(o.job) && (pod == nil || pod.uid == o.witness.uid || !spiderFailed(o.witness)) &&
+		!(o.job.timedOut() && spiderFailed(o.witness)):
 		return d.judge(o, p, o.witness, now)
 	case disturbedAfterExit(o, pod):
 		return d.judge(o, p, o.exited, now)
 	case o.job.managedBy != "":
 		return d.stopJob(o, v1alpha1.ReasonConfiguration, fmt.Sprintf(
 			"something has set managedBy of its Job to %s: spiders run only where Kubernetes' own Job controller runs them", o.job.managedBy), now)
-	case o.job.failing != nil && o.job.failing.reason == batchv1.JobReasonDeadlineExceeded:
+	case o.job.timedOut():
 		return d.stopJob(o, v1alpha1.ReasonDeadlineExceeded, "its Job failed: "+o.job.failing.message, now)
 	case o.job.deleting && pod != nil && endSeen(o, pod):
 		return d.judge(o, p, pod, now) // the spider had ended before the deletion reached its Pod

@@ -254,6 +254,10 @@ func TestDecideOnHostileClusters(t *testing.T) {
 			observe(sj().running("run-a")).lively().withPods(pod().exited(0).outlived("proxy").orphan()).
 				witnessed(pod().exited(0)),
 			want{phase: v1alpha1.PhaseRunning, reason: v1alpha1.ReasonStopping, contains: "has lost its Job", action: deletePod, after: recheck}},
+		{"a Job of the version before ran out of time between two of its Pods, of which the first failed", 9 * time.Second,
+			observe(sj().running("run-a")).lively().withJob(job(own).retries(1).condition(batchv1.JobFailed, "DeadlineExceeded", "it was active for too long")).
+				remembering(pod().exited(1)).witnessed(pod().exited(1)),
+			want{phase: v1alpha1.PhaseRunning, reason: v1alpha1.ReasonStopping, stop: v1alpha1.ReasonDeadlineExceeded}},
 		{"its Pod is deleted, and its Job's own time limit may be why, which is said a moment later", 9 * time.Second,
 			observe(sj().running("run-a")).lively().withJob(job(own).limited()).withPods(pod().running().deleting()).stopping(8 * time.Second),
 			want{phase: v1alpha1.PhaseRunning, reason: v1alpha1.ReasonRunning, after: time.Second}},

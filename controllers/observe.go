@@ -73,9 +73,11 @@ func (r *Reconciler) observe(ctx context.Context, key types.NamespacedName, live
 
 // readLogs notes what is known from the logs of the Pods. The Collector reads no other Pods of this SpiderJob any longer.
 func (r *Reconciler) readLogs(o *observation) {
-	pods := o.pods
-	if o.lastPod != nil && !slices.Contains(pods, o.lastPod) {
-		pods = append(slices.Clone(pods), o.lastPod)
+	pods := slices.Clone(o.pods)
+	for _, remembered := range []*podView{o.lastPod, o.witness, o.exited} {
+		if remembered != nil && !containsUID(pods, remembered.uid) {
+			pods = append(pods, remembered)
+		}
 	}
 	wanted := make([]types.UID, 0, len(pods))
 	for _, pod := range pods {
@@ -88,6 +90,11 @@ func (r *Reconciler) readLogs(o *observation) {
 		}
 	}
 	r.logs.Keep(client.ObjectKeyFromObject(o.sj), wanted...)
+}
+
+// containsUID reports whether a Pod of that UID is among them.
+func containsUID(pods []*podView, uid types.UID) bool {
+	return slices.ContainsFunc(pods, func(pod *podView) bool { return pod.uid == uid })
 }
 
 // ownedLikeOurs reports whether a Pod is one of ours by its owner: the Job of its SpiderJob's name controls it, or nobody does since

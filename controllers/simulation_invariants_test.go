@@ -86,7 +86,8 @@ type truth struct {
 
 // trueJob is what is true of one SpiderJob.
 type trueJob struct {
-	created   int // Jobs that were ever made for it
+	created   int  // Jobs that were ever made for it
+	old       bool // the version before made one of them
 	cancelled bool
 	ended     bool
 	processes []*simulated.Process

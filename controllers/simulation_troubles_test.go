@@ -451,6 +451,7 @@ func (h *history) makeOld() {
 		if job == nil || h.cluster.Create(simulated.Jobs, job) != nil {
 			continue
 		}
+		h.truth.of(sj.UID).old = true
 		h.tell("the version before has made Job %s for %s: backoffLimit %d", job.UID, sj.UID, *job.Spec.BackoffLimit)
 		return
 	}

@@ -112,7 +112,7 @@ func (h *history) checkExpectations(sj *v1alpha1.SpiderJob, j *trueJob, p *simul
 	switch {
 	case st.Reason == v1alpha1.ReasonExpectationsNotMet && len(st.Violations) == 0:
 		untrue("no rule is named")
-	case st.Phase == v1alpha1.PhaseFinished && st.Stats != nil && st.Stats.Final && len(rules) > 0 &&
+	case !j.old && st.Phase == v1alpha1.PhaseFinished && st.Stats != nil && st.Stats.Final && len(rules) > 0 && // old Jobs know no rules
 		!someRule(rules, func(e *v1alpha1.Expectations) bool {
 			return e.MinItems == nil || p.Items() >= *e.MinItems || e.OnViolation == v1alpha1.ViolationReport
 		}) && len(rules) == len(h.spidersOf(sj)):

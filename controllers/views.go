@@ -140,6 +140,9 @@ func viewJob(job *batchv1.Job) *jobView {
 // over reports whether the Job has come to its end, or is about to.
 func (j *jobView) over() bool { return j.complete || j.failing != nil }
 
+// timedOut reports whether the Job controller ends the Job for a time limit of the Job's own.
+func (j *jobView) timedOut() bool { return j.failing != nil && j.failing.reason == batchv1.JobReasonDeadlineExceeded }
+
 // paused reports whether a queue holds the Job back: it is suspended, or was resumed so recently that the Job controller has not
 // heard of it, and has neither made a Pod nor set the new start.
 func (j *jobView) paused() bool { return j.suspended || j.suspension }
