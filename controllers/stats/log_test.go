@@ -370,7 +370,8 @@ func TestLogTakesLinearTime(t *testing.T) {
 		for _, start := range []string{"", header + "{", header + "{'a': "} {
 			begun := time.Now()
 			parseLog([]byte(start + strings.Repeat(piece, 1<<20/len(piece))))
-			if took := time.Since(begun); took > time.Second {
+			// What looks at all of it again for each piece takes minutes, on any machine.
+			if took := time.Since(begun); took > 20*time.Second {
 				t.Errorf("a MiB of %s after %q took %v", name, start, took)
 			}
 		}
