@@ -28,7 +28,7 @@ func (d decision) begin(o *observation, now time.Time) decision {
 	if pod := endedWithoutJob(o, &d.status); pod != nil {
 		return d.judgeWithoutJob(o, currentPlan(o), pod, now)
 	}
-	if d.status.JobUID != "" {
+	if d.status.JobUID != "" || endedUnrecorded(o, &d.status) {
 		return d.jobGone(o, now)
 	}
 	if alive := o.alive(); len(alive) > 0 {
@@ -137,6 +137,11 @@ func (d decision) invalid(o *observation, err error, now time.Time) decision {
 		return decision{need: needLive}
 	}
 	return d.end(o, v1alpha1.PhaseError, v1alpha1.ReasonInvalidJob, err.Error(), now)
+}
+
+// endedUnrecorded reports whether this process saw the spider of a Pod end whose Job was deleted before anything of it was recorded.
+func endedUnrecorded(o *observation, st *v1alpha1.SpiderJobStatus) bool {
+	return o.lastPod != nil && endSeen(o, o.lastPod) && string(o.lastPod.uid) != st.PodUID
 }
 
 // endedWithoutJob is a Pod that ended undisturbed, and was not judged before somebody deleted its Job; nil where there is none.

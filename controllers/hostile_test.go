@@ -258,6 +258,10 @@ func TestDecideOnHostileClusters(t *testing.T) {
 			observe(sj().running("run-a")).lively().withJob(job(own).retries(1).condition(batchv1.JobFailed, "DeadlineExceeded", "it was active for too long")).
 				remembering(pod().exited(1)).witnessed(pod().exited(1)),
 			want{phase: v1alpha1.PhaseRunning, reason: v1alpha1.ReasonStopping, stop: v1alpha1.ReasonDeadlineExceeded}},
+		{"it was seen to succeed, and lost its Job, before anything of it was recorded", 9 * time.Second,
+			observe(sj()).lively().remembering(pod().exited(0, said(`{"items_scraped": 5}`)).deleting()).
+				sawEnd(pod().exited(0, said(`{"items_scraped": 5}`)).outlived("proxy")).killing(evidenceNone),
+			want{phase: v1alpha1.PhaseFinished, reason: v1alpha1.ReasonCompleted, items: 5, final: true}},
 		{"its Pod is deleted, and its Job's own time limit may be why, which is said a moment later", 9 * time.Second,
 			observe(sj().running("run-a")).lively().withJob(job(own).limited()).withPods(pod().running().deleting()).stopping(8 * time.Second),
 			want{phase: v1alpha1.PhaseRunning, reason: v1alpha1.ReasonRunning, after: time.Second}},
