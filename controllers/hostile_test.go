@@ -262,6 +262,10 @@ func TestDecideOnHostileClusters(t *testing.T) {
 			observe(sj()).lively().remembering(pod().exited(0, said(`{"items_scraped": 5}`)).deleting()).
 				sawEnd(pod().exited(0, said(`{"items_scraped": 5}`)).outlived("proxy")).killing(evidenceNone),
 			want{phase: v1alpha1.PhaseFinished, reason: v1alpha1.ReasonCompleted, items: 5, final: true}},
+		{"nothing is left of its Job and its Spider, and it closed as spiders do that fail", 9 * time.Second,
+			observe(sj().running("run-a")).withoutSpider().lively().remembering(pod().exited(0, said(`{"finish_reason": "closespider_errorcount"}`))).
+				witnessed(pod().exited(0, said(`{"finish_reason": "closespider_errorcount"}`))),
+			want{phase: v1alpha1.PhaseError, reason: v1alpha1.ReasonSpiderFailed, contains: "closespider_errorcount"}},
 		{"its Pod is deleted, and its Job's own time limit may be why, which is said a moment later", 9 * time.Second,
 			observe(sj().running("run-a")).lively().withJob(job(own).limited()).withPods(pod().running().deleting()).stopping(8 * time.Second),
 			want{phase: v1alpha1.PhaseRunning, reason: v1alpha1.ReasonRunning, after: time.Second}},

@@ -237,6 +237,11 @@ func TestPlanSurvivesWhateverIsWrittenOnTheJob(t *testing.T) {
 			t.Errorf("note %q reads as %+v", note, p)
 		}
 	}
+	job.Annotations[v1alpha1.AnnotationPlan] = `{"errorFinishReasons": ["sold out"]}`
+	planFromJob(viewJob(job), testDefaults())
+	if !slices.Contains(defaultErrorFinishReasons, "closespider_errorcount") {
+		t.Errorf("a note has changed the default finish reasons of errors to %q", defaultErrorFinishReasons)
+	}
 }
 
 func FuzzText(f *testing.F) {

@@ -169,14 +169,16 @@ func withNUL(sj *v1alpha1.SpiderJob, spider *v1alpha1.Spider) string {
 }
 
 // planFromJob reads the plan back from a Job. What it reads can have been edited by anyone who may write Jobs: what cannot be
-// understood counts as an empty plan, which reads no log, sets no time limit and keeps the Job for the default time.
+// understood counts as an empty plan, which reads no log, sets no time limit, keeps the Job for the default time and knows the usual
+// finish reasons of errors.
 func planFromJob(job *jobView, defaults Defaults) plan {
 	fallback := plan{
-		StatsSource:      v1alpha1.StatsFromTerminationMessage,
-		GraceSeconds:     seconds(defaults.GracePeriod),
-		Interruptions:    v1alpha1.InterruptionRetry,
-		MaxInterruptions: defaults.MaxInterruptions,
-		RetentionSeconds: seconds(defaults.PodRetention),
+		StatsSource:        v1alpha1.StatsFromTerminationMessage,
+		ErrorFinishReasons: slices.Clone(defaultErrorFinishReasons), // which decoding overwrites
+		GraceSeconds:       seconds(defaults.GracePeriod),
+		Interruptions:      v1alpha1.InterruptionRetry,
+		MaxInterruptions:   defaults.MaxInterruptions,
+		RetentionSeconds:   seconds(defaults.PodRetention),
 	}
 	if job == nil {
 		return fallback

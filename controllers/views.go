@@ -141,7 +141,9 @@ func viewJob(job *batchv1.Job) *jobView {
 func (j *jobView) over() bool { return j.complete || j.failing != nil }
 
 // timedOut reports whether the Job controller ends the Job for a time limit of the Job's own.
-func (j *jobView) timedOut() bool { return j.failing != nil && j.failing.reason == batchv1.JobReasonDeadlineExceeded }
+func (j *jobView) timedOut() bool {
+	return j.failing != nil && j.failing.reason == batchv1.JobReasonDeadlineExceeded
+}
 
 // paused reports whether a queue holds the Job back: it is suspended, or was resumed so recently that the Job controller has not
 // heard of it, and has neither made a Pod nor set the new start.
