@@ -69,6 +69,14 @@ func (h *history) rulesOf(sj *v1alpha1.SpiderJob) []*v1alpha1.Expectations {
 	return all
 }
 
+// spiderDeleted reports whether somebody has ever deleted the Spider that a SpiderJob names.
+func (h *history) spiderDeleted(sj *v1alpha1.SpiderJob) bool {
+	return slices.ContainsFunc(h.cluster.Log(), func(change *simulated.Change) bool {
+		spider, ok := change.Before.(*v1alpha1.Spider)
+		return ok && change.After == nil && spider.Namespace == sj.Namespace && spider.Name == sj.Spec.SpiderRef.Name
+	})
+}
+
 // succeeded reports whether a process that has ended is not to be followed by another: it finished, or stopped itself, and no rule
 // asks for another attempt at what it may have broken.
 func (h *history) succeeded(p *simulated.Process) bool {
@@ -112,7 +120,9 @@ func (h *history) checkExpectations(sj *v1alpha1.SpiderJob, j *trueJob, p *simul
 	switch {
 	case st.Reason == v1alpha1.ReasonExpectationsNotMet && len(st.Violations) == 0:
 		untrue("no rule is named")
-	case !j.old && st.Phase == v1alpha1.PhaseFinished && st.Stats != nil && st.Stats.Final && len(rules) > 0 && // old Jobs know no rules
+	case j.old, h.spiderDeleted(sj):
+		// A Job of the version before knows no rules, and where the Job is gone with its Spider nobody knows them any more.
+	case st.Phase == v1alpha1.PhaseFinished && st.Stats != nil && st.Stats.Final && len(rules) > 0 &&
 		!someRule(rules, func(e *v1alpha1.Expectations) bool {
 			return e.MinItems == nil || p.Items() >= *e.MinItems || e.OnViolation == v1alpha1.ViolationReport
 		}) && len(rules) == len(h.spidersOf(sj)):
