@@ -4,6 +4,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 	"github.com/scrapethis/spider-operator/controllers/podlog"
@@ -236,7 +237,7 @@ func larger(a, b *int64) *int64 {
 func sameCounts(a, b *v1alpha1.Stats) bool {
 	others := optionalCounts(b)
 	for i, count := range optionalCounts(a) {
-		if valueOr(*count, -1) != valueOr(*others[i], -1) {
+		if ptr.Deref(*count, -1) != ptr.Deref(*others[i], -1) {
 			return false
 		}
 	}

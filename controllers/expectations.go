@@ -6,6 +6,7 @@ import (
 
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 	"github.com/scrapethis/spider-operator/controllers/earlier"
@@ -47,7 +48,7 @@ func (d *decision) expected(
 	if rules != nil && rules.ComparedToPrevious != nil && final && !o.earlier.known {
 		c := rules.ComparedToPrevious
 		return e, &decision{need: needEarlierRuns, compare: comparison{
-			key: p.comparisonKey(o), anyArguments: !valueOr(c.SameArguments, true), runs: expect.Runs(c),
+			key: p.comparisonKey(o), anyArguments: !ptr.Deref(c.SameArguments, true), runs: expect.Runs(c),
 		}}
 	}
 	j := expect.Judge(rules, expect.Run{

@@ -58,7 +58,7 @@ func buildJob(sj *v1alpha1.SpiderJob, spider *v1alpha1.Spider, p plan, defaults 
 		Command:                  commandLine(sj, spider, p),
 		Env:                      env,
 		EnvFrom:                  pod.EnvFrom,
-		Resources:                valueOr(pod.Resources, defaultResources()),
+		Resources:                ptr.Deref(pod.Resources, defaultResources()),
 		VolumeMounts:             pod.VolumeMounts,
 		SecurityContext:          pod.ContainerSecurityContext,
 		TerminationMessagePolicy: corev1.TerminationMessageFallbackToLogsOnError,
@@ -76,7 +76,7 @@ func buildJob(sj *v1alpha1.SpiderJob, spider *v1alpha1.Spider, p plan, defaults 
 		AutomountServiceAccountToken:  ptr.To(false),
 		// As process 1 a spider that is stopped before it has installed its signal handler would ignore the SIGTERM, and run on
 		// until its grace period is over.
-		ShareProcessNamespace: ptr.To(valueOr(pod.ShareProcessNamespace, true)),
+		ShareProcessNamespace: ptr.To(ptr.Deref(pod.ShareProcessNamespace, true)),
 		ServiceAccountName:    pod.ServiceAccountName,
 		ImagePullSecrets:      defaults.Pods.pullSecrets(spec.ImagePullSecrets),
 		Volumes:               pod.Volumes,

@@ -7,6 +7,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
@@ -193,7 +194,7 @@ func advanceTo(o *observation, next *v1alpha1.SpiderJobStatus) advance {
 	}
 	if next.Stats != nil {
 		p.items = min(next.Stats.ItemsScraped, maxCounted)
-		p.requests = min(valueOr(next.Stats.Requests, 0), maxCounted)
+		p.requests = min(ptr.Deref(next.Stats.Requests, 0), maxCounted)
 	}
 	return p
 }

@@ -73,28 +73,20 @@ func (r *Reconciler) observe(ctx context.Context, key types.NamespacedName, live
 
 // readLogs notes what is known from the logs of the Pods. The Collector reads no other Pods of this SpiderJob any longer.
 func (r *Reconciler) readLogs(o *observation) {
-	pods := slices.Clone(o.pods)
-	for _, remembered := range []*podView{o.lastPod, o.witness, o.exited} {
-		if remembered != nil && !containsUID(pods, remembered.uid) {
-			pods = append(pods, remembered)
+	wanted := make([]types.UID, 0, len(o.pods)+3)
+	for _, pod := range append(slices.Clone(o.pods), o.lastPod, o.witness, o.exited) {
+		if pod == nil || slices.Contains(wanted, pod.uid) {
+			continue
 		}
-	}
-	wanted := make([]types.UID, 0, len(pods))
-	for _, pod := range pods {
 		wanted = append(wanted, pod.uid)
 		if reading := r.logs.Reading(pod.uid); reading != (podlog.Reading{}) {
 			if o.readings == nil {
-				o.readings = make(map[types.UID]podlog.Reading, len(pods))
+				o.readings = make(map[types.UID]podlog.Reading, len(o.pods))
 			}
 			o.readings[pod.uid] = reading
 		}
 	}
 	r.logs.Keep(client.ObjectKeyFromObject(o.sj), wanted...)
-}
-
-// containsUID reports whether a Pod of that UID is among them.
-func containsUID(pods []*podView, uid types.UID) bool {
-	return slices.ContainsFunc(pods, func(pod *podView) bool { return pod.uid == uid })
 }
 
 // ownedLikeOurs reports whether a Pod is one of ours by its owner: the Job of its SpiderJob's name controls it, or nobody does since

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/utils/ptr"
+
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 )
 
@@ -80,16 +82,16 @@ func makePlan(sj *v1alpha1.SpiderJob, spider *v1alpha1.Spider, defaults Defaults
 		RepoPath:             spec.RepoPath,
 		StatsSource:          spec.CountsFrom(),
 		ErrorFinishReasons:   spec.ErrorFinishReasons,
-		GraceSeconds:         max(valueOr(spec.TerminationGracePeriodSeconds, seconds(defaults.GracePeriod)), 1),
+		GraceSeconds:         max(ptr.Deref(spec.TerminationGracePeriodSeconds, seconds(defaults.GracePeriod)), 1),
 		Interruptions:        spec.InterruptionPolicy,
-		MaxInterruptions:     valueOr(spec.MaxInterruptions, defaults.MaxInterruptions),
-		RetentionSeconds:     valueOr(spec.PodRetentionSeconds, seconds(defaults.PodRetention)),
-		TimeoutSeconds:       valueOr(spec.TimeoutSeconds, 0),
-		StartDeadlineSeconds: valueOr(spec.StartDeadlineSeconds, 0),
+		MaxInterruptions:     ptr.Deref(spec.MaxInterruptions, defaults.MaxInterruptions),
+		RetentionSeconds:     ptr.Deref(spec.PodRetentionSeconds, seconds(defaults.PodRetention)),
+		TimeoutSeconds:       ptr.Deref(spec.TimeoutSeconds, 0),
+		StartDeadlineSeconds: ptr.Deref(spec.StartDeadlineSeconds, 0),
 		TTLSeconds:           spec.TTLSecondsAfterFinished,
-		Retries:              valueOr(spec.Retries, 0),
+		Retries:              ptr.Deref(spec.Retries, 0),
 		EarlierAttempts:      sj.Status.Attempts,
-		ExitPatienceSeconds:  valueOr(spec.ExitPatienceSeconds, 0),
+		ExitPatienceSeconds:  ptr.Deref(spec.ExitPatienceSeconds, 0),
 		OwnCommand:           len(spec.Command) > 0,
 		SumAttempts:          spec.StatsAcrossAttempts == v1alpha1.CountSum,
 	}
@@ -212,13 +214,6 @@ func (p plan) triesAgain(interruptions int32) bool {
 
 func (p plan) snapshot() *v1alpha1.SpiderSnapshot {
 	return &v1alpha1.SpiderSnapshot{Name: truncate(p.Spider, 128), RepoPath: truncate(p.RepoPath, 512)}
-}
-
-func valueOr[T any](value *T, fallback T) T {
-	if value != nil {
-		return *value
-	}
-	return fallback
 }
 
 func seconds(d time.Duration) int64 { return int64(d / time.Second) }

@@ -3,6 +3,8 @@ package controllers
 import (
 	"time"
 
+	"k8s.io/utils/ptr"
+
 	"github.com/scrapethis/spider-operator/controllers/queue"
 )
 
@@ -89,10 +91,10 @@ func ttl(o *observation) int64 {
 // it said when the Job was made counts.
 func ttlNow(o *observation) int64 {
 	if o.spider != nil {
-		return valueOr(o.spider.Spec.TTLSecondsAfterFinished, seconds(o.defaults.TTL))
+		return ptr.Deref(o.spider.Spec.TTLSecondsAfterFinished, seconds(o.defaults.TTL))
 	}
 	if o.jobIsOurs() {
-		return valueOr(planFromJob(o.job, o.defaults).TTLSeconds, seconds(o.defaults.TTL))
+		return ptr.Deref(planFromJob(o.job, o.defaults).TTLSeconds, seconds(o.defaults.TTL))
 	}
 	return seconds(o.defaults.TTL)
 }

@@ -16,6 +16,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
@@ -150,7 +151,7 @@ func (h *history) scene() string {
 	}
 	for _, job := range c.AllJobs() {
 		fmt.Fprintf(&b, "Job %s of %s: suspended %t, deleted %s, finalizers %q, conditions", job.UID, job.Labels[v1alpha1.LabelSpiderJobUID],
-			valueOr(job.Spec.Suspend, false), job.DeletionTimestamp, job.Finalizers)
+			ptr.Deref(job.Spec.Suspend, false), job.DeletionTimestamp, job.Finalizers)
 		for _, condition := range job.Status.Conditions {
 			fmt.Fprintf(&b, " %s=%s", condition.Type, condition.Status)
 		}
@@ -291,8 +292,8 @@ func (h *history) createSpider(namespace string) {
 		spider.Spec.QueueName = "queue"
 	}
 	h.tell("somebody creates Spider %s/books: retries %d, interruptions %d %s, timeout %d, start deadline %d, kept for %d s, Pods for %d s",
-		namespace, retries, most, spider.Spec.InterruptionPolicy, valueOr(spider.Spec.TimeoutSeconds, 0),
-		valueOr(spider.Spec.StartDeadlineSeconds, 0), valueOr(spider.Spec.TTLSecondsAfterFinished, -1), valueOr(spider.Spec.PodRetentionSeconds, -1))
+		namespace, retries, most, spider.Spec.InterruptionPolicy, ptr.Deref(spider.Spec.TimeoutSeconds, 0),
+		ptr.Deref(spider.Spec.StartDeadlineSeconds, 0), ptr.Deref(spider.Spec.TTLSecondsAfterFinished, -1), ptr.Deref(spider.Spec.PodRetentionSeconds, -1))
 	_ = h.cluster.Create(simulated.Spiders, spider)
 }
 
@@ -679,7 +680,7 @@ func (h *history) mend() {
 		h.cluster.Join("east")
 	}
 	for _, job := range c.AllJobs() {
-		if valueOr(job.Spec.Suspend, false) {
+		if ptr.Deref(job.Spec.Suspend, false) {
 			h.tell("the queue resumes Job %s", job.UID)
 			c.Suspend(job, false)
 		}

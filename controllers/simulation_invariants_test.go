@@ -8,6 +8,7 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 	"github.com/scrapethis/spider-operator/controllers/simulated"
@@ -174,8 +175,8 @@ func (h *history) checkSpiderJob(change *simulated.Change) {
 	}
 	was, is := &before.Status, &after.Status
 	switch {
-	case was.Phase.Terminal() && valueOr(was.TTLSecondsAfterFinished, -1) != valueOr(is.TTLSecondsAfterFinished, -1):
-		h.violate(invariantKept, "was to be kept for %d s, and then for %d s", valueOr(was.TTLSecondsAfterFinished, -1), valueOr(is.TTLSecondsAfterFinished, -1))
+	case was.Phase.Terminal() && ptr.Deref(was.TTLSecondsAfterFinished, -1) != ptr.Deref(is.TTLSecondsAfterFinished, -1):
+		h.violate(invariantKept, "was to be kept for %d s, and then for %d s", ptr.Deref(was.TTLSecondsAfterFinished, -1), ptr.Deref(is.TTLSecondsAfterFinished, -1))
 	case was.Phase.Terminal() && (was.Phase != is.Phase || was.Reason != is.Reason):
 		h.violate(invariantPhases, "%s/%s is followed by %s/%s", was.Phase, was.Reason, is.Phase, is.Reason)
 	case was.Phase == v1alpha1.PhaseRunning && is.Phase == v1alpha1.PhasePending && is.Reason != v1alpha1.ReasonQueued:
@@ -376,7 +377,7 @@ func (h *history) checkVerdict(sj *v1alpha1.SpiderJob, j *trueJob) {
 func (h *history) hadOldJob(sj *v1alpha1.SpiderJob) bool {
 	for _, change := range h.cluster.Log() {
 		job, ok := change.After.(*batchv1.Job)
-		if ok && job.Labels[v1alpha1.LabelSpiderJobUID] == string(sj.UID) && valueOr(job.Spec.BackoffLimit, 0) > 0 {
+		if ok && job.Labels[v1alpha1.LabelSpiderJobUID] == string(sj.UID) && ptr.Deref(job.Spec.BackoffLimit, 0) > 0 {
 			return true
 		}
 	}
@@ -392,7 +393,7 @@ func (h *history) retriesOf(sj *v1alpha1.SpiderJob) int {
 		}
 	}
 	for i, change := range h.spidersOf(sj) {
-		if n := int(valueOr(change.Spec.Retries, 0)); i == 0 || n < least {
+		if n := int(ptr.Deref(change.Spec.Retries, 0)); i == 0 || n < least {
 			least = n
 		}
 	}
@@ -444,7 +445,7 @@ func (h *history) podTouched(p *simulated.Process) bool {
 			}
 		case *batchv1.Job:
 			if before.Labels[v1alpha1.LabelSpiderJobUID] == string(p.SpiderJob) && !strings.HasPrefix(change.By, simulated.Operator) &&
-				(change.After == nil || change.After.GetDeletionTimestamp() != nil || valueOr(before.Spec.Suspend, false)) {
+				(change.After == nil || change.After.GetDeletionTimestamp() != nil || ptr.Deref(before.Spec.Suspend, false)) {
 				return true
 			}
 		}
@@ -526,10 +527,10 @@ func (h *history) checkPod(change *simulated.Change) {
 	}
 	before, ok := change.Before.(*corev1.Pod)
 	if !ok || !strings.HasPrefix(change.By, simulated.Operator) || podEnded(before) || before.Spec.NodeName == "" ||
-		valueOr(before.DeletionGracePeriodSeconds, 1) < 1 { // somebody else has done so before
+		ptr.Deref(before.DeletionGracePeriodSeconds, 1) < 1 { // somebody else has done so before
 		return
 	}
-	if change.After == nil || valueOr(change.After.GetDeletionGracePeriodSeconds(), 1) < 1 {
+	if change.After == nil || ptr.Deref(change.After.GetDeletionGracePeriodSeconds(), 1) < 1 {
 		h.violate(invariantGrace, "%s deletes Pod %s with grace 0", change.By, before.Name)
 	}
 }

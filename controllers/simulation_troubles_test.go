@@ -8,6 +8,7 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 	"github.com/scrapethis/spider-operator/controllers/simulated"
@@ -318,7 +319,7 @@ func (h *history) disturbAsUser() {
 				grace = &seconds
 			}
 			if c.Cancel(sj, grace) {
-				h.tell("a user cancels %s with grace %d", sj.UID, valueOr(grace, -1))
+				h.tell("a user cancels %s with grace %d", sj.UID, ptr.Deref(grace, -1))
 			}
 		}
 	case 2, 3:

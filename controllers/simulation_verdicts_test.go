@@ -5,6 +5,8 @@ import (
 	"slices"
 	"time"
 
+	"k8s.io/utils/ptr"
+
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 	"github.com/scrapethis/spider-operator/controllers/earlier"
 	"github.com/scrapethis/spider-operator/controllers/simulated"
@@ -134,7 +136,7 @@ func (h *history) checkExpectations(sj *v1alpha1.SpiderJob, j *trueJob, p *simul
 func (h *history) checkStall(j *trueJob, p *simulated.Process, rules []*v1alpha1.Expectations, untrue func(string, ...any)) {
 	var shortest int64
 	for _, e := range rules {
-		shortest = cmp.Or(min(shortest, valueOr(e.NoProgressSeconds, shortest)), valueOr(e.NoProgressSeconds, 0))
+		shortest = cmp.Or(min(shortest, ptr.Deref(e.NoProgressSeconds, shortest)), ptr.Deref(e.NoProgressSeconds, 0))
 	}
 	slack := time.Minute + 2*h.skews.widest // a read may be a while ago, and its time be told by another clock
 	for _, process := range j.processes {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 	"github.com/scrapethis/spider-operator/controllers/podlog"
@@ -190,7 +191,7 @@ func needsDeletion(pod *podView, grace *int64) bool {
 
 // graceOf is the grace period of a Pod's deletion in seconds: what was asked for, else the Pod's own, at least 1.
 func graceOf(pod *podView, grace *int64) int64 {
-	return max(valueOr(grace, pod.ownGrace), 1)
+	return max(ptr.Deref(grace, pod.ownGrace), 1)
 }
 
 // finalRead reports whether the last of an ended Pod's counts are known, and asks for them where they are not.

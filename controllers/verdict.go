@@ -7,6 +7,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/utils/ptr"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 	"github.com/scrapethis/spider-operator/controllers/expect"
@@ -317,7 +318,7 @@ func verdict(p plan, pod *podView, counts stats.Counts) ending {
 
 // errorsLogged says how many errors a spider has logged: Scrapy finishes whatever fails in a callback.
 func errorsLogged(counts stats.Counts) string {
-	switch n := valueOr(counts.Errors, 0); {
+	switch n := ptr.Deref(counts.Errors, 0); {
 	case n == 1:
 		return "; 1 error was logged"
 	case n > 1:

@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 )
@@ -106,10 +107,10 @@ func viewJob(job *batchv1.Job) *jobView {
 		deleting:     job.DeletionTimestamp != nil,
 		held:         len(othersFinalizers(job.Finalizers)) > 0,
 		note:         job.Annotations[v1alpha1.AnnotationPlan],
-		suspended:    valueOr(job.Spec.Suspend, false),
-		backoffLimit: valueOr(job.Spec.BackoffLimit, 6), // Kubernetes' default
+		suspended:    ptr.Deref(job.Spec.Suspend, false),
+		backoffLimit: ptr.Deref(job.Spec.BackoffLimit, 6), // Kubernetes' default
 		limited:      job.Spec.ActiveDeadlineSeconds != nil,
-		managedBy:    valueOr(job.Spec.ManagedBy, ""),
+		managedBy:    ptr.Deref(job.Spec.ManagedBy, ""),
 	}
 	if v.managedBy == batchv1.JobControllerName {
 		v.managedBy = ""
@@ -161,9 +162,9 @@ func viewPod(pod *corev1.Pod) *podView {
 		controller:    metav1.GetControllerOfNoCopy(pod),
 		deleting:      pod.DeletionTimestamp != nil,
 		held:          len(othersFinalizers(pod.Finalizers)) > 0,
-		deletionGrace: valueOr(pod.DeletionGracePeriodSeconds, 0),
-		ownGrace:      valueOr(pod.Spec.TerminationGracePeriodSeconds, corev1.DefaultTerminationGracePeriodSeconds),
-		deadline:      valueOr(pod.Spec.ActiveDeadlineSeconds, 0),
+		deletionGrace: ptr.Deref(pod.DeletionGracePeriodSeconds, 0),
+		ownGrace:      ptr.Deref(pod.Spec.TerminationGracePeriodSeconds, corev1.DefaultTerminationGracePeriodSeconds),
+		deadline:      ptr.Deref(pod.Spec.ActiveDeadlineSeconds, 0),
 		node:          pod.Spec.NodeName,
 		phase:         pod.Status.Phase,
 		reason:        pod.Status.Reason,

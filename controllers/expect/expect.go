@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/utils/ptr"
+
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 )
 
@@ -183,7 +185,7 @@ func (j *judge) failedResponses(bound *int32) {
 
 func (j *judge) duration(bound *int64) {
 	const rule = v1alpha1.RuleMaxDurationSeconds
-	switch longest := time.Duration(valueOr(bound, 0)) * time.Second; {
+	switch longest := time.Duration(ptr.Deref(bound, 0)) * time.Second; {
 	case bound == nil:
 	case j.run.Duration <= 0:
 		j.Unknown = append(j.Unknown, rule+" could not be judged: how long it ran is not known")
@@ -217,7 +219,7 @@ func (j *judge) feeds(rules *v1alpha1.Expectations) {
 	}
 	failures := j.count(j.run.Stats.FeedFailures)
 	if j.run.FeedError != "" {
-		failures = new(max(valueOr(failures, 0), 1))
+		failures = new(max(ptr.Deref(failures, 0), 1))
 	}
 	switch most := rules.MaxFeedFailures(); {
 	case failures == nil && asked:
@@ -272,11 +274,4 @@ func median(numbers []int64) float64 {
 		return float64(sorted[half])
 	}
 	return (float64(sorted[half-1]) + float64(sorted[half])) / 2
-}
-
-func valueOr[T any](value *T, fallback T) T {
-	if value != nil {
-		return *value
-	}
-	return fallback
 }

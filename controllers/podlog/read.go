@@ -11,6 +11,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/utils/ptr"
 
 	"github.com/scrapethis/spider-operator/controllers/stats"
 )
@@ -213,8 +214,8 @@ func (c *Collector) farther(ctx context.Context, target Target, in *intake, foun
 		lines = min(in.lines*3/4, lines/2) // so many bytes had in.lines lines
 	}
 	counts := &found.counts
-	told := counts.FeedError != "" || valueOr(counts.FeedFailures, 0) > 0
-	if valueOr(counts.Errors, 0) > 0 && !told && !found.whole {
+	told := counts.FeedError != "" || ptr.Deref(counts.FeedFailures, 0) > 0
+	if ptr.Deref(counts.Errors, 0) > 0 && !told && !found.whole {
 		found.counts.FeedError = c.feedError(ctx, target, in)
 	}
 	return found
@@ -275,13 +276,6 @@ func (c *Collector) askForFewer(p *pod) bool {
 	}
 	p.lines = max(p.lines/8, minLines)
 	return true
-}
-
-func valueOr(value *int64, fallback int64) int64 {
-	if value != nil {
-		return *value
-	}
-	return fallback
 }
 
 // backoff returns how long to wait after the nth failure in a row, from 0.
