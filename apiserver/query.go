@@ -1,6 +1,7 @@
 package apiserver
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
@@ -10,7 +11,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/gin-gonic/gin"
-	"sigs.k8s.io/yaml"
 )
 
 // queryRules are the parameters that the contract has for the query of each call, by method and route.
@@ -25,7 +25,7 @@ func (r queryRule) isList() bool {
 	return paged
 }
 
-// readQueryRules reads them from the contract.
+// readQueryRules reads them from the contract, as JSON.
 func readQueryRules(contract []byte) (queryRules, error) {
 	type parameter struct {
 		Ref    string `json:"$ref"`
@@ -38,8 +38,8 @@ func readQueryRules(contract []byte) (queryRules, error) {
 		Paths      map[string]struct{ Get, Post, Put, Patch, Delete *operation }
 		Components struct{ Parameters map[string]parameter }
 	}
-	if err := yaml.Unmarshal(contract, &document); err != nil {
-		return nil, fmt.Errorf("reading the parameters of openapi.yaml: %w", err)
+	if err := json.Unmarshal(contract, &document); err != nil {
+		return nil, fmt.Errorf("reading the parameters of the contract: %w", err)
 	}
 	rules := queryRules{}
 	for path, calls := range document.Paths {

@@ -178,14 +178,16 @@ func (s *Server) route(config Config) error {
 	public := withHead{engine}
 	public.GET("/livez", s.livez)
 	public.GET("/readyz", s.readyz)
-	if err := serveOpenAPI(public); err != nil {
+	openAPI, err := openAPIJSON()
+	if err != nil {
 		return err
 	}
+	serveOpenAPI(public, openAPI)
 	if err := docs.Serve(public); err != nil {
 		return err
 	}
 
-	queries, err := readQueryRules(openAPIYAML)
+	queries, err := readQueryRules(openAPI)
 	if err != nil {
 		return err
 	}
