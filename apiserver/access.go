@@ -3,11 +3,11 @@ package apiserver
 import (
 	"context"
 	"fmt"
-	"net/http"
 
 	"github.com/gin-gonic/gin"
 
 	"github.com/scrapethis/spider-operator/apiserver/auth"
+	"github.com/scrapethis/spider-operator/apiserver/failure"
 )
 
 // accesses tells what right each call needs, by method and route. Calls with no verbs need none: they tell a caller about
@@ -56,22 +56,19 @@ func mayCall(ctx context.Context, authorizer auth.Authorizer, caller auth.Identi
 }
 
 // denied tells a service account what it may not do. It knows what it is, so there is nothing to hide.
-func denied(caller auth.Identity, access auth.Access) *problem {
+func denied(caller auth.Identity, access auth.Access) *failure.Error {
 	what := "make this call"
 	if len(access.Verbs) > 0 {
 		what = fmt.Sprintf("%s %s.scrapethis.app", access.Verbs[0], access.Resource)
 	}
-	return forbidden(nil, "access_denied", fmt.Sprintf("The service account %s may not %s in the namespace %s.",
+	return failure.Denied(nil, "access_denied", fmt.Sprintf("The service account %s may not %s in the namespace %s.",
 		caller.Account.Name, what, caller.Namespace))
 }
 
 // unanswered is the answer where Kubernetes could not be asked about a token or a right: nothing is known of either then.
-func unanswered(err error) *problem {
+func unanswered(err error) *failure.Error {
 	if !mayPass(err) {
-		return internal(err)
+		return failure.Internal(err)
 	}
-	return &problem{
-		status: http.StatusServiceUnavailable, code: "unavailable", retryAfter: retryUnavailable, cause: err,
-		message: "Kubernetes cannot be asked about this token at the moment.",
-	}
+	return failure.Unavailable(err, "Kubernetes cannot be asked about this token at the moment.")
 }

@@ -24,10 +24,10 @@ func (s *Server) record(c *gin.Context, e *exchange, took time.Duration) {
 		slog.String("address", c.ClientIP()),
 	}
 	attributes = append(attributes, e.who()...)
-	if e.problem != nil {
-		attributes = append(attributes, slog.String("code", e.problem.code))
-		if e.problem.cause != nil {
-			attributes = append(attributes, slog.String("error", e.problem.cause.Error()))
+	if e.failure != nil {
+		attributes = append(attributes, slog.String("code", e.failure.Code))
+		if e.failure.Cause != nil {
+			attributes = append(attributes, slog.String("error", e.failure.Cause.Error()))
 		}
 	}
 	if isWrite(c.Request.Method) && strings.HasPrefix(route, "/api/") {

@@ -12,6 +12,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/gin-gonic/gin"
+
+	"github.com/scrapethis/spider-operator/apiserver/failure"
 )
 
 // jsonBody makes sure that what a handler finds as the body of a POST, PUT or PATCH is exactly one JSON object in UTF-8 of a
@@ -24,10 +26,9 @@ func jsonBody(c *gin.Context) {
 		return
 	}
 	if header := c.GetHeader("Content-Type"); header != "" && !isJSON(header) {
-		abort(c, &problem{
-			status:  http.StatusUnsupportedMediaType,
-			code:    "unsupported_media_type",
-			message: "The body must be JSON, with 'Content-Type: application/json'.",
+		abort(c, &failure.Error{
+			Kind: failure.KindInvalid, Code: codeUnsupportedMediaType,
+			Message: "The body must be JSON, with 'Content-Type: application/json'.",
 		})
 		return
 	}
@@ -36,11 +37,7 @@ func jsonBody(c *gin.Context) {
 	if len(body) > maxBody {
 		// Whoever is still sending when the connection is closed does not get to see the answer.
 		_, _ = io.Copy(io.Discard, rest) // which fails where there is more than that
-		abort(c, &problem{
-			status:  http.StatusRequestEntityTooLarge,
-			code:    "body_too_large",
-			message: fmt.Sprintf("The body is larger than %d bytes.", maxBody),
-		})
+		abort(c, failure.TooLarge(nil, "body_too_large", fmt.Sprintf("The body is larger than %d bytes.", maxBody)))
 		return
 	}
 	if err != nil {
@@ -66,7 +63,7 @@ func isJSON(contentType string) bool {
 }
 
 // checkObject reports what keeps a body from being one JSON object.
-func checkObject(body []byte) *problem {
+func checkObject(body []byte) *failure.Error {
 	trimmed := bytes.TrimLeft(body, " \t\r\n")
 	switch {
 	case len(trimmed) == 0:
@@ -77,9 +74,9 @@ func checkObject(body []byte) *problem {
 	var whole json.RawMessage
 	if err := json.Unmarshal(body, &whole); err != nil {
 		if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
-			return malformed("The body is not valid JSON, at byte %d: %s", syntax.Offset, syntax.Error())
+			return malformed(fmt.Sprintf("The body is not valid JSON, at byte %d: %s", syntax.Offset, syntax.Error()))
 		}
-		return malformed("The body is not valid JSON: %s", err.Error())
+		return malformed("The body is not valid JSON: " + err.Error())
 	}
 	if trimmed[0] != '{' {
 		return malformed("The body must be a JSON object")

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"strconv"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -13,6 +12,7 @@ import (
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 	"github.com/scrapethis/spider-operator/apiserver/auth"
 	"github.com/scrapethis/spider-operator/apiserver/contract"
+	"github.com/scrapethis/spider-operator/apiserver/failure"
 	"github.com/scrapethis/spider-operator/apiserver/view"
 )
 
@@ -41,7 +41,7 @@ func parseGracePeriod(text *string) (*int64, error) {
 	}
 	seconds, err := strconv.ParseInt(*text, 10, 64)
 	if err != nil || seconds < 0 || seconds > maxGracePeriod {
-		return nil, invalid("grace_period_seconds", "must be a whole number from 0 to %d", maxGracePeriod)
+		return nil, failure.Invalid("grace_period_seconds", "must be a whole number from 0 to %d", maxGracePeriod)
 	}
 	return &seconds, nil
 }
@@ -63,7 +63,7 @@ func (h *handlers) cancel(ctx context.Context, caller auth.Identity, id string, 
 	failures := 0
 	for range cancelAttempts {
 		if job.User != caller.User { // Deleted, and made anew under its name by another.
-			return notFound("This job")
+			return failure.NotFound("This job")
 		}
 		cancellation := v1alpha1.Cancellation{GracePeriodSeconds: gracePeriod}
 		switch needed, err := cancelNeeded(job, gracePeriod); {
@@ -107,7 +107,7 @@ const (
 func cancelNeeded(job *view.Job, gracePeriod *int64) (cancelStep, error) {
 	switch {
 	case job.Status != view.Cancelled && job.Ended:
-		return 0, conflict("job_ended", fmt.Sprintf("The job has ended already: its status is %s.", job.Status))
+		return 0, failure.Conflict("job_ended", fmt.Sprintf("The job has ended already: its status is %s.", job.Status))
 	case job.Status != view.Cancelled:
 		return firstCancel, nil
 	case job.Ended, gracePeriod == nil:
@@ -120,7 +120,7 @@ func cancelNeeded(job *view.Job, gracePeriod *int64) (cancelStep, error) {
 	case asked < has:
 		return shorterGrace, nil
 	case asked > has:
-		return 0, conflict("grace_period_longer", fmt.Sprintf(
+		return 0, failure.Conflict("grace_period_longer", fmt.Sprintf(
 			"The job was cancelled with grace_period_seconds %d, which can be lowered, but not raised.", job.CancelGrace))
 	default:
 		return nothingToCancel, nil
@@ -140,18 +140,16 @@ func (h *handlers) reread(ctx context.Context, job *view.Job) (*view.Job, error)
 }
 
 // cancelFailure is the answer to a cancel that could not be recorded. That the job is not there is no such failure.
-func cancelFailure(err error) *problem {
+func cancelFailure(err error) *failure.Error {
 	if apierrors.IsNotFound(err) {
-		return notFound("This job")
+		return failure.NotFound("This job")
 	}
-	if p, ok := errors.AsType[*problem](err); ok && p.status == http.StatusNotFound {
-		return p
+	if failure.Is(err, failure.KindNotFound) {
+		return failure.Of(err)
 	}
-	failure := &problem{
-		status: http.StatusInternalServerError, code: "cancel_failed", message: "Failed to cancel job", cause: err,
-	}
+	failed := &failure.Error{Kind: failure.KindInternal, Code: "cancel_failed", Message: "Failed to cancel job", Cause: err}
 	if mayPass(err) {
-		failure.retryAfter = retryUnavailable
+		failed.RetryAfter = failure.RetryUnavailable
 	}
-	return failure
+	return failed
 }

@@ -6,6 +6,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/scrapethis/spider-operator/apiserver/auth"
+	"github.com/scrapethis/spider-operator/apiserver/failure"
 )
 
 // exchange is what is known of one request and its answer. It is made by the outermost middleware and filled in on the way;
@@ -15,8 +16,8 @@ type exchange struct {
 	caller    auth.Identity
 	// object is the Kubernetes object a write was about, as namespace/name, for the audit line.
 	object string
-	// problem is what went wrong, if anything did.
-	problem *problem
+	// failure is what went wrong, if anything did.
+	failure *failure.Error
 	// cut says that it went wrong in the middle of the answer.
 	cut bool
 }

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
+	"github.com/scrapethis/spider-operator/apiserver/failure"
 	"github.com/scrapethis/spider-operator/apiserver/view"
 )
 
@@ -43,7 +44,7 @@ func parseExpectations(value json.RawMessage) (*v1alpha1.Expectations, error) {
 	case count == 0:
 		return nil, nil
 	case expectations.OnStall != "" && expectations.NoProgressSeconds == nil:
-		return nil, invalid("expectations.on_stall", "needs no_progress_seconds")
+		return nil, failure.Invalid("expectations.on_stall", "needs no_progress_seconds")
 	}
 	return expectations, nil
 }
@@ -54,13 +55,13 @@ type fieldsOf[T any] map[string]func(to *T, path string, value json.RawMessage) 
 // eachField reads an object, and counts the fields that were given. One that is null is as good as absent.
 func eachField[T any](object json.RawMessage, path string, fields fieldsOf[T], to *T, count *int) error {
 	if !isObject(object) {
-		return invalid(path, "must be an object")
+		return failure.Invalid(path, "must be an object")
 	}
 	return eachMember(object, path+".", func(name string, value json.RawMessage) error {
 		read, known := fields[name]
 		switch {
 		case !known:
-			return invalid(path+"."+printable(name), "there is no such field")
+			return failure.Invalid(path+"."+printable(name), "there is no such field")
 		case isNull(value):
 			return nil
 		}
@@ -118,7 +119,7 @@ func parseComparison(path string, value json.RawMessage) (*v1alpha1.ComparedToPr
 		return nil, err
 	}
 	if comparison.MinItemsPercent == 0 {
-		return nil, invalid(path+".min_items_percent", "is needed")
+		return nil, failure.Invalid(path+".min_items_percent", "is needed")
 	}
 	return comparison, nil
 }
@@ -145,10 +146,10 @@ var comparisonFields = fieldsOf[v1alpha1.ComparedToPrevious]{
 func parseFinishReasons(path string, value json.RawMessage) ([]string, error) {
 	var entries []json.RawMessage
 	if err := json.Unmarshal(value, &entries); err != nil {
-		return nil, invalid(path, "must be an array of strings")
+		return nil, failure.Invalid(path, "must be an array of strings")
 	}
 	if len(entries) < 1 || len(entries) > maxFinishReasons {
-		return nil, invalid(path, "must have from 1 to %d entries", maxFinishReasons)
+		return nil, failure.Invalid(path, "must have from 1 to %d entries", maxFinishReasons)
 	}
 	reasons := make([]string, 0, len(entries))
 	for _, entry := range entries {
@@ -157,9 +158,9 @@ func parseFinishReasons(path string, value json.RawMessage) ([]string, error) {
 		case err != nil:
 			return nil, err
 		case reason == "" || utf8.RuneCountInString(reason) > maxFinishReason:
-			return nil, invalid(path, "an entry must have from 1 to %d characters", maxFinishReason)
+			return nil, failure.Invalid(path, "an entry must have from 1 to %d characters", maxFinishReason)
 		case slices.Contains(reasons, reason):
-			return nil, invalid(path, "%s is given twice", printable(reason))
+			return nil, failure.Invalid(path, "%s is given twice", printable(reason))
 		}
 		reasons = append(reasons, reason)
 	}
@@ -179,14 +180,14 @@ func parseBool(path string, value json.RawMessage) (bool, error) {
 	case "false":
 		return false, nil
 	}
-	return false, invalid(path, "must be true or false")
+	return false, failure.Invalid(path, "must be true or false")
 }
 
 func parseWord[T any](path string, value json.RawMessage, words map[string]T, all string) (T, error) {
 	text, err := parseString(path, value)
 	word, known := words[text]
 	if err != nil || !known {
-		return word, invalid(path, "must be %s", all)
+		return word, failure.Invalid(path, "must be %s", all)
 	}
 	return word, nil
 }
@@ -197,7 +198,7 @@ func checkExpectations(asked *v1alpha1.Expectations, spider *view.Spider) error 
 		return nil
 	}
 	if asked.NoProgressSeconds != nil && !spider.LogRead {
-		return invalid("expectations.no_progress_seconds", "the spider's log is not read, so nothing tells of its progress")
+		return failure.Invalid("expectations.no_progress_seconds", "the spider's log is not read, so nothing tells of its progress")
 	}
 	_, err := spider.Expectations.Tightened(asked)
 	if loosened, ok := errors.AsType[*v1alpha1.LoosenedError](err); ok {
@@ -205,7 +206,7 @@ func checkExpectations(asked *v1alpha1.Expectations, spider *view.Spider) error 
 		if loosened.Field == "onStall" || loosened.Field == "onViolation" {
 			askedFor, has = strings.ToLower(askedFor), strings.ToLower(has)
 		}
-		return invalid("expectations."+view.ContractName(loosened.Field), "%s would loosen the spider's %s", askedFor, has)
+		return failure.Invalid("expectations."+view.ContractName(loosened.Field), "%s would loosen the spider's %s", askedFor, has)
 	}
 	return err
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 	"github.com/scrapethis/spider-operator/apiserver/auth"
 	"github.com/scrapethis/spider-operator/apiserver/contract"
+	"github.com/scrapethis/spider-operator/apiserver/failure"
 	"github.com/scrapethis/spider-operator/apiserver/view"
 )
 
@@ -36,7 +37,7 @@ func FuzzStart(f *testing.F) {
 		}
 		request, err := parseStart(body)
 		if err != nil {
-			if p, ok := errors.AsType[*problem](err); !ok || p.status != http.StatusBadRequest || !utf8.ValidString(p.message) {
+			if p, ok := errors.AsType[*failure.Error](err); !ok || p.Kind != failure.KindInvalid || !utf8.ValidString(p.Message) {
 				t.Fatalf("refused with %#v", err)
 			}
 			return
@@ -176,7 +177,7 @@ func FuzzSpider(f *testing.F) {
 		}
 		change, err := parseSpiderChange(body)
 		if err != nil {
-			if p, ok := errors.AsType[*problem](err); !ok || p.status != http.StatusBadRequest || !utf8.ValidString(p.message) {
+			if p, ok := errors.AsType[*failure.Error](err); !ok || p.Kind != failure.KindInvalid || !utf8.ValidString(p.Message) {
 				t.Fatalf("refused with %#v", err)
 			}
 			return

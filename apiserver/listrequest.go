@@ -11,6 +11,7 @@ import (
 
 	"github.com/scrapethis/spider-operator/apiserver/auth"
 	"github.com/scrapethis/spider-operator/apiserver/contract"
+	"github.com/scrapethis/spider-operator/apiserver/failure"
 	"github.com/scrapethis/spider-operator/apiserver/view"
 )
 
@@ -41,7 +42,7 @@ func readStatuses(query *view.Query, params contract.ListJobsParams) error {
 	for _, name := range *params.Status {
 		status, ok := view.ParseStatus(name)
 		if !ok {
-			return invalid("status", "must be pending, running, finished, cancelled or error")
+			return failure.Invalid("status", "must be pending, running, finished, cancelled or error")
 		}
 		query.Statuses = append(query.Statuses, status)
 	}
@@ -52,13 +53,13 @@ func readSpider(query *view.Query, params contract.ListJobsParams) error {
 	if params.SpiderID != nil {
 		id, ok := parseID(*params.SpiderID)
 		if !ok {
-			return invalid("spider_id", "must be a UUID")
+			return failure.Invalid("spider_id", "must be a UUID")
 		}
 		query.SpiderID = &id
 	}
 	if params.SpiderName != nil {
 		if *params.SpiderName == "" || utf8.RuneCountInString(*params.SpiderName) > maxSpiderName {
-			return invalid("spider_name", "must have from 1 to %d characters", maxSpiderName)
+			return failure.Invalid("spider_name", "must have from 1 to %d characters", maxSpiderName)
 		}
 		query.SpiderName = *params.SpiderName
 	}
@@ -70,7 +71,7 @@ func readExpectations(query *view.Query, params contract.ListJobsParams) error {
 		return nil
 	}
 	if *params.Expectations != "failed" {
-		return invalid("expectations", "must be failed")
+		return failure.Invalid("expectations", "must be failed")
 	}
 	query.Broken = true
 	return nil
@@ -102,7 +103,7 @@ func parseTime(field, text string) (time.Time, error) {
 	t, err := time.Parse(time.RFC3339, text)
 	// A job can be no older than Kubernetes; before 1970 seconds would be negative, and 0 means no bound.
 	if err != nil || t.Unix() < 2 {
-		return time.Time{}, invalid(field, "must be an RFC 3339 time, such as 2025-01-15T10:30:00Z")
+		return time.Time{}, failure.Invalid(field, "must be an RFC 3339 time, such as 2025-01-15T10:30:00Z")
 	}
 	return t, nil
 }
@@ -117,13 +118,13 @@ func parsePage(limitText, cursorText *string, standard int) (limit int, after *v
 	limit = standard
 	if limitText != nil {
 		if limit, err = strconv.Atoi(*limitText); err != nil || limit < 1 || limit > maxLimit {
-			return 0, nil, invalid("limit", "must be a whole number from 1 to %d", maxLimit)
+			return 0, nil, failure.Invalid("limit", "must be a whole number from 1 to %d", maxLimit)
 		}
 	}
 	if cursorText != nil {
 		position, err := parseCursor(*cursorText)
 		if err != nil {
-			return 0, nil, invalid("cursor", "is not one that this server gave out")
+			return 0, nil, failure.Invalid("cursor", "is not one that this server gave out")
 		}
 		after = &position
 	}

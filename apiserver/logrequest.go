@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/scrapethis/spider-operator/apiserver/contract"
+	"github.com/scrapethis/spider-operator/apiserver/failure"
 )
 
 const (
@@ -25,14 +26,14 @@ func parseLogOptions(params contract.GetJobLogsParams) (corev1.PodLogOptions, er
 	var options corev1.PodLogOptions
 	if params.Follow != nil {
 		if *params.Follow != "true" && *params.Follow != "false" {
-			return options, invalid("follow", "must be true or false")
+			return options, failure.Invalid("follow", "must be true or false")
 		}
 		options.Follow = *params.Follow == "true"
 	}
 	if params.Tail != nil {
 		lines, err := strconv.ParseInt(*params.Tail, 10, 64)
 		if err != nil || lines < 0 || lines > maxTail {
-			return options, invalid("tail", "must be a whole number from 0 to %d", maxTail)
+			return options, failure.Invalid("tail", "must be a whole number from 0 to %d", maxTail)
 		}
 		options.TailLines = &lines
 	}
@@ -50,7 +51,7 @@ func readSince(options *corev1.PodLogOptions, text string) error {
 		options.SinceTime = &metav1.Time{Time: moment}
 		return nil
 	}
-	bad := invalid("since", "must be a duration up to a year, such as 90s or 1h30m, a number of seconds, or an RFC 3339 time")
+	bad := failure.Invalid("since", "must be a duration up to a year, such as 90s or 1h30m, a number of seconds, or an RFC 3339 time")
 	if len(text) > 32 || !sinceText.MatchString(text) {
 		return bad
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 	"github.com/scrapethis/spider-operator/apiserver/contract"
+	"github.com/scrapethis/spider-operator/apiserver/failure"
 	"github.com/scrapethis/spider-operator/apiserver/view"
 )
 
@@ -107,7 +108,7 @@ func (h *handlers) openLog(ctx context.Context, job *view.Job, options corev1.Po
 		current, changed, stop := h.jobs.Watch(job.Namespace, job.ID)
 		if current == nil || current.User != job.User {
 			stop()
-			return nil, notFound("This job")
+			return nil, failure.NotFound("This job")
 		}
 		if current.ResourceVersion != job.ResourceVersion {
 			stop()
@@ -127,7 +128,7 @@ func (h *handlers) openLog(ctx context.Context, job *view.Job, options corev1.Po
 		case <-ctx.Done():
 			stop()
 			if h.stopping.Err() != nil {
-				return nil, unavailable(nil, "The server is stopping.")
+				return nil, failure.Unavailable(nil, "The server is stopping.")
 			}
 			return nil, errNotStarted // Which nobody will read: the caller has gone.
 		}
@@ -136,10 +137,10 @@ func (h *handlers) openLog(ctx context.Context, job *view.Job, options corev1.Po
 }
 
 // errNotStarted says that there is no log yet.
-var errNotStarted = conflict("not_started", "The job has not started yet, so there is no log. Follow it to wait for the start.")
+var errNotStarted = failure.Conflict("not_started", "The job has not started yet, so there is no log. Follow it to wait for the start.")
 
-func logGone(message string) *problem {
-	return &problem{status: http.StatusGone, code: "log_gone", message: message}
+func logGone(message string) *failure.Error {
+	return failure.Gone("log_gone", message)
 }
 
 const (
@@ -147,7 +148,7 @@ const (
 	podGone  = "The log is gone: it is kept for as long as the job's Pod, which does not exist any more."
 )
 
-// tryLog opens the log of the job's newest Pod. Errors are errNotStarted or other problems.
+// tryLog opens the log of the job's newest Pod. Errors are errNotStarted or other failures.
 func (h *handlers) tryLog(ctx context.Context, job *view.Job, options corev1.PodLogOptions) (*jobLog, error) {
 	switch {
 	case job.Ended && job.Attempts == 0:
@@ -183,7 +184,7 @@ func (h *handlers) tryLog(ctx context.Context, job *view.Job, options corev1.Pod
 	case errors.Is(err, errLogRemoved):
 		return nil, logGone("The log is gone: its node does not keep it any more.")
 	case err != nil:
-		return nil, unavailable(err, "The log cannot be read now: its node does not answer.")
+		return nil, failure.Unavailable(err, "The log cannot be read now: its node does not answer.")
 	}
 	return log, nil
 }
@@ -195,11 +196,11 @@ func (h *handlers) podOf(ctx context.Context, job *view.Job) (*corev1.Pod, error
 	object, err := h.kubernetes.Get(ctx, job.Namespace, job.Name)
 	switch {
 	case apierrors.IsNotFound(err):
-		return nil, notFound("This job")
+		return nil, failure.NotFound("This job")
 	case err != nil:
-		return nil, unavailable(err, "Kubernetes cannot be reached, so the log cannot be read.")
+		return nil, failure.Unavailable(err, "Kubernetes cannot be reached, so the log cannot be read.")
 	case object.User() != job.User: // Deleted, and made anew under its name by another.
-		return nil, notFound("This job")
+		return nil, failure.NotFound("This job")
 	}
 	if object.Status.PodName == "" {
 		return nil, nil
@@ -209,7 +210,7 @@ func (h *handlers) podOf(ctx context.Context, job *view.Job) (*corev1.Pod, error
 	case apierrors.IsNotFound(err):
 		return nil, nil
 	case err != nil:
-		return nil, unavailable(err, "Kubernetes cannot be reached, so the log cannot be read.")
+		return nil, failure.Unavailable(err, "Kubernetes cannot be reached, so the log cannot be read.")
 	case pod.Labels[v1alpha1.LabelSpiderJobUID] != string(object.UID):
 		return nil, nil // Another's, under a name that was used before.
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/scrapethis/spider-operator/apiserver/auth"
+	"github.com/scrapethis/spider-operator/apiserver/failure"
 )
 
 // saneRequestID is the form in which a caller's own request id is kept.
@@ -37,7 +38,7 @@ func (s *Server) observe(c *gin.Context) {
 		if reason := recover(); reason != nil {
 			s.log.ErrorContext(c, "panic while serving a request",
 				"request_id", e.requestID, "reason", fmt.Sprint(reason), "stack", string(debug.Stack()))
-			abort(c, internal(fmt.Errorf("panic: %v", reason)))
+			abort(c, failure.Internal(fmt.Errorf("panic: %v", reason)))
 		}
 		took := s.now().Sub(start)
 		s.metrics.observe(c.Request.Method, c.FullPath(), c.Writer.Status(), took)
@@ -64,10 +65,8 @@ const (
 // extend the latter.
 func (s *Server) bound(c *gin.Context) {
 	if len(c.Request.RequestURI) > maxURI {
-		abort(c, &problem{
-			status:  http.StatusRequestURITooLong,
-			code:    "uri_too_long",
-			message: fmt.Sprintf("The address is longer than %d bytes.", maxURI),
+		abort(c, &failure.Error{
+			Kind: failure.KindTooLarge, Code: codeURITooLong, Message: fmt.Sprintf("The address is longer than %d bytes.", maxURI),
 		})
 		return
 	}
@@ -89,7 +88,7 @@ func extendWrite(c *gin.Context, within time.Duration) {
 // requireSync refuses calls until the picture of the cluster is complete: before that, nothing it shows would be true.
 func (s *Server) requireSync(c *gin.Context) {
 	if !s.health.Synced() {
-		abort(c, unavailable(nil, "The server has just started and is still reading its state from Kubernetes."))
+		abort(c, failure.Unavailable(nil, "The server has just started and is still reading its state from Kubernetes."))
 		return
 	}
 	c.Next()
@@ -126,13 +125,9 @@ func (s *Server) authenticate(c *gin.Context) {
 }
 
 // unauthorized is the one answer to whoever is not known. It does not tell why.
-func unauthorized(cause error) *problem {
-	return &problem{
-		status:  http.StatusUnauthorized,
-		code:    "unauthorized",
-		message: "A valid API key is needed, as in 'Authorization: Bearer st_…', or a Kubernetes token where the server takes them.",
-		cause:   cause,
-	}
+func unauthorized(cause error) *failure.Error {
+	return failure.Unauthenticated(
+		cause, "A valid API key is needed, as in 'Authorization: Bearer st_…', or a Kubernetes token where the server takes them.")
 }
 
 // limitRate holds each key, and each service account, to its rate.
@@ -145,8 +140,8 @@ func (s *Server) limitRate(c *gin.Context) {
 	c.Next()
 }
 
-func tooMany(wait time.Duration, message string) *problem {
-	return &problem{status: http.StatusTooManyRequests, code: "too_many_requests", message: message, retryAfter: wait}
+func tooMany(wait time.Duration, message string) *failure.Error {
+	return failure.TooMany("too_many_requests", message, wait)
 }
 
 // bearer returns the token of an Authorization header.

@@ -11,6 +11,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/gin-gonic/gin"
+
+	"github.com/scrapethis/spider-operator/apiserver/failure"
 )
 
 // queryRules are the parameters that the contract has for the query of each call, by method and route.
@@ -75,7 +77,7 @@ func (r queryRules) hold(c *gin.Context) {
 	}
 	query, all, err := r[callName(c)].read(c.Request.URL.RawQuery)
 	if err != nil {
-		abort(c, asProblem(err))
+		abort(c, failure.Of(err))
 		return
 	}
 	if !all {
@@ -91,8 +93,8 @@ func (r queryRules) hold(c *gin.Context) {
 func (r queryRule) read(text string) (query url.Values, all bool, err error) {
 	given, err := url.ParseQuery(text)
 	if err != nil {
-		return nil, false, &problem{
-			status: http.StatusBadRequest, code: "invalid_request", message: "The query cannot be read: " + err.Error() + ".", cause: err,
+		return nil, false, &failure.Error{
+			Kind: failure.KindInvalid, Code: "invalid_request", Message: "The query cannot be read: " + err.Error() + ".", Cause: err,
 		}
 	}
 	query, all = url.Values{}, true
@@ -117,16 +119,16 @@ func (r queryRule) readParameter(name string, values []string) ([]string, error)
 	field := printable(name)
 	repeated, known := r[name]
 	if !known {
-		return nil, invalid(field, "there is no such parameter")
+		return nil, failure.Invalid(field, "there is no such parameter")
 	}
 	if !utf8.ValidString(strings.Join(values, "")) {
-		return nil, invalid(field, "is not valid UTF-8")
+		return nil, failure.Invalid(field, "is not valid UTF-8")
 	}
 	if r.isList() {
 		values = slices.DeleteFunc(values, func(value string) bool { return value == "" })
 	}
 	if len(values) > 1 && !repeated {
-		return nil, invalid(field, "is given more than once")
+		return nil, failure.Invalid(field, "is given more than once")
 	}
 	return values, nil
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/scrapethis/spider-operator/apiserver/auth"
 	"github.com/scrapethis/spider-operator/apiserver/contract"
+	"github.com/scrapethis/spider-operator/apiserver/failure"
 	"github.com/scrapethis/spider-operator/apiserver/view"
 )
 
@@ -137,7 +138,7 @@ func (h *handlers) wait(ctx context.Context, job *view.Job, wait time.Duration) 
 	defer release()
 	c, ok := ctx.(*gin.Context)
 	if !ok {
-		return nil, internal(errors.New("only HTTP requests can wait"))
+		return nil, failure.Internal(errors.New("only HTTP requests can wait"))
 	}
 	extendWrite(c, wait+h.writeTime)
 	job = h.awaitEnd(ctx, job, wait)
@@ -149,7 +150,7 @@ func (h *handlers) wait(ctx context.Context, job *view.Job, wait time.Duration) 
 		return nil, err
 	}
 	if job == nil {
-		return nil, notFound("This job")
+		return nil, failure.NotFound("This job")
 	}
 	return job, nil
 }
@@ -159,7 +160,7 @@ func (h *handlers) wait(ctx context.Context, job *view.Job, wait time.Duration) 
 func (h *handlers) find(ctx context.Context, caller auth.Identity, text string) (*view.Job, error) {
 	id, ok := parseID(text)
 	if !ok {
-		return nil, notFound("This job")
+		return nil, failure.NotFound("This job")
 	}
 	job := h.jobs.Get(caller.Namespace, id)
 	if job == nil {
@@ -169,7 +170,7 @@ func (h *handlers) find(ctx context.Context, caller auth.Identity, text string) 
 		}
 	}
 	if job == nil || job.User != caller.User {
-		return nil, notFound("This job")
+		return nil, failure.NotFound("This job")
 	}
 	return job, nil
 }
@@ -187,7 +188,7 @@ func (h *handlers) lookUp(ctx context.Context, namespace string, id uuid.UUID) (
 		return nil, nil
 	}
 	if err != nil {
-		return nil, unavailable(err, "Kubernetes cannot be reached, and this server has not seen the job.")
+		return nil, failure.Unavailable(err, "Kubernetes cannot be reached, and this server has not seen the job.")
 	}
 	return h.jobs.Put(object)
 }
@@ -229,7 +230,7 @@ func parseWait(text *string) (time.Duration, error) {
 	if text == nil {
 		return 0, nil
 	}
-	bad := invalid("wait", "must be a duration up to 5m, such as 60s or 2m30s, or a number of seconds")
+	bad := failure.Invalid("wait", "must be a duration up to 5m, such as 60s or 2m30s, or a number of seconds")
 	if len(*text) > 32 || !waitText.MatchString(*text) {
 		return 0, bad
 	}

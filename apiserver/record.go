@@ -5,6 +5,8 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/scrapethis/spider-operator/apiserver/failure"
 )
 
 // recordAttempts is how often a write is tried, and recordPause how long after a failure the next attempt begins.
@@ -23,10 +25,10 @@ func (e *nameTakenError) Error() string { return "an object of this name exists"
 
 // record calls create, which records a new object, until Kubernetes has answered it: with a failure that may have happened
 // after the object was recorded it is called again. So no object is made twice, and none is made that the caller is not told
-// of. Errors are a nameTakenError, or a problem.
+// of. Errors are a nameTakenError, or a failure.
 func record[T any](ctx context.Context, what string, create func(context.Context) (T, error)) (T, error) {
 	var none T
-	var failure error
+	var last error
 	for attempt := range recordAttempts {
 		if attempt > 0 && !pause(ctx, recordPause) {
 			break
@@ -36,11 +38,11 @@ func record[T any](ctx context.Context, what string, create func(context.Context
 		case err == nil:
 			return created, nil
 		case apierrors.IsAlreadyExists(err):
-			return none, &nameTakenError{perhapsByUs: failure != nil}
+			return none, &nameTakenError{perhapsByUs: last != nil}
 		case !mayPass(err):
 			return none, refusal(err, what)
 		}
-		failure = err
+		last = err
 	}
-	return none, unavailable(failure, "Kubernetes cannot be reached, so the "+what+" could not be recorded.")
+	return none, failure.Unavailable(last, "Kubernetes cannot be reached, so the "+what+" could not be recorded.")
 }

@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
+	"github.com/scrapethis/spider-operator/apiserver/failure"
 	"github.com/scrapethis/spider-operator/apiserver/view"
 )
 
@@ -23,24 +24,22 @@ func mayPass(err error) bool {
 }
 
 // refusal words Kubernetes' refusal of a job or a spider for the caller who wanted it.
-func refusal(err error, what string) *problem {
+func refusal(err error, what string) *failure.Error {
 	switch {
 	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
-		return forbidden(err, "namespace_terminating", "The namespace is being deleted.")
+		return failure.Denied(err, "namespace_terminating", "The namespace is being deleted.")
 	case apierrors.IsForbidden(err) && strings.Contains(err.Error(), "exceeded quota"):
-		return forbidden(err, "quota_exceeded", "The namespace's quota does not allow another "+what+".")
+		return failure.Denied(err, "quota_exceeded", "The namespace's quota does not allow another "+what+".")
 	case apierrors.IsForbidden(err):
-		return forbidden(err, "forbidden",
+		return failure.Denied(err, "forbidden",
 			"The cluster does not allow this "+what+". Its administrators find the reason in the server's log, under this request id.")
 	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err):
 		message, field := causesOf(err, what)
-		return &problem{status: http.StatusBadRequest, code: "invalid_request", message: message, field: field, cause: err}
+		return &failure.Error{Kind: failure.KindInvalid, Code: "invalid_request", Message: message, Field: field, Cause: err}
 	case apierrors.IsRequestEntityTooLargeError(err):
-		return &problem{
-			status: http.StatusRequestEntityTooLarge, code: "body_too_large", message: "The " + what + " is too large.", cause: err,
-		}
+		return failure.TooLarge(err, "body_too_large", "The "+what+" is too large.")
 	default:
-		return internal(err)
+		return failure.Internal(err)
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/scrapethis/spider-operator/apiserver/auth"
 	"github.com/scrapethis/spider-operator/apiserver/contract"
 	"github.com/scrapethis/spider-operator/apiserver/docs"
+	"github.com/scrapethis/spider-operator/apiserver/failure"
 	"github.com/scrapethis/spider-operator/apiserver/view"
 )
 
@@ -170,7 +171,7 @@ func (s *Server) route(config Config) error {
 
 	engine.Use(s.observe, s.bound)
 	engine.NoRoute(func(c *gin.Context) {
-		abort(c, &problem{status: http.StatusNotFound, code: "not_found", message: "There is no such address."})
+		abort(c, &failure.Error{Kind: failure.KindNotFound, Code: "not_found", Message: "There is no such address."})
 	})
 	engine.NoMethod(func(c *gin.Context) {
 		abort(c, methodNotAllowed(c))
@@ -216,7 +217,7 @@ func (s *Server) strictHandlers(config Config) contract.ServerInterface {
 		authenticator: config.Authenticator,
 		authorizer:    config.Authorizer,
 	}
-	fail := func(c *gin.Context, err error) { abort(c, asProblem(err)) }
+	fail := func(c *gin.Context, err error) { abort(c, failure.Of(err)) }
 	return contract.NewStrictHandlerWithOptions(implementation, nil, contract.StrictGinServerOptions{
 		RequestErrorHandlerFunc:  fail,
 		HandlerErrorFunc:         fail,
@@ -233,14 +234,14 @@ func badParameter(c *gin.Context, err error, _ int) {
 			if strings.HasPrefix(c.FullPath(), "/api/v1/spiders") {
 				what = "This spider"
 			}
-			abort(c, notFound(what))
+			abort(c, failure.NotFound(what))
 			return
 		}
 	}
-	abort(c, &problem{
-		status:  http.StatusBadRequest,
-		code:    "invalid_request",
-		message: "A parameter cannot be read: " + err.Error() + ".",
-		cause:   err,
+	abort(c, &failure.Error{
+		Kind:    failure.KindInvalid,
+		Code:    "invalid_request",
+		Message: "A parameter cannot be read: " + err.Error() + ".",
+		Cause:   err,
 	})
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 	"github.com/scrapethis/spider-operator/apiserver/auth"
 	"github.com/scrapethis/spider-operator/apiserver/contract"
+	"github.com/scrapethis/spider-operator/apiserver/failure"
 	"github.com/scrapethis/spider-operator/apiserver/view"
 )
 
@@ -23,7 +24,7 @@ func parseSpiderList(caller auth.Identity, params contract.ListSpidersParams) (v
 	query := view.SpiderQuery{Namespace: caller.Namespace, User: caller.User}
 	if params.Name != nil {
 		if *params.Name == "" || utf8.RuneCountInString(*params.Name) > maxSpiderName {
-			return view.SpiderQuery{}, invalid("name", "must have from 1 to %d characters", maxSpiderName)
+			return view.SpiderQuery{}, failure.Invalid("name", "must have from 1 to %d characters", maxSpiderName)
 		}
 		query.NamePart = *params.Name
 	}
@@ -69,9 +70,9 @@ func parseSpider(body []byte) (*spiderChange, error) {
 	case err != nil:
 		return nil, err
 	case change.name == nil:
-		return nil, invalid("name", "is needed")
+		return nil, failure.Invalid("name", "is needed")
 	case change.repoPath == nil:
-		return nil, invalid("repo_path", "is needed; null means a spider that is run by its name alone")
+		return nil, failure.Invalid("repo_path", "is needed; null means a spider that is run by its name alone")
 	}
 	return change, nil
 }
@@ -82,7 +83,7 @@ func parseSpiderChange(body []byte) (*spiderChange, error) {
 	err := eachMember(body, "", func(name string, value json.RawMessage) error {
 		read, known := spiderFields[name]
 		if !known {
-			return invalid(printable(name), "there is no such field")
+			return failure.Invalid(printable(name), "there is no such field")
 		}
 		return read(change, value)
 	})
@@ -124,10 +125,10 @@ func parseSpiderName(value json.RawMessage) (string, error) {
 	switch {
 	case err != nil:
 	case utf8.RuneCountInString(name) > maxSpiderName || !spiderNameText.MatchString(name):
-		err = invalid("name", "must have from 1 to %d characters, without control characters and without a '-' at its beginning",
+		err = failure.Invalid("name", "must have from 1 to %d characters, without control characters and without a '-' at its beginning",
 			maxSpiderName)
 	case strings.TrimSpace(name) == "":
-		err = invalid("name", "must not consist of blanks")
+		err = failure.Invalid("name", "must not consist of blanks")
 	}
 	return name, err
 }
@@ -141,11 +142,11 @@ func parseRepoPath(value json.RawMessage) (string, error) {
 	switch {
 	case err != nil:
 	case utf8.RuneCountInString(path) > maxRepoPath:
-		err = invalid("repo_path", "has at most %d characters", maxRepoPath)
+		err = failure.Invalid("repo_path", "has at most %d characters", maxRepoPath)
 	case !repoPathText.MatchString(path):
-		err = invalid("repo_path", "must be a relative path, without control characters and without a '-' at its beginning")
+		err = failure.Invalid("repo_path", "must be a relative path, without control characters and without a '-' at its beginning")
 	case slices.Contains(strings.Split(path, "/"), ".."):
-		err = invalid("repo_path", "must not contain '..'")
+		err = failure.Invalid("repo_path", "must not contain '..'")
 	}
 	return path, err
 }
@@ -157,7 +158,7 @@ func parseDescription(value json.RawMessage) (string, error) {
 	}
 	text, err := parseText("description", value)
 	if err == nil && utf8.RuneCountInString(text) > maxDescription {
-		err = invalid("description", "has at most %d characters", maxDescription)
+		err = failure.Invalid("description", "has at most %d characters", maxDescription)
 	}
 	return text, err
 }
@@ -165,7 +166,7 @@ func parseDescription(value json.RawMessage) (string, error) {
 // parseText reads a JSON string that must be one: null is none.
 func parseText(field string, value json.RawMessage) (string, error) {
 	if isNull(value) {
-		return "", invalid(field, "must be a string")
+		return "", failure.Invalid(field, "must be a string")
 	}
 	return parseString(field, value)
 }
@@ -260,7 +261,7 @@ func (c *spiderChange) checkSettings(spider *view.Spider) error {
 		}
 	}
 	if len(all) > maxSettings {
-		return invalid("settings", "there may be at most %d", maxSettings)
+		return failure.Invalid("settings", "there may be at most %d", maxSettings)
 	}
 	return nil
 }

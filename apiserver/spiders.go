@@ -15,6 +15,7 @@ import (
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 	"github.com/scrapethis/spider-operator/apiserver/auth"
 	"github.com/scrapethis/spider-operator/apiserver/contract"
+	"github.com/scrapethis/spider-operator/apiserver/failure"
 	"github.com/scrapethis/spider-operator/apiserver/view"
 )
 
@@ -142,30 +143,30 @@ func (h *handlers) DeleteSpider(
 func (h *handlers) findSpider(ctx context.Context, caller auth.Identity, text string) (*view.Spider, error) {
 	id, ok := parseID(text)
 	if !ok {
-		return nil, notFound("This spider")
+		return nil, failure.NotFound("This spider")
 	}
 	if spider := h.spiders.ByID(caller.Namespace, caller.User, id); spider != nil {
 		return spider, nil
 	}
 	// Ids of version 5 belong to objects of other names, which only the view finds.
 	if id.Version() == 5 || h.spiders.Known(caller.Namespace, id) {
-		return nil, notFound("This spider")
+		return nil, failure.NotFound("This spider")
 	}
 	ctx, cancel := context.WithTimeout(requestOf(ctx), lookupTimeout)
 	defer cancel()
 	object, err := h.kubernetesSpiders.Get(ctx, caller.Namespace, id.String())
 	if apierrors.IsNotFound(err) {
-		return nil, notFound("This spider")
+		return nil, failure.NotFound("This spider")
 	}
 	if err != nil {
-		return nil, unavailable(err, "Kubernetes cannot be reached, and this server has not seen the spider.")
+		return nil, failure.Unavailable(err, "Kubernetes cannot be reached, and this server has not seen the spider.")
 	}
 	spider, err := h.spiders.Put(object)
 	if err != nil {
 		return nil, err
 	}
 	if spider == nil || !spider.VisibleTo(caller.User) {
-		return nil, notFound("This spider")
+		return nil, failure.NotFound("This spider")
 	}
 	return spider, nil
 }
@@ -193,11 +194,11 @@ func (h *handlers) makeSpider(ctx context.Context, caller auth.Identity, change 
 	})
 	if taken, ok := errors.AsType[*nameTakenError](err); ok {
 		if !taken.perhapsByUs {
-			return nil, internal(fmt.Errorf("the new id %s is taken", id))
+			return nil, failure.Internal(fmt.Errorf("the new id %s is taken", id))
 		}
 		object, err = h.kubernetesSpiders.Get(ctx, caller.Namespace, id.String())
 		if err != nil {
-			return nil, unavailable(err, "Kubernetes cannot be reached, so the spider could not be recorded.")
+			return nil, failure.Unavailable(err, "Kubernetes cannot be reached, so the spider could not be recorded.")
 		}
 	}
 	if err != nil {
@@ -277,9 +278,9 @@ func (h *handlers) writeSpider(
 	for range writeAttempts {
 		switch {
 		case !spider.VisibleTo(caller.User):
-			return notFound("This spider")
+			return failure.NotFound("This spider")
 		case spider.Owner() != caller.User:
-			return forbidden(nil, "not_yours", "The namespace shares this spider: only keys without a user of their own change it.")
+			return failure.Denied(nil, "not_yours", "The namespace shares this spider: only keys without a user of their own change it.")
 		}
 		err := write(ctx, spider)
 		if !apierrors.IsConflict(err) {
@@ -294,21 +295,21 @@ func (h *handlers) writeSpider(
 			return err
 		}
 	}
-	p := conflict("changing", "The spider kept being changed by others. Try again.")
-	p.cause = conflicting
+	p := failure.Conflict("changing", "The spider kept being changed by others. Try again.")
+	p.Cause = conflicting
 	return p
 }
 
 // spiderFailure is the answer to a write that Kubernetes did not record; nil for none.
 func spiderFailure(err error) error {
-	_, answered := errors.AsType[*problem](err)
+	_, answered := errors.AsType[*failure.Error](err)
 	switch {
 	case err == nil, answered:
 		return err
 	case apierrors.IsNotFound(err):
-		return notFound("This spider")
+		return failure.NotFound("This spider")
 	case mayPass(err):
-		return unavailable(err, "Kubernetes cannot be reached, so the spider may not have been written.")
+		return failure.Unavailable(err, "Kubernetes cannot be reached, so the spider may not have been written.")
 	default:
 		return refusal(err, "spider")
 	}
@@ -325,7 +326,7 @@ type nameClaim struct{ namespace, user, name string }
 // claimName returns a conflict when the caller sees a spider of this name other than the given one. Otherwise the name is the
 // caller's until release is called.
 func (h *handlers) claimName(caller auth.Identity, name string, except uuid.UUID) (release func(), err error) {
-	exists := conflict("spider_exists", "There is a spider of this name already.")
+	exists := failure.Conflict("spider_exists", "There is a spider of this name already.")
 	claim := nameClaim{caller.Namespace, caller.User, name}
 	h.names.mu.Lock()
 	defer h.names.mu.Unlock()

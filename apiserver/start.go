@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"net/http"
 	"regexp"
 	"slices"
 	"time"
@@ -17,6 +16,7 @@ import (
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 	"github.com/scrapethis/spider-operator/apiserver/auth"
 	"github.com/scrapethis/spider-operator/apiserver/contract"
+	"github.com/scrapethis/spider-operator/apiserver/failure"
 	"github.com/scrapethis/spider-operator/apiserver/view"
 )
 
@@ -78,7 +78,7 @@ func identify(caller auth.Identity, body []byte, idempotencyKey *string) (startI
 		return startIdentity{id: id}, nil
 	}
 	if !idempotencyKeyText.MatchString(*idempotencyKey) {
-		return startIdentity{}, invalid("Idempotency-Key", "must be from 1 to 255 printable ASCII characters without spaces")
+		return startIdentity{}, failure.Invalid("Idempotency-Key", "must be from 1 to 255 printable ASCII characters without spaces")
 	}
 	// Neither namespace nor user nor key can contain a NUL.
 	sum := sha256.Sum256([]byte(caller.Namespace + "\x00" + caller.User + "\x00" + *idempotencyKey))
@@ -92,7 +92,7 @@ func identify(caller auth.Identity, body []byte, idempotencyKey *string) (startI
 // sameStart answers a start whose Idempotency-Key was used before.
 func sameStart(known *view.Job, caller auth.Identity, identity startIdentity) (*view.Job, error) {
 	if known.User != caller.User || known.RequestHash != identity.hash {
-		return nil, conflict("idempotency_conflict", "This Idempotency-Key was used before, with another body.")
+		return nil, failure.Conflict("idempotency_conflict", "This Idempotency-Key was used before, with another body.")
 	}
 	return known, nil
 }
@@ -103,11 +103,11 @@ func (h *handlers) resolve(ctx context.Context, caller auth.Identity, request *s
 		named := h.spiders.ByName(caller.Namespace, caller.User, request.spiderName)
 		switch len(named) {
 		case 0:
-			return nil, notFound("This spider")
+			return nil, failure.NotFound("This spider")
 		case 1:
 			return named[0], nil
 		default:
-			return nil, conflict("ambiguous_spider", "Several spiders have this spider_name; use spider_id.")
+			return nil, failure.Conflict("ambiguous_spider", "Several spiders have this spider_name; use spider_id.")
 		}
 	}
 	spider, err := h.findSpider(ctx, caller, request.spiderID)
@@ -115,7 +115,7 @@ func (h *handlers) resolve(ctx context.Context, caller auth.Identity, request *s
 		return nil, err
 	}
 	if request.spiderName != "" && request.spiderName != spider.Name {
-		return nil, invalid("spider_name", "spider_id and spider_name mean different spiders")
+		return nil, failure.Invalid("spider_name", "spider_id and spider_name mean different spiders")
 	}
 	return spider, nil
 }
@@ -124,17 +124,17 @@ func (h *handlers) resolve(ctx context.Context, caller auth.Identity, request *s
 func checkOptions(request *startRequest, spider *view.Spider) error {
 	for name := range request.settings {
 		if !slices.Contains(spider.AllowedSettings, name) {
-			return invalid("settings."+name, "the spider does not allow this setting to be set")
+			return failure.Invalid("settings."+name, "the spider does not allow this setting to be set")
 		}
 	}
 	if seconds, most := request.timeoutSeconds, spider.TimeoutSeconds; seconds != nil && most != nil && *seconds > *most {
-		return invalid("timeout_seconds", "the spider allows at most %d", *most)
+		return failure.Invalid("timeout_seconds", "the spider allows at most %d", *most)
 	}
 	if seconds, most := request.startDeadlineSeconds, spider.StartDeadlineSeconds; seconds != nil && most != nil && *seconds > *most {
-		return invalid("start_deadline_seconds", "the spider allows at most %d", *most)
+		return failure.Invalid("start_deadline_seconds", "the spider allows at most %d", *most)
 	}
 	if retries := request.retries; retries != nil && *retries > spider.Retries {
-		return invalid("retries", "the spider allows at most %d", spider.Retries)
+		return failure.Invalid("retries", "the spider allows at most %d", spider.Retries)
 	}
 	return checkExpectations(request.expectations, spider)
 }
@@ -195,14 +195,14 @@ func (h *handlers) existing(
 ) (*view.Job, error) {
 	object, err := h.kubernetes.Get(ctx, caller.Namespace, identity.id.String())
 	if err != nil {
-		return nil, unavailable(err, "Kubernetes cannot be reached, so the job could not be recorded.")
+		return nil, failure.Unavailable(err, "Kubernetes cannot be reached, so the job could not be recorded.")
 	}
 	job, err := h.started(object)
 	switch {
 	case err != nil:
 		return nil, err
 	case identity.hash == "" && !triedBefore:
-		return nil, internal(fmt.Errorf("the new id %s is taken", identity.id))
+		return nil, failure.Internal(fmt.Errorf("the new id %s is taken", identity.id))
 	default:
 		return sameStart(job, caller, identity)
 	}
@@ -218,9 +218,4 @@ func pause(ctx context.Context, d time.Duration) bool {
 	case <-ctx.Done():
 		return false
 	}
-}
-
-// forbidden is a 403: an answer that only an administrator of the namespace or the cluster can change.
-func forbidden(cause error, code, message string) *problem {
-	return &problem{status: http.StatusForbidden, code: code, message: message, cause: cause}
 }

@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
+	"github.com/scrapethis/spider-operator/apiserver/failure"
 )
 
 // startRequest is what the body of a start asks for, in the form in which a SpiderJob holds it.
@@ -49,7 +50,7 @@ func parseStart(body []byte) (*startRequest, error) {
 		read, known := startFields[name]
 		switch {
 		case !known:
-			return invalid(printable(name), "there is no such field")
+			return failure.Invalid(printable(name), "there is no such field")
 		case string(value) == "null":
 			return nil
 		default:
@@ -60,7 +61,7 @@ func parseStart(body []byte) (*startRequest, error) {
 		return nil, err
 	}
 	if request.spiderID == "" && request.spiderName == "" {
-		return nil, invalid("spider_id", "spider_id or spider_name is needed")
+		return nil, failure.Invalid("spider_id", "spider_id or spider_name is needed")
 	}
 	return request, nil
 }
@@ -106,20 +107,20 @@ var startFields = map[string]func(*startRequest, json.RawMessage) error{
 
 func parseArguments(value json.RawMessage) (map[string]v1alpha1.ArgumentValue, error) {
 	if !isObject(value) {
-		return nil, invalid("arguments", "must be an object of names and values")
+		return nil, failure.Invalid("arguments", "must be an object of names and values")
 	}
 	arguments := map[string]v1alpha1.ArgumentValue{}
 	size := 0
 	err := eachMember(value, "arguments.", func(name string, value json.RawMessage) error {
 		field := "arguments." + printable(name)
 		if !argumentName.MatchString(name) {
-			return invalid(field, "a name must not be empty, contain '=' or control characters, or begin with '-'")
+			return failure.Invalid(field, "a name must not be empty, contain '=' or control characters, or begin with '-'")
 		}
 		if strings.ContainsRune(name, utf8.RuneError) { // What encoding/json makes of half of a surrogate pair.
-			return invalid(field, "a name must not contain half of a surrogate pair, which is no character")
+			return failure.Invalid(field, "a name must not contain half of a surrogate pair, which is no character")
 		}
 		if utf8.RuneCountInString(name) > maxArgumentName {
-			return invalid(field, "a name has at most %d characters", maxArgumentName)
+			return failure.Invalid(field, "a name has at most %d characters", maxArgumentName)
 		}
 		text, err := textOf(field, value)
 		if err != nil {
@@ -127,10 +128,10 @@ func parseArguments(value json.RawMessage) (map[string]v1alpha1.ArgumentValue, e
 		}
 		arguments[name] = v1alpha1.ArgumentValue(text)
 		if size += len(name) + len(text); size > maxArgumentsBytes {
-			return invalid("arguments", "names and values together have at most %d bytes", maxArgumentsBytes)
+			return failure.Invalid("arguments", "names and values together have at most %d bytes", maxArgumentsBytes)
 		}
 		if len(arguments) > maxArguments {
-			return invalid("arguments", "there may be at most %d", maxArguments)
+			return failure.Invalid("arguments", "there may be at most %d", maxArguments)
 		}
 		return nil
 	})
@@ -149,15 +150,15 @@ func parseSettings(value json.RawMessage) (map[string]v1alpha1.SettingValue, err
 // eachSetting calls visit for each member of an object of settings, the name of which is known to be one.
 func eachSetting(value json.RawMessage, visit func(name string, value json.RawMessage) error) error {
 	if !isObject(value) {
-		return invalid("settings", "must be an object of names and values")
+		return failure.Invalid("settings", "must be an object of names and values")
 	}
 	count := 0
 	return eachMember(value, "settings.", func(name string, value json.RawMessage) error {
 		if !settingName.MatchString(name) {
-			return invalid("settings."+printable(name), "a name must be upper-case letters, digits and underscores, at most 128 of them")
+			return failure.Invalid("settings."+printable(name), "a name must be upper-case letters, digits and underscores, at most 128 of them")
 		}
 		if count++; count > maxSettings {
-			return invalid("settings", "there may be at most %d", maxSettings)
+			return failure.Invalid("settings", "there may be at most %d", maxSettings)
 		}
 		return visit(name, value)
 	})
@@ -167,7 +168,7 @@ func settingText(name string, value json.RawMessage) (v1alpha1.SettingValue, err
 	field := "settings." + printable(name)
 	text, err := textOf(field, value)
 	if err == nil && utf8.RuneCountInString(text) > maxSettingValue {
-		err = invalid(field, "a value has at most %d characters", maxSettingValue)
+		err = failure.Invalid(field, "a value has at most %d characters", maxSettingValue)
 	}
 	return v1alpha1.SettingValue(text), err
 }
@@ -193,7 +194,7 @@ func eachMember(object []byte, path string, visit func(name string, value json.R
 			return fmt.Errorf("reading a JSON object: %w", err)
 		}
 		if seen[name] {
-			return invalid(path+printable(name), "is given twice")
+			return failure.Invalid(path+printable(name), "is given twice")
 		}
 		seen[name] = true
 		if err := visit(name, value); err != nil {
@@ -209,7 +210,7 @@ func textOf(field string, value json.RawMessage) (string, error) {
 	if value[0] == '"' {
 		text, err := parseString(field, value)
 		if err == nil && strings.ContainsRune(text, 0) {
-			return "", invalid(field, "must not contain a NUL character")
+			return "", failure.Invalid(field, "must not contain a NUL character")
 		}
 		return text, err
 	}
@@ -225,10 +226,10 @@ func textOf(field string, value json.RawMessage) (string, error) {
 func parseString(field string, value json.RawMessage) (string, error) {
 	var text string
 	if err := json.Unmarshal(value, &text); err != nil {
-		return "", invalid(field, "must be a string")
+		return "", failure.Invalid(field, "must be a string")
 	}
 	if hasLoneSurrogate(value) {
-		return "", invalid(field, "contains half of a surrogate pair, which is no character")
+		return "", failure.Invalid(field, "contains half of a surrogate pair, which is no character")
 	}
 	return text, nil
 }
@@ -270,7 +271,7 @@ func escapedUnit(text []byte) int64 {
 func parseInteger(field string, value json.RawMessage, least, most int64) (int64, error) {
 	n, err := strconv.ParseInt(string(value), 10, 64)
 	if err != nil || n < least || n > most {
-		return 0, invalid(field, "must be a whole number from %d to %d", least, most)
+		return 0, failure.Invalid(field, "must be a whole number from %d to %d", least, most)
 	}
 	return n, nil
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/scrapethis/spider-operator/apiserver/auth"
+	"github.com/scrapethis/spider-operator/apiserver/failure"
 )
 
 // streams counts what each caller keeps open on purpose: waits, followed logs and events.
@@ -32,12 +33,8 @@ func (s *streams) open(caller auth.Identity) (release func(), err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.byCaller[principal] >= s.most {
-		return nil, &problem{
-			status:     http.StatusTooManyRequests,
-			code:       "too_many_streams",
-			message:    fmt.Sprintf("You have %d waits, logs and event streams open already, which is as many as you may.", s.most),
-			retryAfter: retryStreams,
-		}
+		return nil, failure.TooMany("too_many_streams",
+			fmt.Sprintf("You have %d waits, logs and event streams open already, which is as many as you may.", s.most), retryStreams)
 	}
 	s.byCaller[principal]++
 	return func() {
@@ -75,7 +72,7 @@ var errCallerRefused = errors.New("the caller of an open stream is not accepted 
 func (h *handlers) newStream(ctx context.Context) (s *stream, closeStream func(), err error) {
 	c, ok := ctx.(*gin.Context)
 	if !ok {
-		return nil, nil, internal(errors.New("a stream can be answered to HTTP requests only"))
+		return nil, nil, failure.Internal(errors.New("a stream can be answered to HTTP requests only"))
 	}
 	release, err := h.streams.open(callerOf(ctx))
 	if err != nil {

@@ -1,0 +1,132 @@
+// Package failure has the errors that callers are told of. An error says of which kind it is, in terms that any face of the server
+// can word for its callers: it knows nothing of HTTP.
+package failure
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Kind says what kind of thing went wrong.
+type Kind int
+
+const (
+	// KindInternal is a fault of the server's own, and the kind of every error that says of itself no other.
+	KindInternal Kind = iota
+	// KindInvalid is a request that can never be met as it is.
+	KindInvalid
+	// KindUnauthenticated is a caller that is not known.
+	KindUnauthenticated
+	// KindDenied is what the caller, or anyone, may not do; only an administrator of the namespace or the cluster can change that.
+	KindDenied
+	// KindNotFound is what does not exist, or not for this caller.
+	KindNotFound
+	// KindConflict is what the present state does not allow.
+	KindConflict
+	// KindGone is what existed and will not come back.
+	KindGone
+	// KindPreconditionFailed is a condition of the caller's that does not hold.
+	KindPreconditionFailed
+	// KindTooLarge is more than is taken.
+	KindTooLarge
+	// KindTooMany is one more than a limit allows.
+	KindTooMany
+	// KindUnavailable is what can be met later.
+	KindUnavailable
+)
+
+// Error is an error as callers see it.
+type Error struct {
+	Kind Kind
+	// Code is for programs, and Message a sentence for people.
+	Code, Message string
+	// Field is what of the request is to blame, where it is one thing: a field of the body, a parameter or a header.
+	Field string
+	// RetryAfter is after how long to try again; 0 says nothing about it.
+	RetryAfter time.Duration
+	// Cause is for the log only.
+	Cause error
+}
+
+// Error implements error.
+func (e *Error) Error() string {
+	if e.Cause != nil {
+		return e.Code + ": " + e.Cause.Error()
+	}
+	return e.Code + ": " + e.Message
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Cause }
+
+// Of returns the Error that an error is or wraps, else an internal one that it caused.
+func Of(err error) *Error {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e
+	}
+	return Internal(err)
+}
+
+// Is reports whether an error is, or wraps, an Error of the kind.
+func Is(err error, kind Kind) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && e.Kind == kind
+}
+
+// Invalid blames one field of a request: of the body, the query or the headers.
+func Invalid(field, format string, args ...any) *Error {
+	return &Error{
+		Kind: KindInvalid, Code: "invalid_request", Message: field + ": " + fmt.Sprintf(format, args...) + ".", Field: field,
+	}
+}
+
+// Unauthenticated is the one answer to callers that are not known. Its message does not tell why.
+func Unauthenticated(cause error, message string) *Error {
+	return &Error{Kind: KindUnauthenticated, Code: "unauthorized", Message: message, Cause: cause}
+}
+
+// Denied refuses what only an administrator of the namespace or the cluster can allow. The cause may be nil.
+func Denied(cause error, code, message string) *Error {
+	return &Error{Kind: KindDenied, Code: code, Message: message, Cause: cause}
+}
+
+// NotFound says that something, such as "This job", does not exist.
+func NotFound(what string) *Error {
+	return &Error{Kind: KindNotFound, Code: "not_found", Message: what + " does not exist."}
+}
+
+// Conflict refuses what the present state does not allow.
+func Conflict(code, message string) *Error {
+	return &Error{Kind: KindConflict, Code: code, Message: message}
+}
+
+// Gone says that something existed and will not come back.
+func Gone(code, message string) *Error {
+	return &Error{Kind: KindGone, Code: code, Message: message}
+}
+
+// TooLarge refuses what is more than is taken. The cause may be nil.
+func TooLarge(cause error, code, message string) *Error {
+	return &Error{Kind: KindTooLarge, Code: code, Message: message, Cause: cause}
+}
+
+// TooMany refuses one more than a limit allows, and says after how long there may be room.
+func TooMany(code, message string, retryAfter time.Duration) *Error {
+	return &Error{Kind: KindTooMany, Code: code, Message: message, RetryAfter: retryAfter}
+}
+
+// Unavailable puts off what needs Kubernetes, or something else that will come back. The cause may be nil.
+func Unavailable(cause error, message string) *Error {
+	return &Error{Kind: KindUnavailable, Code: "unavailable", Message: message, RetryAfter: RetryUnavailable, Cause: cause}
+}
+
+// RetryUnavailable is after how long to try again what needs Kubernetes when that cannot be reached.
+const RetryUnavailable = 2 * time.Second
+
+// Internal owns up to a fault of the server's own.
+func Internal(cause error) *Error {
+	return &Error{
+		Kind: KindInternal, Code: "internal", Message: "The server failed. Its log tells more under this request id.", Cause: cause,
+	}
+}
