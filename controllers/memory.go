@@ -5,6 +5,7 @@ import (
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
 
@@ -26,9 +27,12 @@ type memory struct {
 	jobs map[types.NamespacedName]*recollection
 }
 
-// recollection is what is remembered of one SpiderJob. Only the worker that reconciles it touches it.
+// recollection is what is remembered of one SpiderJob. Only the worker that reconciles it touches it, but for passed.
 type recollection struct {
 	uid types.UID
+	// passed are Pods whose spider had ended, as the watch showed them since the last reconcile: the first such sight, and the latest. A
+	// Pod that is stopped may end and go within milliseconds, and its last words with it. The memory's lock guards it.
+	passed []*podView
 	// written is the SpiderJob as the last status write returned it.
 	written *v1alpha1.SpiderJob
 	// created is the Job created last, and createdAt when.
@@ -90,16 +94,56 @@ func (m *memory) forget(key types.NamespacedName) {
 	delete(m.jobs, key)
 }
 
-// remember notes what an observation shows for the first time. What is noted here only makes later decisions better: the same
-// follows from the objects themselves, if less exactly, for a process that has just begun.
-func (r *recollection) remember(o *observation, now time.Time) {
+// pass notes a Pod that the watch shows, or, with gone, showed last, if its spider has ended. It is called between reconciles, which
+// may come too late to find the Pod.
+func (m *memory) pass(sj types.NamespacedName, pod *corev1.Pod, gone bool) {
+	if !spiderEnded(pod) {
+		return
+	}
+	view := viewPod(pod)
+	view.deleting = view.deleting || gone
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r := m.jobs[sj]
+	if r == nil || r.uid != view.spiderJob {
+		return
+	}
+	if len(r.passed) < 2 {
+		r.passed = append(r.passed, view)
+	} else {
+		r.passed[1] = view
+	}
+}
+
+// takePassed returns the Pods that have passed since it was last called, in the order in which they did.
+func (m *memory) takePassed(r *recollection) []*podView {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	passed := r.passed
+	r.passed = nil
+	return passed
+}
+
+// remember notes what an observation shows for the first time, and before that the Pods that have passed and are not in it. What is
+// noted here only makes later decisions better: the same follows from the objects themselves, if less exactly, for a process that has
+// just begun.
+func (r *recollection) remember(o *observation, passed []*podView, now time.Time) {
 	if o.job != nil && o.job.uid != r.job {
 		r.job, r.jobSeen = o.job.uid, now
 	}
-	pod := o.presentPod()
-	if pod == nil {
-		return
+	for _, pod := range passed {
+		earlier := r.lastPod != nil && r.lastPod.uid != pod.uid && !pod.created.After(r.lastPod.created)
+		if !earlier && !containsPod(o.pods, pod.name) {
+			r.see(o, pod, now)
+		}
 	}
+	if pod := o.presentPod(); pod != nil {
+		r.see(o, pod, now)
+	}
+}
+
+// see notes what a Pod shows for the first time.
+func (r *recollection) see(o *observation, pod *podView, now time.Time) {
 	if r.lastPod == nil || r.lastPod.uid != pod.uid {
 		r.podSeen, r.runningSeen, r.exitSeen, r.stopSeen, r.exited = now, time.Time{}, time.Time{}, time.Time{}, nil
 	}

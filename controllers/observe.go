@@ -64,7 +64,7 @@ func (r *Reconciler) observe(ctx context.Context, key types.NamespacedName, live
 	if o.pods, o.earlierPod, err = r.readPods(ctx, o.sj, live); err != nil {
 		return nil, nil, err
 	}
-	mem.remember(o, now)
+	mem.remember(o, r.memory.takePassed(mem), now)
 	mem.show(o)
 	r.readLogs(o)
 	o.quota = r.askQuota(o, now)

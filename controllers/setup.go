@@ -149,8 +149,8 @@ func Setup(ctx context.Context, mgr ctrl.Manager, opts Options) error {
 	err = ctrl.NewControllerManagedBy(mgr).
 		Named(controllerName).
 		Watches(&v1alpha1.SpiderJob{}, bySpiderJob()).
-		Watches(&batchv1.Job{}, byLabel(), builder.WithPredicates(onlyNews())).
-		Watches(&corev1.Pod{}, byLabel(), builder.WithPredicates(onlyNews())).
+		Watches(&batchv1.Job{}, byLabel(reconciler.memory), builder.WithPredicates(onlyNews())).
+		Watches(&corev1.Pod{}, byLabel(reconciler.memory), builder.WithPredicates(onlyNews())).
 		WatchesRawSource(source.Channel(logs.Changes(), bySpiderJob())).
 		WatchesRawSource(source.Channel(gate.Woken(), bySpiderJob())).
 		WithOptions(controller.Options{

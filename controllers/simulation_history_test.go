@@ -578,12 +578,18 @@ func (h *history) retire() {
 func (h *history) settle() {
 	h.mend()
 	begun, end := time.Now(), time.Now().Add(patience)
+	var settled time.Time
 	for i := 0; h.broken == ""; i++ {
 		if waited := time.Since(begun); waited > 75*time.Second && waited < 2*time.Minute {
 			h.checkPrompt()
 		}
 		if i > 3 && h.settled() {
-			break
+			if settled.IsZero() {
+				settled = time.Now()
+			}
+			if h.forgotten() || time.Since(settled) > hangs {
+				break
+			}
 		}
 		if time.Now().After(end) {
 			h.unsettled()
@@ -617,6 +623,15 @@ func (h *history) outlive() {
 	if jobs, logs := h.leader().remembered(); jobs+logs > len(h.cluster.AllSpiderJobs()) {
 		h.violate(invariantForgets, "%d SpiderJobs are remembered and %d logs are read, and none is left", jobs, logs)
 	}
+}
+
+// hangs is longer than any call hangs: until then, what a call is about is rightly remembered though it has ended.
+const hangs = 2 * time.Minute
+
+// forgotten reports whether no more is remembered than there is.
+func (h *history) forgotten() bool {
+	jobs, logs := h.leader().remembered()
+	return jobs <= len(h.cluster.AllSpiderJobs()) && logs == 0
 }
 
 // settled reports whether every SpiderJob has ended and nothing runs any more.

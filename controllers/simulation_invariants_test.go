@@ -634,8 +634,8 @@ func (h *history) checkSettled() {
 			h.violate(invariantNothingLeft, "container %s of Pod %s still runs at the end", p.Container, p.PodName)
 		}
 	}
-	alive := len(h.cluster.AllSpiderJobs())
-	if jobs, logs := h.leader().remembered(); jobs > alive || logs > 0 {
+	if alive := len(h.cluster.AllSpiderJobs()); !h.forgotten() {
+		jobs, logs := h.leader().remembered()
 		h.violate(invariantForgets, "with %d SpiderJobs, all of which have ended, %d are remembered and %d logs are read", alive, jobs, logs)
 	}
 }

@@ -127,7 +127,7 @@ func (p *process) wake(kind simulated.Kind, n simulated.Notice, initial bool) {
 	case simulated.SpiderJobs:
 		w = bySpiderJob()
 	case simulated.Jobs, simulated.Pods:
-		w = byLabel()
+		w = byLabel(p.reconciler.memory)
 	default:
 		return // nobody watches Spiders
 	}

@@ -30,6 +30,8 @@ type wake struct {
 	class func(obj client.Object, news bool) int
 	// gone is the class of an object that is gone.
 	gone int
+	// memory is shown the Pods that pass.
+	memory *memory
 }
 
 // bySpiderJob wakes a SpiderJob that has itself changed.
@@ -53,9 +55,10 @@ func bySpiderJob() wake {
 	}
 }
 
-// byLabel wakes the SpiderJob that a Job or Pod was made for.
-func byLabel() wake {
+// byLabel wakes the SpiderJob that a Job or Pod was made for, and has the memory see Pods that may be gone before it is awake.
+func byLabel(memory *memory) wake {
 	return wake{
+		memory: memory,
 		spiderJob: func(obj client.Object) types.NamespacedName {
 			return types.NamespacedName{Namespace: obj.GetNamespace(), Name: obj.GetLabels()[v1alpha1.LabelSpiderJob]}
 		},
@@ -85,6 +88,7 @@ func (w wake) Create(_ context.Context, e event.CreateEvent, q workQueue) {
 // Update is called for an object that has changed, or was read again as it is.
 func (w wake) Update(_ context.Context, e event.UpdateEvent, q workQueue) {
 	class := w.class(e.ObjectNew, e.ObjectOld.GetResourceVersion() != e.ObjectNew.GetResourceVersion())
+	w.pass(e.ObjectNew, false)
 	w.add(q, e.ObjectNew, class)
 	if w.spiderJob(e.ObjectOld) != w.spiderJob(e.ObjectNew) {
 		w.add(q, e.ObjectOld, class)
@@ -93,7 +97,14 @@ func (w wake) Update(_ context.Context, e event.UpdateEvent, q workQueue) {
 
 // Delete is called for an object that is gone.
 func (w wake) Delete(_ context.Context, e event.DeleteEvent, q workQueue) {
+	w.pass(e.Object, true)
 	w.add(q, e.Object, w.gone)
+}
+
+func (w wake) pass(obj client.Object, gone bool) {
+	if pod, ok := obj.(*corev1.Pod); ok && w.memory != nil {
+		w.memory.pass(w.spiderJob(pod), pod, gone)
+	}
 }
 
 // Generic is called for a SpiderJob of whose log more is known. Its end may wait for that; and while it runs, the budget of log

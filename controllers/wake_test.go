@@ -79,31 +79,31 @@ func TestStopsThenEndsThenCreationsComeFirst(t *testing.T) {
 		}
 		created(spiderJobIn("ended long ago", v1alpha1.PhaseFinished), true)
 		updated(bySpiderJob(), spiderJobIn("ended, read again", v1alpha1.PhaseFinished), false)
-		byLabel().Create(ctx, event.CreateEvent{Object: podOf("its Pod is found ended", ended), IsInInitialList: true}, q)
+		byLabel(newMemory()).Create(ctx, event.CreateEvent{Object: podOf("its Pod is found ended", ended), IsInInitialList: true}, q)
 		updated(bySpiderJob(), spiderJobIn("has just ended", v1alpha1.PhaseFinished), true)
 		created(spiderJobIn("found running", v1alpha1.PhaseRunning), true)
 		updated(bySpiderJob(), cancelledEnded, true)
 		updated(bySpiderJob(), deletedEnded, true)
-		updated(byLabel(), podOf("its Pod runs", func(podBuilder) {}), true)
+		updated(byLabel(newMemory()), podOf("its Pod runs", func(podBuilder) {}), true)
 		bySpiderJob().Delete(ctx, event.DeleteEvent{Object: spiderJobIn("is gone", v1alpha1.PhaseRunning)}, q)
 		created(spiderJobIn("found new", ""), true)
 		created(spiderJobIn("new", ""), false)
-		updated(byLabel(), podOf("its Pod has ended", ended), true)
-		updated(byLabel(), podOf("its spider has ended", func(p podBuilder) {
+		updated(byLabel(newMemory()), podOf("its Pod has ended", ended), true)
+		updated(byLabel(newMemory()), podOf("its spider has ended", func(p podBuilder) {
 			ended(p)
 			p.Status.Phase = corev1.PodRunning
 		}), true)
-		updated(byLabel(), podOf("its Pod has ended and is deleted", func(p podBuilder) {
+		updated(byLabel(newMemory()), podOf("its Pod has ended and is deleted", func(p podBuilder) {
 			ended(p)
 			beingDeleted(p)
 		}), true)
-		byLabel().Delete(ctx, event.DeleteEvent{Object: podOf("its Pod is gone", ended)}, q)
+		byLabel(newMemory()).Delete(ctx, event.DeleteEvent{Object: podOf("its Pod is gone", ended)}, q)
 		bySpiderJob().Generic(ctx, event.GenericEvent{Object: spiderJobIn("its log was read", v1alpha1.PhaseRunning)}, q)
 		updated(bySpiderJob(), cancelled, true)
 		updated(bySpiderJob(), cancelledNew, true)
 		updated(bySpiderJob(), deleted, true)
-		updated(byLabel(), podOf("its Pod is being deleted", beingDeleted), true)
-		byLabel().Create(ctx, event.CreateEvent{Object: podOf("its Pod is found being deleted", beingDeleted), IsInInitialList: true}, q)
+		updated(byLabel(newMemory()), podOf("its Pod is being deleted", beingDeleted), true)
+		byLabel(newMemory()).Create(ctx, event.CreateEvent{Object: podOf("its Pod is found being deleted", beingDeleted), IsInInitialList: true}, q)
 	})
 	want := []string{
 		"cancelled", "cancelled while new", "deleted", "its Pod is being deleted", "its Pod is found being deleted",
@@ -131,7 +131,7 @@ func TestChangedLabelWakesBoth(t *testing.T) {
 	after := before.DeepCopy()
 	after.Labels[v1alpha1.LabelSpiderJob], after.ResourceVersion = "b", "2"
 	got := queueOf(t, func(q workQueue) {
-		byLabel().Update(context.Background(), event.UpdateEvent{ObjectOld: before, ObjectNew: after}, q)
+		byLabel(newMemory()).Update(context.Background(), event.UpdateEvent{ObjectOld: before, ObjectNew: after}, q)
 	})
 	if slices.Sort(got); !slices.Equal(got, []string{"a", "b"}) {
 		t.Errorf("it wakes %q", got)
