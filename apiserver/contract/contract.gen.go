@@ -98,13 +98,27 @@ type Caller struct {
 
 // CancelledJob defines model for CancelledJob.
 type CancelledJob struct {
-	Ok      bool   `json:"ok"`
+	// Ok Always `true`.
+	//
+	// Example: true
+	Ok bool `json:"ok"`
+
+	// Message The same in words.
+	//
+	// Example: Job cancelled
 	Message string `json:"message"`
 }
 
 // DeletedSpider defines model for DeletedSpider.
 type DeletedSpider struct {
-	Ok      bool   `json:"ok"`
+	// Ok Always `true`.
+	//
+	// Example: true
+	Ok bool `json:"ok"`
+
+	// Message The same in words.
+	//
+	// Example: Spider deleted
 	Message string `json:"message"`
 }
 
@@ -113,15 +127,85 @@ type Error struct {
 	// Error What is wrong, in a sentence for people. A validation error names the field.
 	Error string `json:"error"`
 
-	// Code The same in a word for programs.
-	Code string `json:"code"`
+	// Code What is wrong, in a word for programs. There may be others in time: take one that you do not know for what the answer's status
+	// says.
+	//
+	// | status | code | |
+	// | --- | --- | --- |
+	// | 400 | `invalid_request` | A field of the body, a parameter or a header is wrong: `field` names it, where it is one. |
+	// | 400 | `malformed_body` | The body is not one JSON object. |
+	// | 401 | `unauthorized` | The API key, or Kubernetes token, is not accepted. |
+	// | 403 | `access_denied` | The caller may not make this call. |
+	// | 403 | `not_yours` | The namespace shares the spider, and this caller may run it but not change it. |
+	// | 403 | `quota_exceeded` | The namespace's quota does not allow another job or spider. |
+	// | 403 | `namespace_terminating` | The namespace is being deleted. |
+	// | 403 | `forbidden` | The cluster does not allow the job or spider; its administrators know why. |
+	// | 404 | `not_found` | There is no such job, spider or address, as far as this caller may see. |
+	// | 405 | `method_not_allowed` | The address does not know this method. |
+	// | 409 | `job_ended` | The job has ended and cannot be cancelled. |
+	// | 409 | `grace_period_longer` | The job was cancelled with a shorter grace period, and that cannot be lengthened. |
+	// | 409 | `ambiguous_spider` | The name fits several spiders. |
+	// | 409 | `idempotency_conflict` | The `Idempotency-Key` was used with another body. |
+	// | 409 | `spider_exists` | The caller sees a spider of this name already. |
+	// | 409 | `changing` | The spider kept being changed by others meanwhile. |
+	// | 409 | `not_started` | There is no log yet. |
+	// | 410 | `log_gone` | The log does not exist any more, or the job ended without ever running. |
+	// | 413 | `body_too_large` | The body is over the size limit. |
+	// | 414 | `uri_too_long` | The address is over the size limit. |
+	// | 415 | `unsupported_media_type` | The body is not JSON. |
+	// | 429 | `too_many_requests` | Too many requests of this caller, or too many failed authentications from this address. |
+	// | 429 | `too_many_streams` | This caller has too many waits, logs and event streams open. |
+	// | 500 | `cancel_failed` | The cancel could not be recorded. Where there is a `Retry-After`, trying again may help. |
+	// | 500 | `internal` | The server failed. |
+	// | 503 | `unavailable` | Kubernetes cannot be reached, or the server has not read its state yet. Try again. |
+	//
+	//
+	// Example: not_found
+	Code ErrorCode `json:"code"`
 
 	// Field The one field of the body, parameter or header that is to blame. Absent where there is none.
 	//
 	// Example: expectations.min_items
-	Field     *string `json:"field,omitempty"`
-	RequestID string  `json:"request_id"`
+	Field *string `json:"field,omitempty"`
+
+	// RequestID The request's id, also in the server's log.
+	RequestID string `json:"request_id"`
 }
+
+// ErrorCode What is wrong, in a word for programs. There may be others in time: take one that you do not know for what the answer's status
+// says.
+//
+// | status | code | |
+// | --- | --- | --- |
+// | 400 | `invalid_request` | A field of the body, a parameter or a header is wrong: `field` names it, where it is one. |
+// | 400 | `malformed_body` | The body is not one JSON object. |
+// | 401 | `unauthorized` | The API key, or Kubernetes token, is not accepted. |
+// | 403 | `access_denied` | The caller may not make this call. |
+// | 403 | `not_yours` | The namespace shares the spider, and this caller may run it but not change it. |
+// | 403 | `quota_exceeded` | The namespace's quota does not allow another job or spider. |
+// | 403 | `namespace_terminating` | The namespace is being deleted. |
+// | 403 | `forbidden` | The cluster does not allow the job or spider; its administrators know why. |
+// | 404 | `not_found` | There is no such job, spider or address, as far as this caller may see. |
+// | 405 | `method_not_allowed` | The address does not know this method. |
+// | 409 | `job_ended` | The job has ended and cannot be cancelled. |
+// | 409 | `grace_period_longer` | The job was cancelled with a shorter grace period, and that cannot be lengthened. |
+// | 409 | `ambiguous_spider` | The name fits several spiders. |
+// | 409 | `idempotency_conflict` | The `Idempotency-Key` was used with another body. |
+// | 409 | `spider_exists` | The caller sees a spider of this name already. |
+// | 409 | `changing` | The spider kept being changed by others meanwhile. |
+// | 409 | `not_started` | There is no log yet. |
+// | 410 | `log_gone` | The log does not exist any more, or the job ended without ever running. |
+// | 413 | `body_too_large` | The body is over the size limit. |
+// | 414 | `uri_too_long` | The address is over the size limit. |
+// | 415 | `unsupported_media_type` | The body is not JSON. |
+// | 429 | `too_many_requests` | Too many requests of this caller, or too many failed authentications from this address. |
+// | 429 | `too_many_streams` | This caller has too many waits, logs and event streams open. |
+// | 500 | `cancel_failed` | The cancel could not be recorded. Where there is a `Retry-After`, trying again may help. |
+// | 500 | `internal` | The server failed. |
+// | 503 | `unavailable` | Kubernetes cannot be reached, or the server has not read its state yet. Try again. |
+//
+// Example: not_found
+type ErrorCode = string
 
 // Expectations Rules for this run, besides its spider's. They add to those and tighten them; what would loosen one is refused (400). A rule
 // that is not given, or `null`, is as the spider has it. They are judged once, at the end, from final counts.
@@ -133,7 +217,7 @@ type Job struct {
 	SpiderID string `json:"spider_id"`
 
 	// Status `pending`: not started yet. `running`: the spider's process has started. `finished`: it ran to its end. `cancelled`:
-	// it was asked to stop. `error`: it failed. A status never goes back, and the last three never change.
+	// it was asked to stop. `error`: it failed. A status never goes back, and the last three never change. There will be no others.
 	Status JobStatus `json:"status"`
 
 	// UserID The user the job belongs to.
@@ -284,7 +368,11 @@ type JobStats struct {
 	// FinishReason Why the spider closed, in its own word.
 	FinishReason *string `json:"finish_reason,omitempty"`
 
-	// Source What the counts were read from. `none` says that nothing could be read, which is not the same as zero.
+	// Source What the counts were read from. `none` says that nothing could be read, which is not the same as zero. There may be others in
+	// time.
+	//
+	//
+	// Example: scrapy_stats
 	Source StatsSource `json:"source"`
 
 	// ObservedAt When the counts were read.
@@ -296,7 +384,7 @@ type JobStats struct {
 }
 
 // JobStatus `pending`: not started yet. `running`: the spider's process has started. `finished`: it ran to its end. `cancelled`:
-// it was asked to stop. `error`: it failed. A status never goes back, and the last three never change.
+// it was asked to stop. `error`: it failed. A status never goes back, and the last three never change. There will be no others.
 type JobStatus string
 
 // NewSpider defines model for NewSpider.
@@ -353,7 +441,7 @@ type SpiderPath = string
 // other values as their exact JSON text, of at most 4096 characters.
 //
 // Example: {"DOWNLOAD_DELAY":0.5}
-type SpiderSettings map[string]*interface{}
+type SpiderSettings map[string]interface{}
 
 // StartJob What to start. One of `spider_id` and `spider_name` is needed; both must mean the same spider.
 type StartJob = json.RawMessage
@@ -363,11 +451,14 @@ type StartedJob struct {
 	JobID string `json:"jobId"`
 
 	// Status `pending`: not started yet. `running`: the spider's process has started. `finished`: it ran to its end. `cancelled`:
-	// it was asked to stop. `error`: it failed. A status never goes back, and the last three never change.
+	// it was asked to stop. `error`: it failed. A status never goes back, and the last three never change. There will be no others.
 	Status JobStatus `json:"status"`
 }
 
-// StatsSource What the counts were read from. `none` says that nothing could be read, which is not the same as zero.
+// StatsSource What the counts were read from. `none` says that nothing could be read, which is not the same as zero. There may be others in
+// time.
+//
+// Example: scrapy_stats
 type StatsSource string
 
 // Violation A rule that a job has broken.

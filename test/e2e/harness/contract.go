@@ -7,10 +7,11 @@ import (
 	"net/http"
 	"net/url"
 
-	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
 	"github.com/getkin/kin-openapi/routers"
 	"github.com/getkin/kin-openapi/routers/legacy"
+
+	"github.com/scrapethis/spider-operator/apiserver/contract/contracttest"
 )
 
 // contract is the API's own OpenAPI document, as the running system serves it.
@@ -34,7 +35,7 @@ func readContract(ctx context.Context, apiURL string) (*contract, error) {
 	if err != nil || response.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("read the API's contract: %s: %w", response.Status, err)
 	}
-	document, err := openapi3.NewLoader().LoadFromData(text)
+	document, err := contracttest.Closed(text)
 	if err != nil {
 		return nil, fmt.Errorf("understand the API's contract: %w", err)
 	}

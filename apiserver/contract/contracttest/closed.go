@@ -1,0 +1,112 @@
+// Package contracttest reads the REST contract for tests, which hold answers to it more strictly than callers may.
+package contracttest
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/getkin/kin-openapi/openapi3"
+)
+
+// growing is the extension that marks a list of values to which others may be added.
+const growing = "x-extensible-enum"
+
+// Closed reads a contract and closes its answers. As served they are open: they may gain fields, and their lists of values grow, so
+// that generated clients bear a newer server. A test is to find what a server sends and the contract does not tell of.
+func Closed(text []byte) (*openapi3.T, error) {
+	document, err := openapi3.NewLoader().LoadFromData(text)
+	if err != nil {
+		return nil, fmt.Errorf("reading the contract: %w", err)
+	}
+	if err := document.Validate(context.Background()); err != nil {
+		return nil, fmt.Errorf("the contract is not valid: %w", err)
+	}
+	requests, answers := schemas{}, schemas{}
+	for _, path := range document.Paths.Map() {
+		for _, operation := range path.Operations() {
+			if body := operation.RequestBody; body != nil {
+				requests.addContent(body.Value.Content)
+			}
+			for _, response := range operation.Responses.Map() {
+				answers.addContent(response.Value.Content)
+			}
+		}
+	}
+	for _, schema := range document.Components.Schemas { // That of an event is in no answer.
+		if !requests[schema.Value] {
+			answers.add(schema)
+		}
+	}
+	for schema := range answers {
+		if requests[schema] {
+			continue
+		}
+		if len(schema.Properties) > 0 && schema.AdditionalProperties.Has == nil && schema.AdditionalProperties.Schema == nil {
+			schema.AdditionalProperties.Has = new(false)
+		}
+		if schema.Enum, err = knownValues(schema); err != nil {
+			return nil, err
+		}
+	}
+	return document, nil
+}
+
+// KnownValues are the documented values of a component that may have others in time, sorted.
+func KnownValues(document *openapi3.T, component string) ([]string, error) {
+	schema, known := document.Components.Schemas[component]
+	if !known {
+		return nil, fmt.Errorf("the contract has no schema %s", component)
+	}
+	values, err := knownValues(schema.Value)
+	if err != nil {
+		return nil, err
+	}
+	texts := make([]string, 0, len(values))
+	for _, value := range values {
+		texts = append(texts, fmt.Sprint(value))
+	}
+	slices.Sort(texts)
+	return texts, nil
+}
+
+// knownValues are the values that a schema allows today: those of a growing list, or of one that stays.
+func knownValues(schema *openapi3.Schema) ([]any, error) {
+	list, grows := schema.Extensions[growing]
+	if !grows {
+		return schema.Enum, nil
+	}
+	values, ok := list.([]any)
+	if !ok || len(values) == 0 {
+		return nil, fmt.Errorf("%s is no list of values: %v", growing, list)
+	}
+	return values, nil
+}
+
+// schemas are schemas, each with all that it is made of.
+type schemas map[*openapi3.Schema]bool
+
+func (s schemas) addContent(content openapi3.Content) {
+	for media := range maps.Values(content) {
+		s.add(media.Schema)
+	}
+}
+
+func (s schemas) add(ref *openapi3.SchemaRef) {
+	if ref == nil || ref.Value == nil || s[ref.Value] {
+		return
+	}
+	schema := ref.Value
+	s[schema] = true
+	s.add(schema.Items)
+	s.add(schema.AdditionalProperties.Schema)
+	for property := range maps.Values(schema.Properties) {
+		s.add(property)
+	}
+	for _, parts := range []openapi3.SchemaRefs{schema.AllOf, schema.AnyOf, schema.OneOf} {
+		for _, part := range parts {
+			s.add(part)
+		}
+	}
+}
