@@ -148,7 +148,7 @@ func (v *Jobs) Subscribe(namespace, user, after string) (s *Subscription, known 
 		if change.Job.Namespace != namespace || change.Job.User != user {
 			continue
 		}
-		if newer(change.ResourceVersion, after) || change.again && v.get(namespace, change.Job.ID) == change.Job {
+		if newer(change.ResourceVersion, after) || change.again && v.byID(namespace, change.Job.ID) == change.Job {
 			s.backlog = append(s.backlog, change)
 		}
 	}

@@ -80,9 +80,12 @@ type Job struct {
 
 	// snapshot says that SpiderName and RepoPath are of the Spider that was run, and so will not change.
 	snapshot bool
-	// unconfirmed says that the job comes from this process's own write, and that the watch has not shown it yet.
-	unconfirmed bool
+	kept     note
 }
+
+func (j *Job) ref() ref        { return ref{j.Namespace, j.Name} }
+func (j *Job) version() string { return j.ResourceVersion }
+func (j *Job) note() *note     { return &j.kept }
 
 // FromSpiderJob returns the compact form of a SpiderJob.
 func FromSpiderJob(job *v1alpha1.SpiderJob) (*Job, error) {
@@ -181,12 +184,15 @@ func seconds(t *metav1.Time) int64 {
 func intern(s string) string { return unique.Make(s).Value() }
 
 // newestFirst orders jobs by creation, the newest first, and jobs of the same second by id, the highest first: the facade's
-// own ids begin with the time in milliseconds.
+// own ids begin with the time in milliseconds. Two jobs have one id where somebody names an object by the id of another.
 func newestFirst(a, b *Job) bool {
 	if a.Created != b.Created {
 		return a.Created > b.Created
 	}
-	return bytes.Compare(a.ID[:], b.ID[:]) > 0
+	if order := bytes.Compare(a.ID[:], b.ID[:]); order != 0 {
+		return order > 0
+	}
+	return a.Name < b.Name
 }
 
 // compareNewest orders positions as newestFirst orders jobs.

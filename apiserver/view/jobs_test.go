@@ -121,7 +121,7 @@ func (m model) list(q Query) (names []string, more bool) {
 			q.Broken && (job.Expectations == nil || !job.Expectations.Judged || job.Expectations.Met),
 			q.CreatedFrom != 0 && job.Created < q.CreatedFrom,
 			q.CreatedTo != 0 && job.Created > q.CreatedTo,
-			q.After != nil && !newestFirst(&Job{Created: q.After.Created, ID: q.After.ID}, job):
+			q.After != nil && compareNewest(*q.After, PositionOf(job)) >= 0:
 		default:
 			found = append(found, job)
 		}

@@ -38,7 +38,7 @@ func PositionOf(job *Job) Position { return Position{Created: job.Created, ID: j
 func (v *Jobs) List(q Query) (jobs []*Job, more bool) {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
-	tenant := v.namespaces[q.Namespace]
+	tenant := v.tenants[q.Namespace]
 	if tenant == nil {
 		return nil, false
 	}

@@ -1,11 +1,11 @@
 package view
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/google/uuid"
 	"github.com/tidwall/btree"
@@ -35,9 +35,12 @@ type Spider struct {
 	// LogRead says that the log of its runs is read for counts.
 	LogRead bool
 
-	// unconfirmed says that the Spider comes from this process's own write, and that the watch has not shown it yet.
-	unconfirmed bool
+	kept note
 }
+
+func (s *Spider) ref() ref        { return ref{s.Namespace, s.Ref} }
+func (s *Spider) version() string { return s.ResourceVersion }
+func (s *Spider) note() *note     { return &s.kept }
 
 // VisibleTo reports whether the given user of the Spider's namespace may see and run it.
 func (s *Spider) VisibleTo(user string) bool { return s.UserID == "" || s.UserID == user }
@@ -88,21 +91,14 @@ func FromSpider(spider *v1alpha1.Spider) (*Spider, error) {
 
 // Spiders is the picture of all Spiders of the watched namespaces. It is safe for concurrent use.
 type Spiders struct {
-	changed func(namespace, ref string)
+	Store[*Spider]
 
-	mu         sync.RWMutex
-	namespaces map[string]*spiderSet
-	progress   progress
-	// removed are the Spiders that this process has deleted and that the watch still may show, each with the resource version
-	// it had then.
-	removed map[spiderName]string
+	sets map[string]*spiderSet // by namespace; guarded by the Store's lock
 }
 
-type spiderName struct{ namespace, ref string }
-
+// spiderSet holds the Spiders of one namespace.
 type spiderSet struct {
-	byRef  map[string]*Spider
-	byID   map[uuid.UUID]*Spider
+	ids    ids[*Spider]
 	byName map[string][]*Spider
 	// byUserID holds the Spiders of each user, and under "" those that the namespace shares, newest first.
 	byUserID map[string]*btree.BTreeG[*Spider]
@@ -110,9 +106,9 @@ type spiderSet struct {
 
 // NewSpiders returns an empty view.
 func NewSpiders() *Spiders {
-	return &Spiders{
-		changed: func(string, string) {}, namespaces: map[string]*spiderSet{}, progress: progress{}, removed: map[spiderName]string{},
-	}
+	v := &Spiders{sets: map[string]*spiderSet{}}
+	v.init(v)
+	return v
 }
 
 // OnChange sets what is called, with no lock held, after a Spider was added, changed or removed. It must be set before the
@@ -121,31 +117,30 @@ func (v *Spiders) OnChange(changed func(namespace, ref string)) { v.changed = ch
 
 // ByID returns the Spider with this id that the user may see, or nil.
 func (v *Spiders) ByID(namespace, user string, id uuid.UUID) *Spider {
-	v.mu.RLock()
-	defer v.mu.RUnlock()
-	set := v.namespaces[namespace]
-	if set == nil {
-		return nil
-	}
-	if spider := set.byID[id]; spider != nil && spider.VisibleTo(user) {
+	if spider := v.byID(namespace, id); spider != nil && spider.VisibleTo(user) {
 		return spider
 	}
 	return nil
 }
 
 // Known reports whether there is a Spider with this id, whoever may see it.
-func (v *Spiders) Known(namespace string, id uuid.UUID) bool {
+func (v *Spiders) Known(namespace string, id uuid.UUID) bool { return v.byID(namespace, id) != nil }
+
+func (v *Spiders) byID(namespace string, id uuid.UUID) *Spider {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
-	set := v.namespaces[namespace]
-	return set != nil && set.byID[id] != nil
+	set := v.sets[namespace]
+	if set == nil {
+		return nil
+	}
+	return set.ids.get(id, v.objects[namespace])
 }
 
 // ByName returns the Spiders of this name that the user may see.
 func (v *Spiders) ByName(namespace, user, name string) []*Spider {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
-	set := v.namespaces[namespace]
+	set := v.sets[namespace]
 	if set == nil {
 		return nil
 	}
@@ -159,14 +154,13 @@ func (v *Spiders) ByName(namespace, user, name string) []*Spider {
 }
 
 // SpiderNames implements SpiderNamer.
-func (v *Spiders) SpiderNames(namespace, ref string) (name, repoPath string, ok bool) {
+func (v *Spiders) SpiderNames(namespace, resource string) (name, repoPath string, ok bool) {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
-	set := v.namespaces[namespace]
-	if set == nil || set.byRef[ref] == nil {
+	spider, ok := v.get(ref{namespace, resource})
+	if !ok {
 		return "", "", false
 	}
-	spider := set.byRef[ref]
 	return spider.Name, spider.RepoPath, true
 }
 
@@ -185,7 +179,7 @@ type SpiderQuery struct {
 func (v *Spiders) List(q SpiderQuery) (spiders []*Spider, more bool) {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
-	set := v.namespaces[q.Namespace]
+	set := v.sets[q.Namespace]
 	if set == nil {
 		return nil, false
 	}
@@ -227,171 +221,61 @@ func (v *Spiders) Put(object *v1alpha1.Spider) (*Spider, error) {
 	if err != nil {
 		return nil, err
 	}
-	spider.unconfirmed = true
-	v.mu.Lock()
-	known, changed := v.put(spider)
-	v.mu.Unlock()
-	if changed {
-		v.changed(spider.Namespace, spider.Ref)
-	}
+	known, _ := v.put(spider)
 	return known, nil
 }
 
-func (v *Spiders) put(spider *Spider) (known *Spider, changed bool) {
-	old := v.get(spider.Namespace, spider.Ref)
-	switch {
-	case v.isRemoved(spider), old == nil && !newer(spider.ResourceVersion, v.progress.of(spider.Namespace)):
-		return nil, false
-	case old != nil && !newer(spider.ResourceVersion, old.ResourceVersion):
-		return old, false
+// swap implements kind.
+func (v *Spiders) swap(was, is *Spider) {
+	if was != nil {
+		v.sets[was.Namespace].remove(was)
 	}
-	v.set(spider)
-	return spider, true
-}
-
-// Remove takes that this process has deleted a Spider in the state of the given resource version.
-func (v *Spiders) Remove(namespace, ref, resourceVersion string) {
-	v.mu.Lock()
-	if old := v.get(namespace, ref); old == nil || !newer(old.ResourceVersion, resourceVersion) {
-		v.remove(namespace, ref)
-		// What the watch has shown to be gone needs no memory; otherwise it is still to show that.
-		if old != nil {
-			v.removed[spiderName{namespace, ref}] = resourceVersion
+	if is != nil {
+		set := v.sets[is.Namespace]
+		if set == nil {
+			set = &spiderSet{ids: ids[*Spider]{}, byName: map[string][]*Spider{}, byUserID: map[string]*btree.BTreeG[*Spider]{}}
+			v.sets[is.Namespace] = set
 		}
+		set.add(is)
 	}
-	v.mu.Unlock()
-	v.changed(namespace, ref)
-}
-
-// Set takes a state that the watch of the given scope shows.
-func (v *Spiders) Set(scope string, spider *Spider) {
-	v.mu.Lock()
-	v.progress.advance(scope, spider.ResourceVersion)
-	old := v.get(spider.Namespace, spider.Ref)
-	stale := v.isRemoved(spider) || old != nil && older(spider.ResourceVersion, old.ResourceVersion)
-	if !stale {
-		v.set(spider)
-	}
-	v.mu.Unlock()
-	if !stale {
-		v.changed(spider.Namespace, spider.Ref)
+	if was != nil && len(v.sets[was.Namespace].byName) == 0 {
+		delete(v.sets, was.Namespace)
 	}
 }
 
-// Delete takes the watch's word that a Spider is gone; spider is its last state.
-func (v *Spiders) Delete(scope string, spider *Spider) {
-	v.mu.Lock()
-	v.progress.advance(scope, spider.ResourceVersion)
-	if !v.isRemoved(spider) { // Else it is an earlier Spider of that name.
-		delete(v.removed, spiderName{spider.Namespace, spider.Ref})
+// shown implements kind: nobody follows the changes of Spiders but by OnChange.
+func (*Spiders) shown(shown[*Spider]) {}
+
+// relisted implements kind.
+func (*Spiders) relisted(string, string, bool) {}
+
+func (s *spiderSet) add(spider *Spider) {
+	s.ids.add(spider.ID, spider)
+	s.byName[spider.Name] = append(s.byName[spider.Name], spider)
+	tree := s.byUserID[spider.UserID]
+	if tree == nil {
+		tree = btree.NewBTreeGOptions(newerSpider, btree.Options{NoLocks: true, Degree: 16})
+		s.byUserID[spider.UserID] = tree
 	}
-	if old := v.get(spider.Namespace, spider.Ref); old != nil && !older(spider.ResourceVersion, old.ResourceVersion) {
-		v.remove(spider.Namespace, spider.Ref)
-	}
-	v.mu.Unlock()
-	v.changed(spider.Namespace, spider.Ref)
+	tree.Set(spider)
 }
 
-// Replace takes the complete state of a scope as of a resource version, in one step. Of what differs only this process's own
-// newer writes are kept.
-func (v *Spiders) Replace(scope string, spiders []*Spider, resourceVersion string) {
-	v.mu.Lock()
-	touched := make(map[spiderName]bool, len(spiders))
-	for _, spider := range spiders {
-		touched[spiderName{spider.Namespace, spider.Ref}] = true
-		old := v.get(spider.Namespace, spider.Ref)
-		if v.isRemoved(spider) || old != nil && old.unconfirmed && newer(old.ResourceVersion, spider.ResourceVersion) {
-			continue
-		}
-		v.set(spider)
+func (s *spiderSet) remove(spider *Spider) {
+	s.ids.remove(spider.ID, spider)
+	tree := s.byUserID[spider.UserID]
+	tree.Delete(spider)
+	if tree.Len() == 0 {
+		delete(s.byUserID, spider.UserID)
 	}
-	for namespace, set := range v.namespaces {
-		if scope != "" && scope != namespace {
-			continue
-		}
-		for ref, spider := range set.byRef {
-			k := spiderName{namespace, ref}
-			if !touched[k] && !(spider.unconfirmed && newer(spider.ResourceVersion, resourceVersion)) {
-				v.remove(namespace, ref)
-				touched[k] = true
-			}
-		}
-	}
-	for k := range v.removed {
-		if !touched[k] && (scope == "" || scope == k.namespace) {
-			delete(v.removed, k)
-		}
-	}
-	v.progress[scope] = resourceVersion
-	v.mu.Unlock()
-	for k := range touched {
-		v.changed(k.namespace, k.ref)
-	}
-}
-
-// isRemoved reports whether this process has deleted the Spider in this state or a later one.
-func (v *Spiders) isRemoved(spider *Spider) bool {
-	resourceVersion, found := v.removed[spiderName{spider.Namespace, spider.Ref}]
-	return found && !newer(spider.ResourceVersion, resourceVersion)
-}
-
-func (v *Spiders) get(namespace, ref string) *Spider {
-	if set := v.namespaces[namespace]; set != nil {
-		return set.byRef[ref]
-	}
-	return nil
-}
-
-func (v *Spiders) set(spider *Spider) {
-	v.remove(spider.Namespace, spider.Ref)
-	delete(v.removed, spiderName{spider.Namespace, spider.Ref})
-	set := v.namespaces[spider.Namespace]
-	if set == nil {
-		set = &spiderSet{
-			byRef: map[string]*Spider{}, byID: map[uuid.UUID]*Spider{}, byName: map[string][]*Spider{},
-			byUserID: map[string]*btree.BTreeG[*Spider]{},
-		}
-		v.namespaces[spider.Namespace] = set
-	}
-	set.byRef[spider.Ref] = spider
-	set.byID[spider.ID] = spider
-	set.byName[spider.Name] = append(set.byName[spider.Name], spider)
-	if set.byUserID[spider.UserID] == nil {
-		set.byUserID[spider.UserID] = btree.NewBTreeGOptions(
-			func(a, b *Spider) bool { return compareNewest(a.Position(), b.Position()) < 0 },
-			btree.Options{NoLocks: true, Degree: 16},
-		)
-	}
-	set.byUserID[spider.UserID].Set(spider)
-}
-
-func (v *Spiders) remove(namespace, ref string) {
-	set := v.namespaces[namespace]
-	if set == nil {
-		return
-	}
-	old := set.byRef[ref]
-	if old == nil {
-		return
-	}
-	delete(set.byRef, ref)
-	// Two objects of a namespace have one id when somebody names an object by the id of another: neither removes the other.
-	if set.byID[old.ID] == old {
-		delete(set.byID, old.ID)
-	}
-	if tree := set.byUserID[old.UserID]; tree != nil {
-		tree.Delete(old)
-		if tree.Len() == 0 {
-			delete(set.byUserID, old.UserID)
-		}
-	}
-	others := slices.DeleteFunc(set.byName[old.Name], func(s *Spider) bool { return s == old })
+	others := slices.DeleteFunc(s.byName[spider.Name], func(other *Spider) bool { return other == spider })
 	if len(others) == 0 {
-		delete(set.byName, old.Name)
+		delete(s.byName, spider.Name)
 	} else {
-		set.byName[old.Name] = others
+		s.byName[spider.Name] = others
 	}
-	if len(set.byRef) == 0 {
-		delete(v.namespaces, namespace)
-	}
+}
+
+// newerSpider orders Spiders as newestFirst orders jobs.
+func newerSpider(a, b *Spider) bool {
+	return cmp.Or(compareNewest(a.Position(), b.Position()), cmp.Compare(a.Ref, b.Ref)) < 0
 }

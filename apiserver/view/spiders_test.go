@@ -1,6 +1,7 @@
 package view
 
 import (
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,7 +23,10 @@ func TestSpidersAreAsNewAsOwnWrites(t *testing.T) {
 		revision := 1
 		stored := map[string]*v1alpha1.Spider{}
 		own := map[string]bool{} // written by this replica last
-		var events []func()
+		var events []event
+		var pages [][]*Spider // of a complete list that is under way
+		var page func([]*Spider)
+		var done func()
 		store := func(name, spiderName string) *v1alpha1.Spider {
 			revision++
 			stored[name] = &v1alpha1.Spider{
@@ -32,7 +36,7 @@ func TestSpidersAreAsNewAsOwnWrites(t *testing.T) {
 				Spec: v1alpha1.SpiderSpec{Name: spiderName, UserID: map[bool]string{true: "alice"}[strings.HasSuffix(name, "a")]},
 			}
 			compact := compactSpider(t, stored[name])
-			events = append(events, func() { view.Set("", compact) })
+			events = append(events, event{revision, func() { view.Set("", compact) }})
 			return stored[name]
 		}
 		remove := func(name string) {
@@ -40,7 +44,7 @@ func TestSpidersAreAsNewAsOwnWrites(t *testing.T) {
 			last := stored[name].DeepCopy()
 			last.ResourceVersion = strconv.Itoa(revision)
 			delete(stored, name)
-			events = append(events, func() { view.Delete("", compactSpider(t, last)) })
+			events = append(events, event{revision, func() { view.Delete("", compactSpider(t, last)) }})
 		}
 		anyName := rapid.SampledFrom([]string{"a", "b", "ca", "db", "ea"})
 		anySpiderName := rapid.SampledFrom([]string{"books", "news"})
@@ -83,19 +87,36 @@ func TestSpidersAreAsNewAsOwnWrites(t *testing.T) {
 				own[name] = true
 			},
 			"the watch shows something": func(t *rapid.T) {
+				if done != nil {
+					t.Skip("there is no watch while a list is read")
+				}
 				n := min(len(events), rapid.IntRange(1, 4).Draw(t, "n"))
 				for _, event := range events[:n] {
-					event()
+					event.show()
 				}
 				events = events[n:]
 			},
-			"the watch begins anew": func(*rapid.T) {
+			"the watch begins anew": func(t *rapid.T) {
 				var list []*Spider
-				for _, spider := range stored {
-					list = append(list, compactSpider(t, spider))
+				for _, name := range slices.Sorted(maps.Keys(stored)) {
+					list = append(list, compactSpider(t, stored[name]))
 				}
-				view.Replace("", list, strconv.Itoa(revision))
-				events = nil
+				// A list that was not read to its end is followed by another.
+				pages = slices.Collect(slices.Chunk(list, rapid.IntRange(1, 3).Draw(t, "page")))
+				page, done = view.Relist("", strconv.Itoa(revision))
+				events = slices.DeleteFunc(events, func(e event) bool { return e.revision <= revision })
+			},
+			"a page of the list is read": func(t *rapid.T) {
+				switch {
+				case done == nil:
+					t.Skip("there is no list")
+				case len(pages) == 0:
+					done()
+					done = nil
+				default:
+					page(pages[0])
+					pages = pages[1:]
+				}
 			},
 			"": func(t *rapid.T) {
 				for name, wrote := range own {
@@ -109,8 +130,14 @@ func TestSpidersAreAsNewAsOwnWrites(t *testing.T) {
 				}
 			},
 		})
+		if done != nil {
+			for _, p := range pages {
+				page(p)
+			}
+			done()
+		}
 		for _, event := range events {
-			event()
+			event.show()
 		}
 		for _, user := range []string{ns, "alice", "bob"} {
 			var got, want []string
@@ -140,6 +167,12 @@ func TestSpidersAreAsNewAsOwnWrites(t *testing.T) {
 			t.Fatalf("%d deletions are remembered after the watch has shown them", n)
 		}
 	})
+}
+
+// event is what a watch is about to show.
+type event struct {
+	revision int
+	show     func()
 }
 
 func compactSpider(t rapid.TB, spider *v1alpha1.Spider) *Spider {

@@ -39,7 +39,7 @@ func (v *Jobs) Watch(namespace string, id uuid.UUID) (job *Job, changed <-chan s
 		v.waiters[key] = waiting
 	}
 	waiting.count++
-	return v.get(namespace, id), waiting.changed, func() {
+	return v.byID(namespace, id), waiting.changed, func() {
 		v.mu.Lock()
 		defer v.mu.Unlock()
 		waiting.count--

@@ -1,0 +1,207 @@
+package view
+
+import "sync"
+
+// object is what a Store has to know of the objects that it keeps. An object never changes, but for its note: a newer state is
+// another object.
+type object interface {
+	comparable
+	// ref names the resource.
+	ref() ref
+	// version is the resource version.
+	version() string
+	// note is what the Store keeps with the object.
+	note() *note
+}
+
+// ref names a resource of a kind.
+type ref struct{ namespace, name string }
+
+// note is what a Store keeps with an object. Its lock guards it.
+type note struct {
+	// unconfirmed says that the object comes from this process's own write, and that the watch has not shown it yet.
+	unconfirmed bool
+	// listed names the last complete list that has shown the object.
+	listed uint8
+}
+
+// kind is what follows from the changes of a Store, for one kind of object. Its methods are called with the Store's lock held. The
+// zero value stands for no object.
+type kind[T object] interface {
+	// swap puts is in the place of was in the kind's own indexes.
+	swap(was, is T)
+	// shown tells that Kubernetes has shown is in the place of was.
+	shown(change shown[T])
+	// relisted tells that a complete list of the scope was taken. restored says that it is older than what was shown before.
+	relisted(scope, resourceVersion string, restored bool)
+}
+
+// shown is a change that Kubernetes has shown.
+type shown[T object] struct {
+	scope   string
+	was, is T
+	// resourceVersion is how far the watch of the scope has come with the change.
+	resourceVersion string
+	// listed says that a complete list has shown it, which tells nothing of the order of changes.
+	listed bool
+}
+
+// Store keeps the newest known state of all objects of one kind. A watch writes to it, and so does this process with what Kubernetes
+// has answered to it, so that whoever wrote sees what it wrote at once: the newer state wins, whichever comes first. It is safe for
+// concurrent use.
+type Store[T object] struct {
+	kind kind[T]
+	// changed is called, with no lock held, after an object was added, changed or removed.
+	changed func(namespace, name string)
+
+	mu       sync.RWMutex
+	objects  map[string]map[string]T // by namespace and name
+	count    int
+	progress progress
+	// removed are the objects that this process has deleted and that the watch still may show, each with the resource version
+	// that it had then.
+	removed map[ref]string
+	// lists names, by its scope, the last complete list.
+	lists map[string]uint8
+}
+
+func (s *Store[T]) init(k kind[T]) {
+	s.kind, s.changed = k, func(string, string) {}
+	s.objects, s.progress = map[string]map[string]T{}, progress{}
+	s.removed, s.lists = map[ref]string{}, map[string]uint8{}
+}
+
+// Len returns the number of objects.
+func (s *Store[T]) Len() int {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.count
+}
+
+// Set takes a state that the watch of the given scope shows.
+func (s *Store[T]) Set(scope string, is T) {
+	s.mu.Lock()
+	s.progress.advance(scope, is.version())
+	was, found := s.get(is.ref())
+	stale := s.isRemoved(is) || found && older(is.version(), was.version())
+	if !stale {
+		s.place(is)
+		s.kind.shown(shown[T]{scope: scope, was: was, is: is, resourceVersion: is.version()})
+	}
+	s.mu.Unlock()
+	if !stale {
+		s.notify(is.ref())
+	}
+}
+
+// Delete takes the watch's word that an object is gone; last is its last state.
+func (s *Store[T]) Delete(scope string, last T) {
+	key := last.ref()
+	s.mu.Lock()
+	s.progress.advance(scope, last.version())
+	if !s.isRemoved(last) { // Otherwise it is an earlier object of that name.
+		delete(s.removed, key)
+	}
+	was, found := s.get(key)
+	gone := found && !older(last.version(), was.version())
+	if gone {
+		s.drop(was)
+		s.kind.shown(shown[T]{scope: scope, was: was, resourceVersion: last.version()})
+	}
+	s.mu.Unlock()
+	if gone {
+		s.notify(key)
+	}
+}
+
+// Bookmark takes how far the watch of the scope has come, where there was nothing else to show.
+func (s *Store[T]) Bookmark(scope, resourceVersion string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.progress.advance(scope, resourceVersion)
+}
+
+// put takes what Kubernetes answered to a read or a write of this process's own, so that it is seen before the watch shows it. It
+// returns what is then known: the given state, or a newer one that was known already. ok is false when the object is known to be
+// gone since.
+func (s *Store[T]) put(is T) (known T, ok bool) {
+	is.note().unconfirmed = true
+	s.mu.Lock()
+	was, found := s.get(is.ref())
+	switch {
+	case s.isRemoved(is), !found && !newer(is.version(), s.progress.of(is.ref().namespace)):
+		s.mu.Unlock()
+		return known, false
+	case found && !newer(is.version(), was.version()):
+		s.mu.Unlock()
+		return was, true
+	}
+	s.place(is)
+	s.mu.Unlock()
+	s.notify(is.ref())
+	return is, true
+}
+
+// Remove takes that this process has deleted an object in the state of the given resource version.
+func (s *Store[T]) Remove(namespace, name, resourceVersion string) {
+	key := ref{namespace, name}
+	s.mu.Lock()
+	was, found := s.get(key)
+	gone := found && !newer(was.version(), resourceVersion)
+	if gone { // What the watch has shown to be gone needs no memory; what is there it still has to show to be gone.
+		s.drop(was)
+		s.removed[key] = resourceVersion
+	}
+	s.mu.Unlock()
+	if gone {
+		s.notify(key)
+	}
+}
+
+// isRemoved reports whether this process has deleted the object in this state or a later one.
+func (s *Store[T]) isRemoved(o T) bool {
+	resourceVersion, found := s.removed[o.ref()]
+	return found && !newer(o.version(), resourceVersion)
+}
+
+func (s *Store[T]) get(key ref) (o T, found bool) {
+	o, found = s.objects[key.namespace][key.name]
+	return o, found
+}
+
+// place puts an object in the place of that of its name, if there is one.
+func (s *Store[T]) place(is T) {
+	key := is.ref()
+	was, found := s.get(key)
+	if found {
+		is.note().listed = was.note().listed
+	} else {
+		s.count++
+	}
+	delete(s.removed, key)
+	names := s.objects[key.namespace]
+	if names == nil {
+		names = map[string]T{}
+		s.objects[key.namespace] = names
+	}
+	names[key.name] = is
+	s.kind.swap(was, is)
+}
+
+func (s *Store[T]) drop(was T) {
+	key := was.ref()
+	names := s.objects[key.namespace]
+	delete(names, key.name)
+	if len(names) == 0 {
+		delete(s.objects, key.namespace)
+	}
+	s.count--
+	var none T
+	s.kind.swap(was, none)
+}
+
+func (s *Store[T]) notify(keys ...ref) {
+	for _, key := range keys {
+		s.changed(key.namespace, key.name)
+	}
+}
