@@ -155,10 +155,10 @@ func (m *move) ends(name string, want ending) {
 	}
 }
 
-// noRoom has a quota keep all Pods from the namespace of those that are to wait.
-func (m *move) noRoom() {
+// noRoom has a quota keep all Pods from a namespace.
+func (m *move) noRoom(namespace string) {
 	m.Helper()
-	quota := &corev1.ResourceQuota{ObjectMeta: metav1.ObjectMeta{Namespace: m.full, Name: "pods"}}
+	quota := &corev1.ResourceQuota{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "pods"}}
 	quota.Spec.Hard = corev1.ResourceList{corev1.ResourcePods: resource.MustParse("0")}
 	m.create(quota)
 	controlplane.Eventually(m, "the quota is in force", func(ctx context.Context) (bool, error) {
@@ -168,8 +168,8 @@ func (m *move) noRoom() {
 }
 
 // room makes room there.
-func (m *move) room() {
+func (m *move) room(namespace string) {
 	m.Helper()
 	quota := &corev1.ResourceQuota{}
-	m.update(quota, m.full, "pods", func() { quota.Spec.Hard[corev1.ResourcePods] = resource.MustParse("10") })
+	m.update(quota, namespace, "pods", func() { quota.Spec.Hard[corev1.ResourcePods] = resource.MustParse("10") })
 }

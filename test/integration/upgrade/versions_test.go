@@ -86,9 +86,9 @@ func lives() []caught {
 // move is a change of version under SpiderJobs in all states of their lives.
 type move struct {
 	*testing.T
-	// busy is the namespace of those that run, full that of those that a quota keeps from it, and imageless that of one whose image
-	// cannot be pulled.
-	busy, full, imageless string
+	// busy is the namespace of those that run, full that of those that a quota keeps from it, queued that of one that a queue takes
+	// back before it has ever run, and imageless that of one whose image cannot be pulled.
+	busy, full, queued, imageless string
 	// released are the jobs whose spiders may end, by name.
 	released map[string]chan struct{}
 	// namespaces are where the jobs are, by name.
@@ -122,7 +122,7 @@ func change(t *testing.T, from, to version, back bool) {
 	t.Helper()
 	define(t, from)
 	m := &move{
-		T: t, busy: cluster.Namespace(t), full: cluster.Namespace(t), imageless: cluster.Namespace(t),
+		T: t, busy: cluster.Namespace(t), full: cluster.Namespace(t), queued: cluster.Namespace(t), imageless: cluster.Namespace(t),
 		released: map[string]chan struct{}{}, namespaces: map[string]string{},
 	}
 	all := lives()
@@ -131,12 +131,14 @@ func change(t *testing.T, from, to version, back bool) {
 	}
 	gopher.Serve(m.busy, m.act)
 	gopher.Serve(m.full, m.act)
+	gopher.Serve(m.queued, m.act)
 	gopher.Serve(m.imageless, m.act)
 	gopher.RemoveAfter(m.busy, 300*time.Millisecond) // as a kubelet, which has volumes to unmount
 	gopher.CannotPull(m.imageless, v1alpha1.ContainerName)
-	m.noRoom()
+	m.noRoom(m.full)
+	m.noRoom(m.queued) // until it is suspended: a queue would do that before the Job controller sees it
 
-	stop := from.control(t, m.busy, m.full, m.imageless)
+	stop := from.control(t, m.busy, m.full, m.queued, m.imageless)
 	for i := range all {
 		m.start(m.busy, all[i].name, all[i].spider)
 	}
@@ -145,6 +147,7 @@ func change(t *testing.T, from, to version, back bool) {
 		waiting[i] = fmt.Sprintf("waiting-%d", i)
 		m.start(m.full, waiting[i], v1alpha1.SpiderSpec{})
 	}
+	m.start(m.queued, "queued", v1alpha1.SpiderSpec{})
 	m.start(m.imageless, "unpulled", v1alpha1.SpiderSpec{})
 	for i := range all {
 		all[i].before(m, all[i].name)
@@ -152,20 +155,28 @@ func change(t *testing.T, from, to version, back bool) {
 	for _, name := range waiting {
 		m.awaitReason(name, v1alpha1.ReasonQuotaExceeded)
 	}
+	m.awaitReason("queued", v1alpha1.ReasonQuotaExceeded)
+	m.suspend("queued", true)
+	m.awaitReason("queued", v1alpha1.ReasonQueued)
+	m.room(m.queued)
 	m.awaitReason("unpulled", v1alpha1.ReasonImagePull)
 	stop()
 	old := m.spiderJob("ended").ResourceVersion
 
 	define(t, to)
 	m.start(m.busy, "new", v1alpha1.SpiderSpec{}) // which nobody has seen yet
-	to.control(t, m.busy, m.full, m.imageless)
+	to.control(t, m.busy, m.full, m.queued, m.imageless)
 	m.ends("new", completed) // so that it is in control: what ends before that, nobody sees
 	for i := range all {
 		if all[i].after != nil {
 			all[i].after(m, all[i].name)
 		}
 	}
-	m.room()
+	m.room(m.full)
+	if sj := m.spiderJob("queued"); sj.Status.Phase != v1alpha1.PhasePending || sj.Status.Reason != v1alpha1.ReasonQueued || m.pod("queued") != nil {
+		m.Errorf("a job that a queue holds is %s/%s under the other version, with Pod %v", sj.Status.Phase, sj.Status.Reason, m.pod("queued"))
+	}
+	m.suspend("queued", false)
 	m.cancel("unpulled")
 
 	for i := range all {
@@ -175,7 +186,7 @@ func change(t *testing.T, from, to version, back bool) {
 		}
 		m.ends(all[i].name, want)
 	}
-	for _, name := range waiting {
+	for _, name := range append(waiting, "queued") {
 		m.ends(name, completed)
 	}
 	m.ends("unpulled", ending{end: "Cancelled/Cancelled", attempts: 1, processes: 1}) // the node counts what it takes on, run or not
