@@ -11,6 +11,7 @@ COPY api api
 COPY apiserver apiserver
 COPY cmd cmd
 COPY controllers controllers
+COPY internal internal
 ARG VERSION=dev
 RUN CGO_ENABLED=0 go build -trimpath -ldflags="-s -w -X main.version=${VERSION}" -o /spider-operator ./cmd/spider-operator
 

@@ -14,6 +14,7 @@ import (
 	"github.com/scrapethis/spider-operator/apiserver/contract"
 	"github.com/scrapethis/spider-operator/apiserver/failure"
 	"github.com/scrapethis/spider-operator/apiserver/view"
+	"github.com/scrapethis/spider-operator/internal/allowed"
 )
 
 func (h *handlers) CancelJob(
@@ -32,16 +33,13 @@ func (h *handlers) CancelJob(
 	}, nil
 }
 
-// maxGracePeriod is the longest grace period that a SpiderJob can hold, in seconds.
-const maxGracePeriod = 24 * 60 * 60
-
 func parseGracePeriod(text *string) (*int64, error) {
 	if text == nil {
 		return nil, nil
 	}
 	seconds, err := strconv.ParseInt(*text, 10, 64)
-	if err != nil || seconds < 0 || seconds > maxGracePeriod {
-		return nil, failure.Invalid("grace_period_seconds", "must be a whole number from 0 to %d", maxGracePeriod)
+	if err != nil || seconds < 0 || seconds > allowed.MaxGraceSeconds {
+		return nil, failure.Invalid("grace_period_seconds", "must be a whole number from 0 to %d", allowed.MaxGraceSeconds)
 	}
 	return &seconds, nil
 }

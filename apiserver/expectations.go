@@ -10,17 +10,7 @@ import (
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 	"github.com/scrapethis/spider-operator/apiserver/failure"
 	"github.com/scrapethis/spider-operator/apiserver/view"
-)
-
-// The bounds of Expectations, which Kubernetes holds to as well.
-const (
-	maxCount             = 1 << 53
-	maxExpectedSeconds   = 365 * 24 * 60 * 60
-	minNoProgressSeconds = 60
-	maxFinishReasons     = 32
-	maxFinishReason      = 128
-	maxPreviousRuns      = 20
-	maxPreviousPercent   = 1000
+	"github.com/scrapethis/spider-operator/internal/allowed"
 )
 
 // The words of the contract for what follows when a run stalls, or breaks a rule.
@@ -73,30 +63,30 @@ func eachField[T any](object json.RawMessage, path string, fields fieldsOf[T], t
 // expectationFields reads the fields of expectations.
 var expectationFields = fieldsOf[v1alpha1.Expectations]{
 	"min_items": func(e *v1alpha1.Expectations, path string, value json.RawMessage) error {
-		return readInteger(&e.MinItems, path, value, 0, maxCount)
+		return readInteger(&e.MinItems, path, value, 0, allowed.MaxCount)
 	},
 	"max_errors": func(e *v1alpha1.Expectations, path string, value json.RawMessage) error {
-		return readInteger(&e.MaxErrors, path, value, 0, maxCount)
+		return readInteger(&e.MaxErrors, path, value, 0, allowed.MaxCount)
 	},
 	"max_failed_response_percent": func(e *v1alpha1.Expectations, path string, value json.RawMessage) error {
-		return readInteger(&e.MaxFailedResponsePercent, path, value, 0, 100)
+		return readInteger(&e.MaxFailedResponsePercent, path, value, 0, allowed.MaxPercent)
 	},
 	"max_duration_seconds": func(e *v1alpha1.Expectations, path string, value json.RawMessage) error {
-		return readInteger(&e.MaxDurationSeconds, path, value, 1, maxExpectedSeconds)
+		return readInteger(&e.MaxDurationSeconds, path, value, 1, allowed.MaxExpectedSeconds)
 	},
 	"finish_reasons": func(e *v1alpha1.Expectations, path string, value json.RawMessage) (err error) {
 		e.FinishReasons, err = parseFinishReasons(path, value)
 		return err
 	},
 	"feed_failures": func(e *v1alpha1.Expectations, path string, value json.RawMessage) error {
-		return readInteger(&e.FeedFailures, path, value, 0, maxCount)
+		return readInteger(&e.FeedFailures, path, value, 0, allowed.MaxCount)
 	},
 	"compared_to_previous": func(e *v1alpha1.Expectations, path string, value json.RawMessage) (err error) {
 		e.ComparedToPrevious, err = parseComparison(path, value)
 		return err
 	},
 	"no_progress_seconds": func(e *v1alpha1.Expectations, path string, value json.RawMessage) error {
-		return readInteger(&e.NoProgressSeconds, path, value, minNoProgressSeconds, maxExpectedSeconds)
+		return readInteger(&e.NoProgressSeconds, path, value, allowed.MinNoProgressSeconds, allowed.MaxExpectedSeconds)
 	},
 	"on_stall": func(e *v1alpha1.Expectations, path string, value json.RawMessage) (err error) {
 		e.OnStall, err = parseWord(path, value, stallPolicies, "stop, retry or report")
@@ -127,12 +117,12 @@ func parseComparison(path string, value json.RawMessage) (*v1alpha1.ComparedToPr
 // comparisonFields reads the fields of a comparison with earlier runs.
 var comparisonFields = fieldsOf[v1alpha1.ComparedToPrevious]{
 	"runs": func(c *v1alpha1.ComparedToPrevious, path string, value json.RawMessage) error {
-		runs, err := parseInteger(path, value, 1, maxPreviousRuns)
+		runs, err := parseInteger(path, value, 1, allowed.MaxPreviousRuns)
 		c.Runs = int32(runs)
 		return err
 	},
 	"min_items_percent": func(c *v1alpha1.ComparedToPrevious, path string, value json.RawMessage) error {
-		percent, err := parseInteger(path, value, 1, maxPreviousPercent)
+		percent, err := parseInteger(path, value, 1, allowed.MaxPreviousPercent)
 		c.MinItemsPercent = int32(percent)
 		return err
 	},
@@ -148,8 +138,8 @@ func parseFinishReasons(path string, value json.RawMessage) ([]string, error) {
 	if err := json.Unmarshal(value, &entries); err != nil {
 		return nil, failure.Invalid(path, "must be an array of strings")
 	}
-	if len(entries) < 1 || len(entries) > maxFinishReasons {
-		return nil, failure.Invalid(path, "must have from 1 to %d entries", maxFinishReasons)
+	if len(entries) < 1 || len(entries) > allowed.MaxFinishReasons {
+		return nil, failure.Invalid(path, "must have from 1 to %d entries", allowed.MaxFinishReasons)
 	}
 	reasons := make([]string, 0, len(entries))
 	for _, entry := range entries {
@@ -157,8 +147,8 @@ func parseFinishReasons(path string, value json.RawMessage) ([]string, error) {
 		switch {
 		case err != nil:
 			return nil, err
-		case reason == "" || utf8.RuneCountInString(reason) > maxFinishReason:
-			return nil, failure.Invalid(path, "an entry must have from 1 to %d characters", maxFinishReason)
+		case reason == "" || utf8.RuneCountInString(reason) > allowed.MaxFinishReason:
+			return nil, failure.Invalid(path, "an entry must have from 1 to %d characters", allowed.MaxFinishReason)
 		case slices.Contains(reasons, reason):
 			return nil, failure.Invalid(path, "%s is given twice", printable(reason))
 		}
@@ -192,21 +182,18 @@ func parseWord[T any](path string, value json.RawMessage, words map[string]T, al
 	return word, nil
 }
 
-// checkExpectations holds the rules of a run to those of its spider, which it may tighten but not loosen.
-func checkExpectations(asked *v1alpha1.Expectations, spider *view.Spider) error {
-	if asked == nil {
-		return nil
+// refusedRun is the answer to a run that asks for what it may not have; anything else that went wrong stays what it is.
+func refusedRun(err error) error {
+	refused, ok := errors.AsType[*allowed.RefusedError](err)
+	if !ok {
+		return err
 	}
-	if asked.NoProgressSeconds != nil && !spider.LogRead {
-		return failure.Invalid("expectations.no_progress_seconds", "the spider's log is not read, so nothing tells of its progress")
+	field, written := view.ContractName(refused.Field), func(value string) string { return value }
+	if refused.Field == "expectations.onStall" || refused.Field == "expectations.onViolation" {
+		written = strings.ToLower
 	}
-	_, err := spider.Expectations.Tightened(asked)
-	if loosened, ok := errors.AsType[*v1alpha1.LoosenedError](err); ok {
-		askedFor, has := loosened.Asked, loosened.Has
-		if loosened.Field == "onStall" || loosened.Field == "onViolation" {
-			askedFor, has = strings.ToLower(askedFor), strings.ToLower(has)
-		}
-		return failure.Invalid("expectations."+view.ContractName(loosened.Field), "%s would loosen the spider's %s", askedFor, has)
+	if refused.Entry != nil {
+		field += "." + printable(*refused.Entry)
 	}
-	return err
+	return failure.Invalid(field, "%s", refused.Problem(written))
 }

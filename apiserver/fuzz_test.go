@@ -18,6 +18,7 @@ import (
 	"github.com/scrapethis/spider-operator/apiserver/contract"
 	"github.com/scrapethis/spider-operator/apiserver/failure"
 	"github.com/scrapethis/spider-operator/apiserver/view"
+	"github.com/scrapethis/spider-operator/internal/allowed"
 )
 
 // FuzzStart holds the reading of bodies to what a SpiderJob can hold, and to what encoding/json reads where that is exact.
@@ -60,19 +61,19 @@ func FuzzStart(f *testing.F) {
 			} else if !sameJSON(t, sent, []byte(value)) {
 				t.Fatalf("argument %q is %q, sent as %s", name, value, sent)
 			}
-			if !argumentName.MatchString(name) || strings.ContainsRune(string(value), 0) || !utf8.ValidString(string(value)) {
+			if !allowed.ArgumentName.MatchString(name) || strings.ContainsRune(string(value), 0) || !utf8.ValidString(string(value)) {
 				t.Fatalf("accepted argument %q = %q", name, value)
 			}
 		}
 		if e := request.expectations; e != nil {
-			if again, err := e.Tightened(e); err != nil || again == nil {
+			if again, err := allowed.Tightened(e, e); err != nil || again == nil {
 				t.Fatalf("accepted rules that are stricter than themselves: %+v, %v", e, err)
 			}
-			if e.OnStall != "" && e.NoProgressSeconds == nil || len(e.FinishReasons) > maxFinishReasons {
+			if e.OnStall != "" && e.NoProgressSeconds == nil || len(e.FinishReasons) > allowed.MaxFinishReasons {
 				t.Fatalf("accepted %+v", e)
 			}
 		}
-		if size > maxArgumentsBytes || len(request.arguments) > maxArguments || len(request.settings) > maxSettings {
+		if size > allowed.MaxArgumentsBytes || len(request.arguments) > allowed.MaxArguments || len(request.settings) > allowed.MaxSettings {
 			t.Fatalf("accepted %d arguments of %d bytes and %d settings", len(request.arguments), size, len(request.settings))
 		}
 	})
@@ -182,13 +183,13 @@ func FuzzSpider(f *testing.F) {
 			}
 			return
 		}
-		if change.name != nil && !spiderNameText.MatchString(*change.name) {
+		if change.name != nil && !allowed.SpiderName.MatchString(*change.name) {
 			t.Fatalf("accepted the name %q", *change.name)
 		}
 		if p := change.repoPath; p != nil && (strings.HasPrefix(*p, "/") || strings.HasPrefix(*p, "-") || strings.Contains("/"+*p+"/", "/../")) {
 			t.Fatalf("accepted the path %q", *p)
 		}
-		if len(change.settings) > maxSettings {
+		if len(change.settings) > allowed.MaxSettings {
 			t.Fatalf("accepted %d settings", len(change.settings))
 		}
 		spec, err := change.patch(&view.Spider{})

@@ -13,13 +13,12 @@ import (
 	"github.com/scrapethis/spider-operator/apiserver/contract"
 	"github.com/scrapethis/spider-operator/apiserver/failure"
 	"github.com/scrapethis/spider-operator/apiserver/view"
+	"github.com/scrapethis/spider-operator/internal/allowed"
 )
 
 const (
 	defaultLimit = 50
 	maxLimit     = 1000
-	// maxSpiderName is the longest name a Spider can have, in characters.
-	maxSpiderName = 128
 )
 
 // parseList reads the query of a list as a question to the view about the caller's jobs.
@@ -58,8 +57,8 @@ func readSpider(query *view.Query, params contract.ListJobsParams) error {
 		query.SpiderID = &id
 	}
 	if params.SpiderName != nil {
-		if *params.SpiderName == "" || utf8.RuneCountInString(*params.SpiderName) > maxSpiderName {
-			return failure.Invalid("spider_name", "must have from 1 to %d characters", maxSpiderName)
+		if *params.SpiderName == "" || utf8.RuneCountInString(*params.SpiderName) > allowed.MaxSpiderName {
+			return failure.Invalid("spider_name", "must have from 1 to %d characters", allowed.MaxSpiderName)
 		}
 		query.SpiderName = *params.SpiderName
 	}

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -14,6 +13,7 @@ import (
 	"github.com/scrapethis/spider-operator/apiserver/contract"
 	"github.com/scrapethis/spider-operator/apiserver/failure"
 	"github.com/scrapethis/spider-operator/apiserver/view"
+	"github.com/scrapethis/spider-operator/internal/allowed"
 )
 
 // defaultSpiderLimit is how many spiders a page holds unless its caller says otherwise.
@@ -23,8 +23,8 @@ const defaultSpiderLimit = 200
 func parseSpiderList(caller auth.Identity, params contract.ListSpidersParams) (view.SpiderQuery, error) {
 	query := view.SpiderQuery{Namespace: caller.Namespace, User: caller.User}
 	if params.Name != nil {
-		if *params.Name == "" || utf8.RuneCountInString(*params.Name) > maxSpiderName {
-			return view.SpiderQuery{}, failure.Invalid("name", "must have from 1 to %d characters", maxSpiderName)
+		if *params.Name == "" || utf8.RuneCountInString(*params.Name) > allowed.MaxSpiderName {
+			return view.SpiderQuery{}, failure.Invalid("name", "must have from 1 to %d characters", allowed.MaxSpiderName)
 		}
 		query.NamePart = *params.Name
 	}
@@ -51,17 +51,6 @@ type spiderChange struct {
 	settings      map[string]*v1alpha1.SettingValue
 	clearSettings bool
 }
-
-const (
-	maxRepoPath    = 512
-	maxDescription = 1024
-)
-
-// The forms that a Spider resource gives names and paths.
-var (
-	spiderNameText = regexp.MustCompile(`^[^\-\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$`)
-	repoPathText   = regexp.MustCompile(`^[^/\-\x00-\x1f\x7f][^\x00-\x1f\x7f]*$`)
-)
 
 // parseSpider reads the body of a new spider.
 func parseSpider(body []byte) (*spiderChange, error) {
@@ -124,9 +113,9 @@ func parseSpiderName(value json.RawMessage) (string, error) {
 	name, err := parseText("name", value)
 	switch {
 	case err != nil:
-	case utf8.RuneCountInString(name) > maxSpiderName || !spiderNameText.MatchString(name):
+	case utf8.RuneCountInString(name) > allowed.MaxSpiderName || !allowed.SpiderName.MatchString(name):
 		err = failure.Invalid("name", "must have from 1 to %d characters, without control characters and without a '-' at its beginning",
-			maxSpiderName)
+			allowed.MaxSpiderName)
 	case strings.TrimSpace(name) == "":
 		err = failure.Invalid("name", "must not consist of blanks")
 	}
@@ -141,9 +130,9 @@ func parseRepoPath(value json.RawMessage) (string, error) {
 	path, err := parseText("repo_path", value)
 	switch {
 	case err != nil:
-	case utf8.RuneCountInString(path) > maxRepoPath:
-		err = failure.Invalid("repo_path", "has at most %d characters", maxRepoPath)
-	case !repoPathText.MatchString(path):
+	case utf8.RuneCountInString(path) > allowed.MaxRepoPath:
+		err = failure.Invalid("repo_path", "has at most %d characters", allowed.MaxRepoPath)
+	case !allowed.RepoPath.MatchString(path):
 		err = failure.Invalid("repo_path", "must be a relative path, without control characters and without a '-' at its beginning")
 	case slices.Contains(strings.Split(path, "/"), ".."):
 		err = failure.Invalid("repo_path", "must not contain '..'")
@@ -157,8 +146,8 @@ func parseDescription(value json.RawMessage) (string, error) {
 		return "", nil
 	}
 	text, err := parseText("description", value)
-	if err == nil && utf8.RuneCountInString(text) > maxDescription {
-		err = failure.Invalid("description", "has at most %d characters", maxDescription)
+	if err == nil && utf8.RuneCountInString(text) > allowed.MaxDescription {
+		err = failure.Invalid("description", "has at most %d characters", allowed.MaxDescription)
 	}
 	return text, err
 }
@@ -260,8 +249,8 @@ func (c *spiderChange) checkSettings(spider *view.Spider) error {
 			all[name] = struct{}{}
 		}
 	}
-	if len(all) > maxSettings {
-		return failure.Invalid("settings", "there may be at most %d", maxSettings)
+	if len(all) > allowed.MaxSettings {
+		return failure.Invalid("settings", "there may be at most %d", allowed.MaxSettings)
 	}
 	return nil
 }

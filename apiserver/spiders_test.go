@@ -13,6 +13,7 @@ import (
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 	"github.com/scrapethis/spider-operator/apiserver/contract"
+	"github.com/scrapethis/spider-operator/internal/allowed"
 )
 
 func (f *facade) post(key, path, body string) answer {
@@ -452,7 +453,7 @@ func TestPageOfLargeSpidersIsBounded(t *testing.T) {
 	key := f.key("team", "alice")
 	settings := map[string]v1alpha1.SettingValue{}
 	for i := range 25 {
-		settings[fmt.Sprintf("SETTING_%d", i)] = v1alpha1.SettingValue(strings.Repeat("x", maxSettingValue))
+		settings[fmt.Sprintf("SETTING_%d", i)] = v1alpha1.SettingValue(strings.Repeat("x", allowed.MaxSettingValue))
 	}
 	const count = 45
 	for i := range count {

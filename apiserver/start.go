@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -52,10 +51,11 @@ func (h *handlers) start(ctx context.Context, caller auth.Identity, body []byte,
 	if err != nil {
 		return nil, err
 	}
-	if err := checkOptions(request, spider); err != nil {
-		return nil, err
+	job := newSpiderJob(caller, identity, spider, request)
+	if _, err := spider.Allows.Run(&job.Spec); err != nil {
+		return nil, refusedRun(err)
 	}
-	return h.create(ctx, caller, identity, newSpiderJob(caller, identity, spider, request))
+	return h.create(ctx, caller, identity, job)
 }
 
 // startIdentity is by what a start is known: the id of the job it makes and, with an Idempotency-Key, the hash of its body.
@@ -118,25 +118,6 @@ func (h *handlers) resolve(ctx context.Context, caller auth.Identity, request *s
 		return nil, failure.Invalid("spider_name", "spider_id and spider_name mean different spiders")
 	}
 	return spider, nil
-}
-
-// checkOptions holds a start to what its spider allows.
-func checkOptions(request *startRequest, spider *view.Spider) error {
-	for name := range request.settings {
-		if !slices.Contains(spider.AllowedSettings, name) {
-			return failure.Invalid("settings."+name, "the spider does not allow this setting to be set")
-		}
-	}
-	if seconds, most := request.timeoutSeconds, spider.TimeoutSeconds; seconds != nil && most != nil && *seconds > *most {
-		return failure.Invalid("timeout_seconds", "the spider allows at most %d", *most)
-	}
-	if seconds, most := request.startDeadlineSeconds, spider.StartDeadlineSeconds; seconds != nil && most != nil && *seconds > *most {
-		return failure.Invalid("start_deadline_seconds", "the spider allows at most %d", *most)
-	}
-	if retries := request.retries; retries != nil && *retries > spider.Retries {
-		return failure.Invalid("retries", "the spider allows at most %d", spider.Retries)
-	}
-	return checkExpectations(request.expectations, spider)
 }
 
 func newSpiderJob(

@@ -4,13 +4,13 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 	"github.com/scrapethis/spider-operator/apiserver/failure"
+	"github.com/scrapethis/spider-operator/internal/allowed"
 )
 
 // startRequest is what the body of a start asks for, in the form in which a SpiderJob holds it.
@@ -23,24 +23,6 @@ type startRequest struct {
 	retries              *int32
 	expectations         *v1alpha1.Expectations
 }
-
-// The bounds of a SpiderJob, which Kubernetes holds to as well; it counts characters where these count bytes.
-const (
-	maxArguments      = 128
-	maxArgumentName   = 256
-	maxArgumentsBytes = 32 << 10
-	maxSettings       = 64
-	maxSettingValue   = 4096
-	maxTimeoutSeconds = 365 * 24 * 60 * 60
-	maxStartDeadline  = 365 * 24 * 60 * 60
-	maxRetries        = 100
-)
-
-var (
-	// argumentName is what Scrapy's "-a name=value" takes, as a SpiderJob resource has it.
-	argumentName = regexp.MustCompile(`^[^=\p{Cc}-][^=\p{Cc}]*$`)
-	settingName  = regexp.MustCompile(`^[A-Z][A-Z0-9_]{0,127}$`)
-)
 
 // parseStart reads the body of a start, which is known to be a JSON object. It refuses what encoding/json would let pass:
 // unknown and repeated fields, names in another case, and text that is not Unicode.
@@ -85,17 +67,17 @@ var startFields = map[string]func(*startRequest, json.RawMessage) error{
 		return err
 	},
 	"timeout_seconds": func(r *startRequest, value json.RawMessage) error {
-		seconds, err := parseInteger("timeout_seconds", value, 1, maxTimeoutSeconds)
+		seconds, err := parseInteger("timeout_seconds", value, 1, allowed.MaxTimeoutSeconds)
 		r.timeoutSeconds = &seconds
 		return err
 	},
 	"start_deadline_seconds": func(r *startRequest, value json.RawMessage) error {
-		seconds, err := parseInteger("start_deadline_seconds", value, 1, maxStartDeadline)
+		seconds, err := parseInteger("start_deadline_seconds", value, 1, allowed.MaxStartDeadlineSeconds)
 		r.startDeadlineSeconds = &seconds
 		return err
 	},
 	"retries": func(r *startRequest, value json.RawMessage) error {
-		retries, err := parseInteger("retries", value, 0, maxRetries)
+		retries, err := parseInteger("retries", value, 0, allowed.MaxRetries)
 		r.retries = new(int32(retries))
 		return err
 	},
@@ -110,32 +92,19 @@ func parseArguments(value json.RawMessage) (map[string]v1alpha1.ArgumentValue, e
 		return nil, failure.Invalid("arguments", "must be an object of names and values")
 	}
 	arguments := map[string]v1alpha1.ArgumentValue{}
-	size := 0
 	err := eachMember(value, "arguments.", func(name string, value json.RawMessage) error {
 		field := "arguments." + printable(name)
-		if !argumentName.MatchString(name) {
-			return failure.Invalid(field, "a name must not be empty, contain '=' or control characters, or begin with '-'")
-		}
 		if strings.ContainsRune(name, utf8.RuneError) { // What encoding/json makes of half of a surrogate pair.
 			return failure.Invalid(field, "a name must not contain half of a surrogate pair, which is no character")
 		}
-		if utf8.RuneCountInString(name) > maxArgumentName {
-			return failure.Invalid(field, "a name has at most %d characters", maxArgumentName)
-		}
 		text, err := textOf(field, value)
-		if err != nil {
-			return err
-		}
 		arguments[name] = v1alpha1.ArgumentValue(text)
-		if size += len(name) + len(text); size > maxArgumentsBytes {
-			return failure.Invalid("arguments", "names and values together have at most %d bytes", maxArgumentsBytes)
-		}
-		if len(arguments) > maxArguments {
-			return failure.Invalid("arguments", "there may be at most %d", maxArguments)
-		}
-		return nil
+		return err
 	})
-	return arguments, err
+	if err != nil {
+		return nil, err
+	}
+	return arguments, refusedRun(allowed.Arguments(arguments))
 }
 
 func parseSettings(value json.RawMessage) (map[string]v1alpha1.SettingValue, error) {
@@ -154,11 +123,12 @@ func eachSetting(value json.RawMessage, visit func(name string, value json.RawMe
 	}
 	count := 0
 	return eachMember(value, "settings.", func(name string, value json.RawMessage) error {
-		if !settingName.MatchString(name) {
-			return failure.Invalid("settings."+printable(name), "a name must be upper-case letters, digits and underscores, at most 128 of them")
+		if !allowed.SettingName.MatchString(name) {
+			return failure.Invalid("settings."+printable(name), "a name must be upper-case letters, digits and underscores, at most %d of them",
+				allowed.MaxSettingName)
 		}
-		if count++; count > maxSettings {
-			return failure.Invalid("settings", "there may be at most %d", maxSettings)
+		if count++; count > allowed.MaxSettings {
+			return failure.Invalid("settings", "there may be at most %d", allowed.MaxSettings)
 		}
 		return visit(name, value)
 	})
@@ -167,8 +137,8 @@ func eachSetting(value json.RawMessage, visit func(name string, value json.RawMe
 func settingText(name string, value json.RawMessage) (v1alpha1.SettingValue, error) {
 	field := "settings." + printable(name)
 	text, err := textOf(field, value)
-	if err == nil && utf8.RuneCountInString(text) > maxSettingValue {
-		err = failure.Invalid(field, "a value has at most %d characters", maxSettingValue)
+	if err == nil && utf8.RuneCountInString(text) > allowed.MaxSettingValue {
+		err = failure.Invalid(field, "a value has at most %d characters", allowed.MaxSettingValue)
 	}
 	return v1alpha1.SettingValue(text), err
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 	"github.com/scrapethis/spider-operator/controllers/podlog"
 	"github.com/scrapethis/spider-operator/controllers/queue"
+	"github.com/scrapethis/spider-operator/internal/allowed"
 )
 
 // recheck is when to look again for what no watch reports, such as the outcome of an action of the past.
@@ -280,9 +281,9 @@ func (d *decision) describeRun(o *observation, p plan, pod *podView, now time.Ti
 	st.JobUID = string(o.job.uid)
 	st.PodName, st.PodUID = pod.name, string(pod.uid)
 	st.Spider = p.snapshot()
-	st.Spider.Image = truncate(o.job.image, 512)
+	st.Spider.Image = truncate(o.job.image, allowed.MaxImage)
 	if pod.spider != nil {
-		st.Spider.ImageID = truncate(pod.spider.imageID, 1024)
+		st.Spider.ImageID = truncate(pod.spider.imageID, allowed.MaxImageID)
 	}
 	if p.SumAttempts {
 		st.EarlierStats = earlierStats(st)

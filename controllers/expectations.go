@@ -11,12 +11,7 @@ import (
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 	"github.com/scrapethis/spider-operator/controllers/earlier"
 	"github.com/scrapethis/spider-operator/controllers/expect"
-)
-
-const (
-	// maxViolations and maxViolationText are the schema's bounds.
-	maxViolations    = 16
-	maxViolationText = 256
+	"github.com/scrapethis/spider-operator/internal/allowed"
 )
 
 // earlierRuns are the items of the runs that one is compared with.
@@ -113,9 +108,11 @@ func (d *decision) noteJudgement(o *observation, p plan, j expect.Judgement, now
 // violated writes broken rules into the status, within the bounds of the schema.
 func (d *decision) violated(o *observation, broken []v1alpha1.Violation, reason, sentence string, now time.Time) {
 	bounded := make([]v1alpha1.Violation, 0, len(broken))
-	for _, v := range broken[:min(len(broken), maxViolations)] {
+	for _, v := range broken[:min(len(broken), allowed.MaxViolations)] {
 		bounded = append(bounded, v1alpha1.Violation{
-			Rule: v.Rule, Expected: truncate(printable(v.Expected), maxViolationText), Actual: truncate(printable(v.Actual), maxViolationText),
+			Rule:     v.Rule,
+			Expected: truncate(printable(v.Expected), allowed.MaxViolationText),
+			Actual:   truncate(printable(v.Actual), allowed.MaxViolationText),
 		})
 	}
 	d.status.Violations = bounded
@@ -146,12 +143,9 @@ func (d *decision) settleExpectations(o *observation, now time.Time) {
 	}
 	st.ComparisonKey = ""
 	if st.Phase == v1alpha1.PhaseFinished && st.Stats != nil && st.Stats.Final && len(st.Violations) == 0 {
-		st.ComparisonKey = truncate(p.comparisonKey(o), maxComparisonKey)
+		st.ComparisonKey = truncate(p.comparisonKey(o), allowed.MaxComparisonKey)
 	}
 }
-
-// maxComparisonKey is the schema's bound.
-const maxComparisonKey = 64
 
 // comparisonKey is the key of the runs to compare with, as the Job has it. Where that is gone it follows from the SpiderJob as
 // kube-apiserver has it: the cache does not keep its arguments.

@@ -332,7 +332,7 @@ func TestPlansOfExpectations(t *testing.T) {
 	}{
 		{"tightened", func(s *v1alpha1.SpiderSpec) { s.Expectations = &v1alpha1.Expectations{MinItems: new(int64(5))} }, &v1alpha1.Expectations{MinItems: new(int64(6))}, ""},
 		{"loosened", func(s *v1alpha1.SpiderSpec) { s.Expectations = &v1alpha1.Expectations{MinItems: new(int64(5))} }, &v1alpha1.Expectations{MinItems: new(int64(4))},
-			"expectations.minItems 4 would loosen the Spider's 5"},
+			"expectations.minItems 4 would loosen the spider's 5"},
 		{"lost data allowed", nil, &v1alpha1.Expectations{FeedFailures: new(int64(1))}, "feedFailures 1"},
 		{"a stall in a log", nil, &v1alpha1.Expectations{NoProgressSeconds: new(int64(60))}, ""},
 		{"a stall in no log", func(s *v1alpha1.SpiderSpec) { s.Command = []string{"/x"} }, &v1alpha1.Expectations{NoProgressSeconds: new(int64(60))}, "TerminationMessage"},

@@ -13,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
+	"github.com/scrapethis/spider-operator/internal/allowed"
 )
 
 // build makes the Job of a SpiderJob of a Spider, which must be possible.
@@ -198,10 +199,10 @@ func TestPlanRefusesWhatTheSpiderDoesNotAllow(t *testing.T) {
 		{"a longer timeout", func(s *v1alpha1.SpiderJobSpec) { s.TimeoutSeconds = ptr.To[int64](61) },
 			func(s *v1alpha1.SpiderSpec) { s.TimeoutSeconds = ptr.To[int64](60) }, "timeoutSeconds 61"},
 		{"more retries", func(s *v1alpha1.SpiderJobSpec) { s.Retries = ptr.To[int32](1) }, nil, "retries 1"},
-		{"a setting", func(s *v1alpha1.SpiderJobSpec) { s.Settings = map[string]v1alpha1.SettingValue{"A": "1"} }, nil, "setting A"},
+		{"a setting", func(s *v1alpha1.SpiderJobSpec) { s.Settings = map[string]v1alpha1.SettingValue{"A": "1"} }, nil, "settings.A"},
 		{"too much", func(s *v1alpha1.SpiderJobSpec) {
-			s.Arguments = map[string]v1alpha1.ArgumentValue{"a": v1alpha1.ArgumentValue(strings.Repeat("x", maxArgumentBytes))}
-		}, nil, "32769 bytes"},
+			s.Arguments = map[string]v1alpha1.ArgumentValue{"a": v1alpha1.ArgumentValue(strings.Repeat("x", allowed.MaxArgumentsBytes))}
+		}, nil, "32768 bytes"},
 		{"a NUL", func(s *v1alpha1.SpiderJobSpec) { s.Arguments = map[string]v1alpha1.ArgumentValue{"a": "\x00"} }, nil, "NUL"},
 		{"a NUL in a command", func(*v1alpha1.SpiderJobSpec) {},
 			func(s *v1alpha1.SpiderSpec) { s.Command = []string{"/count", "\x00"} }, "command of"},

@@ -11,6 +11,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
+	"github.com/scrapethis/spider-operator/internal/allowed"
 )
 
 // Defaults are the operator's settings for what a Spider leaves open.
@@ -30,12 +31,6 @@ type Defaults struct {
 	// Pods are for the Pods of all Spiders.
 	Pods PodDefaults
 }
-
-// maxFinishReasons is the most finish reasons that a rule may name, the schema's bound.
-const maxFinishReasons = 32
-
-// maxArgumentBytes bounds the names and values of a job's arguments together.
-const maxArgumentBytes = 32 << 10
 
 // defaultErrorFinishReasons are the finish reasons that are errors unless the Spider names its own.
 var defaultErrorFinishReasons = []string{
@@ -78,22 +73,19 @@ type plan struct {
 func makePlan(sj *v1alpha1.SpiderJob, spider *v1alpha1.Spider, defaults Defaults) (plan, error) {
 	spec := &spider.Spec
 	p := plan{
-		Spider:               spider.SpiderName(),
-		RepoPath:             spec.RepoPath,
-		StatsSource:          spec.CountsFrom(),
-		ErrorFinishReasons:   spec.ErrorFinishReasons,
-		GraceSeconds:         max(ptr.Deref(spec.TerminationGracePeriodSeconds, seconds(defaults.GracePeriod)), 1),
-		Interruptions:        spec.InterruptionPolicy,
-		MaxInterruptions:     ptr.Deref(spec.MaxInterruptions, defaults.MaxInterruptions),
-		RetentionSeconds:     ptr.Deref(spec.PodRetentionSeconds, seconds(defaults.PodRetention)),
-		TimeoutSeconds:       ptr.Deref(spec.TimeoutSeconds, 0),
-		StartDeadlineSeconds: ptr.Deref(spec.StartDeadlineSeconds, 0),
-		TTLSeconds:           spec.TTLSecondsAfterFinished,
-		Retries:              ptr.Deref(spec.Retries, 0),
-		EarlierAttempts:      sj.Status.Attempts,
-		ExitPatienceSeconds:  ptr.Deref(spec.ExitPatienceSeconds, 0),
-		OwnCommand:           len(spec.Command) > 0,
-		SumAttempts:          spec.StatsAcrossAttempts == v1alpha1.CountSum,
+		Spider:              spider.SpiderName(),
+		RepoPath:            spec.RepoPath,
+		StatsSource:         spec.CountsFrom(),
+		ErrorFinishReasons:  spec.ErrorFinishReasons,
+		GraceSeconds:        max(ptr.Deref(spec.TerminationGracePeriodSeconds, seconds(defaults.GracePeriod)), 1),
+		Interruptions:       spec.InterruptionPolicy,
+		MaxInterruptions:    ptr.Deref(spec.MaxInterruptions, defaults.MaxInterruptions),
+		RetentionSeconds:    ptr.Deref(spec.PodRetentionSeconds, seconds(defaults.PodRetention)),
+		TTLSeconds:          spec.TTLSecondsAfterFinished,
+		EarlierAttempts:     sj.Status.Attempts,
+		ExitPatienceSeconds: ptr.Deref(spec.ExitPatienceSeconds, 0),
+		OwnCommand:          len(spec.Command) > 0,
+		SumAttempts:         spec.StatsAcrossAttempts == v1alpha1.CountSum,
 	}
 	if p.Interruptions == "" {
 		p.Interruptions = v1alpha1.InterruptionRetry
@@ -101,47 +93,15 @@ func makePlan(sj *v1alpha1.SpiderJob, spider *v1alpha1.Spider, defaults Defaults
 	if len(p.ErrorFinishReasons) == 0 {
 		p.ErrorFinishReasons = defaultErrorFinishReasons
 	}
-	if want := sj.Spec.TimeoutSeconds; want != nil {
-		if p.TimeoutSeconds > 0 && *want > p.TimeoutSeconds {
-			return plan{}, fmt.Errorf("timeoutSeconds %d is more than the %d that Spider %s allows", *want, p.TimeoutSeconds, spider.Name)
-		}
-		p.TimeoutSeconds = *want
+	limits, err := allowed.Of(spec).Run(&sj.Spec)
+	if err != nil {
+		return plan{}, err
 	}
-	if want := sj.Spec.StartDeadlineSeconds; want != nil {
-		if p.StartDeadlineSeconds > 0 && *want > p.StartDeadlineSeconds {
-			return plan{}, fmt.Errorf("startDeadlineSeconds %d is more than the %d that Spider %s allows",
-				*want, p.StartDeadlineSeconds, spider.Name)
-		}
-		p.StartDeadlineSeconds = *want
-	}
-	if want := sj.Spec.Retries; want != nil {
-		if *want > p.Retries {
-			return plan{}, fmt.Errorf("retries %d is more than the %d that Spider %s allows", *want, p.Retries, spider.Name)
-		}
-		p.Retries = *want
-	}
-	var err error
-	if p.Expectations, err = spec.Expectations.Tightened(sj.Spec.Expectations); err != nil {
-		return plan{}, fmt.Errorf("%w: those of Spider %s", err, spider.Name)
-	}
-	if p.Expectations != nil && p.Expectations.NoProgressSeconds != nil && p.StatsSource != v1alpha1.StatsFromScrapy {
-		return plan{}, fmt.Errorf("expectations.noProgressSeconds needs counts while a spider runs, and with statsSource %s no log of Spider %s "+
-			"is read", p.StatsSource, spider.Name)
-	}
-	for _, name := range slices.Sorted(maps.Keys(sj.Spec.Settings)) {
-		if !slices.Contains(spec.AllowedSettings, name) {
-			return plan{}, fmt.Errorf("setting %s is not among the allowedSettings of Spider %s", name, spider.Name)
-		}
-	}
-	size := 0
-	for name, value := range sj.Spec.Arguments {
-		if strings.ContainsRune(string(value), 0) {
-			return plan{}, fmt.Errorf("argument %s contains a NUL character", name)
-		}
-		size += len(name) + len(value)
-	}
-	if size > maxArgumentBytes {
-		return plan{}, fmt.Errorf("arguments are %d bytes together, more than %d", size, maxArgumentBytes)
+	p.TimeoutSeconds = ptr.Deref(limits.TimeoutSeconds, 0)
+	p.StartDeadlineSeconds = ptr.Deref(limits.StartDeadlineSeconds, 0)
+	p.Retries, p.Expectations = limits.Retries, limits.Expectations
+	if err := allowed.Arguments(sj.Spec.Arguments); err != nil {
+		return plan{}, err
 	}
 	if what := withNUL(sj, spider); what != "" {
 		return plan{}, fmt.Errorf("%s contains a NUL character", what)
@@ -192,7 +152,7 @@ func planFromJob(job *jobView, defaults Defaults) plan {
 	p.GraceSeconds = max(p.GraceSeconds, 1)
 	p.EarlierAttempts = max(p.EarlierAttempts, 0)
 	if rules := p.Expectations; rules != nil {
-		rules.FinishReasons = rules.FinishReasons[:min(len(rules.FinishReasons), maxFinishReasons)]
+		rules.FinishReasons = rules.FinishReasons[:min(len(rules.FinishReasons), allowed.MaxFinishReasons)]
 	}
 	return p
 }
@@ -213,7 +173,7 @@ func (p plan) triesAgain(interruptions int32) bool {
 }
 
 func (p plan) snapshot() *v1alpha1.SpiderSnapshot {
-	return &v1alpha1.SpiderSnapshot{Name: truncate(p.Spider, 128), RepoPath: truncate(p.RepoPath, 512)}
+	return &v1alpha1.SpiderSnapshot{Name: truncate(p.Spider, allowed.MaxSpiderName), RepoPath: truncate(p.RepoPath, allowed.MaxRepoPath)}
 }
 
 func seconds(d time.Duration) int64 { return int64(d / time.Second) }

@@ -6,10 +6,11 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/scrapethis/spider-operator/controllers/queue"
+	"github.com/scrapethis/spider-operator/internal/allowed"
 )
 
 // forEver is the retention, in seconds, that never ends: ten years, the most that can be asked for.
-const forEver = 315360000
+const forEver = allowed.MaxTTLSeconds
 
 // retain removes what an ended SpiderJob leaves behind when its time is over: first the Job with its Pods, and their logs;
 // later the SpiderJob itself. Both times count from the recorded end, so nothing goes that nobody has noted. What still runs

@@ -6,11 +6,12 @@ import (
 	"unicode/utf8"
 
 	"github.com/scrapethis/spider-operator/controllers/stats"
+	"github.com/scrapethis/spider-operator/internal/allowed"
 )
 
 const (
-	// maxMessage is the most bytes of a status message, the schema's bound.
-	maxMessage = 1024
+	// maxMessage is the most bytes of a status message.
+	maxMessage = allowed.MaxMessage
 	// maxLastWords is the most bytes of a container's last lines that a message quotes.
 	maxLastWords = 400
 )

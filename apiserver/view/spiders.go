@@ -11,6 +11,7 @@ import (
 	"github.com/tidwall/btree"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
+	"github.com/scrapethis/spider-operator/internal/allowed"
 )
 
 // Spider is what the facade needs to know of a Spider. It never changes: a newer state of the Spider is another one.
@@ -25,15 +26,9 @@ type Spider struct {
 	UserID          string // Empty when the Spider is shared by its namespace.
 	Created         int64  // In seconds since 1970.
 	// Settings is a JSON object of strings; empty when there are none.
-	Settings             string
-	AllowedSettings      []string
-	TimeoutSeconds       *int64 // Nil for no limit.
-	StartDeadlineSeconds *int64 // Nil for no limit.
-	Retries              int32
-	// Expectations are the rules that its runs may tighten; nil when there are none.
-	Expectations *v1alpha1.Expectations
-	// LogRead says that the log of its runs is read for counts.
-	LogRead bool
+	Settings string
+	// Allows is what the Spider allows its runs.
+	Allows allowed.Rules
 
 	kept note
 }
@@ -67,24 +62,17 @@ func FromSpider(spider *v1alpha1.Spider) (*Spider, error) {
 		return nil, fmt.Errorf("encoding the settings of Spider %s/%s: %w", spider.Namespace, spider.Name, err)
 	}
 	s := &Spider{
-		ID:                   id,
-		Namespace:            intern(spider.Namespace),
-		Ref:                  spider.Name,
-		ResourceVersion:      spider.ResourceVersion,
-		Name:                 spider.SpiderName(),
-		RepoPath:             spider.Spec.RepoPath,
-		Description:          spider.Spec.Description,
-		UserID:               intern(spider.Spec.UserID),
-		Created:              seconds(&spider.CreationTimestamp),
-		Settings:             settings,
-		AllowedSettings:      spider.Spec.AllowedSettings,
-		TimeoutSeconds:       spider.Spec.TimeoutSeconds,
-		StartDeadlineSeconds: spider.Spec.StartDeadlineSeconds,
-		Expectations:         spider.Spec.Expectations,
-		LogRead:              spider.Spec.CountsFrom() == v1alpha1.StatsFromScrapy,
-	}
-	if spider.Spec.Retries != nil {
-		s.Retries = *spider.Spec.Retries
+		ID:              id,
+		Namespace:       intern(spider.Namespace),
+		Ref:             spider.Name,
+		ResourceVersion: spider.ResourceVersion,
+		Name:            spider.SpiderName(),
+		RepoPath:        spider.Spec.RepoPath,
+		Description:     spider.Spec.Description,
+		UserID:          intern(spider.Spec.UserID),
+		Created:         seconds(&spider.CreationTimestamp),
+		Settings:        settings,
+		Allows:          allowed.Of(&spider.Spec),
 	}
 	return s, nil
 }

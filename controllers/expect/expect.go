@@ -14,6 +14,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
+	"github.com/scrapethis/spider-operator/internal/allowed"
 )
 
 // Run is what is known of a run at its end.
@@ -258,12 +259,9 @@ func (j *judge) comparison(c *v1alpha1.ComparedToPrevious) {
 	}
 }
 
-// maxRuns is the schema's bound of runs.
-const maxRuns = 20
-
 // Runs is how many earlier runs a comparison needs.
 func Runs(c *v1alpha1.ComparedToPrevious) int {
-	return int(min(max(cmp.Or(c.Runs, v1alpha1.DefaultPreviousRuns), 1), maxRuns))
+	return int(min(max(cmp.Or(c.Runs, v1alpha1.DefaultPreviousRuns), 1), allowed.MaxPreviousRuns))
 }
 
 // median is the middle of some numbers, of an even number the mean of the two in the middle.

@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
+	"github.com/scrapethis/spider-operator/internal/allowed"
 )
 
 func resourceOf(kind Kind) schema.GroupResource {
@@ -110,8 +111,8 @@ func wholeSeconds(st *v1alpha1.SpiderJobStatus) {
 // validStatus is what the schema of a SpiderJob's status refuses.
 func validStatus(sj *v1alpha1.SpiderJob) error {
 	st := &sj.Status
-	if len([]rune(st.Message)) > 1024 || len(st.Reason) > 64 ||
-		st.Stop != nil && (len([]rune(st.Stop.Message)) > 1024 || len(st.Stop.Reason) > 64) {
+	if len([]rune(st.Message)) > allowed.MaxMessage || len(st.Reason) > allowed.MaxReason ||
+		st.Stop != nil && (len([]rune(st.Stop.Message)) > allowed.MaxMessage || len(st.Stop.Reason) > allowed.MaxReason) {
 		return apierrors.NewInvalid(v1alpha1.GroupVersion.WithKind("SpiderJob").GroupKind(), sj.Name, nil)
 	}
 	return nil

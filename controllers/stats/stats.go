@@ -10,14 +10,15 @@ import (
 	"unicode/utf8"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
+	"github.com/scrapethis/spider-operator/internal/allowed"
 )
 
 const (
 	// MaxCount is the largest count that is believed: the largest integer that every JSON reader keeps exact.
-	MaxCount = int64(1) << 53
+	MaxCount = int64(allowed.MaxCount)
 
 	// MaxFinishReason is the most bytes of a finish reason that are kept.
-	MaxFinishReason = 128
+	MaxFinishReason = allowed.MaxFinishReason
 
 	// MaxFailure is the most bytes of a failure that are kept.
 	MaxFailure = 512

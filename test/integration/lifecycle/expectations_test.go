@@ -137,7 +137,7 @@ func TestASpiderJobTightensItsSpidersExpectations(t *testing.T) {
 	s.job("milder", asks(4))
 	s.awaitOutcome("stricter", outcome{phase: v1alpha1.PhaseError, reason: v1alpha1.ReasonExpectationsNotMet, attempts: 1, items: 7, final: true})
 	sj := s.awaitOutcome("milder", outcome{phase: v1alpha1.PhaseError, reason: v1alpha1.ReasonInvalidJob})
-	if !strings.Contains(sj.Status.Message, "minItems 4 would loosen the Spider's 5") {
+	if !strings.Contains(sj.Status.Message, "minItems 4 would loosen the spider's 5") {
 		t.Errorf("the message %q does not name both values", sj.Status.Message)
 	}
 }

@@ -1,41 +1,16 @@
-package v1alpha1
+package allowed
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/scrapethis/spider-operator/api/v1alpha1"
 )
 
-// DefaultPreviousRuns is how many earlier runs are looked at where comparedToPrevious does not say.
-const DefaultPreviousRuns = 5
-
-// MaxFeedFailures returns how many feeds may fail: 0 where nobody says, also for a run without any expectations. That default is
-// an error whatever onViolation says, which rules only what a Spider or SpiderJob sets.
-func (e *Expectations) MaxFeedFailures() int64 {
-	if e == nil || e.FeedFailures == nil {
-		return 0
-	}
-	return *e.FeedFailures
-}
-
-// LoosenedError says that a SpiderJob asks for less than its Spider does.
-//
-// +kubebuilder:object:generate=false
-type LoosenedError struct {
-	// Field is the rule's path among the expectations, as in comparedToPrevious.runs.
-	Field string
-	// Asked is what the SpiderJob asks for, and Has what the Spider does, as text.
-	Asked, Has string
-}
-
-func (e *LoosenedError) Error() string {
-	return fmt.Sprintf("expectations.%s %s would loosen the Spider's %s", e.Field, e.Asked, e.Has)
-}
-
-// Tightened returns the rules of a run whose Spider has e and whose SpiderJob has by; each may be nil. The result shares
-// nothing with either. The error is a *LoosenedError where by would loosen a rule of e. What by leaves out is as e has it.
+// Tightened returns the rules of a run whose Spider and whose SpiderJob have the given; each may be nil. The result shares nothing
+// with either. The error is a *RefusedError where the SpiderJob would loosen a rule. What it leaves out is as the Spider has it.
 //
 //   - A bound may only come nearer, and a finish reason only be left out. A reason that is named must be one that an entry of
 //     the Spider's stands for.
@@ -47,14 +22,14 @@ func (e *LoosenedError) Error() string {
 //   - onStall and onViolation may become stricter: Stop or Error before Retry before Report. They are free where the Spider has
 //     nothing that they would rule.
 //   - requireCounts may be added; false is as if absent.
-func (e *Expectations) Tightened(by *Expectations) (*Expectations, error) {
+func Tightened(spider, by *v1alpha1.Expectations) (*v1alpha1.Expectations, error) {
 	if by == nil {
-		return e.DeepCopy(), nil
+		return spider.DeepCopy(), nil
 	}
-	if e == nil {
-		e = &Expectations{}
+	if spider == nil {
+		spider = &v1alpha1.Expectations{}
 	}
-	result, asked := e.DeepCopy(), by.DeepCopy()
+	result, asked := spider.DeepCopy(), by.DeepCopy()
 	for _, tighten := range []func() error{
 		func() error { return atLeast("minItems", &result.MinItems, asked.MinItems) },
 		func() error { return atMost("maxErrors", &result.MaxErrors, asked.MaxErrors) },
@@ -65,28 +40,28 @@ func (e *Expectations) Tightened(by *Expectations) (*Expectations, error) {
 			return atMost("maxDurationSeconds", &result.MaxDurationSeconds, asked.MaxDurationSeconds)
 		},
 		func() error { return fewerReasons(&result.FinishReasons, asked.FinishReasons) },
-		func() error { return result.fewerFeedFailures(asked.FeedFailures) },
+		func() error { return fewerFeedFailures(result, asked.FeedFailures) },
 		func() error { return closerComparison(&result.ComparedToPrevious, asked.ComparedToPrevious) },
 		func() error { return atMost("noProgressSeconds", &result.NoProgressSeconds, asked.NoProgressSeconds) },
 		func() error {
-			bound := e.OnStall != "" || e.NoProgressSeconds != nil
-			return stricter("onStall", &result.OnStall, asked.OnStall, bound, StallReport, StallRetry, StallStop)
+			bound := spider.OnStall != "" || spider.NoProgressSeconds != nil
+			return stricter("onStall", &result.OnStall, asked.OnStall, bound, v1alpha1.StallReport, v1alpha1.StallRetry, v1alpha1.StallStop)
 		},
 		func() error {
-			bound := e.OnViolation != "" || e.judges()
-			return stricter("onViolation", &result.OnViolation, asked.OnViolation, bound, ViolationReport, ViolationRetry, ViolationError)
+			bound := spider.OnViolation != "" || judges(spider)
+			return stricter("onViolation", &result.OnViolation, asked.OnViolation, bound, v1alpha1.ViolationReport, v1alpha1.ViolationRetry, v1alpha1.ViolationError)
 		},
 	} {
 		if err := tighten(); err != nil {
 			return nil, err
 		}
 	}
-	result.RequireCounts = e.RequireCounts || by.RequireCounts
+	result.RequireCounts = spider.RequireCounts || by.RequireCounts
 	return result, nil
 }
 
 // judges reports whether there is anything that onViolation rules.
-func (e *Expectations) judges() bool {
+func judges(e *v1alpha1.Expectations) bool {
 	return e.MinItems != nil || e.MaxErrors != nil || e.MaxFailedResponsePercent != nil || e.MaxDurationSeconds != nil ||
 		len(e.FinishReasons) > 0 || e.FeedFailures != nil || e.ComparedToPrevious != nil || e.RequireCounts
 }
@@ -112,7 +87,11 @@ func nearer[T int32 | int64](field string, has **T, asked *T, holds func(asked, 
 }
 
 func loosened[T int32 | int64](field string, asked, has T) error {
-	return &LoosenedError{Field: field, Asked: strconv.FormatInt(int64(asked), 10), Has: strconv.FormatInt(int64(has), 10)}
+	return loosening(field, decimal(asked), decimal(has))
+}
+
+func loosening(field, asked, has string) error {
+	return &RefusedError{Field: "expectations." + field, Asked: asked, Has: has, problem: "%[1]s would loosen the spider's %[2]s"}
 }
 
 func fewerReasons(has *[]string, asked []string) error {
@@ -122,7 +101,7 @@ func fewerReasons(has *[]string, asked []string) error {
 	if len(*has) > 0 {
 		for _, reason := range asked {
 			if !slices.ContainsFunc(*has, func(entry string) bool { return standsFor(entry, reason) }) {
-				return &LoosenedError{Field: "finishReasons", Asked: reason, Has: strings.Join(*has, ", ")}
+				return loosening("finishReasons", reason, strings.Join(*has, ", "))
 			}
 		}
 	}
@@ -138,7 +117,7 @@ func standsFor(entry, other string) bool {
 	return entry == other
 }
 
-func (e *Expectations) fewerFeedFailures(asked *int64) error {
+func fewerFeedFailures(e *v1alpha1.Expectations, asked *int64) error {
 	switch allowed := e.MaxFeedFailures(); {
 	case asked == nil:
 	case *asked > allowed:
@@ -149,7 +128,7 @@ func (e *Expectations) fewerFeedFailures(asked *int64) error {
 	return nil
 }
 
-func closerComparison(has **ComparedToPrevious, asked *ComparedToPrevious) error {
+func closerComparison(has **v1alpha1.ComparedToPrevious, asked *v1alpha1.ComparedToPrevious) error {
 	const field = "comparedToPrevious."
 	if asked == nil {
 		return nil
@@ -158,15 +137,13 @@ func closerComparison(has **ComparedToPrevious, asked *ComparedToPrevious) error
 		*has = asked
 		return nil
 	}
-	runs := cmp.Or((*has).Runs, DefaultPreviousRuns)
+	runs := cmp.Or((*has).Runs, v1alpha1.DefaultPreviousRuns)
 	same := (*has).SameArguments == nil || *(*has).SameArguments
 	switch {
 	case asked.Runs != 0 && asked.Runs != runs:
 		return loosened(field+"runs", asked.Runs, runs)
 	case asked.SameArguments != nil && *asked.SameArguments != same:
-		return &LoosenedError{
-			Field: field + "sameArguments", Asked: strconv.FormatBool(!same), Has: strconv.FormatBool(same),
-		}
+		return loosening(field+"sameArguments", strconv.FormatBool(!same), strconv.FormatBool(same))
 	case asked.MinItemsPercent < (*has).MinItemsPercent:
 		return loosened(field+"minItemsPercent", asked.MinItemsPercent, (*has).MinItemsPercent)
 	}
@@ -182,21 +159,8 @@ func stricter[T ~string](field string, has *T, asked T, bound bool, policies ...
 	case asked == "":
 		return nil
 	case bound && slices.Index(policies, asked) < slices.Index(policies, present):
-		return &LoosenedError{Field: field, Asked: string(asked), Has: string(present)}
+		return loosening(field, string(asked), string(present))
 	}
 	*has = asked
 	return nil
-}
-
-// CountsFrom returns where the Spider's counts are read from: its statsSource or, where it has none, Scrapy's log for a spider
-// that Scrapy runs, and the termination message for one with a command of its own.
-func (s *SpiderSpec) CountsFrom() StatsSource {
-	switch {
-	case s.StatsSource != "":
-		return s.StatsSource
-	case len(s.Command) > 0:
-		return StatsFromTerminationMessage
-	default:
-		return StatsFromScrapy
-	}
 }
