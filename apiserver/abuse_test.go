@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/scrapethis/spider-operator/apiserver/auth"
+	"github.com/scrapethis/spider-operator/apiserver/guard"
 )
 
 // victim is a facade in a process of its own, so that its memory can be told from that of its callers.
@@ -40,8 +41,8 @@ func TestVictim(t *testing.T) {
 	}
 	f := newFacade(t, func(c *Config) {
 		c.Log, c.Limits, c.TrustedProxies = slog.New(slog.DiscardHandler), generous, []string{"127.0.0.0/8"}
-		c.Limits.FailuresPerMinute = DefaultLimits.FailuresPerMinute
-		c.Timeouts = Timeouts{Header: 5 * time.Second, Read: 5 * time.Second, Write: 30 * time.Second, Idle: 2 * time.Minute}
+		c.Limits.FailuresPerMinute = guard.DefaultLimits.FailuresPerMinute
+		c.Timeouts = guard.Timeouts{Header: 5 * time.Second, Read: 5 * time.Second, Write: 30 * time.Second, Idle: 2 * time.Minute}
 	})
 	key := f.key("team", "")
 	f.spider("team", "books")
@@ -53,10 +54,7 @@ func TestVictim(t *testing.T) {
 	}
 	for questions := bufio.NewScanner(os.Stdin); questions.Scan(); {
 		state := victimState{Peak: peakMemory(t)}
-		f.server.connections.mu.Lock()
-		state.Open = len(f.server.connections.open)
-		state.Active = state.Open - f.server.connections.idle.Len()
-		f.server.connections.mu.Unlock()
+		state.Open, state.Active, _ = f.server.guard.Connections().Count()
 		if err := answers.Encode(state); err != nil {
 			t.Fatal(err)
 		}
@@ -291,10 +289,10 @@ func (v *victim) sendBodies(t *testing.T) {
 		}
 		_ = response.Body.Close()
 	}
-	if status := v.call(t, client, http.MethodGet, "/api/v1/jobs?cursor="+strings.Repeat("a", maxURI), v.Key, "", "192.0.2.2"); status != http.StatusRequestURITooLong {
+	if status := v.call(t, client, http.MethodGet, "/api/v1/jobs?cursor="+strings.Repeat("a", guard.MaxURI), v.Key, "", "192.0.2.2"); status != http.StatusRequestURITooLong {
 		t.Errorf("a long address is answered %d", status)
 	}
-	if status := v.call(t, client, http.MethodGet, "/api/v1/jobs", v.Key+strings.Repeat("a", 2*maxHeader), "", "192.0.2.2"); status != http.StatusRequestHeaderFieldsTooLarge {
+	if status := v.call(t, client, http.MethodGet, "/api/v1/jobs", v.Key+strings.Repeat("a", 2*guard.MaxHeader), "", "192.0.2.2"); status != http.StatusRequestHeaderFieldsTooLarge {
 		t.Errorf("long headers are answered %d", status)
 	}
 }

@@ -104,11 +104,12 @@ func TestServiceAccountsJobsAreTheNamespaces(t *testing.T) {
 // TestEveryCallNeedsARight holds that no call is forgotten.
 func TestEveryCallNeedsARight(t *testing.T) {
 	for _, route := range newFacade(t).server.engine.Routes() {
-		access, known := accesses[strings.Replace(route.Method, http.MethodHead, http.MethodGet, 1)+" "+route.Path]
+		name := strings.Replace(route.Method, http.MethodHead, http.MethodGet, 1) + " " + route.Path
+		access, known := accesses[name]
 		switch {
 		case strings.HasPrefix(route.Path, "/api/") != known:
 			t.Errorf("%s %s: has an entry: %t", route.Method, route.Path, known)
-		case known && isWrite(route.Method) && len(access.Verbs) == 0:
+		case known && !strings.HasPrefix(name, http.MethodGet) && len(access.Verbs) == 0:
 			t.Errorf("%s %s: a write needs no right", route.Method, route.Path)
 		}
 	}

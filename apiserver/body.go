@@ -16,6 +16,13 @@ import (
 	"github.com/scrapethis/spider-operator/apiserver/failure"
 )
 
+const (
+	// maxBody bounds a request's body, in bytes. The largest useful one holds 32 KiB of arguments, escaped.
+	maxBody = 128 << 10
+	// maxDiscarded is how much of a body beyond maxBody is read, and thrown away, before it is refused.
+	maxDiscarded = 1 << 20
+)
+
 // jsonBody makes sure that what a handler finds as the body of a POST, PUT or PATCH is exactly one JSON object in UTF-8 of a
 // bounded size. A body without a Content-Type is taken for JSON, as it always was.
 func jsonBody(c *gin.Context) {

@@ -12,7 +12,9 @@ import (
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 	"github.com/scrapethis/spider-operator/apiserver/auth"
 	"github.com/scrapethis/spider-operator/apiserver/contract"
+	"github.com/scrapethis/spider-operator/apiserver/exchange"
 	"github.com/scrapethis/spider-operator/apiserver/failure"
+	"github.com/scrapethis/spider-operator/apiserver/kube"
 	"github.com/scrapethis/spider-operator/apiserver/view"
 	"github.com/scrapethis/spider-operator/internal/allowed"
 )
@@ -29,7 +31,7 @@ func (h *handlers) CancelJob(
 	}
 	return contract.CancelJob200JSONResponse{
 		Body:    contract.CancelledJob{Ok: true, Message: "Job cancelled"},
-		Headers: contract.CancelJob200ResponseHeaders{XRequestID: exchangeOf(ctx).requestID},
+		Headers: contract.CancelJob200ResponseHeaders{XRequestID: exchange.Of(ctx).RequestID},
 	}, nil
 }
 
@@ -50,13 +52,13 @@ const cancelAttempts = 8
 // cancel records a cancellation on a state of the job that has not ended, so that a job that ends at the same moment is either
 // cancelled or ended, and never both. Where the job is cancelled already, it shortens the grace period.
 func (h *handlers) cancel(ctx context.Context, caller auth.Identity, id string, gracePeriod *int64) error {
-	ctx, stop := seenToItsEnd(ctx)
+	ctx, stop := kube.SeenToItsEnd(requestOf(ctx))
 	defer stop()
 	job, err := h.find(ctx, caller, id)
 	if err != nil {
 		return cancelFailure(err)
 	}
-	exchangeOf(ctx).object = job.Namespace + "/" + job.Name
+	exchange.Of(ctx).Object = job.Namespace + "/" + job.Name
 	requestedAt := metav1.NewTime(h.now())
 	failures := 0
 	for range cancelAttempts {
@@ -85,7 +87,7 @@ func (h *handlers) cancel(ctx context.Context, caller auth.Identity, id string, 
 			}
 		}
 		// What may pass is tried again, as a start is. If it was recorded all the same, that is a conflict then.
-		if failures++; failures == recordAttempts || !mayPass(err) || !pause(ctx, recordPause) {
+		if failures++; !kube.TryAgain(ctx, failures, err) {
 			return cancelFailure(err)
 		}
 	}
@@ -146,7 +148,7 @@ func cancelFailure(err error) *failure.Error {
 		return failure.Of(err)
 	}
 	failed := &failure.Error{Kind: failure.KindInternal, Code: "cancel_failed", Message: "Failed to cancel job", Cause: err}
-	if mayPass(err) {
+	if kube.MayPass(err) {
 		failed.RetryAfter = failure.RetryUnavailable
 	}
 	return failed

@@ -13,6 +13,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
+	"github.com/scrapethis/spider-operator/apiserver/kube"
 )
 
 func TestCancelRecordsWhoAskedAndWhen(t *testing.T) {
@@ -251,7 +252,7 @@ func TestACancelIsTriedAgain(t *testing.T) {
 		}, http.StatusOK, 2, ""},
 		"not for ever": {func(int, bool) error {
 			return errors.New("connection refused")
-		}, http.StatusInternalServerError, recordAttempts, "2"},
+		}, http.StatusInternalServerError, kube.WriteAttempts, "2"},
 		"not where that is no use": {func(int, bool) error {
 			return apierrors.NewForbidden(resource, "a", errors.New("a policy says no"))
 		}, http.StatusInternalServerError, 1, ""},

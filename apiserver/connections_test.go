@@ -38,7 +38,7 @@ func TestConnectionsWithoutARequestMakeRoom(t *testing.T) {
 	id := f.apply("team", "endless")
 	served(t, f, Options{DrainTimeout: 30 * time.Second})
 	open := func() int {
-		count, _ := f.server.connections.count()
+		count, _, _ := f.server.guard.Connections().Count()
 		return count
 	}
 
@@ -65,14 +65,7 @@ func TestConnectionsWithoutARequestMakeRoom(t *testing.T) {
 		fmt.Fprintf(connection, "GET /api/v1/jobs/%s?wait=5m HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer %s\r\n\r\n", id, key)
 		waiting = append(waiting, connection)
 		eventually(t, "the waiter is served", func() bool {
-			f.server.connections.mu.Lock()
-			defer f.server.connections.mu.Unlock()
-			active := 0
-			for _, element := range f.server.connections.open {
-				if element == nil {
-					active++
-				}
-			}
+			_, active, _ := f.server.guard.Connections().Count()
 			return active >= len(waiting)
 		})
 	}

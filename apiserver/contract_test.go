@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
+	"github.com/scrapethis/spider-operator/apiserver/guard"
 )
 
 // at is a moment on the day of the contract's examples.
@@ -204,7 +205,7 @@ func TestContractIsServedToEveryone(t *testing.T) {
 
 func TestMe(t *testing.T) {
 	f := newFacade(t, func(c *Config) {
-		c.Limits = Limits{RequestsPerSecond: 2.5, Burst: 7, FailuresPerMinute: 1, StreamsPerCaller: 3}
+		c.Limits = guard.Limits{RequestsPerSecond: 2.5, Burst: 7, FailuresPerMinute: 1, StreamsPerCaller: 3}
 	})
 	key := f.key("team", "alice", func(k *v1alpha1.APIKey) {
 		k.Name, k.Spec.ExpiresAt = "ci", new(metav1.Date(2999, 1, 15, 10, 30, 0, 0, time.UTC))

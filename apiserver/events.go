@@ -9,6 +9,8 @@ import (
 
 	"github.com/scrapethis/spider-operator/apiserver/auth"
 	"github.com/scrapethis/spider-operator/apiserver/contract"
+	"github.com/scrapethis/spider-operator/apiserver/exchange"
+	"github.com/scrapethis/spider-operator/apiserver/guard"
 	"github.com/scrapethis/spider-operator/apiserver/view"
 )
 
@@ -32,12 +34,12 @@ const (
 func (h *handlers) StreamJobEvents(
 	ctx context.Context, request contract.StreamJobEventsRequestObject,
 ) (contract.StreamJobEventsResponseObject, error) {
-	s, closeStream, err := h.newStream(ctx)
+	s, closeStream, err := h.streamOf(ctx)
 	if err != nil {
 		return nil, err
 	}
 	answer := &eventAnswer{
-		requestID: exchangeOf(ctx).requestID, stream: s, close: closeStream, jobs: h.jobs, caller: callerOf(ctx), stopping: h.stopping,
+		requestID: exchange.Of(ctx).RequestID, stream: s, close: closeStream, jobs: h.jobs, caller: callerOf(ctx), stopping: h.guard.Stopping(),
 	}
 	if id := request.Params.LastEventID; id != nil {
 		answer.after = *id
@@ -48,7 +50,7 @@ func (h *handlers) StreamJobEvents(
 // eventAnswer is the answer to a request for events: server-sent events, as the HTML standard defines them.
 type eventAnswer struct {
 	requestID string
-	stream    *stream
+	stream    *guard.Stream
 	close     func()
 	jobs      *view.Jobs
 	caller    auth.Identity
@@ -60,16 +62,16 @@ type eventAnswer struct {
 // VisitStreamJobEventsResponse implements contract.StreamJobEventsResponseObject.
 func (a *eventAnswer) VisitStreamJobEventsResponse(http.ResponseWriter) error {
 	defer a.close()
-	a.stream.begin(a.requestID, "text/event-stream", true)
+	a.stream.Begin(a.requestID, "text/event-stream", true)
 	err := a.serve()
 	switch {
 	case a.stopping.Err() != nil:
-		a.stream.last(frame("", eventEnd, ending{"stopping"}))
-	case a.stream.ctx.Err() != nil: // The caller has gone.
-	case errors.Is(err, errCallerRefused):
-		a.stream.last(frame("", eventEnd, ending{"unauthorized"}))
+		a.stream.Last(frame("", eventEnd, ending{"stopping"}))
+	case a.stream.Context().Err() != nil: // The caller has gone.
+	case errors.Is(err, guard.ErrCallerRefused):
+		a.stream.Last(frame("", eventEnd, ending{"unauthorized"}))
 	case errors.Is(err, errTooSlow):
-		a.stream.last(frame("", eventEnd, ending{"too_slow"}))
+		a.stream.Last(frame("", eventEnd, ending{"too_slow"}))
 	default:
 		return err
 	}
@@ -115,7 +117,7 @@ func (a *eventAnswer) serve() error {
 
 // await waits until there is something to tell. In the meantime it shows the caller that it is still there.
 func (a *eventAnswer) await(subscription *view.Subscription, heartbeat <-chan time.Time) error {
-	if err := a.stream.flush(); err != nil {
+	if err := a.stream.Flush(); err != nil {
 		return err
 	}
 	select {
@@ -123,8 +125,8 @@ func (a *eventAnswer) await(subscription *view.Subscription, heartbeat <-chan ti
 		return nil
 	case <-heartbeat:
 		return a.write([]byte(":\n\n"))
-	case <-a.stream.ctx.Done():
-		return a.stream.ctx.Err()
+	case <-a.stream.Context().Done():
+		return a.stream.Context().Err()
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 	"github.com/scrapethis/spider-operator/apiserver/auth"
 	"github.com/scrapethis/spider-operator/apiserver/contract"
+	"github.com/scrapethis/spider-operator/apiserver/guard"
 	"github.com/scrapethis/spider-operator/apiserver/view"
 )
 
@@ -177,7 +178,7 @@ func TestEventsEndWithTheServerAndTheKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.keys.Delete("", compact)
-	time.AfterFunc(checkInterval, func() { f.apply("team", "a-job") })
+	time.AfterFunc(guard.CheckInterval, func() { f.apply("team", "a-job") })
 	revoked.want("end", `{"reason":"unauthorized"}`)
 	revoked.wantEnd()
 
@@ -233,11 +234,8 @@ func (r *reader) String() string {
 // answered begins to answer with the events of a view's jobs.
 func answered(ctx context.Context, jobs *view.Jobs, to http.ResponseWriter) (ended <-chan error) {
 	a := &eventAnswer{
-		stream: &stream{
-			writer: to, connection: http.NewResponseController(to), ctx: ctx, checked: time.Now(),
-			review: func(context.Context) error { return nil },
-		},
-		close: func() {}, jobs: jobs, caller: auth.Identity{Namespace: "team", User: "team"}, stopping: context.Background(),
+		stream: guard.StreamTo(ctx, to, time.Minute, func(context.Context) error { return nil }),
+		close:  func() {}, jobs: jobs, caller: auth.Identity{Namespace: "team", User: "team"}, stopping: context.Background(),
 	}
 	result := make(chan error, 1)
 	go func() { result <- a.VisitStreamJobEventsResponse(to) }()

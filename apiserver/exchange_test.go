@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
+	"github.com/scrapethis/spider-operator/apiserver/exchange"
 )
 
 // lingering is a Kubernetes the client of which looks at what it was given after it has answered.
@@ -49,11 +50,11 @@ func TestClientsOfKubernetesMayKeepTheContextOfARequest(t *testing.T) {
 	var seen []given
 	answered := make(chan struct{})
 	kubernetes.late = func(ctx context.Context) {
-		before := exchangeOf(ctx).requestID
+		before := exchange.Of(ctx).RequestID
 		<-answered
 		mu.Lock()
 		defer mu.Unlock()
-		seen = append(seen, given{before, exchangeOf(ctx).requestID})
+		seen = append(seen, given{before, exchange.Of(ctx).RequestID})
 	}
 	key := f.key("team", "")
 	f.spider("team", "books")

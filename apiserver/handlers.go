@@ -2,11 +2,17 @@ package apiserver
 
 import (
 	"context"
+	"errors"
 	"time"
+
+	"github.com/gin-gonic/gin"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 	"github.com/scrapethis/spider-operator/apiserver/auth"
 	"github.com/scrapethis/spider-operator/apiserver/contract"
+	"github.com/scrapethis/spider-operator/apiserver/exchange"
+	"github.com/scrapethis/spider-operator/apiserver/failure"
+	"github.com/scrapethis/spider-operator/apiserver/guard"
 	"github.com/scrapethis/spider-operator/apiserver/view"
 )
 
@@ -22,14 +28,6 @@ type SpiderJobs interface {
 	) (*v1alpha1.SpiderJob, error)
 }
 
-// Health tells how the pictures of the cluster are kept.
-type Health interface {
-	// Synced reports whether all of them have been complete at least once.
-	Synced() bool
-	// Age returns for how long nothing has been heard from Kubernetes: 0 while connected.
-	Age() time.Duration
-}
-
 // handlers implements the contract. Each method finds its request checked as the middleware does.
 type handlers struct {
 	jobs       *view.Jobs
@@ -38,49 +36,36 @@ type handlers struct {
 	// kubernetesSpiders reads and writes Spiders, live.
 	kubernetesSpiders Spiders
 	names             nameClaims
-	health            Health
-	limits            Limits
+	health            guard.Health
+	guard             *guard.Guard
 	now               func() time.Time
-	// stopping ends when the server begins to shut down: whoever waits is answered then, and streams end.
-	stopping context.Context
 	// pods reads Pods and logs, live.
 	pods Pods
-	// writeTime is how long an answer may take, not counting what waits on purpose.
-	writeTime time.Duration
-	streams   *streams
-	// authenticator and authorizer are asked again about those who keep requests open.
-	authenticator auth.Authenticator
-	authorizer    auth.Authorizer
 }
 
 var _ contract.StrictServerInterface = (*handlers)(nil)
 
-// kubernetesTimeout bounds how long one request may wait for Kubernetes to record something, and lookupTimeout for a read.
-const (
-	kubernetesTimeout = 10 * time.Second
-	lookupTimeout     = 5 * time.Second
-)
-
 func (h *handlers) GetMe(ctx context.Context, _ contract.GetMeRequestObject) (contract.GetMeResponseObject, error) {
-	e := exchangeOf(ctx)
+	e := exchange.Of(ctx)
 	body := contract.Caller{
-		UserID:    e.caller.User,
-		Namespace: e.caller.Namespace,
-		KeyName:   optional(&e.caller.KeyName),
-		KeyID:     optional(&e.caller.KeyID),
+		UserID:    e.Caller.User,
+		Namespace: e.Caller.Namespace,
+		KeyName:   optional(&e.Caller.KeyName),
+		KeyID:     optional(&e.Caller.KeyID),
 	}
-	if account := e.caller.Account; account != nil {
+	if account := e.Caller.Account; account != nil {
 		body.ServiceAccount = new(account.Name)
 	}
-	if expires := e.caller.ExpiresAt; !expires.IsZero() {
+	if expires := e.Caller.ExpiresAt; !expires.IsZero() {
 		body.ExpiresAt = new(expires.UTC())
 	}
-	body.Limits.RequestsPerSecond = h.limits.RequestsPerSecond
-	body.Limits.Burst = h.limits.Burst
-	body.Limits.MaxStreams = h.limits.StreamsPerCaller
+	limits := h.guard.Limits()
+	body.Limits.RequestsPerSecond = limits.RequestsPerSecond
+	body.Limits.Burst = limits.Burst
+	body.Limits.MaxStreams = limits.StreamsPerCaller
 	return contract.GetMe200JSONResponse{
 		Body:    body,
-		Headers: contract.GetMe200ResponseHeaders{XRequestID: e.requestID},
+		Headers: contract.GetMe200ResponseHeaders{XRequestID: e.RequestID},
 	}, nil
 }
 
@@ -93,4 +78,22 @@ func (h *handlers) dataAge() *int {
 	return new(wholeSeconds(age))
 }
 
-func callerOf(ctx context.Context) auth.Identity { return exchangeOf(ctx).caller }
+func callerOf(ctx context.Context) auth.Identity { return exchange.Of(ctx).Caller }
+
+// requestOf returns the context of the request itself. Gin's own context is another request's after the answer, and a client of
+// Kubernetes may still look at what it was given then: a connection that it dials outlives the request that it was dialled for.
+func requestOf(ctx context.Context) context.Context {
+	if c, ok := ctx.(*gin.Context); ok {
+		return c.Request.Context()
+	}
+	return ctx
+}
+
+// streamOf prepares the request of a context for an answer that lasts. closeStream has to be called in the end.
+func (h *handlers) streamOf(ctx context.Context) (s *guard.Stream, closeStream func(), err error) {
+	c, ok := ctx.(*gin.Context)
+	if !ok {
+		return nil, nil, failure.Internal(errors.New("a stream can be answered to HTTP requests only"))
+	}
+	return h.guard.NewStream(c)
+}

@@ -34,6 +34,7 @@ import (
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 	"github.com/scrapethis/spider-operator/apiserver/auth"
 	"github.com/scrapethis/spider-operator/apiserver/contract/contracttest"
+	"github.com/scrapethis/spider-operator/apiserver/guard"
 	"github.com/scrapethis/spider-operator/apiserver/view"
 )
 
@@ -387,7 +388,7 @@ type facade struct {
 }
 
 // generous limits do not get in a test's way.
-var generous = Limits{RequestsPerSecond: 1e6, Burst: 1e6, FailuresPerMinute: 1e6, StreamsPerCaller: 1e6}
+var generous = guard.Limits{RequestsPerSecond: 1e6, Burst: 1e6, FailuresPerMinute: 1e6, StreamsPerCaller: 1e6}
 
 func newFacade(t testing.TB, change ...func(*Config)) *facade {
 	t.Helper()
@@ -642,10 +643,13 @@ var contractOptions = &openapi3filter.Options{
 // localTime finds times that are not as the contract wants them: in UTC, to the second.
 var localTime = regexp.MustCompile(`"[a-z]+_at":"[^"]*([^Z"]|[.][0-9]+Z)"`)
 
+// requestID is the form that every request id has.
+var requestID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,128}$`)
+
 // holdToContract reports what in an answer is not as the contract says. A request that was served must have been one that the
 // contract allows.
 func holdToContract(request *http.Request, sent []byte, response *http.Response, body []byte) error {
-	if !saneRequestID.MatchString(response.Header.Get("X-Request-ID")) {
+	if !requestID.MatchString(response.Header.Get("X-Request-ID")) {
 		return fmt.Errorf("X-Request-ID is %q", response.Header.Get("X-Request-ID"))
 	}
 	if local := localTime.Find(body); local != nil {

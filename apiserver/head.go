@@ -34,12 +34,3 @@ func isHead(ctx context.Context) bool {
 	c, ok := ctx.(*gin.Context)
 	return ok && c.Request.Method == http.MethodHead
 }
-
-// callName is the method and route of a request, by which the contract knows it. HEAD is a GET.
-func callName(c *gin.Context) string {
-	method := c.Request.Method
-	if method == http.MethodHead {
-		method = http.MethodGet
-	}
-	return method + " " + c.FullPath()
-}

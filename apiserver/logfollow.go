@@ -3,6 +3,7 @@ package apiserver
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +12,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/scrapethis/spider-operator/apiserver/guard"
 )
 
 const (
@@ -25,13 +28,13 @@ const (
 // the log was rotated, or because the API server or the kubelet was restarted. Nothing tells such an end from the true one but
 // the Pod. So the log is then opened again, behind the last line that was passed on; lines carry their times for that, which
 // are taken off again.
-func (l *jobLog) follow(s *stream) error {
+func (l *jobLog) follow(s *guard.Stream) error {
 	var position logPosition
 	distance, failing := shortestPause, time.Time{}
 	for body := l.body; ; {
 		before := position
 		err := position.copy(s, body)
-		if s.ctx.Err() != nil || errors.Is(err, errWriting) {
+		if s.Context().Err() != nil || errors.Is(err, errWriting) {
 			return err
 		}
 		if position != before {
@@ -50,15 +53,15 @@ func (l *jobLog) follow(s *stream) error {
 					return fmt.Errorf("following the log of Pod %s/%s: %w", l.namespace, l.pod, err)
 				}
 			}
-			if !pause(s.ctx, distance) {
+			if !pause(s.Context(), distance) {
 				return nil
 			}
-			if err := s.check(); err != nil {
+			if err := s.Check(); err != nil {
 				return err
 			}
 			distance = min(2*distance, longestPause)
 			options := position.behind(l.options)
-			if body, err = dialLog(s.ctx, l.pods, l.namespace, l.pod, options); apierrors.IsNotFound(err) {
+			if body, err = dialLog(s.Context(), l.pods, l.namespace, l.pod, options); apierrors.IsNotFound(err) {
 				return nil // The Pod is gone, and the log with it.
 			}
 		}
@@ -66,8 +69,8 @@ func (l *jobLog) follow(s *stream) error {
 }
 
 // ended reports whether the spider's process has ended, or its Pod is gone.
-func (l *jobLog) ended(s *stream) (bool, error) {
-	pod, err := l.pods.Get(s.ctx, l.namespace, l.pod)
+func (l *jobLog) ended(s *guard.Stream) (bool, error) {
+	pod, err := l.pods.Get(s.Context(), l.namespace, l.pod)
 	if apierrors.IsNotFound(err) {
 		return true, nil
 	}
@@ -78,10 +81,10 @@ func (l *jobLog) ended(s *stream) (bool, error) {
 }
 
 // rest writes what a stream that broke off before the end has left out.
-func (l *jobLog) rest(s *stream, position *logPosition) error {
+func (l *jobLog) rest(s *guard.Stream, position *logPosition) error {
 	options := position.behind(l.options)
 	options.Follow = false
-	body, err := dialLog(s.ctx, l.pods, l.namespace, l.pod, options)
+	body, err := dialLog(s.Context(), l.pods, l.namespace, l.pod, options)
 	if apierrors.IsNotFound(err) || apierrors.IsBadRequest(err) {
 		return nil
 	}
@@ -116,7 +119,7 @@ var errWriting = errors.New("writing a log to its reader")
 var space = []byte(" ")
 
 // copy passes on what lies behind the position, without the times of lines, and moves the position. It closes the log.
-func (p *logPosition) copy(s *stream, log io.ReadCloser) error {
+func (p *logPosition) copy(s *guard.Stream, log io.ReadCloser) error {
 	in := bufio.NewReaderSize(log, logBuffer)
 	skip := skipping{start: *p, active: !p.at.IsZero()}
 	fresh := true
@@ -142,7 +145,7 @@ func (p *logPosition) copy(s *stream, log io.ReadCloser) error {
 			}
 		}
 		if in.Buffered() == 0 || errors.Is(err, io.EOF) {
-			if err := s.flush(); err != nil {
+			if err := s.Flush(); err != nil {
 				return errors.Join(errWriting, err, log.Close())
 			}
 		}
@@ -216,4 +219,16 @@ func (s *skipping) rest(piece []byte) []byte {
 	n := min(s.drop, int64(len(piece)))
 	s.drop -= n
 	return piece[n:]
+}
+
+// pause waits, and reports whether there is still time left then.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }

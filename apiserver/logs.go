@@ -14,7 +14,10 @@ import (
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 	"github.com/scrapethis/spider-operator/apiserver/contract"
+	"github.com/scrapethis/spider-operator/apiserver/exchange"
 	"github.com/scrapethis/spider-operator/apiserver/failure"
+	"github.com/scrapethis/spider-operator/apiserver/guard"
+	"github.com/scrapethis/spider-operator/apiserver/kube"
 	"github.com/scrapethis/spider-operator/apiserver/view"
 )
 
@@ -51,22 +54,22 @@ func (h *handlers) GetJobLogs(
 	if head {
 		options.Follow, options.LimitBytes = false, new(int64(logBuffer))
 	}
-	s, closeStream, err := h.newStream(ctx)
+	s, closeStream, err := h.streamOf(ctx)
 	if err != nil {
 		return nil, err
 	}
-	log, err := h.openLog(s.ctx, job, options) //nolint:contextcheck // A stream's context is made of its request's.
+	log, err := h.openLog(s.Context(), job, options) //nolint:contextcheck // A stream's context is made of its request's.
 	if err != nil {
 		closeStream()
 		return nil, err
 	}
-	return &logAnswer{requestID: exchangeOf(ctx).requestID, stream: s, close: closeStream, log: log, head: head}, nil
+	return &logAnswer{requestID: exchange.Of(ctx).RequestID, stream: s, close: closeStream, log: log, head: head}, nil
 }
 
 // logAnswer is the answer to a request for a log: the bytes as they come.
 type logAnswer struct {
 	requestID string
-	stream    *stream
+	stream    *guard.Stream
 	close     func()
 	log       *jobLog
 	// head says that the caller only wants to know whether there is a log.
@@ -77,12 +80,12 @@ type logAnswer struct {
 // that the caller has gone or that the server stops.
 func (a *logAnswer) VisitGetJobLogsResponse(http.ResponseWriter) error {
 	defer a.close()
-	a.stream.begin(a.requestID, "text/plain; charset=utf-8", a.log.options.Follow)
+	a.stream.Begin(a.requestID, "text/plain; charset=utf-8", a.log.options.Follow)
 	if a.head {
 		return a.log.body.Close()
 	}
 	err := a.log.copyTo(a.stream)
-	if a.stream.ctx.Err() != nil {
+	if a.stream.Context().Err() != nil {
 		return nil
 	}
 	return err
@@ -127,7 +130,7 @@ func (h *handlers) openLog(ctx context.Context, job *view.Job, options corev1.Po
 			return nil, errNotStarted
 		case <-ctx.Done():
 			stop()
-			if h.stopping.Err() != nil {
+			if h.guard.Stopping().Err() != nil {
 				return nil, failure.Unavailable(nil, "The server is stopping.")
 			}
 			return nil, errNotStarted // Which nobody will read: the caller has gone.
@@ -191,7 +194,7 @@ func (h *handlers) tryLog(ctx context.Context, job *view.Job, options corev1.Pod
 
 // podOf returns the newest Pod of the job, or nil when there is none.
 func (h *handlers) podOf(ctx context.Context, job *view.Job) (*corev1.Pod, error) {
-	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
+	ctx, cancel := context.WithTimeout(ctx, kube.ReadTimeout)
 	defer cancel()
 	object, err := h.kubernetes.Get(ctx, job.Namespace, job.Name)
 	switch {
@@ -293,13 +296,13 @@ func (b cancelledBody) Close() error {
 const logBuffer = 16 << 10
 
 // copyTo writes the log to a stream until it has come to its end.
-func (l *jobLog) copyTo(s *stream) error {
-	if err := s.flush(); err != nil {
+func (l *jobLog) copyTo(s *guard.Stream) error {
+	if err := s.Flush(); err != nil {
 		return errors.Join(err, l.body.Close())
 	}
 	if l.options.Follow {
 		return l.follow(s)
 	}
 	_, err := io.CopyBuffer(struct{ io.Writer }{s}, struct{ io.Reader }{l.body}, make([]byte, logBuffer))
-	return errors.Join(err, l.body.Close(), s.flush())
+	return errors.Join(err, l.body.Close(), s.Flush())
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 	"github.com/scrapethis/spider-operator/apiserver/auth"
+	"github.com/scrapethis/spider-operator/apiserver/guard"
 )
 
 // opened is an answer that is being read.
@@ -186,10 +187,7 @@ func TestPositionInALog(t *testing.T) {
 			lines = append(lines, logLine{at, strings.Repeat(rapid.SampledFrom([]string{"a", " ", "é"}).Draw(t, "text"), size) + "\n"})
 		}
 		recorder := httptest.NewRecorder()
-		s := &stream{
-			writer: recorder, connection: http.NewResponseController(recorder), ctx: t.Context(),
-			review: func(context.Context) error { return nil }, checked: time.Now(),
-		}
+		s := guard.StreamTo(t.Context(), recorder, time.Minute, func(context.Context) error { return nil })
 		var position logPosition
 		for cuts := rapid.IntRange(0, 6).Draw(t, "cuts"); cuts >= 0; cuts-- {
 			var log bytes.Buffer

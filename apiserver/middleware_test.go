@@ -14,6 +14,7 @@ import (
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 	"github.com/scrapethis/spider-operator/apiserver/auth"
+	"github.com/scrapethis/spider-operator/apiserver/guard"
 )
 
 // TestWhoeverIsNotKnownIsToldTheSame tries every call with every kind of bad credential.
@@ -59,7 +60,7 @@ func TestRevokedKeyIsRefused(t *testing.T) {
 func TestEachKeyHasItsRate(t *testing.T) {
 	clock := newClock()
 	f := newFacade(t, func(c *Config) {
-		c.Limits, c.Now = Limits{RequestsPerSecond: 0.5, Burst: 3, FailuresPerMinute: 1000, StreamsPerCaller: 1}, clock.now
+		c.Limits, c.Now = guard.Limits{RequestsPerSecond: 0.5, Burst: 3, FailuresPerMinute: 1000, StreamsPerCaller: 1}, clock.now
 	})
 	one, other := f.key("team", ""), f.key("team", "")
 	for range 3 {
@@ -93,7 +94,7 @@ func TestAddressesThatFailAreRefusedBeforeAnyWork(t *testing.T) {
 	f := newFacade(t, func(c *Config) {
 		counting.Authenticator = c.Authenticator
 		c.Authenticator, c.Now = counting, clock.now
-		c.Limits, c.TrustedProxies = Limits{RequestsPerSecond: 1000, Burst: 1000, FailuresPerMinute: 5, StreamsPerCaller: 1}, []string{"127.0.0.0/8"}
+		c.Limits, c.TrustedProxies = guard.Limits{RequestsPerSecond: 1000, Burst: 1000, FailuresPerMinute: 5, StreamsPerCaller: 1}, []string{"127.0.0.0/8"}
 	})
 	good, late := f.key("team", ""), f.key("team", "")
 	from := func(address, key string) answer {

@@ -8,6 +8,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/scrapethis/spider-operator/apiserver/contract"
+	"github.com/scrapethis/spider-operator/apiserver/exchange"
 	"github.com/scrapethis/spider-operator/apiserver/failure"
 )
 
@@ -59,10 +60,10 @@ func methodNotAllowed(c *gin.Context) *failure.Error {
 
 // abort answers with a failure and ends the request.
 func abort(c *gin.Context, f *failure.Error) {
-	exchange := exchangeOf(c)
-	exchange.failure = f
+	e := exchange.Of(c)
+	e.Failure = f
 	if c.Writer.Written() {
-		exchange.cut = true
+		e.Cut = true
 		c.Abort()
 		return
 	}
@@ -73,7 +74,7 @@ func abort(c *gin.Context, f *failure.Error) {
 		c.Header("WWW-Authenticate", "Bearer")
 	}
 	c.AbortWithStatusJSON(statusOf(f), contract.Error{
-		Error: f.Message, Code: f.Code, Field: optional(&f.Field), RequestID: exchange.requestID,
+		Error: f.Message, Code: f.Code, Field: optional(&f.Field), RequestID: e.RequestID,
 	})
 }
 

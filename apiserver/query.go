@@ -12,6 +12,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/scrapethis/spider-operator/apiserver/exchange"
 	"github.com/scrapethis/spider-operator/apiserver/failure"
 )
 
@@ -75,7 +76,7 @@ func (r queryRules) hold(c *gin.Context) {
 		c.Next()
 		return
 	}
-	query, all, err := r[callName(c)].read(c.Request.URL.RawQuery)
+	query, all, err := r[exchange.Of(c).Route].read(c.Request.URL.RawQuery)
 	if err != nil {
 		abort(c, failure.Of(err))
 		return

@@ -15,7 +15,9 @@ import (
 
 	"github.com/scrapethis/spider-operator/apiserver/auth"
 	"github.com/scrapethis/spider-operator/apiserver/contract"
+	"github.com/scrapethis/spider-operator/apiserver/exchange"
 	"github.com/scrapethis/spider-operator/apiserver/failure"
+	"github.com/scrapethis/spider-operator/apiserver/kube"
 	"github.com/scrapethis/spider-operator/apiserver/view"
 )
 
@@ -27,7 +29,7 @@ func (h *handlers) ListJobs(
 		return nil, err
 	}
 	jobs, more := h.jobs.List(query)
-	page := jobPage{jobs: jobs, requestID: exchangeOf(ctx).requestID, dataAge: h.dataAge()}
+	page := jobPage{jobs: jobs, requestID: exchange.Of(ctx).RequestID, dataAge: h.dataAge()}
 	if more {
 		page.link = nextPage(request.Params, jobs[len(jobs)-1])
 	}
@@ -120,7 +122,7 @@ func (h *handlers) GetJob(ctx context.Context, request contract.GetJobRequestObj
 		}
 	}
 	revalidated(ctx)
-	tag, requestID := jobTag(job), exchangeOf(ctx).requestID
+	tag, requestID := jobTag(job), exchange.Of(ctx).RequestID
 	if matches(request.Params.IfNoneMatch, tag) {
 		return contract.GetJob304Response{
 			Headers: contract.NotModifiedResponseHeaders{ETag: tag, XRequestID: requestID, XDataAge: h.dataAge()},
@@ -131,7 +133,7 @@ func (h *handlers) GetJob(ctx context.Context, request contract.GetJobRequestObj
 
 // wait returns the job as it is after a wait for its end, to a caller that may still be told.
 func (h *handlers) wait(ctx context.Context, job *view.Job, wait time.Duration) (*view.Job, error) {
-	release, err := h.streams.open(callerOf(ctx))
+	release, err := h.guard.OpenWait(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -140,12 +142,12 @@ func (h *handlers) wait(ctx context.Context, job *view.Job, wait time.Duration) 
 	if !ok {
 		return nil, failure.Internal(errors.New("only HTTP requests can wait"))
 	}
-	extendWrite(c, wait+h.writeTime)
+	h.guard.ExtendWrite(c, wait)
 	job = h.awaitEnd(ctx, job, wait)
-	if h.stopping.Err() != nil {
+	if h.guard.Stopping().Err() != nil {
 		c.Header("Connection", "close") // As every answer of a server that leaves; this one was begun before.
 	}
-	review := h.reviewer(c) //nolint:contextcheck // It is called with the request's own.
+	review := h.guard.Reviewer(c) //nolint:contextcheck // It is called with the request's own.
 	if err := review(requestOf(ctx)); err != nil {
 		return nil, err
 	}
@@ -181,7 +183,7 @@ func (h *handlers) lookUp(ctx context.Context, namespace string, id uuid.UUID) (
 	if id.Version() == 5 {
 		return nil, nil
 	}
-	ctx, cancel := context.WithTimeout(requestOf(ctx), lookupTimeout)
+	ctx, cancel := context.WithTimeout(requestOf(ctx), kube.ReadTimeout)
 	defer cancel()
 	object, err := h.kubernetes.Get(ctx, namespace, id.String())
 	if apierrors.IsNotFound(err) {
@@ -213,7 +215,7 @@ func (h *handlers) awaitEnd(ctx context.Context, job *view.Job, wait time.Durati
 			continue
 		case <-timer.C:
 		case <-ctx.Done():
-		case <-h.stopping.Done():
+		case <-h.guard.Stopping().Done():
 		}
 		stop()
 		return current

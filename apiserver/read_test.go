@@ -15,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
+	"github.com/scrapethis/spider-operator/apiserver/guard"
 )
 
 func idsOf(a answer) []string {
@@ -115,7 +116,7 @@ func TestBadQueriesAreRefusedByName(t *testing.T) {
 	for _, query := range []string{"status=error;limit=5", "status=%6r", "status=error&%", "a;b"} {
 		f.get(key, "/api/v1/jobs?"+query).wantProblem(http.StatusBadRequest, "invalid_request", "query")
 	}
-	f.get(key, "/api/v1/jobs?spider_name="+strings.Repeat("a", maxURI)).wantProblem(http.StatusRequestURITooLong, "uri_too_long")
+	f.get(key, "/api/v1/jobs?spider_name="+strings.Repeat("a", guard.MaxURI)).wantProblem(http.StatusRequestURITooLong, "uri_too_long")
 }
 
 // What a call does not know is refused, whatever the call, and does nothing.

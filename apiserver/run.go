@@ -20,6 +20,7 @@ import (
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 	"github.com/scrapethis/spider-operator/apiserver/auth"
+	"github.com/scrapethis/spider-operator/apiserver/guard"
 	"github.com/scrapethis/spider-operator/apiserver/kube"
 	"github.com/scrapethis/spider-operator/apiserver/view"
 )
@@ -37,9 +38,9 @@ type Options struct {
 	// KubernetesTokens says whether tokens of service accounts are accepted, and how.
 	KubernetesTokens KubernetesTokens
 	// Limits are the rates that callers are held to, and Timeouts the times.
-	Limits   Limits
-	Timeouts Timeouts
-	// MaxConnections bounds the connections to the API that are open at once; 0 stands for DefaultMaxConnections.
+	Limits   guard.Limits
+	Timeouts guard.Timeouts
+	// MaxConnections bounds the connections to the API that are open at once; 0 stands for guard.DefaultMaxConnections.
 	MaxConnections int
 	// TrustedProxies are the addresses or CIDRs whose X-Forwarded-For is believed.
 	TrustedProxies []string
@@ -182,17 +183,18 @@ func serve(ctx context.Context, server *Server, metrics http.Handler, options Op
 	if err != nil {
 		return err
 	}
+	timeouts := server.guard.Timeouts()
 	// There is no time limit on whole requests: some wait on purpose. The middleware limits the others.
 	public := &http.Server{
 		Handler:           server,
-		ReadHeaderTimeout: server.timeouts.Header,
-		IdleTimeout:       server.timeouts.Idle,
-		MaxHeaderBytes:    maxHeader,
-		ConnState:         server.connections.follow,
+		ReadHeaderTimeout: timeouts.Header,
+		IdleTimeout:       timeouts.Idle,
+		MaxHeaderBytes:    guard.MaxHeader,
+		ConnState:         server.guard.Connections().Follow,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	private := &http.Server{
-		Handler: metrics, ReadHeaderTimeout: server.timeouts.Header, IdleTimeout: server.timeouts.Idle,
+		Handler: metrics, ReadHeaderTimeout: timeouts.Header, IdleTimeout: timeouts.Idle,
 	}
 
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", options.Listen)
@@ -235,7 +237,7 @@ func serve(ctx context.Context, server *Server, metrics http.Handler, options Op
 	case <-ctx.Done():
 		log.Info("shutting down", "delay", options.ShutdownDelay.String())
 		server.Unready()
-		pause(context.WithoutCancel(ctx), options.ShutdownDelay)
+		time.Sleep(options.ShutdownDelay)
 	}
 	server.Stop()
 	draining, cancel := context.WithTimeout(context.WithoutCancel(ctx), options.DrainTimeout)

@@ -16,6 +16,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/client-go/rest"
+
+	"github.com/scrapethis/spider-operator/apiserver/guard"
 )
 
 // served runs a facade's server as the command does. stop begins its end, and ended tells when and how that was over.
@@ -144,7 +146,7 @@ func TestAnswersThatEndWithTheServerEndTheirConnections(t *testing.T) {
 
 func TestImpossibleOptionsAreNamed(t *testing.T) {
 	for says, change := range map[string]func(*Options){
-		"time-out":   func(o *Options) { o.Timeouts = DefaultTimeouts; o.Timeouts.Idle = 0 },
+		"time-out":   func(o *Options) { o.Timeouts = guard.DefaultTimeouts; o.Timeouts.Idle = 0 },
 		"connection": func(o *Options) { o.MaxConnections = -1 },
 		"limit":      func(o *Options) { o.Limits.Burst = 0 },
 		"callers":    func(o *Options) { o.Limits.RequestsPerSecond = math.NaN() },
@@ -153,7 +155,7 @@ func TestImpossibleOptionsAreNamed(t *testing.T) {
 		"audience":   func(o *Options) { o.KubernetesTokens.Enabled = true },
 		"proxies":    func(o *Options) { o.TrustedProxies = []string{"nowhere"} },
 	} {
-		options := Options{Limits: DefaultLimits}
+		options := Options{Limits: guard.DefaultLimits}
 		change(&options)
 		err := Run(t.Context(), &rest.Config{Host: "127.0.0.1:1"}, options, slog.New(slog.DiscardHandler))
 		if err == nil || !strings.Contains(err.Error(), says) {

@@ -1,13 +1,10 @@
 package apiserver
 
 import (
-	"cmp"
-	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -17,55 +14,9 @@ import (
 	"github.com/scrapethis/spider-operator/apiserver/contract"
 	"github.com/scrapethis/spider-operator/apiserver/docs"
 	"github.com/scrapethis/spider-operator/apiserver/failure"
+	"github.com/scrapethis/spider-operator/apiserver/guard"
 	"github.com/scrapethis/spider-operator/apiserver/view"
 )
-
-// Limits are the rates that callers are held to.
-type Limits struct {
-	// RequestsPerSecond and Burst are of each key.
-	RequestsPerSecond float64
-	Burst             int
-	// FailuresPerMinute is how many authentications from one address may fail.
-	FailuresPerMinute int
-	// StreamsPerCaller is how many waits, logs and event streams each caller may have open at once.
-	StreamsPerCaller int
-}
-
-// DefaultLimits are the documented ones.
-var DefaultLimits = Limits{RequestsPerSecond: 50, Burst: 100, FailuresPerMinute: 30, StreamsPerCaller: 100}
-
-func (l Limits) check() error {
-	if !(l.RequestsPerSecond > 0) || l.Burst < 1 || l.FailuresPerMinute < 1 || l.StreamsPerCaller < 1 {
-		return fmt.Errorf("every limit on callers must be more than nothing, or it shuts everyone out: %+v", l)
-	}
-	return nil
-}
-
-// Timeouts bound how long a caller may take. The zero value stands for DefaultTimeouts.
-type Timeouts struct {
-	// Header is how long a request's headers may take, and Read its body. A TLS handshake may take as long as the headers.
-	Header, Read time.Duration
-	// Write is how long an answer may take, where it does not wait on purpose.
-	Write time.Duration
-	// Idle is how long a connection may be kept open between requests.
-	Idle time.Duration
-}
-
-// DefaultTimeouts are the documented ones.
-var DefaultTimeouts = Timeouts{
-	Header: 10 * time.Second, Read: 30 * time.Second, Write: 30 * time.Second, Idle: 2 * time.Minute,
-}
-
-func (t Timeouts) check() error {
-	if t.Header <= 0 || t.Read <= 0 || t.Write <= 0 || t.Idle <= 0 {
-		return fmt.Errorf("every time-out must be longer than nothing: %+v", t)
-	}
-	return nil
-}
-
-// degradedAfter is for how long Kubernetes may be silent before the server calls itself degraded. Watches are renewed now and
-// then, which takes a moment.
-const degradedAfter = 2 * time.Second
 
 // Config is what a Server is made of.
 type Config struct {
@@ -76,13 +27,13 @@ type Config struct {
 	KubernetesSpiders Spiders
 	// Pods reads Pods and the logs of spiders, live.
 	Pods          Pods
-	Health        Health
+	Health        guard.Health
 	Authenticator auth.Authenticator
 	// Authorizer is asked about service accounts. It is needed only where the Authenticator knows any.
 	Authorizer auth.Authorizer
-	Limits     Limits
-	Timeouts   Timeouts
-	// MaxConnections bounds the connections that are open at once; 0 stands for DefaultMaxConnections.
+	Limits     guard.Limits
+	Timeouts   guard.Timeouts
+	// MaxConnections bounds the connections that are open at once; 0 stands for guard.DefaultMaxConnections.
 	MaxConnections int
 	// TrustedProxies are the addresses or CIDRs whose X-Forwarded-For is believed; none by default.
 	TrustedProxies []string
@@ -93,52 +44,39 @@ type Config struct {
 
 // Server answers HTTP requests.
 type Server struct {
-	engine        *gin.Engine
-	health        Health
-	authenticator auth.Authenticator
-	authorizer    auth.Authorizer
-	timeouts      Timeouts
-	connections   *connections
-	rates         *rates
-	failures      *failures
-	metrics       *metrics
-	log           *slog.Logger
-	now           func() time.Time
-
-	leaving atomic.Bool
-	// stopping ends when those who wait on purpose are to be answered; stop ends it.
-	stopping context.Context
-	stop     context.CancelFunc
+	engine *gin.Engine
+	guard  *guard.Guard
 }
 
 // New makes a Server.
 func New(config Config) (*Server, error) {
-	timeouts := cmp.Or(config.Timeouts, DefaultTimeouts)
-	if err := timeouts.check(); err != nil {
+	g, err := guard.New(guard.Config{
+		Health:         config.Health,
+		Authenticator:  config.Authenticator,
+		Authorizer:     config.Authorizer,
+		Accesses:       accesses,
+		Limits:         config.Limits,
+		Timeouts:       config.Timeouts,
+		MaxConnections: config.MaxConnections,
+		Abort:          abort,
+		Registry:       config.Registry,
+		Log:            config.Log,
+		Now:            config.Now,
+	})
+	if err != nil {
 		return nil, err
 	}
-	if err := config.Limits.check(); err != nil {
-		return nil, err
-	}
-	if config.MaxConnections < 0 {
-		return nil, fmt.Errorf("there can be no less than one connection: %d", config.MaxConnections)
-	}
-	stopping, stop := context.WithCancel(context.Background())
-	s := &Server{
-		health:        config.Health,
-		authenticator: config.Authenticator,
-		authorizer:    config.Authorizer,
-		timeouts:      timeouts,
-		connections:   newConnections(cmp.Or(config.MaxConnections, DefaultMaxConnections)),
-		rates:         newRates(config.Limits.RequestsPerSecond, config.Limits.Burst),
-		failures:      newFailures(config.Limits.FailuresPerMinute),
-		metrics:       newMetrics(config.Registry, config.Jobs.Len, config.Health),
-		log:           slog.New(redacting{config.Log.Handler()}),
-		now:           config.Now,
-		stopping:      stopping,
-		stop:          stop,
-	}
-	config.Registry.MustRegister(s.connections.metrics()...)
+	config.Registry.MustRegister(
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "spider_operator_api_view_jobs",
+			Help: "SpiderJobs in the view that reads are served from.",
+		}, func() float64 { return float64(config.Jobs.Len()) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "spider_operator_api_view_age_seconds",
+			Help: "For how long nothing has been heard from Kubernetes; 0 while connected.",
+		}, func() float64 { return config.Health.Age().Seconds() }),
+	)
+	s := &Server{guard: g}
 	if err := s.route(config); err != nil {
 		return nil, err
 	}
@@ -149,13 +87,10 @@ func New(config Config) (*Server, error) {
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.engine.ServeHTTP(w, r) }
 
 // Unready makes the server say that it is about to stop. Requests are served as before.
-func (s *Server) Unready() { s.leaving.Store(true) }
+func (s *Server) Unready() { s.guard.Unready() }
 
 // Stop makes the server not ready, answers whoever waits on purpose and ends streams. Requests are served as before.
-func (s *Server) Stop() {
-	s.Unready()
-	s.stop()
-}
+func (s *Server) Stop() { s.guard.Stop() }
 
 func (s *Server) route(config Config) error {
 	gin.SetMode(gin.ReleaseMode)
@@ -169,7 +104,7 @@ func (s *Server) route(config Config) error {
 	engine.RemoteIPHeaders = []string{"X-Forwarded-For"}
 	s.engine = engine
 
-	engine.Use(s.observe, s.bound)
+	engine.Use(s.guard.Observe, s.guard.Bound)
 	engine.NoRoute(func(c *gin.Context) {
 		abort(c, &failure.Error{Kind: failure.KindNotFound, Code: "not_found", Message: "There is no such address."})
 	})
@@ -177,8 +112,8 @@ func (s *Server) route(config Config) error {
 		abort(c, methodNotAllowed(c))
 	})
 	public := withHead{engine}
-	public.GET("/livez", s.livez)
-	public.GET("/readyz", s.readyz)
+	public.GET("/livez", s.guard.Livez)
+	public.GET("/readyz", s.guard.Readyz)
 	openAPI, err := openAPIJSON()
 	if err != nil {
 		return err
@@ -192,7 +127,8 @@ func (s *Server) route(config Config) error {
 	if err != nil {
 		return err
 	}
-	api := engine.Group("", s.requireSync, s.authenticate, s.limitRate, s.authorize, queries.hold, jsonBody)
+	api := engine.Group(
+		"", s.guard.RequireSync, s.guard.Authenticate, s.guard.LimitRate, s.guard.Authorize, queries.hold, jsonBody)
 	contract.RegisterHandlersWithOptions(withHead{api}, s.strictHandlers(config), contract.GinServerOptions{ErrorHandler: badParameter})
 	return nil
 }
@@ -206,16 +142,10 @@ func (s *Server) strictHandlers(config Config) contract.ServerInterface {
 		kubernetesSpiders: config.KubernetesSpiders,
 		names:             nameClaims{claims: map[nameClaim]struct{}{}},
 
-		health:   config.Health,
-		limits:   config.Limits,
-		now:      config.Now,
-		stopping: s.stopping,
-
-		pods:          config.Pods,
-		writeTime:     s.timeouts.Write,
-		streams:       newStreams(config.Limits.StreamsPerCaller),
-		authenticator: config.Authenticator,
-		authorizer:    config.Authorizer,
+		health: config.Health,
+		guard:  s.guard,
+		now:    config.Now,
+		pods:   config.Pods,
 	}
 	fail := func(c *gin.Context, err error) { abort(c, failure.Of(err)) }
 	return contract.NewStrictHandlerWithOptions(implementation, nil, contract.StrictGinServerOptions{

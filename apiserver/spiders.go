@@ -15,7 +15,9 @@ import (
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 	"github.com/scrapethis/spider-operator/apiserver/auth"
 	"github.com/scrapethis/spider-operator/apiserver/contract"
+	"github.com/scrapethis/spider-operator/apiserver/exchange"
 	"github.com/scrapethis/spider-operator/apiserver/failure"
+	"github.com/scrapethis/spider-operator/apiserver/kube"
 	"github.com/scrapethis/spider-operator/apiserver/view"
 )
 
@@ -44,7 +46,7 @@ func (h *handlers) ListSpiders(
 	response := contract.ListSpiders200JSONResponse{
 		// Not nil: an empty list is [].
 		Body:    make([]contract.Spider, 0, len(spiders)),
-		Headers: contract.ListSpiders200ResponseHeaders{XRequestID: exchangeOf(ctx).requestID, XDataAge: h.dataAge()},
+		Headers: contract.ListSpiders200ResponseHeaders{XRequestID: exchange.Of(ctx).RequestID, XDataAge: h.dataAge()},
 	}
 	for _, spider := range spiders {
 		response.Body = append(response.Body, presentSpider(spider))
@@ -78,7 +80,7 @@ func (h *handlers) GetSpider(
 		return nil, err
 	}
 	revalidated(ctx)
-	tag, requestID := spiderTag(spider), exchangeOf(ctx).requestID
+	tag, requestID := spiderTag(spider), exchange.Of(ctx).RequestID
 	if matches(request.Params.IfNoneMatch, tag) {
 		return contract.GetSpider304Response{
 			Headers: contract.NotModifiedResponseHeaders{ETag: tag, XRequestID: requestID, XDataAge: h.dataAge()},
@@ -104,7 +106,7 @@ func (h *handlers) CreateSpider(
 	return contract.CreateSpider201JSONResponse{
 		Body: presentSpider(spider),
 		Headers: contract.CreateSpider201ResponseHeaders{
-			XRequestID: exchangeOf(ctx).requestID, Location: "/api/v1/spiders/" + spider.ID.String(),
+			XRequestID: exchange.Of(ctx).RequestID, Location: "/api/v1/spiders/" + spider.ID.String(),
 		},
 	}, nil
 }
@@ -122,7 +124,7 @@ func (h *handlers) ChangeSpider(
 	}
 	return contract.ChangeSpider200JSONResponse{
 		Body:    presentSpider(spider),
-		Headers: contract.ChangeSpider200ResponseHeaders{XRequestID: exchangeOf(ctx).requestID},
+		Headers: contract.ChangeSpider200ResponseHeaders{XRequestID: exchange.Of(ctx).RequestID},
 	}, nil
 }
 
@@ -134,7 +136,7 @@ func (h *handlers) DeleteSpider(
 	}
 	return contract.DeleteSpider200JSONResponse{
 		Body:    contract.DeletedSpider{Ok: true, Message: "Spider deleted"},
-		Headers: contract.DeleteSpider200ResponseHeaders{XRequestID: exchangeOf(ctx).requestID},
+		Headers: contract.DeleteSpider200ResponseHeaders{XRequestID: exchange.Of(ctx).RequestID},
 	}, nil
 }
 
@@ -152,7 +154,7 @@ func (h *handlers) findSpider(ctx context.Context, caller auth.Identity, text st
 	if id.Version() == 5 || h.spiders.Known(caller.Namespace, id) {
 		return nil, failure.NotFound("This spider")
 	}
-	ctx, cancel := context.WithTimeout(requestOf(ctx), lookupTimeout)
+	ctx, cancel := context.WithTimeout(requestOf(ctx), kube.ReadTimeout)
 	defer cancel()
 	object, err := h.kubernetesSpiders.Get(ctx, caller.Namespace, id.String())
 	if apierrors.IsNotFound(err) {
@@ -177,8 +179,8 @@ func (h *handlers) makeSpider(ctx context.Context, caller auth.Identity, change 
 	if err != nil {
 		return nil, fmt.Errorf("making a spider id: %w", err)
 	}
-	exchangeOf(ctx).object = caller.Namespace + "/" + id.String()
-	ctx, cancel := seenToItsEnd(ctx)
+	exchange.Of(ctx).Object = caller.Namespace + "/" + id.String()
+	ctx, cancel := kube.SeenToItsEnd(requestOf(ctx))
 	defer cancel()
 	release, err := h.claimName(caller, *change.name, uuid.Nil)
 	if err != nil {
@@ -189,11 +191,11 @@ func (h *handlers) makeSpider(ctx context.Context, caller auth.Identity, change 
 		ObjectMeta: metav1.ObjectMeta{Namespace: caller.Namespace, Name: id.String()},
 		Spec:       change.newSpec(caller.UserID),
 	}
-	object, err := record(ctx, "spider", func(ctx context.Context) (*v1alpha1.Spider, error) {
+	object, err := kube.Record(ctx, "spider", func(ctx context.Context) (*v1alpha1.Spider, error) {
 		return h.kubernetesSpiders.Create(ctx, wanted)
 	})
-	if taken, ok := errors.AsType[*nameTakenError](err); ok {
-		if !taken.perhapsByUs {
+	if taken, ok := errors.AsType[*kube.NameTakenError](err); ok {
+		if !taken.PerhapsByUs {
 			return nil, failure.Internal(fmt.Errorf("the new id %s is taken", id))
 		}
 		object, err = h.kubernetesSpiders.Get(ctx, caller.Namespace, id.String())
@@ -266,14 +268,14 @@ func (h *handlers) deleteSpider(ctx context.Context, caller auth.Identity, id st
 func (h *handlers) writeSpider(
 	ctx context.Context, caller auth.Identity, id string, write func(context.Context, *view.Spider) error,
 ) error {
-	exchange := exchangeOf(ctx)
-	ctx, cancel := seenToItsEnd(ctx)
+	about := exchange.Of(ctx)
+	ctx, cancel := kube.SeenToItsEnd(requestOf(ctx))
 	defer cancel()
 	spider, err := h.findSpider(ctx, caller, id)
 	if err != nil {
 		return err
 	}
-	exchange.object = spider.Namespace + "/" + spider.Ref
+	about.Object = spider.Namespace + "/" + spider.Ref
 	var conflicting error
 	for range writeAttempts {
 		switch {
@@ -308,10 +310,10 @@ func spiderFailure(err error) error {
 		return err
 	case apierrors.IsNotFound(err):
 		return failure.NotFound("This spider")
-	case mayPass(err):
+	case kube.MayPass(err):
 		return failure.Unavailable(err, "Kubernetes cannot be reached, so the spider may not have been written.")
 	default:
-		return refusal(err, "spider")
+		return kube.Refusal(err, "spider")
 	}
 }
 

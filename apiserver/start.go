@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"time"
 
 	"github.com/google/uuid"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -15,7 +14,9 @@ import (
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 	"github.com/scrapethis/spider-operator/apiserver/auth"
 	"github.com/scrapethis/spider-operator/apiserver/contract"
+	"github.com/scrapethis/spider-operator/apiserver/exchange"
 	"github.com/scrapethis/spider-operator/apiserver/failure"
+	"github.com/scrapethis/spider-operator/apiserver/kube"
 	"github.com/scrapethis/spider-operator/apiserver/view"
 )
 
@@ -28,7 +29,7 @@ func (h *handlers) StartJob(
 	}
 	return contract.StartJob200JSONResponse{
 		Body:    contract.StartedJob{JobID: job.ID.String(), Status: contract.JobStatus(job.Status.String())},
-		Headers: contract.StartJob200ResponseHeaders{XRequestID: exchangeOf(ctx).requestID},
+		Headers: contract.StartJob200ResponseHeaders{XRequestID: exchange.Of(ctx).RequestID},
 	}, nil
 }
 
@@ -37,7 +38,7 @@ func (h *handlers) start(ctx context.Context, caller auth.Identity, body []byte,
 	if err != nil {
 		return nil, err
 	}
-	exchangeOf(ctx).object = caller.Namespace + "/" + identity.id.String()
+	exchange.Of(ctx).Object = caller.Namespace + "/" + identity.id.String()
 	if identity.hash != "" {
 		if known := h.jobs.Get(caller.Namespace, identity.id); known != nil {
 			return sameStart(known, caller, identity)
@@ -146,13 +147,13 @@ func newSpiderJob(
 func (h *handlers) create(
 	ctx context.Context, caller auth.Identity, identity startIdentity, job *v1alpha1.SpiderJob,
 ) (*view.Job, error) {
-	ctx, cancel := seenToItsEnd(ctx)
+	ctx, cancel := kube.SeenToItsEnd(requestOf(ctx))
 	defer cancel()
-	created, err := record(ctx, "job", func(ctx context.Context) (*v1alpha1.SpiderJob, error) {
+	created, err := kube.Record(ctx, "job", func(ctx context.Context) (*v1alpha1.SpiderJob, error) {
 		return h.kubernetes.Create(ctx, job)
 	})
-	if taken, ok := errors.AsType[*nameTakenError](err); ok {
-		return h.existing(ctx, caller, identity, taken.perhapsByUs)
+	if taken, ok := errors.AsType[*kube.NameTakenError](err); ok {
+		return h.existing(ctx, caller, identity, taken.PerhapsByUs)
 	}
 	if err != nil {
 		return nil, err
@@ -186,17 +187,5 @@ func (h *handlers) existing(
 		return nil, failure.Internal(fmt.Errorf("the new id %s is taken", identity.id))
 	default:
 		return sameStart(job, caller, identity)
-	}
-}
-
-// pause waits, and reports whether there is still time left then.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }

@@ -3,57 +3,14 @@ package apiserver
 import (
 	"context"
 	"net/http"
-	"net/http/httptest"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 	"github.com/scrapethis/spider-operator/apiserver/auth"
+	"github.com/scrapethis/spider-operator/apiserver/guard"
 )
-
-// timed is an answer that remembers how long it has for the next write.
-type timed struct {
-	*httptest.ResponseRecorder
-	deadline time.Time
-	// written are the deadlines that there were at each write.
-	written []time.Time
-}
-
-func (t *timed) SetWriteDeadline(deadline time.Time) error {
-	t.deadline = deadline
-	return nil
-}
-
-func (t *timed) Write(p []byte) (int, error) {
-	t.written = append(t.written, t.deadline)
-	return t.ResponseRecorder.Write(p)
-}
-
-// A reader may be slow for as long as any answer's, and a stream silent for as long as it likes.
-func TestStreamHasTimeForEachWriteAndNoneBetween(t *testing.T) {
-	const writeTime = 30 * time.Second
-	answer := &timed{ResponseRecorder: httptest.NewRecorder()}
-	s := &stream{
-		writer: answer, connection: http.NewResponseController(answer), ctx: t.Context(), checked: time.Now(),
-		review: func(context.Context) error { return nil }, writeTime: writeTime,
-	}
-	for range 2 {
-		begun := time.Now()
-		if _, err := s.Write([]byte("a")); err != nil {
-			t.Fatal(err)
-		}
-		if left := answer.written[len(answer.written)-1].Sub(begun); left < writeTime {
-			t.Errorf("a write has %s, want %s", left, writeTime)
-		}
-		if err := s.flush(); err != nil {
-			t.Fatal(err)
-		}
-		if !answer.deadline.IsZero() {
-			t.Errorf("between two writes the stream has until %s", answer.deadline)
-		}
-	}
-}
 
 func TestWaiterWhoseKeyIsRevokedIsToldNothing(t *testing.T) {
 	f := newFacade(t, func(c *Config) { c.Limits.StreamsPerCaller = 1 })
@@ -100,7 +57,7 @@ func TestServiceAccountWhoseRightIsTakenIsToldNoMore(t *testing.T) {
 	events.want("ready", "")
 	waiting := f.waiting(t, crawlersToken, "/api/v1/jobs/"+id+"?wait=30s")
 	known.may()
-	time.AfterFunc(checkInterval, func() { f.cluster.update(t, "team", "a", finishedOne) })
+	time.AfterFunc(guard.CheckInterval, func() { f.cluster.update(t, "team", "a", finishedOne) })
 	events.want("end", `{"reason":"unauthorized"}`)
 	events.wantEnd()
 	(<-waiting).wantProblem(http.StatusForbidden, "access_denied")

@@ -12,10 +12,11 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/scrapethis/spider-operator/apiserver"
+	"github.com/scrapethis/spider-operator/apiserver/guard"
 )
 
 func newAPIServerCommand() *cobra.Command {
-	options := apiserver.Options{Limits: apiserver.DefaultLimits, Timeouts: apiserver.DefaultTimeouts}
+	options := apiserver.Options{Limits: guard.DefaultLimits, Timeouts: guard.DefaultTimeouts}
 	var kubeconfig, level string
 	cmd := &cobra.Command{
 		Use:   "apiserver",
@@ -60,7 +61,7 @@ func newAPIServerCommand() *cobra.Command {
 		"how long an answer may take, not counting what waits on purpose")
 	flags.DurationVar(&options.Timeouts.Idle, "idle-timeout", options.Timeouts.Idle,
 		"how long a connection may be kept open between requests")
-	flags.IntVar(&options.MaxConnections, "max-connections", apiserver.DefaultMaxConnections,
+	flags.IntVar(&options.MaxConnections, "max-connections", guard.DefaultMaxConnections,
 		"connections that may be open at once; beyond that, those without a request make room")
 	flags.StringSliceVar(&options.TrustedProxies, "trusted-proxies", nil,
 		"addresses or CIDRs of proxies whose X-Forwarded-For is believed; default: none")

@@ -17,11 +17,12 @@ import (
 
 	"github.com/scrapethis/spider-operator/apiserver"
 	"github.com/scrapethis/spider-operator/apiserver/auth"
+	"github.com/scrapethis/spider-operator/apiserver/guard"
 	"github.com/scrapethis/spider-operator/apiserver/view"
 )
 
 // alive is a facade's health that is always good.
-type alive struct{ apiserver.Health }
+type alive struct{ guard.Health }
 
 func (alive) Age() time.Duration { return 0 }
 
@@ -32,7 +33,7 @@ func registered(t *testing.T) (controller, api map[string]bool) {
 	spiders := view.NewSpiders()
 	_, err := apiserver.New(apiserver.Config{
 		Jobs: view.NewJobs(spiders), Spiders: spiders, Health: alive{}, Authenticator: auth.NewKeys(time.Now),
-		Limits: apiserver.DefaultLimits, Registry: registry, Log: slog.New(slog.DiscardHandler), Now: time.Now,
+		Limits: guard.DefaultLimits, Registry: registry, Log: slog.New(slog.DiscardHandler), Now: time.Now,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -21,6 +21,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/scrapethis/spider-operator/apiserver"
+	"github.com/scrapethis/spider-operator/apiserver/guard"
 )
 
 // facadeCommand is the argument that makes this program a facade.
@@ -41,7 +42,7 @@ func runFacade(ctx context.Context, args []string) error {
 		Listen:        args[2],
 		MetricsListen: args[3],
 		Profiling:     true,
-		Limits:        apiserver.Limits{RequestsPerSecond: 1e9, Burst: 1e9, FailuresPerMinute: 1e9, StreamsPerCaller: 1e9},
+		Limits:        guard.Limits{RequestsPerSecond: 1e9, Burst: 1e9, FailuresPerMinute: 1e9, StreamsPerCaller: 1e9},
 		DrainTimeout:  time.Second,
 	}, slog.New(slog.NewJSONHandler(os.Stderr, nil)))
 }

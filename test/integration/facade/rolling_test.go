@@ -21,7 +21,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
-	"github.com/scrapethis/spider-operator/apiserver"
+	"github.com/scrapethis/spider-operator/apiserver/guard"
 	"github.com/scrapethis/spider-operator/test/integration/controlplane"
 	"github.com/scrapethis/spider-operator/test/integration/running"
 )
@@ -37,7 +37,7 @@ func TestRollingRestartUnderLoad(t *testing.T) {
 	begin := func() *running.Replica {
 		options := running.FacadeOptions(t)
 		options.ShutdownDelay = time.Second
-		options.Limits = apiserver.Limits{RequestsPerSecond: 1e6, Burst: 1e6, FailuresPerMinute: 1, StreamsPerCaller: 1e6}
+		options.Limits = guard.Limits{RequestsPerSecond: 1e6, Burst: 1e6, FailuresPerMinute: 1, StreamsPerCaller: 1e6}
 		r := running.StartFacade(t, config, options)
 		front.follow(t, r)
 		return r

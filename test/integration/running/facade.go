@@ -14,13 +14,14 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/scrapethis/spider-operator/apiserver"
+	"github.com/scrapethis/spider-operator/apiserver/guard"
 	"github.com/scrapethis/spider-operator/test/integration/controlplane"
 )
 
 // FacadeOptions are what a test's facade is run with, for the test to change.
 func FacadeOptions(t testing.TB) apiserver.Options {
 	t.Helper()
-	return apiserver.Options{Listen: FreeAddress(t), Limits: apiserver.DefaultLimits, DrainTimeout: 10 * time.Second}
+	return apiserver.Options{Listen: FreeAddress(t), Limits: guard.DefaultLimits, DrainTimeout: 10 * time.Second}
 }
 
 // Facade runs a facade on a control plane until the test ends, and returns its address once it is ready. A failed test shows its

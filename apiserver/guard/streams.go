@@ -1,4 +1,4 @@
-package apiserver
+package guard
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/scrapethis/spider-operator/apiserver/auth"
+	"github.com/scrapethis/spider-operator/apiserver/exchange"
 	"github.com/scrapethis/spider-operator/apiserver/failure"
 )
 
@@ -46,9 +47,9 @@ func (s *streams) open(caller auth.Identity) (release func(), err error) {
 	}, nil
 }
 
-// stream is an answer that lasts for as long as its caller and the server want. What is written to it has the time that any
+// Stream is an answer that lasts for as long as its caller and the server want. What is written to it has the time that any
 // answer has, but between two writes there is none.
-type stream struct {
+type Stream struct {
 	writer     http.ResponseWriter
 	connection *http.ResponseController
 	// ctx ends when the caller has gone or the server stops.
@@ -62,29 +63,27 @@ type stream struct {
 	writeTime time.Duration
 }
 
-// checkInterval is how old the knowledge may be that a stream's caller may still be told, when something is written to it.
-const checkInterval = time.Second
+// CheckInterval is how old the knowledge may be that a stream's caller may still be told, when something is written to it.
+const CheckInterval = time.Second
 
-// errCallerRefused says that whoever has opened a stream may not be told any more.
-var errCallerRefused = errors.New("the caller of an open stream is not accepted any more")
+// ErrCallerRefused says that whoever has opened a stream may not be told any more.
+var ErrCallerRefused = errors.New("the caller of an open stream is not accepted any more")
 
-// newStream prepares the request of a context for an answer that lasts. closeStream has to be called in the end.
-func (h *handlers) newStream(ctx context.Context) (s *stream, closeStream func(), err error) {
-	c, ok := ctx.(*gin.Context)
-	if !ok {
-		return nil, nil, failure.Internal(errors.New("a stream can be answered to HTTP requests only"))
-	}
-	release, err := h.streams.open(callerOf(ctx))
+// OpenWait counts a wait of the request's caller, until release is called. It is refused when that were too many.
+func (g *Guard) OpenWait(ctx context.Context) (release func(), err error) {
+	return g.streams.open(exchange.Of(ctx).Caller)
+}
+
+// NewStream prepares a request for an answer that lasts. closeStream has to be called in the end.
+func (g *Guard) NewStream(c *gin.Context) (s *Stream, closeStream func(), err error) {
+	release, err := g.streams.open(exchange.Of(c).Caller)
 	if err != nil {
 		return nil, nil, err
 	}
 	lasting, cancel := context.WithCancel(c.Request.Context())
-	review := h.reviewer(c)                         //nolint:contextcheck // It is called with the stream's own.
-	forget := context.AfterFunc(h.stopping, cancel) //nolint:contextcheck // The end of the server ends every stream.
-	s = &stream{
-		writer: c.Writer, connection: http.NewResponseController(c.Writer), alone: c.Request.ProtoMajor == 1,
-		ctx: lasting, review: review, checked: time.Now(), writeTime: h.writeTime,
-	}
+	forget := context.AfterFunc(g.stopping, cancel)
+	s = StreamTo(lasting, c.Writer, g.timeouts.Write, g.Reviewer(c))
+	s.alone = c.Request.ProtoMajor == 1
 	_ = s.connection.SetWriteDeadline(time.Time{})
 	return s, func() {
 		forget()
@@ -93,13 +92,23 @@ func (h *handlers) newStream(ctx context.Context) (s *stream, closeStream func()
 	}, nil
 }
 
-// reviewer returns what tells whether a request that lasts may still be answered: as long as its token makes the caller who it was,
+// StreamTo returns a stream to a writer that lasts as long as ctx does. One write may take writeTime, and review returns an error when
+// the caller may not be told any more.
+func StreamTo(
+	ctx context.Context, w http.ResponseWriter, writeTime time.Duration, review func(context.Context) error,
+) *Stream {
+	return &Stream{
+		writer: w, connection: http.NewResponseController(w), ctx: ctx, review: review, checked: time.Now(), writeTime: writeTime,
+	}
+}
+
+// Reviewer returns what tells whether a request that lasts may still be answered: as long as its token makes the caller who it was,
 // with the right to make this call. Where that cannot be found out it may.
-func (h *handlers) reviewer(c *gin.Context) func(context.Context) error {
-	caller, route := callerOf(c), callName(c)
+func (g *Guard) Reviewer(c *gin.Context) func(context.Context) error {
+	caller, route := exchange.Of(c).Caller, exchange.Of(c).Route
 	token, _ := bearer(c.GetHeader("Authorization"))
 	return func(ctx context.Context) error {
-		now, err := h.authenticator.Authenticate(ctx, token)
+		now, err := g.authenticator.Authenticate(ctx, token)
 		switch {
 		case errors.Is(err, auth.ErrUnauthenticated):
 			return unauthorized(err)
@@ -108,16 +117,19 @@ func (h *handlers) reviewer(c *gin.Context) func(context.Context) error {
 		case now.Namespace != caller.Namespace || now.User != caller.User:
 			return unauthorized(nil)
 		}
-		if allowed, err := mayCall(ctx, h.authorizer, now, route); err == nil && !allowed {
-			return denied(now, accesses[route])
+		if allowed, err := g.mayCall(ctx, now, route); err == nil && !allowed {
+			return denied(now, g.accesses[route])
 		}
 		return nil
 	}
 }
 
-// begin sends the head of the answer. Where that goes on until one side ends it, its connection ends with it: the next request shall
+// Context ends when the caller has gone or the server stops.
+func (s *Stream) Context() context.Context { return s.ctx }
+
+// Begin sends the head of the answer. Where that goes on until one side ends it, its connection ends with it: the next request shall
 // not be made on one that a server which stops is cutting off.
-func (s *stream) begin(requestID, contentType string, lasting bool) {
+func (s *Stream) Begin(requestID, contentType string, lasting bool) {
 	header := s.writer.Header()
 	if lasting && s.alone {
 		header.Set("Connection", "close")
@@ -128,32 +140,32 @@ func (s *stream) begin(requestID, contentType string, lasting bool) {
 	s.writer.WriteHeader(http.StatusOK)
 }
 
-// check returns an error when the caller may not be told any more.
-func (s *stream) check() error {
+// Check returns an error when the caller may not be told any more.
+func (s *Stream) Check() error {
 	if err := s.ctx.Err(); err != nil {
 		return err
 	}
-	if time.Since(s.checked) < checkInterval {
+	if time.Since(s.checked) < CheckInterval {
 		return nil
 	}
 	s.checked = time.Now()
 	if err := s.review(s.ctx); err != nil {
-		return fmt.Errorf("%w: %w", errCallerRefused, err)
+		return fmt.Errorf("%w: %w", ErrCallerRefused, err)
 	}
 	return nil
 }
 
 // Write implements io.Writer.
-func (s *stream) Write(p []byte) (int, error) {
-	if err := s.check(); err != nil {
+func (s *Stream) Write(p []byte) (int, error) {
+	if err := s.Check(); err != nil {
 		return 0, err
 	}
 	_ = s.connection.SetWriteDeadline(time.Now().Add(s.writeTime))
 	return s.writer.Write(p)
 }
 
-// last writes what is to be said when the stream is at its end. Whether it arrives does not matter any more.
-func (s *stream) last(p []byte) {
+// Last writes what is to be said when the stream is at its end. Whether it arrives does not matter any more.
+func (s *Stream) Last(p []byte) {
 	_ = s.connection.SetWriteDeadline(time.Now().Add(lastWriteTime))
 	_, _ = s.writer.Write(p)
 	_ = s.connection.Flush()
@@ -162,8 +174,8 @@ func (s *stream) last(p []byte) {
 // lastWriteTime is how long whoever does not read may hold up the end of its stream, and with that of the server.
 const lastWriteTime = 2 * time.Second
 
-// flush hands on what was written, and ends the time for it.
-func (s *stream) flush() error {
+// Flush hands on what was written, and ends the time for it.
+func (s *Stream) Flush() error {
 	err := s.connection.Flush()
 	_ = s.connection.SetWriteDeadline(time.Time{})
 	return err

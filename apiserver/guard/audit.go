@@ -1,4 +1,4 @@
-package apiserver
+package guard
 
 import (
 	"context"
@@ -8,14 +8,16 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
+
+	"github.com/scrapethis/spider-operator/apiserver/exchange"
 )
 
 // record writes a request's one line of the log: "audit" for whoever tries to change something through the API, whether it was
 // let or not, and "request" for all else. An audit line is written whatever the log's level.
-func (s *Server) record(c *gin.Context, e *exchange, took time.Duration) {
+func (g *Guard) record(c *gin.Context, e *exchange.Exchange, took time.Duration) {
 	route, status := c.FullPath(), c.Writer.Status()
 	attributes := []slog.Attr{
-		slog.String("request_id", e.requestID),
+		slog.String("request_id", e.RequestID),
 		slog.String("method", c.Request.Method),
 		slog.String("route", route),
 		slog.String("path", c.Request.URL.Path),
@@ -23,16 +25,16 @@ func (s *Server) record(c *gin.Context, e *exchange, took time.Duration) {
 		slog.Float64("seconds", took.Seconds()),
 		slog.String("address", c.ClientIP()),
 	}
-	attributes = append(attributes, e.who()...)
-	if e.failure != nil {
-		attributes = append(attributes, slog.String("code", e.failure.Code))
-		if e.failure.Cause != nil {
-			attributes = append(attributes, slog.String("error", e.failure.Cause.Error()))
+	attributes = append(attributes, who(e)...)
+	if e.Failure != nil {
+		attributes = append(attributes, slog.String("code", e.Failure.Code))
+		if e.Failure.Cause != nil {
+			attributes = append(attributes, slog.String("error", e.Failure.Cause.Error()))
 		}
 	}
 	if isWrite(c.Request.Method) && strings.HasPrefix(route, "/api/") {
-		attributes = append(attributes, slog.String("object", e.object), slog.String("object_id", objectID(c, e)))
-		s.audit(c, attributes)
+		attributes = append(attributes, slog.String("object", e.Object), slog.String("object_id", objectID(c, e)))
+		g.audit(c, attributes)
 		return
 	}
 	level := slog.LevelInfo
@@ -42,20 +44,20 @@ func (s *Server) record(c *gin.Context, e *exchange, took time.Duration) {
 	case status >= http.StatusInternalServerError:
 		level = slog.LevelError
 	}
-	s.log.LogAttrs(c, level, "request", attributes...)
+	g.log.LogAttrs(c, level, "request", attributes...)
 }
 
 // audit passes the level by, since who did what must not depend on it.
-func (s *Server) audit(ctx context.Context, attributes []slog.Attr) {
-	line := slog.NewRecord(s.now(), slog.LevelInfo, "audit", 0)
+func (g *Guard) audit(ctx context.Context, attributes []slog.Attr) {
+	line := slog.NewRecord(g.now(), slog.LevelInfo, "audit", 0)
 	line.AddAttrs(attributes...)
 	// A log that cannot be written to has no other place to say so.
-	_ = s.log.Handler().Handle(ctx, line)
+	_ = g.log.Handler().Handle(ctx, line)
 }
 
 // who names the caller: nothing, as long as it is not known.
-func (e *exchange) who() []slog.Attr {
-	caller := e.caller
+func who(e *exchange.Exchange) []slog.Attr {
+	caller := e.Caller
 	if caller.Principal() == "" {
 		return nil
 	}
@@ -67,11 +69,11 @@ func (e *exchange) who() []slog.Attr {
 }
 
 // objectID is the id that the caller named, or that of the object that was made.
-func objectID(c *gin.Context, e *exchange) string {
+func objectID(c *gin.Context, e *exchange.Exchange) string {
 	if id := c.Param("id"); id != "" {
 		return id
 	}
-	_, name, _ := strings.Cut(e.object, "/")
+	_, name, _ := strings.Cut(e.Object, "/")
 	return name
 }
 

@@ -1,4 +1,4 @@
-package apiserver
+package guard
 
 import (
 	"strconv"
@@ -8,13 +8,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 )
 
-// metrics are the facade's own measurements.
+// metrics are the measurements of requests.
 type metrics struct {
 	duration *prometheus.HistogramVec
 	refusals *prometheus.CounterVec
 }
 
-func newMetrics(registry prometheus.Registerer, jobs func() int, health Health) *metrics {
+func newMetrics(registry prometheus.Registerer) *metrics {
 	m := &metrics{
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "spider_operator_api_request_duration_seconds",
@@ -29,14 +29,6 @@ func newMetrics(registry prometheus.Registerer, jobs func() int, health Health) 
 	registry.MustRegister(
 		m.duration,
 		m.refusals,
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "spider_operator_api_view_jobs",
-			Help: "SpiderJobs in the view that reads are served from.",
-		}, func() float64 { return float64(jobs()) }),
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "spider_operator_api_view_age_seconds",
-			Help: "For how long nothing has been heard from Kubernetes; 0 while connected.",
-		}, func() float64 { return health.Age().Seconds() }),
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
@@ -52,20 +44,20 @@ func (m *metrics) observe(method, route string, status int, took time.Duration) 
 }
 
 // metrics are those of the connections.
-func (c *connections) metrics() []prometheus.Collector {
+func (c *Connections) metrics() []prometheus.Collector {
 	return []prometheus.Collector{
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "spider_operator_api_connections",
 			Help: "Connections that are open.",
 		}, func() float64 {
-			open, _ := c.count()
+			open, _, _ := c.Count()
 			return float64(open)
 		}),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: "spider_operator_api_connections_turned_away_total",
 			Help: "Connections that were closed because there were too many, those without a request first.",
 		}, func() float64 {
-			_, turnedAway := c.count()
+			_, _, turnedAway := c.Count()
 			return float64(turnedAway)
 		}),
 	}

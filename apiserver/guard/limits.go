@@ -1,4 +1,4 @@
-package apiserver
+package guard
 
 import (
 	"net/netip"

@@ -1,4 +1,4 @@
-package apiserver
+package guard
 
 import (
 	"container/list"
@@ -10,10 +10,10 @@ import (
 // DefaultMaxConnections is the documented one: callers that wait on all of them fit into the memory that the chart gives.
 const DefaultMaxConnections = 8_000
 
-// connections bounds how many connections are open at once, and with them the memory that callers can take who do nothing else.
+// Connections bounds how many connections are open at once, and with them the memory that callers can take who do nothing else.
 // Where one too many comes, the one that has been without a request for longest makes room: idle ones, and those that are still
 // sending the headers of a request or shaking hands. Where there is none of them either, the new one is closed.
-type connections struct {
+type Connections struct {
 	most int
 
 	mu sync.Mutex
@@ -24,12 +24,12 @@ type connections struct {
 	turnedAway int
 }
 
-func newConnections(most int) *connections {
-	return &connections{most: most, open: map[net.Conn]*list.Element{}, idle: list.New()}
+func newConnections(most int) *Connections {
+	return &Connections{most: most, open: map[net.Conn]*list.Element{}, idle: list.New()}
 }
 
-// follow is told of every change of a connection, as http.Server.ConnState is.
-func (c *connections) follow(connection net.Conn, state http.ConnState) {
+// Follow is told of every change of a connection, as http.Server.ConnState is.
+func (c *Connections) Follow(connection net.Conn, state http.ConnState) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	known, isOpen := c.open[connection]
@@ -55,7 +55,7 @@ func (c *connections) follow(connection net.Conn, state http.ConnState) {
 }
 
 // makeRoom closes the connection that has been without a request for longest, and reports whether there was one.
-func (c *connections) makeRoom() bool {
+func (c *Connections) makeRoom() bool {
 	oldest := c.idle.Front()
 	if oldest == nil {
 		return false
@@ -67,20 +67,21 @@ func (c *connections) makeRoom() bool {
 }
 
 // turnAway closes a connection in its own time: with TLS that may take a moment.
-func (c *connections) turnAway(connection net.Conn) {
+func (c *Connections) turnAway(connection net.Conn) {
 	c.turnedAway++
 	go func() { _ = connection.Close() }()
 }
 
-func (c *connections) forget(connection net.Conn) {
+func (c *Connections) forget(connection net.Conn) {
 	if element := c.open[connection]; element != nil {
 		c.idle.Remove(element)
 	}
 	delete(c.open, connection)
 }
 
-func (c *connections) count() (open, turnedAway int) {
+// Count returns how many connections are open, how many of those have a request, and how many were closed to keep to the bound.
+func (c *Connections) Count() (open, active, turnedAway int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return len(c.open), c.turnedAway
+	return len(c.open), len(c.open) - c.idle.Len(), c.turnedAway
 }

@@ -1,4 +1,4 @@
-package apiserver
+package kube
 
 import (
 	"errors"
@@ -12,9 +12,9 @@ import (
 	"github.com/scrapethis/spider-operator/apiserver/view"
 )
 
-// mayPass reports whether an error of Kubernetes is one that time may heal: the connection's, a time-out, overload. Such a
+// MayPass reports whether an error of Kubernetes is one that time may heal: the connection's, a time-out, overload. Such a
 // write may have been recorded all the same.
-func mayPass(err error) bool {
+func MayPass(err error) bool {
 	var status apierrors.APIStatus
 	if !errors.As(err, &status) {
 		return true
@@ -23,8 +23,8 @@ func mayPass(err error) bool {
 	return code >= http.StatusInternalServerError || code == http.StatusTooManyRequests
 }
 
-// refusal words Kubernetes' refusal of a job or a spider for the caller who wanted it.
-func refusal(err error, what string) *failure.Error {
+// Refusal words Kubernetes' refusal of a job or a spider for the caller who wanted it.
+func Refusal(err error, what string) *failure.Error {
 	switch {
 	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
 		return failure.Denied(err, "namespace_terminating", "The namespace is being deleted.")
