@@ -53,7 +53,8 @@ func TestRevokedKeyIsRefused(t *testing.T) {
 	f := newFacade(t)
 	key := f.key("team", "")
 	f.get(key, "/api/v1/me").want(http.StatusOK)
-	f.keys.Replace("", nil, "")
+	_, done := f.keys.Relist("", "")
+	done()
 	f.get(key, "/api/v1/me").want(http.StatusUnauthorized)
 }
 

@@ -127,7 +127,7 @@ func newClient(config *rest.Config) (client.WithWatch, error) {
 	if err := builder.AddToScheme(scheme); err != nil {
 		return nil, fmt.Errorf("registering the API types: %w", err)
 	}
-	config = rest.CopyConfig(config)
+	config = kube.WithPings(config)
 	config.QPS = -1
 	kubernetes, err := client.NewWithWatch(config, client.Options{Scheme: scheme})
 	if err != nil {

@@ -111,8 +111,17 @@ func (k *Keys) Delete(_ string, key *APIKey) {
 	k.remove(resource{key.namespace, key.name})
 }
 
-// Replace takes all keys of a scope: a namespace, or all of them when it is empty.
-func (k *Keys) Replace(scope string, keys []*APIKey, _ string) {
+// Bookmark does nothing: nobody asks how far the watch of keys has come.
+func (*Keys) Bookmark(string, string) {}
+
+// Relist takes all keys of a scope: a namespace, or all of them when it is empty. They take the place of those that are known in one
+// step, when the list is complete.
+func (k *Keys) Relist(scope, _ string) (page func([]*APIKey), done func()) {
+	var all []*APIKey
+	return func(keys []*APIKey) { all = append(all, keys...) }, func() { k.replace(scope, all) }
+}
+
+func (k *Keys) replace(scope string, keys []*APIKey) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for name := range k.byName {

@@ -64,7 +64,7 @@ func TestAuthenticate(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			keys := NewKeys(func() time.Time { return now })
-			keys.Replace("", test.resources, "1")
+			relist(keys, "", test.resources)
 			identity, err := keys.Authenticate(t.Context(), test.token)
 			if identity.KeyName != test.want || (err == nil) != (test.want != "") || err != nil && !errors.Is(err, ErrUnauthenticated) {
 				t.Errorf("identity %+v, error %v; want key %q", identity, err, test.want)
@@ -99,19 +99,27 @@ func TestKeysFollowTheirResources(t *testing.T) {
 	}{
 		"deleted":                           {func(k *Keys) { k.Delete("", mine) }, false},
 		"another of the name deleted":       {func(k *Keys) { k.Delete("", others) }, true},
-		"relisted":                          {func(k *Keys) { k.Replace("", []*APIKey{others, mine}, "2") }, true},
-		"missing when relisted":             {func(k *Keys) { k.Replace("", []*APIKey{others}, "2") }, false},
-		"another namespace relisted":        {func(k *Keys) { k.Replace("elsewhere", nil, "2") }, true},
-		"its namespace relisted without it": {func(k *Keys) { k.Replace("team", nil, "2") }, false},
+		"relisted":                          {func(k *Keys) { relist(k, "", []*APIKey{others, mine}) }, true},
+		"missing when relisted":             {func(k *Keys) { relist(k, "", []*APIKey{others}) }, false},
+		"another namespace relisted":        {func(k *Keys) { relist(k, "elsewhere", nil) }, true},
+		"its namespace relisted without it": {func(k *Keys) { relist(k, "team", nil) }, false},
 		"set again":                         {func(k *Keys) { k.Set("", mine) }, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			keys := NewKeys(func() time.Time { return now })
-			keys.Replace("", []*APIKey{mine, others}, "1")
+			relist(keys, "", []*APIKey{mine, others})
 			test.event(keys)
 			if _, err := keys.Authenticate(t.Context(), key.Reveal()); (err == nil) != test.want {
 				t.Errorf("accepted: %t, want %t", err == nil, test.want)
 			}
 		})
 	}
+}
+
+func relist(keys *Keys, scope string, all []*APIKey) {
+	page, done := keys.Relist(scope, "2")
+	for _, key := range all {
+		page([]*APIKey{key})
+	}
+	done()
 }

@@ -2,17 +2,18 @@ package kube
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"sync"
+	"math/rand/v2"
 	"time"
 
-	"github.com/go-logr/logr"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/watch"
-	"k8s.io/client-go/tools/cache"
-	"k8s.io/klog/v2"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
@@ -22,12 +23,15 @@ type Sink[T any] interface {
 	Set(scope string, item T)
 	// Delete takes the last state of an object that is gone.
 	Delete(scope string, item T)
-	// Replace takes all objects of the scope, as of the given resource version.
-	Replace(scope string, items []T, resourceVersion string)
+	// Bookmark takes how far the watch has come where it has nothing else to show.
+	Bookmark(scope, resourceVersion string)
+	// Relist takes all objects of the scope as of the given resource version: page is called with some of them at a time, and done
+	// after the last. done is not called when the list could not be read to its end; another Relist follows then.
+	Relist(scope, resourceVersion string) (page func(items []T), done func())
 }
 
 // Feed keeps a Sink up to date with one kind of resource in one scope. Objects are turned into the Sink's compact form as
-// they arrive, so that they are never held in full.
+// they arrive, so that they are never held in full: but for one page of a list.
 type Feed[O client.Object, T any] struct {
 	// Client reads the resource.
 	Client client.WithWatch
@@ -42,192 +46,235 @@ type Feed[O client.Object, T any] struct {
 	Report func(error)
 
 	contact contact
+	// reported is what was reported last, so that it is not reported again on each attempt.
+	reported string
 }
+
+const (
+	// pageSize is how many objects of a list are held in full at once.
+	pageSize = 250
+	// pageTimeout bounds the read of one page.
+	pageTimeout = 60 * time.Second
+	// longStep is how long following lasts at least that makes the next pause a short one again.
+	longStep = 10 * time.Second
+	// shortWatch is how long a watch lasts at least that ends for no reason to pause.
+	shortWatch = time.Second
+)
+
+// pages bounds how many pages of lists, of all kinds and scopes, are held in full at once. One that hangs does not hold up all others.
+var pages = make(chan struct{}, 2)
 
 // reconnect is how long a feed waits between attempts to reach Kubernetes: from half a second to five.
 var reconnect = wait.Backoff{Duration: 500 * time.Millisecond, Factor: 2, Jitter: 0.2, Steps: 4, Cap: 5 * time.Second}
 
 // Run feeds the Sink until the context ends.
 func (f *Feed[O, T]) Run(ctx context.Context) {
-	var example O
 	backoff := reconnect
-	reflector := cache.NewReflectorWithOptions(f, example, store[O, T]{f}, cache.ReflectorOptions{
-		Name:    fmt.Sprintf("%T", example),
-		Backoff: &backoff,
-	})
-	// The reflector logs what it is told by List and Watch, which report it themselves.
-	reflector.RunWithContext(klog.NewContext(ctx, logr.Discard()))
-}
-
-// Synced reports whether the Sink has been given the complete state of the scope at least once.
-func (f *Feed[O, T]) Synced() bool { return f.contact.isSynced() }
-
-// Age returns for how long nothing has been heard from Kubernetes: 0 as long as the watch is open.
-func (f *Feed[O, T]) Age(now time.Time) time.Duration { return f.contact.age(now) }
-
-// List implements cache.ListerWatcher.
-func (f *Feed[O, T]) List(options metav1.ListOptions) (runtime.Object, error) {
-	return f.ListWithContext(context.Background(), options)
-}
-
-// Watch implements cache.ListerWatcher.
-func (f *Feed[O, T]) Watch(options metav1.ListOptions) (watch.Interface, error) {
-	return f.WatchWithContext(context.Background(), options)
-}
-
-// ListWithContext implements cache.ListerWatcherWithContext.
-func (f *Feed[O, T]) ListWithContext(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
-	list := f.NewList()
-	paged := &client.ListOptions{Namespace: f.Scope, Raw: &options, Limit: options.Limit, Continue: options.Continue}
-	if err := f.Client.List(ctx, list, paged); err != nil {
-		f.Report(fmt.Errorf("listing %T: %w", list, err))
-		return nil, err
+	resourceVersion := "" // how far the Sink knows all changes; empty when it needs a complete list
+	for ctx.Err() == nil {
+		begun := time.Now()
+		err := f.step(ctx, &resourceVersion)
+		if time.Since(begun) > longStep {
+			backoff = reconnect
+		}
+		if err == nil {
+			continue
+		}
+		f.contact.failed(err)
+		f.report(ctx, err)
+		select {
+		case <-time.After(backoff.Step()):
+		case <-ctx.Done():
+		}
 	}
-	return list, nil
 }
 
-// WatchWithContext implements cache.ListerWatcherWithContext.
-func (f *Feed[O, T]) WatchWithContext(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
-	list := f.NewList()
-	w, err := f.Client.Watch(ctx, list, &client.ListOptions{Namespace: f.Scope, Raw: &options})
+// step reads a complete list where one is needed, and then follows the watch until that ends.
+func (f *Feed[O, T]) step(ctx context.Context, resourceVersion *string) error {
+	if f.contact.isDoubtful() {
+		if err := f.probe(ctx, resourceVersion); err != nil {
+			return fmt.Errorf("reading one of %s: %w", f.name(), err)
+		}
+	}
+	if *resourceVersion == "" {
+		listed, err := f.list(ctx)
+		if err != nil {
+			return fmt.Errorf("listing %s: %w", f.name(), err)
+		}
+		*resourceVersion = listed
+		f.contact.listed()
+	}
+	err := f.watch(ctx, resourceVersion)
+	if err == nil {
+		return nil
+	}
+	if apierrors.IsResourceExpired(err) || apierrors.IsGone(err) {
+		*resourceVersion = ""
+	}
+	return fmt.Errorf("watching %s: %w", f.name(), err)
+}
+
+// probe asks Kubernetes for its present state, after a watch that said nothing for too long. Where that is older than what the watch
+// has shown, etcd was restored from a backup: no watch would show anything until it has caught up, and a complete list is needed.
+func (f *Feed[O, T]) probe(ctx context.Context, resourceVersion *string) error {
+	_, head, err := f.readPage(ctx, &client.ListOptions{Namespace: f.Scope, Limit: 1})
 	if err != nil {
-		f.Report(fmt.Errorf("watching %T: %w", list, err))
-		return nil, err
+		return err
 	}
-	f.contact.opened()
-	return &observedWatch{Interface: w, stopped: sync.OnceFunc(f.contact.closed)}, nil
-}
-
-// observedWatch tells when a watch is over: whoever reads it stops it then.
-type observedWatch struct {
-	watch.Interface
-	stopped func()
-}
-
-func (w *observedWatch) Stop() {
-	w.Interface.Stop()
-	w.stopped()
-}
-
-// contact knows whether Kubernetes is heard of.
-type contact struct {
-	mu     sync.Mutex
-	synced bool
-	open   int
-	last   time.Time
-}
-
-func (c *contact) opened() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.open++
-}
-
-func (c *contact) closed() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.open--
-	c.last = time.Now()
-}
-
-func (c *contact) replaced() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.synced = true
-	c.last = time.Now()
-}
-
-func (c *contact) isSynced() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.synced
-}
-
-func (c *contact) age(now time.Time) time.Duration {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.open > 0 || c.last.IsZero() {
-		return 0
+	if order, err := resourceversion.CompareResourceVersion(head.GetResourceVersion(), *resourceVersion); err == nil && order < 0 {
+		*resourceVersion = ""
 	}
-	return max(0, now.Sub(c.last))
-}
-
-// store is the face of a Feed to the reflector that writes to it.
-type store[O client.Object, T any] struct {
-	feed *Feed[O, T]
-}
-
-var _ cache.TransformingStore = store[client.Object, any]{}
-
-// Transformer makes the reflector keep only compact objects while it gathers a list.
-func (s store[O, T]) Transformer() cache.TransformFunc {
-	return func(object any) (any, error) {
-		o, ok := object.(O)
-		if !ok {
-			return object, nil
-		}
-		item, err := s.feed.Compact(o)
-		if err != nil {
-			s.feed.Report(err)
-			return refused{}, nil
-		}
-		return item, nil
-	}
-}
-
-// refused stands for an object that Compact did not accept.
-type refused struct{}
-
-func (s store[O, T]) Add(object any) error { return s.Update(object) }
-
-func (s store[O, T]) Update(object any) error {
-	item, ok, err := s.compact(object)
-	if ok {
-		s.feed.Sink.Set(s.feed.Scope, item)
-	}
-	return err
-}
-
-func (s store[O, T]) Delete(object any) error {
-	item, ok, err := s.compact(object)
-	if ok {
-		s.feed.Sink.Delete(s.feed.Scope, item)
-	}
-	return err
-}
-
-func (s store[O, T]) Replace(objects []any, resourceVersion string) error {
-	items := make([]T, 0, len(objects))
-	for _, object := range objects {
-		item, ok, err := s.compact(object)
-		if err != nil {
-			return err
-		}
-		if ok {
-			items = append(items, item)
-		}
-	}
-	s.feed.Sink.Replace(s.feed.Scope, items, resourceVersion)
-	s.feed.contact.replaced()
+	f.contact.heard()
 	return nil
 }
 
-func (s store[O, T]) Resync() error { return nil }
+// State tells how the feed stands.
+func (f *Feed[O, T]) State(now time.Time) State { return f.contact.state(now) }
 
-// compact accepts an object in full or in its compact form. ok is false for one that is to be left out.
-func (s store[O, T]) compact(object any) (item T, ok bool, err error) {
-	if full, isFull := object.(O); isFull {
-		object, err = s.Transformer()(full)
+// list gives the Sink a complete list, and returns its resource version. It asks for the present state, and not for what a
+// kube-apiserver remembers, which may be older than what the Sink has seen; and page by page, each of which is compacted before the
+// next is read.
+func (f *Feed[O, T]) list(ctx context.Context) (resourceVersion string, err error) {
+	options := &client.ListOptions{Namespace: f.Scope, Limit: pageSize}
+	var page func([]T)
+	var done func()
+	for {
+		items, head, err := f.readPage(ctx, options)
 		if err != nil {
-			return item, false, err
+			return "", err
+		}
+		if page == nil {
+			resourceVersion = head.GetResourceVersion()
+			page, done = f.Sink.Relist(f.Scope, resourceVersion)
+		}
+		page(items)
+		if options.Continue = head.GetContinue(); options.Continue == "" {
+			done()
+			return resourceVersion, nil
 		}
 	}
-	switch o := object.(type) {
-	case refused:
-		return item, false, nil
-	case T:
-		return o, true, nil
-	default:
-		return item, false, fmt.Errorf("unexpected %T from a watch of %T", object, *new(O))
+}
+
+func (f *Feed[O, T]) readPage(ctx context.Context, options *client.ListOptions) ([]T, metav1.ListInterface, error) {
+	select {
+	case pages <- struct{}{}:
+	case <-ctx.Done():
+		return nil, nil, ctx.Err()
 	}
+	defer func() { <-pages }()
+	ctx, cancel := context.WithTimeout(ctx, pageTimeout)
+	defer cancel()
+	list := f.NewList()
+	if err := f.Client.List(ctx, list, options); err != nil {
+		return nil, nil, err
+	}
+	items := make([]T, 0, pageSize)
+	err := meta.EachListItem(list, func(object runtime.Object) error {
+		if item, ok := f.compact(object); ok {
+			items = append(items, item)
+		}
+		return nil
+	})
+	head := &metav1.ListMeta{ResourceVersion: list.GetResourceVersion(), Continue: list.GetContinue()}
+	return items, head, err
+}
+
+// compact turns an object into the Sink's form. ok is false for one that is left out.
+func (f *Feed[O, T]) compact(object runtime.Object) (item T, ok bool) {
+	full, ok := object.(O)
+	if !ok {
+		f.Report(fmt.Errorf("unexpected %T among %s", object, f.name()))
+		return item, false
+	}
+	item, err := f.Compact(full)
+	if err != nil {
+		f.Report(err)
+		return item, false
+	}
+	return item, true
+}
+
+// errSilent says that a watch is open and tells nothing.
+var errSilent = fmt.Errorf("nothing was heard for %s, not even a bookmark", silence)
+
+// watch hands on what a watch shows behind the resource version, and moves that on. It returns nil when the watch has ended and
+// another may follow at once.
+func (f *Feed[O, T]) watch(ctx context.Context, resourceVersion *string) error {
+	begun := time.Now()
+	lasting := int64(300 + rand.IntN(300)) //nolint:gosec // Spreads the load.
+	w, err := f.Client.Watch(ctx, f.NewList(), &client.ListOptions{Namespace: f.Scope, Raw: &metav1.ListOptions{
+		ResourceVersion: *resourceVersion, AllowWatchBookmarks: true, TimeoutSeconds: &lasting,
+	}})
+	if err != nil {
+		return err
+	}
+	defer w.Stop()
+	f.contact.opened()
+	f.reported = ""
+	quiet := time.NewTimer(silence)
+	defer quiet.Stop()
+	for {
+		select {
+		case event, open := <-w.ResultChan():
+			switch {
+			case !open && time.Since(begun) < shortWatch:
+				f.contact.closed(time.Now())
+				return errors.New("it ended at once")
+			case !open:
+				f.contact.closed(time.Now())
+				return nil
+			case event.Type == watch.Error:
+				// The connection is lost, among others: pings have then not been answered for as long.
+				f.contact.closed(time.Now().Add(-pingIdle - pingTimeout))
+				return apierrors.FromObject(event.Object)
+			}
+			f.take(event, resourceVersion)
+			f.contact.heard()
+			quiet.Reset(silence)
+		case <-quiet.C:
+			f.contact.silent()
+			return errSilent
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// take hands on an event.
+func (f *Feed[O, T]) take(event watch.Event, resourceVersion *string) {
+	object, ok := event.Object.(O)
+	if !ok {
+		f.Report(fmt.Errorf("unexpected %T in a watch of %s", event.Object, f.name()))
+		return
+	}
+	*resourceVersion = object.GetResourceVersion()
+	if event.Type == watch.Bookmark {
+		f.Sink.Bookmark(f.Scope, *resourceVersion)
+		return
+	}
+	item, ok := f.compact(object)
+	switch {
+	case !ok: // It has been reported. How far the watch has come is told by the next event.
+	case event.Type == watch.Deleted:
+		f.Sink.Delete(f.Scope, item)
+	default:
+		f.Sink.Set(f.Scope, item)
+	}
+}
+
+// report reports an error, but not again on each attempt.
+func (f *Feed[O, T]) report(ctx context.Context, err error) {
+	if ctx.Err() == nil && err.Error() != f.reported {
+		f.reported = err.Error()
+		f.Report(err)
+	}
+}
+
+// name says what is fed, for errors.
+func (f *Feed[O, T]) name() string {
+	var example O
+	if f.Scope == "" {
+		return fmt.Sprintf("%T of all namespaces", example)
+	}
+	return fmt.Sprintf("%T of namespace %s", example, f.Scope)
 }

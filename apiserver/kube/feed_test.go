@@ -3,12 +3,15 @@ package kube
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
@@ -23,7 +26,10 @@ import (
 type names struct {
 	mu      sync.Mutex
 	present []string
-	changed chan struct{}
+	// pages are the lengths of all pieces of complete lists.
+	pages    []int
+	bookmark string
+	changed  chan struct{}
 }
 
 func (n *names) change(f func()) {
@@ -46,13 +52,20 @@ func (n *names) Delete(_ string, name *string) {
 	n.change(func() { n.present = slices.DeleteFunc(n.present, func(p string) bool { return p == *name }) })
 }
 
-func (n *names) Replace(_ string, all []*string, _ string) {
-	n.change(func() {
-		n.present = nil
-		for _, name := range all {
-			n.present = append(n.present, *name)
+func (n *names) Bookmark(_, resourceVersion string) {
+	n.change(func() { n.bookmark = resourceVersion })
+}
+
+func (n *names) Relist(_, _ string) (page func([]*string), done func()) {
+	var all []string
+	return func(some []*string) {
+			n.change(func() { n.pages = append(n.pages, len(some)) })
+			for _, name := range some {
+				all = append(all, *name)
+			}
+		}, func() {
+			n.change(func() { n.present = all })
 		}
-	})
 }
 
 // await returns once exactly these names are present.
@@ -84,17 +97,7 @@ func newClient(t *testing.T, funcs interceptor.Funcs, objects ...client.Object) 
 	if err := v1alpha1.AddToScheme(scheme); err != nil {
 		t.Fatal(err)
 	}
-	plain := fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).Build()
-	// The fake client does not stream lists: it has to say so, as an old kube-apiserver does.
-	old := interceptor.NewClient(plain, interceptor.Funcs{
-		Watch: func(ctx context.Context, c client.WithWatch, list client.ObjectList, options ...client.ListOption) (watch.Interface, error) {
-			if all := new(client.ListOptions).ApplyOptions(options); all.Raw != nil && all.Raw.SendInitialEvents != nil {
-				return nil, errors.New("sendInitialEvents is not supported")
-			}
-			return c.Watch(ctx, list, options...)
-		},
-	})
-	return interceptor.NewClient(old, funcs)
+	return interceptor.NewClient(fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).Build(), funcs)
 }
 
 // newFeed feeds names of Spiders, and refuses the one called bad.
@@ -140,15 +143,15 @@ func TestFeedFollowsItsResource(t *testing.T) {
 	}, spider("a"))
 	var reported sync.Map
 	feed, sink := newFeed(kubernetes, func(err error) { reported.Store(err.Error(), true) })
-	if feed.Synced() {
+	if feed.State(time.Now()).Synced {
 		t.Error("synced before it has run")
 	}
 	run(t, feed)
 	sink.await(t, "a")
 	// The fake client's watch tells nothing of what was before it.
 	<-watching
-	if !feed.Synced() || feed.Age(time.Now()) > time.Minute {
-		t.Errorf("synced %t, age %s", feed.Synced(), feed.Age(time.Now()))
+	if state := feed.State(time.Now()); !state.Synced || state.Age > time.Minute {
+		t.Errorf("%+v", state)
 	}
 	for _, object := range []client.Object{spider("bad"), spider("b")} {
 		if err := kubernetes.Create(t.Context(), object); err != nil {
@@ -191,20 +194,200 @@ func TestFeedTriesAgain(t *testing.T) {
 	sink.await(t, "a")
 }
 
+// scripted is a Kubernetes whose lists and watches a test tells. Its clock is the test's.
+type scripted struct {
+	// list is asked for a page behind a continue token.
+	list func(options *client.ListOptions) (page *v1alpha1.SpiderList, err error)
+	// watch is asked for a watch behind a resource version.
+	watch func(resourceVersion string) (watch.Interface, error)
+}
+
+func (s scripted) client(t *testing.T) client.WithWatch {
+	return newClient(t, interceptor.Funcs{
+		List: func(_ context.Context, _ client.WithWatch, list client.ObjectList, options ...client.ListOption) error {
+			page, err := s.list(new(client.ListOptions).ApplyOptions(options))
+			if err != nil {
+				return err
+			}
+			spiders, ok := list.(*v1alpha1.SpiderList)
+			if !ok {
+				return errors.New("only Spiders are listed")
+			}
+			page.DeepCopyInto(spiders)
+			return nil
+		},
+		Watch: func(_ context.Context, _ client.WithWatch, _ client.ObjectList, options ...client.ListOption) (watch.Interface, error) {
+			all := new(client.ListOptions).ApplyOptions(options)
+			if !all.Raw.AllowWatchBookmarks {
+				return nil, errors.New("without bookmarks nobody knows that the watch is alive")
+			}
+			return s.watch(all.Raw.ResourceVersion)
+		},
+	})
+}
+
+func spiderPage(resourceVersion, next string, spiders ...string) *v1alpha1.SpiderList {
+	page := &v1alpha1.SpiderList{}
+	page.ResourceVersion, page.Continue = resourceVersion, next
+	for _, name := range spiders {
+		page.Items = append(page.Items, *spider(name))
+	}
+	return page
+}
+
+// The list is read page by page, of the present state, and each page is handed on before the next is read. One that expires on the
+// way is begun anew.
+func TestListsAreReadInPages(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var asked []string
+		var sink *names
+		expire := true
+		kubernetes := scripted{
+			list: func(options *client.ListOptions) (*v1alpha1.SpiderList, error) {
+				if options.Limit != pageSize || options.Raw != nil && options.Raw.ResourceVersion != "" {
+					t.Errorf("a list is asked for with %+v", options)
+				}
+				asked = append(asked, fmt.Sprintf("%s after %d", options.Continue, len(sink.pages)))
+				switch {
+				case options.Continue == "":
+					return spiderPage("7", "more", "a", "b"), nil
+				case expire:
+					expire = false
+					return nil, apierrors.NewResourceExpired("too old a token")
+				default:
+					return spiderPage("7", "", "c"), nil
+				}
+			},
+			watch: func(resourceVersion string) (watch.Interface, error) {
+				if resourceVersion != "7" {
+					t.Errorf("the watch begins behind %s, want 7", resourceVersion)
+				}
+				return watch.NewRaceFreeFake(), nil
+			},
+		}
+		var feed *Feed[*v1alpha1.Spider, *string]
+		feed, sink = newFeed(kubernetes.client(t), func(error) {})
+		run(t, feed)
+		synctest.Wait()
+		if feed.State(time.Now()).Synced {
+			t.Error("synced by half a list")
+		}
+		time.Sleep(10 * time.Second)
+		sink.await(t, "a", "b", "c")
+		if want := []string{" after 0", "more after 1", " after 1", "more after 2"}; !slices.Equal(asked, want) {
+			t.Errorf("the pages that were asked for are %q, want %q", asked, want)
+		}
+		if !feed.State(time.Now()).Synced {
+			t.Error("not synced by a whole list")
+		}
+	})
+}
+
+// A watch goes on where it has come to, by bookmarks as well, and begins anew with a complete list when it is told to.
+func TestWatchGoesOnWhereItWas(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lists := 0
+		var begun []string
+		var current *watch.RaceFreeFakeWatcher
+		kubernetes := scripted{
+			list: func(*client.ListOptions) (*v1alpha1.SpiderList, error) {
+				lists++
+				return spiderPage(strconv.Itoa(10*lists), "", "a"), nil
+			},
+			watch: func(resourceVersion string) (watch.Interface, error) {
+				begun = append(begun, resourceVersion)
+				current = watch.NewRaceFreeFake()
+				return current, nil
+			},
+		}
+		feed, sink := newFeed(kubernetes.client(t), func(error) {})
+		run(t, feed)
+		synctest.Wait()
+		bookmark := &v1alpha1.Spider{}
+		bookmark.ResourceVersion = "12"
+		current.Action(watch.Bookmark, bookmark)
+		time.Sleep(time.Minute)
+		current.Stop() // Its time is over.
+		synctest.Wait()
+		b := spider("b")
+		b.ResourceVersion = "13"
+		current.Add(b)
+		synctest.Wait()
+		time.Sleep(time.Minute)
+		current.Error(&apierrors.NewInternalError(errors.New("the connection is lost")).ErrStatus)
+		time.Sleep(10 * time.Second)
+		current.Error(&apierrors.NewResourceExpired("compacted").ErrStatus)
+		time.Sleep(10 * time.Second)
+		if want := []string{"10", "12", "13", "20"}; !slices.Equal(begun, want) || sink.bookmark != "12" {
+			t.Errorf("watches began behind %q, want %q; the bookmark is %q", begun, want, sink.bookmark)
+		}
+		sink.await(t, "a")
+	})
+}
+
+// Fresh is what was heard of on this watch. One that says nothing for longer than bookmarks take is given up: Kubernetes is asked
+// then, and only its answer makes the picture fresh again. After a restore of etcd that answer calls for a complete list.
+func TestSilentWatchIsGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hung, present, lists := false, "10", 0
+		var begun []string
+		kubernetes := scripted{
+			list: func(options *client.ListOptions) (*v1alpha1.SpiderList, error) {
+				if hung {
+					return nil, errors.New("etcd does not answer")
+				}
+				if options.Limit != 1 {
+					lists++
+				}
+				return spiderPage(present, "", "a"), nil
+			},
+			watch: func(resourceVersion string) (watch.Interface, error) {
+				begun = append(begun, resourceVersion)
+				return watch.NewRaceFreeFake(), nil
+			},
+		}
+		feed, _ := newFeed(kubernetes.client(t), func(error) {})
+		run(t, feed)
+		age := func() time.Duration { return feed.State(time.Now()).Age.Round(time.Second) }
+		time.Sleep(70 * time.Second)
+		hung = true
+		if age() != 0 {
+			t.Errorf("age %s while a bookmark may still come", age())
+		}
+		time.Sleep(20 * time.Second)
+		if age() != 90*time.Second || len(begun) != 1 {
+			t.Errorf("age %s after 90 s of silence, and %d watches", age(), len(begun))
+		}
+		hung = false
+		time.Sleep(10 * time.Second)
+		if age() != 0 || len(begun) != 2 || lists != 1 {
+			t.Errorf("age %s once Kubernetes has answered; %d watches, %d lists", age(), len(begun), lists)
+		}
+		present = "8"
+		time.Sleep(90 * time.Second)
+		if age() != 0 || lists != 2 || begun[len(begun)-1] != "8" {
+			t.Errorf("age %s after a restore of etcd; %d lists, watches behind %q", age(), lists, begun)
+		}
+	})
+}
+
 func TestAgeGrowsWhileNoWatchIsOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var c contact
-		age := func() time.Duration { return c.age(time.Now()) }
+		age := func() time.Duration { return c.state(time.Now()).Age }
+		c.listed()
 		c.opened()
-		c.replaced()
-		time.Sleep(time.Hour)
+		time.Sleep(time.Minute)
 		if age() != 0 {
 			t.Errorf("age %s while a watch is open", age())
 		}
-		c.closed()
+		c.closed(time.Now().Add(-4 * time.Second))
+		if age() != 4*time.Second {
+			t.Errorf("age %s, want 4s once pings were not answered for as long", age())
+		}
 		time.Sleep(90 * time.Second)
-		if age() != 90*time.Second {
-			t.Errorf("age %s, want 90s after the watch ended", age())
+		if age() != 94*time.Second {
+			t.Errorf("age %s, want 94s", age())
 		}
 		c.opened()
 		if age() != 0 {
@@ -213,22 +396,37 @@ func TestAgeGrowsWhileNoWatchIsOpen(t *testing.T) {
 	})
 }
 
-// fixed is a feed that is as told.
-type fixed struct {
-	synced bool
-	age    time.Duration
+func TestRefusedIsWhatKubernetesRefusesAgainAndAgain(t *testing.T) {
+	forbidden := apierrors.NewForbidden(v1alpha1.Resource("spiders"), "", errors.New("no role"))
+	var c contact
+	for range refusedAfter {
+		if c.state(time.Now()).Refused {
+			t.Error("refused by a kube-apiserver that may have just started")
+		}
+		c.failed(fmt.Errorf("listing: %w", forbidden))
+		c.failed(errors.New("connection refused"))
+	}
+	if !c.state(time.Now()).Refused {
+		t.Error("not refused though Kubernetes has refused it again and again")
+	}
+	c.listed()
+	if c.state(time.Now()).Refused {
+		t.Error("refused though it could be read")
+	}
 }
 
-func (f fixed) Run(context.Context)         {}
-func (f fixed) Synced() bool                { return f.synced }
-func (f fixed) Age(time.Time) time.Duration { return f.age }
+// fixed is a feed that is as told.
+type fixed State
+
+func (f fixed) Run(context.Context)   {}
+func (f fixed) State(time.Time) State { return State(f) }
 
 func TestFeedsAreAsGoodAsTheWorst(t *testing.T) {
-	feeds := Feeds{fixed{true, time.Second}, fixed{false, time.Minute}, fixed{true, 0}}
+	feeds := Feeds{fixed{Synced: true, Age: time.Second}, fixed{Age: time.Minute}, fixed{Synced: true}}
 	if feeds.Synced() || feeds.Age() != time.Minute {
 		t.Errorf("synced %t, age %s; want false, 1m", feeds.Synced(), feeds.Age())
 	}
-	if synced := (Feeds{fixed{true, 0}}); !synced.Synced() || synced.Age() != 0 {
+	if synced := (Feeds{fixed{Synced: true}}); !synced.Synced() || synced.Age() != 0 {
 		t.Error("feeds that are all synced and fresh are not")
 	}
 }

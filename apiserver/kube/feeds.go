@@ -11,8 +11,7 @@ import (
 // Runner is a Feed of any kind.
 type Runner interface {
 	Run(ctx context.Context)
-	Synced() bool
-	Age(now time.Time) time.Duration
+	State(now time.Time) State
 }
 
 var _ Runner = (*Feed[client.Object, any])(nil)
@@ -31,8 +30,9 @@ func (f Feeds) Run(ctx context.Context) {
 
 // Synced reports whether every feed has delivered the complete state of its scope at least once.
 func (f Feeds) Synced() bool {
+	now := time.Now()
 	for _, feed := range f {
-		if !feed.Synced() {
+		if !feed.State(now).Synced {
 			return false
 		}
 	}
@@ -44,7 +44,7 @@ func (f Feeds) Age() time.Duration {
 	now := time.Now()
 	var oldest time.Duration
 	for _, feed := range f {
-		oldest = max(oldest, feed.Age(now))
+		oldest = max(oldest, feed.State(now).Age)
 	}
 	return oldest
 }

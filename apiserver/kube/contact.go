@@ -1,0 +1,104 @@
+package kube
+
+import (
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+)
+
+const (
+	// silence is for how long an open watch may say nothing: kube-apiserver sends a bookmark every minute, as long as its own watch
+	// of etcd is alive.
+	silence = 75 * time.Second
+	// refusedAfter is how often in a row Kubernetes has to refuse a read before it counts as refused: one that has just started
+	// refuses much, until it has read its roles.
+	refusedAfter = 3
+)
+
+// State tells how a picture of a scope is kept.
+type State struct {
+	// Synced says that the picture has been complete at least once.
+	Synced bool
+	// Refused says that Kubernetes does not let the scope be read.
+	Refused bool
+	// Age is for how long nothing has been heard on a watch of it: 0 while it is open.
+	Age time.Duration
+}
+
+// contact knows whether Kubernetes is heard of.
+type contact struct {
+	mu       sync.Mutex
+	synced   bool
+	open     bool
+	last     time.Time // when Kubernetes was last heard of
+	doubtful bool      // whether the last watch said nothing for too long, and so that one is open proves nothing
+	refusals int
+}
+
+// listed takes that a complete list was read.
+func (c *contact) listed() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.synced, c.refusals, c.last = true, 0, time.Now()
+}
+
+// opened takes that a watch was opened behind a complete list.
+func (c *contact) opened() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.open, c.refusals = true, 0
+	if !c.doubtful {
+		c.last = time.Now()
+	}
+}
+
+// heard takes that the watch has shown something, were it a bookmark only, or that Kubernetes has answered a probe.
+func (c *contact) heard() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.last, c.doubtful = time.Now(), false
+}
+
+// closed takes that the watch has ended, and that Kubernetes was there until the given time.
+func (c *contact) closed(until time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.open = false
+	if !c.doubtful && until.After(c.last) {
+		c.last = until
+	}
+}
+
+// silent takes that the watch was given up because it had said nothing for too long.
+func (c *contact) silent() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.open, c.doubtful = false, true
+}
+
+func (c *contact) isDoubtful() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.doubtful
+}
+
+// failed takes why the scope could not be read.
+func (c *contact) failed(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if apierrors.IsForbidden(err) {
+		c.refusals++
+	}
+}
+
+func (c *contact) state(now time.Time) State {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := State{Synced: c.synced, Refused: c.refusals >= refusedAfter}
+	silentFor := max(0, now.Sub(c.last))
+	if !c.last.IsZero() && (!c.open || c.doubtful || silentFor > silence) {
+		s.Age = silentFor
+	}
+	return s
+}
