@@ -29,7 +29,7 @@ KUBECTL ?= $(or $(shell command -v kubectl),$(BIN)/kubectl)
 MODULES := $(filter-out hack/kubernetes hack/coredns,. $(patsubst %/go.mod,%,$(wildcard hack/*/go.mod test/*/go.mod)))
 
 # The files that generate, manifests and chart write.
-GENERATED = api/v1alpha1/zz_generated.deepcopy.go docs/api.md apiserver/contract config/crd/bases \
+GENERATED = api/v1alpha1/zz_generated.deepcopy.go docs/api.md apiserver/contract client/types.gen.go config/crd/bases \
 	config/rbac/controller/role.yaml config/rbac/apiserver/role.yaml config/kubernetes-tokens/role.yaml \
 	config/monitoring/prometheus_rule.yaml charts/spider-operator/files
 
@@ -74,6 +74,7 @@ generate: $(BIN)/controller-gen $(BIN)/crd-ref-docs $(BIN)/oapi-codegen ## Write
 	$(BIN)/crd-ref-docs --log-level=ERROR --source-path=api --config=hack/tools/crd-ref-docs/config.yaml \
 		--templates-dir=hack/tools/crd-ref-docs/templates --renderer=markdown --output-path=docs/api.md
 	$(BIN)/oapi-codegen -config apiserver/oapi-codegen.yaml apiserver/openapi.yaml
+	$(BIN)/oapi-codegen -config client/oapi-codegen.yaml apiserver/openapi.yaml
 
 .PHONY: manifests
 manifests: $(BIN)/controller-gen ## Write the CustomResourceDefinitions and RBAC roles that are generated from markers.

@@ -5,25 +5,21 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
-	"strings"
 	"time"
 
-	"github.com/scrapethis/spider-operator/apiserver/contract"
+	"github.com/scrapethis/spider-operator/client"
 )
 
 const (
-	// maxAnswer is the most bytes of an answer that are read.
-	maxAnswer = 1 << 20
-	// callTime is how long a call may take, where it does not wait on purpose, and wait how long one waits.
-	callTime = 30 * time.Second
-	wait     = 60 * time.Second
+	// wait is how long one call waits for a job's end, before it is said how the job is.
+	wait = 60 * time.Second
+	// pause is before the next such call, since a server that stops does not wait.
+	pause = time.Second
 )
 
 // Options say what is tried.
@@ -41,19 +37,22 @@ type Options struct {
 
 // Run tries the API until the end of ctx, and says on out, line by line, what works. Its error says what does not.
 func Run(ctx context.Context, options Options, out io.Writer) error {
-	c, err := newCaller(options)
+	api, err := newClient(options)
 	if err != nil {
 		return err
 	}
-	var health struct{ Status, Message string }
-	for _, probe := range []string{"/livez", "/readyz"} {
-		if err := c.call(ctx, http.MethodGet, probe, nil, &health); err != nil {
+	for _, probe := range []struct {
+		path string
+		ask  func(context.Context) (*client.Health, error)
+	}{{"/livez", api.GetLivez}, {"/readyz", api.GetReadyz}} {
+		health, err := probe.ask(ctx)
+		if err != nil {
 			return err
 		}
 		if health.Status != "ok" {
-			return fmt.Errorf("%s: the API calls itself %s: %s", probe, health.Status, health.Message)
+			return fmt.Errorf("%s: the API calls itself %s: %s", probe.path, health.Status, health.Message)
 		}
-		say(out, "%s: ok", probe)
+		say(out, "%s: ok", probe.path)
 	}
 	switch {
 	case options.Key == "" && options.Spider != "":
@@ -62,8 +61,8 @@ func Run(ctx context.Context, options Options, out io.Writer) error {
 		say(out, "No API key was given: nothing else was tried.")
 		return nil
 	}
-	var me contract.Caller
-	if err := c.call(ctx, http.MethodGet, "/api/v1/me", nil, &me); err != nil {
+	me, err := api.GetMe(ctx)
+	if err != nil {
 		return err
 	}
 	say(out, "The API key acts as user %s of namespace %s.", me.UserID, me.Namespace)
@@ -71,53 +70,46 @@ func Run(ctx context.Context, options Options, out io.Writer) error {
 		say(out, "No spider was named: none was run.")
 		return nil
 	}
-	return c.runSpider(ctx, options.Spider, out)
-}
-
-// caller calls the API.
-type caller struct {
-	url, key string
-	client   http.Client
+	return runSpider(ctx, api, options.Spider, out)
 }
 
 // runSpider starts a job and waits for its end.
-func (c *caller) runSpider(ctx context.Context, spider string, out io.Writer) error {
-	var started contract.StartedJob
-	if err := c.call(ctx, http.MethodPost, "/api/v1/jobs", map[string]string{"spider_name": spider}, &started); err != nil {
+func runSpider(ctx context.Context, api *client.Client, spider string, out io.Writer) error {
+	started, err := api.StartJob(ctx, client.StartJob{SpiderName: spider}, client.StartJobParams{})
+	if err != nil {
 		return err
 	}
 	say(out, "Job %s of spider %s was started.", started.JobID, spider)
 	for {
-		var job contract.Job
-		err := c.call(ctx, http.MethodGet, fmt.Sprintf("/api/v1/jobs/%s?wait=%ds", url.PathEscape(started.JobID), int(wait.Seconds())), nil, &job)
+		job, err := api.GetJob(ctx, started.JobID, client.GetJobParams{Wait: wait})
 		switch {
 		case ctx.Err() != nil:
 			return fmt.Errorf("job %s has not ended in time, and goes on: %w", started.JobID, ctx.Err())
 		case err != nil:
 			return err
-		case job.FinishedAt == nil:
-			say(out, "It is %s%s", job.Status, because(&job))
-			select { // a server that stops does not wait
-			case <-time.After(time.Second):
+		case job.FinishedAt.IsZero():
+			say(out, "It is %s%s", job.Status, because(job))
+			select {
+			case <-time.After(pause):
 			case <-ctx.Done():
 			}
-		case job.Status != contract.JobStatusFinished:
-			return fmt.Errorf("job %s ended as %s%s", job.ID, job.Status, because(&job))
+		case job.Status != client.JobStatusFinished:
+			return fmt.Errorf("job %s ended as %s%s", job.ID, job.Status, because(job))
 		default:
-			say(out, "It finished, with %d items%s", job.ItemsScraped, because(&job))
+			say(out, "It finished, with %d items%s", job.ItemsScraped, because(job))
 			return nil
 		}
 	}
 }
 
 // because is the reason for a job's status, in a form that ends a sentence.
-func because(job *contract.Job) string {
+func because(job *client.Job) string {
 	var reason, message string
-	if job.Reason != nil {
-		reason = " (" + *job.Reason + ")"
+	if job.Reason != "" {
+		reason = " (" + job.Reason + ")"
 	}
-	if job.Message != nil && *job.Message != "" {
-		message = ": " + *job.Message
+	if job.Message != "" {
+		message = ": " + job.Message
 	}
 	return reason + message
 }
@@ -126,23 +118,25 @@ func say(out io.Writer, format string, args ...any) {
 	_, _ = fmt.Fprintf(out, format+"\n", args...)
 }
 
-func newCaller(options Options) (*caller, error) {
-	parsed, err := url.Parse(options.URL)
+// newClient makes a client that tries each call once: what does not work the first time is what a check is to tell.
+func newClient(options Options) (*client.Client, error) {
+	transport, err := trusting(options.Certificate)
 	if err != nil {
-		return nil, fmt.Errorf("reading the URL: %w", err)
+		return nil, err
 	}
-	if (parsed.Scheme != "http" && parsed.Scheme != "https") || parsed.Host == "" {
-		return nil, fmt.Errorf("%q is no URL of an API: http://… or https://… is wanted", options.URL)
+	return client.New(options.URL, options.Key, client.WithAttempts(1), client.WithHTTPClient(&http.Client{Transport: transport}))
+}
+
+// trusting makes connections to the server that shows the certificate, or, without one, to any that is valid for its name.
+func trusting(certificate []byte) (http.RoundTripper, error) {
+	if len(certificate) == 0 {
+		return http.DefaultTransport, nil
 	}
-	c := &caller{url: strings.TrimSuffix(options.URL, "/"), key: options.Key}
-	if len(options.Certificate) == 0 {
-		return c, nil
-	}
-	block, _ := pem.Decode(options.Certificate)
+	block, _ := pem.Decode(certificate)
 	if block == nil || block.Type != "CERTIFICATE" {
 		return nil, errors.New("there is no PEM certificate in the certificate's file")
 	}
-	c.client.Transport = &http.Transport{TLSClientConfig: &tls.Config{
+	return &http.Transport{TLSClientConfig: &tls.Config{
 		MinVersion: tls.VersionTLS12,
 		// Who holds the key of this very certificate is the server that is meant. Its names are for others to check.
 		InsecureSkipVerify: true, //nolint:gosec // VerifyConnection is stricter.
@@ -152,45 +146,5 @@ func newCaller(options Options) (*caller, error) {
 			}
 			return nil
 		},
-	}}
-	return c, nil
-}
-
-// call makes one call, and reads its answer, which has to be 200.
-func (c *caller) call(ctx context.Context, method, path string, body, answer any) error {
-	ctx, cancel := context.WithTimeout(ctx, callTime+wait)
-	defer cancel()
-	what := method + " " + path
-	var content io.Reader
-	if body != nil {
-		encoded, err := json.Marshal(body)
-		if err != nil {
-			return fmt.Errorf("%s: %w", what, err)
-		}
-		content = bytes.NewReader(encoded)
-	}
-	request, err := http.NewRequestWithContext(ctx, method, c.url+path, content)
-	if err != nil {
-		return fmt.Errorf("%s: %w", what, err)
-	}
-	request.Header.Set("Content-Type", "application/json")
-	if c.key != "" {
-		request.Header.Set("Authorization", "Bearer "+c.key)
-	}
-	response, err := c.client.Do(request)
-	if err != nil {
-		return fmt.Errorf("%s: %w", what, err)
-	}
-	defer func() { _ = response.Body.Close() }()
-	text, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
-	if err != nil {
-		return fmt.Errorf("%s: reading the answer: %w", what, err)
-	}
-	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s: %s: %s", what, response.Status, bytes.TrimSpace(text))
-	}
-	if err := json.Unmarshal(text, answer); err != nil {
-		return fmt.Errorf("%s: reading the answer %.200q: %w", what, text, err)
-	}
-	return nil
+	}}, nil
 }

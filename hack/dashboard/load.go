@@ -1,13 +1,10 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
-	"net/http"
 	"sync/atomic"
 	"time"
 
@@ -22,6 +19,7 @@ import (
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 	"github.com/scrapethis/spider-operator/apiserver/auth"
+	rest "github.com/scrapethis/spider-operator/client"
 )
 
 // load keeps the operator busy for some time, with what platforms see: spiders that finish, fail in several ways, are cancelled,
@@ -39,15 +37,15 @@ func (s *system) load(ctx context.Context, duration time.Duration) error {
 	}
 	api := callers.honest
 	every(800*time.Millisecond, func(ctx context.Context) error { return api.start(ctx, pick(mix)) })
-	every(250*time.Millisecond, func(ctx context.Context) error { return api.get(ctx, "/api/v1/jobs?limit=50") })
+	every(250*time.Millisecond, api.list)
 	every(100*time.Millisecond, api.readOne)
-	every(2*time.Second, func(ctx context.Context) error { return api.get(ctx, "/api/v1/spiders") })
+	every(2*time.Second, api.listSpiders)
 	every(time.Second, func(ctx context.Context) error { return api.waitForOne(ctx, 5*time.Second) })
 	every(5*time.Second, api.cancelOne)
 	every(4*time.Second, func(ctx context.Context) error {
-		return api.get(ctx, "/api/v1/jobs/01939a2b-7c4d-7e8f-9a0b-1c2d3e4f5a6b")
+		return api.read(ctx, "01939a2b-7c4d-7e8f-9a0b-1c2d3e4f5a6b", 0)
 	})
-	every(4*time.Second, func(ctx context.Context) error { return callers.stranger.get(ctx, "/api/v1/jobs") })
+	every(4*time.Second, callers.stranger.list)
 	every(30*time.Second, func(ctx context.Context) error { return callers.hasty.burst(ctx, 150) })
 	every(4*time.Second, func(ctx context.Context) error { return s.create(ctx, news, "headline", nil) })
 	every(20*time.Second, func(ctx context.Context) error { return s.create(ctx, lab, "new", nil) })
@@ -115,7 +113,11 @@ func (s *system) prepare(ctx context.Context) (callers, error) {
 	var c callers
 	for name, who := range map[string]**caller{"platform": &c.honest, "hasty": &c.hasty, "": &c.stranger} {
 		key := auth.NewKey()
-		*who = &caller{facades: s.facades, key: key.Reveal()}
+		caller, err := newCaller(s.facades, key.Reveal())
+		if err != nil {
+			return callers{}, err
+		}
+		*who = caller
 		if name != "" {
 			objects = append(objects, &v1alpha1.APIKey{
 				ObjectMeta: metav1.ObjectMeta{Namespace: shop, Name: name},
@@ -220,113 +222,110 @@ func (s *system) failToPull(ctx context.Context) error {
 
 // caller calls the REST API's replicas in turns, with a key.
 type caller struct {
-	facades []string
-	key     string
-	calls   atomic.Int64
+	replicas []*rest.Client
+	calls    atomic.Int64
 }
 
-// call makes a call and decodes what it is answered, if it is answered well. Refusals are part of the load.
-func (c *caller) call(ctx context.Context, method, path string, body, into any) (int, error) {
-	var content io.Reader = http.NoBody
-	if body != nil {
-		text, err := json.Marshal(body)
+// newCaller makes a caller who does not try again what is refused: refusals are part of the load.
+func newCaller(facades []string, key string) (*caller, error) {
+	c := &caller{}
+	for _, facade := range facades {
+		replica, err := rest.New(facade, key, rest.WithAttempts(1))
 		if err != nil {
-			return 0, fmt.Errorf("encode a request: %w", err)
+			return nil, err
 		}
-		content = bytes.NewReader(text)
+		c.replicas = append(c.replicas, replica)
 	}
-	facade := c.facades[int(c.calls.Add(1))%len(c.facades)]
-	request, err := http.NewRequestWithContext(ctx, method, facade+path, content)
-	if err != nil {
-		return 0, fmt.Errorf("make a request: %w", err)
-	}
-	request.Header.Set("Authorization", "Bearer "+c.key)
-	request.Header.Set("Content-Type", "application/json")
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return 0, fmt.Errorf("call the REST API: %w", err)
-	}
-	defer func() { _ = response.Body.Close() }()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		return 0, fmt.Errorf("read an answer: %w", err)
-	}
-	if into == nil || response.StatusCode != http.StatusOK {
-		return response.StatusCode, nil
-	}
-	if err := json.Unmarshal(text, into); err != nil {
-		return 0, fmt.Errorf("read the answer to %s %s: %w", method, path, err)
-	}
-	return response.StatusCode, nil
+	return c, nil
 }
 
-func (c *caller) get(ctx context.Context, path string) error {
-	_, err := c.call(ctx, http.MethodGet, path, nil, nil)
+// next is the replica whose turn it is.
+func (c *caller) next() *rest.Client { return c.replicas[int(c.calls.Add(1))%len(c.replicas)] }
+
+// unlessRefused returns an error that is no answer.
+func unlessRefused(err error) error {
+	if _, refused := errors.AsType[*rest.Error](err); refused {
+		return nil
+	}
 	return err
 }
 
+func (c *caller) list(ctx context.Context) error {
+	_, err := c.next().ListJobs(ctx, rest.ListJobsParams{Limit: 50})
+	return unlessRefused(err)
+}
+
+func (c *caller) listSpiders(ctx context.Context) error {
+	_, err := c.next().ListSpiders(ctx, rest.ListSpidersParams{})
+	return unlessRefused(err)
+}
+
+func (c *caller) read(ctx context.Context, id string, wait time.Duration) error {
+	_, err := c.next().GetJob(ctx, id, rest.GetJobParams{Wait: wait})
+	return unlessRefused(err)
+}
+
 func (c *caller) start(ctx context.Context, spider string) error {
-	status, err := c.call(ctx, http.MethodPost, "/api/v1/jobs", map[string]string{"spider_name": spider}, nil)
-	if err == nil && status >= http.StatusBadRequest {
-		err = fmt.Errorf("starting %s is answered %d", spider, status)
-	}
+	_, err := c.next().StartJob(ctx, rest.StartJob{SpiderName: spider}, rest.StartJobParams{})
 	return err
 }
 
 // one is the id of a job that is in that state, "" if there is none.
-func (c *caller) one(ctx context.Context, status string) (string, error) {
-	var jobs []struct{ ID string }
-	if _, err := c.call(ctx, http.MethodGet, "/api/v1/jobs?limit=20&status="+status, nil, &jobs); err != nil || len(jobs) == 0 {
-		return "", err
+func (c *caller) one(ctx context.Context, status rest.JobStatus) (string, error) {
+	page, err := c.next().ListJobs(ctx, rest.ListJobsParams{Limit: 20, Status: []rest.JobStatus{status}})
+	if err != nil || len(page.Items) == 0 {
+		return "", unlessRefused(err)
 	}
-	return jobs[rand.IntN(len(jobs))].ID, nil //nolint:gosec // an example
+	return page.Items[rand.IntN(len(page.Items))].ID, nil //nolint:gosec // an example
 }
 
 func (c *caller) readOne(ctx context.Context) error {
-	id, err := c.one(ctx, "finished")
+	id, err := c.one(ctx, rest.JobStatusFinished)
 	if err != nil || id == "" {
 		return err
 	}
-	return c.get(ctx, "/api/v1/jobs/"+id)
+	return c.read(ctx, id, 0)
 }
 
 func (c *caller) waitForOne(ctx context.Context, patience time.Duration) error {
-	id, err := c.one(ctx, "running")
+	id, err := c.one(ctx, rest.JobStatusRunning)
 	if err != nil || id == "" {
 		return err
 	}
-	return c.get(ctx, fmt.Sprintf("/api/v1/jobs/%s?wait=%d", id, int(patience.Seconds())))
+	return c.read(ctx, id, patience)
 }
 
 func (c *caller) cancelOne(ctx context.Context) error {
-	id, err := c.one(ctx, "running")
+	id, err := c.one(ctx, rest.JobStatusRunning)
 	if err != nil || id == "" {
 		return err
 	}
-	_, err = c.call(ctx, http.MethodDelete, "/api/v1/jobs/"+id, nil, nil)
-	return err
+	return unlessRefused(c.next().CancelJob(ctx, id, rest.CancelJobParams{}))
 }
 
 // burst asks so often at once that some of it is refused.
 func (c *caller) burst(ctx context.Context, n int) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(16)
-	for range n * len(c.facades) {
-		group.Go(func() error { return c.get(ctx, "/api/v1/me") })
+	for range n * len(c.replicas) {
+		group.Go(func() error {
+			_, err := c.next().GetMe(ctx)
+			return unlessRefused(err)
+		})
 	}
 	return group.Wait()
 }
 
 // awaitKey waits until the replicas know the caller.
 func (c *caller) awaitKey(ctx context.Context) error {
-	for range c.facades {
+	for _, replica := range c.replicas {
 		for {
-			status, err := c.call(ctx, http.MethodGet, "/api/v1/me", nil, nil)
-			if err != nil {
-				return err
-			}
-			if status == http.StatusOK {
+			_, err := replica.GetMe(ctx)
+			if err == nil {
 				break
+			}
+			if err := unlessRefused(err); err != nil {
+				return err
 			}
 			select {
 			case <-time.After(200 * time.Millisecond):

@@ -20,7 +20,11 @@ func serve(t *testing.T, answers ...func(w http.ResponseWriter, r *http.Request)
 		calls++
 	}))
 	t.Cleanup(server.Close)
-	return newAPI(server.URL, "st_key")
+	c, err := newAPI(server.URL, "st_key")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
 }
 
 func text(code int, body string) func(http.ResponseWriter, *http.Request) {
@@ -33,7 +37,7 @@ func text(code int, body string) func(http.ResponseWriter, *http.Request) {
 func TestStart(t *testing.T) {
 	client := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
-		if err != nil || r.Method+" "+r.URL.Path != "POST /api/v1/jobs" || string(body) != `{"spider_name":"books"}` ||
+		if err != nil || r.Method+" "+r.URL.Path != "POST /api/v1/jobs" || strings.TrimSpace(string(body)) != `{"spider_name":"books"}` ||
 			r.Header.Get("Content-Type") != "application/json" {
 			t.Errorf("%s %s %s %v", r.Method, r.URL, body, err)
 		}
@@ -45,7 +49,7 @@ func TestStart(t *testing.T) {
 }
 
 func TestARefusalIsToldInTheServersWords(t *testing.T) {
-	client := serve(t, text(http.StatusConflict, `{"error": "two spiders are named books"}`))
+	client := serve(t, text(http.StatusConflict, `{"error": "two spiders are named books", "code": "ambiguous_spider"}`))
 	_, err := client.start(t.Context(), "books")
 	for _, part := range []string{"POST /api/v1/jobs", "409 Conflict", "two spiders are named books"} {
 		if err == nil || !strings.Contains(err.Error(), part) {

@@ -5,12 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/scrapethis/spider-operator/client"
 )
 
 // The clusters that the demo runs on.
@@ -210,12 +211,13 @@ func (d *demo) connect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.api = newAPI(url, saved.Key)
+	if d.api, err = newAPI(url, saved.Key); err != nil {
+		return err
+	}
 	accepted := true
 	err = d.say.step(ctx, "reach the REST API at "+url, func(ctx context.Context) error {
 		err := d.api.check(ctx)
-		var status *statusError
-		if errors.As(err, &status) && status.code == http.StatusUnauthorized {
+		if client.HasCode(err, "unauthorized") {
 			accepted, err = false, nil
 		}
 		return err
@@ -254,7 +256,9 @@ func (d *demo) createKey(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.api.key = strings.TrimSpace(printed)
+	if d.api, err = newAPI(d.api.url, strings.TrimSpace(printed)); err != nil {
+		return err
+	}
 	// The API hears of the key through its watch.
 	for range 20 {
 		if err = d.api.check(ctx); err == nil || !wait(ctx) {

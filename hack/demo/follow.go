@@ -6,9 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"time"
+
+	"github.com/scrapethis/spider-operator/client"
 )
 
 const (
@@ -56,8 +57,7 @@ func (d *demo) crawl(ctx context.Context) error {
 func (d *demo) startSoon(ctx context.Context, spider string) (string, error) {
 	for deadline := time.Now().Add(10 * time.Second); ; {
 		id, err := d.api.start(ctx, spider)
-		var status *statusError
-		if errors.As(err, &status) && status.code == http.StatusNotFound && time.Now().Before(deadline) && wait(ctx) {
+		if client.HasCode(err, "not_found") && time.Now().Before(deadline) && wait(ctx) {
 			continue
 		}
 		return id, err
@@ -65,7 +65,7 @@ func (d *demo) startSoon(ctx context.Context, spider string) (string, error) {
 }
 
 // follow shows a job's progress on one line until it has ended, and returns it as it was last seen.
-func (d *demo) follow(ctx context.Context, spider, id string) (job, []byte, error) {
+func (d *demo) follow(ctx context.Context, spider, id string) (*client.Job, []byte, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("the job has not ended after %s", patience))
 	defer cancel()
 	start, reachable := time.Now(), time.Now()
@@ -74,17 +74,17 @@ func (d *demo) follow(ctx context.Context, spider, id string) (job, []byte, erro
 		switch {
 		case err == nil:
 			reachable = time.Now()
-			line := fmt.Sprintf("%s: %s, %d items", spider, seen.Status, seen.Items)
-			if seen.ended() {
+			line := fmt.Sprintf("%s: %s, %d items", spider, seen.Status, seen.ItemsScraped)
+			if ended(seen) {
 				d.say.line("%s", start, line)
 				return seen, text, nil
 			}
 			d.say.passing("%s, %.0f s", line, time.Since(start).Seconds())
 		case ctx.Err() == nil && time.Since(reachable) > outage:
-			return job{}, nil, err
+			return nil, nil, err
 		}
 		if !wait(ctx) {
-			return job{}, nil, fmt.Errorf("follow job %s: %w", id, context.Cause(ctx))
+			return nil, nil, fmt.Errorf("follow job %s: %w", id, context.Cause(ctx))
 		}
 	}
 }
@@ -100,12 +100,12 @@ func wait(ctx context.Context) bool {
 }
 
 // verdict says what is wrong with a job that has ended, if anything is.
-func verdict(ended job, books int) error {
+func verdict(ended *client.Job, books int) error {
 	switch {
-	case ended.Status != "finished":
+	case ended.Status != client.JobStatusFinished:
 		return fmt.Errorf("job %s ended as %s: %s: %s", ended.ID, ended.Status, ended.Reason, ended.Message)
-	case ended.Items != books:
-		return fmt.Errorf("job %s found %d books of the %d that the shop holds", ended.ID, ended.Items, books)
+	case ended.ItemsScraped != int64(books):
+		return fmt.Errorf("job %s found %d books of the %d that the shop holds", ended.ID, ended.ItemsScraped, books)
 	}
 	return nil
 }

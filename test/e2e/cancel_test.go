@@ -27,7 +27,7 @@ func TestACancelInMidCrawlLetsScrapyCloseAndKeepsItsCount(t *testing.T) {
 
 	api.Cancel(id)
 	job := api.Get(id)
-	if job.Status != "cancelled" || job.FinishedAt != nil || job.CancelRequestedAt == nil {
+	if job.Status != "cancelled" || !job.FinishedAt.IsZero() || job.CancelRequestedAt.IsZero() {
 		t.Errorf("right after the cancel the job is %s, finished at %v, asked to stop at %v",
 			job.Status, job.FinishedAt, job.CancelRequestedAt)
 	}
@@ -127,7 +127,7 @@ func TestAJobThatQuotaHoldsBackIsCancelledWithoutEverRunning(t *testing.T) {
 	}
 	api.Cancel(id)
 	ended := api.Wait(id, soon)
-	if ended.Status != "cancelled" || ended.Attempts != 0 || ended.StartedAt != nil || ended.Items() != 0 || ended.ExitCode != nil {
+	if ended.Status != "cancelled" || ended.Attempts != 0 || !ended.StartedAt.IsZero() || ended.Items() != 0 || ended.ExitCode != nil {
 		t.Errorf("a job that never ran ended as %+v", ended)
 	}
 	n.Gone(id)
@@ -145,7 +145,7 @@ func TestWhatHasEndedCannotBeCancelled(t *testing.T) {
 		if problem.Code != "job_ended" || !strings.Contains(problem.Error, status) {
 			t.Errorf("the cancel of a job that is %s is refused with %+v", status, problem)
 		}
-		if after := api.Get(id); after.Status != status || after.Reason != before.Reason || after.CancelRequestedAt != nil {
+		if after := api.Get(id); string(after.Status) != status || after.Reason != before.Reason || !after.CancelRequestedAt.IsZero() {
 			t.Errorf("after a cancel in vain the job is %+v, before %+v", after, before)
 		}
 	}
@@ -170,7 +170,7 @@ func TestACancelAndAnEndAtTheSameMomentAgree(t *testing.T) {
 			answer := api.Do(harness.Request{Method: http.MethodDelete, Path: "/api/v1/jobs/" + id})
 			job := api.Wait(id, soon)
 			want := map[int]string{http.StatusOK: "cancelled", http.StatusConflict: "finished"}[answer.Status]
-			if job.Status != want {
+			if string(job.Status) != want {
 				t.Errorf("the cancel was answered with %d %s, and the job ended %s: %s", answer.Status, answer.Body, job.Status, job.Message)
 			}
 		})

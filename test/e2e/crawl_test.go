@@ -33,7 +33,7 @@ func TestACrawlOfTheWholeShopCountsEveryBook(t *testing.T) {
 	if job.ExitCode == nil || *job.ExitCode != 0 || job.Attempts != 1 || job.Image != cluster.ScrapyImage {
 		t.Errorf("exit code %v, attempts %d, image %s", job.ExitCode, job.Attempts, job.Image)
 	}
-	if job.StartedAt == nil || job.FinishedAt.Before(*job.StartedAt) || job.StartedAt.Before(job.CreatedAt) {
+	if job.StartedAt.IsZero() || job.FinishedAt.Before(job.StartedAt) || job.StartedAt.Before(job.CreatedAt) {
 		t.Errorf("created %s, started %s, finished %s", job.CreatedAt, job.StartedAt, job.FinishedAt)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
+	rest "github.com/scrapethis/spider-operator/client"
 	"github.com/scrapethis/spider-operator/test/e2e/harness"
 )
 
@@ -57,25 +58,17 @@ func TestALogIsFollowedFromBeforeTheStartToItsEnd(t *testing.T) {
 	n.Scrapy("books")
 	api := n.API("alice")
 	id := api.Start("books", nil)
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, api.URL+"/api/v1/jobs/"+id+"/logs?follow=true", http.NoBody)
+	followed, err := api.Client().GetJobLogs(t.Context(), id, rest.GetJobLogsParams{Follow: true}) // It waits for the start.
 	if err != nil {
 		t.Fatal(err)
 	}
-	request.Header.Set("Authorization", "Bearer "+api.Key)
-	response, err := http.DefaultClient.Do(request) // It waits for the start.
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		t.Fatalf("the log is answered %s", response.Status)
-	}
-	reader := bufio.NewReader(response.Body)
+	defer followed.Close()
+	reader := bufio.NewReader(followed)
 	first, err := reader.ReadString('\n')
 	if err != nil {
 		t.Fatalf("read the first line: %v", err)
 	}
-	if job := api.Get(id); job.FinishedAt != nil {
+	if job := api.Get(id); !job.FinishedAt.IsZero() {
 		t.Error("the first line came after the job's end")
 	}
 	rest, err := io.ReadAll(reader)

@@ -164,7 +164,7 @@ func start(api *harness.API, count int, spider string, arguments map[string]any)
 
 func ended(t *testing.T, job harness.Job, status string, items int64, attempts int32) {
 	t.Helper()
-	if job.Status != status || job.Items() != items || job.Attempts != attempts || !job.Stats.Final {
+	if string(job.Status) != status || job.Items() != items || job.Attempts != attempts || !job.Stats.Final {
 		t.Errorf("job %s of %s ended %s (%s: %s) with %d items after %d attempts, stats %+v; want %s with %d after %d", job.ID,
 			job.Spider.Name, job.Status, job.Reason, job.Message, job.Items(), job.Attempts, job.Stats, status, items, attempts)
 	}

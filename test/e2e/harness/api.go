@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -12,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	rest "github.com/scrapethis/spider-operator/client"
 )
 
 // API calls the REST API as one user. Every response is checked against the contract.
@@ -23,9 +26,9 @@ type API struct {
 	// URL is where the API is, without a slash at its end.
 	URL string
 
-	t        testing.TB
-	contract *contract    // nil where answers are not held to it
-	client   *http.Client // nil for httpClient
+	t         testing.TB
+	contract  *contract         // nil where answers are not held to it
+	transport http.RoundTripper // nil for ownConnections
 }
 
 // In is the same API for another test, such as a subtest.
@@ -38,8 +41,9 @@ func (a *API) In(t testing.TB) *API {
 // KeepingConnections is the same API for a caller that makes its calls over connections that stay, as most callers do.
 func (a *API) KeepingConnections() *API {
 	other := *a
-	other.client = &http.Client{Transport: &http.Transport{}, Timeout: httpClient.Timeout}
-	a.t.Cleanup(other.client.CloseIdleConnections)
+	transport := &http.Transport{}
+	other.transport = transport
+	a.t.Cleanup(transport.CloseIdleConnections)
 	return &other
 }
 
@@ -66,42 +70,10 @@ func (r *Response) Into(t testing.TB, into any) {
 }
 
 // Job is a job as the API shows it.
-type Job struct {
-	ID                string            `json:"id"`
-	SpiderID          string            `json:"spider_id"`
-	Status            string            `json:"status"`
-	UserID            string            `json:"user_id"`
-	ItemsScraped      *int64            `json:"items_scraped"`
-	CreatedAt         time.Time         `json:"created_at"`
-	StartedAt         *time.Time        `json:"started_at"`
-	FinishedAt        *time.Time        `json:"finished_at"`
-	CancelRequestedAt *time.Time        `json:"cancel_requested_at"`
-	Reason            string            `json:"reason"`
-	Message           string            `json:"message"`
-	ExitCode          *int32            `json:"exit_code"`
-	Attempts          int32             `json:"attempts"`
-	Image             string            `json:"image"`
-	Arguments         map[string]string `json:"arguments"`
-	Spider            struct {
-		ID       string `json:"id"`
-		Name     string `json:"name"`
-		RepoPath string `json:"repo_path"`
-	} `json:"spider"`
-	Stats *struct {
-		Responses    *int64 `json:"responses"`
-		FinishReason string `json:"finish_reason"`
-		Source       string `json:"source"`
-		Final        bool   `json:"final"`
-	} `json:"stats"`
-}
+type Job struct{ rest.Job }
 
 // Items is the count of items, which every job has.
-func (j Job) Items() int64 {
-	if j.ItemsScraped == nil {
-		return -1
-	}
-	return *j.ItemsScraped
-}
+func (j Job) Items() int64 { return j.ItemsScraped }
 
 // Problem is the body of an answer that is an error.
 type Problem struct {
@@ -119,15 +91,55 @@ type Request struct {
 	Header map[string]string
 }
 
-// client takes a connection of its own for each call, so that a server that has gone is never asked through an old one.
-var httpClient = &http.Client{
-	Transport: &http.Transport{DisableKeepAlives: true},
-	Timeout:   2 * time.Minute,
+// callTime is how long a call may take, with what it waits for.
+const callTime = 2 * time.Minute
+
+// ownConnections takes a connection of its own for each call, so that a server that has gone is never asked through an old one.
+var ownConnections = &http.Transport{DisableKeepAlives: true}
+
+// checking holds what a caller is answered to the contract, but for streams: they are read as they come.
+type checking struct{ api *API }
+
+// RoundTrip implements http.RoundTripper.
+func (c checking) RoundTrip(request *http.Request) (*http.Response, error) {
+	answer, err := cmp.Or[http.RoundTripper](c.api.transport, ownConnections).RoundTrip(request)
+	if err != nil || c.api.contract == nil || isStream(request) {
+		return answer, err
+	}
+	body, err := io.ReadAll(answer.Body)
+	if err := errors.Join(err, answer.Body.Close()); err != nil {
+		return nil, fmt.Errorf("read the answer: %w", err)
+	}
+	answer.Body = io.NopCloser(bytes.NewReader(body))
+	response := &Response{Status: answer.StatusCode, Header: answer.Header, Body: body}
+	if err := c.api.contract.check(request, response); err != nil {
+		c.api.t.Errorf("%s %s answered %d %s, which the contract does not allow: %v",
+			request.Method, request.URL.RequestURI(), response.Status, body, err)
+	}
+	return answer, nil
 }
 
-// Try makes a call. Its error is that there was no answer; an answer that the contract does not know fails the test.
+// isStream reports whether a request is for what goes on.
+func isStream(request *http.Request) bool {
+	return strings.HasSuffix(request.URL.Path, "/events") || request.URL.Query().Get("follow") == "true"
+}
+
+// Client calls the API as programs do. It tries nothing again: a test is to see each answer.
+func (a *API) Client() *rest.Client {
+	a.t.Helper()
+	c, err := rest.New(a.URL, a.Key, rest.WithHTTPClient(&http.Client{Transport: checking{a}}),
+		rest.WithTimeout(callTime), rest.WithAttempts(1))
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return c
+}
+
+// Try makes a call, as it is. Its error is that there was no answer; an answer that the contract does not know fails the test.
 func (a *API) Try(ctx context.Context, call Request) (*Response, error) {
 	a.t.Helper()
+	ctx, cancel := context.WithTimeout(ctx, callTime)
+	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, call.Method, a.URL+call.Path, strings.NewReader(call.Body))
 	if err != nil {
 		return nil, fmt.Errorf("make a request: %w", err)
@@ -142,7 +154,7 @@ func (a *API) Try(ctx context.Context, call Request) (*Response, error) {
 			request.Header.Set(name, value)
 		}
 	}
-	answer, err := cmp.Or(a.client, httpClient).Do(request)
+	answer, err := (&http.Client{Transport: checking{a}}).Do(request)
 	if err != nil {
 		return nil, err // it names the method and the URL
 	}
@@ -151,14 +163,7 @@ func (a *API) Try(ctx context.Context, call Request) (*Response, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the answer to %s %s: %w", call.Method, call.Path, err)
 	}
-	response := &Response{Status: answer.StatusCode, Header: answer.Header, Body: body}
-	if a.contract == nil {
-		return response, nil
-	}
-	if err := a.contract.check(request, response); err != nil {
-		a.t.Errorf("%s %s answered %d %s, which the contract does not allow: %v", call.Method, call.Path, response.Status, body, err)
-	}
-	return response, nil
+	return &Response{Status: answer.StatusCode, Header: answer.Header, Body: body}, nil
 }
 
 // Do makes a call that has to be answered.
@@ -197,19 +202,14 @@ func (a *API) Refused(status int, call Request) Problem {
 // Start starts a job and returns its id. Arguments may be nil.
 func (a *API) Start(spider string, arguments map[string]any) string {
 	a.t.Helper()
-	var body bytes.Buffer
-	encoder := json.NewEncoder(&body)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(map[string]any{"spider_name": spider, "arguments": arguments}); err != nil {
-		a.t.Fatalf("encode a body: %v", err)
-	}
-	var started struct {
-		JobID  string `json:"jobId"`
-		Status string `json:"status"`
-	}
 	a.AwaitSpider(spider)
-	a.Want(http.StatusOK, Request{Method: http.MethodPost, Path: "/api/v1/jobs", Body: body.String()}, &started)
-	if started.Status != "pending" {
+	started, err := a.Client().StartJob(
+		a.t.Context(), rest.StartJob{SpiderName: spider, Arguments: arguments}, rest.StartJobParams{},
+	)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	if started.Status != rest.JobStatusPending {
 		a.t.Errorf("a job that was just started is %s", started.Status)
 	}
 	return started.JobID
@@ -236,9 +236,16 @@ func (a *API) AwaitSpider(name string) {
 // Get reads a job.
 func (a *API) Get(id string) Job {
 	a.t.Helper()
-	var job Job
-	a.Want(http.StatusOK, Request{Method: http.MethodGet, Path: "/api/v1/jobs/" + id}, &job)
-	return job
+	return a.read(id, 0)
+}
+
+func (a *API) read(id string, wait time.Duration) Job {
+	a.t.Helper()
+	job, err := a.Client().GetJob(a.t.Context(), id, rest.GetJobParams{Wait: wait})
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return Job{*job}
 }
 
 // List reads the jobs that a query selects.
@@ -252,7 +259,9 @@ func (a *API) List(query string) []Job {
 // Cancel cancels a job.
 func (a *API) Cancel(id string) {
 	a.t.Helper()
-	a.Want(http.StatusOK, Request{Method: http.MethodDelete, Path: "/api/v1/jobs/" + id}, nil)
+	if err := a.Client().CancelJob(a.t.Context(), id, rest.CancelJobParams{}); err != nil {
+		a.t.Fatal(err)
+	}
 }
 
 // Wait waits, by the API's own means, until a job has its finished_at.
@@ -260,9 +269,8 @@ func (a *API) Wait(id string, within time.Duration) Job {
 	a.t.Helper()
 	deadline := time.Now().Add(within)
 	for {
-		var job Job
-		a.Want(http.StatusOK, Request{Method: http.MethodGet, Path: "/api/v1/jobs/" + id + "?wait=30s"}, &job)
-		if job.FinishedAt != nil {
+		job := a.read(id, 30*time.Second)
+		if !job.FinishedAt.IsZero() {
 			return job
 		}
 		if time.Now().After(deadline) {

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"k8s.io/client-go/tools/clientcmd"
+
+	rest "github.com/scrapethis/spider-operator/client"
 )
 
 // Facade is a process of the REST API of a test's own, whose way to Kubernetes can be cut.
@@ -63,19 +65,12 @@ func (n *Namespace) Facade() *Facade {
 		"--metrics-listen", "", "--shutdown-delay", "0s", "--namespaces", n.Name))
 	f := &Facade{URL: "http://" + address, way: w}
 	n.Eventually(n.t, startTimeout, "the REST API of the test's own is ready", func(ctx context.Context) error {
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, f.URL+"/readyz", http.NoBody)
+		api, err := rest.New(f.URL, "", rest.WithHTTPClient(&http.Client{Transport: ownConnections}), rest.WithAttempts(1))
 		if err != nil {
 			return err
 		}
-		response, err := httpClient.Do(request)
-		if err != nil {
-			return err
-		}
-		defer response.Body.Close()
-		if response.StatusCode != http.StatusOK {
-			return fmt.Errorf("it says %s", response.Status)
-		}
-		return nil
+		_, err = api.GetReadyz(ctx)
+		return err
 	})
 	return f
 }

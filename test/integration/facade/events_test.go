@@ -1,70 +1,53 @@
 package facade
 
 import (
-	"bufio"
-	"context"
 	"net/http"
 	"strings"
 	"testing"
+
+	rest "github.com/scrapethis/spider-operator/client"
 )
+
+// client calls a replica with a key.
+func (r *replica) client(key string) *rest.Client {
+	r.t.Helper()
+	c, err := rest.New(r.address, key)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return c
+}
 
 // events are server-sent events as they come.
 type events struct {
-	t     testing.TB
-	lines *bufio.Scanner
-	leave func()
+	t      testing.TB
+	stream *rest.EventStream
 }
 
 func (r *replica) events(t *testing.T, key, lastID string) *events {
 	t.Helper()
-	ctx, leave := context.WithCancel(t.Context())
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, r.address+"/api/v1/jobs/events", http.NoBody)
+	stream, err := r.client(key).StreamJobEvents(t.Context(), rest.StreamJobEventsParams{LastEventID: lastID})
 	if err != nil {
 		t.Fatal(err)
 	}
-	request.Header.Set("Authorization", "Bearer "+key)
-	if lastID != "" {
-		request.Header.Set("Last-Event-ID", lastID)
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		leave()
-		_ = response.Body.Close()
-	})
-	if response.StatusCode != http.StatusOK {
-		t.Fatalf("events are answered %s", response.Status)
-	}
-	return &events{t: t, lines: bufio.NewScanner(response.Body), leave: leave}
+	e := &events{t: t, stream: stream}
+	t.Cleanup(e.leave)
+	return e
 }
 
-// want reads the next event, and ends the test unless it is of this kind and about what is wanted.
+func (e *events) leave() { _ = e.stream.Close() }
+
+// want reads the next event, and ends the test unless it is of this type and about what is wanted.
 func (e *events) want(kind, about string) (id string) {
 	e.t.Helper()
-	var event, data string
-	for e.lines.Scan() {
-		field, value, _ := strings.Cut(e.lines.Text(), ": ")
-		switch field {
-		case "id":
-			id = value
-		case "event":
-			event = value
-		case "data":
-			data = value
-		case "":
-			if event == "" {
-				continue
-			}
-			if event != kind || !strings.Contains(data, about) {
-				e.t.Fatalf("event %s %s %s, want %s with %s", id, event, data, kind, about)
-			}
-			return id
-		}
+	event, err := e.stream.Next()
+	if err != nil {
+		e.t.Fatalf("the events end (%v), and no %s with %s has come", err, kind, about)
 	}
-	e.t.Fatalf("the events end (%v), and no %s with %s has come", e.lines.Err(), kind, about)
-	return ""
+	if event.Type != kind || !strings.Contains(string(event.Data), about) {
+		e.t.Fatalf("event %s %s %s, want %s with %s", event.ID, event.Type, event.Data, kind, about)
+	}
+	return event.ID
 }
 
 // TestEventsGoOnOnAnotherReplica follows a job's life, breaks off in the middle, and goes on with another replica.

@@ -1,15 +1,11 @@
 package facade
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptrace"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -22,6 +18,7 @@ import (
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 	"github.com/scrapethis/spider-operator/apiserver/guard"
+	rest "github.com/scrapethis/spider-operator/client"
 	"github.com/scrapethis/spider-operator/test/integration/controlplane"
 	"github.com/scrapethis/spider-operator/test/integration/running"
 )
@@ -97,9 +94,9 @@ func TestRollingRestartUnderLoad(t *testing.T) {
 
 // load is callers of one user.
 type load struct {
-	t              *testing.T
-	namespace, key string
-	client         *http.Client
+	t         *testing.T
+	namespace string
+	api       *rest.Client
 
 	working   sync.WaitGroup // those who start jobs and list them
 	following sync.WaitGroup
@@ -120,10 +117,11 @@ func newLoad(t *testing.T, namespace, key string, front *service) *load {
 	ctx, stop := context.WithCancel(context.Background())
 	// Whoever keeps a connection idle for longer than a server takes to leave may see it cut off.
 	transport := &http.Transport{DialContext: front.dial, MaxIdleConnsPerHost: 100, IdleConnTimeout: 500 * time.Millisecond}
-	l := &load{
-		t: t, namespace: namespace, key: key, client: &http.Client{Transport: transport, Timeout: time.Minute},
-		enough: make(chan struct{}), ctx: ctx, started: map[string]bool{},
+	api, err := rest.New("http://service", key, rest.WithHTTPClient(&http.Client{Transport: transport}), rest.WithAttempts(1))
+	if err != nil {
+		t.Fatal(err)
 	}
+	l := &load{t: t, namespace: namespace, api: api, enough: make(chan struct{}), ctx: ctx, started: map[string]bool{}}
 	l.leave = sync.OnceFunc(func() {
 		stop()
 		l.following.Wait()
@@ -168,18 +166,18 @@ func (l *load) untilMore(jobs int64) {
 	}
 }
 
-// send makes a request. One that may be sent again, as it changes nothing or has an Idempotency-Key, is when it fails; any other
-// must not fail.
-func (l *load) send(method, path, body, idempotencyKey string, into any) error {
+// send makes a call. One that may be made again, as it changes nothing or has an Idempotency-Key, is when it fails; any other must not
+// fail.
+func (l *load) send(harmless bool, call func(ctx context.Context) error) error {
 	const attempts = 3
 	var failures []error
 	for range attempts {
-		failure := l.attempt(method, path, body, idempotencyKey, into)
+		failure := l.attempt(call)
 		if failure == nil {
 			return nil
 		}
-		failures = append(failures, fmt.Errorf("%s %s: %w", method, path, failure))
-		if method != http.MethodGet && idempotencyKey == "" {
+		failures = append(failures, failure)
+		if !harmless {
 			break
 		}
 		l.t.Logf("sent again: %v", failure)
@@ -188,72 +186,71 @@ func (l *load) send(method, path, body, idempotencyKey string, into any) error {
 	return errors.Join(failures...)
 }
 
-func (l *load) attempt(method, path, body, idempotencyKey string, into any) error {
+func (l *load) attempt(call func(ctx context.Context) error) error {
 	l.requests.Add(1)
 	connections := 0
 	trace := &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connections++ }}
-	request, err := http.NewRequestWithContext(httptrace.WithClientTrace(l.ctx, trace), method, "http://service"+path, strings.NewReader(body))
-	if err != nil {
-		return err
-	}
-	request.Header.Set("Authorization", "Bearer "+l.key)
-	if idempotencyKey != "" {
-		request.Header.Set("Idempotency-Key", idempotencyKey)
-	}
-	response, err := l.client.Do(request)
+	err := call(httptrace.WithClientTrace(l.ctx, trace))
 	if connections > 1 { // Go's client sends again by itself what was on its way to a connection that is cut off. Others do not.
 		l.cut.Add(1)
 	}
+	return err
+}
+
+// start starts a job. Every other start has no Idempotency-Key, which the client gives to each that it makes itself.
+func (l *load) start(round int) (string, error) {
+	body := rest.StartJob{SpiderName: "books"}
+	answer := &rest.StartedJob{}
+	if round%2 == 1 {
+		err := l.send(false, func(ctx context.Context) error { return l.api.Do(ctx, http.MethodPost, "/api/v1/jobs", body, answer) })
+		return answer.JobID, err
+	}
+	params := rest.StartJobParams{IdempotencyKey: uuid.NewString()}
+	err := l.send(true, func(ctx context.Context) (err error) {
+		answer, err = l.api.StartJob(ctx, body, params)
+		return err
+	})
+	if err != nil {
+		return "", err
+	}
+	return answer.JobID, nil
+}
+
+// read reads a job, or waits for its end.
+func (l *load) read(id string, wait time.Duration) (job *rest.Job, err error) {
+	err = l.send(true, func(ctx context.Context) (err error) {
+		job, err = l.api.GetJob(ctx, id, rest.GetJobParams{Wait: wait})
+		return err
+	})
+	return job, err
+}
+
+// startAndWait starts a job, plays its controller, and waits for its end.
+func (l *load) startAndWait(round int) error {
+	id, err := l.start(round)
 	if err != nil {
 		return err
 	}
-	text, err := io.ReadAll(response.Body)
-	if err := errors.Join(err, response.Body.Close()); err != nil {
-		return err
-	}
-	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("answer %d %s", response.StatusCode, text)
-	}
-	return json.Unmarshal(text, into)
-}
-
-// startAndWait starts a job, plays its controller, and waits for its end. Every other start has no Idempotency-Key.
-func (l *load) startAndWait(round int) error {
-	var idempotencyKey string
-	if round%2 == 0 {
-		idempotencyKey = uuid.NewString()
-	}
-	var answer struct {
-		JobID string `json:"jobId"`
-	}
-	if err := l.send(http.MethodPost, "/api/v1/jobs", started, idempotencyKey, &answer); err != nil {
-		return err
-	}
 	l.mu.Lock()
-	if l.started[answer.JobID] {
+	if l.started[id] {
 		l.mu.Unlock()
-		return fmt.Errorf("job %s is the answer to two starts", answer.JobID)
+		return fmt.Errorf("job %s is the answer to two starts", id)
 	}
-	l.started[answer.JobID] = true
+	l.started[id] = true
 	l.mu.Unlock()
 	ending := make(chan error, 1)
-	go func() { ending <- l.finish(answer.JobID) }()
-	path := "/api/v1/jobs/" + answer.JobID
+	go func() { ending <- l.finish(id) }()
 	for {
-		var job struct {
-			ID         string     `json:"id"`
-			Status     string     `json:"status"`
-			FinishedAt *time.Time `json:"finished_at"`
-		}
-		if err := l.send(http.MethodGet, path+"?wait=60s", "", "", &job); err != nil {
+		job, err := l.read(id, time.Minute)
+		if err != nil {
 			return errors.Join(err, <-ending)
 		}
-		if job.FinishedAt != nil { // Else a server that stops has answered.
+		if !job.FinishedAt.IsZero() { // Else a server that stops has answered.
 			l.finished.Add(1)
 			return <-ending
 		}
-		if err := l.send(http.MethodGet, path, "", "", &job); err != nil || job.ID != answer.JobID {
-			return errors.Join(fmt.Errorf("job %s is read as %+v", answer.JobID, job), err, <-ending)
+		if job, err := l.read(id, 0); err != nil || job.ID != id {
+			return errors.Join(fmt.Errorf("job %s is read as %+v", id, job), err, <-ending)
 		}
 	}
 }
@@ -272,13 +269,15 @@ func (l *load) finish(name string) error {
 
 func (l *load) list(int) error {
 	time.Sleep(5 * time.Millisecond) // Steady, and not all that two processors bear.
-	var jobs []struct {
-		ID string `json:"id"`
-	}
-	if err := l.send(http.MethodGet, "/api/v1/jobs?limit=20", "", "", &jobs); err != nil {
+	var page rest.Page[rest.Job]
+	err := l.send(true, func(ctx context.Context) (err error) {
+		page, err = l.api.ListJobs(ctx, rest.ListJobsParams{Limit: 20})
+		return err
+	})
+	if err != nil {
 		return err
 	}
-	if len(jobs) == 0 {
+	if len(page.Items) == 0 {
 		return errors.New("the list is empty, though there are jobs")
 	}
 	return nil
@@ -291,13 +290,13 @@ type follower struct {
 
 	mu sync.Mutex
 	// statuses are those of all jobs, as far as the follower was told.
-	statuses map[string]string
+	statuses map[string]rest.JobStatus
 	last     string
 }
 
 func (l *load) follow() *follower {
 	l.t.Helper()
-	f := &follower{load: l, statuses: map[string]string{}}
+	f := &follower{load: l, statuses: map[string]rest.JobStatus{}}
 	begun := make(chan struct{})
 	l.following.Go(func() {
 		begin := sync.OnceFunc(func() { close(begun) })
@@ -314,60 +313,35 @@ func (l *load) follow() *follower {
 
 // read reads one answer to its end, which the server has to tell. The first event calls begin.
 func (f *follower) read(begin func()) error {
-	request, err := http.NewRequestWithContext(f.load.ctx, http.MethodGet, "http://service/api/v1/jobs/events", http.NoBody)
+	stream, err := f.load.api.StreamJobEvents(f.load.ctx, rest.StreamJobEventsParams{LastEventID: f.last})
 	if err != nil {
 		return err
 	}
-	request.Header.Set("Authorization", "Bearer "+f.load.key)
-	if f.last != "" {
-		request.Header.Set("Last-Event-ID", f.last)
-	}
-	response, err := f.load.client.Transport.RoundTrip(request)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = response.Body.Close() }()
-	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("answer %s", response.Status)
-	}
-	var event, data string
-	for lines := bufio.NewScanner(response.Body); lines.Scan(); {
-		field, value, _ := strings.Cut(lines.Text(), ": ")
-		switch field {
-		case "id":
-			f.last = value
-		case "event":
-			event = value
-		case "data":
-			data = value
-		case "":
-			if event == "end" {
-				f.ends.Add(1)
-				return nil
-			}
-			begin()
-			if err := f.take(event, data); err != nil {
-				return err
-			}
+	defer func() { _ = stream.Close() }()
+	for {
+		event, err := stream.Next()
+		if err != nil {
+			return fmt.Errorf("the answer ends, and it was not told: %w", err)
 		}
+		f.last = stream.LastID()
+		if event.Type == rest.EventEnd {
+			f.ends.Add(1)
+			return nil
+		}
+		begin()
+		f.take(event)
 	}
-	return errors.New("the answer ends, and it was not told")
 }
 
-func (f *follower) take(event, data string) error {
+func (f *follower) take(event rest.Event) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	switch event {
-	case "reset":
+	switch event.Type {
+	case rest.EventReset:
 		clear(f.statuses)
-	case "job":
-		var job struct{ ID, Status string }
-		if err := json.Unmarshal([]byte(data), &job); err != nil {
-			return err
-		}
-		f.statuses[job.ID] = job.Status
+	case rest.EventJob:
+		f.statuses[event.JobID] = event.Job.Status
 	}
-	return nil
 }
 
 // wantAll fails the test unless the follower is told that these jobs, and no others, have finished.
@@ -378,7 +352,7 @@ func (f *follower) wantAll(jobs map[string]bool) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		for id := range jobs {
-			if f.statuses[id] != "finished" {
+			if f.statuses[id] != rest.JobStatusFinished {
 				return t.Failed(), nil
 			}
 		}

@@ -2,18 +2,15 @@ package upgrade
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
-	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
+	rest "github.com/scrapethis/spider-operator/client"
 	"github.com/scrapethis/spider-operator/test/integration/controlplane"
 	"github.com/scrapethis/spider-operator/test/integration/lifecycle/node"
 	"github.com/scrapethis/spider-operator/test/integration/running"
@@ -68,8 +65,8 @@ func TestWhatIsStoredGoesOnToWork(t *testing.T) {
 		t.Fatalf("%d SpiderJobs had ended before the upgrade, want 4", len(before))
 	}
 
-	api := rest(running.Facade(t, cluster.Config, running.FacadeOptions(t)))
-	listed := api.jobs(t)
+	api := callREST(t, running.Facade(t, cluster.Config, running.FacadeOptions(t)))
+	listed := statuses(t, api)
 	for name, want := range stored {
 		sj := spiderJob(t, namespace, name)
 		if want.id != "" && listed[want.id] == "" {
@@ -79,8 +76,8 @@ func TestWhatIsStoredGoesOnToWork(t *testing.T) {
 			t.Errorf("SpiderJob %s is shown as %q, and is %q", name, status, phase)
 		}
 	}
-	if status := api.call(t, http.MethodDelete, "/api/v1/jobs/"+stored["nul-cancelled"].id, nil); status >= http.StatusBadRequest {
-		t.Errorf("cancelling what today's schema would not let in is answered %d", status)
+	if err := api.CancelJob(t.Context(), stored["nul-cancelled"].id, rest.CancelJobParams{}); err != nil {
+		t.Errorf("what today's schema would not let in cannot be cancelled: %v", err)
 	}
 
 	control(t, namespace)
@@ -147,45 +144,28 @@ func repaired(t *testing.T) {
 	}
 }
 
-// rest is the address of a REST API.
-type rest string
-
-// jobs are the statuses of all jobs that the stored key sees, by id.
-func (r rest) jobs(t *testing.T) map[string]string {
+// callREST makes a client of a REST API with the stored key.
+func callREST(t *testing.T, address string) *rest.Client {
 	t.Helper()
-	var jobs []struct{ ID, Status string }
-	if status := r.call(t, http.MethodGet, "/api/v1/jobs?limit=100", &jobs); status != http.StatusOK {
-		t.Fatalf("the list of jobs is answered %d", status)
+	api, err := rest.New(address, key)
+	if err != nil {
+		t.Fatal(err)
 	}
+	return api
+}
+
+// statuses are those of all jobs that the stored key sees, by id.
+func statuses(t *testing.T, api *rest.Client) map[string]string {
+	t.Helper()
 	statuses := map[string]string{}
-	for _, job := range jobs {
-		statuses[job.ID] = job.Status
+	for job, err := range api.AllJobs(t.Context(), rest.ListJobsParams{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		statuses[job.ID] = string(job.Status)
 	}
 	if len(statuses) != len(stored) {
 		t.Errorf("%d jobs are listed, %d are stored", len(statuses), len(stored))
 	}
 	return statuses
-}
-
-// call makes a call with the stored key, and decodes the answer.
-func (r rest) call(t *testing.T, method, path string, into any) int {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, method, string(r)+path, http.NoBody)
-	if err != nil {
-		t.Fatal(err)
-	}
-	request.Header.Set("Authorization", "Bearer "+key)
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = response.Body.Close() }()
-	if into != nil && response.StatusCode == http.StatusOK {
-		if err := json.NewDecoder(response.Body).Decode(into); err != nil {
-			t.Fatal(fmt.Errorf("read the answer to %s %s: %w", method, path, err))
-		}
-	}
-	return response.StatusCode
 }

@@ -1,0 +1,252 @@
+package client
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// The types of events. Others may come: ignore those that you do not know.
+const (
+	// EventReady says that what comes from here on is new.
+	EventReady = "ready"
+	// EventJob carries a job that was started or has changed. It may be told twice.
+	EventJob = "job"
+	// EventDeleted carries the id of a job that does not exist any more.
+	EventDeleted = "deleted"
+	// EventReset says that changes were missed: forget what you know. Each job follows, then EventReady.
+	EventReset = "reset"
+	// EventEnd is the last of a stream that the server ends.
+	EventEnd = "end"
+)
+
+// Event is a change of a job, or a word about the stream itself.
+type Event struct {
+	// ID is where to go on after the event. Some have none.
+	ID string
+	// Type is one of the constants above, or one that came later.
+	Type string
+	// Job is the job of an EventJob.
+	Job *Job
+	// JobID is the job that an EventJob or an EventDeleted is about.
+	JobID string
+	// Reason is that of an EventReset or an EventEnd.
+	Reason string
+	// Data is the event's data as they came.
+	Data json.RawMessage
+}
+
+// JobEvents goes through the changes of the caller's jobs, from those behind the event of this id on: from now on where it is empty,
+// and from all jobs as they are where it is "0". A stream that ends or is cut off is taken up where it was, by the same server or
+// another, until the context ends. An error is the last thing that it yields: that the server refuses the caller, or cannot be
+// reached for longer than the attempts last.
+func (c *Client) JobEvents(ctx context.Context, after string) iter.Seq2[Event, error] {
+	return func(yield func(Event, error) bool) {
+		for {
+			stream, err := c.StreamJobEvents(ctx, StreamJobEventsParams{LastEventID: after})
+			if err != nil {
+				yield(Event{}, err)
+				return
+			}
+			going := stream.pass(yield)
+			after = stream.LastID()
+			if !going {
+				return
+			}
+			if !pause(ctx, askAgain) {
+				yield(Event{}, ctx.Err())
+				return
+			}
+		}
+	}
+}
+
+// pass hands events on to their reader, and reports whether that one wants more when the stream has come to its end.
+func (s *EventStream) pass(yield func(Event, error) bool) bool {
+	defer s.Close()
+	for {
+		event, err := s.Next()
+		if err != nil || event.Type == EventEnd {
+			return true
+		}
+		if !yield(event, nil) {
+			return false
+		}
+	}
+}
+
+// StreamJobEvents opens one stream of events, which ends when the server ends it. JobEvents goes on after that. Whoever reads has to
+// close it.
+func (c *Client) StreamJobEvents(ctx context.Context, params StreamJobEventsParams) (*EventStream, error) {
+	_, header := split(params)
+	header.Set("Accept", "text/event-stream")
+	body, err := c.stream(ctx, call{method: http.MethodGet, path: jobsPath + "/events", header: header, harmless: true}, silence)
+	if err != nil {
+		return nil, err
+	}
+	return &EventStream{body: body, lines: bufio.NewReader(body), lastID: params.LastEventID}, nil
+}
+
+// silence is for how long a stream of events may say nothing before it is given up: the server sends a comment every 15 seconds.
+const silence = 45 * time.Second
+
+// EventStream reads server-sent events, as the HTML standard defines them.
+type EventStream struct {
+	body   io.ReadCloser
+	lines  *bufio.Reader
+	lastID string
+}
+
+// maxLine bounds one line of a stream. The longest is a job with 32 KiB of arguments, each character escaped.
+const maxLine = 1 << 20
+
+// Next returns the next event. Its error is io.EOF at an end that the server has made.
+func (s *EventStream) Next() (Event, error) {
+	var event Event
+	var data []byte
+	for {
+		line, err := s.line()
+		if err != nil {
+			return Event{}, err // What was begun and has no end is no event.
+		}
+		name, value, _ := bytes.Cut(line, []byte(":"))
+		value = bytes.TrimPrefix(value, []byte(" "))
+		if len(line) == 0 {
+			s.lastID = cmp.Or(event.ID, s.lastID) // Not before: what is cut off has to be told again.
+		}
+		switch {
+		case len(line) == 0 && data == nil:
+			event = Event{} // Nothing was said, but perhaps an id.
+		case len(line) == 0:
+			event.Data = data[:len(data)-1]
+			return event, event.read()
+		case string(name) == "id" && !bytes.ContainsRune(value, 0):
+			event.ID = string(value)
+		case string(name) == "event":
+			event.Type = string(value)
+		case string(name) == "data":
+			data = append(append(data, value...), '\n')
+		}
+	}
+}
+
+// line reads a line, without its end.
+func (s *EventStream) line() ([]byte, error) {
+	var line []byte
+	for {
+		part, err := s.lines.ReadSlice('\n')
+		line = append(line, part...)
+		switch {
+		case err == nil:
+			return bytes.TrimRight(line, "\r\n"), nil
+		case !errors.Is(err, bufio.ErrBufferFull):
+			return nil, err
+		case len(line) > maxLine:
+			return nil, fmt.Errorf("a line of the events is longer than %d bytes", maxLine)
+		}
+	}
+}
+
+// read reads what the event carries. An event of another type may carry anything.
+func (e *Event) read() error {
+	var err error
+	switch e.Type {
+	case EventJob:
+		e.Job = &Job{}
+		err = json.Unmarshal(e.Data, e.Job)
+		e.JobID = e.Job.ID
+	case EventDeleted:
+		var deleted DeletedJob
+		err = json.Unmarshal(e.Data, &deleted)
+		e.JobID = deleted.ID
+	case EventReset, EventEnd:
+		var ended StreamEnd
+		err = json.Unmarshal(e.Data, &ended)
+		e.Reason = ended.Reason
+	}
+	if err != nil {
+		return fmt.Errorf("reading the event %s %.200q: %w", e.Type, e.Data, err)
+	}
+	return nil
+}
+
+// LastID is where to go on: the last id that the stream has told, also where no event came with it.
+func (s *EventStream) LastID() string { return s.lastID }
+
+// Close ends the stream.
+func (s *EventStream) Close() error { return s.body.Close() }
+
+// stream makes a call whose answer is read as it comes. Where it says nothing for the given time it is cut off; 0 for never.
+func (c *Client) stream(ctx context.Context, request call, silence time.Duration) (io.ReadCloser, error) {
+	var body io.ReadCloser
+	err := c.again(ctx, request, func() error {
+		ctx, cancel := context.WithCancelCause(ctx)
+		late := time.AfterFunc(c.timeout, func() { cancel(errSilent) })
+		response, err := c.send(ctx, request)
+		late.Stop()
+		if err != nil {
+			if cause := context.Cause(ctx); errors.Is(cause, errSilent) {
+				err = fmt.Errorf("%s: %w", request, cause)
+			}
+			cancel(nil)
+			return err
+		}
+		body = &openStream{ctx: ctx, body: response.Body, cancel: cancel, silence: silence}
+		return nil
+	})
+	return body, err
+}
+
+// errSilent says that nothing came for too long.
+var errSilent = errors.New("the server is silent")
+
+// openStream is a body that has to go on.
+type openStream struct {
+	ctx     context.Context //nolint:containedctx // It is that of the request, which its reader reads.
+	body    io.ReadCloser
+	cancel  context.CancelCauseFunc
+	silence time.Duration
+}
+
+// Read implements io.Reader. Only the server's silence counts, not the time that the reader takes between two reads.
+func (s *openStream) Read(p []byte) (int, error) {
+	if s.silence > 0 {
+		late := time.AfterFunc(s.silence, func() { s.cancel(errSilent) })
+		defer late.Stop()
+	}
+	n, err := s.body.Read(p)
+	if err != nil && errors.Is(context.Cause(s.ctx), errSilent) {
+		err = errSilent
+	}
+	return n, err
+}
+
+// Close implements io.Closer.
+func (s *openStream) Close() error {
+	s.cancel(nil)
+	return s.body.Close()
+}
+
+// nextCursor is the cursor in the Link to the next page; empty where there is none.
+func nextCursor(header http.Header) string {
+	for _, link := range header.Values("Link") {
+		address, rest, _ := strings.Cut(link, ">")
+		if !strings.Contains(rest, `rel="next"`) {
+			continue
+		}
+		if parsed, err := url.Parse(strings.TrimPrefix(strings.TrimSpace(address), "<")); err == nil {
+			return parsed.Query().Get("cursor")
+		}
+	}
+	return ""
+}

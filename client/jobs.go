@@ -1,0 +1,141 @@
+package client
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"io"
+	"iter"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+const (
+	jobsPath    = "/api/v1/jobs"
+	spidersPath = "/api/v1/spiders"
+)
+
+// Page is a part of a list.
+type Page[T any] struct {
+	Items []T
+	// Next is the Cursor of the page behind this one; empty on the last page.
+	Next string
+}
+
+// ListJobs returns a page of the caller's jobs, newest first.
+func (c *Client) ListJobs(ctx context.Context, params ListJobsParams) (Page[Job], error) {
+	query, _ := split(params)
+	return list[Job](ctx, c, jobsPath, query)
+}
+
+// AllJobs goes through all of the caller's jobs that the parameters select, page by page. It ends after an error.
+func (c *Client) AllJobs(ctx context.Context, params ListJobsParams) iter.Seq2[Job, error] {
+	return eachPage(&params.Cursor, func() (Page[Job], error) { return c.ListJobs(ctx, params) })
+}
+
+// list reads a page.
+func list[T any](ctx context.Context, c *Client, path string, query url.Values) (Page[T], error) {
+	var page Page[T]
+	header, err := c.call(ctx, call{method: http.MethodGet, path: path, query: query, harmless: true}, &page.Items)
+	page.Next = nextCursor(header)
+	return page, err
+}
+
+// eachPage goes through what the pages hold, from the one at the cursor on.
+func eachPage[T any](cursor *string, read func() (Page[T], error)) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		for first := *cursor; ; {
+			page, err := read()
+			if err != nil {
+				yield(*new(T), err)
+				return
+			}
+			for _, item := range page.Items {
+				if !yield(item, nil) {
+					return
+				}
+			}
+			if *cursor = page.Next; page.Next == "" {
+				*cursor = first // for the next time that somebody goes through
+				return
+			}
+		}
+	}
+}
+
+// StartJob starts a job. Where the parameters have no IdempotencyKey it is given one, so that a start whose answer is lost is not
+// made twice.
+func (c *Client) StartJob(ctx context.Context, body StartJob, params StartJobParams) (*StartedJob, error) {
+	if params.IdempotencyKey == "" {
+		params.IdempotencyKey = rand.Text()
+	}
+	_, header := split(params)
+	started := &StartedJob{}
+	_, err := c.call(ctx, call{method: http.MethodPost, path: jobsPath, header: header, body: body, harmless: true}, started)
+	return orNil(started, err)
+}
+
+// GetJob returns a job; with Wait, when it has ended or the time is up.
+func (c *Client) GetJob(ctx context.Context, id string, params GetJobParams) (*Job, error) {
+	query, header := split(params)
+	job := &Job{}
+	_, err := c.call(ctx, call{
+		method: http.MethodGet, path: jobsPath + "/" + url.PathEscape(id), query: query, header: header,
+		harmless: true, wait: params.Wait,
+	}, job)
+	return orNil(job, err)
+}
+
+const (
+	// waitAtOnce is how long one call waits for a job's end. Proxies on the way rarely bear more.
+	waitAtOnce = time.Minute
+	// askAgain is how long to wait where the server did not: it is about to stop, and another will answer.
+	askAgain = time.Second
+)
+
+// WaitForEnd returns a job once nothing of it runs any more, however it ended: its Status tells. The context bounds the wait; the job
+// goes on when it ends.
+func (c *Client) WaitForEnd(ctx context.Context, id string) (*Job, error) {
+	for {
+		asked := time.Now()
+		job, err := c.GetJob(ctx, id, GetJobParams{Wait: waitAtOnce})
+		switch {
+		case err != nil && ctx.Err() != nil:
+			return nil, fmt.Errorf("job %s has not ended in time, and goes on: %w", id, context.Cause(ctx))
+		case err != nil:
+			return nil, err
+		case !job.FinishedAt.IsZero():
+			return job, nil
+		}
+		if took := time.Since(asked); took < askAgain {
+			pause(ctx, askAgain-took)
+		}
+	}
+}
+
+// CancelJob asks a job to stop. It is stopped once it has its FinishedAt.
+func (c *Client) CancelJob(ctx context.Context, id string, params CancelJobParams) error {
+	query, header := split(params)
+	_, err := c.call(ctx, call{
+		method: http.MethodDelete, path: jobsPath + "/" + url.PathEscape(id), query: query, header: header, harmless: true,
+	}, nil)
+	return err
+}
+
+// GetJobLogs reads the log of a job's latest attempt; with Follow, also what is yet to be written. Whoever reads has to close it. A log
+// that is cut off ends with an error other than io.EOF.
+func (c *Client) GetJobLogs(ctx context.Context, id string, params GetJobLogsParams) (io.ReadCloser, error) {
+	query, header := split(params)
+	return c.stream(ctx, call{
+		method: http.MethodGet, path: jobsPath + "/" + url.PathEscape(id) + "/logs", query: query, header: header, harmless: true,
+	}, 0)
+}
+
+// orNil returns nothing beside an error.
+func orNil[T any](answer *T, err error) (*T, error) {
+	if err != nil {
+		return nil, err
+	}
+	return answer, nil
+}
