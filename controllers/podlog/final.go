@@ -3,6 +3,8 @@ package podlog
 import (
 	"fmt"
 	"time"
+
+	logs "github.com/scrapethis/spider-operator/internal/podlog"
 )
 
 const (
@@ -80,8 +82,8 @@ func (c *Collector) beginFinal(p *pod, q *queue, risky bool) {
 // holds the mutex.
 func (c *Collector) endFinal(p *pod, found result, err error) {
 	patient := c.now().Sub(p.reading.Began) < finalPatience
-	if err == nil || isGone(err) || !patient || p.node.unserved {
-		if p.node.unserved && err != nil && !isGone(err) {
+	if err == nil || logs.IsGone(err) || !patient || p.node.unserved {
+		if p.node.unserved && err != nil && !logs.IsGone(err) {
 			err = p.unserved()
 		}
 		c.conclude(p, err, func(r *Reading) {

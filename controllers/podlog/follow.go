@@ -10,6 +10,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/scrapethis/spider-operator/controllers/stats"
+	logs "github.com/scrapethis/spider-operator/internal/podlog"
 )
 
 const (
@@ -89,7 +90,7 @@ func (c *Collector) beginStream(p *pod, q *queue, risky bool) {
 // endStream takes the end of a stream. The caller holds the mutex.
 func (c *Collector) endStream(p *pod, err error) {
 	switch {
-	case err == nil || isGone(err):
+	case err == nil || logs.IsGone(err):
 		c.conclude(p, err, func(*Reading) {})
 	case p.mode == Final:
 		c.queueFinal(p)
@@ -151,7 +152,7 @@ func (c *Collector) followToEnd(ctx context.Context, f *flow) error {
 			if final || ends > 1 && lasted < brief {
 				return nil
 			}
-		case isGone(err):
+		case logs.IsGone(err):
 			return err
 		case errors.Is(err, errTooMuch):
 			c.askForFewer(p)

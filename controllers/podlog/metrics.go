@@ -6,6 +6,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	logs "github.com/scrapethis/spider-operator/internal/podlog"
 )
 
 var (
@@ -51,7 +53,7 @@ func countRead(mode Mode, counted bool, err error) {
 	switch {
 	case errors.Is(err, context.Canceled):
 		return
-	case isGone(err):
+	case logs.IsGone(err):
 		result = "gone"
 	case errors.Is(err, errHung):
 		result = "hung"

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	logs "github.com/scrapethis/spider-operator/internal/podlog"
 )
 
 const (
@@ -169,7 +171,7 @@ func (c *Collector) judge(n *node, err error) {
 		return
 	}
 	switch {
-	case errors.Is(err, context.Canceled), isGone(err):
+	case errors.Is(err, context.Canceled), logs.IsGone(err):
 	case errors.Is(err, errHung):
 		n.trust = doubtful
 		n.hangs++
@@ -289,7 +291,7 @@ func (n *node) candidate() *pod {
 	for range min(n.pods.Len(), 16) {
 		e := n.pods.Front()
 		n.pods.MoveToBack(e)
-		if p = e.Value.(*pod); !isGone(p.reading.Err) {
+		if p = e.Value.(*pod); !logs.IsGone(p.reading.Err) {
 			break
 		}
 	}

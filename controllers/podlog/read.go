@@ -14,6 +14,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/scrapethis/spider-operator/controllers/stats"
+	logs "github.com/scrapethis/spider-operator/internal/podlog"
 )
 
 // minLines is the fewest lines that are asked for, however long they are: a dump of Scrapy's stats has about forty. The
@@ -28,9 +29,6 @@ var (
 	errHung = fmt.Errorf("nothing of it came in time: %w", context.DeadlineExceeded)
 	errSlow = fmt.Errorf("it was not read to its end in time: %w", context.DeadlineExceeded)
 )
-
-// unavailable begins the one line that the kubelet sends in place of a log which it cannot read, with status 200.
-const unavailable = "unable to retrieve container logs for "
 
 const (
 	// manyLines is how many of a log's last lines are asked for where the usual ones did not tell the end: a dump may have
@@ -51,21 +49,18 @@ const (
 type intake struct {
 	log    stats.Log
 	buffer []byte
-	head   []byte // the first bytes, as many as a refusal may have
 	end    []byte // the last bytes, at least endBytes of them where there are so many
 	taken  int
 	lines  int64
 }
 
-const maxRefusal = 256
-
 var intakes = sync.Pool{New: func() any {
-	return &intake{buffer: make([]byte, 32<<10), head: make([]byte, 0, maxRefusal), end: make([]byte, 0, 2*endBytes)}
+	return &intake{buffer: make([]byte, 32<<10), end: make([]byte, 0, 2*endBytes)}
 }}
 
 func (in *intake) reset() {
 	in.log.Reset()
-	in.head, in.end = in.head[:0], in.end[:0]
+	in.end = in.end[:0]
 	in.taken, in.lines = 0, 0
 }
 
@@ -74,7 +69,6 @@ func (in *intake) write(piece []byte) {
 	_, _ = in.log.Write(piece) // never fails
 	in.taken += len(piece)
 	in.lines += int64(bytes.Count(piece, []byte{'\n'}))
-	in.head = append(in.head, piece[:min(len(piece), maxRefusal-len(in.head))]...)
 	last := piece[max(0, len(piece)-endBytes):]
 	if len(in.end)+len(last) > cap(in.end) {
 		in.end = append(in.end[:0], in.end[len(in.end)-endBytes:]...)
@@ -92,7 +86,7 @@ func (in *intake) take(ctx context.Context, body io.Reader, proceed func(n int) 
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
 		case errors.Is(err, io.EOF):
-			return in.refusal()
+			return nil
 		case err != nil:
 			return err
 		}
@@ -104,14 +98,6 @@ func (in *intake) take(ctx context.Context, body io.Reader, proceed func(n int) 
 
 // brought reports whether anything came out of the log.
 func (in *intake) brought() bool { return in.taken > 0 }
-
-// refusal returns the error that the kubelet sent instead of a log, or nil.
-func (in *intake) refusal() error {
-	if in.taken < maxRefusal && bytes.HasPrefix(in.head, []byte(unavailable)) {
-		return fmt.Errorf("the kubelet said %q", in.head)
-	}
-	return nil
-}
 
 // short reports whether fewer lines came than were asked for: then nothing precedes them in the file.
 func (in *intake) short(asked int64) bool { return in.lines+int64(in.taken/longestLine) < asked }
@@ -134,21 +120,15 @@ type result struct {
 	end     uint64 // a hash of the log's last bytes
 }
 
-// open opens a log's last lines, and has it closed when ctx ends, in case its reader waits for more.
-func (c *Collector) open(ctx context.Context, target Target, lines int64, follow bool) (io.ReadCloser, error) {
+// open opens a log's last lines.
+func (c *Collector) open(ctx context.Context, target Target, lines int64, follow bool) (*logs.Log, error) {
 	return c.openWith(ctx, target, &corev1.PodLogOptions{Container: target.Container, Follow: follow, TailLines: &lines})
 }
 
-func (c *Collector) openWith(ctx context.Context, target Target, options *corev1.PodLogOptions) (io.ReadCloser, error) {
-	body, err := c.source.Open(ctx, target, options)
-	if err != nil {
-		if ctx.Err() != nil {
-			err = context.Cause(ctx)
-		}
-		return nil, err
-	}
-	context.AfterFunc(ctx, func() { _ = body.Close() })
-	return body, nil
+func (c *Collector) openWith(ctx context.Context, target Target, options *corev1.PodLogOptions) (*logs.Log, error) {
+	return logs.Open(ctx, func(ctx context.Context, options *corev1.PodLogOptions) (io.ReadCloser, error) {
+		return c.source.Open(ctx, target, options)
+	}, options, 0)
 }
 
 // tail reads the end of a log. Where its lines are so long that they exceed what a read may take, it asks for fewer of

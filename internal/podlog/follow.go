@@ -1,0 +1,117 @@
+package podlog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+const (
+	// patience is how long a log that is followed is tried to be opened, when kube-apiserver or the node does not answer or answers
+	// with errors.
+	patience = time.Minute
+	// shortestPause and longestPause bound how long is waited before a log is opened again.
+	shortestPause, longestPause = 100 * time.Millisecond, 5 * time.Second
+	// restPatience is how long a node may take to begin with the rest of a log whose process has ended.
+	restPatience = 10 * time.Second
+)
+
+// ErrCutOff says that a log is gone that had not come to its end.
+var ErrCutOff = errors.New("the log is gone, and nothing tells whether it was read to its end")
+
+// Follower follows the log of a container that has started.
+type Follower struct {
+	// Open opens the log.
+	Open Opener
+	// Ended reports whether the container's process has ended, or its Pod is gone.
+	Ended func(context.Context) (bool, error)
+	// Options say where to begin, unless that is a position.
+	Options corev1.PodLogOptions
+	// Position is where to begin, and moves on from there.
+	Position Position
+}
+
+// Follow hands on the log behind the position until the process has ended, and returns nil only if that was all of it. The stream from
+// the node may end before that: because the log was rotated, or because kube-apiserver or the kubelet was restarted. Nothing tells such
+// an end from the true one but the Pod. So the log is then opened again, behind the last line that was handed on; lines carry their
+// times for that. The error is the Sink's own where it has one, or says why ctx has ended.
+func (f *Follower) Follow(ctx context.Context, sink Sink) error {
+	distance, failing := shortestPause, time.Time{}
+	for {
+		before := f.Position
+		err := f.stream(ctx, sink, true, 0)
+		if own, ok := errors.AsType[errSink](err); ok {
+			return own.error
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if f.Position != before {
+			distance, failing = shortestPause, time.Time{}
+		}
+		if IsGone(err) {
+			return ErrCutOff
+		}
+		whole := err == nil
+		ended, asking := f.Ended(ctx)
+		if ended {
+			return f.rest(ctx, sink, whole)
+		}
+		if err = errors.Join(err, asking); err != nil && failing.IsZero() {
+			failing = time.Now()
+		}
+		if err != nil && time.Since(failing) > patience {
+			return fmt.Errorf("following a log: %w", err)
+		}
+		if !pause(ctx, distance) {
+			return context.Cause(ctx)
+		}
+		distance = min(2*distance, longestPause)
+	}
+}
+
+// stream hands on what lies behind the position, until the answer ends.
+func (f *Follower) stream(ctx context.Context, sink Sink, follow bool, patience time.Duration) error {
+	options := f.Position.behind(f.Options)
+	options.Follow = follow
+	log, err := Open(ctx, f.Open, options, patience)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Position.copy(sink, log), log.Close())
+}
+
+// rest hands on what a stream that broke off before the end has left out. Where the log is gone, that it came to its end by itself is
+// what tells that nothing is missing.
+func (f *Follower) rest(ctx context.Context, sink Sink, whole bool) error {
+	err := f.stream(ctx, sink, false, restPatience)
+	own, ok := errors.AsType[errSink](err)
+	switch {
+	case err == nil:
+		return nil
+	case ok:
+		return own.error
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case (IsGone(err) || IsWaiting(err) || IsRefused(err)) && whole:
+		return nil
+	case IsGone(err), IsWaiting(err), IsRefused(err):
+		return ErrCutOff
+	}
+	return fmt.Errorf("reading the end of a log: %w", err)
+}
+
+// pause waits, and reports whether there is still time left then.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
