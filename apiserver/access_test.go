@@ -12,6 +12,7 @@ import (
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 	"github.com/scrapethis/spider-operator/apiserver/auth"
+	"github.com/scrapethis/spider-operator/apiserver/rest"
 )
 
 // accounts knows one service account by one token, and what it may do.
@@ -105,7 +106,7 @@ func TestServiceAccountsJobsAreTheNamespaces(t *testing.T) {
 func TestEveryCallNeedsARight(t *testing.T) {
 	for _, route := range newFacade(t).server.engine.Routes() {
 		name := strings.Replace(route.Method, http.MethodHead, http.MethodGet, 1) + " " + route.Path
-		access, known := accesses[name]
+		access, known := rest.Accesses[name]
 		switch {
 		case strings.HasPrefix(route.Path, "/api/") != known:
 			t.Errorf("%s %s: has an entry: %t", route.Method, route.Path, known)

@@ -190,7 +190,7 @@ func TestEmptyListIsAnArray(t *testing.T) {
 func TestContractIsServedToEveryone(t *testing.T) {
 	f := newFacade(t)
 	yaml := f.get("", "/openapi.yaml").want(http.StatusOK)
-	if yaml.body != string(openAPIYAML) {
+	if yaml.body != string(openAPI) {
 		t.Error("/openapi.yaml is not the contract")
 	}
 	var document struct {

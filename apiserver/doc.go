@@ -1,9 +1,9 @@
 // Package apiserver is the REST facade: it turns HTTP calls with API keys into SpiderJobs, and answers reads from its own
 // picture of them.
 //
-// The contract is openapi.yaml. The types and the bindings in package contract are generated from it; the handlers here
-// implement the generated interface. What a handler may take for granted is made true by the middleware in front of it: the
-// picture is complete, the caller is known and within its rate, and a body is one JSON object of a bounded size.
+// It is a house of rooms, of which only this one knows all: the face that the contract, openapi.yaml, describes is rest, in front of
+// which guard stands; what calls do is in jobs and spiders, which know of no face; they read from view and write by kube, and auth
+// knows who is calling.
 //
 // The facade's needs of Kubernetes are these and no more:
 //

@@ -13,7 +13,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
-	"github.com/scrapethis/spider-operator/apiserver/view"
+	"github.com/scrapethis/spider-operator/apiserver/failure"
 )
 
 // expectationsMet gives a job the condition of that status, and violations.
@@ -291,7 +291,7 @@ func TestExpectationsHaveTheSameBoundsEverywhere(t *testing.T) {
 	var document struct {
 		Components struct{ Schemas map[string]schema }
 	}
-	if err := yaml.Unmarshal(openAPIYAML, &document); err != nil {
+	if err := yaml.Unmarshal(openAPI, &document); err != nil {
 		t.Fatal(err)
 	}
 	held := definition.Spec.Versions[0].Schema.OpenAPIV3Schema.Properties["spec"].Properties["expectations"]
@@ -301,7 +301,7 @@ func TestExpectationsHaveTheSameBoundsEverywhere(t *testing.T) {
 			t.Errorf("%s has %d fields, want %d", path, len(said.Properties), len(held.Properties))
 		}
 		for name, of := range held.Properties {
-			contractName := view.ContractName(name)
+			contractName := failure.FieldName(name)
 			shown, known := said.Properties[contractName]
 			if !known {
 				t.Errorf("%s.%s: there is no such field in the contract", path, contractName)

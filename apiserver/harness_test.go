@@ -387,6 +387,12 @@ type facade struct {
 	log     *bytes.Buffer
 }
 
+// The bounds and addresses that the documentation has.
+const (
+	maxBody    = 128 << 10
+	eventsPath = "/api/v1/jobs/events"
+)
+
 // generous limits do not get in a test's way.
 var generous = guard.Limits{RequestsPerSecond: 1e6, Burst: 1e6, FailuresPerMinute: 1e6, StreamsPerCaller: 1e6}
 
@@ -623,7 +629,7 @@ var documented = sync.OnceValue(func() routers.Router {
 	}))
 	openapi3filter.RegisterBodyDecoder("text/event-stream", openapi3filter.PlainBodyDecoder)
 	openapi3filter.RegisterBodyDecoder("text/html", openapi3filter.PlainBodyDecoder)
-	document, err := contracttest.Closed(openAPIYAML)
+	document, err := contracttest.Closed(openAPI)
 	if err != nil {
 		panic(err)
 	}

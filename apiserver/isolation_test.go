@@ -12,6 +12,7 @@ import (
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 	"github.com/scrapethis/spider-operator/apiserver/auth"
 	"github.com/scrapethis/spider-operator/apiserver/contract"
+	"github.com/scrapethis/spider-operator/apiserver/rest"
 )
 
 // marker stands in everything of alice's that an answer could tell.
@@ -119,7 +120,7 @@ func (f *facade) look(who, key string, a attempt, status int, mine *possessions)
 
 // everyRight is what a service account has that may do everything in its namespace.
 func everyRight() (rights []string) {
-	for _, access := range accesses {
+	for _, access := range rest.Accesses {
 		for _, verb := range access.Verbs {
 			rights = append(rights, "crawler team "+verb+" "+access.Resource)
 		}
@@ -158,7 +159,7 @@ func TestNobodyReachesWhatIsAnothers(t *testing.T) {
 			for who, key := range strangers {
 				f.look(who, key, a, http.StatusUnauthorized, mine)
 			}
-			if len(accesses[name].Verbs) > 0 {
+			if len(rest.Accesses[name].Verbs) > 0 {
 				f.look("a service account without rights", crawlersToken, a, http.StatusForbidden, mine)
 			}
 		}

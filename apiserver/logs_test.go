@@ -2,23 +2,20 @@ package apiserver
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"pgregory.net/rapid"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 	"github.com/scrapethis/spider-operator/apiserver/auth"
-	"github.com/scrapethis/spider-operator/apiserver/guard"
+	"github.com/scrapethis/spider-operator/apiserver/jobs"
 )
 
 // opened is an answer that is being read.
@@ -127,7 +124,7 @@ func TestLogIsFollowedToItsEnd(t *testing.T) {
 	if line := log.line(); line != "last before" {
 		t.Errorf("first line %q", line)
 	}
-	long := strings.Repeat("x", 3*logBuffer)
+	long := strings.Repeat("x", 3*jobs.LogBuffer)
 	for _, line := range []string{"a", "", " b 2025-01-15T10:30:00Z", long} {
 		pod.write(line) // Each is passed on without another behind it.
 		if got := log.line(); got != line {
@@ -175,40 +172,6 @@ func TestFollowedLogSurvivesTheEndOfANodesStream(t *testing.T) {
 	log.wantEnd()
 }
 
-// TestPositionInALog cuts a log anywhere, again and again, and reads on each time: all of it is passed on, and nothing twice.
-func TestPositionInALog(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		start := time.Unix(1_700_000_000, 0).UTC()
-		at := start
-		var lines []logLine
-		for range rapid.IntRange(0, 20).Draw(t, "lines") {
-			at = at.Add(time.Duration(rapid.SampledFrom([]int{0, 0, 1, 999_999_999, 1_500_000_000}).Draw(t, "later")))
-			size := rapid.SampledFrom([]int{0, 1, 5, logBuffer, 2 * logBuffer}).Draw(t, "size")
-			lines = append(lines, logLine{at, strings.Repeat(rapid.SampledFrom([]string{"a", " ", "é"}).Draw(t, "text"), size) + "\n"})
-		}
-		recorder := httptest.NewRecorder()
-		s := guard.StreamTo(t.Context(), recorder, time.Minute, func(context.Context) error { return nil })
-		var position logPosition
-		for cuts := rapid.IntRange(0, 6).Draw(t, "cuts"); cuts >= 0; cuts-- {
-			var log bytes.Buffer
-			for _, line := range lines {
-				if !line.at.Before(position.at.Truncate(time.Second)) {
-					log.WriteString(line.at.Format("2006-01-02T15:04:05.000000000Z07:00") + " " + line.text)
-				}
-			}
-			if cuts > 0 {
-				log.Truncate(rapid.IntRange(0, log.Len()).Draw(t, "cut"))
-			}
-			if err := position.copy(s, io.NopCloser(&log)); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if got, want := recorder.Body.String(), textOfLines(lines); got != want {
-			t.Fatalf("passed on %d bytes %.200q, want %d bytes %.200q", len(got), got, len(want), want)
-		}
-	})
-}
-
 func TestJobsWithoutALog(t *testing.T) {
 	f := newFacade(t)
 	key := f.key("team", "")
@@ -227,7 +190,7 @@ func TestJobsWithoutALog(t *testing.T) {
 	f.node.run("team", "strange-pod", "uid-of-an-earlier-job-of-that-name").write("secret")
 	removed, pod := f.running(t, "team", "removed", ended)
 	pod.terminate()
-	pod.change(func() { pod.lines = []logLine{{text: logRemoved + "containerd://123"}} })
+	pod.change(func() { pod.lines = []logLine{{text: "unable to retrieve container logs for containerd://123"}} })
 	for name, id := range map[string]string{"never ran": neverRan, "ran": ran, "strange": strange, "removed": removed} {
 		for _, query := range []string{"", "?follow=true"} {
 			t.Run(name+query, func(*testing.T) { f.get(key, logs(id)+query).wantProblem(http.StatusGone, "log_gone") })
@@ -250,7 +213,7 @@ func TestJobsWithoutALog(t *testing.T) {
 		f.get(key, logs(unreachable)+"?follow=true").wantProblem(http.StatusServiceUnavailable, "unavailable")
 	}
 	f.node.fail = nil
-	pod.write(strings.Repeat("x", 4*logBuffer))
+	pod.write(strings.Repeat("x", 4*jobs.LogBuffer))
 	pod.broken = errors.New("connection reset")
 	broken := f.open(key, logs(unreachable))
 	if rest, err := io.ReadAll(broken.lines); !errors.Is(err, io.ErrUnexpectedEOF) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
@@ -13,6 +14,8 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/google/uuid"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 	"github.com/scrapethis/spider-operator/apiserver/guard"
@@ -147,19 +150,14 @@ func TestNoCallPassesOverWhatItIsAskedFor(t *testing.T) {
 	f.get("", "/api/v1/jobs?unknown=1").want(http.StatusUnauthorized)
 }
 
-// TestEveryCallHasRulesForItsQuery finds the call that the contract does not have, whose every query would be refused.
-func TestEveryCallHasRulesForItsQuery(t *testing.T) {
-	openAPI, err := openAPIJSON()
-	if err != nil {
-		t.Fatal(err)
-	}
-	rules, err := readQueryRules(openAPI)
-	if err != nil {
-		t.Fatal(err)
-	}
+// TestEveryCallIsInTheContract finds the call that the contract does not have, whose every query would be refused.
+func TestEveryCallIsInTheContract(t *testing.T) {
 	for _, route := range newFacade(t).server.engine.Routes() {
-		if _, known := rules[strings.Replace(route.Method, http.MethodHead, http.MethodGet, 1)+" "+route.Path]; strings.HasPrefix(route.Path, "/api/") && !known {
-			t.Errorf("%s %s is not in the contract", route.Method, route.Path)
+		method := strings.Replace(route.Method, http.MethodHead, http.MethodGet, 1)
+		request := httptest.NewRequestWithContext(t.Context(), method, strings.Replace(route.Path, ":id", uuid.NewString(), 1), http.NoBody)
+		request.URL.Host, request.URL.Scheme, request.Host = "", "", ""
+		if _, _, err := documented().FindRoute(request); strings.HasPrefix(route.Path, "/api/") && err != nil {
+			t.Errorf("%s %s is not in the contract: %v", route.Method, route.Path, err)
 		}
 	}
 }

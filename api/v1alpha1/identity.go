@@ -37,6 +37,15 @@ func IsID(s string) bool {
 	return err == nil
 }
 
+// ParseID reads an id as callers send it: a UUID of 36 characters, in either case.
+func ParseID(text string) (uuid.UUID, bool) {
+	if len(text) != 36 {
+		return uuid.UUID{}, false
+	}
+	id, err := uuid.Parse(text)
+	return id, err == nil
+}
+
 // User returns the user a REST caller must be to see the object: userID, else the namespace itself.
 func (j *SpiderJob) User() string { return userOr(j.Spec.UserID, j.Namespace) }
 

@@ -5,7 +5,10 @@ package failure
 import (
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
+	"unicode"
 )
 
 // Kind says what kind of thing went wrong.
@@ -129,4 +132,30 @@ func Internal(cause error) *Error {
 	return &Error{
 		Kind: KindInternal, Code: "internal", Message: "The server failed. Its log tells more under this request id.", Cause: cause,
 	}
+}
+
+// Name makes a name from a request fit for an error message.
+func Name(name string) string {
+	const most = 64
+	if runes := []rune(name); len(runes) > most {
+		name = string(runes[:most]) + "…"
+	}
+	if name == "" || strings.ContainsFunc(name, func(r rune) bool { return !strconv.IsPrint(r) || r == '"' }) {
+		return strconv.Quote(name)
+	}
+	return name
+}
+
+// FieldName returns what callers call a field of the custom resources: max_items for maxItems, and a.max_items for
+// a.maxItems.
+func FieldName(field string) string {
+	var name strings.Builder
+	for _, r := range field {
+		if unicode.IsUpper(r) {
+			name.WriteByte('_')
+			r = unicode.ToLower(r)
+		}
+		name.WriteRune(r)
+	}
+	return name.String()
 }

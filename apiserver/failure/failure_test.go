@@ -35,3 +35,14 @@ func TestErrorsSayWhatHappened(t *testing.T) {
 		}
 	}
 }
+
+func TestFieldNames(t *testing.T) {
+	for field, want := range map[string]string{
+		"minItems": "min_items", "maxFailedResponsePercent": "max_failed_response_percent", "feed": "feed", "": "",
+		"comparedToPrevious.minItemsPercent": "compared_to_previous.min_items_percent",
+	} {
+		if got := FieldName(field); got != want {
+			t.Errorf("%s is called %s, want %s", field, got, want)
+		}
+	}
+}

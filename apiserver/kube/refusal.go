@@ -9,7 +9,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/scrapethis/spider-operator/apiserver/failure"
-	"github.com/scrapethis/spider-operator/apiserver/view"
 )
 
 // MayPass reports whether an error of Kubernetes is one that time may heal: the connection's, a time-out, overload. Such a
@@ -56,7 +55,7 @@ func causesOf(err error, what string) (message, field string) {
 		texts = append(texts, cause.Field+": "+cause.Message)
 	}
 	if len(causes) == 1 {
-		field = view.ContractName(strings.TrimPrefix(causes[0].Field, "spec."))
+		field = failure.FieldName(strings.TrimPrefix(causes[0].Field, "spec."))
 	}
 	return strings.Join(texts, "; "), field
 }

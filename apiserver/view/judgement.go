@@ -2,13 +2,12 @@ package view
 
 import (
 	"encoding/json"
-	"strings"
-	"unicode"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
+	"github.com/scrapethis/spider-operator/apiserver/failure"
 )
 
 // Judgement says whether a job kept its expectations.
@@ -42,7 +41,7 @@ func judgementOf(status *v1alpha1.SpiderJobStatus) (*Judgement, error) {
 	}
 	violations := make([]violation, len(status.Violations))
 	for i, v := range status.Violations {
-		violations[i] = violation{Rule: ContractName(v.Rule), Expected: v.Expected, Actual: v.Actual}
+		violations[i] = violation{Rule: failure.FieldName(v.Rule), Expected: v.Expected, Actual: v.Actual}
 	}
 	text, err := json.Marshal(violations)
 	if err != nil {
@@ -62,18 +61,4 @@ type violation struct {
 // broken reports whether a job has broken what was expected of it.
 func (j *Job) broken() bool {
 	return j.Expectations != nil && j.Expectations.Judged && !j.Expectations.Met
-}
-
-// ContractName returns what the contract calls a field of the custom resources: max_items for maxItems, and a.max_items for
-// a.maxItems.
-func ContractName(field string) string {
-	var name strings.Builder
-	for _, r := range field {
-		if unicode.IsUpper(r) {
-			name.WriteByte('_')
-			r = unicode.ToLower(r)
-		}
-		name.WriteRune(r)
-	}
-	return name.String()
 }

@@ -57,14 +57,3 @@ func TestAJobIsJudgedAtItsEnd(t *testing.T) {
 		}
 	}
 }
-
-func TestContractNames(t *testing.T) {
-	for field, want := range map[string]string{
-		"minItems": "min_items", "maxFailedResponsePercent": "max_failed_response_percent", "feed": "feed", "": "",
-		"comparedToPrevious.minItemsPercent": "compared_to_previous.min_items_percent",
-	} {
-		if got := ContractName(field); got != want {
-			t.Errorf("%s is called %s, want %s", field, got, want)
-		}
-	}
-}

@@ -1,6 +1,8 @@
 package view
 
-import "k8s.io/apimachinery/pkg/util/resourceversion"
+import (
+	"k8s.io/apimachinery/pkg/util/resourceversion"
+)
 
 // progress is, by the scope of each watch (a namespace, or all of them: ""), the newest resource version that the watch has
 // shown. What is not in a view and not newer than that does not exist any more.

@@ -1,6 +1,8 @@
 package view
 
-import "slices"
+import (
+	"slices"
+)
 
 // relistBatch is how many objects of a complete list are compared before the lock is given up, so that no reader waits for long.
 const relistBatch = 256

@@ -1,6 +1,8 @@
 package view
 
-import "sync"
+import (
+	"sync"
+)
 
 // object is what a Store has to know of the objects that it keeps. An object never changes, but for its note: a newer state is
 // another object.

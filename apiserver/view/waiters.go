@@ -1,6 +1,8 @@
 package view
 
-import "github.com/google/uuid"
+import (
+	"github.com/google/uuid"
+)
 
 type waiterKey struct {
 	namespace string

@@ -1,12 +1,12 @@
-package apiserver
+package rest
 
 import (
 	"github.com/scrapethis/spider-operator/apiserver/auth"
 )
 
-// accesses tell what right each call needs, by method and route. Calls with no verbs need none: they tell a caller about itself.
+// Accesses tell what right each call needs, by method and route. Calls with no verbs need none: they tell a caller about itself.
 // A call that is not listed is refused to service accounts.
-var accesses = map[string]auth.Access{
+var Accesses = map[string]auth.Access{
 	"GET /api/v1/jobs":           {Resource: "spiderjobs", Verbs: []string{"list"}},
 	"POST /api/v1/jobs":          {Resource: "spiderjobs", Verbs: []string{"create"}},
 	"GET /api/v1/jobs/:id":       {Resource: "spiderjobs", Verbs: []string{"get"}},

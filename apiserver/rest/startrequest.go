@@ -1,4 +1,4 @@
-package apiserver
+package rest
 
 import (
 	"bytes"
@@ -10,29 +10,19 @@ import (
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 	"github.com/scrapethis/spider-operator/apiserver/failure"
+	"github.com/scrapethis/spider-operator/apiserver/jobs"
 	"github.com/scrapethis/spider-operator/internal/allowed"
 )
 
-// startRequest is what the body of a start asks for, in the form in which a SpiderJob holds it.
-type startRequest struct {
-	spiderID, spiderName string
-	arguments            map[string]v1alpha1.ArgumentValue
-	settings             map[string]v1alpha1.SettingValue
-	timeoutSeconds       *int64
-	startDeadlineSeconds *int64
-	retries              *int32
-	expectations         *v1alpha1.Expectations
-}
-
 // parseStart reads the body of a start, which is known to be a JSON object. It refuses what encoding/json would let pass:
 // unknown and repeated fields, names in another case, and text that is not Unicode.
-func parseStart(body []byte) (*startRequest, error) {
-	request := &startRequest{}
+func parseStart(body []byte) (*jobs.Request, error) {
+	request := &jobs.Request{}
 	err := eachMember(body, "", func(name string, value json.RawMessage) error {
 		read, known := startFields[name]
 		switch {
 		case !known:
-			return failure.Invalid(printable(name), "there is no such field")
+			return failure.Invalid(failure.Name(name), "there is no such field")
 		case string(value) == "null":
 			return nil
 		default:
@@ -42,47 +32,44 @@ func parseStart(body []byte) (*startRequest, error) {
 	if err != nil {
 		return nil, err
 	}
-	if request.spiderID == "" && request.spiderName == "" {
-		return nil, failure.Invalid("spider_id", "spider_id or spider_name is needed")
-	}
 	return request, nil
 }
 
 // startFields reads the fields that a body may have. A field that is null is as good as absent.
-var startFields = map[string]func(*startRequest, json.RawMessage) error{
-	"spider_id": func(r *startRequest, value json.RawMessage) (err error) {
-		r.spiderID, err = parseString("spider_id", value)
+var startFields = map[string]func(*jobs.Request, json.RawMessage) error{
+	"spider_id": func(r *jobs.Request, value json.RawMessage) (err error) {
+		r.SpiderID, err = parseString("spider_id", value)
 		return err
 	},
-	"spider_name": func(r *startRequest, value json.RawMessage) (err error) {
-		r.spiderName, err = parseString("spider_name", value)
+	"spider_name": func(r *jobs.Request, value json.RawMessage) (err error) {
+		r.SpiderName, err = parseString("spider_name", value)
 		return err
 	},
-	"arguments": func(r *startRequest, value json.RawMessage) (err error) {
-		r.arguments, err = parseArguments(value)
+	"arguments": func(r *jobs.Request, value json.RawMessage) (err error) {
+		r.Arguments, err = parseArguments(value)
 		return err
 	},
-	"settings": func(r *startRequest, value json.RawMessage) (err error) {
-		r.settings, err = parseSettings(value)
+	"settings": func(r *jobs.Request, value json.RawMessage) (err error) {
+		r.Settings, err = parseSettings(value)
 		return err
 	},
-	"timeout_seconds": func(r *startRequest, value json.RawMessage) error {
+	"timeout_seconds": func(r *jobs.Request, value json.RawMessage) error {
 		seconds, err := parseInteger("timeout_seconds", value, 1, allowed.MaxTimeoutSeconds)
-		r.timeoutSeconds = &seconds
+		r.TimeoutSeconds = &seconds
 		return err
 	},
-	"start_deadline_seconds": func(r *startRequest, value json.RawMessage) error {
+	"start_deadline_seconds": func(r *jobs.Request, value json.RawMessage) error {
 		seconds, err := parseInteger("start_deadline_seconds", value, 1, allowed.MaxStartDeadlineSeconds)
-		r.startDeadlineSeconds = &seconds
+		r.StartDeadlineSeconds = &seconds
 		return err
 	},
-	"retries": func(r *startRequest, value json.RawMessage) error {
+	"retries": func(r *jobs.Request, value json.RawMessage) error {
 		retries, err := parseInteger("retries", value, 0, allowed.MaxRetries)
-		r.retries = new(int32(retries))
+		r.Retries = new(int32(retries))
 		return err
 	},
-	"expectations": func(r *startRequest, value json.RawMessage) (err error) {
-		r.expectations, err = parseExpectations(value)
+	"expectations": func(r *jobs.Request, value json.RawMessage) (err error) {
+		r.Expectations, err = parseExpectations(value)
 		return err
 	},
 }
@@ -93,7 +80,7 @@ func parseArguments(value json.RawMessage) (map[string]v1alpha1.ArgumentValue, e
 	}
 	arguments := map[string]v1alpha1.ArgumentValue{}
 	err := eachMember(value, "arguments.", func(name string, value json.RawMessage) error {
-		field := "arguments." + printable(name)
+		field := "arguments." + failure.Name(name)
 		if strings.ContainsRune(name, utf8.RuneError) { // What encoding/json makes of half of a surrogate pair.
 			return failure.Invalid(field, "a name must not contain half of a surrogate pair, which is no character")
 		}
@@ -104,7 +91,7 @@ func parseArguments(value json.RawMessage) (map[string]v1alpha1.ArgumentValue, e
 	if err != nil {
 		return nil, err
 	}
-	return arguments, refusedRun(allowed.Arguments(arguments))
+	return arguments, nil
 }
 
 func parseSettings(value json.RawMessage) (map[string]v1alpha1.SettingValue, error) {
@@ -124,7 +111,7 @@ func eachSetting(value json.RawMessage, visit func(name string, value json.RawMe
 	count := 0
 	return eachMember(value, "settings.", func(name string, value json.RawMessage) error {
 		if !allowed.SettingName.MatchString(name) {
-			return failure.Invalid("settings."+printable(name), "a name must be upper-case letters, digits and underscores, at most %d of them",
+			return failure.Invalid("settings."+failure.Name(name), "a name must be upper-case letters, digits and underscores, at most %d of them",
 				allowed.MaxSettingName)
 		}
 		if count++; count > allowed.MaxSettings {
@@ -135,7 +122,7 @@ func eachSetting(value json.RawMessage, visit func(name string, value json.RawMe
 }
 
 func settingText(name string, value json.RawMessage) (v1alpha1.SettingValue, error) {
-	field := "settings." + printable(name)
+	field := "settings." + failure.Name(name)
 	text, err := textOf(field, value)
 	if err == nil && utf8.RuneCountInString(text) > allowed.MaxSettingValue {
 		err = failure.Invalid(field, "a value has at most %d characters", allowed.MaxSettingValue)
@@ -164,7 +151,7 @@ func eachMember(object []byte, path string, visit func(name string, value json.R
 			return fmt.Errorf("reading a JSON object: %w", err)
 		}
 		if seen[name] {
-			return failure.Invalid(path+printable(name), "is given twice")
+			return failure.Invalid(path+failure.Name(name), "is given twice")
 		}
 		seen[name] = true
 		if err := visit(name, value); err != nil {
@@ -247,15 +234,3 @@ func parseInteger(field string, value json.RawMessage, least, most int64) (int64
 }
 
 func isObject(value json.RawMessage) bool { return len(value) > 0 && value[0] == '{' }
-
-// printable makes a name from a request fit for an error message.
-func printable(name string) string {
-	const most = 64
-	if runes := []rune(name); len(runes) > most {
-		name = string(runes[:most]) + "…"
-	}
-	if name == "" || strings.ContainsFunc(name, func(r rune) bool { return !strconv.IsPrint(r) || r == '"' }) {
-		return strconv.Quote(name)
-	}
-	return name
-}

@@ -1,65 +1,35 @@
-package apiserver
+package jobs
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 	"github.com/scrapethis/spider-operator/apiserver/auth"
-	"github.com/scrapethis/spider-operator/apiserver/contract"
 	"github.com/scrapethis/spider-operator/apiserver/exchange"
 	"github.com/scrapethis/spider-operator/apiserver/failure"
 	"github.com/scrapethis/spider-operator/apiserver/kube"
 	"github.com/scrapethis/spider-operator/apiserver/view"
-	"github.com/scrapethis/spider-operator/internal/allowed"
 )
-
-func (h *handlers) CancelJob(
-	ctx context.Context, request contract.CancelJobRequestObject,
-) (contract.CancelJobResponseObject, error) {
-	grace, err := parseGracePeriod(request.Params.GracePeriodSeconds)
-	if err != nil {
-		return nil, err
-	}
-	if err := h.cancel(ctx, callerOf(ctx), request.ID, grace); err != nil {
-		return nil, err
-	}
-	return contract.CancelJob200JSONResponse{
-		Body:    contract.CancelledJob{Ok: true, Message: "Job cancelled"},
-		Headers: contract.CancelJob200ResponseHeaders{XRequestID: exchange.Of(ctx).RequestID},
-	}, nil
-}
-
-func parseGracePeriod(text *string) (*int64, error) {
-	if text == nil {
-		return nil, nil
-	}
-	seconds, err := strconv.ParseInt(*text, 10, 64)
-	if err != nil || seconds < 0 || seconds > allowed.MaxGraceSeconds {
-		return nil, failure.Invalid("grace_period_seconds", "must be a whole number from 0 to %d", allowed.MaxGraceSeconds)
-	}
-	return &seconds, nil
-}
 
 // cancelAttempts bounds how often a cancellation that meets a newer state of the job is tried again on that.
 const cancelAttempts = 8
 
-// cancel records a cancellation on a state of the job that has not ended, so that a job that ends at the same moment is either
+// Cancel records a cancellation on a state of the job that has not ended, so that a job that ends at the same moment is either
 // cancelled or ended, and never both. Where the job is cancelled already, it shortens the grace period.
-func (h *handlers) cancel(ctx context.Context, caller auth.Identity, id string, gracePeriod *int64) error {
-	ctx, stop := kube.SeenToItsEnd(requestOf(ctx))
+func (s *Jobs) Cancel(ctx context.Context, caller auth.Identity, id string, gracePeriod *int64) error {
+	ctx, stop := kube.SeenToItsEnd(ctx)
 	defer stop()
-	job, err := h.find(ctx, caller, id)
+	job, err := s.Find(ctx, caller, id)
 	if err != nil {
 		return cancelFailure(err)
 	}
 	exchange.Of(ctx).Object = job.Namespace + "/" + job.Name
-	requestedAt := metav1.NewTime(h.now())
+	requestedAt := metav1.NewTime(s.now())
 	failures := 0
 	for range cancelAttempts {
 		if job.User != caller.User { // Deleted, and made anew under its name by another.
@@ -74,14 +44,14 @@ func (h *handlers) cancel(ctx context.Context, caller auth.Identity, id string, 
 		case needed == firstCancel: // What shortens the grace period leaves unsaid who asked first, and when: that stays.
 			cancellation.RequestedBy, cancellation.RequestedAt = caller.String(), &requestedAt
 		}
-		object, err := h.kubernetes.Cancel(ctx, job.Namespace, job.Name, job.ResourceVersion, cancellation)
+		object, err := s.kubernetes.Cancel(ctx, job.Namespace, job.Name, job.ResourceVersion, cancellation)
 		if err == nil {
-			_, err = h.jobs.Put(object)
+			_, err = s.view.Put(object)
 			return err
 		}
 		if apierrors.IsConflict(err) {
 			var newer *view.Job
-			if newer, err = h.reread(ctx, job); err == nil {
+			if newer, err = s.reread(ctx, job); err == nil {
 				job = newer
 				continue
 			}
@@ -128,12 +98,12 @@ func cancelNeeded(job *view.Job, gracePeriod *int64) (cancelStep, error) {
 }
 
 // reread returns the job as Kubernetes has it now.
-func (h *handlers) reread(ctx context.Context, job *view.Job) (*view.Job, error) {
-	object, err := h.kubernetes.Get(ctx, job.Namespace, job.Name)
+func (s *Jobs) reread(ctx context.Context, job *view.Job) (*view.Job, error) {
+	object, err := s.kubernetes.Get(ctx, job.Namespace, job.Name)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := h.jobs.Put(object); err != nil {
+	if _, err := s.view.Put(object); err != nil {
 		return nil, err
 	}
 	return view.FromSpiderJob(object)

@@ -1,4 +1,4 @@
-package apiserver
+package jobs
 
 import (
 	"bufio"
@@ -12,8 +12,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
-	"github.com/scrapethis/spider-operator/apiserver/guard"
 )
 
 const (
@@ -24,25 +22,25 @@ const (
 	shortestPause, longestPause = 100 * time.Millisecond, 5 * time.Second
 )
 
-// follow writes the log to a stream until the spider's process has ended. A stream from the node may end before that: because
+// follow passes the log on until the spider's process has ended. A stream from the node may end before that: because
 // the log was rotated, or because the API server or the kubelet was restarted. Nothing tells such an end from the true one but
 // the Pod. So the log is then opened again, behind the last line that was passed on; lines carry their times for that, which
 // are taken off again.
-func (l *jobLog) follow(s *guard.Stream) error {
+func (l *Log) follow(ctx context.Context, to LogTo) error {
 	var position logPosition
 	distance, failing := shortestPause, time.Time{}
 	for body := l.body; ; {
 		before := position
-		err := position.copy(s, body)
-		if s.Context().Err() != nil || errors.Is(err, errWriting) {
+		err := position.copy(to, body)
+		if ctx.Err() != nil || errors.Is(err, errWriting) {
 			return err
 		}
 		if position != before {
 			distance, failing = shortestPause, time.Time{}
 		}
-		ended, err := l.ended(s)
+		ended, err := l.ended(ctx)
 		if ended {
-			return l.rest(s, &position)
+			return l.rest(ctx, to, &position)
 		}
 		for body = nil; body == nil; {
 			if err != nil {
@@ -53,15 +51,15 @@ func (l *jobLog) follow(s *guard.Stream) error {
 					return fmt.Errorf("following the log of Pod %s/%s: %w", l.namespace, l.pod, err)
 				}
 			}
-			if !pause(s.Context(), distance) {
+			if !pause(ctx, distance) {
 				return nil
 			}
-			if err := s.Check(); err != nil {
+			if err := to.Check(); err != nil {
 				return err
 			}
 			distance = min(2*distance, longestPause)
 			options := position.behind(l.options)
-			if body, err = dialLog(s.Context(), l.pods, l.namespace, l.pod, options); apierrors.IsNotFound(err) {
+			if body, err = dialLog(ctx, l.pods, l.namespace, l.pod, options); apierrors.IsNotFound(err) {
 				return nil // The Pod is gone, and the log with it.
 			}
 		}
@@ -69,8 +67,8 @@ func (l *jobLog) follow(s *guard.Stream) error {
 }
 
 // ended reports whether the spider's process has ended, or its Pod is gone.
-func (l *jobLog) ended(s *guard.Stream) (bool, error) {
-	pod, err := l.pods.Get(s.Context(), l.namespace, l.pod)
+func (l *Log) ended(ctx context.Context) (bool, error) {
+	pod, err := l.pods.Get(ctx, l.namespace, l.pod)
 	if apierrors.IsNotFound(err) {
 		return true, nil
 	}
@@ -81,17 +79,17 @@ func (l *jobLog) ended(s *guard.Stream) (bool, error) {
 }
 
 // rest writes what a stream that broke off before the end has left out.
-func (l *jobLog) rest(s *guard.Stream, position *logPosition) error {
+func (l *Log) rest(ctx context.Context, to LogTo, position *logPosition) error {
 	options := position.behind(l.options)
 	options.Follow = false
-	body, err := dialLog(s.Context(), l.pods, l.namespace, l.pod, options)
+	body, err := dialLog(ctx, l.pods, l.namespace, l.pod, options)
 	if apierrors.IsNotFound(err) || apierrors.IsBadRequest(err) {
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("reading the end of the log of Pod %s/%s: %w", l.namespace, l.pod, err)
 	}
-	return position.copy(s, body)
+	return position.copy(to, body)
 }
 
 // logPosition is the place in a log up to which it was passed on.
@@ -119,8 +117,8 @@ var errWriting = errors.New("writing a log to its reader")
 var space = []byte(" ")
 
 // copy passes on what lies behind the position, without the times of lines, and moves the position. It closes the log.
-func (p *logPosition) copy(s *guard.Stream, log io.ReadCloser) error {
-	in := bufio.NewReaderSize(log, logBuffer)
+func (p *logPosition) copy(to LogTo, log io.ReadCloser) error {
+	in := bufio.NewReaderSize(log, LogBuffer)
 	skip := skipping{start: *p, active: !p.at.IsZero()}
 	fresh := true
 	for {
@@ -137,7 +135,7 @@ func (p *logPosition) copy(s *guard.Stream, log io.ReadCloser) error {
 		}
 		fresh = err == nil
 		if wanted := skip.rest(piece); len(wanted) > 0 {
-			if _, err := s.Write(wanted); err != nil {
+			if _, err := to.Write(wanted); err != nil {
 				return errors.Join(errWriting, err, log.Close())
 			}
 			if skip.counts {
@@ -145,7 +143,7 @@ func (p *logPosition) copy(s *guard.Stream, log io.ReadCloser) error {
 			}
 		}
 		if in.Buffered() == 0 || errors.Is(err, io.EOF) {
-			if err := s.Flush(); err != nil {
+			if err := to.Flush(); err != nil {
 				return errors.Join(errWriting, err, log.Close())
 			}
 		}

@@ -1,54 +1,75 @@
-package apiserver
+package jobs
 
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"regexp"
+	"strings"
 
 	"github.com/google/uuid"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 	"github.com/scrapethis/spider-operator/apiserver/auth"
-	"github.com/scrapethis/spider-operator/apiserver/contract"
 	"github.com/scrapethis/spider-operator/apiserver/exchange"
 	"github.com/scrapethis/spider-operator/apiserver/failure"
 	"github.com/scrapethis/spider-operator/apiserver/kube"
 	"github.com/scrapethis/spider-operator/apiserver/view"
+	"github.com/scrapethis/spider-operator/internal/allowed"
 )
 
-func (h *handlers) StartJob(
-	ctx context.Context, request contract.StartJobRequestObject,
-) (contract.StartJobResponseObject, error) {
-	job, err := h.start(ctx, callerOf(ctx), *request.Body, request.Params.IdempotencyKey)
-	if err != nil {
-		return nil, err
-	}
-	return contract.StartJob200JSONResponse{
-		Body:    contract.StartedJob{JobID: job.ID.String(), Status: contract.JobStatus(job.Status.String())},
-		Headers: contract.StartJob200ResponseHeaders{XRequestID: exchange.Of(ctx).RequestID},
-	}, nil
+// Request asks for a run of a spider.
+type Request struct {
+	// SpiderID and SpiderName say which spider is meant: one of them, or both of the same spider.
+	SpiderID, SpiderName string
+	Arguments            map[string]v1alpha1.ArgumentValue
+	Settings             map[string]v1alpha1.SettingValue
+	TimeoutSeconds       *int64
+	StartDeadlineSeconds *int64
+	Retries              *int32
+	Expectations         *v1alpha1.Expectations
+	// Once is nil where each request makes a job of its own.
+	Once *Once
 }
 
-func (h *handlers) start(ctx context.Context, caller auth.Identity, body []byte, idempotencyKey *string) (*view.Job, error) {
-	identity, err := identify(caller, body, idempotencyKey)
+// Once names a request, so that it makes one job however often it is sent, as long as that job exists.
+type Once struct {
+	// Key is the caller's name for the request, and Hash stands for what it asks for.
+	Key, Hash string
+}
+
+// Check returns what is wrong with a request, whatever the spider.
+func (r *Request) Check() error {
+	if r.SpiderID == "" && r.SpiderName == "" {
+		return failure.Invalid("spider_id", "spider_id or spider_name is needed")
+	}
+	if r.Once != nil && !onceKey.MatchString(r.Once.Key) {
+		return failure.Invalid("Idempotency-Key", "must be from 1 to 255 printable ASCII characters without spaces")
+	}
+	return refusedRun(allowed.Arguments(r.Arguments))
+}
+
+// onceKey is the form that the contract gives an Idempotency-Key.
+var onceKey = regexp.MustCompile(`^[!-~]{1,255}$`)
+
+// Start makes a job of the caller's, or returns the one that the same request has made before.
+func (s *Jobs) Start(ctx context.Context, caller auth.Identity, request *Request) (*view.Job, error) {
+	if err := request.Check(); err != nil {
+		return nil, err
+	}
+	identity, err := identify(caller, request.Once)
 	if err != nil {
 		return nil, err
 	}
 	exchange.Of(ctx).Object = caller.Namespace + "/" + identity.id.String()
 	if identity.hash != "" {
-		if known := h.jobs.Get(caller.Namespace, identity.id); known != nil {
+		if known := s.view.Get(caller.Namespace, identity.id); known != nil {
 			return sameStart(known, caller, identity)
 		}
 	}
-	request, err := parseStart(body)
-	if err != nil {
-		return nil, err
-	}
-	spider, err := h.resolve(ctx, caller, request)
+	spider, err := s.resolve(ctx, caller, request)
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +77,7 @@ func (h *handlers) start(ctx context.Context, caller auth.Identity, body []byte,
 	if _, err := spider.Allows.Run(&job.Spec); err != nil {
 		return nil, refusedRun(err)
 	}
-	return h.create(ctx, caller, identity, job)
+	return s.create(ctx, caller, identity, job)
 }
 
 // startIdentity is by what a start is known: the id of the job it makes and, with an Idempotency-Key, the hash of its body.
@@ -65,29 +86,22 @@ type startIdentity struct {
 	hash string
 }
 
-// idempotencyKeyText is the form that the contract gives an Idempotency-Key.
-var idempotencyKeyText = regexp.MustCompile(`^[!-~]{1,255}$`)
-
 // identify names a start: by the time, or by its Idempotency-Key, in which case every replica comes to the same name at any
 // time, and Kubernetes itself lets only one of them make the job.
-func identify(caller auth.Identity, body []byte, idempotencyKey *string) (startIdentity, error) {
-	if idempotencyKey == nil {
+func identify(caller auth.Identity, once *Once) (startIdentity, error) {
+	if once == nil {
 		id, err := uuid.NewV7()
 		if err != nil {
 			return startIdentity{}, fmt.Errorf("making a job id: %w", err)
 		}
 		return startIdentity{id: id}, nil
 	}
-	if !idempotencyKeyText.MatchString(*idempotencyKey) {
-		return startIdentity{}, failure.Invalid("Idempotency-Key", "must be from 1 to 255 printable ASCII characters without spaces")
-	}
 	// Neither namespace nor user nor key can contain a NUL.
-	sum := sha256.Sum256([]byte(caller.Namespace + "\x00" + caller.User + "\x00" + *idempotencyKey))
+	sum := sha256.Sum256([]byte(caller.Namespace + "\x00" + caller.User + "\x00" + once.Key))
 	id := uuid.UUID(sum[:16])
 	id[6] = id[6]&0x0f | 0x80 // Version 8: made by a rule of one's own.
 	id[8] = id[8]&0x3f | 0x80 // The variant of RFC 9562.
-	hash := sha256.Sum256(body)
-	return startIdentity{id: id, hash: hex.EncodeToString(hash[:])}, nil
+	return startIdentity{id: id, hash: once.Hash}, nil
 }
 
 // sameStart answers a start whose Idempotency-Key was used before.
@@ -99,9 +113,9 @@ func sameStart(known *view.Job, caller auth.Identity, identity startIdentity) (*
 }
 
 // resolve finds the spider that a start means, among those that the caller may see.
-func (h *handlers) resolve(ctx context.Context, caller auth.Identity, request *startRequest) (*view.Spider, error) {
-	if request.spiderID == "" {
-		named := h.spiders.ByName(caller.Namespace, caller.User, request.spiderName)
+func (s *Jobs) resolve(ctx context.Context, caller auth.Identity, request *Request) (*view.Spider, error) {
+	if request.SpiderID == "" {
+		named := s.spiders.Named(caller, request.SpiderName)
 		switch len(named) {
 		case 0:
 			return nil, failure.NotFound("This spider")
@@ -111,29 +125,29 @@ func (h *handlers) resolve(ctx context.Context, caller auth.Identity, request *s
 			return nil, failure.Conflict("ambiguous_spider", "Several spiders have this spider_name; use spider_id.")
 		}
 	}
-	spider, err := h.findSpider(ctx, caller, request.spiderID)
+	spider, err := s.spiders.Find(ctx, caller, request.SpiderID)
 	if err != nil {
 		return nil, err
 	}
-	if request.spiderName != "" && request.spiderName != spider.Name {
+	if request.SpiderName != "" && request.SpiderName != spider.Name {
 		return nil, failure.Invalid("spider_name", "spider_id and spider_name mean different spiders")
 	}
 	return spider, nil
 }
 
 func newSpiderJob(
-	caller auth.Identity, identity startIdentity, spider *view.Spider, request *startRequest,
+	caller auth.Identity, identity startIdentity, spider *view.Spider, request *Request,
 ) *v1alpha1.SpiderJob {
 	job := &v1alpha1.SpiderJob{
 		ObjectMeta: metav1.ObjectMeta{Namespace: caller.Namespace, Name: identity.id.String()},
 		Spec: v1alpha1.SpiderJobSpec{
 			SpiderRef:            v1alpha1.SpiderReference{Name: spider.Ref},
-			Arguments:            request.arguments,
-			Settings:             request.settings,
-			TimeoutSeconds:       request.timeoutSeconds,
-			StartDeadlineSeconds: request.startDeadlineSeconds,
-			Retries:              request.retries,
-			Expectations:         request.expectations,
+			Arguments:            request.Arguments,
+			Settings:             request.Settings,
+			TimeoutSeconds:       request.TimeoutSeconds,
+			StartDeadlineSeconds: request.StartDeadlineSeconds,
+			Retries:              request.Retries,
+			Expectations:         request.Expectations,
 			UserID:               caller.UserID,
 		},
 	}
@@ -144,26 +158,26 @@ func newSpiderJob(
 }
 
 // create records the job.
-func (h *handlers) create(
+func (s *Jobs) create(
 	ctx context.Context, caller auth.Identity, identity startIdentity, job *v1alpha1.SpiderJob,
 ) (*view.Job, error) {
-	ctx, cancel := kube.SeenToItsEnd(requestOf(ctx))
+	ctx, cancel := kube.SeenToItsEnd(ctx)
 	defer cancel()
 	created, err := kube.Record(ctx, "job", func(ctx context.Context) (*v1alpha1.SpiderJob, error) {
-		return h.kubernetes.Create(ctx, job)
+		return s.kubernetes.Create(ctx, job)
 	})
 	if taken, ok := errors.AsType[*kube.NameTakenError](err); ok {
-		return h.existing(ctx, caller, identity, taken.PerhapsByUs)
+		return s.existing(ctx, caller, identity, taken.PerhapsByUs)
 	}
 	if err != nil {
 		return nil, err
 	}
-	return h.started(created)
+	return s.started(created)
 }
 
 // started takes a new job into the view. It is told to the caller even where it has been deleted again since.
-func (h *handlers) started(object *v1alpha1.SpiderJob) (*view.Job, error) {
-	job, err := h.jobs.Put(object)
+func (s *Jobs) started(object *v1alpha1.SpiderJob) (*view.Job, error) {
+	job, err := s.view.Put(object)
 	if err != nil || job != nil {
 		return job, err
 	}
@@ -172,14 +186,14 @@ func (h *handlers) started(object *v1alpha1.SpiderJob) (*view.Job, error) {
 
 // existing answers a start whose job is there already: made by an earlier attempt of this very request, or by an earlier
 // request with the same Idempotency-Key.
-func (h *handlers) existing(
+func (s *Jobs) existing(
 	ctx context.Context, caller auth.Identity, identity startIdentity, triedBefore bool,
 ) (*view.Job, error) {
-	object, err := h.kubernetes.Get(ctx, caller.Namespace, identity.id.String())
+	object, err := s.kubernetes.Get(ctx, caller.Namespace, identity.id.String())
 	if err != nil {
 		return nil, failure.Unavailable(err, "Kubernetes cannot be reached, so the job could not be recorded.")
 	}
-	job, err := h.started(object)
+	job, err := s.started(object)
 	switch {
 	case err != nil:
 		return nil, err
@@ -188,4 +202,20 @@ func (h *handlers) existing(
 	default:
 		return sameStart(job, caller, identity)
 	}
+}
+
+// refusedRun is the answer to a run that asks for what it may not have; anything else that went wrong stays what it is.
+func refusedRun(err error) error {
+	refused, ok := errors.AsType[*allowed.RefusedError](err)
+	if !ok {
+		return err
+	}
+	field, written := failure.FieldName(refused.Field), func(value string) string { return value }
+	if refused.Field == "expectations.onStall" || refused.Field == "expectations.onViolation" {
+		written = strings.ToLower
+	}
+	if refused.Entry != nil {
+		field += "." + failure.Name(*refused.Entry)
+	}
+	return failure.Invalid(field, "%s", refused.Problem(written))
 }

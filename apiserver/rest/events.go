@@ -1,25 +1,17 @@
-package apiserver
+package rest
 
 import (
 	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
-	"time"
 
 	"github.com/scrapethis/spider-operator/apiserver/auth"
 	"github.com/scrapethis/spider-operator/apiserver/contract"
 	"github.com/scrapethis/spider-operator/apiserver/exchange"
 	"github.com/scrapethis/spider-operator/apiserver/guard"
+	"github.com/scrapethis/spider-operator/apiserver/jobs"
 	"github.com/scrapethis/spider-operator/apiserver/view"
-)
-
-const (
-	// heartbeatInterval is how often something is sent where there is nothing to tell, so that either side notices when the
-	// other has gone.
-	heartbeatInterval = 15 * time.Second
-	// snapshotPage is how many jobs of a snapshot are looked up at once.
-	snapshotPage = 200
 )
 
 // The names of events.
@@ -52,7 +44,7 @@ type eventAnswer struct {
 	requestID string
 	stream    *guard.Stream
 	close     func()
-	jobs      *view.Jobs
+	jobs      *jobs.Jobs
 	caller    auth.Identity
 	stopping  context.Context
 	// after is the id of the last event that the caller has seen; empty when it asks for the first time.
@@ -63,14 +55,14 @@ type eventAnswer struct {
 func (a *eventAnswer) VisitStreamJobEventsResponse(http.ResponseWriter) error {
 	defer a.close()
 	a.stream.Begin(a.requestID, "text/event-stream", true)
-	err := a.serve()
+	err := a.jobs.Listen(a.stream.Context(), a.caller, a.after, eventWriter{a.stream})
 	switch {
 	case a.stopping.Err() != nil:
 		a.stream.Last(frame("", eventEnd, ending{"stopping"}))
 	case a.stream.Context().Err() != nil: // The caller has gone.
 	case errors.Is(err, guard.ErrCallerRefused):
 		a.stream.Last(frame("", eventEnd, ending{"unauthorized"}))
-	case errors.Is(err, errTooSlow):
+	case errors.Is(err, jobs.ErrTooSlow):
 		a.stream.Last(frame("", eventEnd, ending{"too_slow"}))
 	default:
 		return err
@@ -78,84 +70,34 @@ func (a *eventAnswer) VisitStreamJobEventsResponse(http.ResponseWriter) error {
 	return nil
 }
 
-// errTooSlow says that a caller does not read as fast as its jobs change.
-var errTooSlow = errors.New("the reader of events is too slow")
-
-// serve tells the caller of its jobs' changes until one of the two ends it.
-func (a *eventAnswer) serve() error {
-	subscription, known := a.jobs.Subscribe(a.caller.Namespace, a.caller.User, a.after)
-	defer subscription.Stop()
-	fresh := false // whether nothing was told since a snapshot
-	var err error
-	switch {
-	case a.after == "":
-		err = a.write(frame(subscription.Renew(), eventReady, struct{}{}))
-	case !known:
-		fresh = true
-		err = a.snapshot(subscription, "unknown_event_id")
-	}
-	heartbeat := time.NewTicker(heartbeatInterval)
-	defer heartbeat.Stop()
-	for err == nil {
-		entry, ok := subscription.Next()
-		switch {
-		case !ok && fresh:
-			return errTooSlow
-		case !ok:
-			fresh = true
-			err = a.snapshot(subscription, "missed_events")
-		case entry != nil:
-			fresh = false
-			err = a.write(entry.Frame(frameOf))
-		default:
-			fresh = false
-			err = a.await(subscription, heartbeat.C)
-		}
-	}
-	return err
+// eventWriter writes what is told of jobs as events.
+type eventWriter struct {
+	*guard.Stream
 }
 
-// await waits until there is something to tell. In the meantime it shows the caller that it is still there.
-func (a *eventAnswer) await(subscription *view.Subscription, heartbeat <-chan time.Time) error {
-	if err := a.stream.Flush(); err != nil {
-		return err
-	}
-	select {
-	case <-subscription.Changed():
-		return nil
-	case <-heartbeat:
-		return a.write([]byte(":\n\n"))
-	case <-a.stream.Context().Done():
-		return a.stream.Context().Err()
-	}
+var _ jobs.Listener = eventWriter{}
+
+// Ready implements jobs.Listener.
+func (w eventWriter) Ready(position string) error {
+	return w.write(frame(position, eventReady, struct{}{}))
 }
 
-// snapshot tells the caller to forget what it knows, and then every job as it is. What changes in the meantime is told after.
-func (a *eventAnswer) snapshot(subscription *view.Subscription, reason string) error {
-	position := subscription.Renew()
-	if err := a.write(frame("", eventReset, ending{reason})); err != nil {
-		return err
-	}
-	query := view.Query{Namespace: a.caller.Namespace, User: a.caller.User, Limit: snapshotPage}
-	for more := true; more; {
-		var jobs []*view.Job
-		jobs, more = a.jobs.List(query)
-		for _, job := range jobs {
-			// Without an id: whoever has only a part of the snapshot cannot go on behind it.
-			if err := a.write(jobFrame("", job)); err != nil {
-				return err
-			}
-		}
-		if more {
-			last := view.PositionOf(jobs[len(jobs)-1])
-			query.After = &last
-		}
-	}
-	return a.write(frame(position, eventReady, struct{}{}))
+// Reset implements jobs.Listener.
+func (w eventWriter) Reset(reason string) error {
+	return w.write(frame("", eventReset, ending{reason}))
 }
 
-func (a *eventAnswer) write(p []byte) error {
-	_, err := a.stream.Write(p)
+// Show implements jobs.Listener. The event has no id: whoever has only a part of a snapshot cannot go on behind it.
+func (w eventWriter) Show(job *view.Job) error { return w.write(jobFrame("", job)) }
+
+// Change implements jobs.Listener.
+func (w eventWriter) Change(entry *view.Entry) error { return w.write(entry.Frame(frameOf)) }
+
+// Alive implements jobs.Listener.
+func (w eventWriter) Alive() error { return w.write([]byte(":\n\n")) }
+
+func (w eventWriter) write(p []byte) error {
+	_, err := w.Stream.Write(p)
 	return err
 }
 

@@ -1,4 +1,4 @@
-package apiserver
+package jobs
 
 import (
 	"bufio"
@@ -6,17 +6,13 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net/http"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
-	"github.com/scrapethis/spider-operator/apiserver/contract"
-	"github.com/scrapethis/spider-operator/apiserver/exchange"
 	"github.com/scrapethis/spider-operator/apiserver/failure"
-	"github.com/scrapethis/spider-operator/apiserver/guard"
 	"github.com/scrapethis/spider-operator/apiserver/kube"
 	"github.com/scrapethis/spider-operator/apiserver/view"
 )
@@ -39,76 +35,25 @@ const (
 	lookAgain = time.Second
 )
 
-func (h *handlers) GetJobLogs(
-	ctx context.Context, request contract.GetJobLogsRequestObject,
-) (contract.GetJobLogsResponseObject, error) {
-	options, err := parseLogOptions(request.Params)
-	if err != nil {
-		return nil, err
-	}
-	job, err := h.find(ctx, callerOf(ctx), request.ID)
-	if err != nil {
-		return nil, err
-	}
-	head := isHead(ctx)
-	if head {
-		options.Follow, options.LimitBytes = false, new(int64(logBuffer))
-	}
-	s, closeStream, err := h.streamOf(ctx)
-	if err != nil {
-		return nil, err
-	}
-	log, err := h.openLog(s.Context(), job, options) //nolint:contextcheck // A stream's context is made of its request's.
-	if err != nil {
-		closeStream()
-		return nil, err
-	}
-	return &logAnswer{requestID: exchange.Of(ctx).RequestID, stream: s, close: closeStream, log: log, head: head}, nil
-}
-
-// logAnswer is the answer to a request for a log: the bytes as they come.
-type logAnswer struct {
-	requestID string
-	stream    *guard.Stream
-	close     func()
-	log       *jobLog
-	// head says that the caller only wants to know whether there is a log.
-	head bool
-}
-
-// VisitGetJobLogsResponse implements contract.GetJobLogsResponseObject. An error says that the log was cut off; it is none
-// that the caller has gone or that the server stops.
-func (a *logAnswer) VisitGetJobLogsResponse(http.ResponseWriter) error {
-	defer a.close()
-	a.stream.Begin(a.requestID, "text/plain; charset=utf-8", a.log.options.Follow)
-	if a.head {
-		return a.log.body.Close()
-	}
-	err := a.log.copyTo(a.stream)
-	if a.stream.Context().Err() != nil {
-		return nil
-	}
-	return err
-}
-
-// jobLog is an open log of one Pod.
-type jobLog struct {
+// Log is an open log of one Pod.
+type Log struct {
 	pods           Pods
 	namespace, pod string
 	options        corev1.PodLogOptions
 	body           io.ReadCloser
 }
 
-// openLog opens the log of the job's newest Pod. A follower waits until there is one.
-func (h *handlers) openLog(ctx context.Context, job *view.Job, options corev1.PodLogOptions) (*jobLog, error) {
+// OpenLog opens the log of the job's newest Pod. A follower waits until there is one. The log may be read for as long as the context
+// lasts.
+func (s *Jobs) OpenLog(ctx context.Context, job *view.Job, options corev1.PodLogOptions) (*Log, error) {
 	patience := time.NewTimer(maxLogWait)
 	defer patience.Stop()
 	for {
-		log, err := h.tryLog(ctx, job, options)
+		log, err := s.tryLog(ctx, job, options)
 		if !options.Follow || !errors.Is(err, errNotStarted) {
 			return log, err
 		}
-		current, changed, stop := h.jobs.Watch(job.Namespace, job.ID)
+		current, changed, stop := s.view.Watch(job.Namespace, job.ID)
 		if current == nil || current.User != job.User {
 			stop()
 			return nil, failure.NotFound("This job")
@@ -130,10 +75,7 @@ func (h *handlers) openLog(ctx context.Context, job *view.Job, options corev1.Po
 			return nil, errNotStarted
 		case <-ctx.Done():
 			stop()
-			if h.guard.Stopping().Err() != nil {
-				return nil, failure.Unavailable(nil, "The server is stopping.")
-			}
-			return nil, errNotStarted // Which nobody will read: the caller has gone.
+			return nil, errNotStarted // Which nobody will read: the caller has gone, or the server stops.
 		}
 		stop()
 	}
@@ -152,7 +94,7 @@ const (
 )
 
 // tryLog opens the log of the job's newest Pod. Errors are errNotStarted or other failures.
-func (h *handlers) tryLog(ctx context.Context, job *view.Job, options corev1.PodLogOptions) (*jobLog, error) {
+func (s *Jobs) tryLog(ctx context.Context, job *view.Job, options corev1.PodLogOptions) (*Log, error) {
 	switch {
 	case job.Ended && job.Attempts == 0:
 		return nil, logGone(neverRan)
@@ -166,7 +108,7 @@ func (h *handlers) tryLog(ctx context.Context, job *view.Job, options corev1.Pod
 		}
 		return errNotStarted
 	}
-	pod, err := h.podOf(ctx, job)
+	pod, err := s.podOf(ctx, job)
 	if err != nil {
 		return nil, err
 	}
@@ -180,7 +122,7 @@ func (h *handlers) tryLog(ctx context.Context, job *view.Job, options corev1.Pod
 	// What has come to its end need not be followed.
 	options.Follow = options.Follow && state.Terminated == nil
 	options.Timestamps = options.Follow
-	log := &jobLog{pods: h.pods, namespace: pod.Namespace, pod: pod.Name, options: options}
+	log := &Log{pods: s.pods, namespace: pod.Namespace, pod: pod.Name, options: options}
 	switch err := log.open(ctx); {
 	case apierrors.IsNotFound(err), apierrors.IsBadRequest(err):
 		return nil, missing()
@@ -193,10 +135,10 @@ func (h *handlers) tryLog(ctx context.Context, job *view.Job, options corev1.Pod
 }
 
 // podOf returns the newest Pod of the job, or nil when there is none.
-func (h *handlers) podOf(ctx context.Context, job *view.Job) (*corev1.Pod, error) {
+func (s *Jobs) podOf(ctx context.Context, job *view.Job) (*corev1.Pod, error) {
 	ctx, cancel := context.WithTimeout(ctx, kube.ReadTimeout)
 	defer cancel()
-	object, err := h.kubernetes.Get(ctx, job.Namespace, job.Name)
+	object, err := s.kubernetes.Get(ctx, job.Namespace, job.Name)
 	switch {
 	case apierrors.IsNotFound(err):
 		return nil, failure.NotFound("This job")
@@ -208,7 +150,7 @@ func (h *handlers) podOf(ctx context.Context, job *view.Job) (*corev1.Pod, error
 	if object.Status.PodName == "" {
 		return nil, nil
 	}
-	pod, err := h.pods.Get(ctx, job.Namespace, object.Status.PodName)
+	pod, err := s.pods.Get(ctx, job.Namespace, object.Status.PodName)
 	switch {
 	case apierrors.IsNotFound(err):
 		return nil, nil
@@ -236,7 +178,7 @@ var errLogRemoved = errors.New("the node does not have the log")
 const logRemoved = "unable to retrieve container logs for "
 
 // open opens the log, and looks whether it is one.
-func (l *jobLog) open(ctx context.Context) error {
+func (l *Log) open(ctx context.Context) error {
 	body, err := dialLog(ctx, l.pods, l.namespace, l.pod, l.options)
 	if err != nil {
 		return err
@@ -245,7 +187,7 @@ func (l *jobLog) open(ctx context.Context) error {
 	if l.options.Follow {
 		return nil // The beginning of what is followed may be long in coming.
 	}
-	reader := bufio.NewReaderSize(body, logBuffer)
+	reader := bufio.NewReaderSize(body, LogBuffer)
 	const longest = 256
 	beginning, err := reader.Peek(longest)
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -292,17 +234,32 @@ func (b cancelledBody) Close() error {
 	return b.ReadCloser.Close()
 }
 
-// logBuffer is the memory that the copying of one log takes, in bytes.
-const logBuffer = 16 << 10
+// LogBuffer is the memory that the copying of one log takes, in bytes.
+const LogBuffer = 16 << 10
 
-// copyTo writes the log to a stream until it has come to its end.
-func (l *jobLog) copyTo(s *guard.Stream) error {
-	if err := s.Flush(); err != nil {
+// LogTo is whom a log is passed on to.
+type LogTo interface {
+	io.Writer
+	// Flush is called when there is nothing more at the moment.
+	Flush() error
+	// Check returns an error when nothing more may be passed on.
+	Check() error
+}
+
+// Follows reports whether the log goes on until the spider ends.
+func (l *Log) Follows() bool { return l.options.Follow }
+
+// Close gives up a log that is not copied.
+func (l *Log) Close() error { return l.body.Close() }
+
+// CopyTo passes the log on until it has come to its end. The context is that with which it was opened.
+func (l *Log) CopyTo(ctx context.Context, to LogTo) error {
+	if err := to.Flush(); err != nil {
 		return errors.Join(err, l.body.Close())
 	}
 	if l.options.Follow {
-		return l.follow(s)
+		return l.follow(ctx, to)
 	}
-	_, err := io.CopyBuffer(struct{ io.Writer }{s}, struct{ io.Reader }{l.body}, make([]byte, logBuffer))
-	return errors.Join(err, l.body.Close(), s.Flush())
+	_, err := io.CopyBuffer(struct{ io.Writer }{to}, struct{ io.Reader }{l.body}, make([]byte, LogBuffer))
+	return errors.Join(err, l.body.Close(), to.Flush())
 }

@@ -1,15 +1,12 @@
-package apiserver
+package rest
 
 import (
 	"encoding/json"
-	"errors"
 	"slices"
-	"strings"
 	"unicode/utf8"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 	"github.com/scrapethis/spider-operator/apiserver/failure"
-	"github.com/scrapethis/spider-operator/apiserver/view"
 	"github.com/scrapethis/spider-operator/internal/allowed"
 )
 
@@ -51,7 +48,7 @@ func eachField[T any](object json.RawMessage, path string, fields fieldsOf[T], t
 		read, known := fields[name]
 		switch {
 		case !known:
-			return failure.Invalid(path+"."+printable(name), "there is no such field")
+			return failure.Invalid(path+"."+failure.Name(name), "there is no such field")
 		case isNull(value):
 			return nil
 		}
@@ -150,7 +147,7 @@ func parseFinishReasons(path string, value json.RawMessage) ([]string, error) {
 		case reason == "" || utf8.RuneCountInString(reason) > allowed.MaxFinishReason:
 			return nil, failure.Invalid(path, "an entry must have from 1 to %d characters", allowed.MaxFinishReason)
 		case slices.Contains(reasons, reason):
-			return nil, failure.Invalid(path, "%s is given twice", printable(reason))
+			return nil, failure.Invalid(path, "%s is given twice", failure.Name(reason))
 		}
 		reasons = append(reasons, reason)
 	}
@@ -180,20 +177,4 @@ func parseWord[T any](path string, value json.RawMessage, words map[string]T, al
 		return word, failure.Invalid(path, "must be %s", all)
 	}
 	return word, nil
-}
-
-// refusedRun is the answer to a run that asks for what it may not have; anything else that went wrong stays what it is.
-func refusedRun(err error) error {
-	refused, ok := errors.AsType[*allowed.RefusedError](err)
-	if !ok {
-		return err
-	}
-	field, written := view.ContractName(refused.Field), func(value string) string { return value }
-	if refused.Field == "expectations.onStall" || refused.Field == "expectations.onViolation" {
-		written = strings.ToLower
-	}
-	if refused.Entry != nil {
-		field += "." + printable(*refused.Entry)
-	}
-	return failure.Invalid(field, "%s", refused.Problem(written))
 }

@@ -1,4 +1,4 @@
-package apiserver
+package rest
 
 import (
 	"encoding/json"
@@ -78,7 +78,7 @@ func (r queryRules) hold(c *gin.Context) {
 	}
 	query, all, err := r[exchange.Of(c).Route].read(c.Request.URL.RawQuery)
 	if err != nil {
-		abort(c, failure.Of(err))
+		Abort(c, failure.Of(err))
 		return
 	}
 	if !all {
@@ -117,7 +117,7 @@ func (r queryRule) read(text string) (query url.Values, all bool, err error) {
 }
 
 func (r queryRule) readParameter(name string, values []string) ([]string, error) {
-	field := printable(name)
+	field := failure.Name(name)
 	repeated, known := r[name]
 	if !known {
 		return nil, failure.Invalid(field, "there is no such parameter")

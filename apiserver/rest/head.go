@@ -1,4 +1,4 @@
-package apiserver
+package rest
 
 import (
 	"context"
@@ -18,7 +18,7 @@ func (r withHead) GET(path string, handlers ...gin.HandlerFunc) gin.IRoutes {
 		// There is nothing to be told of what has no end; without a route of its own the path would be that of a job.
 		r.HEAD(path, func(c *gin.Context) {
 			c.Header("Allow", http.MethodGet)
-			abort(c, methodNotAllowed(c))
+			Abort(c, methodNotAllowed(c))
 		})
 	} else {
 		r.HEAD(path, handlers...)

@@ -1,7 +1,9 @@
-package apiserver
+package rest
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"net/http"
 	"regexp"
@@ -10,28 +12,26 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
-	"github.com/google/uuid"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
-	"github.com/scrapethis/spider-operator/apiserver/auth"
 	"github.com/scrapethis/spider-operator/apiserver/contract"
 	"github.com/scrapethis/spider-operator/apiserver/exchange"
 	"github.com/scrapethis/spider-operator/apiserver/failure"
-	"github.com/scrapethis/spider-operator/apiserver/kube"
+	"github.com/scrapethis/spider-operator/apiserver/jobs"
 	"github.com/scrapethis/spider-operator/apiserver/view"
+	"github.com/scrapethis/spider-operator/internal/allowed"
 )
 
 func (h *handlers) ListJobs(
 	ctx context.Context, request contract.ListJobsRequestObject,
 ) (contract.ListJobsResponseObject, error) {
-	query, err := parseList(callerOf(ctx), request.Params)
+	query, err := parseList(request.Params)
 	if err != nil {
 		return nil, err
 	}
-	jobs, more := h.jobs.List(query)
-	page := jobPage{jobs: jobs, requestID: exchange.Of(ctx).RequestID, dataAge: h.dataAge()}
+	found, more := h.jobs.List(callerOf(ctx), query)
+	page := jobPage{jobs: found, requestID: exchange.Of(ctx).RequestID, dataAge: h.dataAge()}
 	if more {
-		page.link = nextPage(request.Params, jobs[len(jobs)-1])
+		page.link = nextPage(request.Params, found[len(found)-1])
 	}
 	return page, nil
 }
@@ -112,7 +112,7 @@ func (h *handlers) GetJob(ctx context.Context, request contract.GetJobRequestObj
 	if err != nil {
 		return nil, err
 	}
-	job, err := h.find(ctx, callerOf(ctx), request.ID)
+	job, err := h.jobs.Find(requestOf(ctx), callerOf(ctx), request.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -122,7 +122,7 @@ func (h *handlers) GetJob(ctx context.Context, request contract.GetJobRequestObj
 		}
 	}
 	revalidated(ctx)
-	tag, requestID := jobTag(job), exchange.Of(ctx).RequestID
+	tag, requestID := h.tags.job(job), exchange.Of(ctx).RequestID
 	if matches(request.Params.IfNoneMatch, tag) {
 		return contract.GetJob304Response{
 			Headers: contract.NotModifiedResponseHeaders{ETag: tag, XRequestID: requestID, XDataAge: h.dataAge()},
@@ -143,83 +143,18 @@ func (h *handlers) wait(ctx context.Context, job *view.Job, wait time.Duration) 
 		return nil, failure.Internal(errors.New("only HTTP requests can wait"))
 	}
 	h.guard.ExtendWrite(c, wait)
-	job = h.awaitEnd(ctx, job, wait)
+	waiting, cancel := context.WithCancel(c.Request.Context())
+	defer cancel()
+	defer context.AfterFunc(h.guard.Stopping(), cancel)() //nolint:contextcheck // The end of the server ends every wait.
+	job, gone := h.jobs.Wait(waiting, job, wait)          //nolint:contextcheck // It is made of the request's own.
 	if h.guard.Stopping().Err() != nil {
 		c.Header("Connection", "close") // As every answer of a server that leaves; this one was begun before.
 	}
 	review := h.guard.Reviewer(c) //nolint:contextcheck // It is called with the request's own.
-	if err := review(requestOf(ctx)); err != nil {
+	if err := review(c.Request.Context()); err != nil {
 		return nil, err
 	}
-	if job == nil {
-		return nil, failure.NotFound("This job")
-	}
-	return job, nil
-}
-
-// find returns the caller's job of this id. What the view does not know is asked of Kubernetes once: another replica may have
-// made it a moment ago.
-func (h *handlers) find(ctx context.Context, caller auth.Identity, text string) (*view.Job, error) {
-	id, ok := parseID(text)
-	if !ok {
-		return nil, failure.NotFound("This job")
-	}
-	job := h.jobs.Get(caller.Namespace, id)
-	if job == nil {
-		var err error
-		if job, err = h.lookUp(ctx, caller.Namespace, id); err != nil {
-			return nil, err
-		}
-	}
-	if job == nil || job.User != caller.User {
-		return nil, failure.NotFound("This job")
-	}
-	return job, nil
-}
-
-// lookUp asks Kubernetes for the job that is named by its id, and returns nil when there is none. Ids of version 5 belong to
-// objects of other names, which only the view finds.
-func (h *handlers) lookUp(ctx context.Context, namespace string, id uuid.UUID) (*view.Job, error) {
-	if id.Version() == 5 {
-		return nil, nil
-	}
-	ctx, cancel := context.WithTimeout(requestOf(ctx), kube.ReadTimeout)
-	defer cancel()
-	object, err := h.kubernetes.Get(ctx, namespace, id.String())
-	if apierrors.IsNotFound(err) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, failure.Unavailable(err, "Kubernetes cannot be reached, and this server has not seen the job.")
-	}
-	return h.jobs.Put(object)
-}
-
-// awaitEnd returns the job once nothing of it runs any more, the time is up, the caller has gone or the server stops; nil when
-// the job was deleted meanwhile, whoever has made another under its name.
-func (h *handlers) awaitEnd(ctx context.Context, job *view.Job, wait time.Duration) *view.Job {
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	for {
-		current, changed, stop := h.jobs.Watch(job.Namespace, job.ID)
-		if current == nil || current.User != job.User {
-			stop()
-			return nil
-		}
-		if current.Finished != 0 {
-			stop()
-			return current
-		}
-		select {
-		case <-changed:
-			continue
-		case <-timer.C:
-		case <-ctx.Done():
-		case <-h.guard.Stopping().Done():
-		}
-		stop()
-		return current
-	}
+	return job, gone
 }
 
 // maxWait is the longest a caller can ask to wait: proxies on the way rarely bear more.
@@ -248,4 +183,52 @@ func parseWait(text *string) (time.Duration, error) {
 		return 0, bad
 	}
 	return wait, nil
+}
+
+func (h *handlers) StartJob(
+	ctx context.Context, request contract.StartJobRequestObject,
+) (contract.StartJobResponseObject, error) {
+	asked, err := parseStart(*request.Body)
+	if err != nil {
+		return nil, err
+	}
+	if key := request.Params.IdempotencyKey; key != nil {
+		sum := sha256.Sum256(*request.Body)
+		asked.Once = &jobs.Once{Key: *key, Hash: hex.EncodeToString(sum[:])}
+	}
+	job, err := h.jobs.Start(requestOf(ctx), callerOf(ctx), asked)
+	if err != nil {
+		return nil, err
+	}
+	return contract.StartJob200JSONResponse{
+		Body:    contract.StartedJob{JobID: job.ID.String(), Status: contract.JobStatus(job.Status.String())},
+		Headers: contract.StartJob200ResponseHeaders{XRequestID: exchange.Of(ctx).RequestID},
+	}, nil
+}
+
+func (h *handlers) CancelJob(
+	ctx context.Context, request contract.CancelJobRequestObject,
+) (contract.CancelJobResponseObject, error) {
+	grace, err := parseGracePeriod(request.Params.GracePeriodSeconds)
+	if err != nil {
+		return nil, err
+	}
+	if err := h.jobs.Cancel(requestOf(ctx), callerOf(ctx), request.ID, grace); err != nil {
+		return nil, err
+	}
+	return contract.CancelJob200JSONResponse{
+		Body:    contract.CancelledJob{Ok: true, Message: "Job cancelled"},
+		Headers: contract.CancelJob200ResponseHeaders{XRequestID: exchange.Of(ctx).RequestID},
+	}, nil
+}
+
+func parseGracePeriod(text *string) (*int64, error) {
+	if text == nil {
+		return nil, nil
+	}
+	seconds, err := strconv.ParseInt(*text, 10, 64)
+	if err != nil || seconds < 0 || seconds > allowed.MaxGraceSeconds {
+		return nil, failure.Invalid("grace_period_seconds", "must be a whole number from 0 to %d", allowed.MaxGraceSeconds)
+	}
+	return &seconds, nil
 }

@@ -1,4 +1,4 @@
-package apiserver
+package rest
 
 import (
 	"net/http"
@@ -59,7 +59,7 @@ func methodNotAllowed(c *gin.Context) *failure.Error {
 }
 
 // abort answers with a failure and ends the request.
-func abort(c *gin.Context, f *failure.Error) {
+func Abort(c *gin.Context, f *failure.Error) {
 	e := exchange.Of(c)
 	e.Failure = f
 	if c.Writer.Written() {

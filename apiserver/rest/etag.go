@@ -1,35 +1,38 @@
-package apiserver
+package rest
 
 import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"strings"
-	"sync"
 
 	"github.com/gin-gonic/gin"
 
 	"github.com/scrapethis/spider-operator/apiserver/view"
 )
 
-// jobTag names a job as it is shown: its state, and what it shows of its Spider until it starts.
-func jobTag(job *view.Job) string {
-	return entityTag(job.ResourceVersion, job.SpiderName, job.RepoPath)
+// tags makes ETags. It stands for how things are shown: a server that shows them otherwise has another contract.
+type tags struct {
+	contract string
 }
 
-// spiderTag names a spider as it is shown.
-func spiderTag(spider *view.Spider) string { return entityTag(spider.ResourceVersion) }
+func tagsOf(contract []byte) tags {
+	sum := sha256.Sum256(contract)
+	return tags{string(sum[:])}
+}
 
-// contractSum stands for how things are shown: a server that shows them otherwise has another contract.
-var contractSum = sync.OnceValue(func() string {
-	sum := sha256.Sum256(openAPIYAML)
-	return string(sum[:])
-})
+// job names a job as it is shown: its state, and what it shows of its Spider until it starts.
+func (t tags) job(job *view.Job) string {
+	return t.of(job.ResourceVersion, job.SpiderName, job.RepoPath)
+}
 
-// entityTag returns an ETag that differs where any of the parts does.
-func entityTag(parts ...string) string {
+// spider names a spider as it is shown.
+func (t tags) spider(spider *view.Spider) string { return t.of(spider.ResourceVersion) }
+
+// of returns an ETag that differs where any of the parts does.
+func (t tags) of(parts ...string) string {
 	// None of them contains a NUL, but the sum, which has always the same length.
-	sum := sha256.Sum256([]byte(contractSum() + strings.Join(parts, "\x00")))
+	sum := sha256.Sum256([]byte(t.contract + strings.Join(parts, "\x00")))
 	return `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`
 }
 

@@ -1,4 +1,4 @@
-package apiserver
+package rest
 
 import (
 	"bytes"
@@ -33,7 +33,7 @@ func jsonBody(c *gin.Context) {
 		return
 	}
 	if header := c.GetHeader("Content-Type"); header != "" && !isJSON(header) {
-		abort(c, &failure.Error{
+		Abort(c, &failure.Error{
 			Kind: failure.KindInvalid, Code: codeUnsupportedMediaType,
 			Message: "The body must be JSON, with 'Content-Type: application/json'.",
 		})
@@ -44,15 +44,15 @@ func jsonBody(c *gin.Context) {
 	if len(body) > maxBody {
 		// Whoever is still sending when the connection is closed does not get to see the answer.
 		_, _ = io.Copy(io.Discard, rest) // which fails where there is more than that
-		abort(c, failure.TooLarge(nil, "body_too_large", fmt.Sprintf("The body is larger than %d bytes.", maxBody)))
+		Abort(c, failure.TooLarge(nil, "body_too_large", fmt.Sprintf("The body is larger than %d bytes.", maxBody)))
 		return
 	}
 	if err != nil {
-		abort(c, malformed("The body could not be read: it ended early or came too slowly"))
+		Abort(c, malformed("The body could not be read: it ended early or came too slowly"))
 		return
 	}
 	if p := checkObject(body); p != nil {
-		abort(c, p)
+		Abort(c, p)
 		return
 	}
 	c.Request.Body = io.NopCloser(bytes.NewReader(body))

@@ -1,4 +1,4 @@
-package apiserver
+package rest
 
 import (
 	"net/url"
@@ -7,9 +7,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/google/uuid"
-
-	"github.com/scrapethis/spider-operator/apiserver/auth"
+	"github.com/scrapethis/spider-operator/api/v1alpha1"
 	"github.com/scrapethis/spider-operator/apiserver/contract"
 	"github.com/scrapethis/spider-operator/apiserver/failure"
 	"github.com/scrapethis/spider-operator/apiserver/view"
@@ -22,8 +20,8 @@ const (
 )
 
 // parseList reads the query of a list as a question to the view about the caller's jobs.
-func parseList(caller auth.Identity, params contract.ListJobsParams) (view.Query, error) {
-	query := view.Query{Namespace: caller.Namespace, User: caller.User}
+func parseList(params contract.ListJobsParams) (view.Query, error) {
+	var query view.Query
 	for _, read := range []func(*view.Query, contract.ListJobsParams) error{
 		readStatuses, readSpider, readTimes, readExpectations, readPage,
 	} {
@@ -50,7 +48,7 @@ func readStatuses(query *view.Query, params contract.ListJobsParams) error {
 
 func readSpider(query *view.Query, params contract.ListJobsParams) error {
 	if params.SpiderID != nil {
-		id, ok := parseID(*params.SpiderID)
+		id, ok := v1alpha1.ParseID(*params.SpiderID)
 		if !ok {
 			return failure.Invalid("spider_id", "must be a UUID")
 		}
@@ -128,15 +126,6 @@ func parsePage(limitText, cursorText *string, standard int) (limit int, after *v
 		after = &position
 	}
 	return limit, after, nil
-}
-
-// parseID reads a UUID of 36 characters, in either case.
-func parseID(text string) (uuid.UUID, bool) {
-	if len(text) != 36 {
-		return uuid.UUID{}, false
-	}
-	id, err := uuid.Parse(text)
-	return id, err == nil
 }
 
 // nextPage is the Link to the page behind the last job of this one: the same question, and a cursor.

@@ -1,0 +1,63 @@
+// Package jobs has the use cases of jobs: starting, finding, listing, waiting for and cancelling them, reading their logs and following
+// their changes. Any face of the server may call them: they know of no HTTP and no contract.
+package jobs
+
+import (
+	"context"
+	"time"
+
+	"github.com/scrapethis/spider-operator/api/v1alpha1"
+	"github.com/scrapethis/spider-operator/apiserver/auth"
+	"github.com/scrapethis/spider-operator/apiserver/view"
+)
+
+// Kubernetes reads and writes single SpiderJobs, live. Its errors are, or wrap, those of
+// k8s.io/apimachinery/pkg/api/errors, or of the connection.
+type Kubernetes interface {
+	Get(ctx context.Context, namespace, name string) (*v1alpha1.SpiderJob, error)
+	Create(ctx context.Context, job *v1alpha1.SpiderJob) (*v1alpha1.SpiderJob, error)
+	// Cancel records a cancellation on the SpiderJob in exactly the state of the given resource version. What the given
+	// cancellation leaves empty stays as it is.
+	Cancel(
+		ctx context.Context, namespace, name, resourceVersion string, cancellation v1alpha1.Cancellation,
+	) (*v1alpha1.SpiderJob, error)
+}
+
+// Spiders finds what jobs run, among what the caller may see.
+type Spiders interface {
+	// Find returns the spider of this id.
+	Find(ctx context.Context, caller auth.Identity, id string) (*view.Spider, error)
+	// Named returns the spiders of this name.
+	Named(caller auth.Identity, name string) []*view.Spider
+}
+
+// Config is what Jobs are made of.
+type Config struct {
+	View       *view.Jobs
+	Kubernetes Kubernetes
+	Pods       Pods
+	Spiders    Spiders
+	Now        func() time.Time
+}
+
+// Jobs are the use cases. They are safe for concurrent use.
+type Jobs struct {
+	view       *view.Jobs
+	kubernetes Kubernetes
+	pods       Pods
+	spiders    Spiders
+	now        func() time.Time
+}
+
+// New makes the use cases of the jobs that a view shows and Kubernetes has.
+func New(config Config) *Jobs {
+	return &Jobs{
+		view: config.View, kubernetes: config.Kubernetes, pods: config.Pods, spiders: config.Spiders, now: config.Now,
+	}
+}
+
+// List returns the caller's jobs that the query asks for, newest first, and whether there are more behind them.
+func (s *Jobs) List(caller auth.Identity, query view.Query) (found []*view.Job, more bool) {
+	query.Namespace, query.User = caller.Namespace, caller.User
+	return s.view.List(query)
+}

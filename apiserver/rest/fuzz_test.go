@@ -1,0 +1,170 @@
+package rest
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"net/url"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/scrapethis/spider-operator/apiserver/contract"
+	"github.com/scrapethis/spider-operator/apiserver/failure"
+	"github.com/scrapethis/spider-operator/apiserver/view"
+	"github.com/scrapethis/spider-operator/internal/allowed"
+)
+
+// FuzzStart holds the reading of bodies to what a SpiderJob can hold, and to what encoding/json reads where that is exact.
+func FuzzStart(f *testing.F) {
+	for _, seed := range []string{
+		`{}`, `{"spider_name":"a","arguments":{"a":1.0,"b":"x","c":[1, {"d":null}]}}`, `{"spider_id":"\ud83d\ude00","retries":1}`,
+		`{"spider_name":"a","settings":{"A_B":true},"timeout_seconds":5,"start_deadline_seconds":6}`, `{"a":{"a":"\ud800"}}`, ` {"spider_name" : "a" } `,
+		`{"spider_name":"a","arguments":{"a":"\\u0000\u0000"}}`, `{"spider_name":"a","spider_name":"a"}`, `[]`, `{"spider_name":"a"} 1`,
+		`{"spider_name":"a","expectations":{"min_items":1,"finish_reasons":["a","b*"],"compared_to_previous":{"min_items_percent":90,"runs":2}}}`,
+		`{"spider_name":"a","expectations":{"no_progress_seconds":60,"on_stall":"stop","on_violation":"report","require_counts":true}}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		if checkObject(body) != nil {
+			return
+		}
+		request, err := parseStart(body)
+		if err == nil {
+			err = request.Check()
+		}
+		if err != nil {
+			if p, ok := errors.AsType[*failure.Error](err); !ok || p.Kind != failure.KindInvalid || !utf8.ValidString(p.Message) {
+				t.Fatalf("refused with %#v", err)
+			}
+			return
+		}
+		var lenient struct {
+			Arguments map[string]json.RawMessage `json:"arguments"`
+		}
+		if err := json.Unmarshal(body, &lenient); err != nil {
+			t.Fatalf("accepted what is not JSON: %v", err)
+		}
+		size := 0
+		for name, value := range request.Arguments {
+			size += len(name) + len(value)
+			sent := lenient.Arguments[name]
+			var text string
+			if json.Unmarshal(sent, &text) == nil && string(sent) != "null" {
+				if text != string(value) {
+					t.Fatalf("argument %q is %q, sent as %s", name, value, sent)
+				}
+			} else if !sameJSON(t, sent, []byte(value)) {
+				t.Fatalf("argument %q is %q, sent as %s", name, value, sent)
+			}
+			if !allowed.ArgumentName.MatchString(name) || strings.ContainsRune(string(value), 0) || !utf8.ValidString(string(value)) {
+				t.Fatalf("accepted argument %q = %q", name, value)
+			}
+		}
+		if e := request.Expectations; e != nil {
+			if again, err := allowed.Tightened(e, e); err != nil || again == nil {
+				t.Fatalf("accepted rules that are stricter than themselves: %+v, %v", e, err)
+			}
+			if e.OnStall != "" && e.NoProgressSeconds == nil || len(e.FinishReasons) > allowed.MaxFinishReasons {
+				t.Fatalf("accepted %+v", e)
+			}
+		}
+		if size > allowed.MaxArgumentsBytes || len(request.Arguments) > allowed.MaxArguments || len(request.Settings) > allowed.MaxSettings {
+			t.Fatalf("accepted %d arguments of %d bytes and %d settings", len(request.Arguments), size, len(request.Settings))
+		}
+	})
+}
+
+// sameJSON reports whether two texts are the same JSON but for spaces.
+func sameJSON(t *testing.T, a, b []byte) bool {
+	t.Helper()
+	var x, y bytes.Buffer
+	if err := errors.Join(json.Compact(&x, a), json.Compact(&y, b)); err != nil {
+		t.Fatalf("not JSON: %v", err)
+	}
+	return bytes.Equal(x.Bytes(), y.Bytes())
+}
+
+// FuzzCursor accepts exactly what formatCursor makes.
+func FuzzCursor(f *testing.F) {
+	f.Add("AQAAAABnh4kAWBzIr5-dUuOb4DVakXHvIg")
+	f.Add(strings.Repeat("A", 34))
+	f.Fuzz(func(t *testing.T, text string) {
+		position, err := parseCursor(text)
+		if err == nil && formatCursor(position) != text {
+			t.Fatalf("%q was read as %+v, which is written %q", text, position, formatCursor(position))
+		}
+	})
+}
+
+// FuzzSpider holds the reading of spiders' bodies to what a Spider can hold, and a change to what a JSON merge patch does.
+func FuzzSpider(f *testing.F) {
+	for _, seed := range []string{
+		`{"name":"a","repo_path":"a/b.py","description":"x","settings":{"A_B":1.0,"C":null}}`, `{"name":"a","repo_path":"a","settings":null}`,
+		`{"name":"..","repo_path":"a/../b"}`, `{"description":null}`, `{"settings":{"A":"\u0000"}}`, `{"repo_path":"\ud800"}`, `{"name":null}`, `{}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		if checkObject(body) != nil {
+			return
+		}
+		change, err := parseSpider(body)
+		if err != nil {
+			if p, ok := errors.AsType[*failure.Error](err); !ok || p.Kind != failure.KindInvalid || !utf8.ValidString(p.Message) {
+				t.Fatalf("refused with %#v", err)
+			}
+			return
+		}
+		if change.Name != nil && !allowed.SpiderName.MatchString(*change.Name) {
+			t.Fatalf("accepted the name %q", *change.Name)
+		}
+		if p := change.RepoPath; p != nil && (strings.HasPrefix(*p, "/") || strings.HasPrefix(*p, "-") || strings.Contains("/"+*p+"/", "/../")) {
+			t.Fatalf("accepted the path %q", *p)
+		}
+		if len(change.Settings) > allowed.MaxSettings {
+			t.Fatalf("accepted %d settings", len(change.Settings))
+		}
+		spec, err := change.Patch(&view.Spider{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text, err := json.Marshal(spec); err != nil || !utf8.Valid(text) {
+			t.Fatalf("the patch is %q, %v", text, err)
+		}
+		var sent map[string]json.RawMessage
+		if err := json.Unmarshal(body, &sent); err != nil {
+			t.Fatalf("accepted what is not JSON: %v", err)
+		}
+		if _, cleared := sent["settings"]; len(spec) > len(sent) || !cleared && spec["settings"] != nil {
+			t.Fatalf("the patch %v changes what was not sent", spec)
+		}
+		if change.Name != nil && change.RepoPath != nil {
+			change.Spec("alice")
+		}
+	})
+}
+
+// FuzzNextPage asks the same question again behind a job, whatever the question was.
+func FuzzNextPage(f *testing.F) {
+	f.Add("finished", "books", "2025-01-15T10:30:00+01:00", "7")
+	f.Add("&=\"<>;", "é😀", "%zz", "\x00")
+	last := &view.Job{}
+	f.Fuzz(func(t *testing.T, status, name, after, limit string) {
+		params := contract.ListJobsParams{Status: &[]string{status}, SpiderName: &name, CreatedAfter: &after, Limit: &limit}
+		link := nextPage(params, last)
+		address, found := strings.CutSuffix(strings.TrimPrefix(link, "<"), `>; rel="next"`)
+		if !found || strings.ContainsAny(address, "<>\" \r\n") {
+			t.Fatalf("Link %q", link)
+		}
+		u, err := url.Parse(address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		q := u.Query()
+		if q.Get("status") != status || q.Get("spider_name") != name || q.Get("created_after") != after || q.Get("limit") != limit || q.Get("cursor") == "" {
+			t.Fatalf("Link %q lost a part of the question", link)
+		}
+	})
+}

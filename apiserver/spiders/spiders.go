@@ -1,0 +1,269 @@
+// Package spiders has the use cases of spiders: finding, listing, making, changing and deleting them. Any face of the server may call
+// them: they know of no HTTP and no contract.
+package spiders
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/google/uuid"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/scrapethis/spider-operator/api/v1alpha1"
+	"github.com/scrapethis/spider-operator/apiserver/auth"
+	"github.com/scrapethis/spider-operator/apiserver/exchange"
+	"github.com/scrapethis/spider-operator/apiserver/failure"
+	"github.com/scrapethis/spider-operator/apiserver/kube"
+	"github.com/scrapethis/spider-operator/apiserver/view"
+)
+
+// Kubernetes reads and writes single Spiders, live. Its errors are, or wrap, those of k8s.io/apimachinery/pkg/api/errors, or of
+// the connection.
+type Kubernetes interface {
+	Get(ctx context.Context, namespace, name string) (*v1alpha1.Spider, error)
+	Create(ctx context.Context, spider *v1alpha1.Spider) (*v1alpha1.Spider, error)
+	// Patch merges a JSON merge patch into the spec of the Spider in exactly the state of the given resource version.
+	Patch(ctx context.Context, namespace, name, resourceVersion string, spec map[string]any) (*v1alpha1.Spider, error)
+	// Delete deletes the Spider in exactly the state of the given resource version.
+	Delete(ctx context.Context, namespace, name, resourceVersion string) error
+}
+
+// Spiders are the use cases. They are safe for concurrent use.
+type Spiders struct {
+	view       *view.Spiders
+	kubernetes Kubernetes
+	names      nameClaims
+}
+
+// New makes the use cases of the spiders that a view shows and Kubernetes has.
+func New(shown *view.Spiders, kubernetes Kubernetes) *Spiders {
+	return &Spiders{view: shown, kubernetes: kubernetes, names: nameClaims{claims: map[nameClaim]struct{}{}}}
+}
+
+// List returns the spiders that the caller may see and the query asks for, newest first, and whether there are more behind them.
+func (s *Spiders) List(caller auth.Identity, query view.SpiderQuery) (found []*view.Spider, more bool) {
+	query.Namespace, query.User = caller.Namespace, caller.User
+	return s.view.List(query)
+}
+
+// Named returns the spiders of this name that the caller may see.
+func (s *Spiders) Named(caller auth.Identity, name string) []*view.Spider {
+	return s.view.ByName(caller.Namespace, caller.User, name)
+}
+
+// Find returns the spider of this id that the caller may see. What the view does not know is asked of Kubernetes once:
+// another replica may have made it a moment ago.
+func (s *Spiders) Find(ctx context.Context, caller auth.Identity, text string) (*view.Spider, error) {
+	id, ok := v1alpha1.ParseID(text)
+	if !ok {
+		return nil, failure.NotFound("This spider")
+	}
+	if spider := s.view.ByID(caller.Namespace, caller.User, id); spider != nil {
+		return spider, nil
+	}
+	// Ids of version 5 belong to objects of other names, which only the view finds.
+	if id.Version() == 5 || s.view.Known(caller.Namespace, id) {
+		return nil, failure.NotFound("This spider")
+	}
+	ctx, cancel := context.WithTimeout(ctx, kube.ReadTimeout)
+	defer cancel()
+	object, err := s.kubernetes.Get(ctx, caller.Namespace, id.String())
+	if apierrors.IsNotFound(err) {
+		return nil, failure.NotFound("This spider")
+	}
+	if err != nil {
+		return nil, failure.Unavailable(err, "Kubernetes cannot be reached, and this server has not seen the spider.")
+	}
+	spider, err := s.view.Put(object)
+	if err != nil {
+		return nil, err
+	}
+	if spider == nil || !spider.VisibleTo(caller.User) {
+		return nil, failure.NotFound("This spider")
+	}
+	return spider, nil
+}
+
+// Create records a new spider of the caller's.
+func (s *Spiders) Create(ctx context.Context, caller auth.Identity, change *Change) (*view.Spider, error) {
+	switch {
+	case change.Name == nil:
+		return nil, failure.Invalid("name", "is needed")
+	case change.RepoPath == nil:
+		return nil, failure.Invalid("repo_path", "is needed; null means a spider that is run by its name alone")
+	}
+	id, err := uuid.NewV7()
+	if err != nil {
+		return nil, fmt.Errorf("making a spider id: %w", err)
+	}
+	exchange.Of(ctx).Object = caller.Namespace + "/" + id.String()
+	ctx, cancel := kube.SeenToItsEnd(ctx)
+	defer cancel()
+	release, err := s.claimName(caller, *change.Name, uuid.Nil)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	wanted := &v1alpha1.Spider{
+		ObjectMeta: metav1.ObjectMeta{Namespace: caller.Namespace, Name: id.String()},
+		Spec:       change.Spec(caller.UserID),
+	}
+	object, err := kube.Record(ctx, "spider", func(ctx context.Context) (*v1alpha1.Spider, error) {
+		return s.kubernetes.Create(ctx, wanted)
+	})
+	if taken, ok := errors.AsType[*kube.NameTakenError](err); ok {
+		if !taken.PerhapsByUs {
+			return nil, failure.Internal(fmt.Errorf("the new id %s is taken", id))
+		}
+		object, err = s.kubernetes.Get(ctx, caller.Namespace, id.String())
+		if err != nil {
+			return nil, failure.Unavailable(err, "Kubernetes cannot be reached, so the spider could not be recorded.")
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s.show(object)
+}
+
+// show takes what was written into the view. It is told to the caller even where it has been deleted again since.
+func (s *Spiders) show(object *v1alpha1.Spider) (*view.Spider, error) {
+	spider, err := s.view.Put(object)
+	if err != nil || spider != nil {
+		return spider, err
+	}
+	return view.FromSpider(object)
+}
+
+// writeAttempts bounds how often a write that meets a newer state of its object is tried again on that.
+const writeAttempts = 8
+
+// Change merges a change into a spider of the caller's own.
+func (s *Spiders) Change(
+	ctx context.Context, caller auth.Identity, id string, change *Change,
+) (*view.Spider, error) {
+	var changed *view.Spider
+	err := s.write(ctx, caller, id, func(ctx context.Context, spider *view.Spider) error {
+		spec, err := change.Patch(spider)
+		if err != nil {
+			return err
+		}
+		if len(spec) == 0 {
+			changed = spider
+			return nil
+		}
+		if change.Name != nil && *change.Name != spider.Name {
+			release, err := s.claimName(caller, *change.Name, spider.ID)
+			if err != nil {
+				return err
+			}
+			defer release()
+		}
+		object, err := s.kubernetes.Patch(ctx, spider.Namespace, spider.Ref, spider.ResourceVersion, spec)
+		if err != nil {
+			return err
+		}
+		changed, err = s.show(object)
+		return err
+	})
+	return changed, err
+}
+
+// Delete deletes a spider of the caller's own.
+func (s *Spiders) Delete(ctx context.Context, caller auth.Identity, id string) error {
+	return s.write(ctx, caller, id, func(ctx context.Context, spider *view.Spider) error {
+		if err := s.kubernetes.Delete(ctx, spider.Namespace, spider.Ref, spider.ResourceVersion); err != nil {
+			return err
+		}
+		s.view.Remove(spider.Namespace, spider.Ref, spider.ResourceVersion)
+		return nil
+	})
+}
+
+// write calls write with a spider of the caller's own, and again with its newest state when write meets a newer one: so
+// nothing is written to a spider that has meanwhile become another's.
+func (s *Spiders) write(
+	ctx context.Context, caller auth.Identity, id string, write func(context.Context, *view.Spider) error,
+) error {
+	about := exchange.Of(ctx)
+	ctx, cancel := kube.SeenToItsEnd(ctx)
+	defer cancel()
+	spider, err := s.Find(ctx, caller, id)
+	if err != nil {
+		return err
+	}
+	about.Object = spider.Namespace + "/" + spider.Ref
+	var conflicting error
+	for range writeAttempts {
+		switch {
+		case !spider.VisibleTo(caller.User):
+			return failure.NotFound("This spider")
+		case spider.Owner() != caller.User:
+			return failure.Denied(nil, "not_yours", "The namespace shares this spider: only keys without a user of their own change it.")
+		}
+		err := write(ctx, spider)
+		if !apierrors.IsConflict(err) {
+			return failed(err)
+		}
+		conflicting = err
+		object, err := s.kubernetes.Get(ctx, spider.Namespace, spider.Ref)
+		if err != nil {
+			return failed(err)
+		}
+		if spider, err = s.show(object); err != nil {
+			return err
+		}
+	}
+	p := failure.Conflict("changing", "The spider kept being changed by others. Try again.")
+	p.Cause = conflicting
+	return p
+}
+
+// failed is the answer to a write that Kubernetes did not record; nil for none.
+func failed(err error) error {
+	_, answered := errors.AsType[*failure.Error](err)
+	switch {
+	case err == nil, answered:
+		return err
+	case apierrors.IsNotFound(err):
+		return failure.NotFound("This spider")
+	case kube.MayPass(err):
+		return failure.Unavailable(err, "Kubernetes cannot be reached, so the spider may not have been written.")
+	default:
+		return kube.Refusal(err, "spider")
+	}
+}
+
+// nameClaims keeps two requests at the same moment from giving one name to two spiders of a user.
+type nameClaims struct {
+	mu     sync.Mutex
+	claims map[nameClaim]struct{}
+}
+
+type nameClaim struct{ namespace, user, name string }
+
+// claimName returns a conflict when the caller sees a spider of this name other than the given one. Otherwise the name is the
+// caller's until release is called.
+func (s *Spiders) claimName(caller auth.Identity, name string, except uuid.UUID) (release func(), err error) {
+	exists := failure.Conflict("spider_exists", "There is a spider of this name already.")
+	claim := nameClaim{caller.Namespace, caller.User, name}
+	s.names.mu.Lock()
+	defer s.names.mu.Unlock()
+	if _, claimed := s.names.claims[claim]; claimed {
+		return nil, exists
+	}
+	for _, spider := range s.view.ByName(caller.Namespace, caller.User, name) {
+		if spider.ID != except {
+			return nil, exists
+		}
+	}
+	s.names.claims[claim] = struct{}{}
+	return func() {
+		s.names.mu.Lock()
+		defer s.names.mu.Unlock()
+		delete(s.names.claims, claim)
+	}, nil
+}
