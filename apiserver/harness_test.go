@@ -627,8 +627,6 @@ var documented = sync.OnceValue(func() routers.Router {
 		_, err := time.Parse(time.RFC3339, s)
 		return err
 	}))
-	openapi3filter.RegisterBodyDecoder("text/event-stream", openapi3filter.PlainBodyDecoder)
-	openapi3filter.RegisterBodyDecoder("text/html", openapi3filter.PlainBodyDecoder)
 	document, err := contracttest.Closed(openAPI)
 	if err != nil {
 		panic(err)

@@ -399,8 +399,14 @@ type NewSpider struct {
 	//
 	//
 	// Example: {"DOWNLOAD_DELAY":0.5}
-	Settings SpiderSettings `json:"settings,omitempty,omitzero"`
+	Settings ScrapySettings `json:"settings,omitempty,omitzero"`
 }
+
+// ScrapySettings Scrapy settings for every run. Names are upper-case letters, digits and underscores. Strings reach Scrapy as they are,
+// other values as their exact JSON text, of at most 4096 characters.
+//
+// Example: {"DOWNLOAD_DELAY":0.5}
+type ScrapySettings = map[string]any
 
 // Spider Something that can be run.
 type Spider struct {
@@ -448,12 +454,6 @@ type SpiderName = string
 //
 // Example: spiders/my_spider.py
 type SpiderPath = string
-
-// SpiderSettings Scrapy settings for every run. Names are upper-case letters, digits and underscores. Strings reach Scrapy as they are,
-// other values as their exact JSON text, of at most 4096 characters.
-//
-// Example: {"DOWNLOAD_DELAY":0.5}
-type SpiderSettings = map[string]any
 
 // StartJob What to start. One of `spider_id` and `spider_name` is needed; both must mean the same spider.
 type StartJob struct {

@@ -15,6 +15,7 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/gin-gonic/gin/binding"
 	"github.com/oapi-codegen/runtime"
+	openapi_types "github.com/oapi-codegen/runtime/types"
 )
 
 // Defines values for JobStatus.
@@ -390,6 +391,12 @@ type JobStatus string
 // NewSpider defines model for NewSpider.
 type NewSpider = json.RawMessage
 
+// ScrapySettings Scrapy settings for every run. Names are upper-case letters, digits and underscores. Strings reach Scrapy as they are,
+// other values as their exact JSON text, of at most 4096 characters.
+//
+// Example: {"DOWNLOAD_DELAY":0.5}
+type ScrapySettings map[string]interface{}
+
 // Spider Something that can be run.
 type Spider struct {
 	ID string `json:"id"`
@@ -436,12 +443,6 @@ type SpiderName = string
 //
 // Example: spiders/my_spider.py
 type SpiderPath = string
-
-// SpiderSettings Scrapy settings for every run. Names are upper-case letters, digits and underscores. Strings reach Scrapy as they are,
-// other values as their exact JSON text, of at most 4096 characters.
-//
-// Example: {"DOWNLOAD_DELAY":0.5}
-type SpiderSettings map[string]interface{}
 
 // StartJob What to start. One of `spider_id` and `spider_name` is needed; both must mean the same spider.
 type StartJob = json.RawMessage
@@ -2209,7 +2210,7 @@ type GetJobLogs200ResponseHeaders struct {
 }
 
 type GetJobLogs200TextResponse struct {
-	Body    string
+	Body    openapi_types.File
 	Headers GetJobLogs200ResponseHeaders
 }
 

@@ -8,10 +8,18 @@ import (
 	"slices"
 
 	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
 )
 
 // growing is the extension that marks a list of values to which others may be added.
 const growing = "x-extensible-enum"
+
+// Answers of these kinds are held to the contract as they are.
+func init() {
+	for _, mediaType := range []string{"text/event-stream", "text/html", "application/yaml"} {
+		openapi3filter.RegisterBodyDecoder(mediaType, openapi3filter.PlainBodyDecoder)
+	}
+}
 
 // Closed reads a contract and closes its answers. As served they are open: they may gain fields, and their lists of values grow, so
 // that generated clients bear a newer server. A test is to find what a server sends and the contract does not tell of.

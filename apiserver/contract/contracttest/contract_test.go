@@ -221,7 +221,9 @@ func TestStreamsAreMarked(t *testing.T) {
 	var streams []string
 	eachAnswer(served(t), func(of, mediaType string, content *openapi3.MediaType) {
 		if content.Extensions["x-streaming"] == true {
-			streams = append(streams, of)
+			if streams = append(streams, of); content.Schema.Value.Format != "binary" {
+				t.Errorf("%s: is not binary, so that a generated client reads it to its end first", of)
+			}
 		} else if mediaType == "text/event-stream" {
 			t.Errorf("%s: is not marked as a stream", of)
 		}
