@@ -569,7 +569,7 @@ type StartJobParams struct {
 
 // StreamJobEventsParams defines parameters for StreamJobEvents.
 type StreamJobEventsParams struct {
-	// LastEventID The id of the last event that was seen. An `EventSource` sends it by itself.
+	// LastEventID The last id that was seen. An `EventSource` sends it by itself.
 	LastEventID string `json:"Last-Event-ID,omitempty,omitzero"`
 }
 

@@ -21,14 +21,15 @@ const (
 type Listener interface {
 	// Ready tells that everything was told up to the position.
 	Ready(position string) error
-	// Reset tells to forget what was told, and why. Every job as it is follows, and Ready.
+	// Reset tells to forget what was told, and why. Every job as it is follows, and Ready. Up to that no position can be gone on behind,
+	// nor that before.
 	Reset(reason string) error
 	// Show tells of a job as it is.
 	Show(job *view.Job) error
 	// Change tells of a change, which many listeners may be told of.
 	Change(entry *view.Entry) error
-	// Alive tells that there is nothing to tell.
-	Alive() error
+	// Alive tells that there is nothing to tell, and up to which position; that is empty where it is as before.
+	Alive(position string) error
 	// Flush is called when there is nothing more to tell at the moment.
 	Flush() error
 }
@@ -39,7 +40,7 @@ var ErrTooSlow = errors.New("the reader of events is too slow")
 // Listen tells of the changes of the caller's jobs until the context ends or the listener does: of those behind the position, or of
 // those to come where that is empty.
 func (s *Jobs) Listen(ctx context.Context, caller auth.Identity, after string, to Listener) error {
-	subscription, known := s.view.Subscribe(caller.Namespace, caller.User, after)
+	subscription, known := s.view.Subscribe(ctx, caller.Namespace, caller.User, after)
 	defer subscription.Stop()
 	fresh := false // whether nothing was told since a snapshot
 	var err error
@@ -80,7 +81,7 @@ func await(ctx context.Context, subscription *view.Subscription, to Listener, he
 	case <-subscription.Changed():
 		return nil
 	case <-heartbeat:
-		return to.Alive()
+		return to.Alive(subscription.Position())
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -92,7 +93,7 @@ func (s *Jobs) snapshot(caller auth.Identity, subscription *view.Subscription, t
 	if err := to.Reset(reason); err != nil {
 		return err
 	}
-	query := view.Query{Limit: snapshotPage}
+	query := view.Query{Limit: snapshotPage, Shown: true}
 	for more := true; more; {
 		var jobs []*view.Job
 		jobs, more = s.List(caller, query)

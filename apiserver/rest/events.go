@@ -82,19 +82,28 @@ func (w eventWriter) Ready(position string) error {
 	return w.write(frame(position, eventReady, struct{}{}))
 }
 
+// resetID is the id of a reset: one that is never known, so that a caller which is cut off before it knows the whole snapshot begins
+// anew.
+const resetID = "reset"
+
 // Reset implements jobs.Listener.
 func (w eventWriter) Reset(reason string) error {
-	return w.write(frame("", eventReset, ending{reason}))
+	return w.write(frame(resetID, eventReset, ending{reason}))
 }
 
-// Show implements jobs.Listener. The event has no id: whoever has only a part of a snapshot cannot go on behind it.
+// Show implements jobs.Listener. The event has no id: the last one is that of the reset.
 func (w eventWriter) Show(job *view.Job) error { return w.write(jobFrame("", job)) }
 
 // Change implements jobs.Listener.
 func (w eventWriter) Change(entry *view.Entry) error { return w.write(entry.Frame(frameOf)) }
 
-// Alive implements jobs.Listener.
-func (w eventWriter) Alive() error { return w.write([]byte(":\n\n")) }
+// Alive implements jobs.Listener. An id without data is no event: it only moves the caller's last event id.
+func (w eventWriter) Alive(position string) error {
+	if position == "" {
+		return w.write([]byte(":\n\n"))
+	}
+	return w.write([]byte(":\nid: " + position + "\n\n"))
+}
 
 func (w eventWriter) write(p []byte) error {
 	_, err := w.Stream.Write(p)
@@ -114,9 +123,9 @@ type gone struct {
 // frameOf returns a change as an event.
 func frameOf(change *view.Change) []byte {
 	if change.Deleted {
-		return frame(change.ResourceVersion, eventDeleted, gone{change.Job.ID.String()})
+		return frame(change.Position, eventDeleted, gone{change.Job.ID.String()})
 	}
-	return jobFrame(change.ResourceVersion, change.Job)
+	return jobFrame(change.Position, change.Job)
 }
 
 // jobFrame returns an event that shows a job.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -103,13 +104,29 @@ func TestHeartbeats(t *testing.T) {
 		ctx, leave := context.WithCancel(t.Context())
 		recorder := httptest.NewRecorder()
 		ended := answered(ctx, shown, recorder)
-		time.Sleep(time.Minute + time.Second)
+		time.Sleep(40 * time.Second)
+		shown.Bookmark("", "2") // Somebody else's doing.
+		time.Sleep(21 * time.Second)
 		leave()
 		if err := <-ended; err != nil {
 			t.Errorf("the answer ends with %v", err)
 		}
-		if n := strings.Count(recorder.Body.String(), ":\n\n"); n != 4 {
-			t.Errorf("%d comments in a minute, want 4:\n%s", n, recorder.Body)
+		lines := strings.Split(strings.TrimSuffix(recorder.Body.String(), "\n\n"), "\n")
+		var ids []string
+		for _, line := range lines {
+			if id, found := strings.CutPrefix(line, "id: "); found {
+				ids = append(ids, id)
+			}
+		}
+		if n := slices.Index(lines, ":"); n < 0 || len(ids) != 5 {
+			t.Fatalf("%d ids with four heartbeats in a minute, want 5:\n%s", len(ids), recorder.Body)
+		}
+		if ids[2] != ids[0] || ids[3] == ids[2] || ids[4] != ids[3] {
+			t.Errorf("the ids of ready and of four heartbeats are %q; the third is behind a bookmark", ids)
+		}
+		// A browser takes a comment and an id for no event.
+		if strings.Contains(recorder.Body.String(), ":\nevent") || strings.Count(recorder.Body.String(), "event: ") != 1 {
+			t.Errorf("a heartbeat is told as an event:\n%s", recorder.Body)
 		}
 	})
 }

@@ -154,7 +154,7 @@ func BenchmarkChangeWithSubscribers(b *testing.B) {
 				if i >= test.own {
 					user = "other-" + strconv.Itoa(i)
 				}
-				s, _ := jobs.Subscribe(ns, user, "")
+				s, _ := jobs.Subscribe(b.Context(), ns, user, "")
 				subscriptions = append(subscriptions, s)
 			}
 			job := compact(b, spiderJob("job", 1, user("alice")))

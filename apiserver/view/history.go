@@ -1,15 +1,26 @@
 package view
 
 import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 const (
-	// historyLength is how many changes, of all users together, are kept for those who come back after a break.
-	historyLength = 8192
+	// mostDeleted is how many deleted jobs are remembered of each namespace, for those who come back after a break.
+	mostDeleted = 2048
+	// deletedTime is for how long they are remembered at least where there are no more. Namespaces come and go.
+	deletedTime = 24 * time.Hour
 	// mostBehind is how many changes a subscriber may be behind before it is left behind.
 	mostBehind = 1024
+	// catchUpTime is for how long a view that is behind a reader's position waits to come so far, and aheadTime for how long that
+	// reader's position is believed: a bookmark moves each watch at least so often.
+	catchUpTime = time.Second
+	aheadTime   = 90 * time.Second
 )
 
 // Change is something that the watch has shown of a job.
@@ -17,13 +28,8 @@ type Change struct {
 	// Job is the job as it is since; its last state when it is Deleted.
 	Job     *Job
 	Deleted bool
-	// ResourceVersion is how far the watch had come with the change.
-	ResourceVersion string
-
-	scope string
-	// again says that the job did not change itself, but what it shows of its Spider, which another watch has told. No resource
-	// version says who has seen that, so it is told again to all who come back, as long as it is kept and true.
-	again bool
+	// Position is where a reader that knows all changes up to this one can go on, on any replica.
+	Position string
 }
 
 // Entry is a change as it stands in the chain of a user's changes. All subscribers of the user read the same chain, each from
@@ -46,16 +52,13 @@ func (e *Entry) Frame(encode func(*Change) []byte) []byte {
 	return e.frame
 }
 
-// history holds the last changes of all users, and the chains of those who have subscribers.
+// history holds the chains of those who have subscribers, and the deletions that a fresh look at the jobs does not show.
 type history struct {
-	most int // how many changes are kept
+	most int // how many deletions are remembered of each namespace
 
 	mu      sync.Mutex
-	changes []*Change // in a ring, of which the oldest is at next when it is full
-	next    int
-	// from is, by the scope of each watch, the resource version behind which nothing has been forgotten.
-	from   progress
-	chains map[chainKey]*chain
+	chains  map[chainKey]*chain
+	deleted map[string]*deletions // by namespace
 }
 
 type chainKey struct{ namespace, user string }
@@ -66,39 +69,72 @@ type chain struct {
 	subscribers int
 }
 
+// deletion is what is remembered of a job that is gone.
+type deletion struct {
+	maybe
+	user            string
+	born            uint64
+	resourceVersion uint64
+	// since is where the watch was before a complete list that did not have the job: it went at some time after that. It is 0 where
+	// the watch itself has shown the deletion.
+	since uint64
+}
+
+// deletions are the last ones of a namespace, in a ring of which the oldest is at next when it is full.
+type deletions struct {
+	ring []deletion
+	next int
+	last time.Time
+}
+
 func newHistory() *history {
-	return &history{most: historyLength, from: progress{}, chains: map[chainKey]*chain{}}
+	return &history{most: mostDeleted, chains: map[chainKey]*chain{}, deleted: map[string]*deletions{}}
 }
 
-// publish takes a change into the history, and tells the subscribers of its user.
-func (h *history) publish(change *Change) {
+// publish tells the subscribers of a user of a change.
+func (h *history) publish(user string, change Change) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if len(h.changes) < h.most {
-		h.changes = append(h.changes, change)
-	} else {
-		oldest := h.changes[h.next]
-		h.from.advance(oldest.scope, oldest.ResourceVersion)
-		h.changes[h.next] = change
-		h.next = (h.next + 1) % h.most
-	}
-	if c := h.chains[chainKey{change.Job.Namespace, change.Job.User}]; c != nil {
-		c.append(&Entry{Change: *change})
+	if c := h.chains[chainKey{change.Job.Namespace, user}]; c != nil {
+		c.append(&Entry{Change: change})
 	}
 }
 
-// begin forgets all changes of a scope: after a complete list it is not known what has changed before.
-func (h *history) begin(scope, resourceVersion string) {
+// followed reports whether anybody reads the changes of a user.
+func (h *history) followed(namespace, user string) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	kept := make([]*Change, 0, len(h.changes))
-	for i := range h.changes {
-		if change := h.changes[(h.next+i)%len(h.changes)]; change.scope != scope {
-			kept = append(kept, change)
+	return h.chains[chainKey{namespace, user}] != nil
+}
+
+func (h *history) remember(namespace string, d deletion) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	now := time.Now()
+	all := h.deleted[namespace]
+	if all == nil {
+		maps.DeleteFunc(h.deleted, func(_ string, old *deletions) bool { return now.Sub(old.last) > deletedTime })
+		all = &deletions{}
+		h.deleted[namespace] = all
+	}
+	all.last = now
+	if len(all.ring) < h.most {
+		all.ring = append(all.ring, d)
+		return
+	}
+	all.ring[all.next] = d
+	all.next = (all.next + 1) % h.most
+}
+
+// begin makes all who follow jobs of a scope begin anew: etcd was restored, and what they know may never have been.
+func (h *history) begin(scope string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for namespace := range h.deleted {
+		if scope == "" || scope == namespace {
+			delete(h.deleted, namespace)
 		}
 	}
-	h.changes, h.next = kept, 0
-	h.from[scope] = resourceVersion
 	for key, c := range h.chains {
 		if scope == "" || scope == key.namespace {
 			c.append(&Entry{reset: true})
@@ -114,49 +150,246 @@ func (c *chain) append(e *Entry) {
 	close(before.appended)
 }
 
+// tell hands on a change that Kubernetes has shown.
+func (v *Jobs) tell(change shown[*Job]) {
+	was, is, resourceVersion := change.was, change.is, number(change.resourceVersion)
+	reached := resourceVersion
+	if change.listed { // In any order: what belongs between may follow.
+		reached = number(change.progress)
+	}
+	if was != nil && (is == nil || is.User != was.User) {
+		if was.kept.shown {
+			d := deletion{maybe: maybeOf(was), user: was.User, born: was.kept.born, resourceVersion: resourceVersion}
+			if change.listed {
+				d.since = reached
+			}
+			v.history.remember(was.Namespace, d)
+		}
+		v.publish(was.User, Change{Job: was, Deleted: true}, reached)
+	}
+	if is != nil {
+		v.publish(is.User, Change{Job: is}, reached)
+	}
+}
+
+// publish tells a user's subscribers of a change. reached is the resource version up to which all changes are then told.
+func (v *Jobs) publish(user string, change Change, reached uint64) {
+	namespace := change.Job.Namespace
+	if v.history.followed(namespace, user) {
+		change.Position = position{reached, v.sum(namespace, user)}.String()
+		v.history.publish(user, change)
+	}
+}
+
+// sum returns the checksum of a user's jobs, as far as Kubernetes has shown them.
+func (v *Jobs) sum(namespace, user string) uint64 {
+	if tenant := v.tenants[namespace]; tenant != nil {
+		if jobs := tenant.users[user]; jobs != nil {
+			return jobs.sum
+		}
+	}
+	return 0
+}
+
+func (v *Jobs) position(key chainKey) position {
+	return position{number(v.progress.of(key.namespace)), v.sum(key.namespace, key.user)}
+}
+
 // Subscription reads the changes of one user's jobs, in the order in which the watch shows them. It is used by one goroutine.
 type Subscription struct {
 	jobs    *Jobs
 	key     chainKey
 	chain   *chain
-	backlog []*Change
+	backlog []Change
 	last    *Entry // the last entry that was read
+	// ahead is the resource version that the reader knew before the view did; 0 when there is none, or no longer. It is believed
+	// until the given time.
+	ahead uint64
+	until time.Time
 }
 
-// Subscribe begins to read the changes of a user's jobs behind the resource version after, which is one that a Change or
-// Subscription has named, on any replica. known is false when the view cannot tell what has changed since; reading then begins
-// with the present. Stop has to be called in the end.
-func (v *Jobs) Subscribe(namespace, user, after string) (s *Subscription, known bool) {
-	v.mu.RLock()
-	defer v.mu.RUnlock()
+// Subscribe begins to read the changes of a user's jobs behind a position, which is one that a Change or Subscription has named, on
+// any replica. known is false when it cannot be told what has changed since; reading then begins with the present. A view that is
+// behind the position waits for a moment to come so far. Stop has to be called in the end.
+func (v *Jobs) Subscribe(ctx context.Context, namespace, user, after string) (s *Subscription, known bool) {
+	s = v.subscribe(chainKey{namespace, user})
+	p, ok := parsePosition(after)
+	if !ok {
+		return s, false
+	}
+	patience, cancel := context.WithTimeout(ctx, catchUpTime)
+	defer cancel()
+	for {
+		known, ahead := s.resume(p)
+		if !ahead || patience.Err() != nil {
+			return s, known
+		}
+		pause := time.NewTimer(catchUpTime / 50)
+		select {
+		case <-pause.C:
+		case <-patience.Done():
+			pause.Stop()
+		}
+	}
+}
+
+func (v *Jobs) subscribe(key chainKey) *Subscription {
 	h := v.history
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	key := chainKey{namespace, user}
 	c := h.chains[key]
 	if c == nil {
 		c = &chain{last: &Entry{appended: make(chan struct{})}}
 		h.chains[key] = c
 	}
 	c.subscribers++
-	s = &Subscription{jobs: v, key: key, chain: c, last: c.last}
-	if after == "" || newer(h.from.of(namespace), after) || newer(after, v.progress.of(namespace)) {
-		return s, false
+	return &Subscription{jobs: v, key: key, chain: c, last: c.last}
+}
+
+// resume goes on behind a position. known is false when it cannot be told what has changed since. ahead says that the view has not
+// come as far as the position.
+func (s *Subscription) resume(p position) (known, ahead bool) {
+	v := s.jobs
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	h := v.history
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	now := v.position(s.key)
+	s.backlog, s.last, s.ahead = nil, s.chain.last, 0
+	if ahead = p.resourceVersion > now.resourceVersion; ahead {
+		s.ahead, s.until = p.resourceVersion, time.Now().Add(aheadTime)
 	}
-	for i := range h.changes {
-		change := h.changes[(h.next+i)%len(h.changes)]
-		if change.Job.Namespace != namespace || change.Job.User != user {
-			continue
+	since := v.since(s.key, p.resourceVersion)
+	if !since.explains(p.sum) || len(since.changes) > mostBehind {
+		return false, ahead
+	}
+	s.backlog = since.backlog(p, now)
+	return true, ahead
+}
+
+// since is what has happened to a user's jobs since a position.
+type since struct {
+	changes []sinceChange
+	// sum is the checksum of the jobs that were there at the position, as far as that is certain; maybe are those of which it is not
+	// known whether they were.
+	sum   uint64
+	maybe []maybe
+}
+
+// sinceChange is one of the changes. there says that the job was there at the position, and sum is its part of the checksum.
+type sinceChange struct {
+	Change
+	resourceVersion, sum uint64
+	there                bool
+}
+
+// backlog returns the changes in their order. Whoever reads only some of them goes on behind the old position again, with a checksum
+// of what it knows by then.
+func (s *since) backlog(from, now position) []Change {
+	slices.SortStableFunc(s.changes, func(a, b sinceChange) int { return cmp.Compare(a.resourceVersion, b.resourceVersion) })
+	backlog := make([]Change, 0, len(s.changes))
+	for i, change := range s.changes {
+		switch {
+		case change.Deleted && change.there:
+			from.sum -= change.sum
+		case !change.Deleted && !change.there:
+			from.sum += change.sum
 		}
-		if newer(change.ResourceVersion, after) || change.again && v.byID(namespace, change.Job.ID) == change.Job {
-			s.backlog = append(s.backlog, change)
+		if i == len(s.changes)-1 {
+			from = now
+		}
+		change.Position = from.String()
+		backlog = append(backlog, change.Change)
+	}
+	return backlog
+}
+
+// maybe is a job that may have been there at a position, and its part of the checksum.
+type maybe struct {
+	Position
+	sum uint64
+	// change is the place of what has happened to it, among the changes; -1 where that is nothing.
+	change int
+}
+
+func maybeOf(job *Job) maybe { return maybe{PositionOf(job), checksum(job), -1} }
+
+// since finds out what has happened behind a resource version. The caller holds both locks.
+func (v *Jobs) since(key chainKey, resourceVersion uint64) *since {
+	s := &since{}
+	if tenant := v.tenants[key.namespace]; tenant != nil && tenant.users[key.user] != nil {
+		tenant.users[key.user].all.Scan(func(job *Job) bool {
+			if !job.kept.shown {
+				return true // It is told once Kubernetes has shown it.
+			}
+			is, m := number(job.ResourceVersion), maybeOf(job)
+			if is > resourceVersion {
+				m.change = s.add(Change{Job: job}, is, m.sum)
+			}
+			s.count(m, job.kept.born, resourceVersion, is <= resourceVersion)
+			return len(s.changes) <= mostBehind
+		})
+	}
+	if all := v.history.deleted[key.namespace]; all != nil {
+		for i := range all.ring {
+			d := &all.ring[(all.next+i)%len(all.ring)]
+			if d.user != key.user || d.resourceVersion <= resourceVersion {
+				continue
+			}
+			m := d.maybe
+			if again := v.byID(key.namespace, d.ID); again == nil || again.User != key.user {
+				gone := &Job{ID: d.ID, Namespace: key.namespace, User: key.user, Created: d.Created}
+				m.change = s.add(Change{Job: gone, Deleted: true}, d.resourceVersion, d.sum)
+			}
+			if d.since != 0 && d.since < resourceVersion { // It may have gone before.
+				s.maybe = append(s.maybe, m)
+			} else {
+				s.count(m, d.born, resourceVersion, false)
+			}
 		}
 	}
-	return s, true
+	return s
+}
+
+func (s *since) add(change Change, resourceVersion, sum uint64) (place int) {
+	s.changes = append(s.changes, sinceChange{Change: change, resourceVersion: resourceVersion, sum: sum})
+	return len(s.changes) - 1
+}
+
+// count takes a job that was there at a resource version if it was created before, with the resource version born. That is 0 where it
+// is not known. certain says that the job was there in any case.
+func (s *since) count(m maybe, born, resourceVersion uint64, certain bool) {
+	switch {
+	case certain, born != 0 && born <= resourceVersion:
+		s.wasThere(m)
+	case born == 0:
+		s.maybe = append(s.maybe, m)
+	}
+}
+
+func (s *since) wasThere(m maybe) {
+	s.sum += m.sum
+	if m.change >= 0 {
+		s.changes[m.change].there = true
+	}
+}
+
+// explains reports whether the jobs that were there can have had the given checksum: then no deletion is unknown, nor another name of
+// a Spider. Of those that may have been there the oldest were.
+func (s *since) explains(sum uint64) bool {
+	slices.SortFunc(s.maybe, func(a, b maybe) int { return compareNewest(b.Position, a.Position) })
+	for _, m := range s.maybe {
+		if s.sum == sum {
+			return true
+		}
+		s.wasThere(m)
+	}
+	return s.sum == sum
 }
 
 // Next returns the next change, or nil when there is none yet. ok is false when the subscriber is left behind, because it was
-// too slow or because the watch itself had to begin anew: it may then go on after Renew.
+// too slow or because what it knows may not be true: it may then go on after Renew.
 func (s *Subscription) Next() (entry *Entry, ok bool) {
 	if s.chain.number.Load()-s.last.number > mostBehind {
 		return nil, false
@@ -164,29 +397,57 @@ func (s *Subscription) Next() (entry *Entry, ok bool) {
 	if len(s.backlog) > 0 {
 		change := s.backlog[0]
 		s.backlog = s.backlog[1:]
-		return &Entry{Change: *change}, true
+		return &Entry{Change: change}, true
 	}
 	select {
 	case <-s.last.appended:
 		s.last = s.last.next
 		return s.last, !s.last.reset
 	default:
-		return nil, true
+		return nil, s.believed()
 	}
+}
+
+// believed reports whether the reader's position may still be ahead of the view. If it never comes so far, the position is of a
+// cluster whose etcd was restored since.
+func (s *Subscription) believed() bool {
+	if s.ahead == 0 || time.Now().Before(s.until) {
+		return true
+	}
+	s.jobs.mu.RLock()
+	defer s.jobs.mu.RUnlock()
+	if s.ahead > number(s.jobs.progress.of(s.key.namespace)) {
+		return false
+	}
+	s.ahead = 0
+	return true
 }
 
 // Changed is closed once Next has something to return.
 func (s *Subscription) Changed() <-chan struct{} { return s.last.appended }
 
-// Renew goes on with the present, and returns the resource version that the watch has come to: what the view shows is as new
-// at least.
-func (s *Subscription) Renew() (resourceVersion string) {
+// Position returns where a reader can go on that has read everything so far; empty when there is more to read, and when the reader
+// knows more than the view.
+func (s *Subscription) Position() string {
 	s.jobs.mu.RLock()
 	defer s.jobs.mu.RUnlock()
 	s.jobs.history.mu.Lock()
 	defer s.jobs.history.mu.Unlock()
-	s.backlog, s.last = nil, s.chain.last
-	return s.jobs.progress.of(s.key.namespace)
+	now := s.jobs.position(s.key)
+	if len(s.backlog) > 0 || s.last != s.chain.last || s.ahead > now.resourceVersion {
+		return ""
+	}
+	return now.String()
+}
+
+// Renew goes on with the present, and returns the position that the view has come to: what it shows is as new at least.
+func (s *Subscription) Renew() (position string) {
+	s.jobs.mu.RLock()
+	defer s.jobs.mu.RUnlock()
+	s.jobs.history.mu.Lock()
+	defer s.jobs.history.mu.Unlock()
+	s.backlog, s.last, s.ahead = nil, s.chain.last, 0
+	return s.jobs.position(s.key).String()
 }
 
 // Stop ends the subscription.

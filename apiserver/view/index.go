@@ -85,6 +85,8 @@ func keyOf(job *Job) spiderKey { return spiderKey{id: job.SpiderID, name: job.Sp
 // userJobs holds the jobs of one user of one namespace.
 type userJobs struct {
 	series
+	// sum is the checksum of the jobs that Kubernetes has shown.
+	sum      uint64
 	bySpider map[spiderKey]*series
 	// idKeys and nameKeys find the keys of bySpider that have an id, and a name. There is almost always just one.
 	idKeys   map[uuid.UUID][]spiderKey
@@ -100,6 +102,9 @@ func newUserJobs() *userJobs {
 }
 
 func (u *userJobs) insert(job *Job) {
+	if job.kept.shown {
+		u.sum += checksum(job)
+	}
 	u.series.insert(job)
 	key := keyOf(job)
 	s := u.bySpider[key]
@@ -113,6 +118,9 @@ func (u *userJobs) insert(job *Job) {
 }
 
 func (u *userJobs) remove(job *Job) {
+	if job.kept.shown {
+		u.sum -= checksum(job)
+	}
 	u.series.remove(job)
 	key := keyOf(job)
 	s := u.bySpider[key]

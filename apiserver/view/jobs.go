@@ -62,7 +62,7 @@ func (v *Jobs) Put(object *v1alpha1.SpiderJob) (*Job, error) {
 	return known, nil
 }
 
-// RefreshSpider gives the pending jobs of a Spider its present name and path.
+// RefreshSpider gives the jobs of a Spider that do not tell yet what they have run its present name and path.
 func (v *Jobs) RefreshSpider(namespace, name string) {
 	for batch := range slices.Chunk(v.unstarted(namespace, name), relistBatch) {
 		v.refresh(batch)
@@ -84,7 +84,7 @@ func (v *Jobs) unstarted(namespace, name string) (jobs []*Job) {
 		return nil
 	}
 	for _, user := range tenant.users {
-		for _, tree := range user.trees(&Query{SpiderID: &id, Statuses: []Status{Pending}}) {
+		for _, tree := range user.trees(&Query{SpiderID: &id}) {
 			tree.Scan(func(job *Job) bool {
 				if !job.snapshot {
 					jobs = append(jobs, job)
@@ -105,10 +105,8 @@ func (v *Jobs) refresh(jobs []*Job) {
 		}
 		fresh := *job
 		v.place(&fresh)
-		if fresh.SpiderName != job.SpiderName || fresh.RepoPath != job.RepoPath {
-			v.history.publish(&Change{
-				Job: &fresh, ResourceVersion: v.progress.of(job.Namespace), scope: v.progress.scopeOf(job.Namespace), again: true,
-			})
+		if fresh.kept.shown && (fresh.SpiderName != job.SpiderName || fresh.RepoPath != job.RepoPath) {
+			v.publish(job.User, Change{Job: &fresh}, number(v.progress.of(job.Namespace)))
 		}
 	}
 }
@@ -153,20 +151,17 @@ func (v *Jobs) swap(was, is *Job) {
 	}
 }
 
+// revealed implements kind.
+func (v *Jobs) revealed(job *Job) { v.tenants[job.Namespace].users[job.User].sum += checksum(job) }
+
 // shown implements kind.
-func (v *Jobs) shown(change shown[*Job]) {
-	switch {
-	case change.listed:
-	case change.is == nil:
-		v.history.publish(&Change{Job: change.was, Deleted: true, ResourceVersion: change.resourceVersion, scope: change.scope})
-	default:
-		v.history.publish(&Change{Job: change.is, ResourceVersion: change.resourceVersion, scope: change.scope})
-	}
-}
+func (v *Jobs) shown(change shown[*Job]) { v.tell(change) }
 
 // relisted implements kind.
-func (v *Jobs) relisted(scope, resourceVersion string, _ bool) {
-	v.history.begin(scope, resourceVersion)
+func (v *Jobs) relisted(scope, _ string, restored bool) {
+	if restored {
+		v.history.begin(scope)
+	}
 }
 
 func (v *Jobs) tenantOf(namespace string) *tenant {

@@ -1,6 +1,8 @@
 package view
 
 import (
+	"strconv"
+
 	"k8s.io/apimachinery/pkg/util/resourceversion"
 )
 
@@ -35,4 +37,13 @@ func newer(a, b string) bool {
 func older(a, b string) bool {
 	order, err := resourceversion.CompareResourceVersion(a, b)
 	return err == nil && order < 0
+}
+
+// number returns a resource version as a number, 0 where it is none. Kubernetes' own are.
+func number(resourceVersion string) uint64 {
+	n, err := strconv.ParseUint(resourceVersion, 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
 }

@@ -16,6 +16,8 @@ type Query struct {
 	SpiderName string
 	// Broken accepts only jobs that have broken what was expected of them.
 	Broken bool
+	// Shown leaves out what this process has made and the watch has not shown yet: those who follow changes are told of it then.
+	Shown bool
 	// CreatedFrom and CreatedTo bound the time of creation, in seconds since 1970, both included. 0 means no bound.
 	CreatedFrom, CreatedTo int64
 
@@ -67,7 +69,7 @@ func pageOf(tree *btree.BTreeG[*Job], q *Query) []*Job {
 		if q.CreatedFrom != 0 && job.Created < q.CreatedFrom {
 			return false
 		}
-		if q.After != nil && PositionOf(job) == *q.After {
+		if q.After != nil && PositionOf(job) == *q.After || q.Shown && !job.kept.shown {
 			return true
 		}
 		page = append(page, job)

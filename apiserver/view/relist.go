@@ -14,6 +14,8 @@ type relist[T object] struct {
 	resourceVersion string
 	// name is what the objects that the list has shown are marked by.
 	name uint8
+	// progress is how far the watch had come before the list.
+	progress string
 	// restored says that the list is older than what the watch has shown: etcd was restored from a backup. Its resource versions are
 	// then given a second time, to other states.
 	restored bool
@@ -31,7 +33,7 @@ func (s *Store[T]) Relist(scope, resourceVersion string) (page func([]T), done f
 	}
 	r := &relist[T]{
 		store: s, scope: scope, resourceVersion: resourceVersion, name: s.lists[scope],
-		restored: older(resourceVersion, s.progress[scope]),
+		progress: s.progress[scope], restored: older(resourceVersion, s.progress[scope]),
 	}
 	return r.page, r.done
 }
@@ -64,17 +66,25 @@ func (r *relist[T]) compare(batch []T) (changed []ref) {
 			continue
 		case found && !r.restored && was.note().unconfirmed && newer(was.version(), is.version()):
 			was.note().listed = r.name
+			if !was.note().shown {
+				s.reveal(was, 0)
+			}
 			continue
 		case found && !r.restored && !was.note().unconfirmed && was.version() == is.version():
 			was.note().listed = r.name
 			continue
 		}
+		is.note().shown = true
 		s.place(is)
 		is.note().listed = r.name
-		s.kind.shown(shown[T]{scope: r.scope, was: was, is: is, resourceVersion: r.resourceVersion, listed: true})
+		s.kind.shown(r.shown(was, is, is.version()))
 		changed = append(changed, is.ref())
 	}
 	return changed
+}
+
+func (r *relist[T]) shown(was, is T, resourceVersion string) shown[T] {
+	return shown[T]{scope: r.scope, was: was, is: is, resourceVersion: resourceVersion, listed: true, progress: r.progress}
 }
 
 // done removes what the list has not shown. Before that it moves the progress of the scope: what this process reads meanwhile of an
@@ -98,7 +108,7 @@ func (r *relist[T]) done() {
 			if r.missing(was) {
 				s.drop(was)
 				var none T
-				s.kind.shown(shown[T]{scope: r.scope, was: was, is: none, resourceVersion: r.resourceVersion, listed: true})
+				s.kind.shown(r.shown(was, none, r.resourceVersion))
 				gone = append(gone, was.ref())
 			}
 			if seen++; seen%relistBatch == 0 { // A map can be changed while it is ranged over.

@@ -231,6 +231,9 @@ func (v *Spiders) swap(was, is *Spider) {
 	}
 }
 
+// revealed implements kind.
+func (*Spiders) revealed(*Spider) {}
+
 // shown implements kind: nobody follows the changes of Spiders but by OnChange.
 func (*Spiders) shown(shown[*Spider]) {}
 

@@ -21,8 +21,11 @@ type ref struct{ namespace, name string }
 
 // note is what a Store keeps with an object. Its lock guards it.
 type note struct {
-	// unconfirmed says that the object comes from this process's own write, and that the watch has not shown it yet.
-	unconfirmed bool
+	// born is the resource version that the object was created with; 0 where that is not known.
+	born uint64
+	// unconfirmed says that this state comes from this process's own write, and that the watch has not shown it yet; shown, that it
+	// has shown the object in some state.
+	unconfirmed, shown bool
 	// listed names the last complete list that has shown the object.
 	listed uint8
 }
@@ -32,6 +35,8 @@ type note struct {
 type kind[T object] interface {
 	// swap puts is in the place of was in the kind's own indexes.
 	swap(was, is T)
+	// revealed tells that Kubernetes has shown an object that is there from an own write, in an earlier state.
+	revealed(o T)
 	// shown tells that Kubernetes has shown is in the place of was.
 	shown(change shown[T])
 	// relisted tells that a complete list of the scope was taken. restored says that it is older than what was shown before.
@@ -44,8 +49,10 @@ type shown[T object] struct {
 	was, is T
 	// resourceVersion is how far the watch of the scope has come with the change.
 	resourceVersion string
-	// listed says that a complete list has shown it, which tells nothing of the order of changes.
-	listed bool
+	// listed says that a complete list has shown it, which tells nothing of the order of changes, and progress how far the watch of
+	// the scope had come before.
+	listed   bool
+	progress string
 }
 
 // Store keeps the newest known state of all objects of one kind. A watch writes to it, and so does this process with what Kubernetes
@@ -86,7 +93,15 @@ func (s *Store[T]) Set(scope string, is T) {
 	s.progress.advance(scope, is.version())
 	was, found := s.get(is.ref())
 	stale := s.isRemoved(is) || found && older(is.version(), was.version())
+	first := !found || !was.note().shown
+	if stale && found && first { // The newer state is of an own write. It is there for those who follow from now on.
+		s.reveal(was, number(is.version()))
+	}
 	if !stale {
+		is.note().shown = true
+		if first {
+			is.note().born = number(is.version())
+		}
 		s.place(is)
 		s.kind.shown(shown[T]{scope: scope, was: was, is: is, resourceVersion: is.version()})
 	}
@@ -175,8 +190,11 @@ func (s *Store[T]) get(key ref) (o T, found bool) {
 func (s *Store[T]) place(is T) {
 	key := is.ref()
 	was, found := s.get(key)
-	if found {
-		is.note().listed = was.note().listed
+	if n := is.note(); found {
+		n.listed, n.shown = was.note().listed, n.shown || was.note().shown
+		if n.born == 0 {
+			n.born = was.note().born
+		}
 	} else {
 		s.count++
 	}
@@ -188,6 +206,12 @@ func (s *Store[T]) place(is T) {
 	}
 	names[key.name] = is
 	s.kind.swap(was, is)
+}
+
+// reveal takes that the watch has shown an object that is there from an own write.
+func (s *Store[T]) reveal(o T, born uint64) {
+	o.note().shown, o.note().born = true, born
+	s.kind.revealed(o)
 }
 
 func (s *Store[T]) drop(was T) {
