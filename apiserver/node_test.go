@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -212,12 +211,4 @@ func (f *facade) running(t testing.TB, namespace, name string, change ...func(*v
 		job.Status.Phase, job.Status.StartedAt, job.Status.Attempts, job.Status.PodName = v1alpha1.PhaseRunning, new(metav1.Now()), 1, name+"-pod"
 	}}, change...)...)
 	return id, f.node.run(namespace, name+"-pod", uid)
-}
-
-func textOfLines(lines []logLine) string {
-	var text strings.Builder
-	for _, line := range lines {
-		text.WriteString(line.text)
-	}
-	return text.String()
 }

@@ -106,7 +106,7 @@ func (w eventWriter) Alive(position string) error {
 }
 
 func (w eventWriter) write(p []byte) error {
-	_, err := w.Stream.Write(p)
+	_, err := w.Write(p)
 	return err
 }
 

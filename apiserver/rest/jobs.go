@@ -150,8 +150,8 @@ func (h *handlers) wait(ctx context.Context, job *view.Job, wait time.Duration) 
 	if h.guard.Stopping().Err() != nil {
 		c.Header("Connection", "close") // As every answer of a server that leaves; this one was begun before.
 	}
-	review := h.guard.Reviewer(c) //nolint:contextcheck // It is called with the request's own.
-	if err := review(c.Request.Context()); err != nil {
+	review := h.guard.Reviewer(c)                       //nolint:contextcheck // It is called with the request's own.
+	if err := review(c.Request.Context()); err != nil { //nolint:contextcheck // Which this is.
 		return nil, err
 	}
 	return job, gone

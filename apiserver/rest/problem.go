@@ -58,7 +58,7 @@ func methodNotAllowed(c *gin.Context) *failure.Error {
 	}
 }
 
-// abort answers with a failure and ends the request.
+// Abort answers with a failure and ends the request.
 func Abort(c *gin.Context, f *failure.Error) {
 	e := exchange.Of(c)
 	e.Failure = f

@@ -133,7 +133,7 @@ func (h *handlers) streamOf(ctx context.Context) (s *guard.Stream, closeStream f
 	if !ok {
 		return nil, nil, failure.Internal(errors.New("a stream can be answered to HTTP requests only"))
 	}
-	return h.guard.NewStream(c)
+	return h.guard.NewStream(c) //nolint:contextcheck // A stream has the context of its request.
 }
 
 // badParameter answers where the generated bindings could not read a parameter at all: one that may be given once was given

@@ -39,7 +39,8 @@ func nextSpiders(params contract.ListSpidersParams, last view.Position) string {
 	return link("/api/v1/spiders", values, last)
 }
 
-// parseSpider reads the body of a new spider, or of a change of one, which is known to be a JSON object, as strictly as that of a start is read.
+// parseSpider reads the body of a new spider, or of a change of one, which is known to be a JSON object. It is as strict as that of a
+// start.
 func parseSpider(body []byte) (*spiders.Change, error) {
 	change := &spiders.Change{}
 	err := eachMember(body, "", func(name string, value json.RawMessage) error {
