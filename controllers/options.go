@@ -25,6 +25,8 @@ type Options struct {
 	// one the process runs in.
 	LeaderElection          bool
 	LeaderElectionNamespace string
+	// Lease is the name of that Lease: one for each release, so that several may run in one namespace.
+	Lease string
 	// LeaseDuration is how long a leader is believed to lead without a sign of it; RenewDeadline, shorter, how long it keeps
 	// trying to give one; RetryPeriod, shorter still, the time between two tries.
 	LeaseDuration, RenewDeadline, RetryPeriod time.Duration
@@ -47,6 +49,7 @@ func DefaultOptions() Options {
 		Workers:        64,
 		MetricsAddress: ":8080",
 		ProbeAddress:   ":8081",
+		Lease:          defaultLease,
 		LeaseDuration:  13 * time.Second,
 		RenewDeadline:  10 * time.Second,
 		RetryPeriod:    time.Second,

@@ -32,9 +32,6 @@ import (
 	"github.com/scrapethis/spider-operator/controllers/quota"
 )
 
-// leaderElectionID is the name of the Lease.
-const leaderElectionID = "spider-operator-controller.scrapethis.app"
-
 // controllerName is the controller's name in metrics.
 const controllerName = "spiderjob"
 
@@ -63,20 +60,28 @@ func Run(ctx context.Context, config *rest.Config, opts Options) error {
 	if err != nil {
 		return err
 	}
-	mgr, err := ctrl.NewManager(config, ctrl.Options{
+	options := ctrl.Options{
 		Scheme:                        scheme,
 		Cache:                         cacheOptions,
 		Metrics:                       metricsserver.Options{BindAddress: opts.MetricsAddress},
 		HealthProbeBindAddress:        opts.ProbeAddress,
 		LeaderElection:                opts.LeaderElection,
-		LeaderElectionID:              leaderElectionID,
-		LeaderElectionNamespace:       opts.LeaderElectionNamespace,
+		LeaderElectionID:              opts.Lease, // which its metric is called after
 		LeaderElectionReleaseOnCancel: true,
 		LeaseDuration:                 &opts.LeaseDuration,
 		RenewDeadline:                 &opts.RenewDeadline,
 		RetryPeriod:                   &opts.RetryPeriod,
 		Logger:                        opts.Log,
-	})
+	}
+	if opts.LeaderElection {
+		lock, stop, err := newLeaseLock(config, opts)
+		if err != nil {
+			return err
+		}
+		defer stop()
+		options.LeaderElectionResourceLockInterface = lock
+	}
+	mgr, err := ctrl.NewManager(config, options)
 	if err != nil {
 		return fmt.Errorf("set up the controller: %w", err)
 	}

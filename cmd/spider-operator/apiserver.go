@@ -6,6 +6,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/KimMachineGun/automemlimit/memlimit"
 	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
 	"k8s.io/klog/v2"
@@ -27,6 +28,7 @@ func newAPIServerCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			limitMemory(cmd.Context(), memlimit.FromCgroup, log)
 			config, err := restConfig(kubeconfig, "")
 			if err != nil {
 				return err

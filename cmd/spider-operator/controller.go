@@ -2,7 +2,10 @@ package main
 
 import (
 	"flag"
+	"log/slog"
 
+	"github.com/KimMachineGun/automemlimit/memlimit"
+	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -22,6 +25,7 @@ func newControllerCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			opts.Log = zap.New(zap.UseFlagOptions(&zapOptions))
 			ctrl.SetLogger(opts.Log)
+			limitMemory(cmd.Context(), memlimit.FromCgroup, slog.New(logr.ToSlogHandler(opts.Log)))
 			config, err := restConfig(kubeconfig, "")
 			if err != nil {
 				return err
@@ -37,6 +41,8 @@ func newControllerCommand() *cobra.Command {
 	flags.StringVar(&opts.ProbeAddress, "health-probe-bind-address", opts.ProbeAddress, "where /healthz and /readyz are served; 0 for nowhere")
 	flags.BoolVar(&opts.LeaderElection, "leader-elect", false, "elect a leader, so that several replicas may run")
 	flags.StringVar(&opts.LeaderElectionNamespace, "leader-elect-namespace", "", "namespace of the leader's Lease; default: the Pod's own")
+	flags.StringVar(&opts.Lease, "leader-elect-lease", opts.Lease,
+		"name of the leader's Lease: each release in a namespace needs its own")
 	flags.DurationVar(&opts.LeaseDuration, "leader-elect-lease-duration", opts.LeaseDuration, "how long a silent leader is believed to lead")
 	flags.DurationVar(&opts.RenewDeadline, "leader-elect-renew-deadline", opts.RenewDeadline,
 		"how long a leader tries to renew its lease before it gives up")

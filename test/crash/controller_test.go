@@ -17,7 +17,7 @@ const (
 	// components tells the operator's objects apart: controller and apiserver.
 	components = "app.kubernetes.io/component"
 	// leaseName is the Lease that the leader among the controllers holds.
-	leaseName = "spider-operator-controller.scrapethis.app"
+	leaseName = "spider-operator.controller.scrapethis.app"
 )
 
 var errNotYet = errors.New("not yet")

@@ -85,7 +85,7 @@ kind: Service
 metadata:
   name: {{ include "spider-operator.componentName" $ }}-metrics
   namespace: {{ $.root.Release.Namespace }}
-  {{- include "spider-operator.metadata" (dict "root" $.root "component" $.component "labels" (dict "scrapethis.app/metrics" "true") "annotations" .annotations) | nindent 2 }}
+  {{- include "spider-operator.metadata" (dict "root" $.root "component" $.component "labels" (dict "scrapethis.app/metrics" (printf "spider-operator-%s" $.component)) "annotations" .annotations) | nindent 2 }}
 spec:
   selector:
     {{- include "spider-operator.selectorLabels" $ | nindent 4 }}
@@ -103,11 +103,12 @@ metadata:
   namespace: {{ $.root.Release.Namespace }}
   {{- include "spider-operator.metadata" (dict "root" $.root "component" $.component "labels" .serviceMonitor.labels) | nindent 2 }}
 spec:
-  jobLabel: app.kubernetes.io/component
+  # Not the component: rules of the cluster's own take every job "apiserver" for kube-apiserver.
+  jobLabel: scrapethis.app/metrics
   selector:
     matchLabels:
       {{- include "spider-operator.selectorLabels" $ | nindent 6 }}
-      scrapethis.app/metrics: "true"
+      scrapethis.app/metrics: spider-operator-{{ $.component }}
   endpoints:
     - port: metrics
       {{- with .serviceMonitor.interval }}

@@ -58,6 +58,11 @@ annotations:
 {{- printf "%s-%s" (include "spider-operator.fullname" .root) .component }}
 {{- end }}
 
+{{/* The Lease of the controller that leads: the release's own, since several releases may share a namespace. */}}
+{{- define "spider-operator.lease" -}}
+{{- printf "%s.controller.scrapethis.app" (include "spider-operator.fullname" .) }}
+{{- end }}
+
 {{/* Takes (dict "root" $ "component" …). */}}
 {{- define "spider-operator.serviceAccountName" -}}
 {{- $account := (get .root.Values .component).serviceAccount -}}

@@ -22,7 +22,9 @@ type version struct {
 	// definitions is the folder of its CustomResourceDefinitions, and startDeadlines says that they have startDeadlineSeconds.
 	definitions    string
 	startDeadlines bool
-	// control runs its controller for some namespaces, until stop is called or the test ends.
+	// run runs its controller for some namespaces, with further flags, until stop is called or the test ends.
+	run func(t *testing.T, flags []string, namespaces ...string) (stop func())
+	// control does so without any.
 	control func(t *testing.T, namespaces ...string) (stop func())
 }
 
@@ -44,12 +46,15 @@ func previous(t *testing.T) version {
 	// As tests are built, so that all but the product itself is in the build cache.
 	program := filepath.Join(tree, "previous")
 	runIn(t, tree, "go", "build", "-o", program, "./cmd/spider-operator")
-	return version{
+	v := version{
 		definitions: filepath.Join(tree, "config", "crd", "bases"),
-		control: func(t *testing.T, namespaces ...string) func() {
+		run: func(t *testing.T, flags []string, namespaces ...string) func() {
 			t.Helper()
-			command := exec.CommandContext(context.WithoutCancel(t.Context()), program, "controller", "--kubeconfig="+cluster.Kubeconfig,
-				"--watch-namespaces="+strings.Join(namespaces, ","), "--metrics-bind-address=0", "--health-probe-bind-address=0")
+			flags = append([]string{
+				"controller", "--kubeconfig=" + cluster.Kubeconfig, "--watch-namespaces=" + strings.Join(namespaces, ","),
+				"--metrics-bind-address=0", "--health-probe-bind-address=0",
+			}, flags...)
+			command := exec.CommandContext(context.WithoutCancel(t.Context()), program, flags...)
 			started, err := process.Start(t.TempDir(), "previous", command)
 			if err != nil {
 				t.Fatal(err)
@@ -62,6 +67,11 @@ func previous(t *testing.T) version {
 			})
 		},
 	}
+	v.control = func(t *testing.T, namespaces ...string) func() {
+		t.Helper()
+		return v.run(t, nil, namespaces...)
+	}
+	return v
 }
 
 // runIn runs a command in a folder.
@@ -78,7 +88,12 @@ func runIn(t *testing.T, folder, name string, arguments ...string) {
 // control runs today's controller for some namespaces, until stop is called or the test ends.
 func control(t *testing.T, namespaces ...string) (stop func()) {
 	t.Helper()
-	options := controllers.DefaultOptions()
+	return run(t, controllers.DefaultOptions(), namespaces...)
+}
+
+// run does so with options.
+func run(t *testing.T, options controllers.Options, namespaces ...string) (stop func()) {
+	t.Helper()
 	options.Namespaces = namespaces
 	options.MetricsAddress, options.ProbeAddress = "0", "0"
 	options.Log = logr.Discard()

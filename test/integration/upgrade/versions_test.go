@@ -186,9 +186,10 @@ func change(t *testing.T, from, to version, back bool) {
 		}
 		m.ends(all[i].name, want)
 	}
-	for _, name := range append(waiting, "queued") {
+	for _, name := range waiting {
 		m.ends(name, completed)
 	}
+	m.ends("queued", completed)
 	m.ends("unpulled", ending{end: "Cancelled/Cancelled", attempts: 1, processes: 1}) // the node counts what it takes on, run or not
 	if now := m.spiderJob("ended").ResourceVersion; now != old {
 		t.Error("what had ended was written to by the other version")
