@@ -23,40 +23,34 @@ const (
 	maxDiscarded = 1 << 20
 )
 
-// jsonBody makes sure that what a handler finds as the body of a POST, PUT or PATCH is exactly one JSON object in UTF-8 of a
-// bounded size. A body without a Content-Type is taken for JSON, as it always was.
-func jsonBody(c *gin.Context) {
+// readBody returns the body of a POST, PUT or PATCH, which has to be exactly one JSON object in UTF-8 of a bounded size; nil of any other
+// request. A body without a Content-Type is taken for JSON, as it always was.
+func readBody(c *gin.Context) ([]byte, error) {
 	switch c.Request.Method {
 	case http.MethodPost, http.MethodPut, http.MethodPatch:
 	default:
-		c.Next()
-		return
+		return nil, nil
 	}
 	if header := c.GetHeader("Content-Type"); header != "" && !isJSON(header) {
-		Abort(c, &failure.Error{
+		return nil, &failure.Error{
 			Kind: failure.KindInvalid, Code: codeUnsupportedMediaType,
 			Message: "The body must be JSON, with 'Content-Type: application/json'.",
-		})
-		return
+		}
 	}
 	rest := http.MaxBytesReader(c.Writer, c.Request.Body, maxBody+maxDiscarded)
 	body, err := io.ReadAll(io.LimitReader(rest, maxBody+1))
 	if len(body) > maxBody {
 		// Whoever is still sending when the connection is closed does not get to see the answer.
 		_, _ = io.Copy(io.Discard, rest) // which fails where there is more than that
-		Abort(c, failure.TooLarge(nil, "body_too_large", fmt.Sprintf("The body is larger than %d bytes.", maxBody)))
-		return
+		return nil, failure.TooLarge(nil, "body_too_large", fmt.Sprintf("The body is larger than %d bytes.", maxBody))
 	}
 	if err != nil {
-		Abort(c, malformed("The body could not be read: it ended early or came too slowly"))
-		return
+		return nil, malformed("The body could not be read: it ended early or came too slowly")
 	}
 	if p := checkObject(body); p != nil {
-		Abort(c, p)
-		return
+		return nil, p
 	}
-	c.Request.Body = io.NopCloser(bytes.NewReader(body))
-	c.Next()
+	return body, nil
 }
 
 func isJSON(contentType string) bool {

@@ -1,12 +1,9 @@
 package rest
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"strings"
-
-	"github.com/gin-gonic/gin"
 
 	"github.com/scrapethis/spider-operator/apiserver/view"
 )
@@ -36,24 +33,19 @@ func (t tags) of(parts ...string) string {
 	return `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`
 }
 
-// matches reports whether an If-None-Match header names the tag, or any tag.
-func matches(header *string, tag string) bool {
-	if header == nil {
-		return false
-	}
-	for candidate := range strings.SplitSeq(*header, ",") {
-		candidate = strings.TrimSpace(candidate)
-		if candidate == "*" || strings.TrimPrefix(candidate, "W/") == tag {
-			return true
+// isKnown shows the tag of what is answered, and reports whether the caller has named it, or any, in If-None-Match. It says that the
+// answer may be kept, and is to be asked for each time.
+func (r *request) isKnown(tag string) bool {
+	r.c.Header("Cache-Control", "private, no-cache")
+	r.c.Header("Vary", "Authorization")
+	r.c.Header("ETag", tag)
+	for _, header := range r.c.Request.Header.Values("If-None-Match") {
+		for candidate := range strings.SplitSeq(header, ",") {
+			candidate = strings.TrimSpace(candidate)
+			if candidate == "*" || strings.TrimPrefix(candidate, "W/") == tag {
+				return true
+			}
 		}
 	}
 	return false
-}
-
-// revalidated says in the answer that it may be kept, and is to be asked for each time.
-func revalidated(ctx context.Context) {
-	if c, ok := ctx.(*gin.Context); ok {
-		c.Header("Cache-Control", "private, no-cache")
-		c.Header("Vary", "Authorization")
-	}
 }

@@ -4,11 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"net/http"
 
-	"github.com/scrapethis/spider-operator/apiserver/auth"
+	"k8s.io/utils/ptr"
+
 	"github.com/scrapethis/spider-operator/apiserver/contract"
-	"github.com/scrapethis/spider-operator/apiserver/exchange"
 	"github.com/scrapethis/spider-operator/apiserver/guard"
 	"github.com/scrapethis/spider-operator/apiserver/jobs"
 	"github.com/scrapethis/spider-operator/apiserver/view"
@@ -23,47 +22,34 @@ const (
 	eventEnd     = "end"
 )
 
-func (h *handlers) StreamJobEvents(
-	ctx context.Context, request contract.StreamJobEventsRequestObject,
-) (contract.StreamJobEventsResponseObject, error) {
-	s, closeStream, err := h.streamOf(ctx)
+// streamJobEvents answers with server-sent events, as the HTML standard defines them.
+func (h *handlers) streamJobEvents(r *request) error {
+	after, err := r.header("Last-Event-ID")
 	if err != nil {
-		return nil, err
+		return err
 	}
-	answer := &eventAnswer{
-		requestID: exchange.Of(ctx).RequestID, stream: s, close: closeStream, jobs: h.jobs, caller: callerOf(ctx), stopping: h.guard.Stopping(),
+	stream, closeStream, err := h.guard.NewStream(r.c)
+	if err != nil {
+		return err
 	}
-	if id := request.Params.LastEventID; id != nil {
-		answer.after = *id
-	}
-	return answer, nil
+	defer closeStream()
+	stream.Begin(r.exchange().RequestID, "text/event-stream", true)
+	return tell(stream, h.guard.Stopping(), func(to jobs.Listener) error {
+		return h.jobs.Listen(stream.Context(), r.caller(), ptr.Deref(after, ""), to)
+	})
 }
 
-// eventAnswer is the answer to a request for events: server-sent events, as the HTML standard defines them.
-type eventAnswer struct {
-	requestID string
-	stream    *guard.Stream
-	close     func()
-	jobs      *jobs.Jobs
-	caller    auth.Identity
-	stopping  context.Context
-	// after is the id of the last event that the caller has seen; empty when it asks for the first time.
-	after string
-}
-
-// VisitStreamJobEventsResponse implements contract.StreamJobEventsResponseObject.
-func (a *eventAnswer) VisitStreamJobEventsResponse(http.ResponseWriter) error {
-	defer a.close()
-	a.stream.Begin(a.requestID, "text/event-stream", true)
-	err := a.jobs.Listen(a.stream.Context(), a.caller, a.after, eventWriter{a.stream})
+// tell has a caller listen to the changes of jobs until one of the two, or the server, ends it, and says in the last event why.
+func tell(stream *guard.Stream, stopping context.Context, listen func(jobs.Listener) error) error {
+	err := listen(eventWriter{stream})
 	switch {
-	case a.stopping.Err() != nil:
-		a.stream.Last(frame("", eventEnd, ending{"stopping"}))
-	case a.stream.Context().Err() != nil: // The caller has gone.
+	case stopping.Err() != nil:
+		stream.Last(frame("", eventEnd, contract.StreamEnd{Reason: "stopping"}))
+	case stream.Context().Err() != nil: // The caller has gone.
 	case errors.Is(err, guard.ErrCallerRefused):
-		a.stream.Last(frame("", eventEnd, ending{"unauthorized"}))
+		stream.Last(frame("", eventEnd, contract.StreamEnd{Reason: "unauthorized"}))
 	case errors.Is(err, jobs.ErrTooSlow):
-		a.stream.Last(frame("", eventEnd, ending{"too_slow"}))
+		stream.Last(frame("", eventEnd, contract.StreamEnd{Reason: "too_slow"}))
 	default:
 		return err
 	}
@@ -88,7 +74,7 @@ const resetID = "reset"
 
 // Reset implements jobs.Listener.
 func (w eventWriter) Reset(reason string) error {
-	return w.write(frame(resetID, eventReset, ending{reason}))
+	return w.write(frame(resetID, eventReset, contract.StreamEnd{Reason: reason}))
 }
 
 // Show implements jobs.Listener. The event has no id: the last one is that of the reset.
@@ -110,20 +96,10 @@ func (w eventWriter) write(p []byte) error {
 	return err
 }
 
-// ending is the data of an event that tells why the stream begins anew or ends.
-type ending struct {
-	Reason string `json:"reason"`
-}
-
-// gone is the data of an event that tells of a deleted job.
-type gone struct {
-	ID string `json:"id"`
-}
-
 // frameOf returns a change as an event.
 func frameOf(change *view.Change) []byte {
 	if change.Deleted {
-		return frame(change.Position, eventDeleted, gone{change.Job.ID.String()})
+		return frame(change.Position, eventDeleted, contract.DeletedJob{ID: change.Job.ID.String()})
 	}
 	return jobFrame(change.Position, change.Job)
 }

@@ -47,12 +47,13 @@ func (r *reader) String() string {
 // answered begins to answer with the events of a view's jobs.
 func answered(ctx context.Context, shown *view.Jobs, to http.ResponseWriter) (ended <-chan error) {
 	service := jobs.New(jobs.Config{View: shown})
-	a := &eventAnswer{
-		stream: guard.StreamTo(ctx, to, time.Minute, func(context.Context) error { return nil }),
-		close:  func() {}, jobs: service, caller: auth.Identity{Namespace: "team", User: "team"}, stopping: context.Background(),
-	}
+	stream := guard.StreamTo(ctx, to, time.Minute, func(context.Context) error { return nil })
 	result := make(chan error, 1)
-	go func() { result <- a.VisitStreamJobEventsResponse(to) }()
+	go func() {
+		result <- tell(stream, context.Background(), func(listener jobs.Listener) error {
+			return service.Listen(ctx, auth.Identity{Namespace: "team", User: "team"}, "", listener)
+		})
+	}()
 	return result
 }
 

@@ -9,7 +9,6 @@ import (
 	"testing"
 	"unicode/utf8"
 
-	"github.com/scrapethis/spider-operator/apiserver/contract"
 	"github.com/scrapethis/spider-operator/apiserver/failure"
 	"github.com/scrapethis/spider-operator/apiserver/view"
 	"github.com/scrapethis/spider-operator/internal/allowed"
@@ -152,8 +151,8 @@ func FuzzNextPage(f *testing.F) {
 	f.Add("&=\"<>;", "é😀", "%zz", "\x00")
 	last := &view.Job{}
 	f.Fuzz(func(t *testing.T, status, name, after, limit string) {
-		params := contract.ListJobsParams{Status: &[]string{status}, SpiderName: &name, CreatedAfter: &after, Limit: &limit}
-		link := nextPage(params, last)
+		given := parameters{"status": {status}, "spider_name": {name}, "created_after": {after}, "limit": {limit}, "cursor": {"old"}}
+		link := nextPage("/api/v1/jobs", given, view.PositionOf(last))
 		address, found := strings.CutSuffix(strings.TrimPrefix(link, "<"), `>; rel="next"`)
 		if !found || strings.ContainsAny(address, "<>\" \r\n") {
 			t.Fatalf("Link %q", link)
@@ -163,7 +162,8 @@ func FuzzNextPage(f *testing.F) {
 			t.Fatal(err)
 		}
 		q := u.Query()
-		if q.Get("status") != status || q.Get("spider_name") != name || q.Get("created_after") != after || q.Get("limit") != limit || q.Get("cursor") == "" {
+		if q.Get("status") != status || q.Get("spider_name") != name || q.Get("created_after") != after || q.Get("limit") != limit ||
+			len(q["cursor"]) != 1 || q.Get("cursor") == "old" {
 			t.Fatalf("Link %q lost a part of the question", link)
 		}
 	})

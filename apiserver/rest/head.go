@@ -1,7 +1,6 @@
 package rest
 
 import (
-	"context"
 	"net/http"
 
 	"github.com/gin-gonic/gin"
@@ -28,9 +27,3 @@ func (r withHead) GET(path string, handlers ...gin.HandlerFunc) gin.IRoutes {
 
 // eventsPath is the address of the events.
 const eventsPath = "/api/v1/jobs/events"
-
-// isHead reports whether a request asks for headers alone: it does not wait, follow or stream.
-func isHead(ctx context.Context) bool {
-	c, ok := ctx.(*gin.Context)
-	return ok && c.Request.Method == http.MethodHead
-}

@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"maps"
 	"net/url"
 	"strconv"
 	"strings"
@@ -8,7 +9,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
-	"github.com/scrapethis/spider-operator/apiserver/contract"
 	"github.com/scrapethis/spider-operator/apiserver/failure"
 	"github.com/scrapethis/spider-operator/apiserver/view"
 	"github.com/scrapethis/spider-operator/internal/allowed"
@@ -20,23 +20,20 @@ const (
 )
 
 // parseList reads the query of a list as a question to the view about the caller's jobs.
-func parseList(params contract.ListJobsParams) (view.Query, error) {
+func parseList(given parameters) (view.Query, error) {
 	var query view.Query
-	for _, read := range []func(*view.Query, contract.ListJobsParams) error{
+	for _, read := range []func(*view.Query, parameters) error{
 		readStatuses, readSpider, readTimes, readExpectations, readPage,
 	} {
-		if err := read(&query, params); err != nil {
+		if err := read(&query, given); err != nil {
 			return view.Query{}, err
 		}
 	}
 	return query, nil
 }
 
-func readStatuses(query *view.Query, params contract.ListJobsParams) error {
-	if params.Status == nil {
-		return nil
-	}
-	for _, name := range *params.Status {
+func readStatuses(query *view.Query, given parameters) error {
+	for _, name := range given["status"] {
 		status, ok := view.ParseStatus(name)
 		if !ok {
 			return failure.Invalid("status", "must be pending, running, finished, cancelled or error")
@@ -46,28 +43,28 @@ func readStatuses(query *view.Query, params contract.ListJobsParams) error {
 	return nil
 }
 
-func readSpider(query *view.Query, params contract.ListJobsParams) error {
-	if params.SpiderID != nil {
-		id, ok := v1alpha1.ParseID(*params.SpiderID)
+func readSpider(query *view.Query, given parameters) error {
+	if text := given.text("spider_id"); text != nil {
+		id, ok := v1alpha1.ParseID(*text)
 		if !ok {
 			return failure.Invalid("spider_id", "must be a UUID")
 		}
 		query.SpiderID = &id
 	}
-	if params.SpiderName != nil {
-		if *params.SpiderName == "" || utf8.RuneCountInString(*params.SpiderName) > allowed.MaxSpiderName {
+	if text := given.text("spider_name"); text != nil {
+		if *text == "" || utf8.RuneCountInString(*text) > allowed.MaxSpiderName {
 			return failure.Invalid("spider_name", "must have from 1 to %d characters", allowed.MaxSpiderName)
 		}
-		query.SpiderName = *params.SpiderName
+		query.SpiderName = *text
 	}
 	return nil
 }
 
-func readExpectations(query *view.Query, params contract.ListJobsParams) error {
-	if params.Expectations == nil {
+func readExpectations(query *view.Query, given parameters) error {
+	switch text := given.text("expectations"); {
+	case text == nil:
 		return nil
-	}
-	if *params.Expectations != "failed" {
+	case *text != "failed":
 		return failure.Invalid("expectations", "must be failed")
 	}
 	query.Broken = true
@@ -75,16 +72,16 @@ func readExpectations(query *view.Query, params contract.ListJobsParams) error {
 }
 
 // readTimes turns two moments, both excluded, into whole seconds, both included: jobs know their creation to the second.
-func readTimes(query *view.Query, params contract.ListJobsParams) error {
-	if params.CreatedAfter != nil {
-		after, err := parseTime("created_after", *params.CreatedAfter)
+func readTimes(query *view.Query, given parameters) error {
+	if text := given.text("created_after"); text != nil {
+		after, err := parseTime("created_after", *text)
 		if err != nil {
 			return err
 		}
 		query.CreatedFrom = after.Unix() + 1
 	}
-	if params.CreatedBefore != nil {
-		before, err := parseTime("created_before", *params.CreatedBefore)
+	if text := given.text("created_before"); text != nil {
+		before, err := parseTime("created_before", *text)
 		if err != nil {
 			return err
 		}
@@ -105,8 +102,8 @@ func parseTime(field, text string) (time.Time, error) {
 	return t, nil
 }
 
-func readPage(query *view.Query, params contract.ListJobsParams) (err error) {
-	query.Limit, query.After, err = parsePage(params.Limit, params.Cursor, defaultLimit)
+func readPage(query *view.Query, given parameters) (err error) {
+	query.Limit, query.After, err = parsePage(given.text("limit"), given.text("cursor"), defaultLimit)
 	return err
 }
 
@@ -128,34 +125,12 @@ func parsePage(limitText, cursorText *string, standard int) (limit int, after *v
 	return limit, after, nil
 }
 
-// nextPage is the Link to the page behind the last job of this one: the same question, and a cursor.
-func nextPage(params contract.ListJobsParams, last *view.Job) string {
-	values := url.Values{}
-	if params.Status != nil {
-		values["status"] = *params.Status
+// nextPage is the Link header that leads to the page behind a position: the same question, and a cursor.
+func nextPage(path string, given parameters, last view.Position) string {
+	values := maps.Clone(url.Values(given))
+	if values == nil {
+		values = url.Values{}
 	}
-	setGiven(values, map[string]*string{
-		"spider_id":      params.SpiderID,
-		"spider_name":    params.SpiderName,
-		"created_after":  params.CreatedAfter,
-		"created_before": params.CreatedBefore,
-		"expectations":   params.Expectations,
-		"limit":          params.Limit,
-	})
-	return link("/api/v1/jobs", values, view.PositionOf(last))
-}
-
-// setGiven sets the parameters that were given.
-func setGiven(values url.Values, given map[string]*string) {
-	for name, value := range given {
-		if value != nil {
-			values.Set(name, *value)
-		}
-	}
-}
-
-// link is the Link header that leads to the page behind a position.
-func link(path string, values url.Values, last view.Position) string {
 	values.Set("cursor", formatCursor(last))
 	return strings.Join([]string{"<", path, "?", values.Encode(), `>; rel="next"`}, "")
 }

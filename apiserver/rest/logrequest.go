@@ -8,7 +8,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/scrapethis/spider-operator/apiserver/contract"
 	"github.com/scrapethis/spider-operator/apiserver/failure"
 )
 
@@ -22,23 +21,23 @@ const (
 var sinceText = regexp.MustCompile(`^([0-9]+|([0-9]+(\.[0-9]+)?(ms|s|m|h))+)$`)
 
 // parseLogOptions reads the query of a request for a log.
-func parseLogOptions(params contract.GetJobLogsParams) (corev1.PodLogOptions, error) {
+func parseLogOptions(given parameters) (corev1.PodLogOptions, error) {
 	var options corev1.PodLogOptions
-	if params.Follow != nil {
-		if *params.Follow != "true" && *params.Follow != "false" {
+	if text := given.text("follow"); text != nil {
+		if *text != "true" && *text != "false" {
 			return options, failure.Invalid("follow", "must be true or false")
 		}
-		options.Follow = *params.Follow == "true"
+		options.Follow = *text == "true"
 	}
-	if params.Tail != nil {
-		lines, err := strconv.ParseInt(*params.Tail, 10, 64)
+	if text := given.text("tail"); text != nil {
+		lines, err := strconv.ParseInt(*text, 10, 64)
 		if err != nil || lines < 0 || lines > maxTail {
 			return options, failure.Invalid("tail", "must be a whole number from 0 to %d", maxTail)
 		}
 		options.TailLines = &lines
 	}
-	if params.Since != nil {
-		if err := readSince(&options, *params.Since); err != nil {
+	if text := given.text("since"); text != nil {
+		if err := readSince(&options, *text); err != nil {
 			return options, err
 		}
 	}

@@ -1,66 +1,42 @@
 package rest
 
 import (
-	"context"
-	"net/http"
-
-	"github.com/scrapethis/spider-operator/apiserver/contract"
-	"github.com/scrapethis/spider-operator/apiserver/exchange"
 	"github.com/scrapethis/spider-operator/apiserver/failure"
-	"github.com/scrapethis/spider-operator/apiserver/guard"
 	"github.com/scrapethis/spider-operator/apiserver/jobs"
 )
 
-func (h *handlers) GetJobLogs(
-	ctx context.Context, request contract.GetJobLogsRequestObject,
-) (contract.GetJobLogsResponseObject, error) {
-	options, err := parseLogOptions(request.Params)
+// getJobLogs answers with the bytes as they come. Its error says that the log was cut off; it is none that the caller has gone or that
+// the server stops.
+func (h *handlers) getJobLogs(r *request) error {
+	options, err := parseLogOptions(r.query)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	job, err := h.jobs.Find(requestOf(ctx), callerOf(ctx), request.ID)
+	job, err := h.jobs.Find(r.context(), r.caller(), r.id())
 	if err != nil {
-		return nil, err
+		return err
 	}
-	head := isHead(ctx)
-	if head {
+	if r.isHead() {
 		options.Follow, options.LimitBytes = false, new(int64(jobs.LogBuffer))
 	}
-	s, closeStream, err := h.streamOf(ctx)
+	stream, closeStream, err := h.guard.NewStream(r.c)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	log, err := h.jobs.OpenLog(s.Context(), job, options) //nolint:contextcheck // A stream's context is made of its request's.
+	defer closeStream()
+	log, err := h.jobs.OpenLog(stream.Context(), job, options)
 	if err != nil {
-		closeStream()
 		if h.guard.Stopping().Err() != nil {
 			err = failure.Unavailable(err, "The server is stopping.")
 		}
-		return nil, err
+		return err
 	}
-	return &logAnswer{requestID: exchange.Of(ctx).RequestID, stream: s, close: closeStream, log: log, head: head}, nil
-}
-
-// logAnswer is the answer to a request for a log: the bytes as they come.
-type logAnswer struct {
-	requestID string
-	stream    *guard.Stream
-	close     func()
-	log       *jobs.Log
-	// head says that the caller only wants to know whether there is a log.
-	head bool
-}
-
-// VisitGetJobLogsResponse implements contract.GetJobLogsResponseObject. An error says that the log was cut off; it is none
-// that the caller has gone or that the server stops.
-func (a *logAnswer) VisitGetJobLogsResponse(http.ResponseWriter) error {
-	defer a.close()
-	a.stream.Begin(a.requestID, "text/plain; charset=utf-8", a.log.Follows())
-	if a.head {
-		return a.log.Close()
+	stream.Begin(r.exchange().RequestID, "text/plain; charset=utf-8", log.Follows())
+	if r.isHead() {
+		return log.Close()
 	}
-	err := a.log.CopyTo(a.stream.Context(), a.stream)
-	if a.stream.Context().Err() != nil {
+	err = log.CopyTo(stream.Context(), stream)
+	if stream.Context().Err() != nil {
 		return nil
 	}
 	return err

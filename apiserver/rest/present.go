@@ -4,7 +4,6 @@ import (
 	"cmp"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
-	"github.com/scrapethis/spider-operator/apiserver/contract"
 	"github.com/scrapethis/spider-operator/apiserver/view"
 )
 
@@ -73,11 +72,11 @@ func reasonOf(job *view.Job) string {
 	return job.Reason
 }
 
-var statsSources = map[v1alpha1.StatsOrigin]contract.StatsSource{
-	v1alpha1.OriginTerminationMessage: contract.TerminationMessage,
-	v1alpha1.OriginScrapyStats:        contract.ScrapyStats,
-	v1alpha1.OriginScrapyLog:          contract.ScrapyLog,
-	v1alpha1.OriginNone:               contract.None,
+var statsSources = map[v1alpha1.StatsOrigin]string{
+	v1alpha1.OriginTerminationMessage: "termination_message",
+	v1alpha1.OriginScrapyStats:        "scrapy_stats",
+	v1alpha1.OriginScrapyLog:          "scrapy_log",
+	v1alpha1.OriginNone:               "none",
 }
 
 // stats appends nothing for a job of which nothing was ever counted.
@@ -105,7 +104,7 @@ func (t *jsonText) stats(stats *view.Stats) {
 		t.knownCount("elapsed_seconds", more.ElapsedSeconds)
 	}
 	t.optionalString("finish_reason", stats.FinishReason)
-	t.string("source", string(source))
+	t.string("source", source)
 	t.optionalTime("observed_at", stats.ObservedAt)
 	t.bool("final", stats.Final)
 	t.end()

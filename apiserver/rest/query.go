@@ -10,9 +10,6 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/gin-gonic/gin"
-
-	"github.com/scrapethis/spider-operator/apiserver/exchange"
 	"github.com/scrapethis/spider-operator/apiserver/failure"
 )
 
@@ -69,51 +66,31 @@ func readQueryRules(contract []byte) (queryRules, error) {
 	return rules, nil
 }
 
-// hold refuses a query that cannot be read, and what the call does not know: a filter that is not understood would otherwise
-// answer with everything. The handlers do not see what is to be passed over.
-func (r queryRules) hold(c *gin.Context) {
-	if c.Request.URL.RawQuery == "" {
-		c.Next()
-		return
-	}
-	query, all, err := r[exchange.Of(c).Route].read(c.Request.URL.RawQuery)
-	if err != nil {
-		Abort(c, failure.Of(err))
-		return
-	}
-	if !all {
-		address := *c.Request.URL
-		address.RawQuery = query.Encode()
-		c.Request.URL = &address
-	}
-	c.Next()
-}
-
 // read returns what is to be understood of a query: not names that begin with "_", which callers add to get past caches, nor a
-// list's filters that are empty. all says that there were none of these.
-func (r queryRule) read(text string) (query url.Values, all bool, err error) {
+// list's filters that are empty. What the call does not know is refused: a filter that is not understood would otherwise answer with
+// everything.
+func (r queryRule) read(text string) (parameters, error) {
+	if text == "" {
+		return nil, nil
+	}
 	given, err := url.ParseQuery(text)
 	if err != nil {
-		return nil, false, &failure.Error{
+		return nil, &failure.Error{
 			Kind: failure.KindInvalid, Code: "invalid_request", Message: "The query cannot be read: " + err.Error() + ".", Cause: err,
 		}
 	}
-	query, all = url.Values{}, true
 	for _, name := range slices.Sorted(maps.Keys(given)) {
 		if strings.HasPrefix(name, "_") {
-			all = false
+			delete(given, name)
 			continue
 		}
 		values, err := r.readParameter(name, given[name])
 		if err != nil {
-			return nil, false, err
+			return nil, err
 		}
-		all = all && len(values) == len(given[name])
-		if len(values) > 0 {
-			query[name] = values
-		}
+		given[name] = values
 	}
-	return query, all, nil
+	return parameters(given), nil
 }
 
 func (r queryRule) readParameter(name string, values []string) ([]string, error) {

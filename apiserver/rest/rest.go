@@ -1,24 +1,21 @@
 // Package rest is the face that the contract describes: it reads requests into the terms of the use cases, and shows what comes of
-// them. The types and the bindings in package contract are generated from the contract; the handlers here implement the generated
-// interface. What a handler may take for granted is made true by the middleware in front of it: the picture is complete, the caller
-// is known and within its rate, and a body is one JSON object of a bounded size.
+// them. The types of answers in package contract are generated from the contract; there is a handler for each of its calls. What a
+// handler may take for granted is made true in front of it: the picture is complete, the caller is known and within its rate, the
+// contract knows every parameter of the query, and a body is one JSON object of a bounded size.
 package rest
 
 import (
-	"context"
-	"errors"
 	"fmt"
+	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
 	"sigs.k8s.io/yaml"
 
-	"github.com/scrapethis/spider-operator/api/v1alpha1"
-	"github.com/scrapethis/spider-operator/apiserver/auth"
 	"github.com/scrapethis/spider-operator/apiserver/contract"
 	"github.com/scrapethis/spider-operator/apiserver/docs"
-	"github.com/scrapethis/spider-operator/apiserver/exchange"
 	"github.com/scrapethis/spider-operator/apiserver/failure"
 	"github.com/scrapethis/spider-operator/apiserver/guard"
 	"github.com/scrapethis/spider-operator/apiserver/jobs"
@@ -36,7 +33,7 @@ type Config struct {
 	Contract []byte
 }
 
-// handlers implements the contract. Each method finds its request checked as the middleware does.
+// handlers answer the calls of the contract.
 type handlers struct {
 	jobs    *jobs.Jobs
 	spiders *spiders.Spiders
@@ -45,7 +42,24 @@ type handlers struct {
 	tags    tags
 }
 
-var _ contract.StrictServerInterface = (*handlers)(nil)
+// handler answers a call.
+type handler func(*handlers, *request) error
+
+// calls are all calls that are answered to callers who are known, by method and route.
+var calls = map[string]handler{
+	"GET /api/v1/jobs":           (*handlers).listJobs,
+	"POST /api/v1/jobs":          (*handlers).startJob,
+	"GET /api/v1/jobs/events":    (*handlers).streamJobEvents,
+	"GET /api/v1/jobs/:id":       (*handlers).getJob,
+	"DELETE /api/v1/jobs/:id":    (*handlers).cancelJob,
+	"GET /api/v1/jobs/:id/logs":  (*handlers).getJobLogs,
+	"GET /api/v1/spiders":        (*handlers).listSpiders,
+	"POST /api/v1/spiders":       (*handlers).createSpider,
+	"GET /api/v1/spiders/:id":    (*handlers).getSpider,
+	"PATCH /api/v1/spiders/:id":  (*handlers).changeSpider,
+	"DELETE /api/v1/spiders/:id": (*handlers).deleteSpider,
+	"GET /api/v1/me":             (*handlers).getMe,
+}
 
 // Serve has an engine answer everything that the contract has.
 func Serve(engine *gin.Engine, config Config) error {
@@ -74,85 +88,75 @@ func Serve(engine *gin.Engine, config Config) error {
 		return err
 	}
 	g := config.Guard
-	api := engine.Group("", g.RequireSync, g.Authenticate, g.LimitRate, g.Authorize, queries.hold, jsonBody)
-	fail := func(c *gin.Context, err error) { Abort(c, failure.Of(err)) }
-	implementation := contract.NewStrictHandlerWithOptions(
-		&handlers{jobs: config.Jobs, spiders: config.Spiders, guard: g, age: config.Age, tags: tagsOf(config.Contract)}, nil,
-		contract.StrictGinServerOptions{RequestErrorHandlerFunc: fail, HandlerErrorFunc: fail, ResponseErrorHandlerFunc: fail})
-	contract.RegisterHandlersWithOptions(withHead{api}, implementation, contract.GinServerOptions{ErrorHandler: badParameter})
+	api := withHead{engine.Group("", g.RequireSync, g.Authenticate, g.LimitRate, g.Authorize)}
+	h := &handlers{jobs: config.Jobs, spiders: config.Spiders, guard: g, age: config.Age, tags: tagsOf(config.Contract)}
+	return queries.register(api, h)
+}
+
+// register has the routes answer each call of the contract. What the contract has and nobody answers, or the other way round, is an
+// error.
+func (q queryRules) register(routes gin.IRoutes, h *handlers) error {
+	for name := range q {
+		if _, answered := calls[name]; !answered && strings.Contains(name, " /api/") {
+			return fmt.Errorf("the contract has %s, and nobody answers it", name)
+		}
+	}
+	for name, call := range calls {
+		rule, known := q[name]
+		if !known {
+			return fmt.Errorf("the contract does not have %s", name)
+		}
+		method, path, _ := strings.Cut(name, " ")
+		serve := func(c *gin.Context) {
+			if err := h.serve(c, rule, call); err != nil {
+				Abort(c, failure.Of(err))
+			}
+		}
+		if method == http.MethodGet {
+			routes.GET(path, serve)
+		} else {
+			routes.Handle(method, path, serve)
+		}
+	}
 	return nil
 }
 
-func (h *handlers) GetMe(ctx context.Context, _ contract.GetMeRequestObject) (contract.GetMeResponseObject, error) {
-	e := exchange.Of(ctx)
-	body := contract.Caller{
-		UserID:    e.Caller.User,
-		Namespace: e.Caller.Namespace,
-		KeyName:   optional(&e.Caller.KeyName),
-		KeyID:     optional(&e.Caller.KeyID),
+// serve reads a request and answers it.
+func (h *handlers) serve(c *gin.Context, rule queryRule, call handler) error {
+	query, err := rule.read(c.Request.URL.RawQuery)
+	if err != nil {
+		return err
 	}
-	if account := e.Caller.Account; account != nil {
+	body, err := readBody(c)
+	if err != nil {
+		return err
+	}
+	return call(h, &request{c: c, query: query, body: body})
+}
+
+func (h *handlers) getMe(r *request) error {
+	caller, limits := r.caller(), h.guard.Limits()
+	body := contract.Caller{
+		UserID:    caller.User,
+		Namespace: caller.Namespace,
+		KeyName:   optional(&caller.KeyName),
+		KeyID:     optional(&caller.KeyID),
+	}
+	if account := caller.Account; account != nil {
 		body.ServiceAccount = new(account.Name)
 	}
-	if expires := e.Caller.ExpiresAt; !expires.IsZero() {
+	if expires := caller.ExpiresAt; !expires.IsZero() {
 		body.ExpiresAt = new(expires.UTC())
 	}
-	limits := h.guard.Limits()
 	body.Limits.RequestsPerSecond = limits.RequestsPerSecond
 	body.Limits.Burst = limits.Burst
 	body.Limits.MaxStreams = limits.StreamsPerCaller
-	return contract.GetMe200JSONResponse{
-		Body:    body,
-		Headers: contract.GetMe200ResponseHeaders{XRequestID: e.RequestID},
-	}, nil
+	return r.show(http.StatusOK, body)
 }
 
-// dataAge is the value of the X-Data-Age header: nil while Kubernetes is connected.
-func (h *handlers) dataAge() *int {
-	age := h.age()
-	if age < time.Second {
-		return nil
+// tellAge says in the answer how old what it shows may be, unless Kubernetes is connected.
+func (h *handlers) tellAge(r *request) {
+	if age := h.age(); age >= time.Second {
+		r.c.Header("X-Data-Age", strconv.Itoa(wholeSeconds(age)))
 	}
-	return new(wholeSeconds(age))
-}
-
-func callerOf(ctx context.Context) auth.Identity { return exchange.Of(ctx).Caller }
-
-// requestOf returns the context of the request itself. Gin's own context is another request's after the answer, and a client of
-// Kubernetes may still look at what it was given then: a connection that it dials outlives the request that it was dialled for.
-func requestOf(ctx context.Context) context.Context {
-	if c, ok := ctx.(*gin.Context); ok {
-		return c.Request.Context()
-	}
-	return ctx
-}
-
-// streamOf prepares the request of a context for an answer that lasts. closeStream has to be called in the end.
-func (h *handlers) streamOf(ctx context.Context) (s *guard.Stream, closeStream func(), err error) {
-	c, ok := ctx.(*gin.Context)
-	if !ok {
-		return nil, nil, failure.Internal(errors.New("a stream can be answered to HTTP requests only"))
-	}
-	return h.guard.NewStream(c) //nolint:contextcheck // A stream has the context of its request.
-}
-
-// badParameter answers where the generated bindings could not read a parameter at all: one that may be given once was given
-// twice, say. Its value is the handlers' concern.
-func badParameter(c *gin.Context, err error, _ int) {
-	if id := c.Param("id"); id != "" {
-		if _, ok := v1alpha1.ParseID(id); !ok {
-			what := "This job"
-			if strings.HasPrefix(c.FullPath(), "/api/v1/spiders") {
-				what = "This spider"
-			}
-			Abort(c, failure.NotFound(what))
-			return
-		}
-	}
-	Abort(c, &failure.Error{
-		Kind:    failure.KindInvalid,
-		Code:    "invalid_request",
-		Message: "A parameter cannot be read: " + err.Error() + ".",
-		Cause:   err,
-	})
 }

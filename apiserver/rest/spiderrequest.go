@@ -2,13 +2,11 @@ package rest
 
 import (
 	"encoding/json"
-	"net/url"
 	"slices"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
-	"github.com/scrapethis/spider-operator/apiserver/contract"
 	"github.com/scrapethis/spider-operator/apiserver/failure"
 	"github.com/scrapethis/spider-operator/apiserver/spiders"
 	"github.com/scrapethis/spider-operator/apiserver/view"
@@ -19,24 +17,17 @@ import (
 const defaultSpiderLimit = 200
 
 // parseSpiderList reads the query of a list as a question to the view about what the caller may see.
-func parseSpiderList(params contract.ListSpidersParams) (view.SpiderQuery, error) {
+func parseSpiderList(given parameters) (view.SpiderQuery, error) {
 	var query view.SpiderQuery
-	if params.Name != nil {
-		if *params.Name == "" || utf8.RuneCountInString(*params.Name) > allowed.MaxSpiderName {
+	if name := given.text("name"); name != nil {
+		if *name == "" || utf8.RuneCountInString(*name) > allowed.MaxSpiderName {
 			return view.SpiderQuery{}, failure.Invalid("name", "must have from 1 to %d characters", allowed.MaxSpiderName)
 		}
-		query.NamePart = *params.Name
+		query.NamePart = *name
 	}
 	var err error
-	query.Limit, query.After, err = parsePage(params.Limit, params.Cursor, defaultSpiderLimit)
+	query.Limit, query.After, err = parsePage(given.text("limit"), given.text("cursor"), defaultSpiderLimit)
 	return query, err
-}
-
-// nextSpiders is the Link to the page behind a position: the same question, and a cursor.
-func nextSpiders(params contract.ListSpidersParams, last view.Position) string {
-	values := url.Values{}
-	setGiven(values, map[string]*string{"name": params.Name, "limit": params.Limit})
-	return link("/api/v1/spiders", values, last)
 }
 
 // parseSpider reads the body of a new spider, or of a change of one, which is known to be a JSON object. It is as strict as that of a

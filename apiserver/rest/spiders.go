@@ -1,38 +1,32 @@
 package rest
 
 import (
-	"context"
 	"encoding/json"
+	"net/http"
 	"time"
 
 	"github.com/scrapethis/spider-operator/apiserver/contract"
-	"github.com/scrapethis/spider-operator/apiserver/exchange"
 	"github.com/scrapethis/spider-operator/apiserver/view"
 )
 
-func (h *handlers) ListSpiders(
-	ctx context.Context, request contract.ListSpidersRequestObject,
-) (contract.ListSpidersResponseObject, error) {
-	query, err := parseSpiderList(request.Params)
+func (h *handlers) listSpiders(r *request) error {
+	query, err := parseSpiderList(r.query)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	found, more := h.spiders.List(callerOf(ctx), query)
+	found, more := h.spiders.List(r.caller(), query)
 	if fitting := fittingPage(found); fitting < len(found) {
 		found, more = found[:fitting], true
 	}
-	response := contract.ListSpiders200JSONResponse{
-		// Not nil: an empty list is [].
-		Body:    make([]contract.Spider, 0, len(found)),
-		Headers: contract.ListSpiders200ResponseHeaders{XRequestID: exchange.Of(ctx).RequestID, XDataAge: h.dataAge()},
-	}
-	for _, spider := range found {
-		response.Body = append(response.Body, presentSpider(spider))
-	}
 	if more {
-		response.Headers.Link = new(nextSpiders(request.Params, found[len(found)-1].Position()))
+		r.c.Header("Link", nextPage("/api/v1/spiders", r.query, found[len(found)-1].Position()))
 	}
-	return response, nil
+	shown := make([]contract.Spider, 0, len(found)) // Not nil: an empty list is [].
+	for _, spider := range found {
+		shown = append(shown, presentSpider(spider))
+	}
+	h.tellAge(r)
+	return r.show(http.StatusOK, shown)
 }
 
 // maxSpiderPage bounds the settings and descriptions of one page of spiders, in bytes: a thousand spiders can have a hundred
@@ -50,72 +44,49 @@ func fittingPage(found []*view.Spider) int {
 	return len(found)
 }
 
-func (h *handlers) GetSpider(
-	ctx context.Context, request contract.GetSpiderRequestObject,
-) (contract.GetSpiderResponseObject, error) {
-	spider, err := h.spiders.Find(requestOf(ctx), callerOf(ctx), request.ID)
+func (h *handlers) getSpider(r *request) error {
+	spider, err := h.spiders.Find(r.context(), r.caller(), r.id())
 	if err != nil {
-		return nil, err
+		return err
 	}
-	revalidated(ctx)
-	tag, requestID := h.tags.spider(spider), exchange.Of(ctx).RequestID
-	if matches(request.Params.IfNoneMatch, tag) {
-		return contract.GetSpider304Response{
-			Headers: contract.NotModifiedResponseHeaders{ETag: tag, XRequestID: requestID, XDataAge: h.dataAge()},
-		}, nil
+	h.tellAge(r)
+	if r.isKnown(h.tags.spider(spider)) {
+		r.unchanged()
+		return nil
 	}
-	return contract.GetSpider200JSONResponse{
-		Body:    presentSpider(spider),
-		Headers: contract.GetSpider200ResponseHeaders{ETag: tag, XRequestID: requestID, XDataAge: h.dataAge()},
-	}, nil
+	return r.show(http.StatusOK, presentSpider(spider))
 }
 
-func (h *handlers) CreateSpider(
-	ctx context.Context, request contract.CreateSpiderRequestObject,
-) (contract.CreateSpiderResponseObject, error) {
-	change, err := parseSpider(*request.Body)
+func (h *handlers) createSpider(r *request) error {
+	change, err := parseSpider(r.body)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	spider, err := h.spiders.Create(requestOf(ctx), callerOf(ctx), change)
+	spider, err := h.spiders.Create(r.context(), r.caller(), change)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return contract.CreateSpider201JSONResponse{
-		Body: presentSpider(spider),
-		Headers: contract.CreateSpider201ResponseHeaders{
-			XRequestID: exchange.Of(ctx).RequestID, Location: "/api/v1/spiders/" + spider.ID.String(),
-		},
-	}, nil
+	r.c.Header("Location", "/api/v1/spiders/"+spider.ID.String())
+	return r.show(http.StatusCreated, presentSpider(spider))
 }
 
-func (h *handlers) ChangeSpider(
-	ctx context.Context, request contract.ChangeSpiderRequestObject,
-) (contract.ChangeSpiderResponseObject, error) {
-	change, err := parseSpider(*request.Body)
+func (h *handlers) changeSpider(r *request) error {
+	change, err := parseSpider(r.body)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	spider, err := h.spiders.Change(requestOf(ctx), callerOf(ctx), request.ID, change)
+	spider, err := h.spiders.Change(r.context(), r.caller(), r.id(), change)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return contract.ChangeSpider200JSONResponse{
-		Body:    presentSpider(spider),
-		Headers: contract.ChangeSpider200ResponseHeaders{XRequestID: exchange.Of(ctx).RequestID},
-	}, nil
+	return r.show(http.StatusOK, presentSpider(spider))
 }
 
-func (h *handlers) DeleteSpider(
-	ctx context.Context, request contract.DeleteSpiderRequestObject,
-) (contract.DeleteSpiderResponseObject, error) {
-	if err := h.spiders.Delete(requestOf(ctx), callerOf(ctx), request.ID); err != nil {
-		return nil, err
+func (h *handlers) deleteSpider(r *request) error {
+	if err := h.spiders.Delete(r.context(), r.caller(), r.id()); err != nil {
+		return err
 	}
-	return contract.DeleteSpider200JSONResponse{
-		Body:    contract.DeletedSpider{Ok: true, Message: "Spider deleted"},
-		Headers: contract.DeleteSpider200ResponseHeaders{XRequestID: exchange.Of(ctx).RequestID},
-	}, nil
+	return r.show(http.StatusOK, contract.DeletedSpider{Ok: true, Message: "Spider deleted"})
 }
 
 // presentSpider returns a spider as the contract shows it.

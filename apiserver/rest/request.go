@@ -1,0 +1,82 @@
+package rest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/scrapethis/spider-operator/apiserver/auth"
+	"github.com/scrapethis/spider-operator/apiserver/exchange"
+	"github.com/scrapethis/spider-operator/apiserver/failure"
+)
+
+// request is one of a caller who may make it. What it holds is known to the contract, as far as names go: handlers read the values.
+type request struct {
+	c *gin.Context
+	// query has the parameters that were given, each once unless it may be repeated.
+	query parameters
+	// body is one JSON object; nil where the call has none.
+	body []byte
+}
+
+// parameters are those of a query.
+type parameters url.Values
+
+// text returns a parameter, or nil where it was not given.
+func (p parameters) text(name string) *string {
+	values := p[name]
+	if len(values) == 0 {
+		return nil
+	}
+	return &values[0]
+}
+
+// context is the request's own. Gin's is another request's after the answer, and a client of Kubernetes may still look at what it
+// was given then: a connection that it dials outlives the request that it was dialled for.
+func (r *request) context() context.Context { return r.c.Request.Context() }
+
+func (r *request) exchange() *exchange.Exchange { return exchange.Of(r.context()) }
+
+func (r *request) caller() auth.Identity { return r.exchange().Caller }
+
+// id is the one in the path.
+func (r *request) id() string { return r.c.Param("id") }
+
+// isHead reports whether headers alone are asked for: such a request does not wait, follow or stream.
+func (r *request) isHead() bool { return r.c.Request.Method == http.MethodHead }
+
+// header returns a header that is given once at most, or nil.
+func (r *request) header(name string) (*string, error) {
+	values := r.c.Request.Header.Values(name)
+	switch len(values) {
+	case 0:
+		return nil, nil
+	case 1:
+		return &values[0], nil
+	default:
+		return nil, failure.Invalid(name, "is given more than once")
+	}
+}
+
+// show answers with a value of the contract.
+func (r *request) show(status int, value any) error {
+	var text bytes.Buffer
+	if err := json.NewEncoder(&text).Encode(value); err != nil {
+		return fmt.Errorf("encoding an answer: %w", err)
+	}
+	r.c.Data(status, contentTypeJSON, text.Bytes())
+	return nil
+}
+
+// unchanged answers that the caller has what there is.
+func (r *request) unchanged() {
+	r.c.Status(http.StatusNotModified)
+	r.c.Writer.WriteHeaderNow()
+}
+
+const contentTypeJSON = "application/json"
