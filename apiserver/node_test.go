@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
+	"github.com/scrapethis/spider-operator/internal/podlog"
 )
 
 // node is Pods in memory: it serves logs as a kubelet does through the API server.
@@ -56,6 +57,13 @@ func (n *node) openings() int {
 	return len(n.opened)
 }
 
+// failing has calls fail, by their name; nil has them succeed again.
+func (n *node) failing(fail func(call string) error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.fail = fail
+}
+
 // run makes the Pod of a job, with a container that runs.
 func (n *node) run(namespace, name string, job types.UID) *podInMemory {
 	n.mu.Lock()
@@ -94,6 +102,9 @@ func (p *podInMemory) terminate() {
 	})
 }
 
+// ended reports whether the process has ended. The caller holds the mutex.
+func (p *podInMemory) ended() bool { return p.pod.Status.ContainerStatuses[1].State.Terminated != nil }
+
 // cut breaks all streams off, as a rotation of the log may.
 func (p *podInMemory) cut() {
 	p.change(func() { p.breaks = p.node.active })
@@ -129,7 +140,13 @@ func (n *node) Get(_ context.Context, namespace, name string) (*corev1.Pod, erro
 	return p.pod.DeepCopy(), nil
 }
 
-func (n *node) Log(ctx context.Context, namespace, name string, options corev1.PodLogOptions) (io.ReadCloser, error) {
+func (n *node) Log(namespace, name string) podlog.Opener {
+	return func(ctx context.Context, options *corev1.PodLogOptions) (io.ReadCloser, error) {
+		return n.open(ctx, namespace, name, *options)
+	}
+}
+
+func (n *node) open(ctx context.Context, namespace, name string, options corev1.PodLogOptions) (io.ReadCloser, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	p, err := n.find("log", namespace, name)
@@ -149,10 +166,26 @@ func (n *node) Log(ctx context.Context, namespace, name string, options corev1.P
 	if options.SinceSeconds != nil {
 		since = time.Now().Add(-time.Duration(*options.SinceSeconds) * time.Second)
 	}
+	if options.Follow {
+		// A kubelet does not answer a follower before there is something to tell.
+		for next >= len(p.lines) && !p.ended() {
+			changed := p.changed
+			n.mu.Unlock()
+			select {
+			case <-changed:
+			case <-ctx.Done():
+			}
+			n.mu.Lock()
+			if ctx.Err() != nil {
+				n.active--
+				return nil, ctx.Err()
+			}
+		}
+	}
 	reader, writer := io.Pipe()
 	context.AfterFunc(ctx, func() { writer.CloseWithError(ctx.Err()) })
 	go func() {
-		err := p.send(writer, options, next, since)
+		err := p.send(ctx, writer, options, next, since)
 		n.mu.Lock()
 		n.active--
 		n.mu.Unlock()
@@ -162,11 +195,11 @@ func (n *node) Log(ctx context.Context, namespace, name string, options corev1.P
 }
 
 // send writes the log until there is nothing more to come, and returns how it broke off, if it did.
-func (p *podInMemory) send(to io.Writer, options corev1.PodLogOptions, next int, since time.Time) error {
+func (p *podInMemory) send(ctx context.Context, to io.Writer, options corev1.PodLogOptions, next int, since time.Time) error {
 	for {
 		p.node.mu.Lock()
 		lines, changed := slices.Clone(p.lines[next:]), p.changed
-		ended := p.pod.Status.ContainerStatuses[1].State.Terminated != nil || !options.Follow
+		ended := p.ended() || !options.Follow
 		broken := len(lines) == 0 && options.Follow && p.breaks > 0
 		if broken {
 			p.breaks--
@@ -191,13 +224,10 @@ func (p *podInMemory) send(to io.Writer, options corev1.PodLogOptions, next int,
 		if ended || broken {
 			return p.broken
 		}
-		// Whoever closes the log is noticed at the next change, or here.
-		if _, err := to.Write(nil); err != nil {
-			return err
-		}
 		select {
 		case <-changed:
-		case <-time.After(10 * time.Millisecond):
+		case <-ctx.Done():
+			return ctx.Err()
 		}
 	}
 }

@@ -1,8 +1,6 @@
 package jobs
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -10,75 +8,129 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 	"github.com/scrapethis/spider-operator/apiserver/failure"
 	"github.com/scrapethis/spider-operator/apiserver/kube"
 	"github.com/scrapethis/spider-operator/apiserver/view"
+	"github.com/scrapethis/spider-operator/internal/podlog"
 )
 
 // Pods reads Pods and the logs of their spiders, live. Its errors are, or wrap, those of k8s.io/apimachinery/pkg/api/errors, or
 // of the connection.
 type Pods interface {
 	Get(ctx context.Context, namespace, name string) (*corev1.Pod, error)
-	// Log opens the log of the spider's container, which is closed by its reader or when ctx ends.
-	Log(ctx context.Context, namespace, name string, options corev1.PodLogOptions) (io.ReadCloser, error)
+	// Log opens the log of the spider's container of a Pod.
+	Log(namespace, name string) podlog.Opener
 }
 
 const (
-	// maxLogWait is how long a follower waits for a job to start.
-	maxLogWait = 5 * time.Minute
 	// openTimeout is how long a node may take to begin with a log.
 	openTimeout = 10 * time.Second
 	// lookAgain is after how long a follower looks again for a Pod of a job that has started. Such a job is between two attempts,
-	// which the view does not tell.
-	lookAgain = time.Second
+	// which the view does not tell. So it does where Kubernetes cannot be reached, for up to followPatience.
+	lookAgain      = time.Second
+	followPatience = time.Minute
 )
 
-// Log is an open log of one Pod.
-type Log struct {
-	pods           Pods
-	namespace, pod string
-	options        corev1.PodLogOptions
-	body           io.ReadCloser
+// LogRequest says what of a log is wanted.
+type LogRequest struct {
+	// Options say where to begin, and whether to follow.
+	Options corev1.PodLogOptions
+	// Lines asks for lines with their positions. Without it, and unless the log is followed, it is text.
+	Lines bool
+	// After is behind what to go on, in place of where Options begin.
+	After LogPosition
 }
 
-// OpenLog opens the log of the job's newest Pod. A follower waits until there is one. The log may be read for as long as the context
-// lasts.
-func (s *Jobs) OpenLog(ctx context.Context, job *view.Job, options corev1.PodLogOptions) (*Log, error) {
-	patience := time.NewTimer(maxLogWait)
-	defer patience.Stop()
-	for {
-		log, err := s.tryLog(ctx, job, options)
-		if !options.Follow || !errors.Is(err, errNotStarted) {
-			return log, err
-		}
-		current, changed, stop := s.view.Watch(job.Namespace, job.ID)
-		if current == nil || current.User != job.User {
-			stop()
-			return nil, failure.NotFound("This job")
-		}
-		if current.ResourceVersion != job.ResourceVersion {
-			stop()
-			job = current
-			continue
-		}
-		var again <-chan time.Time
-		if job.Started != 0 {
-			again = time.After(lookAgain)
-		}
-		select {
-		case <-changed:
-		case <-again:
-		case <-patience.C:
-			stop()
-			return nil, errNotStarted
-		case <-ctx.Done():
-			stop()
-			return nil, errNotStarted // Which nobody will read: the caller has gone, or the server stops.
-		}
-		stop()
+// LogPosition is a position in the log of a certain Pod.
+type LogPosition struct {
+	// Pod is the Pod's UID, empty for none.
+	Pod      types.UID
+	Position podlog.Position
+}
+
+// Log is a log of a job's newest Pod, which is open, or is to be followed.
+type Log struct {
+	jobs    *Jobs
+	job     *view.Job
+	request LogRequest
+	// pod is empty where a follower waits for it.
+	pod podName
+	// text is an open log that is neither followed nor read by lines; the others have lines.
+	text  *podlog.Log
+	lines *podlog.Reader
+}
+
+type podName struct {
+	namespace, name string
+	uid             types.UID
+	ended           bool
+}
+
+// OpenLog opens the log of the job's newest Pod. One that is followed need not be there yet: it is waited for when it is read. The log
+// may be read for as long as the context lasts.
+func (s *Jobs) OpenLog(ctx context.Context, job *view.Job, request LogRequest) (*Log, error) {
+	log := &Log{jobs: s, job: job, request: request}
+	pod, err := s.podOf(ctx, job)
+	if request.Options.Follow && errors.Is(err, errNotStarted) {
+		return log, nil
 	}
+	if err != nil {
+		return nil, err
+	}
+	log.found(pod)
+	if log.Follows() {
+		return log, nil // Its beginning may be long in coming.
+	}
+	if log.request.Lines {
+		err = log.lines.Begin(ctx, openTimeout)
+	} else {
+		err = log.openText(ctx)
+	}
+	switch {
+	case podlog.IsGone(err), podlog.IsWaiting(err):
+		return nil, missing(job)
+	case podlog.IsRefused(err):
+		return nil, logGone("The log is gone: its node does not keep it any more.")
+	case err != nil:
+		return nil, failure.Unavailable(err, "The log cannot be read now: its node does not answer.")
+	}
+	return log, nil
+}
+
+func (l *Log) openText(ctx context.Context) error {
+	text, err := podlog.Open(ctx, l.jobs.pods.Log(l.pod.namespace, l.pod.name), &l.request.Options, openTimeout)
+	if err != nil {
+		return err
+	}
+	if err := text.Begin(); err != nil {
+		return errors.Join(err, text.Close())
+	}
+	l.text = text
+	return nil
+}
+
+// found notes of which Pod the log is. What has come to its end need not be followed.
+func (l *Log) found(pod podName) {
+	l.pod = pod
+	l.request.Options.Follow = l.request.Options.Follow && !pod.ended
+	l.lines = &podlog.Reader{Open: l.jobs.pods.Log(pod.namespace, pod.name), Options: l.request.Options}
+	if l.request.After.Pod == pod.uid {
+		l.lines.Position = l.request.After.Position
+	}
+}
+
+// Follows reports whether the log goes on until the spider ends.
+func (l *Log) Follows() bool { return l.request.Options.Follow }
+
+// Close gives up a log that is not read.
+func (l *Log) Close() error {
+	if l.text != nil {
+		return l.text.Close()
+	}
+	return nil
 }
 
 // errNotStarted says that there is no log yet.
@@ -93,73 +145,49 @@ const (
 	podGone  = "The log is gone: it is kept for as long as the job's Pod, which does not exist any more."
 )
 
-// tryLog opens the log of the job's newest Pod. Errors are errNotStarted or other failures.
-func (s *Jobs) tryLog(ctx context.Context, job *view.Job, options corev1.PodLogOptions) (*Log, error) {
-	switch {
-	case job.Ended && job.Attempts == 0:
-		return nil, logGone(neverRan)
-	case !job.Ended && job.Started == 0:
-		return nil, errNotStarted
+// missing says that a log is not there: it is gone when the job has ended, and will yet come when it has not.
+func missing(job *view.Job) error {
+	if job.Ended {
+		return logGone(podGone)
 	}
-	// What is not there is gone when the job has ended, and will yet come when it has not.
-	missing := func() error {
-		if job.Ended {
-			return logGone(podGone)
-		}
-		return errNotStarted
-	}
-	pod, err := s.podOf(ctx, job)
-	if err != nil {
-		return nil, err
-	}
-	if pod == nil {
-		return nil, missing()
-	}
-	state := spiderState(pod)
-	if state.Running == nil && state.Terminated == nil {
-		return nil, missing()
-	}
-	// What has come to its end need not be followed.
-	options.Follow = options.Follow && state.Terminated == nil
-	options.Timestamps = options.Follow
-	log := &Log{pods: s.pods, namespace: pod.Namespace, pod: pod.Name, options: options}
-	switch err := log.open(ctx); {
-	case apierrors.IsNotFound(err), apierrors.IsBadRequest(err):
-		return nil, missing()
-	case errors.Is(err, errLogRemoved):
-		return nil, logGone("The log is gone: its node does not keep it any more.")
-	case err != nil:
-		return nil, failure.Unavailable(err, "The log cannot be read now: its node does not answer.")
-	}
-	return log, nil
+	return errNotStarted
 }
 
-// podOf returns the newest Pod of the job, or nil when there is none.
-func (s *Jobs) podOf(ctx context.Context, job *view.Job) (*corev1.Pod, error) {
+// podOf returns the newest Pod of the job, whose spider has started. Errors are errNotStarted or other failures.
+func (s *Jobs) podOf(ctx context.Context, job *view.Job) (podName, error) {
+	switch {
+	case job.Ended && job.Attempts == 0:
+		return podName{}, logGone(neverRan)
+	case !job.Ended && job.Started == 0:
+		return podName{}, errNotStarted
+	}
 	ctx, cancel := context.WithTimeout(ctx, kube.ReadTimeout)
 	defer cancel()
 	object, err := s.kubernetes.Get(ctx, job.Namespace, job.Name)
 	switch {
 	case apierrors.IsNotFound(err):
-		return nil, failure.NotFound("This job")
+		return podName{}, failure.NotFound("This job")
 	case err != nil:
-		return nil, failure.Unavailable(err, "Kubernetes cannot be reached, so the log cannot be read.")
+		return podName{}, failure.Unavailable(err, "Kubernetes cannot be reached, so the log cannot be read.")
 	case object.User() != job.User: // Deleted, and made anew under its name by another.
-		return nil, failure.NotFound("This job")
-	}
-	if object.Status.PodName == "" {
-		return nil, nil
+		return podName{}, failure.NotFound("This job")
+	case object.Status.PodName == "":
+		return podName{}, missing(job)
 	}
 	pod, err := s.pods.Get(ctx, job.Namespace, object.Status.PodName)
 	switch {
 	case apierrors.IsNotFound(err):
-		return nil, nil
+		return podName{}, missing(job)
 	case err != nil:
-		return nil, failure.Unavailable(err, "Kubernetes cannot be reached, so the log cannot be read.")
-	case pod.Labels[v1alpha1.LabelSpiderJobUID] != string(object.UID):
-		return nil, nil // Another's, under a name that was used before.
+		return podName{}, failure.Unavailable(err, "Kubernetes cannot be reached, so the log cannot be read.")
+	case pod.Labels[v1alpha1.LabelSpiderJobUID] != string(object.UID): // Another's, under a name that was used before.
+		return podName{}, missing(job)
 	}
-	return pod, nil
+	state := spiderState(pod)
+	if state.Running == nil && state.Terminated == nil {
+		return podName{}, missing(job)
+	}
+	return podName{namespace: pod.Namespace, name: pod.Name, uid: pod.UID, ended: state.Terminated != nil}, nil
 }
 
 func spiderState(pod *corev1.Pod) corev1.ContainerState {
@@ -171,95 +199,122 @@ func spiderState(pod *corev1.Pod) corev1.ContainerState {
 	return corev1.ContainerState{}
 }
 
-// errLogRemoved says that a node had no log to send.
-var errLogRemoved = errors.New("the node does not have the log")
-
-// logRemoved begins the one line that a kubelet sends, with status 200, in place of a log that it cannot read.
-const logRemoved = "unable to retrieve container logs for "
-
-// open opens the log, and looks whether it is one.
-func (l *Log) open(ctx context.Context) error {
-	body, err := dialLog(ctx, l.pods, l.namespace, l.pod, l.options)
-	if err != nil {
-		return err
+// ended reports whether the spider's process has ended, or its Pod is gone.
+func (l *Log) ended(ctx context.Context) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, kube.ReadTimeout)
+	defer cancel()
+	pod, err := l.jobs.pods.Get(ctx, l.pod.namespace, l.pod.name)
+	switch {
+	case apierrors.IsNotFound(err):
+		return true, nil
+	case err != nil:
+		return false, err
 	}
-	l.body = body
-	if l.options.Follow {
-		return nil // The beginning of what is followed may be long in coming.
-	}
-	reader := bufio.NewReaderSize(body, LogBuffer)
-	const longest = 256
-	beginning, err := reader.Peek(longest)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return errors.Join(err, body.Close())
-	}
-	if len(beginning) < longest && bytes.HasPrefix(beginning, []byte(logRemoved)) {
-		return errors.Join(errLogRemoved, body.Close())
-	}
-	l.body = bufferedBody{reader, body}
-	return nil
-}
-
-// bufferedBody is a body of which the beginning was looked at.
-type bufferedBody struct {
-	io.Reader
-	io.Closer
-}
-
-// dialLog opens a log within openTimeout. It may then be read for as long as ctx lasts.
-func dialLog(
-	ctx context.Context, pods Pods, namespace, pod string, options corev1.PodLogOptions,
-) (io.ReadCloser, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	late := time.AfterFunc(openTimeout, cancel)
-	body, err := pods.Log(ctx, namespace, pod, options)
-	if !late.Stop() && err == nil {
-		err = errors.Join(context.DeadlineExceeded, body.Close())
-	}
-	if err != nil {
-		cancel()
-		return nil, err
-	}
-	return cancelledBody{body, cancel}, nil
-}
-
-// cancelledBody ends its request when it is closed.
-type cancelledBody struct {
-	io.ReadCloser
-	cancel context.CancelFunc
-}
-
-func (b cancelledBody) Close() error {
-	b.cancel()
-	return b.ReadCloser.Close()
+	return pod.UID != l.pod.uid || spiderState(pod).Terminated != nil, nil
 }
 
 // LogBuffer is the memory that the copying of one log takes, in bytes.
 const LogBuffer = 16 << 10
 
-// LogTo is whom a log is passed on to.
-type LogTo interface {
+// LogText is whom a log is passed on to as text.
+type LogText interface {
 	io.Writer
 	// Flush is called when there is nothing more at the moment.
 	Flush() error
-	// Check returns an error when nothing more may be passed on.
-	Check() error
 }
 
-// Follows reports whether the log goes on until the spider ends.
-func (l *Log) Follows() bool { return l.options.Follow }
-
-// Close gives up a log that is not copied.
-func (l *Log) Close() error { return l.body.Close() }
-
-// CopyTo passes the log on until it has come to its end. The context is that with which it was opened.
-func (l *Log) CopyTo(ctx context.Context, to LogTo) error {
+// CopyTo passes the log on as text until it has come to its end, and returns nil only if that was all of it. The context is that with
+// which it was opened.
+func (l *Log) CopyTo(ctx context.Context, to LogText) error {
 	if err := to.Flush(); err != nil {
-		return errors.Join(err, l.body.Close())
+		return errors.Join(err, l.Close())
 	}
-	if l.options.Follow {
-		return l.follow(ctx, to)
+	if l.text == nil {
+		return l.Read(ctx, textSink{to})
 	}
-	_, err := io.CopyBuffer(struct{ io.Writer }{to}, struct{ io.Reader }{l.body}, make([]byte, LogBuffer))
-	return errors.Join(err, l.body.Close(), to.Flush())
+	_, err := io.CopyBuffer(struct{ io.Writer }{to}, struct{ io.Reader }{l.text}, make([]byte, LogBuffer))
+	return errors.Join(err, l.text.Close(), to.Flush())
+}
+
+// textSink passes on the text of lines.
+type textSink struct{ LogText }
+
+// Take implements podlog.Sink.
+func (s textSink) Take(piece podlog.Piece) error {
+	_, err := s.Write(piece.Text)
+	return err
+}
+
+// Gap implements podlog.Sink. Text has no place to say so.
+func (textSink) Gap() error { return nil }
+
+// Idle implements podlog.Sink.
+func (s textSink) Idle() error { return s.Flush() }
+
+// Read passes the log on line by line until it has come to its end, and returns nil only if that was all of it. A follower first waits
+// for the start.
+func (l *Log) Read(ctx context.Context, to podlog.Sink) error {
+	if l.lines == nil {
+		if over, err := l.await(ctx); over || err != nil {
+			return err
+		}
+	}
+	// What is behind the position in the log of another Pod is not known any more.
+	if after := l.request.After.Pod; after != "" && after != l.pod.uid {
+		if err := to.Gap(); err != nil {
+			return err
+		}
+	}
+	if l.Follows() {
+		return l.lines.Follow(ctx, to, l.ended)
+	}
+	return l.lines.Read(to)
+}
+
+// Position returns the position of what was read of the log.
+func (l *Log) Position(at podlog.Position) LogPosition {
+	return LogPosition{Pod: l.pod.uid, Position: at}
+}
+
+// await waits for the job's start. over says that there will never be a log: the job has ended without running, or is gone.
+func (l *Log) await(ctx context.Context) (over bool, err error) {
+	var failing time.Time
+	for ctx.Err() == nil {
+		current, changed, stop := l.jobs.view.Watch(l.job.Namespace, l.job.ID)
+		if current == nil || current.User != l.job.User {
+			stop()
+			return true, nil
+		}
+		pod, err := l.jobs.podOf(ctx, current)
+		if err == nil {
+			stop()
+			l.found(pod)
+			l.request.Options.Follow = true // Also what has ended by now is opened only when it is read.
+			return false, nil
+		}
+		if failure.Is(err, failure.KindGone) || failure.Is(err, failure.KindNotFound) {
+			stop()
+			return true, nil
+		}
+		switch {
+		case errors.Is(err, errNotStarted):
+			failing = time.Time{}
+		case failing.IsZero():
+			failing = time.Now()
+		case time.Since(failing) > followPatience:
+			stop()
+			return false, err
+		}
+		var again <-chan time.Time
+		if current.Started != 0 || !failing.IsZero() {
+			again = time.After(lookAgain)
+		}
+		select {
+		case <-changed:
+		case <-again:
+		case <-ctx.Done():
+		}
+		stop()
+	}
+	return false, context.Cause(ctx)
 }

@@ -11,6 +11,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
+	"github.com/scrapethis/spider-operator/internal/podlog"
 )
 
 // Pods reads Pods and their logs, live. Errors are those of k8s.io/apimachinery/pkg/api/errors, or of the connection.
@@ -40,12 +41,16 @@ func (p Pods) Get(ctx context.Context, namespace, name string) (*corev1.Pod, err
 	return pod, nil
 }
 
-// Log opens the log of a Pod's spider. It is closed by its reader, or when ctx ends.
-func (p Pods) Log(ctx context.Context, namespace, name string, options corev1.PodLogOptions) (io.ReadCloser, error) {
-	options.Container = v1alpha1.ContainerName
-	log, err := p.client.Pods(namespace).GetLogs(name, &options).Stream(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("reading the log of Pod %s/%s: %w", namespace, name, err)
+// Log opens the log of a Pod's spider.
+func (p Pods) Log(namespace, name string) podlog.Opener {
+	open := podlog.Of(p.client, namespace, name)
+	return func(ctx context.Context, options *corev1.PodLogOptions) (io.ReadCloser, error) {
+		options = options.DeepCopy()
+		options.Container = v1alpha1.ContainerName
+		log, err := open(ctx, options)
+		if err != nil {
+			return nil, fmt.Errorf("reading the log of Pod %s/%s: %w", namespace, name, err)
+		}
+		return log, nil
 	}
-	return log, nil
 }

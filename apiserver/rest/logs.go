@@ -5,10 +5,11 @@ import (
 	"github.com/scrapethis/spider-operator/apiserver/jobs"
 )
 
-// getJobLogs answers with the bytes as they come. Its error says that the log was cut off; it is none that the caller has gone or that
-// the server stops.
+// getJobLogs answers with the bytes as they come. Its error says that the log was cut off; it is none that the caller has gone.
 func (h *handlers) getJobLogs(r *request) error {
-	options, err := parseLogOptions(r.query)
+	var asked jobs.LogRequest
+	var err error
+	asked.Options, err = parseLogOptions(r.query)
 	if err != nil {
 		return err
 	}
@@ -17,14 +18,14 @@ func (h *handlers) getJobLogs(r *request) error {
 		return err
 	}
 	if r.isHead() {
-		options.Follow, options.LimitBytes = false, new(int64(jobs.LogBuffer))
+		asked.Options.Follow, asked.Options.LimitBytes = false, new(int64(jobs.LogBuffer))
 	}
 	stream, closeStream, err := h.guard.NewStream(r.c)
 	if err != nil {
 		return err
 	}
 	defer closeStream()
-	log, err := h.jobs.OpenLog(stream.Context(), job, options)
+	log, err := h.jobs.OpenLog(stream.Context(), job, asked)
 	if err != nil {
 		if h.guard.Stopping().Err() != nil {
 			err = failure.Unavailable(err, "The server is stopping.")
@@ -36,7 +37,10 @@ func (h *handlers) getJobLogs(r *request) error {
 		return log.Close()
 	}
 	err = log.CopyTo(stream.Context(), stream)
-	if stream.Context().Err() != nil {
+	switch {
+	case err != nil && h.guard.Stopping().Err() != nil:
+		return failure.Unavailable(err, "The server is stopping.")
+	case stream.Context().Err() != nil:
 		return nil
 	}
 	return err

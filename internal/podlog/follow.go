@@ -22,43 +22,68 @@ const (
 // ErrCutOff says that a log is gone that had not come to its end.
 var ErrCutOff = errors.New("the log is gone, and nothing tells whether it was read to its end")
 
-// Follower follows the log of a container that has started.
-type Follower struct {
+// Reader reads the log of a container that has started, line by line.
+type Reader struct {
 	// Open opens the log.
 	Open Opener
-	// Ended reports whether the container's process has ended, or its Pod is gone.
-	Ended func(context.Context) (bool, error)
 	// Options say where to begin, unless that is a position.
 	Options corev1.PodLogOptions
 	// Position is where to begin, and moves on from there.
 	Position Position
+
+	begun *Log
 }
 
-// Follow hands on the log behind the position until the process has ended, and returns nil only if that was all of it. The stream from
-// the node may end before that: because the log was rotated, or because kube-apiserver or the kubelet was restarted. Nothing tells such
+// Begin opens the log as it is now, within patience, and returns an error where it is none. Read goes on from there.
+func (r *Reader) Begin(ctx context.Context, patience time.Duration) error {
+	log, err := r.open(ctx, false, patience)
+	if err != nil {
+		return err
+	}
+	if err := log.Begin(); err != nil {
+		return errors.Join(err, log.Close())
+	}
+	r.begun = log
+	return nil
+}
+
+// Read hands on the log behind the position as it was when Begin opened it. The error is the Sink's own where it has one, or says why
+// the context has ended.
+func (r *Reader) Read(sink Sink) error {
+	log := r.begun
+	r.begun = nil
+	err := errors.Join(r.Position.copy(sink, log), log.Close())
+	if own, ok := errors.AsType[errSink](err); ok {
+		return own.error
+	}
+	return err
+}
+
+// Follow hands on the log behind the position until the process has ended, and returns nil only if that was all of it. ended reports
+// whether the container's process has ended, or its Pod is gone. The stream from the node may end before that: because the log was rotated, or because kube-apiserver or the kubelet was restarted. Nothing tells such
 // an end from the true one but the Pod. So the log is then opened again, behind the last line that was handed on; lines carry their
 // times for that. The error is the Sink's own where it has one, or says why ctx has ended.
-func (f *Follower) Follow(ctx context.Context, sink Sink) error {
+func (r *Reader) Follow(ctx context.Context, sink Sink, ended func(context.Context) (bool, error)) error {
 	distance, failing := shortestPause, time.Time{}
 	for {
-		before := f.Position
-		err := f.stream(ctx, sink, true, 0)
+		before := r.Position
+		err := r.stream(ctx, sink, true, 0)
 		if own, ok := errors.AsType[errSink](err); ok {
 			return own.error
 		}
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		if f.Position != before {
+		if r.Position != before {
 			distance, failing = shortestPause, time.Time{}
 		}
 		if IsGone(err) {
 			return ErrCutOff
 		}
 		whole := err == nil
-		ended, asking := f.Ended(ctx)
-		if ended {
-			return f.rest(ctx, sink, whole)
+		over, asking := ended(ctx)
+		if over {
+			return r.rest(ctx, sink, whole)
 		}
 		if err = errors.Join(err, asking); err != nil && failing.IsZero() {
 			failing = time.Now()
@@ -74,20 +99,24 @@ func (f *Follower) Follow(ctx context.Context, sink Sink) error {
 }
 
 // stream hands on what lies behind the position, until the answer ends.
-func (f *Follower) stream(ctx context.Context, sink Sink, follow bool, patience time.Duration) error {
-	options := f.Position.behind(f.Options)
-	options.Follow = follow
-	log, err := Open(ctx, f.Open, options, patience)
+func (r *Reader) stream(ctx context.Context, sink Sink, follow bool, patience time.Duration) error {
+	log, err := r.open(ctx, follow, patience)
 	if err != nil {
 		return err
 	}
-	return errors.Join(f.Position.copy(sink, log), log.Close())
+	return errors.Join(r.Position.copy(sink, log), log.Close())
+}
+
+func (r *Reader) open(ctx context.Context, follow bool, patience time.Duration) (*Log, error) {
+	options := r.Position.behind(r.Options)
+	options.Follow = follow
+	return Open(ctx, r.Open, options, patience)
 }
 
 // rest hands on what a stream that broke off before the end has left out. Where the log is gone, that it came to its end by itself is
 // what tells that nothing is missing.
-func (f *Follower) rest(ctx context.Context, sink Sink, whole bool) error {
-	err := f.stream(ctx, sink, false, restPatience)
+func (r *Reader) rest(ctx context.Context, sink Sink, whole bool) error {
+	err := r.stream(ctx, sink, false, restPatience)
 	own, ok := errors.AsType[errSink](err)
 	switch {
 	case err == nil:

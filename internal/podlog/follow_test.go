@@ -136,16 +136,16 @@ func TestFollowingALog(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				k := &kubelet{answers: test.answers}
 				states := test.states
-				f := &Follower{Open: k.open, Options: podLogOptions, Ended: func(context.Context) (bool, error) {
+				r := &Reader{Open: k.open, Options: podLogOptions}
+				r.Options.TailLines = new(int64(100))
+				sink, start := &taken{}, time.Now()
+				err := r.Follow(t.Context(), sink, func(context.Context) (bool, error) {
 					s := states[0]
 					if len(states) > 1 {
 						states = states[1:]
 					}
 					return s.ended, s.err
-				}}
-				f.Options.TailLines = new(int64(100))
-				sink, start := &taken{}, time.Now()
-				err := f.Follow(t.Context(), sink)
+				})
 				if !errors.Is(err, test.err) || (err == nil) != (test.err == nil) {
 					t.Errorf("error %v, want %v", err, test.err)
 				}
@@ -175,8 +175,8 @@ func TestFollowingEndsWithItsContextAndItsSink(t *testing.T) {
 				why := errors.New("nobody wants it")
 				ctx, cancel := context.WithCancelCause(t.Context())
 				time.AfterFunc(50*time.Millisecond, func() { cancel(why) })
-				f := &Follower{Open: (&kubelet{answers: []answer{a}}).open, Ended: running}
-				if err := f.Follow(ctx, &taken{}); !errors.Is(err, why) {
+				r := &Reader{Open: (&kubelet{answers: []answer{a}}).open}
+				if err := r.Follow(ctx, &taken{}, running); !errors.Is(err, why) {
 					t.Errorf("%s: %v", name, err)
 				}
 			}
@@ -184,8 +184,8 @@ func TestFollowingEndsWithItsContextAndItsSink(t *testing.T) {
 	})
 	t.Run("sink", func(t *testing.T) {
 		full := errors.New("full")
-		f := &Follower{Open: (&kubelet{answers: []answer{{lines: []line{{at, "a\n"}}}}}).open, Ended: running}
-		if err := f.Follow(t.Context(), &taken{err: full}); !errors.Is(err, full) {
+		r := &Reader{Open: (&kubelet{answers: []answer{{lines: []line{{at, "a\n"}}}}}).open}
+		if err := r.Follow(t.Context(), &taken{err: full}, running); !errors.Is(err, full) {
 			t.Errorf("%v", err)
 		}
 	})
@@ -196,19 +196,48 @@ func TestFollowingGoesOnAtAPosition(t *testing.T) {
 	at := time.Unix(1_700_000_000, 0).UTC()
 	lines := []line{{at, "first\n"}, {at, "second\n"}, {at.Add(time.Second), "third\n"}}
 	ended := func(context.Context) (bool, error) { return true, nil }
-	first, sink := &Follower{Open: (&kubelet{answers: []answer{{lines: lines[:2], cut: 3}, {lines: lines[:2], cut: 3}}}).open, Ended: ended}, &taken{}
-	if err := first.Follow(t.Context(), sink); err != nil || sink.text.String() != "first\nseco" {
+	first, sink := &Reader{Open: (&kubelet{answers: []answer{{lines: lines[:2], cut: 3}, {lines: lines[:2], cut: 3}}}).open}, &taken{}
+	if err := first.Follow(t.Context(), sink, ended); err != nil || sink.text.String() != "first\nseco" {
 		t.Fatalf("%q, %v", sink.text.String(), err)
 	}
 	position, err := ParsePosition(first.Position.String())
 	if err != nil {
 		t.Fatal(err)
 	}
-	second, rest := &Follower{Open: (&kubelet{answers: []answer{{lines: lines}, {lines: lines}}}).open, Ended: ended, Position: position}, &taken{}
-	if err := second.Follow(t.Context(), rest); err != nil || rest.text.String() != "nd\nthird\n" {
+	second, rest := &Reader{Open: (&kubelet{answers: []answer{{lines: lines}, {lines: lines}}}).open, Position: position}, &taken{}
+	if err := second.Follow(t.Context(), rest, ended); err != nil || rest.text.String() != "nd\nthird\n" {
 		t.Errorf("%q, %v", rest.text.String(), err)
 	}
 	if !strings.HasPrefix(second.Position.String(), "1700000001000000000-1-") {
 		t.Errorf("position %s", second.Position)
+	}
+}
+
+func TestReadingALogAsItIs(t *testing.T) {
+	at := time.Unix(1_700_000_000, 0).UTC()
+	lines := []line{{at, "first\n"}, {at, "second\n"}}
+	k := &kubelet{answers: []answer{{lines: lines}, {lines: []line{{at, "x"}}, breaks: refused}, {err: refused}}}
+	whole, sink := &Reader{Open: k.open}, &taken{}
+	if err := whole.Begin(t.Context(), time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	if err := whole.Read(sink); err != nil || sink.text.String() != "first\nsecond\n" {
+		t.Errorf("%q, %v", sink.text.String(), err)
+	}
+	broken := &Reader{Open: k.open}
+	if err := broken.Begin(t.Context(), time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	if err := broken.Read(sink); !errors.Is(err, refused) {
+		t.Errorf("one that breaks off ends with %v", err)
+	}
+	if err := (&Reader{Open: k.open}).Begin(t.Context(), time.Minute); !errors.Is(err, refused) {
+		t.Errorf("one that cannot be opened: %v", err)
+	}
+	if err := (&Reader{Open: opener(refusal + "x")}).Begin(t.Context(), time.Minute); !IsRefused(err) {
+		t.Errorf("one that the node does not have: %v", err)
+	}
+	if o := k.asked[0]; o.Follow || !o.Timestamps {
+		t.Errorf("asked for %+v", o)
 	}
 }

@@ -94,9 +94,8 @@ const (
 	maxRefusal = 256
 )
 
-// Read implements io.Reader. Of what may be a refusal nothing is handed out before it is known to be none; the error of one is a
-// *RefusedError. Once the context has ended the error says why.
-func (l *Log) Read(p []byte) (int, error) {
+// Begin waits for the log's first bytes, or for its end, and returns an error where it is none: that of a refusal is a *RefusedError.
+func (l *Log) Begin() error {
 	for !l.begun {
 		switch {
 		case l.err == nil && mayRefuse(l.held):
@@ -104,24 +103,42 @@ func (l *Log) Read(p []byte) (int, error) {
 			n, err := l.body.Read(piece)
 			l.held, l.err = append(l.held, piece[:n]...), err
 		case errors.Is(l.err, io.EOF) && len(l.held) < maxRefusal && bytes.HasPrefix(l.held, []byte(refusal)):
-			return 0, &RefusedError{string(l.held)}
+			return &RefusedError{string(l.held)}
 		default:
 			l.begun = true
 		}
 	}
-	n, err := copy(p, l.held), l.err
-	switch {
-	case len(l.held) > n:
-		l.held = l.held[n:]
-		return n, nil
-	case n == 0 && err == nil:
-		n, err = l.body.Read(p)
+	if l.err != nil && !errors.Is(l.err, io.EOF) {
+		return l.why(l.err)
 	}
-	l.held = nil
+	return nil
+}
+
+// why is the error of a read, or why there are no reads any more.
+func (l *Log) why(err error) error {
 	if err != nil && l.ctx.Err() != nil {
-		err = context.Cause(l.ctx)
+		return context.Cause(l.ctx)
 	}
-	return n, err
+	return err
+}
+
+// Read implements io.Reader. Of what may be a refusal nothing is handed out before it is known to be none. Once the context has ended
+// the error says why.
+func (l *Log) Read(p []byte) (int, error) {
+	if !l.begun {
+		if err := l.Begin(); err != nil && !l.begun {
+			return 0, err
+		}
+	}
+	if len(l.held) == 0 && l.err == nil {
+		n, err := l.body.Read(p)
+		return n, l.why(err)
+	}
+	n := copy(p, l.held)
+	if l.held = l.held[n:]; len(l.held) > 0 {
+		return n, nil
+	}
+	return n, l.why(l.err)
 }
 
 // mayRefuse reports whether a text may be the beginning of a refusal, whose end is still to come.
