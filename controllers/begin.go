@@ -22,7 +22,7 @@ func (d decision) begin(o *observation, now time.Time) decision {
 	// Nobody else acts while this process leads, and what it did itself it knows. A copy that may be older is not to be
 	// trusted: a cache that lags behind must not run what has run and gone.
 	untried := o.sj.Status.ObservedGeneration == 0 || o.refused != nil && d.status.JobUID == "" && d.status.AttemptFrom == nil
-	if fresh := o.sinceLead && untried; !fresh && !o.live {
+	if fresh := o.sinceLead && untried; (!fresh || argumentsOmitted(o.sj)) && !o.live {
 		return decision{need: needLive}
 	}
 	if pod := endedWithoutJob(o, &d.status); pod != nil {

@@ -73,13 +73,40 @@ func slimSpiderJob(sj *v1alpha1.SpiderJob) {
 	}
 }
 
-// slimCachedSpiderJob is slimSpiderJob for the cache. The arguments of a SpiderJob whose Job exists leave it, too: they may be
-// 32 KiB, and are needed again only for a further attempt, which reads the SpiderJob live.
+const (
+	// annotationOmitted marks a SpiderJob whose arguments were left out of what this process holds. It is on no object of the cluster.
+	annotationOmitted = "scrapethis.app/arguments-omitted"
+	// keptArguments is the most bytes of a SpiderJob's arguments that are held: few enough that a namespace full of SpiderJobs is no
+	// burden, and most runs have no more.
+	keptArguments = 256
+)
+
+// slimCachedSpiderJob is slimSpiderJob for the cache. Long arguments leave it, too: they may be 32 KiB, and are needed only for the
+// making of a Job, for which the SpiderJob is then read live. Once that exists the others follow.
 func slimCachedSpiderJob(sj *v1alpha1.SpiderJob) {
 	slimSpiderJob(sj)
-	if sj.Status.JobUID != "" || sj.Status.AttemptFrom != nil {
+	omitArguments(sj)
+}
+
+func omitArguments(sj *v1alpha1.SpiderJob) {
+	if size := sizeOf(sj.Spec.Arguments); size > keptArguments || size > 0 && (sj.Status.JobUID != "" || sj.Status.AttemptFrom != nil) {
 		sj.Spec.Arguments = nil
+		sj.Annotations = map[string]string{annotationOmitted: ""}
 	}
+}
+
+// argumentsOmitted reports whether the arguments of a SpiderJob have to be read live.
+func argumentsOmitted(sj *v1alpha1.SpiderJob) bool {
+	_, omitted := sj.Annotations[annotationOmitted]
+	return omitted
+}
+
+func sizeOf(arguments map[string]v1alpha1.ArgumentValue) int {
+	size := 0
+	for name, value := range arguments {
+		size += len(name) + len(value)
+	}
+	return size
 }
 
 // slimJob drops what the controller never reads of a Job. That spares memory, and wakes nobody: an update of what was

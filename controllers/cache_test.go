@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -37,6 +38,39 @@ func TestEndedSpiderJobsAreKeptSlim(t *testing.T) {
 		if diff := cmp.Diff([]any{a.action.kind, a.after}, []any{b.action.kind, b.after}); diff != "" {
 			t.Errorf("%s after the end the decision is another one (-full +slim):\n%s", age, diff)
 		}
+	}
+}
+
+// Long arguments are not held, nor any that no Job is to be made of; where they are missed is known.
+func TestArgumentsAreNotHeld(t *testing.T) {
+	arguments := func(bytes int) map[string]v1alpha1.ArgumentValue {
+		return map[string]v1alpha1.ArgumentValue{"a": v1alpha1.ArgumentValue(strings.Repeat("x", bytes-1))}
+	}
+	for _, c := range []struct {
+		name  string
+		sj    sjBuilder
+		bytes int
+		held  bool
+	}{
+		{"few, before the Job", makeSpiderJob(), keptArguments, true},
+		{"many, before the Job", makeSpiderJob(), keptArguments + 1, false},
+		{"few, once the Job is there", makeSpiderJob().running("p"), keptArguments, false},
+		{"none, once the Job is there", makeSpiderJob().running("p"), 0, true},
+	} {
+		if c.bytes > 0 {
+			c.sj.Spec.Arguments = arguments(c.bytes)
+		}
+		full := len(c.sj.Spec.Arguments)
+		slimCachedSpiderJob(c.sj.SpiderJob)
+		if held := len(c.sj.Spec.Arguments) == full; held != c.held || argumentsOmitted(c.sj.SpiderJob) == held {
+			t.Errorf("%s: held %t, want %t; said to be left out %t", c.name, held, c.held, argumentsOmitted(c.sj.SpiderJob))
+		}
+	}
+	waiting := makeSpiderJob()
+	waiting.Spec.Arguments = arguments(keptArguments + 1)
+	slimCachedSpiderJob(waiting.SpiderJob)
+	if d := decide(observe(waiting).old().observation, epoch); d.need != needLive || d.action.kind != doNothing {
+		t.Errorf("a Job is to be made of what is held: %s", d)
 	}
 }
 

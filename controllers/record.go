@@ -31,6 +31,7 @@ func (r *Reconciler) record(ctx context.Context, o *observation, mem *recollecti
 		return fmt.Errorf("record the status of SpiderJob %s: %w", klog.KObj(sj), err)
 	}
 	mem.written = sj
+	omitArguments(sj)
 	advanceTo(o, &next).count()
 	previous := &o.sj.Status
 	r.tellViolation(sj, previous)

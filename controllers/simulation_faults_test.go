@@ -233,6 +233,17 @@ func TestSimulationCatchesFaults(t *testing.T) {
 			troubles: troubleUsers,
 			breaks:   []string{invariantKept, invariantForgets},
 		},
+		{
+			name: "what is held of the arguments is taken for all of them",
+			faults: faults{decide: func(o *observation, now time.Time) decision {
+				trusting := *o
+				trusting.sj = o.sj.DeepCopy()
+				trusting.sj.Annotations = nil
+				return decide(&trusting, now)
+			}},
+			troubles: troubleUsers,
+			breaks:   []string{invariantArguments},
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

@@ -303,6 +303,9 @@ func (h *history) createSpiderJob(namespace, name string) {
 		Spec:       v1alpha1.SpiderJobSpec{SpiderRef: v1alpha1.SpiderReference{Name: "books"}},
 		Status:     v1alpha1.SpiderJobStatus{Phase: v1alpha1.PhasePending},
 	}
+	if h.pick(2) == 0 { // more than is held of them
+		sj.Spec.Arguments = map[string]v1alpha1.ArgumentValue{"url": v1alpha1.ArgumentValue(strings.Repeat(name, keptArguments/len(name)+1))}
+	}
 	if h.cluster.Create(simulated.SpiderJobs, sj) == nil {
 		h.tell("somebody creates SpiderJob %s/%s (%s)", namespace, name, sj.UID)
 	}

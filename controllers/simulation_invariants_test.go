@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -63,6 +64,8 @@ const (
 	invariantFrugal = "calls are bounded"
 	// invariantForgets: what is held per job is bounded.
 	invariantForgets = "memory is bounded"
+	// invariantArguments: a Job's spider gets the SpiderJob's arguments.
+	invariantArguments = "arguments arrive"
 	// invariantTerminalCreates: a SpiderJob that has ended, or is being deleted, never gets a Job.
 	invariantTerminalCreates = "the end is the end"
 )
@@ -71,7 +74,7 @@ const (
 var everyInvariant = []string{
 	invariantOneProcess, invariantEndProven, invariantPhases, invariantCancelled, invariantCounts, invariantVerdicts, invariantSuccessKept,
 	invariantGrace, invariantUID, invariantEnds, invariantNothingLeft, invariantExplained, invariantNoErrors, invariantFrugal,
-	invariantForgets, invariantTerminalCreates, invariantTimeouts, invariantNoPanic, invariantPrompt, invariantKept,
+	invariantForgets, invariantTerminalCreates, invariantTimeouts, invariantNoPanic, invariantPrompt, invariantKept, invariantArguments,
 }
 
 // truth is what the checks know of a history.
@@ -508,6 +511,12 @@ func (h *history) checkJob(change *simulated.Change) {
 	uid := types.UID(job.Labels[v1alpha1.LabelSpiderJobUID])
 	j := h.truth.of(uid)
 	j.created++
+	for _, sj := range h.cluster.AllSpiderJobs() {
+		arguments := string(sj.Spec.Arguments["url"])
+		if sj.UID == uid && strings.HasPrefix(change.By, simulated.Operator) && !carries(job, arguments) {
+			h.violate(invariantArguments, "Job %s is made without the arguments of %s", job.UID, uid)
+		}
+	}
 	for _, p := range h.leaders {
 		if p.name == change.By && p.succeeded[uid] != "" {
 			h.violate(invariantSuccessKept, "%s makes Job %s for %s, of which it saw Pod %s succeed", p.name, job.UID, uid, p.succeeded[uid])
@@ -517,6 +526,14 @@ func (h *history) checkJob(change *simulated.Change) {
 	if leader := h.leader(); j.ended && change.By == leader.name && (j.endedBy == leader || j.endVersion <= leader.began) {
 		h.violate(invariantTerminalCreates, "Job %s is made for %s, which has ended", job.UID, uid)
 	}
+}
+
+// carries reports whether a Job's spider is given a text.
+func carries(job *batchv1.Job, text string) bool {
+	c := &job.Spec.Template.Spec.Containers[0]
+	has := func(given string) bool { return strings.Contains(given, text) }
+	return slices.ContainsFunc(c.Command, has) || slices.ContainsFunc(c.Args, has) ||
+		slices.ContainsFunc(c.Env, func(e corev1.EnvVar) bool { return has(e.Value) })
 }
 
 func (h *history) checkPod(change *simulated.Change) {
