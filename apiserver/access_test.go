@@ -85,7 +85,7 @@ func TestServiceAccountDoesWhatItHasTheRightsTo(t *testing.T) {
 	f.get(crawlersToken, "/api/v1/jobs/"+elsewhere).want(http.StatusNotFound)
 	known.rights = nil
 	f.get(crawlersToken, "/api/v1/me").want(http.StatusOK).wantJSON(
-		`{"user_id": "team", "namespace": "team", "service_account": "crawler", "limits": {"requests_per_second": 1e6, "burst": 1000000, "max_streams": 1000000}}`)
+		`{"user_id": "team", "namespace": "team", "service_account": "crawler", "limits": {"requests_per_second": 1e6, "burst": 1000000, "namespace_requests_per_second": 1e6, "max_streams": 1000000}}`)
 }
 
 func TestServiceAccountsJobsAreTheNamespaces(t *testing.T) {
@@ -105,14 +105,112 @@ func TestServiceAccountsJobsAreTheNamespaces(t *testing.T) {
 // TestEveryCallNeedsARight holds that no call is forgotten.
 func TestEveryCallNeedsARight(t *testing.T) {
 	for _, route := range newFacade(t).server.engine.Routes() {
-		name := strings.Replace(route.Method, http.MethodHead, http.MethodGet, 1) + " " + route.Path
-		access, known := rest.Accesses[name]
+		access, known := rest.Accesses[strings.Replace(route.Method, http.MethodHead, http.MethodGet, 1)+" "+route.Path]
+		writes := route.Method != http.MethodGet && route.Method != http.MethodHead
 		switch {
 		case strings.HasPrefix(route.Path, "/api/") != known:
 			t.Errorf("%s %s: has an entry: %t", route.Method, route.Path, known)
-		case known && !strings.HasPrefix(name, http.MethodGet) && len(access.Verbs) == 0:
+		case known && writes && len(access.Verbs) == 0:
 			t.Errorf("%s %s: a write needs no right", route.Method, route.Path)
+		case known && writes == (access.Key == v1alpha1.AccessRead || access.Key == ""):
+			t.Errorf("%s %s: of a key it needs the access %q", route.Method, route.Path, access.Key)
+		case known && (access.Key == "") != (len(access.Verbs) == 0):
+			t.Errorf("%s %s: either everybody may call it or not: %+v", route.Method, route.Path, access)
 		}
+	}
+}
+
+// Each access opens what it says, and no more. It can be changed, which takes effect at once.
+func TestAKeyOpensWhatItsAccessSays(t *testing.T) {
+	f := newFacade(t)
+	f.spider("team", "books")
+	var object *v1alpha1.APIKey
+	key := f.key("team", "alice", func(k *v1alpha1.APIKey) { object = k })
+	access := func(access v1alpha1.APIKeyAccess) {
+		object.Spec.Access = access
+		compact, err := auth.FromAPIKey(object)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.keys.Set("", compact)
+	}
+	spider := func(method, path, body string) answer {
+		return f.send(call{method: method, path: "/api/v1/spiders" + path, key: key, body: body})
+	}
+	access(v1alpha1.AccessAll)
+	job := f.started(key, `{"spider_name": "books"}`)
+	var own struct{ ID string }
+	spider(http.MethodPost, "", `{"name": "own", "repo_path": null}`).into(&own)
+
+	order := []v1alpha1.APIKeyAccess{v1alpha1.AccessRead, v1alpha1.AccessRun, v1alpha1.AccessAll}
+	for i, has := range order {
+		access(has)
+		for _, test := range []struct {
+			what  string
+			needs int
+			call  func() answer
+		}{
+			{"list jobs", 0, func() answer { return f.get(key, "/api/v1/jobs") }},
+			{"read a job", 0, func() answer { return f.get(key, "/api/v1/jobs/"+job) }},
+			{"read a job's head", 0, func() answer { return f.send(call{method: http.MethodHead, path: "/api/v1/jobs/" + job, key: key}) }},
+			{"list spiders", 0, func() answer { return f.get(key, "/api/v1/spiders") }},
+			{"read a spider", 0, func() answer { return f.get(key, "/api/v1/spiders/"+own.ID) }},
+			{"ask who it is", 0, func() answer { return f.get(key, "/api/v1/me") }},
+			{"start a job", 1, func() answer { return f.start(key, `{"spider_name": "books"}`) }},
+			{"cancel a job", 1, func() answer { return f.cancel(key, job) }},
+			{"change a spider", 2, func() answer { return spider(http.MethodPatch, "/"+own.ID, `{"settings": {"A": 1}}`) }},
+			{"make a spider", 2, func() answer { return spider(http.MethodPost, "", `{"name": "another", "repo_path": null}`) }},
+			{"delete a spider", 2, func() answer { return spider(http.MethodDelete, "/"+own.ID, "") }},
+		} {
+			t.Run(string(has)+" "+test.what, func(t *testing.T) {
+				a := test.call()
+				if test.needs <= i {
+					if a.status >= http.StatusBadRequest {
+						t.Errorf("answer %d %s", a.status, a.body)
+					}
+					return
+				}
+				a.wantProblem(http.StatusForbidden, "access_denied", string(has), string(order[test.needs]))
+			})
+		}
+		var me struct{ Access string }
+		f.get(key, "/api/v1/me").into(&me)
+		if me.Access != string(has) {
+			t.Errorf("a key of the access %s is told that it has %q", has, me.Access)
+		}
+	}
+	for _, lesser := range []string{"Read", "Run"} {
+		access(v1alpha1.APIKeyAccess(lesser))
+		before := f.spiders.count("delete")
+		spider(http.MethodDelete, "/"+own.ID, "").want(http.StatusForbidden)
+		if f.spiders.count("delete") != before {
+			t.Errorf("access %s has deleted a spider", lesser)
+		}
+	}
+	// A later version may know others: what they open is not known here.
+	access("Everything")
+	f.get(key, "/api/v1/jobs").want(http.StatusForbidden)
+}
+
+// Where an administrator wants it so, nobody changes Spiders by way of the API; they are run as ever.
+func TestSpidersCanBeClosedToTheAPI(t *testing.T) {
+	known := &accounts{rights: []string{"crawler team create spiders", "crawler team delete spiders"}}
+	f := newFacade(t, withAccounts(known), func(c *Config) { c.SpidersReadOnly = true })
+	id := f.spider("team", "books")
+	key := f.key("team", "")
+	for _, by := range []string{key, crawlersToken} {
+		for _, request := range []call{
+			{method: http.MethodPost, path: "/api/v1/spiders", key: by, body: `{"name": "own", "repo_path": null}`},
+			{method: http.MethodPatch, path: "/api/v1/spiders/" + id, key: by, body: `{"settings": {"A": 1}}`},
+			{method: http.MethodDelete, path: "/api/v1/spiders/" + id, key: by},
+		} {
+			f.send(request).wantProblem(http.StatusForbidden, "spiders_read_only", "administrators")
+		}
+	}
+	f.get(key, "/api/v1/spiders/"+id).want(http.StatusOK)
+	f.cancel(key, f.started(key, `{"spider_name": "books"}`)).want(http.StatusOK)
+	if writes := f.spiders.count("patch") + f.spiders.count("delete"); writes != 0 {
+		t.Errorf("%d writes reached Kubernetes", writes)
 	}
 }
 

@@ -205,13 +205,14 @@ func TestContractIsServedToEveryone(t *testing.T) {
 
 func TestMe(t *testing.T) {
 	f := newFacade(t, func(c *Config) {
-		c.Limits = guard.Limits{RequestsPerSecond: 2.5, Burst: 7, FailuresPerMinute: 1, StreamsPerCaller: 3}
+		c.Limits = guard.Limits{RequestsPerSecond: 2.5, Burst: 7, NamespaceRequestsPerSecond: 1e6, FailuresPerMinute: 1, StreamsPerCaller: 3}
 	})
 	key := f.key("team", "alice", func(k *v1alpha1.APIKey) {
 		k.Name, k.Spec.ExpiresAt = "ci", new(metav1.Date(2999, 1, 15, 10, 30, 0, 0, time.UTC))
 	})
 	f.get(key, "/api/v1/me").want(http.StatusOK).wantJSON(`{"user_id": "alice", "namespace": "team", "key_name": "ci",
-		"key_id": "` + key[3:19] + `", "expires_at": "2999-01-15T10:30:00Z", "limits": {"requests_per_second": 2.5, "burst": 7, "max_streams": 3}}`)
+		"key_id": "` + key[3:19] + `", "expires_at": "2999-01-15T10:30:00Z", "access": "All",
+		"limits": {"requests_per_second": 2.5, "burst": 7, "namespace_requests_per_second": 1e6, "max_streams": 3}}`)
 }
 
 func TestUnknownAddressesAndMethods(t *testing.T) {

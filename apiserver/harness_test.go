@@ -394,7 +394,7 @@ const (
 )
 
 // generous limits do not get in a test's way.
-var generous = guard.Limits{RequestsPerSecond: 1e6, Burst: 1e6, FailuresPerMinute: 1e6, StreamsPerCaller: 1e6}
+var generous = guard.Limits{RequestsPerSecond: 1e6, Burst: 1e6, NamespaceRequestsPerSecond: 1e6, FailuresPerMinute: 1e6, StreamsPerCaller: 1e6}
 
 func newFacade(t testing.TB, change ...func(*Config)) *facade {
 	t.Helper()

@@ -58,10 +58,60 @@ func TestRevokedKeyIsRefused(t *testing.T) {
 	f.get(key, "/api/v1/me").want(http.StatusUnauthorized)
 }
 
+// A namespace can make as many keys as it likes. All of them together have a rate, and leave other namespaces theirs.
+func TestEachNamespaceHasItsRate(t *testing.T) {
+	clock := newClock()
+	f := newFacade(t, func(c *Config) { c.Now, c.Limits.NamespaceRequestsPerSecond = clock.now, 2 })
+	for range 4 {
+		f.get(f.key("greedy", ""), "/api/v1/me").want(http.StatusOK)
+	}
+	a := f.get(f.key("greedy", ""), "/api/v1/me")
+	a.wantProblem(http.StatusTooManyRequests, "too_many_requests", "namespace")
+	if retry := a.header.Get("Retry-After"); retry != "1" {
+		t.Errorf("Retry-After is %q, want 1", retry)
+	}
+	f.get(f.key("other", ""), "/api/v1/me").want(http.StatusOK)
+	clock.advance(500 * time.Millisecond)
+	f.get(f.key("greedy", ""), "/api/v1/me").want(http.StatusOK)
+	f.get(f.key("greedy", ""), "/api/v1/me").want(http.StatusTooManyRequests)
+}
+
+// What a caller has left is told with each answer, as draft-ietf-httpapi-ratelimit-headers-10 wants it.
+func TestCallersAreToldWhatIsLeft(t *testing.T) {
+	clock := newClock()
+	f := newFacade(t, func(c *Config) {
+		c.Now, c.Limits.RequestsPerSecond, c.Limits.Burst, c.Limits.NamespaceRequestsPerSecond = clock.now, 2, 3, 10
+	})
+	one, other := f.key("team", ""), f.key("team", "")
+	for i, test := range []struct{ key, want string }{
+		{one, `"caller";r=2;t=1, "namespace";r=19;t=1`},
+		{one, `"caller";r=1;t=1, "namespace";r=18;t=1`},
+		{other, `"caller";r=2;t=1, "namespace";r=17;t=1`},
+		{one, `"caller";r=0;t=2, "namespace";r=16;t=1`},
+		{one, `"caller";r=0;t=2, "namespace";r=16;t=1`},
+	} {
+		a := f.get(test.key, "/api/v1/me")
+		if got := a.header.Get("RateLimit"); got != test.want {
+			t.Errorf("call %d: RateLimit is %s, want %s", i, got, test.want)
+		}
+		if got, want := a.header.Get("RateLimit-Policy"), `"caller";q=3;w=2, "namespace";q=20;w=2`; got != want {
+			t.Errorf("RateLimit-Policy is %s, want %s", got, want)
+		}
+		if (a.status == http.StatusTooManyRequests) != (i == 4) {
+			t.Errorf("call %d is answered %d", i, a.status)
+		}
+	}
+	for _, a := range []answer{f.get("", "/api/v1/me"), f.get("", "/livez")} {
+		if got := a.header.Get("RateLimit"); got != "" {
+			t.Errorf("whoever is not known is told %s", got)
+		}
+	}
+}
+
 func TestEachKeyHasItsRate(t *testing.T) {
 	clock := newClock()
 	f := newFacade(t, func(c *Config) {
-		c.Limits, c.Now = guard.Limits{RequestsPerSecond: 0.5, Burst: 3, FailuresPerMinute: 1000, StreamsPerCaller: 1}, clock.now
+		c.Limits, c.Now = guard.Limits{RequestsPerSecond: 0.5, Burst: 3, NamespaceRequestsPerSecond: 1e6, FailuresPerMinute: 1000, StreamsPerCaller: 1}, clock.now
 	})
 	one, other := f.key("team", ""), f.key("team", "")
 	for range 3 {
@@ -89,36 +139,46 @@ func (a *countingAuthenticator) Authenticate(ctx context.Context, token string) 
 	return a.Authenticator.Authenticate(ctx, token)
 }
 
-func TestAddressesThatFailAreRefusedBeforeAnyWork(t *testing.T) {
+// Behind a proxy, or a node that hides addresses, all callers have one. However many of them fail, a valid key is let in, also one
+// that was never seen before.
+func TestAValidKeyIsLetInWhateverFailsFromItsAddress(t *testing.T) {
+	f := newFacade(t, func(c *Config) { c.Limits.FailuresPerMinute = 5 })
+	used := f.key("team", "")
+	f.get(used, "/api/v1/me").want(http.StatusOK)
+	for i := range 50 {
+		want := http.StatusUnauthorized
+		if i >= 5 {
+			want = http.StatusTooManyRequests
+		}
+		f.get(auth.NewKey().Reveal(), "/api/v1/me").want(want)
+	}
+	for range 50 {
+		f.get("nonsense", "/api/v1/me")
+		f.get("", "/api/v1/me")
+	}
+	f.get(used, "/api/v1/me").want(http.StatusOK)
+	f.get(f.key("team", ""), "/api/v1/me").want(http.StatusOK)
+	f.get(auth.NewKey().Reveal(), "/api/v1/me").wantProblem(http.StatusTooManyRequests, "too_many_requests", "address")
+}
+
+func TestFailuresAreLimitedByAddress(t *testing.T) {
 	clock := newClock()
-	counting := &countingAuthenticator{}
 	f := newFacade(t, func(c *Config) {
-		counting.Authenticator = c.Authenticator
-		c.Authenticator, c.Now = counting, clock.now
-		c.Limits, c.TrustedProxies = guard.Limits{RequestsPerSecond: 1000, Burst: 1000, FailuresPerMinute: 5, StreamsPerCaller: 1}, []string{"127.0.0.0/8"}
+		c.Now, c.Limits.FailuresPerMinute, c.TrustedProxies = clock.now, 5, []string{"127.0.0.0/8"}
 	})
-	good, late := f.key("team", ""), f.key("team", "")
 	from := func(address, key string) answer {
 		return f.send(call{method: http.MethodGet, path: "/api/v1/me", key: key, header: map[string]string{"X-Forwarded-For": address}})
 	}
-	from("192.0.2.1", good).want(http.StatusOK)
 	for range 5 {
 		from("192.0.2.1", auth.NewKey().Reveal()).want(http.StatusUnauthorized)
 	}
-	calls := counting.calls
 	a := from("192.0.2.1", auth.NewKey().Reveal())
 	a.wantProblem(http.StatusTooManyRequests, "too_many_requests", "address")
 	if retry, err := strconv.Atoi(a.header.Get("Retry-After")); err != nil || retry < 1 || retry > 12 {
 		t.Errorf("Retry-After is %q, want about 12", a.header.Get("Retry-After"))
 	}
-	from("192.0.2.1", late).want(http.StatusTooManyRequests)
-	if counting.calls != calls {
-		t.Error("credentials were looked at for a refused address")
-	}
-	from("192.0.2.1", good).want(http.StatusOK) // It has authenticated from there before.
-	from("192.0.2.2", late).want(http.StatusOK)
+	from("192.0.2.2", auth.NewKey().Reveal()).want(http.StatusUnauthorized)
 	clock.advance(12 * time.Second)
-	from("192.0.2.1", late).want(http.StatusOK)
 	from("192.0.2.1", auth.NewKey().Reveal()).want(http.StatusUnauthorized)
 	from("192.0.2.1", auth.NewKey().Reveal()).want(http.StatusTooManyRequests)
 
@@ -127,6 +187,32 @@ func TestAddressesThatFailAreRefusedBeforeAnyWork(t *testing.T) {
 	}
 	from("2001:db8:1:2:ffff::9", "x").want(http.StatusTooManyRequests)
 	from("2001:db8:1:3::1", "x").want(http.StatusUnauthorized)
+}
+
+// Tokens take a question to Kubernetes, and malformed text deserves nothing: both are refused unseen once too many have failed, each
+// by itself. A token that was accepted from there is known.
+func TestTokensAndMalformedTextAreLimitedBeforeAnyWork(t *testing.T) {
+	counting := &countingAuthenticator{}
+	known := &accounts{}
+	f := newFacade(t, withAccounts(known), func(c *Config) {
+		counting.Authenticator = c.Authenticator
+		c.Authenticator, c.Limits.FailuresPerMinute = counting, 3
+	})
+	f.get(crawlersToken, "/api/v1/me").want(http.StatusOK)
+	for _, kind := range []string{"nonsense", crawlersToken} {
+		for i := range 3 {
+			f.get(kind+strconv.Itoa(i), "/api/v1/me").wantProblem(http.StatusUnauthorized, "unauthorized")
+		}
+		calls := counting.calls
+		for i := range 3 {
+			f.get(kind+strconv.Itoa(i), "/api/v1/me").wantProblem(http.StatusTooManyRequests, "too_many_requests", "address")
+		}
+		if counting.calls != calls {
+			t.Errorf("credentials like %s were looked at though too many have failed", kind)
+		}
+	}
+	f.get(crawlersToken, "/api/v1/me").want(http.StatusOK)
+	f.get(f.key("team", ""), "/api/v1/me").want(http.StatusOK)
 }
 
 func TestForwardedAddressesAreBelievedOfTrustedProxiesOnly(t *testing.T) {

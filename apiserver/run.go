@@ -27,7 +27,8 @@ import (
 
 // Options say how the facade is run.
 type Options struct {
-	// Listen and MetricsListen are addresses as in ":8080". No metrics are served when the latter is empty.
+	// Listen and MetricsListen are addresses as in ":8080". At the latter metrics are served, and the probes of the kubelet; neither is
+	// when it is empty.
 	Listen, MetricsListen string
 	// Profiling serves net/http/pprof beside the metrics.
 	Profiling bool
@@ -42,8 +43,13 @@ type Options struct {
 	Timeouts guard.Timeouts
 	// MaxConnections bounds the connections to the API that are open at once; 0 stands for guard.DefaultMaxConnections.
 	MaxConnections int
+	// MaxConnectionsPerAddress bounds those from one address on which no credential has been accepted; 0 stands for
+	// guard.DefaultMaxConnectionsPerAddress.
+	MaxConnectionsPerAddress int
 	// TrustedProxies are the addresses or CIDRs whose X-Forwarded-For is believed.
 	TrustedProxies []string
+	// SpidersReadOnly says that no caller may make, change or delete Spiders.
+	SpidersReadOnly bool
 	// ShutdownDelay is for how long requests are still accepted after the server has called itself not ready, so that
 	// load balancers can learn of it; DrainTimeout is how long requests then have to end.
 	ShutdownDelay, DrainTimeout time.Duration
@@ -92,6 +98,9 @@ func Run(ctx context.Context, config *rest.Config, options Options, log *slog.Lo
 		Registry:          registry,
 		Log:               log,
 		Now:               time.Now,
+		SpidersReadOnly:   options.SpidersReadOnly,
+
+		MaxConnectionsPerAddress: options.MaxConnectionsPerAddress,
 	}
 	if options.KubernetesTokens.Enabled {
 		if options.KubernetesTokens.Audience == "" {
@@ -117,7 +126,7 @@ func Run(ctx context.Context, config *rest.Config, options Options, log *slog.Lo
 		stopFeeding()
 		<-fed
 	}()
-	return serve(ctx, server, metricsHandler(registry, options.Profiling), options, log)
+	return serve(ctx, server, registry, options, log)
 }
 
 // newClient makes a client that is not throttled: kube-apiserver's own fairness decides.
@@ -164,8 +173,10 @@ func newFeeds(
 	return feeds
 }
 
-func metricsHandler(registry *prometheus.Registry, profiling bool) http.Handler {
+// privateHandler answers what is not for callers: probes, metrics and profiles.
+func privateHandler(probes http.Handler, registry *prometheus.Registry, profiling bool) http.Handler {
 	mux := http.NewServeMux()
+	mux.Handle("/", probes)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	if profiling {
 		mux.HandleFunc("/debug/pprof/", pprof.Index)
@@ -178,7 +189,7 @@ func metricsHandler(registry *prometheus.Registry, profiling bool) http.Handler 
 }
 
 // serve answers requests until the context ends or a listener fails.
-func serve(ctx context.Context, server *Server, metrics http.Handler, options Options, log *slog.Logger) error {
+func serve(ctx context.Context, server *Server, registry *prometheus.Registry, options Options, log *slog.Logger) error {
 	certificates, err := options.TLS.certificates()
 	if err != nil {
 		return err
@@ -190,17 +201,29 @@ func serve(ctx context.Context, server *Server, metrics http.Handler, options Op
 		ReadHeaderTimeout: timeouts.Header,
 		IdleTimeout:       timeouts.Idle,
 		MaxHeaderBytes:    guard.MaxHeader,
-		ConnState:         server.guard.Connections().Follow,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		// What one connection may hold is bounded as that of HTTP/1.1 is, and one whose caller is gone is noticed.
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams: 100, MaxReceiveBufferPerConnection: 256 << 10, MaxReceiveBufferPerStream: 64 << 10,
+			SendPingTimeout: 30 * time.Second,
+		},
 	}
-	private := &http.Server{
-		Handler: metrics, ReadHeaderTimeout: timeouts.Header, IdleTimeout: timeouts.Idle,
-	}
-
+	server.guard.Connections().Install(public)
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", options.Listen)
 	if err != nil {
 		return fmt.Errorf("listening for requests on %s: %w", options.Listen, err)
 	}
+	accepting := guard.NewAcceptor(listener, time.Now)
+	private := &http.Server{
+		Handler:           privateHandler(server.guard.Probes(accepting.Check), registry, options.Profiling),
+		ReadHeaderTimeout: timeouts.Header,
+		ReadTimeout:       timeouts.Header,
+		IdleTimeout:       timeouts.Idle,
+		MaxHeaderBytes:    guard.MaxHeader,
+	}
+	// Whoever reaches this port, other Pods perhaps, does not keep the kubelet from it: the oldest connections make room.
+	guard.NewConnections(privateConnections, privateConnections, nil).Install(private)
+
 	failed := make(chan error, 3)
 	start := func(s *http.Server, l net.Listener, what string) {
 		log.Info("listening", "for", what, "address", l.Addr().String(), "tls", s.TLSConfig != nil)
@@ -226,11 +249,11 @@ func serve(ctx context.Context, server *Server, metrics http.Handler, options Op
 		metricsListener, err := new(net.ListenConfig).Listen(ctx, "tcp", options.MetricsListen)
 		if err != nil {
 			_ = listener.Close()
-			return fmt.Errorf("listening for metrics requests on %s: %w", options.MetricsListen, err)
+			return fmt.Errorf("listening for probes and metrics requests on %s: %w", options.MetricsListen, err)
 		}
-		go start(private, metricsListener, "metrics")
+		go start(private, metricsListener, "probes and metrics")
 	}
-	go start(public, listener, "requests")
+	go start(public, accepting, "requests")
 
 	select {
 	case err = <-failed:
@@ -242,8 +265,19 @@ func serve(ctx context.Context, server *Server, metrics http.Handler, options Op
 	server.Stop()
 	draining, cancel := context.WithTimeout(context.WithoutCancel(ctx), options.DrainTimeout)
 	defer cancel()
-	return errors.Join(err, shutdown(draining, public, "requests"), shutdown(draining, private, "metrics"))
+	err = errors.Join(err, shutdown(draining, public, "requests"))
+	// Last of all, so that the kubelet is answered for as long as callers are.
+	closing, cancelClosing := context.WithTimeout(context.WithoutCancel(ctx), privateDrain)
+	defer cancelClosing()
+	return errors.Join(err, shutdown(closing, private, "probes and metrics"))
 }
+
+const (
+	// privateConnections bounds the connections to the port of probes and metrics.
+	privateConnections = 256
+	// privateDrain is how long what is asked there has to end.
+	privateDrain = 2 * time.Second
+)
 
 func shutdown(ctx context.Context, server *http.Server, what string) error {
 	if err := server.Shutdown(ctx); err != nil {

@@ -2,6 +2,8 @@ package apiserver
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"math"
@@ -23,18 +25,13 @@ import (
 // served runs a facade's server as the command does. stop begins its end, and ended tells when and how that was over.
 func served(t *testing.T, f *facade, options Options) (stop func(), ended <-chan error) {
 	t.Helper()
-	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	options.Listen = listener.Addr().String()
-	if err := listener.Close(); err != nil {
-		t.Fatal(err)
-	}
+	options.Listen = freeAddress(t)
 	f.url = "http://" + options.Listen
 	ctx, cancel := context.WithCancel(context.Background())
 	result := make(chan error, 1)
-	go func() { result <- serve(ctx, f.server, http.NotFoundHandler(), options, slog.New(slog.DiscardHandler)) }()
+	go func() {
+		result <- serve(ctx, f.server, prometheus.NewRegistry(), options, slog.New(slog.DiscardHandler))
+	}()
 	t.Cleanup(cancel)
 	eventually(t, "the server listens", func() bool {
 		connection, err := new(net.Dialer).DialContext(t.Context(), "tcp", options.Listen)
@@ -44,6 +41,19 @@ func served(t *testing.T, f *facade, options Options) (stop func(), ended <-chan
 		return connection.Close() == nil
 	})
 	return cancel, result
+}
+
+// freeAddress is one that nobody listens on.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := listener.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return listener.Addr().String()
 }
 
 func eventually(t *testing.T, what string, condition func() bool) {
@@ -75,6 +85,92 @@ func TestServerEndsInOrder(t *testing.T) {
 	case <-time.After(30 * time.Second):
 		t.Fatal("the server does not end")
 	}
+}
+
+// The kubelet asks on a port of its own, which is there for longest: it is told at once when the server leaves, and that it lives until
+// the last caller is answered.
+func TestTheKubeletIsAnsweredApartAndToTheEnd(t *testing.T) {
+	f := newFacade(t, func(c *Config) { c.MaxConnections = 1 })
+	private := freeAddress(t)
+	stop, ended := served(t, f, Options{MetricsListen: private, ShutdownDelay: time.Second, DrainTimeout: 2 * time.Second})
+	probe := func(path string) (int, string) {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+private+path, http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			return 0, ""
+		}
+		defer func() { _ = response.Body.Close() }()
+		text, err := io.ReadAll(response.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return response.StatusCode, string(text)
+	}
+	want := func(path string, status int, part string) {
+		t.Helper()
+		if got, text := probe(path); got != status || !strings.Contains(text, part) {
+			t.Errorf("%s is answered %d %s, want %d with %s", path, got, text, status, part)
+		}
+	}
+	eventually(t, "the private port is served", func() bool { status, _ := probe("/livez"); return status == http.StatusOK })
+	want("/readyz", http.StatusOK, `"ok"`)
+	f.health.unsynced.Store(true)
+	want("/readyz", http.StatusServiceUnavailable, `"starting"`)
+	f.health.unsynced.Store(false)
+	for range privateConnections + 10 { // Others that reach the port do not keep the kubelet from it.
+		connection, err := new(net.Dialer).DialContext(t.Context(), "tcp", private)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = connection.Close() }()
+	}
+	want("/readyz", http.StatusOK, `"ok"`)
+
+	// It is busy until it is cut off, and no caller gets through meanwhile.
+	slow := dial(t, f)
+	fmt.Fprintf(slow, "POST /api/v1/jobs HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer %s\r\nContent-Length: 9\r\n\r\n", f.key("team", ""))
+	eventually(t, "it is busy", func() bool { open, _, _ := f.server.guard.Connections().Count(); return open == 1 })
+	stop()
+	eventually(t, "it leaves", func() bool {
+		status, text := probe("/readyz")
+		return status != http.StatusOK && strings.Contains(text, "stopping")
+	})
+	for !hasEnded(slow) {
+		if status, _ := probe("/livez"); status != http.StatusOK && !hasEnded(slow) {
+			t.Fatalf("the kubelet is answered %d while a caller is not answered yet", status)
+		}
+	}
+	<-ended
+}
+
+// deaf is a listener whose connections cannot be accepted.
+type deaf struct{ net.Listener }
+
+func (deaf) Accept() (net.Conn, error) { return nil, errors.New("too many open files") }
+
+func TestAServerThatCannotBeReachedIsNotReady(t *testing.T) {
+	f := newFacade(t)
+	clock := newClock()
+	accepting := guard.NewAcceptor(deaf{}, clock.now)
+	probes := f.server.guard.Probes(accepting.Check)
+	ready := func() (int, string) {
+		recorder := httptest.NewRecorder()
+		probes.ServeHTTP(recorder, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/readyz", nil))
+		return recorder.Code, recorder.Body.String()
+	}
+	_, _ = accepting.Accept()
+	if status, text := ready(); status != http.StatusOK {
+		t.Errorf("after one failure it is answered %d %s", status, text)
+	}
+	clock.advance(time.Minute)
+	_, _ = accepting.Accept()
+	if status, text := ready(); status != http.StatusServiceUnavailable || !strings.Contains(text, "too many open files") {
+		t.Errorf("after a minute of failures it is answered %d %s", status, text)
+	}
+	f.get("", "/readyz").want(http.StatusOK) // Whoever reaches it knows better.
 }
 
 // A Service sends no new connections to a server that leaves, but those that are open stay with it: it lets them go one by one, each
@@ -150,6 +246,8 @@ func TestImpossibleOptionsAreNamed(t *testing.T) {
 		"connection": func(o *Options) { o.MaxConnections = -1 },
 		"limit":      func(o *Options) { o.Limits.Burst = 0 },
 		"callers":    func(o *Options) { o.Limits.RequestsPerSecond = math.NaN() },
+		"more than":  func(o *Options) { o.Limits.NamespaceRequestsPerSecond = 0 },
+		"address":    func(o *Options) { o.MaxConnectionsPerAddress = -1 },
 		"shuts":      func(o *Options) { o.Limits.StreamsPerCaller = -1 },
 		"everyone":   func(o *Options) { o.Limits.FailuresPerMinute = 0 },
 		"audience":   func(o *Options) { o.KubernetesTokens.Enabled = true },
@@ -187,13 +285,13 @@ func TestMetricsAndProfilesAreServedApart(t *testing.T) {
 	f.get("", "/made-up").want(http.StatusNotFound)
 	for profiling, want := range map[bool]int{true: http.StatusOK, false: http.StatusNotFound} {
 		recorder := httptest.NewRecorder()
-		metricsHandler(registry, profiling).ServeHTTP(recorder, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/debug/pprof/", nil))
+		privateHandler(f.server.guard.Probes(func() error { return nil }), registry, profiling).ServeHTTP(recorder, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/debug/pprof/", nil))
 		if recorder.Code != want {
 			t.Errorf("profiling %t: /debug/pprof/ is answered %d, want %d", profiling, recorder.Code, want)
 		}
 	}
 	recorder := httptest.NewRecorder()
-	metricsHandler(registry, false).ServeHTTP(recorder, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil))
+	privateHandler(f.server.guard.Probes(func() error { return nil }), registry, false).ServeHTTP(recorder, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil))
 	text, err := io.ReadAll(recorder.Result().Body)
 	if err != nil {
 		t.Fatal(err)

@@ -40,11 +40,16 @@ type Config struct {
 	Timeouts   guard.Timeouts
 	// MaxConnections bounds the connections that are open at once; 0 stands for guard.DefaultMaxConnections.
 	MaxConnections int
+	// MaxConnectionsPerAddress bounds those from one address on which no credential has been accepted; 0 stands for
+	// guard.DefaultMaxConnectionsPerAddress.
+	MaxConnectionsPerAddress int
 	// TrustedProxies are the addresses or CIDRs whose X-Forwarded-For is believed; none by default.
 	TrustedProxies []string
-	Registry       prometheus.Registerer
-	Log            *slog.Logger
-	Now            func() time.Time
+	// SpidersReadOnly says that no caller may make, change or delete Spiders.
+	SpidersReadOnly bool
+	Registry        prometheus.Registerer
+	Log             *slog.Logger
+	Now             func() time.Time
 }
 
 // Server answers HTTP requests.
@@ -67,6 +72,9 @@ func New(config Config) (*Server, error) {
 		Registry:       config.Registry,
 		Log:            config.Log,
 		Now:            config.Now,
+
+		MaxConnectionsPerAddress: config.MaxConnectionsPerAddress,
+		TrustedProxies:           config.TrustedProxies,
 	})
 	if err != nil {
 		return nil, err
@@ -97,6 +105,8 @@ func New(config Config) (*Server, error) {
 		Guard:    g,
 		Age:      config.Health.Age,
 		Contract: openAPI,
+
+		SpidersReadOnly: config.SpidersReadOnly,
 	})
 	if err != nil {
 		return nil, err

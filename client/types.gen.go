@@ -36,6 +36,10 @@ func (e JobStatus) Valid() bool {
 
 // Caller Who is calling, and what they may.
 type Caller struct {
+	// Access What the key opens: `Read`, what only reads; `Run`, also what starts and cancels jobs; `All`, also what changes spiders.
+	// Absent for a Kubernetes token: what its service account may do Kubernetes says, call by call.
+	Access string `json:"access,omitempty,omitzero"`
+
 	// ExpiresAt When the key or token stops being accepted.
 	ExpiresAt time.Time `json:"expires_at,omitempty,omitzero"`
 
@@ -44,12 +48,17 @@ type Caller struct {
 
 	// KeyName The name of the APIKey resource. Absent for a Kubernetes token.
 	KeyName string `json:"key_name,omitempty,omitzero"`
-	Limits  struct {
+
+	// Limits Of one replica of the server.
+	Limits struct {
 		// Burst How many requests may come at once.
 		Burst int `json:"burst"`
 
 		// MaxStreams How many waits, logs and event streams may be open at once.
 		MaxStreams int `json:"max_streams"`
+
+		// NamespaceRequestsPerSecond The lasting rate of all callers of the namespace together, who may make those of two seconds at once.
+		NamespaceRequestsPerSecond *float64 `json:"namespace_requests_per_second,omitempty"`
 
 		// RequestsPerSecond The lasting rate of requests.
 		RequestsPerSecond float64 `json:"requests_per_second"`
@@ -101,7 +110,8 @@ type DeletedSpider struct {
 // | 400 | `invalid_request` | A field of the body, a parameter or a header is wrong: `field` names it, where it is one. |
 // | 400 | `malformed_body` | The body is not one JSON object. |
 // | 401 | `unauthorized` | The API key, or Kubernetes token, is not accepted. |
-// | 403 | `access_denied` | The caller may not make this call. |
+// | 403 | `access_denied` | The API key, or the service account, may not make this call. |
+// | 403 | `spiders_read_only` | This server lets nobody change spiders. |
 // | 403 | `not_yours` | The namespace shares the spider, and this caller may run it but not change it. |
 // | 403 | `quota_exceeded` | The namespace's quota does not allow another job or spider. |
 // | 403 | `namespace_terminating` | The namespace is being deleted. |
@@ -119,8 +129,8 @@ type DeletedSpider struct {
 // | 413 | `body_too_large` | The body is over the size limit. |
 // | 414 | `uri_too_long` | The address is over the size limit. |
 // | 415 | `unsupported_media_type` | The body is not JSON. |
-// | 429 | `too_many_requests` | Too many requests of this caller, or too many failed authentications from this address. |
-// | 429 | `too_many_streams` | This caller has too many waits, logs and event streams open. |
+// | 429 | `too_many_requests` | Too many requests of this caller or its namespace, or too many failed authentications from this address. |
+// | 429 | `too_many_streams` | This caller, or its namespace, has too many waits, logs and event streams open. |
 // | 500 | `cancel_failed` | The cancel could not be recorded. Where there is a `Retry-After`, trying again may help. |
 // | 500 | `internal` | The server failed. |
 // | 503 | `unavailable` | Kubernetes cannot be reached, or the server has not read its state yet. Try again. |

@@ -129,3 +129,28 @@ func TestSpiderName(t *testing.T) {
 		t.Errorf("a Spider with a name is known as %q, want Books_v2", got)
 	}
 }
+
+// What a key opens grows from Read to All, and an access that this version does not know opens nothing.
+func TestAccessOpensWhatThoseBeforeItOpen(t *testing.T) {
+	order := []APIKeyAccess{AccessRead, AccessRun, AccessAll}
+	for i, access := range order {
+		for j, needed := range order {
+			if access.Opens(needed) != (j <= i) {
+				t.Errorf("%s opens what needs %s: %t", access, needed, access.Opens(needed))
+			}
+		}
+	}
+	for _, unknown := range []APIKeyAccess{"", "read", "Everything"} {
+		for _, needed := range order {
+			if unknown.Opens(needed) {
+				t.Errorf("%q opens what needs %s", unknown, needed)
+			}
+		}
+	}
+	if key := (&APIKey{}); key.Access() != AccessAll {
+		t.Errorf("a key that says nothing has the access %q", key.Access())
+	}
+	if key := (&APIKey{Spec: APIKeySpec{Access: AccessRead}}); key.Access() != AccessRead {
+		t.Errorf("a key of the access Read has %q", key.Access())
+	}
+}

@@ -8,6 +8,8 @@ import (
 	"errors"
 	"strings"
 	"time"
+
+	"github.com/scrapethis/spider-operator/api/v1alpha1"
 )
 
 // Identity is who a caller is: the owner of an API key, or a service account.
@@ -20,6 +22,8 @@ type Identity struct {
 	UserID string
 	// KeyName and KeyID name an API key, for people and for the log. They are no secret. Empty for a service account.
 	KeyName, KeyID string
+	// Access is what an API key opens. Empty for a service account, of which Kubernetes knows what it may do.
+	Access v1alpha1.APIKeyAccess
 	// Account is the service account whose Kubernetes token was presented; nil for the owner of an API key.
 	Account *Account
 	// ExpiresAt is when the credential stops being accepted; zero for never, or for not known.
@@ -69,13 +73,15 @@ type Authenticator interface {
 	Authenticate(ctx context.Context, token string) (Identity, error)
 }
 
-// Access is what a call needs the right to do: any of the verbs on a resource of the API group, in the caller's namespace.
+// Access is what a call needs: of an API key its access, of a service account the right to do any of the verbs on a resource of the
+// API group, in the caller's namespace.
 type Access struct {
+	Key      v1alpha1.APIKeyAccess
 	Verbs    []string
 	Resource string
 }
 
-// Authorizer tells whether service accounts may do what they ask for. Owners of API keys need nobody's leave.
+// Authorizer tells whether service accounts may do what they ask for. What the owners of API keys may do their keys say.
 type Authorizer interface {
 	// Authorize reports whether the account may, or returns an error when that could not be found out. The context may be used
 	// after the call has returned.
@@ -101,14 +107,32 @@ func Fingerprint(token string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// Credential names the credential that a token claims to be, before it is known whether it is one: an API key by its id, a
-// Kubernetes token by its fingerprint. It is empty for what has the form of neither.
-func Credential(token string) string {
-	if key, err := ParseKey(token); err == nil {
-		return key.ID
+// Form is what a credential looks like.
+type Form int
+
+const (
+	// FormOther is what cannot be a credential.
+	FormOther Form = iota
+	// FormKey is an API key, checksum included.
+	FormKey
+	// FormToken is a signed JSON Web Token, as Kubernetes issues them.
+	FormToken
+)
+
+// Credential is what a token claims to be, before it is known whether it is that.
+type Credential struct {
+	Form Form
+	// Name is the Fingerprint of a token; else empty.
+	Name string
+}
+
+// CredentialOf tells what a token claims to be.
+func CredentialOf(token string) Credential {
+	if _, err := ParseKey(token); err == nil {
+		return Credential{Form: FormKey}
 	}
 	if isJWT(token) {
-		return Fingerprint(token)
+		return Credential{Form: FormToken, Name: Fingerprint(token)}
 	}
-	return ""
+	return Credential{}
 }

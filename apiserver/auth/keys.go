@@ -14,6 +14,7 @@ type APIKey struct {
 	namespace, name string
 	keyID, hash     string
 	user, userID    string
+	access          v1alpha1.APIKeyAccess
 	expiresAt       time.Time
 	// revoked says that the resource is being deleted, though something holds it back.
 	revoked bool
@@ -28,6 +29,7 @@ func FromAPIKey(key *v1alpha1.APIKey) (*APIKey, error) {
 		hash:      key.Spec.Hash,
 		user:      key.User(),
 		userID:    key.Spec.UserID,
+		access:    key.Access(),
 		revoked:   key.DeletionTimestamp != nil,
 	}
 	if key.Spec.ExpiresAt != nil {
@@ -91,6 +93,7 @@ func (k *APIKey) identity() Identity {
 		Namespace: k.namespace,
 		User:      k.user,
 		UserID:    k.userID,
+		Access:    k.access,
 		KeyName:   k.name,
 		KeyID:     k.keyID,
 		ExpiresAt: k.expiresAt,

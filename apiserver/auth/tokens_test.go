@@ -278,9 +278,11 @@ func TestCredentialsAreToldApartByTheirForm(t *testing.T) {
 	if identity, err := (ByForm{Keys: refusing{t}, Tokens: tokens}).Authenticate(t.Context(), jwt("{}")); err != nil || identity.Account == nil {
 		t.Errorf("a token: %+v, %v", identity, err)
 	}
-	for token, want := range map[string]string{key.Reveal(): key.ID, jwt("{}"): Fingerprint(jwt("{}")), "x": "", "st_x": ""} {
-		if got := Credential(token); got != want {
-			t.Errorf("%s is the credential %q, want %q", token, got, want)
+	for token, want := range map[string]Credential{
+		key.Reveal(): {Form: FormKey}, jwt("{}"): {FormToken, Fingerprint(jwt("{}"))}, "x": {}, "st_x": {}, "": {}, key.Reveal() + "0": {},
+	} {
+		if got := CredentialOf(token); got != want {
+			t.Errorf("%s is the credential %+v, want %+v", token, got, want)
 		}
 	}
 }
@@ -331,8 +333,8 @@ func FuzzToken(f *testing.F) {
 		if isJWT(token) && (strings.Count(token, ".") != 2 || len(token) > maxToken || strings.ContainsAny(token, " \x00/+=")) {
 			t.Fatalf("%q is taken for a token", token)
 		}
-		if Credential(token) == token && token != "" {
-			t.Fatalf("%q names itself", token)
+		if credential := CredentialOf(token); credential.Name == token && token != "" || (credential.Name != "") != isJWT(token) {
+			t.Fatalf("%q is the credential %+v", token, credential)
 		}
 	})
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/scrapethis/spider-operator/apiserver/kube"
 )
 
-// Authorize holds service accounts to the rights that Kubernetes gives them. Those of an API key are its user's, always.
+// Authorize holds API keys to their access, and service accounts to the rights that Kubernetes gives them.
 func (g *Guard) Authorize(c *gin.Context) {
 	caller := exchange.Of(c).Caller
 	route := exchange.Of(c).Route
@@ -30,18 +30,22 @@ func (g *Guard) Authorize(c *gin.Context) {
 
 // mayCall reports whether the caller has the right to make the call of this method and route.
 func (g *Guard) mayCall(ctx context.Context, caller auth.Identity, route string) (bool, error) {
-	if caller.Account == nil {
-		return true, nil
-	}
 	access, known := g.accesses[route]
+	if caller.Account == nil {
+		return known && (access.Key == "" || caller.Access.Opens(access.Key)), nil
+	}
 	if !known || len(access.Verbs) == 0 {
 		return known, nil
 	}
 	return g.authorizer.Authorize(ctx, caller.Namespace, caller.Account, access)
 }
 
-// denied tells a service account what it may not do. It knows what it is, so there is nothing to hide.
+// denied tells a caller what it may not do. It knows what it is, so there is nothing to hide.
 func denied(caller auth.Identity, access auth.Access) *failure.Error {
+	if caller.Account == nil {
+		return failure.Denied(nil, "access_denied",
+			fmt.Sprintf("This API key has the access %s, and the call needs %s.", caller.Access, access.Key))
+	}
 	what := "make this call"
 	if len(access.Verbs) > 0 {
 		what = fmt.Sprintf("%s %s.scrapethis.app", access.Verbs[0], access.Resource)

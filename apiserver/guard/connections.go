@@ -1,87 +1,248 @@
 package guard
 
 import (
-	"container/list"
+	"context"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 )
 
-// DefaultMaxConnections is the documented one: callers that wait on all of them fit into the memory that the chart gives.
-const DefaultMaxConnections = 8_000
+// The documented bounds. Callers that wait on all connections that may be waited on fit into the memory that the chart gives.
+const (
+	DefaultMaxConnections           = 8_000
+	DefaultMaxConnectionsPerAddress = 1_000
+)
 
-// Connections bounds how many connections are open at once, and with them the memory that callers can take who do nothing else.
-// Where one too many comes, the one that has been without a request for longest makes room: idle ones, and those that are still
-// sending the headers of a request or shaking hands. Where there is none of them either, the new one is closed.
+// Connections bounds how many connections are open at once, and with them the memory that callers can take who do nothing else. It
+// never refuses a new one, as it may be honest: others make room, by their class. Within a class the one who has the most loses its
+// oldest: an address among those without a key, a namespace among those with one. It is safe for concurrent use.
 type Connections struct {
-	most int
+	most, perAddress int
+	// trusted reports whether an address is a proxy's, whose connections are those of many callers.
+	trusted func(netip.Addr) bool
 
-	mu sync.Mutex
-	// open are all connections. Those without a request have an element in idle, longest first; the others have nil.
-	open map[net.Conn]*list.Element
-	idle *list.List
-	// turnedAway counts the connections that were closed to keep to the bound.
-	turnedAway int
+	mu      sync.Mutex
+	open    map[net.Conn]*connection
+	classes [lasting + 1]*ranking[*connection]
+	// closed counts the connections that had to make room.
+	closed map[Cause]int
 }
 
-func newConnections(most int) *Connections {
-	return &Connections{most: most, open: map[net.Conn]*list.Element{}, idle: list.New()}
+// class is what a connection is worth. Those of the lowest make room first; those that last do not, since their number is bounded by
+// itself.
+type class int
+
+const (
+	// keyless are connections on which no credential has been accepted: nothing was sent, or too little, or what everybody may ask.
+	keyless class = iota
+	// proxied are those from trusted proxies: whoever sends nothing is behind it.
+	proxied
+	// idle are those of known callers between two requests.
+	idle
+	// busy are those of known callers whose request is being answered.
+	busy
+	// lasting are those that are open on purpose: waits, logs and events.
+	lasting
+)
+
+// Cause is why a connection had to make room.
+type Cause string
+
+// The causes, as the metrics name them.
+const (
+	CauseAddress Cause = "address"
+	CauseTotal   Cause = "total"
+)
+
+// connection is what is known of one.
+type connection struct {
+	net.Conn
+	address string
+	trusted bool
+	// namespace is that of the caller whose credential was accepted on it last; empty for none.
+	namespace string
+	active    bool
+	// lasting counts the requests on it that are open on purpose: with HTTP/2 there may be several.
+	lasting int
+
+	class class
+	place *place[*connection]
 }
 
-// Follow is told of every change of a connection, as http.Server.ConnState is.
-func (c *Connections) Follow(connection net.Conn, state http.ConnState) {
+// NewConnections bounds connections to so many in all, and to so many without a key from one address, unless that is trusted. None is
+// where trusted is nil.
+func NewConnections(most, perAddress int, trusted func(netip.Addr) bool) *Connections {
+	c := &Connections{
+		most: most, perAddress: perAddress, trusted: trusted, open: map[net.Conn]*connection{},
+		closed: map[Cause]int{CauseAddress: 0, CauseTotal: 0},
+	}
+	for i := range c.classes {
+		c.classes[i] = newRanking[*connection]()
+	}
+	return c
+}
+
+// Install has a server tell of its connections.
+func (c *Connections) Install(server *http.Server) {
+	server.ConnState = c.follow
+	server.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
+		return context.WithValue(ctx, connectionKey{}, conn)
+	}
+}
+
+type connectionKey struct{}
+
+// follow is told of every change of a connection, as http.Server.ConnState is.
+func (c *Connections) follow(conn net.Conn, state http.ConnState) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	known, isOpen := c.open[connection]
 	switch state {
 	case http.StateNew:
-		if len(c.open) >= c.most && !c.makeRoom() {
-			c.turnAway(connection)
-			return
-		}
-		c.open[connection] = c.idle.PushBack(connection)
+		c.enter(conn)
 	case http.StateActive:
-		if known != nil {
-			c.idle.Remove(known)
-			c.open[connection] = nil
-		}
+		c.change(conn, func(known *connection) { known.active = true })
 	case http.StateIdle:
-		if isOpen && known == nil {
-			c.open[connection] = c.idle.PushBack(connection)
-		}
+		c.change(conn, func(known *connection) { known.active = false })
 	case http.StateClosed, http.StateHijacked:
-		c.forget(connection)
+		if known := c.open[conn]; known != nil {
+			c.forget(known)
+		}
 	}
 }
 
-// makeRoom closes the connection that has been without a request for longest, and reports whether there was one.
+// enter takes in a new connection, for which others make room.
+func (c *Connections) enter(conn net.Conn) {
+	address := addressOf(conn)
+	fresh := &connection{Conn: conn, address: network(address), trusted: c.trusted != nil && c.trusted(address)}
+	if len(c.open) >= c.most && !c.makeRoom() {
+		c.close(fresh, CauseTotal)
+		return
+	}
+	if strangers := c.classes[keyless]; !fresh.trusted && strangers.count(fresh.address) >= c.perAddress {
+		c.turnAway(strangers.oldestOf(fresh.address).thing, CauseAddress)
+	}
+	c.open[conn] = fresh
+	c.rank(fresh)
+}
+
+// makeRoom closes a connection of the lowest class, and reports whether there was one that may be closed.
 func (c *Connections) makeRoom() bool {
-	oldest := c.idle.Front()
-	if oldest == nil {
-		return false
+	for _, ranking := range c.classes[:lasting] {
+		if _, oldest := ranking.most(); oldest != nil {
+			c.turnAway(oldest.thing, CauseTotal)
+			return true
+		}
 	}
-	connection := oldest.Value.(net.Conn)
-	c.forget(connection)
-	c.turnAway(connection)
-	return true
+	return false
 }
 
-// turnAway closes a connection in its own time: with TLS that may take a moment.
-func (c *Connections) turnAway(connection net.Conn) {
-	c.turnedAway++
-	go func() { _ = connection.Close() }()
+func (c *Connections) turnAway(known *connection, why Cause) {
+	c.forget(known)
+	c.close(known, why)
 }
 
-func (c *Connections) forget(connection net.Conn) {
-	if element := c.open[connection]; element != nil {
-		c.idle.Remove(element)
+// close closes a connection in its own time: with TLS that may take a moment.
+func (c *Connections) close(known *connection, why Cause) {
+	c.closed[why]++
+	go func() { _ = known.Close() }()
+}
+
+func (c *Connections) forget(known *connection) {
+	c.classes[known.class].remove(known.place)
+	delete(c.open, known.Conn)
+}
+
+// change changes what is known of a connection that is open, and with it perhaps its class.
+func (c *Connections) change(conn net.Conn, change func(*connection)) {
+	known := c.open[conn]
+	if known == nil {
+		return
 	}
-	delete(c.open, connection)
+	namespace := known.namespace
+	change(known)
+	if known.wantedClass() != known.class || known.namespace != namespace {
+		c.classes[known.class].remove(known.place)
+		c.rank(known)
+	}
 }
 
-// Count returns how many connections are open, how many of those have a request, and how many were closed to keep to the bound.
-func (c *Connections) Count() (open, active, turnedAway int) {
+func (c *Connections) rank(known *connection) {
+	known.class = known.wantedClass()
+	owner := known.namespace
+	if known.class == keyless || known.class == proxied {
+		owner = known.address
+	}
+	known.place = c.classes[known.class].add(owner, known)
+}
+
+func (k *connection) wantedClass() class {
+	switch {
+	case k.lasting > 0:
+		return lasting
+	case k.namespace != "" && k.active:
+		return busy
+	case k.namespace != "":
+		return idle
+	case k.trusted:
+		return proxied
+	default:
+		return keyless
+	}
+}
+
+// accepted notes that a credential of the namespace was accepted on the connection of a request, by its context.
+func (c *Connections) accepted(ctx context.Context, namespace string) {
+	if conn, ok := ctx.Value(connectionKey{}).(net.Conn); ok {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.change(conn, func(known *connection) { known.namespace = namespace })
+	}
+}
+
+// lasts notes that a request is open on purpose, until the function that it returns is called.
+func (c *Connections) lasts(ctx context.Context) (over func()) {
+	conn, ok := ctx.Value(connectionKey{}).(net.Conn)
+	if !ok {
+		return func() {}
+	}
+	add := func(number int) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.change(conn, func(known *connection) { known.lasting += number })
+	}
+	add(1)
+	return func() { add(-1) }
+}
+
+// Count returns how many connections are open, how many of them are open on purpose, and how many had to make room, by cause.
+func (c *Connections) Count() (open, onPurpose int, closed map[Cause]int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return len(c.open), len(c.open) - c.idle.Len(), c.turnedAway
+	closed = make(map[Cause]int, len(c.closed))
+	for cause, number := range c.closed {
+		closed[cause] = number
+	}
+	return len(c.open), c.classes[lasting].total, closed
+}
+
+// addressOf returns the address that a connection comes from; the zero value where it has none.
+func addressOf(conn net.Conn) netip.Addr {
+	if remote, ok := conn.RemoteAddr().(*net.TCPAddr); ok {
+		return remote.AddrPort().Addr().Unmap()
+	}
+	return netip.Addr{}
+}
+
+// network is the unit in which addresses are counted: one IPv4 address, or the 64 bits of an IPv6 address that one customer usually
+// has to themselves.
+func network(address netip.Addr) string {
+	if !address.IsValid() || address.Unmap().Is4() {
+		return address.Unmap().String()
+	}
+	prefix, err := address.Prefix(64)
+	if err != nil {
+		return address.String()
+	}
+	return prefix.String()
 }

@@ -8,6 +8,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/netip"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -23,17 +25,21 @@ type Limits struct {
 	// RequestsPerSecond and Burst are of each key.
 	RequestsPerSecond float64
 	Burst             int
-	// FailuresPerMinute is how many authentications from one address may fail.
+	// NamespaceRequestsPerSecond is of all callers of a namespace together, who may make those of two seconds at once.
+	NamespaceRequestsPerSecond float64
+	// FailuresPerMinute is how many authentications from one address may fail, with API keys, tokens and what is neither each.
 	FailuresPerMinute int
 	// StreamsPerCaller is how many waits, logs and event streams each caller may have open at once.
 	StreamsPerCaller int
 }
 
 // DefaultLimits are the documented ones.
-var DefaultLimits = Limits{RequestsPerSecond: 50, Burst: 100, FailuresPerMinute: 30, StreamsPerCaller: 100}
+var DefaultLimits = Limits{
+	RequestsPerSecond: 50, Burst: 100, NamespaceRequestsPerSecond: 500, FailuresPerMinute: 30, StreamsPerCaller: 100,
+}
 
 func (l Limits) check() error {
-	if !(l.RequestsPerSecond > 0) || l.Burst < 1 || l.FailuresPerMinute < 1 || l.StreamsPerCaller < 1 {
+	if !(l.RequestsPerSecond > 0) || l.Burst < 1 || !(l.NamespaceRequestsPerSecond > 0) || l.FailuresPerMinute < 1 || l.StreamsPerCaller < 1 {
 		return fmt.Errorf("every limit on callers must be more than nothing, or it shuts everyone out: %+v", l)
 	}
 	return nil
@@ -81,6 +87,11 @@ type Config struct {
 	Timeouts Timeouts
 	// MaxConnections bounds the connections that are open at once; 0 stands for DefaultMaxConnections.
 	MaxConnections int
+	// MaxConnectionsPerAddress bounds those from one address on which no credential has been accepted; 0 stands for
+	// DefaultMaxConnectionsPerAddress.
+	MaxConnectionsPerAddress int
+	// TrustedProxies are the addresses or CIDRs for which that does not hold.
+	TrustedProxies []string
 	// Abort answers a request with a failure, and ends it.
 	Abort    func(*gin.Context, *failure.Error)
 	Registry prometheus.Registerer
@@ -101,6 +112,7 @@ type Guard struct {
 	rates         *rates
 	failures      *failures
 	streams       *streams
+	bodies        *shares
 	metrics       *metrics
 	log           *slog.Logger
 	now           func() time.Time
@@ -120,9 +132,16 @@ func New(config Config) (*Guard, error) {
 	if err := config.Limits.check(); err != nil {
 		return nil, err
 	}
-	if config.MaxConnections < 0 {
-		return nil, fmt.Errorf("there can be no less than one connection: %d", config.MaxConnections)
+	if config.MaxConnections < 0 || config.MaxConnectionsPerAddress < 0 {
+		return nil, fmt.Errorf("there can be no less than one connection: %d, %d of one address",
+			config.MaxConnections, config.MaxConnectionsPerAddress)
 	}
+	trusted, err := proxies(config.TrustedProxies)
+	if err != nil {
+		return nil, err
+	}
+	most := cmp.Or(config.MaxConnections, DefaultMaxConnections)
+	perAddress := cmp.Or(config.MaxConnectionsPerAddress, DefaultMaxConnectionsPerAddress)
 	stopping, stop := context.WithCancel(context.Background())
 	g := &Guard{
 		health:        config.Health,
@@ -132,18 +151,46 @@ func New(config Config) (*Guard, error) {
 		abort:         config.Abort,
 		limits:        config.Limits,
 		timeouts:      timeouts,
-		connections:   newConnections(cmp.Or(config.MaxConnections, DefaultMaxConnections)),
-		rates:         newRates(config.Limits.RequestsPerSecond, config.Limits.Burst),
+		connections:   NewConnections(most, perAddress, trusted),
+		rates:         newRates(config.Limits),
 		failures:      newFailures(config.Limits.FailuresPerMinute),
-		streams:       newStreams(config.Limits.StreamsPerCaller),
+		streams:       newStreams(config.Limits.StreamsPerCaller, mostStreams(most)),
+		bodies:        newShares(mostBodies),
 		metrics:       newMetrics(config.Registry),
 		log:           slog.New(redacting{config.Log.Handler()}),
 		now:           config.Now,
 		stopping:      stopping,
 		stop:          stop,
 	}
-	config.Registry.MustRegister(g.connections.metrics()...)
+	config.Registry.MustRegister(g.measures()...)
 	return g, nil
+}
+
+// mostBodies is how many bodies may be read at once, of 128 KiB each at most.
+const mostBodies = 256
+
+// mostStreams is how many of so many connections may be open on purpose: the others are left to calls that are answered at once.
+func mostStreams(connections int) int { return max(1, connections/4*3) }
+
+// proxies returns what tells the addresses of trusted proxies.
+func proxies(texts []string) (func(netip.Addr) bool, error) {
+	prefixes := make([]netip.Prefix, 0, len(texts))
+	for _, text := range texts {
+		prefix, err := netip.ParsePrefix(text)
+		if err != nil {
+			var address netip.Addr
+			if address, err = netip.ParseAddr(text); err == nil {
+				prefix = netip.PrefixFrom(address, address.BitLen())
+			}
+		}
+		if err != nil {
+			return nil, fmt.Errorf("reading the trusted proxies: %q is neither an address nor a CIDR: %w", text, err)
+		}
+		prefixes = append(prefixes, prefix)
+	}
+	return func(address netip.Addr) bool {
+		return slices.ContainsFunc(prefixes, func(prefix netip.Prefix) bool { return prefix.Contains(address) })
+	}, nil
 }
 
 // Limits are those that callers are held to.

@@ -1,39 +1,100 @@
 package guard
 
 import (
-	"net/netip"
+	"math"
+	"strconv"
 	"time"
 
 	"golang.org/x/time/rate"
 	"k8s.io/utils/lru"
+
+	"github.com/scrapethis/spider-operator/apiserver/auth"
 )
 
 // tableSize bounds each table of limiters, in entries. Whoever is forgotten begins afresh.
 const tableSize = 16 << 10
 
-// rates holds each caller to a lasting rate and a burst.
+// rates holds each caller, and all callers of a namespace together, to a lasting rate and a burst.
 type rates struct {
+	ofCaller, ofNamespace quota
+	// policy is the value of the header RateLimit-Policy.
+	policy []string
+}
+
+// quota is a rate that each of many is held to.
+type quota struct {
+	name      string
 	perSecond rate.Limit
 	burst     int
-	byCaller  *lru.Cache
+	limiters  *lru.Cache
 }
 
-func newRates(perSecond float64, burst int) *rates {
-	return &rates{perSecond: rate.Limit(perSecond), burst: burst, byCaller: lru.New(tableSize)}
-}
-
-// take counts a request of the caller, and returns 0; or how long to wait when that is one too many, and does not count it.
-func (r *rates) take(now time.Time, caller string) time.Duration {
-	limiter := limiterOf(r.byCaller, caller, r.perSecond, r.burst)
-	if limiter.AllowN(now, 1) {
-		return 0
+func newRates(limits Limits) *rates {
+	r := &rates{
+		ofCaller: quota{"caller", rate.Limit(limits.RequestsPerSecond), limits.Burst, lru.New(tableSize)},
+		ofNamespace: quota{
+			"namespace", rate.Limit(limits.NamespaceRequestsPerSecond), burstOf(limits.NamespaceRequestsPerSecond), lru.New(tableSize),
+		},
 	}
-	return untilToken(limiter, now)
+	r.policy = []string{string(r.ofNamespace.policy(append(r.ofCaller.policy(nil), ", "...)))}
+	return r
 }
 
-// failures refuses addresses from which too many authentications have failed, before any work is done for them. Where many
-// callers share an address, a proxy's perhaps, one of them could so lock the others out: whoever has authenticated from
-// there before is let through to be authenticated again.
+// burstOf is how many requests all callers of a namespace may make at once: those of two seconds.
+func burstOf(perSecond float64) int { return max(1, int(min(2*perSecond, math.MaxInt32))) }
+
+func (q quota) limiter(of string) *rate.Limiter {
+	return limiterOf(q.limiters, of, q.perSecond, q.burst)
+}
+
+// allowance is what a caller has left.
+type allowance struct {
+	// wait is how long to wait where a request is one too many, and 0 where it was counted; of says whose limit it exceeds.
+	wait time.Duration
+	of   string
+	// left is the value of the header RateLimit.
+	left string
+}
+
+// take counts a request of the caller, unless it is one too many for the caller or its namespace.
+func (r *rates) take(now time.Time, caller, namespace string) allowance {
+	own, shared := r.ofCaller.limiter(caller), r.ofNamespace.limiter(namespace)
+	var a allowance
+	switch {
+	case shared.TokensAt(now) < 1:
+		a.of, a.wait = r.ofNamespace.name, untilToken(shared, now)
+	case !own.AllowN(now, 1):
+		a.of, a.wait = r.ofCaller.name, untilToken(own, now)
+	default:
+		shared.AllowN(now, 1)
+	}
+	text := make([]byte, 0, 64)
+	text = r.ofCaller.left(text, own.TokensAt(now))
+	text = r.ofNamespace.left(append(text, ", "...), shared.TokensAt(now))
+	a.left = string(text)
+	return a
+}
+
+// policy appends an item of the header RateLimit-Policy: the burst, and in how many seconds it is made again from nothing.
+func (q quota) policy(text []byte) []byte {
+	return appendItem(text, q.name, ";q=", int64(q.burst), ";w=", float64(q.burst)/float64(q.perSecond))
+}
+
+// left appends an item of the header RateLimit: the requests that are left, and in how many seconds the burst is whole again.
+func (q quota) left(text []byte, tokens float64) []byte {
+	tokens = max(0, tokens)
+	return appendItem(text, q.name, ";r=", int64(tokens), ";t=", (float64(q.burst)-tokens)/float64(q.perSecond))
+}
+
+func appendItem(text []byte, name, first string, number int64, second string, seconds float64) []byte {
+	text = append(append(append(text, '"'), name...), '"')
+	text = strconv.AppendInt(append(text, first...), number, 10)
+	return strconv.AppendInt(append(text, second...), int64(math.Ceil(min(seconds, math.MaxInt32))), 10)
+}
+
+// failures limits how many authentications from one address may fail. What deserves no work, and what causes much, is refused before
+// any is done; an API key, which is found in memory, is always looked at, so that nobody who shares an address with others is shut
+// out by them.
 type failures struct {
 	perSecond rate.Limit
 	burst     int
@@ -41,8 +102,15 @@ type failures struct {
 	known     *lru.Cache
 }
 
-// acquaintance is a credential, by auth.Credential, that was accepted from an address.
-type acquaintance struct{ address, credential string }
+// attempts are those of an address with credentials of one form. Each form is counted by itself: those who try keys do not shut out
+// those who have tokens.
+type attempts struct {
+	address string
+	form    auth.Form
+}
+
+// acquaintance is a token, by its fingerprint, that was accepted from an address.
+type acquaintance struct{ address, token string }
 
 func newFailures(perMinute int) *failures {
 	return &failures{
@@ -53,43 +121,38 @@ func newFailures(perMinute int) *failures {
 	}
 }
 
-// wait returns for how long requests from an address are refused; 0 for not at all.
-func (f *failures) wait(now time.Time, address, credential string) time.Duration {
-	address = network(address)
-	limiter, found := f.byAddress.Get(address)
+// before returns for how long a credential is refused unseen; 0 for not at all.
+func (f *failures) before(now time.Time, address string, credential auth.Credential) time.Duration {
+	if credential.Form == auth.FormKey {
+		return 0
+	}
+	limiter, found := f.byAddress.Get(attempts{address, credential.Form})
 	if !found || limiter.(*rate.Limiter).TokensAt(now) >= 1 {
 		return 0
 	}
-	if _, met := f.known.Get(acquaintance{address, credential}); met && credential != "" {
+	if _, met := f.known.Get(acquaintance{address, credential.Name}); met && credential.Form == auth.FormToken {
 		return 0
 	}
 	return untilToken(limiter.(*rate.Limiter), now)
 }
 
-func (f *failures) failed(now time.Time, address string) {
-	limiterOf(f.byAddress, network(address), f.perSecond, f.burst).AllowN(now, 1)
+// failed counts a failure. It returns 0, or how long to wait where it is one too many.
+func (f *failures) failed(now time.Time, address string, form auth.Form) time.Duration {
+	limiter := limiterOf(f.byAddress, attempts{address, form}, f.perSecond, f.burst)
+	if limiter.AllowN(now, 1) {
+		return 0
+	}
+	return untilToken(limiter, now)
 }
 
-func (f *failures) succeeded(address, credential string) {
-	f.known.Add(acquaintance{network(address), credential}, struct{}{})
-}
-
-// network is the unit in which addresses are counted: one IPv4 address, or the 64 bits of an IPv6 address that one customer
-// usually has to themselves.
-func network(address string) string {
-	a, err := netip.ParseAddr(address)
-	if err != nil || a.Unmap().Is4() {
-		return address
+func (f *failures) succeeded(address string, credential auth.Credential) {
+	if credential.Form == auth.FormToken {
+		f.known.Add(acquaintance{address, credential.Name}, struct{}{})
 	}
-	prefix, err := a.Prefix(64)
-	if err != nil {
-		return address
-	}
-	return prefix.String()
 }
 
 // limiterOf returns the key's limiter in the table. Two requests at the same moment may each make one, of which one stays.
-func limiterOf(table *lru.Cache, key string, perSecond rate.Limit, burst int) *rate.Limiter {
+func limiterOf(table *lru.Cache, key lru.Key, perSecond rate.Limit, burst int) *rate.Limiter {
 	if limiter, found := table.Get(key); found {
 		return limiter.(*rate.Limiter)
 	}

@@ -23,7 +23,8 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 		}, []string{"method", "route", "status"}),
 		refusals: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "spider_operator_api_refusals_total",
-			Help: "Requests refused before they were looked at, by what refused them: authentication, address, rate or rights.",
+			Help: "Requests refused before they were looked at, by what refused them: authentication, address (too many failures), " +
+				"rate, namespace (its rate), bodies, streams or rights.",
 		}, []string{"by"}),
 	}
 	registry.MustRegister(
@@ -43,22 +44,39 @@ func (m *metrics) observe(method, route string, status int, took time.Duration) 
 	m.duration.WithLabelValues(method, route, strconv.Itoa(status)).Observe(took.Seconds())
 }
 
-// metrics are those of the connections.
-func (c *Connections) metrics() []prometheus.Collector {
-	return []prometheus.Collector{
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "spider_operator_api_connections",
-			Help: "Connections that are open.",
+// measures are those of what is open at once.
+func (g *Guard) measures() []prometheus.Collector {
+	gauge := func(name, help string, value func() int) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return float64(value()) })
+	}
+	closed := func(cause Cause) prometheus.Collector {
+		return prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "spider_operator_api_connections_turned_away_total",
+			Help: "Connections that were closed to make room for others, those without a key first, by what there was too much of: " +
+				"connections of their address, or in total.",
+			ConstLabels: prometheus.Labels{"by": string(cause)},
 		}, func() float64 {
-			open, _, _ := c.Count()
-			return float64(open)
+			_, _, closed := g.connections.Count()
+			return float64(closed[cause])
+		})
+	}
+	return []prometheus.Collector{
+		gauge("spider_operator_api_connections", "Connections that are open.", func() int {
+			open, _, _ := g.connections.Count()
+			return open
+		}),
+		closed(CauseAddress),
+		closed(CauseTotal),
+		gauge("spider_operator_api_streams", "Waits, followed logs and event streams that are open.", func() int {
+			open, _ := g.streams.shared.count()
+			return open
 		}),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
-			Name: "spider_operator_api_connections_turned_away_total",
-			Help: "Connections that were closed because there were too many, those without a request first.",
+			Name: "spider_operator_api_streams_ended_total",
+			Help: "Waits, followed logs and event streams that were ended before their time to make room for those of another namespace.",
 		}, func() float64 {
-			_, _, turnedAway := c.Count()
-			return float64(turnedAway)
+			_, displaced := g.streams.shared.count()
+			return float64(displaced)
 		}),
 	}
 }

@@ -3,7 +3,9 @@ package guard
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"net/netip"
 	"regexp"
 	"runtime/debug"
 	"strings"
@@ -58,21 +60,58 @@ const (
 	MaxHeader = 32 << 10
 )
 
-// Bound refuses addresses that are too long, and gives the body and the answer their time. Handlers that wait on purpose
-// extend the latter.
+// decidedTime is how long a body may still take whose request does not need it, or no more: its answer is decided. It is enough for
+// one that is on its way; whoever sends none holds the connection for no longer.
+const decidedTime = time.Second
+
+// Bound refuses addresses that are too long, and gives body and answer their time: to the answer what it takes, and to a body what is
+// left to it once nobody wants it. ReadBody gives it more; what waits on purpose gives more to the answer.
 func (g *Guard) Bound(c *gin.Context) {
-	if len(c.Request.RequestURI) > MaxURI {
-		g.abort(c, failure.TooLarge(nil, "uri_too_long", fmt.Sprintf("The address is longer than %d bytes.", MaxURI)))
-		return
-	}
 	now := time.Now()
 	connection := http.NewResponseController(c.Writer)
 	// A connection without deadlines, as tests use, is as good as one with them.
 	_ = connection.SetWriteDeadline(now.Add(g.timeouts.Write))
-	if c.Request.ContentLength != 0 {
-		_ = connection.SetReadDeadline(now.Add(g.timeouts.Read))
+	if hasBody(c.Request) {
+		_ = connection.SetReadDeadline(now.Add(decidedTime))
+		// net/http sends most answers only when it has read the body to its end, to read the next request behind it.
+		defer func() { _ = connection.SetReadDeadline(time.Now().Add(decidedTime)) }()
+	}
+	if len(c.Request.RequestURI) > MaxURI {
+		g.abort(c, failure.TooLarge(nil, "uri_too_long", fmt.Sprintf("The address is longer than %d bytes.", MaxURI)))
+		return
 	}
 	c.Next()
+}
+
+func hasBody(request *http.Request) bool { return request.ContentLength != 0 }
+
+// maxIgnoredBody bounds a body that is read though nobody wants it, in bytes. net/http itself reads as much.
+const maxIgnoredBody = 256 << 10
+
+// ReadBody gives a body that the call wants the time that there is for it, until it is read. Only so many are read at once, since they
+// take memory: where there are more, those that have been coming for longest are given up, of the namespace that has the most.
+func (g *Guard) ReadBody(c *gin.Context) (read func()) {
+	connection := http.NewResponseController(c.Writer)
+	_ = connection.SetReadDeadline(time.Now().Add(g.timeouts.Read))
+	return g.bodies.push(exchange.Of(c).Caller.Namespace, func() {
+		g.metrics.refused("bodies")
+		_ = connection.SetReadDeadline(longAgo)
+	})
+}
+
+// longAgo is a deadline that is over.
+var longAgo = time.Unix(1, 0)
+
+// IgnoreBody reads a body that the call does not want, so that the end of its connection is noticed while the call waits or streams:
+// net/http looks for that only behind the body. It returns an error where none comes in time.
+func (g *Guard) IgnoreBody(c *gin.Context) error {
+	if !hasBody(c.Request) {
+		return nil
+	}
+	if _, err := io.Copy(io.Discard, http.MaxBytesReader(c.Writer, c.Request.Body, maxIgnoredBody)); err != nil {
+		return fmt.Errorf("reading a body that is not wanted: %w", err)
+	}
+	return nil
 }
 
 // ExtendWrite gives the answer to a request that waits on purpose so much more time, from now on.
@@ -92,11 +131,10 @@ func (g *Guard) RequireSync(c *gin.Context) {
 // Authenticate finds out who is calling. Whoever fails is told nothing but that.
 func (g *Guard) Authenticate(c *gin.Context) {
 	token, ok := bearer(c.GetHeader("Authorization"))
-	address := c.ClientIP()
-	credential := auth.Credential(token)
-	if wait := g.failures.wait(g.now(), address, credential); wait > 0 {
+	address, credential := clientOf(c), auth.CredentialOf(token)
+	if wait := g.failures.before(g.now(), address, credential); wait > 0 {
 		g.metrics.refused("address")
-		g.abort(c, tooMany(wait, "Too many failed authentications from your address."))
+		g.abort(c, tooManyFailures(wait))
 		return
 	}
 	err := auth.ErrUnauthenticated
@@ -106,6 +144,7 @@ func (g *Guard) Authenticate(c *gin.Context) {
 		if err == nil {
 			exchange.Of(c).Caller = identity
 			g.failures.succeeded(address, credential)
+			g.connections.accepted(c.Request.Context(), identity.Namespace)
 			c.Next()
 			return
 		}
@@ -114,9 +153,26 @@ func (g *Guard) Authenticate(c *gin.Context) {
 		g.abort(c, unanswered(err))
 		return
 	}
-	g.failures.failed(g.now(), address)
+	if wait := g.failures.failed(g.now(), address, credential.Form); wait > 0 {
+		g.metrics.refused("address")
+		g.abort(c, tooManyFailures(wait))
+		return
+	}
 	g.metrics.refused("authentication")
 	g.abort(c, unauthorized(err))
+}
+
+// clientOf is the address that a request is counted under.
+func clientOf(c *gin.Context) string {
+	address, err := netip.ParseAddr(c.ClientIP())
+	if err != nil {
+		return c.ClientIP()
+	}
+	return network(address)
+}
+
+func tooManyFailures(wait time.Duration) *failure.Error {
+	return tooMany(wait, "Too many failed authentications from your address.")
 }
 
 // unauthorized is the one answer to whoever is not known. It does not tell why.
@@ -125,14 +181,24 @@ func unauthorized(cause error) *failure.Error {
 		cause, "A valid API key is needed, as in 'Authorization: Bearer st_…', or a Kubernetes token where the server takes them.")
 }
 
-// LimitRate holds each key, and each service account, to its rate.
+// LimitRate holds each key, each service account, and all callers of a namespace together, to their rates, and tells them in headers
+// what is left of these.
 func (g *Guard) LimitRate(c *gin.Context) {
-	if wait := g.rates.take(g.now(), exchange.Of(c).Caller.Principal()); wait > 0 {
+	caller := exchange.Of(c).Caller
+	allowed := g.rates.take(g.now(), caller.Principal(), caller.Namespace)
+	header := c.Writer.Header()
+	header["Ratelimit-Policy"] = g.rates.policy
+	header["Ratelimit"] = []string{allowed.left}
+	switch {
+	case allowed.wait <= 0:
+		c.Next()
+	case allowed.of == g.rates.ofNamespace.name:
+		g.metrics.refused("namespace")
+		g.abort(c, tooMany(allowed.wait, "Too many requests of your namespace."))
+	default:
 		g.metrics.refused("rate")
-		g.abort(c, tooMany(wait, "Too many requests of this caller."))
-		return
+		g.abort(c, tooMany(allowed.wait, "Too many requests of this caller."))
 	}
-	c.Next()
 }
 
 func tooMany(wait time.Duration, message string) *failure.Error {

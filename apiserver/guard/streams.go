@@ -15,30 +15,41 @@ import (
 	"github.com/scrapethis/spider-operator/apiserver/failure"
 )
 
-// streams counts what each caller keeps open on purpose: waits, followed logs and events.
+// streams bounds what callers keep open on purpose: waits, followed logs and events. Each caller may have so many, and all together so
+// many, which their namespaces share.
 type streams struct {
-	most int
+	perCaller int
+	shared    *shares
 
 	mu       sync.Mutex
 	byCaller map[string]int
 }
 
-func newStreams(most int) *streams { return &streams{most: most, byCaller: map[string]int{}} }
+func newStreams(perCaller, most int) *streams {
+	return &streams{perCaller: perCaller, shared: newShares(most), byCaller: map[string]int{}}
+}
 
 // retryStreams is after how long to try again when a caller has too much open. What ends it is up to the caller.
 const retryStreams = 5 * time.Second
 
-// open counts one more of a caller's, until release is called. It is refused when that were too many.
-func (s *streams) open(caller auth.Identity) (release func(), err error) {
+// open counts one more of a caller's, until release is called. It is refused when that were too many. lost is called when it has to
+// make room for another namespace's; it must not block.
+func (s *streams) open(caller auth.Identity, lost func()) (release func(), err error) {
 	principal := caller.Principal()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.byCaller[principal] >= s.most {
+	if s.byCaller[principal] >= s.perCaller {
 		return nil, failure.TooMany("too_many_streams",
-			fmt.Sprintf("You have %d waits, logs and event streams open already, which is as many as you may.", s.most), retryStreams)
+			fmt.Sprintf("You have %d waits, logs and event streams open already, which is as many as you may.", s.perCaller), retryStreams)
+	}
+	leave, ok := s.shared.enter(caller.Namespace, lost)
+	if !ok {
+		return nil, failure.TooMany("too_many_streams",
+			"The server has as many waits, logs and event streams open as it can, and no namespace has more of them than yours.", retryStreams)
 	}
 	s.byCaller[principal]++
 	return func() {
+		leave()
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if s.byCaller[principal]--; s.byCaller[principal] == 0 {
@@ -47,12 +58,30 @@ func (s *streams) open(caller auth.Identity) (release func(), err error) {
 	}, nil
 }
 
+// enter lets a request last until leave is called. ending ends before that when the server stops, or when the request has to make
+// room for another namespace's: the request is to be answered then.
+func (g *Guard) enter(ctx context.Context) (ending context.Context, leave func(), err error) {
+	ending, end := context.WithCancel(g.stopping)
+	release, err := g.streams.open(exchange.Of(ctx).Caller, end)
+	if err != nil {
+		g.metrics.refused("streams")
+		end()
+		return nil, nil, err
+	}
+	over := g.connections.lasts(ctx)
+	return ending, func() {
+		over()
+		release()
+		end()
+	}, nil
+}
+
 // Stream is an answer that lasts for as long as its caller and the server want. What is written to it has the time that any
 // answer has, but between two writes there is none.
 type Stream struct {
 	writer     http.ResponseWriter
 	connection *http.ResponseController
-	// ctx ends when the caller has gone or the server stops.
+	// ctx ends when the caller has gone, the server stops or the stream has to make room.
 	ctx context.Context
 	// alone says that no other request shares the connection, as they do with HTTP/2.
 	alone bool
@@ -69,26 +98,27 @@ const CheckInterval = time.Second
 // ErrCallerRefused says that whoever has opened a stream may not be told any more.
 var ErrCallerRefused = errors.New("the caller of an open stream is not accepted any more")
 
-// OpenWait counts a wait of the request's caller, until release is called. It is refused when that were too many.
-func (g *Guard) OpenWait(ctx context.Context) (release func(), err error) {
-	return g.streams.open(exchange.Of(ctx).Caller)
+// OpenWait lets a request wait, until release is called; it is refused where too many do. ending ends when the request is to be answered
+// before its time: when the server stops, or another namespace, which has fewer waits, needs the room.
+func (g *Guard) OpenWait(ctx context.Context) (ending context.Context, release func(), err error) {
+	return g.enter(ctx)
 }
 
 // NewStream prepares a request for an answer that lasts. closeStream has to be called in the end.
 func (g *Guard) NewStream(c *gin.Context) (s *Stream, closeStream func(), err error) {
-	release, err := g.streams.open(exchange.Of(c).Caller)
+	ending, leave, err := g.enter(c.Request.Context())
 	if err != nil {
 		return nil, nil, err
 	}
 	lasting, cancel := context.WithCancel(c.Request.Context())
-	forget := context.AfterFunc(g.stopping, cancel)
+	forget := context.AfterFunc(ending, cancel)
 	s = StreamTo(lasting, c.Writer, g.timeouts.Write, g.Reviewer(c))
 	s.alone = c.Request.ProtoMajor == 1
 	_ = s.connection.SetWriteDeadline(time.Time{})
 	return s, func() {
 		forget()
 		cancel()
-		release()
+		leave()
 	}, nil
 }
 
@@ -114,7 +144,7 @@ func (g *Guard) Reviewer(c *gin.Context) func(context.Context) error {
 			return unauthorized(err)
 		case err != nil:
 			return nil //nolint:nilerr // It is not known to be refused.
-		case now.Namespace != caller.Namespace || now.User != caller.User:
+		case now.Namespace != caller.Namespace || now.UserID != caller.UserID:
 			return unauthorized(nil)
 		}
 		if allowed, err := g.mayCall(ctx, now, route); err == nil && !allowed {
@@ -124,7 +154,7 @@ func (g *Guard) Reviewer(c *gin.Context) func(context.Context) error {
 	}
 }
 
-// Context ends when the caller has gone or the server stops.
+// Context ends when the caller has gone, the server stops or the stream has to make room for those of another namespace.
 func (s *Stream) Context() context.Context { return s.ctx }
 
 // Begin sends the head of the answer. Where that goes on until one side ends it, its connection ends with it: the next request shall

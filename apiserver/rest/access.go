@@ -1,22 +1,37 @@
 package rest
 
 import (
+	"github.com/gin-gonic/gin"
+
+	"github.com/scrapethis/spider-operator/api/v1alpha1"
 	"github.com/scrapethis/spider-operator/apiserver/auth"
+	"github.com/scrapethis/spider-operator/apiserver/exchange"
+	"github.com/scrapethis/spider-operator/apiserver/failure"
 )
 
-// Accesses tell what right each call needs, by method and route. Calls with no verbs need none: they tell a caller about itself.
-// A call that is not listed is refused to service accounts.
+// Accesses tell what each call needs, by method and route: the access of an API key, and the right of a service account. What
+// needs neither tells a caller about itself. A call that is not listed is refused to everybody.
 var Accesses = map[string]auth.Access{
-	"GET /api/v1/jobs":           {Resource: "spiderjobs", Verbs: []string{"list"}},
-	"POST /api/v1/jobs":          {Resource: "spiderjobs", Verbs: []string{"create"}},
-	"GET /api/v1/jobs/:id":       {Resource: "spiderjobs", Verbs: []string{"get"}},
-	"DELETE /api/v1/jobs/:id":    {Resource: "spiderjobs", Verbs: []string{"patch", "update"}}, // It records a cancellation.
-	"GET /api/v1/jobs/:id/logs":  {Resource: "spiderjobs", Verbs: []string{"get"}},
-	"GET /api/v1/jobs/events":    {Resource: "spiderjobs", Verbs: []string{"watch"}},
-	"GET /api/v1/spiders":        {Resource: "spiders", Verbs: []string{"list"}},
-	"POST /api/v1/spiders":       {Resource: "spiders", Verbs: []string{"create"}},
-	"GET /api/v1/spiders/:id":    {Resource: "spiders", Verbs: []string{"get"}},
-	"PATCH /api/v1/spiders/:id":  {Resource: "spiders", Verbs: []string{"patch", "update"}},
-	"DELETE /api/v1/spiders/:id": {Resource: "spiders", Verbs: []string{"delete"}},
+	"GET /api/v1/jobs":     {Key: v1alpha1.AccessRead, Resource: "spiderjobs", Verbs: []string{"list"}},
+	"POST /api/v1/jobs":    {Key: v1alpha1.AccessRun, Resource: "spiderjobs", Verbs: []string{"create"}},
+	"GET /api/v1/jobs/:id": {Key: v1alpha1.AccessRead, Resource: "spiderjobs", Verbs: []string{"get"}},
+	// It records a cancellation.
+	"DELETE /api/v1/jobs/:id":    {Key: v1alpha1.AccessRun, Resource: "spiderjobs", Verbs: []string{"patch", "update"}},
+	"GET /api/v1/jobs/:id/logs":  {Key: v1alpha1.AccessRead, Resource: "spiderjobs", Verbs: []string{"get"}},
+	"GET /api/v1/jobs/events":    {Key: v1alpha1.AccessRead, Resource: "spiderjobs", Verbs: []string{"watch"}},
+	"GET /api/v1/spiders":        {Key: v1alpha1.AccessRead, Resource: "spiders", Verbs: []string{"list"}},
+	"POST /api/v1/spiders":       {Key: v1alpha1.AccessAll, Resource: "spiders", Verbs: []string{"create"}},
+	"GET /api/v1/spiders/:id":    {Key: v1alpha1.AccessRead, Resource: "spiders", Verbs: []string{"get"}},
+	"PATCH /api/v1/spiders/:id":  {Key: v1alpha1.AccessAll, Resource: "spiders", Verbs: []string{"patch", "update"}},
+	"DELETE /api/v1/spiders/:id": {Key: v1alpha1.AccessAll, Resource: "spiders", Verbs: []string{"delete"}},
 	"GET /api/v1/me":             {},
+}
+
+// closeSpiders refuses whatever would change Spiders, to all callers alike.
+func closeSpiders(c *gin.Context) {
+	if needed := Accesses[exchange.Of(c).Route]; needed.Resource == "spiders" && needed.Key != v1alpha1.AccessRead {
+		Abort(c, failure.Denied(nil, "spiders_read_only", "Spiders are not changed through this API: its administrators have switched that off."))
+		return
+	}
+	c.Next()
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/scrapethis/spider-operator/apiserver/failure"
+	"github.com/scrapethis/spider-operator/apiserver/guard"
 )
 
 const (
@@ -24,11 +25,14 @@ const (
 )
 
 // readBody returns the body of a POST, PUT or PATCH, which has to be exactly one JSON object in UTF-8 of a bounded size; nil of any other
-// request. A body without a Content-Type is taken for JSON, as it always was.
-func readBody(c *gin.Context) ([]byte, error) {
+// request, whose body is read and thrown away. A body without a Content-Type is taken for JSON, as it always was.
+func readBody(g *guard.Guard, c *gin.Context) (body []byte, err error) {
 	switch c.Request.Method {
 	case http.MethodPost, http.MethodPut, http.MethodPatch:
 	default:
+		if err := g.IgnoreBody(c); err != nil {
+			return nil, unreadable(err)
+		}
 		return nil, nil
 	}
 	if header := c.GetHeader("Content-Type"); header != "" && !isJSON(header) {
@@ -37,20 +41,27 @@ func readBody(c *gin.Context) ([]byte, error) {
 			Message: "The body must be JSON, with 'Content-Type: application/json'.",
 		}
 	}
+	defer g.ReadBody(c)()
 	rest := http.MaxBytesReader(c.Writer, c.Request.Body, maxBody+maxDiscarded)
-	body, err := io.ReadAll(io.LimitReader(rest, maxBody+1))
-	if len(body) > maxBody {
+	body, err = io.ReadAll(io.LimitReader(rest, maxBody+1))
+	switch {
+	case len(body) > maxBody:
 		// Whoever is still sending when the connection is closed does not get to see the answer.
 		_, _ = io.Copy(io.Discard, rest) // which fails where there is more than that
 		return nil, failure.TooLarge(nil, "body_too_large", fmt.Sprintf("The body is larger than %d bytes.", maxBody))
+	case err != nil:
+		return nil, unreadable(err)
 	}
-	if err != nil {
-		return nil, malformed("The body could not be read: it ended early or came too slowly")
-	}
-	if p := checkObject(body); p != nil {
-		return nil, p
+	if f := checkObject(body); f != nil {
+		return nil, f
 	}
 	return body, nil
+}
+
+func unreadable(cause error) *failure.Error {
+	f := malformed("The body could not be read: it ended early or came too slowly")
+	f.Cause = cause
+	return f
 }
 
 func isJSON(contentType string) bool {

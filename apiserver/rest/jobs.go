@@ -89,7 +89,7 @@ func (h *handlers) getJob(r *request) error {
 
 // wait returns the job as it is after a wait for its end, to a caller that may still be told.
 func (h *handlers) wait(r *request, job *view.Job, wait time.Duration) (*view.Job, error) {
-	release, err := h.guard.OpenWait(r.context())
+	ending, release, err := h.guard.OpenWait(r.context())
 	if err != nil {
 		return nil, err
 	}
@@ -97,10 +97,10 @@ func (h *handlers) wait(r *request, job *view.Job, wait time.Duration) (*view.Jo
 	h.guard.ExtendWrite(r.c, wait)
 	waiting, cancel := context.WithCancel(r.context())
 	defer cancel()
-	defer context.AfterFunc(h.guard.Stopping(), cancel)()
+	defer context.AfterFunc(ending, cancel)()
 	job, gone := h.jobs.Wait(waiting, job, wait)
-	if h.guard.Stopping().Err() != nil {
-		r.c.Header("Connection", "close") // As every answer of a server that leaves; this one was begun before.
+	if ending.Err() != nil {
+		r.c.Header("Connection", "close") // As every answer of a server that leaves, or needs the room; this one was begun before.
 	}
 	review := h.guard.Reviewer(r.c)
 	if err := review(r.context()); err != nil {

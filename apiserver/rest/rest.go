@@ -31,6 +31,8 @@ type Config struct {
 	Age func() time.Duration
 	// Contract is openapi.yaml.
 	Contract []byte
+	// SpidersReadOnly says that no caller may make, change or delete Spiders.
+	SpidersReadOnly bool
 }
 
 // handlers answer the calls of the contract.
@@ -88,9 +90,13 @@ func Serve(engine *gin.Engine, config Config) error {
 		return err
 	}
 	g := config.Guard
-	api := withHead{engine.Group("", g.RequireSync, g.Authenticate, g.LimitRate, g.Authorize)}
+	api := engine.Group("", g.RequireSync, g.Authenticate, g.LimitRate)
+	if config.SpidersReadOnly {
+		api.Use(closeSpiders)
+	}
+	api.Use(g.Authorize)
 	h := &handlers{jobs: config.Jobs, spiders: config.Spiders, guard: g, age: config.Age, tags: tagsOf(config.Contract)}
-	return queries.register(api, h)
+	return queries.register(withHead{api}, h)
 }
 
 // register has the routes answer each call of the contract. What the contract has and nobody answers, or the other way round, is an
@@ -127,7 +133,7 @@ func (h *handlers) serve(c *gin.Context, rule queryRule, call handler) error {
 	if err != nil {
 		return err
 	}
-	body, err := readBody(c)
+	body, err := readBody(h.guard, c)
 	if err != nil {
 		return err
 	}
@@ -144,12 +150,15 @@ func (h *handlers) getMe(r *request) error {
 	}
 	if account := caller.Account; account != nil {
 		body.ServiceAccount = new(account.Name)
+	} else {
+		body.Access = new(string(caller.Access))
 	}
 	if expires := caller.ExpiresAt; !expires.IsZero() {
 		body.ExpiresAt = new(expires.UTC())
 	}
 	body.Limits.RequestsPerSecond = limits.RequestsPerSecond
 	body.Limits.Burst = limits.Burst
+	body.Limits.NamespaceRequestsPerSecond = new(limits.NamespaceRequestsPerSecond)
 	body.Limits.MaxStreams = limits.StreamsPerCaller
 	return r.show(http.StatusOK, body)
 }

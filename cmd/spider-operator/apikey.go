@@ -79,7 +79,7 @@ func newAPIKeyCreate(to *target) *cobra.Command {
 		Short: "Create a key and print it, once",
 		Long: "Create a key and print it. This is the only time it can be seen: the cluster holds a hash of it.\n\n" +
 			"The key alone goes to standard output, so that KEY=$(spider-operator apikey create ...) works.",
-		Example: "  spider-operator apikey create --namespace demo --user alice --expires 720h",
+		Example: "  spider-operator apikey create --namespace demo --user alice --access Run --expires 720h",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			kubernetes, namespace, err := to.connect()
@@ -90,6 +90,9 @@ func newAPIKeyCreate(to *target) *cobra.Command {
 			if len(args) == 1 {
 				request.name = args[0]
 			}
+			if err := request.checkUser(); err != nil {
+				return err
+			}
 			key, object, err := createAPIKey(cmd.Context(), kubernetes, request, time.Now())
 			if err != nil {
 				return err
@@ -99,6 +102,8 @@ func newAPIKeyCreate(to *target) *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&request.user, "user", "", "user that callers with this key are; default: the namespace itself")
+	flags.StringVar(&request.access, "access", "",
+		"what the key opens: Read, what only reads; Run, jobs too; All, making spiders too, whose settings are code; default: All")
 	flags.StringVar(&request.expires, "expires", "",
 		"when the key stops being accepted: a duration such as 720h, or an RFC 3339 time; default: never")
 	flags.StringVar(&request.description, "description", "", "what the key is for")
@@ -108,7 +113,17 @@ func newAPIKeyCreate(to *target) *cobra.Command {
 
 // apiKeyRequest is what a new key is to be.
 type apiKeyRequest struct {
-	namespace, name, user, expires, description, output string
+	namespace, name, user, access, expires, description, output string
+}
+
+// checkUser refuses a new user that has the name of its namespace: people would take it for the namespace itself, which is what
+// callers without a user are shown as, and which it is not.
+func (r apiKeyRequest) checkUser() error {
+	if r.user != r.namespace {
+		return nil
+	}
+	return fmt.Errorf("reading --user %q: a user cannot have the name of its namespace; leave --user out for a key of the namespace itself",
+		r.user)
 }
 
 // createAPIKey makes a key and records its hash.
@@ -122,6 +137,10 @@ func createAPIKey(
 	if err != nil {
 		return auth.Key{}, nil, err
 	}
+	access := v1alpha1.APIKeyAccess(request.access)
+	if access != "" && !access.Opens(v1alpha1.AccessRead) {
+		return auth.Key{}, nil, fmt.Errorf("reading --access %q: only Read, Run and All are known", request.access)
+	}
 	key := auth.NewKey()
 	object := &v1alpha1.APIKey{
 		ObjectMeta: metav1.ObjectMeta{Namespace: request.namespace, Name: request.name},
@@ -129,6 +148,7 @@ func createAPIKey(
 			KeyID:       key.ID,
 			Hash:        key.Hash(request.namespace),
 			UserID:      request.user,
+			Access:      access,
 			ExpiresAt:   expires,
 			Description: request.description,
 		},
@@ -168,7 +188,8 @@ func (r apiKeyRequest) print(out, notes io.Writer, key auth.Key, object *v1alpha
 			return fmt.Errorf("printing the key: %w", err)
 		}
 	} else {
-		answer := map[string]any{"key": key.Reveal(), "namespace": object.Namespace, "name": object.Name, "user_id": object.User()}
+		answer := map[string]any{"key": key.Reveal(), "namespace": object.Namespace, "name": object.Name, "user_id": object.User(),
+			"access": string(object.Access())}
 		if object.Spec.ExpiresAt != nil {
 			answer["expires_at"] = object.Spec.ExpiresAt
 		}
@@ -182,8 +203,9 @@ func (r apiKeyRequest) print(out, notes io.Writer, key auth.Key, object *v1alpha
 	if object.Spec.ExpiresAt != nil {
 		until = "until " + object.Spec.ExpiresAt.UTC().Format(time.RFC3339)
 	}
-	_, err := fmt.Fprintf(notes, "APIKey %s/%s created for user %s, valid %s.\n"+
-		"The key is shown this once and cannot be shown again: store it now.\n", object.Namespace, object.Name, object.User(), until)
+	_, err := fmt.Fprintf(notes, "APIKey %s/%s created for user %s, access %s, valid %s.\n"+
+		"The key is shown this once and cannot be shown again: store it now.\n",
+		object.Namespace, object.Name, object.User(), object.Access(), until)
 	return err
 }
 
@@ -209,7 +231,7 @@ func newAPIKeyList(to *target) *cobra.Command {
 func printAPIKeys(out io.Writer, keys []v1alpha1.APIKey, now time.Time) error {
 	slices.SortFunc(keys, func(a, b v1alpha1.APIKey) int { return strings.Compare(a.Name, b.Name) })
 	table := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
-	_, err := fmt.Fprintln(table, "NAME\tKEY\tUSER\tEXPIRES\tAGE\tDESCRIPTION")
+	_, err := fmt.Fprintln(table, "NAME\tKEY\tUSER\tACCESS\tEXPIRES\tAGE\tDESCRIPTION")
 	for _, key := range keys {
 		expires := "never"
 		if at := key.Spec.ExpiresAt; at != nil {
@@ -218,7 +240,7 @@ func printAPIKeys(out io.Writer, keys []v1alpha1.APIKey, now time.Time) error {
 				expires += " (expired)"
 			}
 		}
-		_, rowErr := fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", key.Name, key.Spec.KeyID, key.User(), expires,
+		_, rowErr := fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", key.Name, key.Spec.KeyID, key.User(), key.Access(), expires,
 			duration.HumanDuration(now.Sub(key.CreationTimestamp.Time)), key.Spec.Description)
 		err = errors.Join(err, rowErr)
 	}
@@ -233,8 +255,8 @@ func newAPIKeyRotate(to *target) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rotate NAME [NEW-NAME]",
 		Short: "Create another key for a key's user, and print it, once",
-		Long: "Create another key for the user of the named one, and print it. The old key stays valid, so that it can be\n" +
-			"replaced where it is used; revoke it then.",
+		Long: "Create another key for the user of the named one, of the same access, and print it. The old key stays valid, so\n" +
+			"that it can be replaced where it is used; revoke it then.",
 		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			kubernetes, namespace, err := to.connect()
@@ -245,7 +267,7 @@ func newAPIKeyRotate(to *target) *cobra.Command {
 			if err := kubernetes.Get(cmd.Context(), client.ObjectKey{Namespace: namespace, Name: args[0]}, old); err != nil {
 				return fmt.Errorf("reading APIKey %s/%s: %w", namespace, args[0], err)
 			}
-			request.namespace, request.user = namespace, old.Spec.UserID
+			request.namespace, request.user, request.access = namespace, old.Spec.UserID, string(old.Spec.Access)
 			if request.description == "" {
 				request.description = old.Spec.Description
 			}

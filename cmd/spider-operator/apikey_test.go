@@ -29,7 +29,7 @@ func newFakeClient(t *testing.T) client.Client {
 
 func TestCreatedKeyOpensItsNamespaceAndIsShownAlone(t *testing.T) {
 	kubernetes := newFakeClient(t)
-	request := apiKeyRequest{namespace: "demo", user: "alice", expires: "720h", description: "for CI"}
+	request := apiKeyRequest{namespace: "demo", user: "alice", access: "Run", expires: "720h", description: "for CI"}
 	key, object, err := createAPIKey(t.Context(), kubernetes, request, now)
 	if err != nil {
 		t.Fatal(err)
@@ -42,7 +42,8 @@ func TestCreatedKeyOpensItsNamespaceAndIsShownAlone(t *testing.T) {
 	if shown != key.Reveal() {
 		t.Errorf("standard output is %q, want the key alone", out.String())
 	}
-	if strings.Contains(notes.String(), shown) || !strings.Contains(notes.String(), "once") || !strings.Contains(notes.String(), "2025-02-14T10:30:00Z") {
+	if strings.Contains(notes.String(), shown) || !strings.Contains(notes.String(), "once") || !strings.Contains(notes.String(), "2025-02-14T10:30:00Z") ||
+		!strings.Contains(notes.String(), "access Run") {
 		t.Errorf("the notes are %q", notes.String())
 	}
 
@@ -64,7 +65,7 @@ func TestCreatedKeyOpensItsNamespaceAndIsShownAlone(t *testing.T) {
 	keys := auth.NewKeys(func() time.Time { return now })
 	keys.Set("", compact)
 	identity, err := keys.Authenticate(t.Context(), shown)
-	if err != nil || identity.Namespace != "demo" || identity.User != "alice" {
+	if err != nil || identity.Namespace != "demo" || identity.User != "alice" || identity.Access != v1alpha1.AccessRun {
 		t.Errorf("the key is of %+v (%v)", identity, err)
 	}
 }
@@ -83,7 +84,7 @@ func TestKeyAsJSON(t *testing.T) {
 	if err := json.Unmarshal(out.Bytes(), &got); err != nil {
 		t.Fatal(err)
 	}
-	if got["key"] != key.Reveal() || got["namespace"] != "demo" || got["name"] != "ci" || got["user_id"] != "demo" || len(got) != 4 {
+	if got["key"] != key.Reveal() || got["namespace"] != "demo" || got["name"] != "ci" || got["user_id"] != "demo" || got["access"] != "All" || len(got) != 5 {
 		t.Errorf("JSON %s", out.String())
 	}
 }
@@ -92,6 +93,7 @@ func TestNoKeyIsMadeOfABadRequest(t *testing.T) {
 	for _, request := range []apiKeyRequest{
 		{namespace: "demo", expires: "tomorrow"}, {namespace: "demo", expires: "-1h"}, {namespace: "demo", expires: "0s"},
 		{namespace: "demo", expires: "2025-01-15T10:30:00Z"}, {namespace: "demo", output: "yaml"},
+		{namespace: "demo", access: "read"}, {namespace: "demo", access: "Everything"},
 	} {
 		kubernetes := newFakeClient(t)
 		_, _, err := createAPIKey(t.Context(), kubernetes, request, now)
@@ -105,11 +107,23 @@ func TestNoKeyIsMadeOfABadRequest(t *testing.T) {
 	}
 }
 
+// Callers without a user are shown as their namespace: nobody else shall be.
+func TestNoUserIsNamedLikeItsNamespace(t *testing.T) {
+	if err := (apiKeyRequest{namespace: "demo", user: "demo"}).checkUser(); err == nil || !strings.Contains(err.Error(), "leave --user out") {
+		t.Errorf("error %v, want one that says what to do", err)
+	}
+	for _, user := range []string{"", "alice", "Demo"} {
+		if err := (apiKeyRequest{namespace: "demo", user: user}).checkUser(); err != nil {
+			t.Errorf("user %q: %v", user, err)
+		}
+	}
+}
+
 func TestListShowsWhoHasWhichKeyAndUntilWhen(t *testing.T) {
 	var out bytes.Buffer
 	err := printAPIKeys(&out, []v1alpha1.APIKey{
 		{ObjectMeta: metav1.ObjectMeta{Name: "old", Namespace: "demo", CreationTimestamp: metav1.NewTime(now.Add(-48 * time.Hour))},
-			Spec: v1alpha1.APIKeySpec{KeyID: "b", UserID: "alice", ExpiresAt: new(metav1.NewTime(now))}},
+			Spec: v1alpha1.APIKeySpec{KeyID: "b", UserID: "alice", Access: v1alpha1.AccessRead, ExpiresAt: new(metav1.NewTime(now))}},
 		{ObjectMeta: metav1.ObjectMeta{Name: "new", Namespace: "demo", CreationTimestamp: metav1.NewTime(now)},
 			Spec: v1alpha1.APIKeySpec{KeyID: "a", Description: "for CI"}},
 	}, now)
@@ -121,7 +135,8 @@ func TestListShowsWhoHasWhichKeyAndUntilWhen(t *testing.T) {
 		rows = append(rows, strings.Join(strings.Fields(line), " "))
 	}
 	want := []string{
-		"NAME KEY USER EXPIRES AGE DESCRIPTION", "new a demo never 0s for CI", "old b alice 2025-01-15T10:30:00Z (expired) 2d",
+		"NAME KEY USER ACCESS EXPIRES AGE DESCRIPTION", "new a demo All never 0s for CI",
+		"old b alice Read 2025-01-15T10:30:00Z (expired) 2d",
 	}
 	if strings.Join(rows, "\n") != strings.Join(want, "\n") {
 		t.Errorf("list\n%s\nwant\n%s", strings.Join(rows, "\n"), strings.Join(want, "\n"))

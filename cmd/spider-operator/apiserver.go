@@ -40,7 +40,8 @@ func newAPIServerCommand() *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVar(&kubeconfig, "kubeconfig", "", "kubeconfig file; default: $KUBECONFIG, else the Pod's own service account")
 	flags.StringVar(&options.Listen, "listen", ":8080", "where the API is served")
-	flags.StringVar(&options.MetricsListen, "metrics-listen", ":8081", "where metrics are served; empty for nowhere")
+	flags.StringVar(&options.MetricsListen, "metrics-listen", ":8081",
+		"where metrics are served, and the kubelet's probes, /livez and /readyz, apart from callers; empty for nowhere")
 	flags.BoolVar(&options.Profiling, "profiling", false, "serve /debug/pprof beside the metrics")
 	flags.StringSliceVar(&options.Namespaces, "namespaces", nil, "namespaces to serve; default: all")
 	flags.StringVar(&options.TLS.CertFile, "tls-cert-file", "",
@@ -52,8 +53,10 @@ func newAPIServerCommand() *cobra.Command {
 		"audience that such tokens must have been issued for")
 	flags.Float64Var(&options.Limits.RequestsPerSecond, "rate", options.Limits.RequestsPerSecond, "requests per second that a caller may make")
 	flags.IntVar(&options.Limits.Burst, "burst", options.Limits.Burst, "requests that a caller may make at once")
+	flags.Float64Var(&options.Limits.NamespaceRequestsPerSecond, "namespace-rate", options.Limits.NamespaceRequestsPerSecond,
+		"requests per second that all callers of a namespace together may make; those of two seconds at once")
 	flags.IntVar(&options.Limits.FailuresPerMinute, "failed-authentications", options.Limits.FailuresPerMinute,
-		"authentications from one address that may fail per minute")
+		"authentications from one address that may fail per minute, with keys and with tokens each; keys that are valid are always let in")
 	flags.IntVar(&options.Limits.StreamsPerCaller, "max-streams", options.Limits.StreamsPerCaller,
 		"waits, logs and event streams that a caller may have open at once")
 	flags.DurationVar(&options.Timeouts.Header, "header-timeout", options.Timeouts.Header,
@@ -64,9 +67,13 @@ func newAPIServerCommand() *cobra.Command {
 	flags.DurationVar(&options.Timeouts.Idle, "idle-timeout", options.Timeouts.Idle,
 		"how long a connection may be kept open between requests")
 	flags.IntVar(&options.MaxConnections, "max-connections", guard.DefaultMaxConnections,
-		"connections that may be open at once; beyond that, those without a request make room")
+		"connections that may be open at once; beyond that, those without a key make room first. Three quarters may wait or stream")
+	flags.IntVar(&options.MaxConnectionsPerAddress, "max-connections-per-address", guard.DefaultMaxConnectionsPerAddress,
+		"of these, connections from one address on which no key was accepted; beyond that the oldest makes room. Trusted proxies may have any number")
 	flags.StringSliceVar(&options.TrustedProxies, "trusted-proxies", nil,
 		"addresses or CIDRs of proxies whose X-Forwarded-For is believed; default: none")
+	flags.Var((*onOff)(&options.SpidersReadOnly), "rest-spiders",
+		"on: callers may make, change and delete Spiders, whose settings are code; off: they may only run those that there are")
 	flags.DurationVar(&options.ShutdownDelay, "shutdown-delay", 5*time.Second,
 		"for how long requests are still accepted after /readyz has begun to fail")
 	flags.DurationVar(&options.DrainTimeout, "drain-timeout", 20*time.Second, "how long running requests have to end after that")
@@ -85,3 +92,26 @@ func newLogger(level string) (*slog.Logger, error) {
 	ctrl.SetLogger(logr.FromSlogHandler(log.Handler()))
 	return log, nil
 }
+
+// onOff is a flag that is on or off, and holds whether it is off.
+type onOff bool
+
+// String implements pflag.Value.
+func (o *onOff) String() string {
+	if *o {
+		return "off"
+	}
+	return "on"
+}
+
+// Set implements pflag.Value.
+func (o *onOff) Set(text string) error {
+	if text != "on" && text != "off" {
+		return fmt.Errorf("%q is neither on nor off", text)
+	}
+	*o = text == "off"
+	return nil
+}
+
+// Type implements pflag.Value.
+func (*onOff) Type() string { return "on|off" }

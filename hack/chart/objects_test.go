@@ -7,7 +7,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
+	flowcontrolv1 "k8s.io/api/flowcontrol/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -130,9 +132,10 @@ func typed[T any](t *testing.T, objects []*unstructured.Unstructured) []*T {
 	return converted
 }
 
-// With TLS, whatever reaches the API by the name of its port finds it, and the probes speak TLS.
+// With TLS, whatever reaches the API by the name of its port finds it. The kubelet asks on the private port, which has none.
 func TestAPIServerWithTLS(t *testing.T) {
-	objects := mustTemplate(t, "--set", "apiserver.tls.secretName=api-tls,apiserver.ingress.enabled=true,networkPolicy.enabled=true")
+	objects := mustTemplate(t, "--set", "apiserver.tls.secretName=api-tls,apiserver.ingress.enabled=true,networkPolicy.enabled=true",
+		"--set", "apiserver.trustedProxies={10.0.0.0/8}")
 	for _, deployment := range deployments(t, objects) {
 		if !strings.HasSuffix(deployment.Name, "-apiserver") {
 			continue
@@ -140,7 +143,7 @@ func TestAPIServerWithTLS(t *testing.T) {
 		pod := deployment.Spec.Template.Spec
 		container := pod.Containers[0]
 		for _, probe := range []*corev1.Probe{container.LivenessProbe, container.ReadinessProbe} {
-			if probe.HTTPGet.Scheme != corev1.URISchemeHTTPS || probe.HTTPGet.Port.StrVal != "https" {
+			if probe.HTTPGet.Scheme != "" || probe.HTTPGet.Port.StrVal != "metrics" {
 				t.Errorf("a probe asks %+v", probe.HTTPGet)
 			}
 		}
@@ -192,5 +195,75 @@ func TestIssuedCertificateIsServed(t *testing.T) {
 				t.Errorf("the API reads %+v, want the Secret %s", volumes, secret)
 			}
 		}
+	}
+}
+
+// What the Service is given goes into its spec, and what is not known by name is laid over all of it.
+func TestServiceIsWhatTheValuesSay(t *testing.T) {
+	objects := mustTemplate(t, "--set", "apiserver.service.type=LoadBalancer,apiserver.service.externalTrafficPolicy=Local",
+		"--set", "apiserver.service.loadBalancerSourceRanges={192.0.2.0/24,2001:db8::/32}",
+		"--set", "apiserver.service.extraSpec.sessionAffinity=ClientIP,apiserver.service.extraSpec.type=NodePort")
+	for _, service := range typed[corev1.Service](t, ofKind(objects, "Service")) {
+		if !strings.HasSuffix(service.Name, "-apiserver") {
+			continue
+		}
+		spec := service.Spec
+		if spec.ExternalTrafficPolicy != corev1.ServiceExternalTrafficPolicyLocal || len(spec.LoadBalancerSourceRanges) != 2 ||
+			spec.SessionAffinity != corev1.ServiceAffinityClientIP || spec.Type != corev1.ServiceTypeNodePort || len(spec.Ports) != 1 {
+			t.Errorf("the Service is %+v", spec)
+		}
+		return
+	}
+	t.Error("there is no Service of the REST API")
+}
+
+// An Ingress without proxies that are trusted would give all callers one address.
+func TestAnIngressAsksForItsProxies(t *testing.T) {
+	if _, err := template(t, "--set", "apiserver.ingress.enabled=true"); err == nil || !strings.Contains(err.Error(), "apiserver.trustedProxies") {
+		t.Errorf("error %v, want one that names apiserver.trustedProxies", err)
+	}
+	mustTemplate(t, "--set", "apiserver.ingress.enabled=true,apiserver.trustedProxies={10.0.0.0/8}")
+	mustTemplate(t, "--set", "apiserver.ingress.enabled=true,apiserver.enabled=false")
+}
+
+// A FlowSchema is not namespaced, so each release has one of another name, for its own account alone, and only where it makes
+// ClusterRoles, too.
+func TestFlowSchemaIsTheReleasesOwn(t *testing.T) {
+	for set, want := range map[string]int{
+		"apiserver.enabled=true":                                   1,
+		"watchNamespaces={a},rbac.userRoles=false":                 0,
+		"rbac.create=false":                                        0,
+		"apiserver.flowSchema.enabled=false":                       0,
+		"apiserver.enabled=false":                                  0,
+		"apiserver.serviceAccount.name=other,fullnameOverride=abc": 1,
+	} {
+		schemas := typed[flowcontrolv1.FlowSchema](t, ofKind(mustTemplate(t, "--set", set), "FlowSchema"))
+		if len(schemas) != want {
+			t.Errorf("%s: %d FlowSchemas, want %d", set, len(schemas), want)
+		}
+		for _, schema := range schemas {
+			if !strings.HasPrefix(schema.Name, releaseNamespace+"-") || schema.Spec.DistinguisherMethod.Type != flowcontrolv1.FlowDistinguisherMethodByNamespaceType ||
+				schema.Spec.PriorityLevelConfiguration.Name != "workload-low" || schema.Spec.MatchingPrecedence >= 9000 {
+				t.Errorf("%s: %s is %+v", set, schema.Name, schema.Spec)
+			}
+			account := schema.Spec.Rules[0].Subjects[0].ServiceAccount
+			for _, pod := range deployments(t, mustTemplate(t, "--set", set)) {
+				if name := pod.Spec.Template.Spec.ServiceAccountName; strings.HasSuffix(pod.Name, "-apiserver") && (account.Name != name || account.Namespace != releaseNamespace) {
+					t.Errorf("%s: it is of %+v, and the process's account is %s", set, account, name)
+				}
+			}
+		}
+	}
+}
+
+// A replica that is next to idle uses some 40 millicores at times: a target below that would make as many as there may be.
+func TestAutoscalerAimsHigherThanIdle(t *testing.T) {
+	scalers := typed[autoscalingv2.HorizontalPodAutoscaler](t, ofKind(mustTemplate(t, "--set", "apiserver.autoscaling.enabled=true"), "HorizontalPodAutoscaler"))
+	if len(scalers) != 1 {
+		t.Fatalf("%d autoscalers", len(scalers))
+	}
+	target := scalers[0].Spec.Metrics[0].Resource.Target
+	if target.Type != autoscalingv2.AverageValueMetricType || target.AverageValue.MilliValue() < 200 {
+		t.Errorf("it aims at %+v", target)
 	}
 }

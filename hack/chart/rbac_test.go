@@ -116,6 +116,22 @@ func TestProcessesHoldLeastRights(t *testing.T) {
 	}
 }
 
+// Where callers do not change Spiders, the process that they call may not either.
+func TestSpidersAreReadOnlyWhereTheAPILeavesThemAlone(t *testing.T) {
+	for set, want := range map[string][]string{
+		"apiserver.restSpiders=true":  {"create", "delete", "get", "list", "patch", "watch"},
+		"apiserver.restSpiders=false": {"get", "list", "watch"},
+	} {
+		rules := roles(t, mustTemplate(t, "--set", set))["/spider-operator-apiserver"]
+		if verbs := granted(rules, "scrapethis.app", "spiders"); !slices.Equal(verbs, want) {
+			t.Errorf("%s: the REST API may %v spiders, want %v", set, verbs, want)
+		}
+		if verbs := granted(rules, "scrapethis.app", "spiderjobs"); !slices.Contains(verbs, "create") {
+			t.Errorf("%s: the REST API may %v spiderjobs", set, verbs)
+		}
+	}
+}
+
 // processRoles returns the rules that the two processes hold: those of roles that are not for people.
 func processRoles(t *testing.T, objects []*unstructured.Unstructured) map[string][]rbacv1.PolicyRule {
 	t.Helper()

@@ -84,9 +84,6 @@ spec:
             httpGet:
               path: {{ $probe.path }}
               port: {{ $probe.port }}
-              {{- if eq (default "HTTP" $probe.scheme) "HTTPS" }}
-              scheme: HTTPS
-              {{- end }}
             {{- toYaml (get $values (printf "%sProbe" $kind)) | nindent 12 }}
           {{- end }}
           {{- with $values.resources }}

@@ -102,9 +102,18 @@ annotations:
 {{- end }}
 
 {{/*
-The rules of a component's role, as controller-gen wrote them from the markers in the code; see hack/chart/sync.sh.
+The rules of a component's role, as controller-gen wrote them from the markers in the code; see hack/chart/sync.sh. Where callers of
+the REST API do not change Spiders, its process may not either.
 */}}
 {{- define "spider-operator.rules" -}}
 {{- $path := printf "files/rbac/%s.yaml" .component -}}
-{{- toYaml (.root.Files.Get $path | fromYaml).rules }}
+{{- $rules := (.root.Files.Get $path | fromYaml).rules -}}
+{{- if and (eq .component "apiserver") (not .root.Values.apiserver.restSpiders) -}}
+{{- range $rules -}}
+{{- if has "spiders" .resources -}}
+{{- $_ := set . "verbs" (list "get" "list" "watch") -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $rules }}
 {{- end }}

@@ -42,6 +42,7 @@ func TestAPIKeyImmutability(t *testing.T) {
 		{name: "keyID", one: "0123456789abcdef", other: "fedcba9876543210", required: true},
 		{name: "hash", one: hash, other: hash[1:] + "1", required: true},
 		{name: "userID", one: "ann", other: "bob"},
+		{name: "access", one: "Read", other: "All", mutable: true},
 		{name: "expiresAt", one: "2030-01-01T00:00:00Z", other: "2031-01-01T00:00:00Z", mutable: true},
 		{name: "description", one: "CI", other: "cron", mutable: true},
 	})

@@ -34,7 +34,7 @@ func TestRollingRestartUnderLoad(t *testing.T) {
 	begin := func() *running.Replica {
 		options := running.FacadeOptions(t)
 		options.ShutdownDelay = time.Second
-		options.Limits = guard.Limits{RequestsPerSecond: 1e6, Burst: 1e6, FailuresPerMinute: 1, StreamsPerCaller: 1e6}
+		options.Limits = guard.Limits{RequestsPerSecond: 1e6, Burst: 1e6, NamespaceRequestsPerSecond: 1e6, FailuresPerMinute: 1, StreamsPerCaller: 1e6}
 		r := running.StartFacade(t, config, options)
 		front.follow(t, r)
 		return r
