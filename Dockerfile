@@ -9,6 +9,7 @@ COPY go.mod go.sum ./
 RUN go mod download
 COPY api api
 COPY apiserver apiserver
+COPY client client
 COPY cmd cmd
 COPY controllers controllers
 COPY internal internal

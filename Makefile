@@ -112,8 +112,8 @@ run: install ## Run the controller here, against the current kubeconfig.
 ##@ Test
 
 .PHONY: test
-test: $(TEST_TOOLS) chromium $(if $(filter off,$(E2E)),,$(E2E_SYSTEM) node reader) ## Run every test but test-crash: unit, integration, browser and end-to-end. E2E=off leaves the last out, RACE=on looks for data races.
-	@code=0; $(call run-tests,unit integration browser $(if $(filter off,$(E2E)),,e2e)) || code=$$?; \
+test: $(TEST_TOOLS) chromium node $(if $(filter off,$(E2E)),,$(E2E_SYSTEM) reader) ## Run every test but test-crash: unit, integration, browser, clients and end-to-end. E2E=off leaves the last out, RACE=on looks for data races.
+	@code=0; $(call run-tests,unit integration browser clients $(if $(filter off,$(E2E)),,e2e)) || code=$$?; \
 	[[ '$(E2E)' != off ]] || echo 'E2E=off: THE END-TO-END TESTS WERE LEFT OUT. Nothing has run on a real kubelet.'; \
 	exit $$code
 
@@ -133,6 +133,10 @@ test-integration: $(TEST_TOOLS) ## Run the tests that need a real kube-apiserver
 .PHONY: test-browser
 test-browser: $(TEST_TOOLS) chromium ## Run the tests that need a browser, on a real kube-apiserver. Installs Chromium where root can.
 	@$(call run-tests,browser)
+
+.PHONY: test-clients
+test-clients: $(TEST_TOOLS) node ## Run the clients that stock generators make from the contract, on a real kube-apiserver. Root gets npm installed.
+	@$(call run-tests,clients)
 
 # Before the tests, since whatever it says would be taken for a failure of theirs.
 .PHONY: chromium
@@ -252,10 +256,10 @@ $(BIN)/%: hack/tools/%/go.mod hack/tools/%/go.sum
 	@go -C $(<D) build -trimpath -o $@ tool
 	@touch $@
 
-# The end-to-end tests run a client that is generated from the contract, in TypeScript, and the commands of the documentation.
+# Tests run clients that are generated from the contract, two of them in TypeScript, and the commands of the documentation.
 .PHONY: node
 node:
-	@$(call debian-package,npm,the generated client needs)
+	@$(call debian-package,npm,the generated clients need)
 
 .PHONY: reader
 reader:

@@ -2,7 +2,7 @@
 # Runs suites of tests, one after the other, and prints the events of all of them as `go test -json` does, so that gotestsum
 # can sum them up. A suite that fails does not keep the next from running.
 #
-#   hack/test.sh unit|integration|browser|e2e|crash...
+#   hack/test.sh unit|integration|browser|clients|e2e|crash...
 #
 # RACE=on runs the unit tests with the race detector, which needs a C compiler.
 set -euo pipefail
@@ -41,6 +41,13 @@ browser() {
   KUBEBUILDER_ASSETS=${KUBEBUILDER_ASSETS:-$(go -C hack/cluster run . assets)}
   export CHROMIUM KUBEBUILDER_ASSETS
   go -C test/browser test -json -count=1 -timeout=10m ./...
+}
+
+# clients runs what needs generators of clients, and a real control plane behind the server that they call.
+clients() {
+  KUBEBUILDER_ASSETS=${KUBEBUILDER_ASSETS:-$(go -C hack/cluster run . assets)}
+  export KUBEBUILDER_ASSETS
+  go -C test/clients test -json -count=1 -timeout=10m ./...
 }
 
 # e2e runs what needs a real kubelet, against the system that `make demo` has left running.

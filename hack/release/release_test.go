@@ -39,7 +39,7 @@ func helm(t *testing.T) string {
 // checkout copies what a release is made of to another folder, with other dates.
 func checkout(t *testing.T, folder string) string {
 	t.Helper()
-	for _, name := range []string{"api", "apiserver", "charts", "cmd", "config", "controllers", "internal"} {
+	for _, name := range []string{"api", "apiserver", "charts", "client", "cmd", "config", "controllers", "internal"} {
 		if err := os.CopyFS(filepath.Join(folder, name), os.DirFS(filepath.Join(root, name))); err != nil {
 			t.Fatal(err)
 		}

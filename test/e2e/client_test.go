@@ -10,7 +10,7 @@ import (
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 )
 
-// TestAGeneratedClientInAnotherLanguage runs test/client, which is generated from the contract that the API serves.
+// TestAGeneratedClientInAnotherLanguage runs test/clients/openapi-fetch, which is generated from the contract that the API serves.
 func TestAGeneratedClientInAnotherLanguage(t *testing.T) {
 	t.Parallel()
 	n := cluster.Namespace(t)
@@ -20,7 +20,7 @@ func TestAGeneratedClientInAnotherLanguage(t *testing.T) {
 
 	npm := func(arguments ...string) string {
 		command := exec.CommandContext(t.Context(), "npm", arguments...)
-		command.Dir = filepath.Join("..", "client")
+		command.Dir = filepath.Join("..", "clients", "openapi-fetch")
 		command.Env = append(os.Environ(), "SPIDER_API_URL="+api.URL, "SPIDER_API_KEY="+api.Key)
 		output, err := command.CombinedOutput()
 		if err != nil {
