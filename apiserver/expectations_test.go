@@ -94,7 +94,7 @@ func TestJobsAreFoundByBrokenExpectations(t *testing.T) {
 			for _, job := range jobs {
 				ids[job.ID] = true
 			}
-			next, _, _ = strings.Cut(strings.TrimPrefix(a.header.Get("Link"), "<"), ">")
+			next = a.next()
 		}
 		return ids
 	}

@@ -42,7 +42,8 @@ func scrapyd(caller auth.Identity, runs *jobs.Jobs) http.Handler {
 		return map[string]any{"status": "ok", "jobid": job.ID.String()}, nil
 	})
 	serve("POST /cancel.json", func(r *http.Request) (map[string]any, error) {
-		return map[string]any{"status": "ok"}, runs.Cancel(r.Context(), caller, r.FormValue("job"), nil)
+		_, err := runs.Cancel(r.Context(), caller, r.FormValue("job"), nil, nil)
+		return map[string]any{"status": "ok"}, err
 	})
 	serve("GET /listjobs.json", func(*http.Request) (map[string]any, error) {
 		answer := map[string]any{"status": "ok", "pending": []string{}, "running": []string{}, "finished": []string{}}

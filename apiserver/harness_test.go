@@ -28,6 +28,7 @@ import (
 	"github.com/getkin/kin-openapi/routers/gorillamux"
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -158,6 +159,9 @@ func refusedBySchema(was, is *v1alpha1.Cancellation) bool {
 func (c *cluster) record(job *v1alpha1.SpiderJob) {
 	c.revision++
 	job.ResourceVersion = strconv.Itoa(c.revision)
+	if was := c.jobs[job.Namespace+"/"+job.Name]; was == nil || !equality.Semantic.DeepEqual(was.Spec, job.Spec) {
+		job.Generation++
+	}
 	c.jobs[job.Namespace+"/"+job.Name] = job
 	if !c.held {
 		c.watch.Set("", mustCompact(job))
@@ -333,10 +337,23 @@ func (c *spiderCluster) Delete(_ context.Context, namespace, name, resourceVersi
 func (c *spiderCluster) record(spider *v1alpha1.Spider) {
 	c.revision++
 	spider.ResourceVersion = strconv.Itoa(c.revision)
+	if was := c.spiders[spider.Namespace+"/"+spider.Name]; was == nil || !equality.Semantic.DeepEqual(was.Spec, spider.Spec) {
+		spider.Generation++
+	}
 	c.spiders[spider.Namespace+"/"+spider.Name] = spider
 	if !c.held {
 		c.watch.Set("", mustCompactSpider(spider))
 	}
+}
+
+// update plays anyone with kubectl.
+func (c *spiderCluster) update(t testing.TB, namespace, name string, change func(*v1alpha1.Spider)) {
+	t.Helper()
+	changed := c.spider(t, namespace, name)
+	change(changed)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.record(changed)
 }
 
 // spider returns a Spider as it is recorded.
@@ -503,6 +520,32 @@ type answer struct {
 	body   string
 	// closed says that the connection ends with the answer.
 	closed bool
+	// address is that of the request.
+	address *url.URL
+}
+
+// at is where an address in the answer leads, by its path and query: a caller reads it relative to that of the request.
+func (a answer) at(address string) string {
+	a.t.Helper()
+	to, err := a.address.Parse(address)
+	if err != nil {
+		a.t.Fatalf("address %q: %v", address, err)
+	}
+	return to.RequestURI()
+}
+
+// next is the address of the next page; empty on the last one.
+func (a answer) next() string {
+	a.t.Helper()
+	link := a.header.Get("Link")
+	if link == "" {
+		return ""
+	}
+	address, last := strings.CutSuffix(strings.TrimPrefix(link, "<"), `>; rel="next"`)
+	if !last {
+		a.t.Fatalf("Link is %q", link)
+	}
+	return a.at(address)
 }
 
 // call is one request; the zero value of a field leaves it out.
@@ -540,7 +583,7 @@ func (f *facade) send(c call) answer {
 	if err := holdToContract(request, []byte(c.body), response, text); err != nil {
 		f.t.Errorf("%s %s: %d %s breaks the contract: %v", c.method, c.path, response.StatusCode, text, err)
 	}
-	return answer{t: f.t, status: response.StatusCode, header: response.Header, body: string(text), closed: response.Close}
+	return answer{t: f.t, status: response.StatusCode, header: response.Header, body: string(text), closed: response.Close, address: request.URL}
 }
 
 func (f *facade) get(key, path string) answer {

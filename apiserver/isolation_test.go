@@ -28,7 +28,8 @@ type possessions struct {
 // attempt is a call that means to reach what is alice's.
 type attempt struct {
 	call
-	// own is how alice is answered, and others how whoever is known and has the right to the call is.
+	// own is how alice is answered, and others how whoever is known and has the right to the call is; 0 where they make a thing of
+	// their own by it.
 	own, others int
 }
 
@@ -45,6 +46,9 @@ func (p *possessions) attempts() map[string][]attempt {
 	write := func(method, path, body string, own, others int) attempt {
 		return attempt{call{method: method, path: path, body: body, header: map[string]string{"Idempotency-Key": "nightly"}}, own, others}
 	}
+	conditional := func(method, path, body string, own, others int, tag string) attempt {
+		return attempt{call{method: method, path: path, body: body, header: map[string]string{"If-Match": tag}}, own, others}
+	}
 	return map[string][]attempt{
 		"GET /api/v1/jobs": {
 			read("/api/v1/jobs", 200, 200), read("/api/v1/jobs?spider_id="+p.spider, 200, 200),
@@ -58,15 +62,18 @@ func (p *possessions) attempts() map[string][]attempt {
 			read(job, 200, 404), read(job+"?wait=1ms", 200, 404), read(job, 304, 404, "If-None-Match", p.jobTag),
 			read(job, 304, 404, "If-None-Match", "*"),
 		},
-		"DELETE /api/v1/jobs/:id":   {write("DELETE", job, "", 200, 404)},
+		"DELETE /api/v1/jobs/:id": {
+			conditional("DELETE", job, "", 412, 404, `"other"`), conditional("DELETE", job, "", 200, 404, p.jobTag), write("DELETE", job, "", 200, 404),
+		},
 		"GET /api/v1/jobs/:id/logs": {read(job+"/logs", 200, 404), read(job+"/logs?tail=1&since=1h", 200, 404)},
 		"GET /api/v1/jobs/events":   {}, // TestEventsTellNothingOfOthers.
 		"GET /api/v1/spiders":       {read("/api/v1/spiders", 200, 200), read("/api/v1/spiders?name="+marker, 200, 200)},
-		"POST /api/v1/spiders":      {write("POST", "/api/v1/spiders", `{"name": "`+marker+`", "repo_path": "a.py"}`, 409, 201)},
+		"POST /api/v1/spiders":      {write("POST", "/api/v1/spiders", `{"name": "`+marker+`", "repo_path": "a.py"}`, 409, 0)},
 		"GET /api/v1/spiders/:id": {
 			read(spider, 200, 404), read(spider, 304, 404, "If-None-Match", p.spiderTag), read(spider, 304, 404, "If-None-Match", "*"),
 		},
-		"PATCH /api/v1/spiders/:id":  {write("PATCH", spider, `{}`, 200, 404), write("PATCH", spider, `{"description": null}`, 200, 404)},
+		"PATCH /api/v1/spiders/:id": {write("PATCH", spider, `{}`, 200, 404), write("PATCH", spider, `{"description": null}`, 200, 404),
+			conditional("PATCH", spider, `{}`, 412, 404, `"other"`), conditional("PATCH", spider, `{}`, 200, 404, "*")},
 		"DELETE /api/v1/spiders/:id": {write("DELETE", spider, "", 200, 404)},
 		"GET /api/v1/me":             {read("/api/v1/me", 200, 200)},
 	}
@@ -167,7 +174,7 @@ func TestNobodyReachesWhatIsAnothers(t *testing.T) {
 	known.rights = everyRight()
 	for _, a := range append(reads, writes...) {
 		for who, key := range others {
-			if a.others != http.StatusCreated {
+			if a.others != 0 {
 				f.look(who, key, a, a.others, mine)
 			}
 		}
@@ -179,7 +186,7 @@ func TestNobodyReachesWhatIsAnothers(t *testing.T) {
 		a := attempts["POST /api/v1/spiders"][0]
 		a.key = key
 		var made contract.Spider
-		if f.send(a.call).want(http.StatusCreated).into(&made); made.UserID == "alice" && who != "alice of another namespace" {
+		if f.send(a.call).want(http.StatusOK).into(&made); made.UserID == "alice" && who != "alice of another namespace" {
 			t.Errorf("%s has made a spider of alice's", who)
 		}
 		f.delete(key, "/api/v1/spiders/"+made.ID).want(http.StatusOK)

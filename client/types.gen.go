@@ -126,6 +126,7 @@ type DeletedSpider struct {
 // | 409 | `changing` | The spider kept being changed by others meanwhile. |
 // | 409 | `not_started` | There is no log yet. |
 // | 410 | `log_gone` | The log does not exist any more, or the job ended without ever running. |
+// | 412 | `precondition_failed` | The job or spider is in another state than `If-Match` names. |
 // | 413 | `body_too_large` | The body is over the size limit. |
 // | 414 | `uri_too_long` | The address is over the size limit. |
 // | 415 | `unsupported_media_type` | The body is not JSON. |
@@ -396,6 +397,9 @@ type NewSpider struct {
 	// Example: books
 	Name SpiderName `json:"name"`
 
+	// RepoID Must be `null` or absent. It names a repository where spiders come from several; here all come from the image.
+	RepoID SpiderRepoID `json:"repo_id,omitempty,omitzero"`
+
 	// RepoPath The spider's file in the image, relative to its working directory: without `..`, control characters, and a `/` or `-`
 	// at its beginning. The spider of this name is run from that file, as part of the Scrapy project that it is in. `null`: the
 	// spider is run by its name alone, by `scrapy crawl`.
@@ -431,15 +435,18 @@ type Spider struct {
 	// Example: books
 	Name string `json:"name"`
 
+	// RepoID Always `null`. It names a repository where spiders come from several.
+	RepoID string `json:"repo_id"`
+
 	// RepoPath The spider's file, relative to the project.
 	//
 	// Example: spiders/my_spider.py
 	RepoPath string `json:"repo_path,omitempty,omitzero"`
 
-	// Settings Scrapy settings for every run.
+	// Settings Scrapy settings for every run; empty where there are none.
 	//
 	// Example: {"DOWNLOAD_DELAY":"0.5"}
-	Settings map[string]string `json:"settings,omitempty,omitzero"`
+	Settings map[string]string `json:"settings"`
 
 	// UserID The user the spider belongs to; the namespace, when that shares it.
 	UserID string `json:"user_id"`
@@ -464,6 +471,9 @@ type SpiderName = string
 //
 // Example: spiders/my_spider.py
 type SpiderPath = string
+
+// SpiderRepoID Must be `null` or absent. It names a repository where spiders come from several; here all come from the image.
+type SpiderRepoID = string
 
 // StartJob What to start. One of `spider_id` and `spider_name` is needed; both must mean the same spider.
 type StartJob struct {

@@ -133,6 +133,7 @@ type Error struct {
 	// | 409 | `changing` | The spider kept being changed by others meanwhile. |
 	// | 409 | `not_started` | There is no log yet. |
 	// | 410 | `log_gone` | The log does not exist any more, or the job ended without ever running. |
+	// | 412 | `precondition_failed` | The job or spider is in another state than `If-Match` names. |
 	// | 413 | `body_too_large` | The body is over the size limit. |
 	// | 414 | `uri_too_long` | The address is over the size limit. |
 	// | 415 | `unsupported_media_type` | The body is not JSON. |
@@ -179,6 +180,7 @@ type Error struct {
 // | 409 | `changing` | The spider kept being changed by others meanwhile. |
 // | 409 | `not_started` | There is no log yet. |
 // | 410 | `log_gone` | The log does not exist any more, or the job ended without ever running. |
+// | 412 | `precondition_failed` | The job or spider is in another state than `If-Match` names. |
 // | 413 | `body_too_large` | The body is over the size limit. |
 // | 414 | `uri_too_long` | The address is over the size limit. |
 // | 415 | `unsupported_media_type` | The body is not JSON. |
@@ -396,15 +398,21 @@ type Spider struct {
 	// Description What the spider does.
 	Description *string `json:"description,omitempty"`
 
-	// Settings Scrapy settings for every run.
+	// Settings Scrapy settings for every run; empty where there are none.
 	//
 	// Example: {"DOWNLOAD_DELAY":"0.5"}
-	Settings *json.RawMessage `json:"settings,omitempty"`
+	Settings json.RawMessage `json:"settings"`
+
+	// RepoID Always `null`. It names a repository where spiders come from several.
+	RepoID *string `json:"repo_id"`
 
 	// UserID The user the spider belongs to; the namespace, when that shares it.
 	UserID    string    `json:"user_id"`
 	CreatedAt time.Time `json:"created_at"`
 }
+
+// SpiderRepoID Must be `null` or absent. It names a repository where spiders come from several; here all come from the image.
+type SpiderRepoID = string
 
 // StartedJob defines model for StartedJob.
 type StartedJob struct {

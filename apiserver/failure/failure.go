@@ -109,6 +109,13 @@ func Gone(code, message string) *Error {
 	return &Error{Kind: KindGone, Code: code, Message: message}
 }
 
+// PreconditionFailed refuses to change something, such as "This job", that is not any more what the caller takes it for.
+func PreconditionFailed(what string) *Error {
+	return &Error{
+		Kind: KindPreconditionFailed, Code: "precondition_failed", Message: what + " has changed since you read it. Read it again.",
+	}
+}
+
 // TooLarge refuses what is more than is taken. The cause may be nil.
 func TooLarge(cause error, code, message string) *Error {
 	return &Error{Kind: KindTooLarge, Code: code, Message: message, Cause: cause}

@@ -19,49 +19,73 @@ import (
 // cancelAttempts bounds how often a cancellation that meets a newer state of the job is tried again on that.
 const cancelAttempts = 8
 
+// Condition tells whether a job is still what its caller takes it for. Nil holds for every job.
+type Condition func(*view.Job) bool
+
 // Cancel records a cancellation on a state of the job that has not ended, so that a job that ends at the same moment is either
-// cancelled or ended, and never both. Where the job is cancelled already, it shortens the grace period.
-func (s *Jobs) Cancel(ctx context.Context, caller auth.Identity, id string, gracePeriod *int64) error {
+// cancelled or ended, and never both. Where the job is cancelled already, it shortens the grace period. It does so only where the
+// condition holds, and returns the job as it is then.
+func (s *Jobs) Cancel(
+	ctx context.Context, caller auth.Identity, id string, gracePeriod *int64, condition Condition,
+) (*view.Job, error) {
 	ctx, stop := kube.SeenToItsEnd(ctx)
 	defer stop()
 	job, err := s.Find(ctx, caller, id)
 	if err != nil {
-		return cancelFailure(err)
+		return nil, cancelFailure(err)
 	}
 	exchange.Of(ctx).Object = job.Namespace + "/" + job.Name
 	requestedAt := metav1.NewTime(s.now())
 	failures := 0
+	recorded := false // whether an attempt that failed may have been recorded
+	live := false     // whether the job is as Kubernetes has it, and not only as this server has seen it
 	for range cancelAttempts {
 		if job.User != caller.User { // Deleted, and made anew under its name by another.
-			return failure.NotFound("This job")
+			return nil, failure.NotFound("This job")
 		}
-		cancellation := v1alpha1.Cancellation{GracePeriodSeconds: gracePeriod}
-		switch needed, err := cancelNeeded(job, gracePeriod); {
-		case err != nil:
-			return err
-		case needed == nothingToCancel:
-			return nil
-		case needed == firstCancel: // What shortens the grace period leaves unsaid who asked first, and when: that stays.
-			cancellation.RequestedBy, cancellation.RequestedAt = caller.String(), &requestedAt
-		}
-		object, err := s.kubernetes.Cancel(ctx, job.Namespace, job.Name, job.ResourceVersion, cancellation)
-		if err == nil {
-			_, err = s.view.Put(object)
-			return err
-		}
-		if apierrors.IsConflict(err) {
-			var newer *view.Job
-			if newer, err = s.reread(ctx, job); err == nil {
-				job = newer
+		needed, refused := cancelNeeded(job, gracePeriod)
+		switch holds := condition == nil || condition(job); {
+		case holds && refused != nil:
+			return nil, refused
+		case refused == nil && needed == nothingToCancel && (holds || recorded):
+			return s.asShown(job), nil
+		case holds:
+			cancellation := v1alpha1.Cancellation{GracePeriodSeconds: gracePeriod}
+			if needed == firstCancel { // What shortens the grace period leaves unsaid who asked first, and when: that stays.
+				cancellation.RequestedBy, cancellation.RequestedAt = caller.String(), &requestedAt
+			}
+			object, err := s.kubernetes.Cancel(ctx, job.Namespace, job.Name, job.ResourceVersion, cancellation)
+			if err == nil {
+				return s.started(object)
+			}
+			if !apierrors.IsConflict(err) { // What may pass is tried again, as a start is.
+				if failures++; !kube.TryAgain(ctx, failures, err) {
+					return nil, cancelFailure(err)
+				}
+				recorded = true
 				continue
 			}
+		case live:
+			return nil, failure.PreconditionFailed("This job")
 		}
-		// What may pass is tried again, as a start is. If it was recorded all the same, that is a conflict then.
+		newer, err := s.reread(ctx, job)
+		if err == nil {
+			job, live = newer, true
+			continue
+		}
 		if failures++; !kube.TryAgain(ctx, failures, err) {
-			return cancelFailure(err)
+			return nil, cancelFailure(err)
 		}
 	}
-	return cancelFailure(errors.New("the job kept changing"))
+	return nil, cancelFailure(errors.New("the job kept changing"))
+}
+
+// asShown returns a job that Kubernetes has told of as the view shows it: with the names of its spider.
+func (s *Jobs) asShown(job *view.Job) *view.Job {
+	if known := s.view.Get(job.Namespace, job.ID); known != nil && known.ResourceVersion == job.ResourceVersion {
+		return known
+	}
+	return job
 }
 
 // cancelStep is what a cancel has to record on a job.

@@ -3,8 +3,13 @@ package rest
 import (
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/binary"
 	"strings"
 
+	"github.com/google/uuid"
+
+	"github.com/scrapethis/spider-operator/apiserver/jobs"
+	"github.com/scrapethis/spider-operator/apiserver/spiders"
 	"github.com/scrapethis/spider-operator/apiserver/view"
 )
 
@@ -20,18 +25,36 @@ func tagsOf(contract []byte) tags {
 
 // job names a job as it is shown: its state, and what it shows of its Spider until it starts.
 func (t tags) job(job *view.Job) string {
-	return t.of(job.ResourceVersion, job.SpiderName, job.RepoPath)
+	return tag(jobState(job), t.sum(job.ResourceVersion, job.SpiderName, job.RepoPath))
 }
 
 // spider names a spider as it is shown.
-func (t tags) spider(spider *view.Spider) string { return t.of(spider.ResourceVersion) }
-
-// of returns an ETag that differs where any of the parts does.
-func (t tags) of(parts ...string) string {
-	// None of them contains a NUL, but the sum, which has always the same length.
-	sum := sha256.Sum256([]byte(t.contract + strings.Join(parts, "\x00")))
-	return `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`
+func (t tags) spider(spider *view.Spider) string {
+	return tag(spiderState(spider), t.sum(spider.ResourceVersion))
 }
+
+// jobState and spiderState name what was asked of an object, whatever is told of it besides. It is the beginning of each of its tags.
+func jobState(job *view.Job) string { return stateOf(job.ID, job.Created, int64(job.Generation)) }
+
+func spiderState(spider *view.Spider) string {
+	return stateOf(spider.ID, spider.Created, spider.Generation)
+}
+
+func stateOf(id uuid.UUID, created, generation int64) string {
+	state := binary.BigEndian.AppendUint64(id[:], uint64(created))   //nolint:gosec // It need not be turned back.
+	state = binary.BigEndian.AppendUint64(state, uint64(generation)) //nolint:gosec // It need not be turned back.
+	sum := sha256.Sum256(state)
+	return base64.RawURLEncoding.EncodeToString(sum[:6])
+}
+
+// sum differs where any of the parts does.
+func (t tags) sum(parts ...string) string {
+	// None of them contains a NUL, but the sum of the contract, which has always the same length.
+	sum := sha256.Sum256([]byte(t.contract + strings.Join(parts, "\x00")))
+	return base64.RawURLEncoding.EncodeToString(sum[:12])
+}
+
+func tag(state, sum string) string { return `"` + state + sum + `"` }
 
 // isKnown shows the tag of what is answered, and reports whether the caller has named it, or any, in If-None-Match. It says that the
 // answer may be kept, and is to be asked for each time.
@@ -39,13 +62,39 @@ func (r *request) isKnown(tag string) bool {
 	r.c.Header("Cache-Control", "private, no-cache")
 	r.c.Header("Vary", "Authorization")
 	r.c.Header("ETag", tag)
-	for _, header := range r.c.Request.Header.Values("If-None-Match") {
-		for candidate := range strings.SplitSeq(header, ",") {
-			candidate = strings.TrimSpace(candidate)
-			if candidate == "*" || strings.TrimPrefix(candidate, "W/") == tag {
-				return true
-			}
+	return namesTag(r.c.Request.Header.Values("If-None-Match"), func(given string) bool { return given == tag })
+}
+
+// namesTag reports whether a tag that is meant is among those of a header, or all are. A proxy that changes how an answer is encoded
+// makes its tag a weak one.
+func namesTag(header []string, meant func(tag string) bool) bool {
+	for given := range strings.SplitSeq(strings.Join(header, ","), ",") {
+		given = strings.TrimSpace(given)
+		if given == "*" || meant(strings.TrimPrefix(given, "W/")) {
+			return true
 		}
 	}
 	return false
+}
+
+// jobCondition is what If-Match asks of a job: to be in the state of one of the tags. It is nil where nothing is asked.
+func (r *request) jobCondition() jobs.Condition {
+	header := r.c.Request.Header.Values("If-Match")
+	if header == nil {
+		return nil
+	}
+	return func(job *view.Job) bool { return namesState(header, jobState(job)) }
+}
+
+// spiderCondition is what If-Match asks of a spider, as jobCondition is of a job.
+func (r *request) spiderCondition() spiders.Condition {
+	header := r.c.Request.Header.Values("If-Match")
+	if header == nil {
+		return nil
+	}
+	return func(spider *view.Spider) bool { return namesState(header, spiderState(spider)) }
+}
+
+func namesState(header []string, state string) bool {
+	return namesTag(header, func(tag string) bool { return strings.HasPrefix(tag, `"`+state) })
 }

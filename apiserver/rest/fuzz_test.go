@@ -152,7 +152,7 @@ func FuzzNextPage(f *testing.F) {
 	last := &view.Job{}
 	f.Fuzz(func(t *testing.T, status, name, after, limit string) {
 		given := parameters{"status": {status}, "spider_name": {name}, "created_after": {after}, "limit": {limit}, "cursor": {"old"}}
-		link := nextPage("/api/v1/jobs", given, view.PositionOf(last))
+		link := nextPage("jobs", given, view.PositionOf(last))
 		address, found := strings.CutSuffix(strings.TrimPrefix(link, "<"), `>; rel="next"`)
 		if !found || strings.ContainsAny(address, "<>\" \r\n") {
 			t.Fatalf("Link %q", link)

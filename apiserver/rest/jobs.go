@@ -24,7 +24,7 @@ func (h *handlers) listJobs(r *request) error {
 	}
 	found, more := h.jobs.List(r.caller(), query)
 	if more {
-		r.c.Header("Link", nextPage("/api/v1/jobs", r.query, view.PositionOf(found[len(found)-1])))
+		r.c.Header("Link", nextPage("jobs", r.query, view.PositionOf(found[len(found)-1])))
 	}
 	h.tellAge(r)
 	return writeJSON(r.c.Writer, func(text []byte) []byte {
@@ -154,6 +154,7 @@ func (h *handlers) startJob(r *request) error {
 	if err != nil {
 		return err
 	}
+	r.c.Header("ETag", h.tags.job(job))
 	return r.show(http.StatusOK, contract.StartedJob{JobID: job.ID.String(), Status: contract.JobStatus(job.Status.String())})
 }
 
@@ -162,9 +163,11 @@ func (h *handlers) cancelJob(r *request) error {
 	if err != nil {
 		return err
 	}
-	if err := h.jobs.Cancel(r.context(), r.caller(), r.id(), grace); err != nil {
+	job, err := h.jobs.Cancel(r.context(), r.caller(), r.id(), grace, r.jobCondition())
+	if err != nil {
 		return err
 	}
+	r.c.Header("ETag", h.tags.job(job))
 	return r.show(http.StatusOK, contract.CancelledJob{Ok: true, Message: "Job cancelled"})
 }
 

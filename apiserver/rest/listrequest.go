@@ -125,7 +125,8 @@ func parsePage(limitText, cursorText *string, standard int) (limit int, after *v
 	return limit, after, nil
 }
 
-// nextPage is the Link header that leads to the page behind a position: the same question, and a cursor.
+// nextPage is the Link header that leads to the page behind a position: the same question, and a cursor. The path is relative to that of
+// the request: a proxy may have taken a prefix off it.
 func nextPage(path string, given parameters, last view.Position) string {
 	values := maps.Clone(url.Values(given))
 	if values == nil {

@@ -6,6 +6,7 @@ package rest
 
 import (
 	"fmt"
+	"mime"
 	"net/http"
 	"strconv"
 	"strings"
@@ -69,6 +70,13 @@ func Serve(engine *gin.Engine, config Config) error {
 	engine.HandleMethodNotAllowed = true
 	engine.RedirectTrailingSlash = false
 	engine.NoRoute(func(c *gin.Context) {
+		if asksForAPage(c.Request) {
+			// Relative, since a proxy may have taken a prefix off the address.
+			c.Header("Location", "docs")
+			c.Header("Vary", "Accept")
+			c.Status(http.StatusFound)
+			return
+		}
 		Abort(c, &failure.Error{Kind: failure.KindNotFound, Code: "not_found", Message: "There is no such address."})
 	})
 	engine.NoMethod(func(c *gin.Context) {
@@ -138,6 +146,19 @@ func (h *handlers) serve(c *gin.Context, rule queryRule, call handler) error {
 		return err
 	}
 	return call(h, &request{c: c, query: query, body: body})
+}
+
+// asksForAPage reports whether a browser has opened the server's address: it is to see what there is.
+func asksForAPage(r *http.Request) bool {
+	if r.URL.Path != "/" || r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return false
+	}
+	for accepted := range strings.SplitSeq(strings.Join(r.Header.Values("Accept"), ","), ",") {
+		if mediaType, _, err := mime.ParseMediaType(accepted); err == nil && mediaType == "text/html" {
+			return true
+		}
+	}
+	return false
 }
 
 func (h *handlers) getMe(r *request) error {

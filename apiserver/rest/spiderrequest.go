@@ -72,6 +72,12 @@ var spiderFields = map[string]func(*spiders.Change, json.RawMessage) error{
 		c.Settings, err = parseSettingChanges(value)
 		return err
 	},
+	"repo_id": func(_ *spiders.Change, value json.RawMessage) error {
+		if !isNull(value) {
+			return failure.Invalid("repo_id", "must be null or absent: spiders come from no repository but their image")
+		}
+		return nil
+	},
 }
 
 func parseSpiderName(value json.RawMessage) (string, error) {

@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"time"
@@ -19,7 +20,7 @@ func (h *handlers) listSpiders(r *request) error {
 		found, more = found[:fitting], true
 	}
 	if more {
-		r.c.Header("Link", nextPage("/api/v1/spiders", r.query, found[len(found)-1].Position()))
+		r.c.Header("Link", nextPage("spiders", r.query, found[len(found)-1].Position()))
 	}
 	shown := make([]contract.Spider, 0, len(found)) // Not nil: an empty list is [].
 	for _, spider := range found {
@@ -66,8 +67,9 @@ func (h *handlers) createSpider(r *request) error {
 	if err != nil {
 		return err
 	}
-	r.c.Header("Location", "/api/v1/spiders/"+spider.ID.String())
-	return r.show(http.StatusCreated, presentSpider(spider))
+	r.c.Header("Location", "spiders/"+spider.ID.String()) // Relative, as a Link is.
+	r.c.Header("ETag", h.tags.spider(spider))
+	return r.show(http.StatusOK, presentSpider(spider))
 }
 
 func (h *handlers) changeSpider(r *request) error {
@@ -75,15 +77,16 @@ func (h *handlers) changeSpider(r *request) error {
 	if err != nil {
 		return err
 	}
-	spider, err := h.spiders.Change(r.context(), r.caller(), r.id(), change)
+	spider, err := h.spiders.Change(r.context(), r.caller(), r.id(), change, r.spiderCondition())
 	if err != nil {
 		return err
 	}
+	r.c.Header("ETag", h.tags.spider(spider))
 	return r.show(http.StatusOK, presentSpider(spider))
 }
 
 func (h *handlers) deleteSpider(r *request) error {
-	if err := h.spiders.Delete(r.context(), r.caller(), r.id()); err != nil {
+	if err := h.spiders.Delete(r.context(), r.caller(), r.id(), r.spiderCondition()); err != nil {
 		return err
 	}
 	return r.show(http.StatusOK, contract.DeletedSpider{Ok: true, Message: "Spider deleted"})
@@ -91,17 +94,13 @@ func (h *handlers) deleteSpider(r *request) error {
 
 // presentSpider returns a spider as the contract shows it.
 func presentSpider(spider *view.Spider) contract.Spider {
-	shown := contract.Spider{
+	return contract.Spider{
 		ID:          spider.ID.String(),
 		Name:        spider.Name,
 		RepoPath:    optional(&spider.RepoPath),
 		Description: optional(&spider.Description),
+		Settings:    json.RawMessage(cmp.Or(spider.Settings, "{}")),
 		UserID:      spider.Owner(),
 		CreatedAt:   time.Unix(spider.Created, 0).UTC(),
 	}
-	if spider.Settings != "" {
-		settings := json.RawMessage(spider.Settings)
-		shown.Settings = &settings
-	}
-	return shown
 }

@@ -141,12 +141,15 @@ func (s *Spiders) show(object *v1alpha1.Spider) (*view.Spider, error) {
 // writeAttempts bounds how often a write that meets a newer state of its object is tried again on that.
 const writeAttempts = 8
 
-// Change merges a change into a spider of the caller's own.
+// Condition tells whether a spider is still what its caller takes it for. Nil holds for every spider.
+type Condition func(*view.Spider) bool
+
+// Change merges a change into a spider of the caller's own for which the condition holds.
 func (s *Spiders) Change(
-	ctx context.Context, caller auth.Identity, id string, change *Change,
+	ctx context.Context, caller auth.Identity, id string, change *Change, condition Condition,
 ) (*view.Spider, error) {
 	var changed *view.Spider
-	err := s.write(ctx, caller, id, func(ctx context.Context, spider *view.Spider) error {
+	err := s.write(ctx, caller, id, condition, func(ctx context.Context, spider *view.Spider) error {
 		spec, err := change.Patch(spider)
 		if err != nil {
 			return err
@@ -172,9 +175,9 @@ func (s *Spiders) Change(
 	return changed, err
 }
 
-// Delete deletes a spider of the caller's own.
-func (s *Spiders) Delete(ctx context.Context, caller auth.Identity, id string) error {
-	return s.write(ctx, caller, id, func(ctx context.Context, spider *view.Spider) error {
+// Delete deletes a spider of the caller's own for which the condition holds.
+func (s *Spiders) Delete(ctx context.Context, caller auth.Identity, id string, condition Condition) error {
+	return s.write(ctx, caller, id, condition, func(ctx context.Context, spider *view.Spider) error {
 		if err := s.kubernetes.Delete(ctx, spider.Namespace, spider.Ref, spider.ResourceVersion); err != nil {
 			return err
 		}
@@ -183,10 +186,10 @@ func (s *Spiders) Delete(ctx context.Context, caller auth.Identity, id string) e
 	})
 }
 
-// write calls write with a spider of the caller's own, and again with its newest state when write meets a newer one: so
-// nothing is written to a spider that has meanwhile become another's.
+// write calls write with a spider of the caller's own for which the condition holds, and again with its newest state when write meets
+// a newer one: so nothing is written to a spider that has meanwhile become another's, or another one than its caller takes it for.
 func (s *Spiders) write(
-	ctx context.Context, caller auth.Identity, id string, write func(context.Context, *view.Spider) error,
+	ctx context.Context, caller auth.Identity, id string, condition Condition, write func(context.Context, *view.Spider) error,
 ) error {
 	about := exchange.Of(ctx)
 	ctx, cancel := kube.SeenToItsEnd(ctx)
@@ -197,6 +200,7 @@ func (s *Spiders) write(
 	}
 	about.Object = spider.Namespace + "/" + spider.Ref
 	var conflicting error
+	live := false // whether the spider is as Kubernetes has it, and not only as this server has seen it
 	for range writeAttempts {
 		switch {
 		case !spider.VisibleTo(caller.User):
@@ -204,11 +208,17 @@ func (s *Spiders) write(
 		case spider.Owner() != caller.User:
 			return failure.Denied(nil, "not_yours", "The namespace shares this spider: only keys without a user of their own change it.")
 		}
-		err := write(ctx, spider)
-		if !apierrors.IsConflict(err) {
-			return failed(err)
+		switch holds := condition == nil || condition(spider); {
+		case holds:
+			err := write(ctx, spider)
+			if !apierrors.IsConflict(err) {
+				return failed(err)
+			}
+			conflicting = err
+		case live:
+			return failure.PreconditionFailed("This spider")
 		}
-		conflicting = err
+		live = true
 		object, err := s.kubernetes.Get(ctx, spider.Namespace, spider.Ref)
 		if err != nil {
 			return failed(err)

@@ -74,6 +74,8 @@ type Job struct {
 	// CancelGrace is the grace period that the job was cancelled with, in seconds; -1 where none was named.
 	CancelGrace int32
 	Attempts    int32
+	// Generation counts, modulo 65,536, the changes of what was asked of the job.
+	Generation uint16
 	Status      Status
 	// Ended says that the phase is a terminal one. A cancelled job may not have ended yet.
 	Ended bool
@@ -125,6 +127,7 @@ func FromSpiderJob(job *v1alpha1.SpiderJob) (*Job, error) {
 		ExitCode:        job.Status.ExitCode,
 		CancelGrace:     -1,
 		Attempts:        job.Status.Attempts,
+		Generation:      uint16(job.Generation), //nolint:gosec // As documented.
 		Status:          statusOf(job),
 		Ended:           job.Status.Phase.Terminal(),
 	}

@@ -25,6 +25,7 @@ type Spider struct {
 	Description     string
 	UserID          string // Empty when the Spider is shared by its namespace.
 	Created         int64  // In seconds since 1970.
+	Generation      int64  // Counts the changes of the Spider's fields.
 	// Settings is a JSON object of strings; empty when there are none.
 	Settings string
 	// Allows is what the Spider allows its runs.
@@ -71,6 +72,7 @@ func FromSpider(spider *v1alpha1.Spider) (*Spider, error) {
 		Description:     spider.Spec.Description,
 		UserID:          intern(spider.Spec.UserID),
 		Created:         seconds(&spider.CreationTimestamp),
+		Generation:      spider.Generation,
 		Settings:        settings,
 		Allows:          allowed.Of(&spider.Spec),
 	}

@@ -24,7 +24,7 @@ func makeSpider(api *harness.API, name, path string, settings map[string]string)
 	if err != nil {
 		panic(err) // Texts always encode.
 	}
-	api.Want(http.StatusCreated, harness.Request{Method: http.MethodPost, Path: "/api/v1/spiders", Body: string(text)}, nil)
+	api.Want(http.StatusOK, harness.Request{Method: http.MethodPost, Path: "/api/v1/spiders", Body: string(text)}, nil)
 }
 
 func TestASpiderIsRunByItsFileInItsProject(t *testing.T) {

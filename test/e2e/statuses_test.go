@@ -142,7 +142,7 @@ func TestPagesAreStableWhileJobsArrive(t *testing.T) {
 		api.Start("counter", map[string]any{"n": 1})
 		path = ""
 		if link := next.FindStringSubmatch(answer.Header.Get("Link")); link != nil {
-			path = link[1]
+			path = "/api/v1/" + link[1] // It is relative to the address of the page before.
 		}
 	}
 	if !slices.Equal(seen, started) {

@@ -26,7 +26,7 @@ func TestLifeOfASpiderThroughREST(t *testing.T) {
 	alice, _ := newKey(t, namespace, "alice")
 	bob, _ := newKey(t, namespace, "bob")
 	replicas := []*replica{start(t), start(t)}
-	made := replicas[0].want(http.StatusCreated, http.MethodPost, "/api/v1/spiders", alice,
+	made := replicas[0].want(http.StatusOK, http.MethodPost, "/api/v1/spiders", alice,
 		`{"name": "books", "repo_path": "spiders/books.py", "description": "x", "settings": {"DOWNLOAD_DELAY": 0.5, "A": "b"}}`)
 	id := made["id"].(string)
 	path := "/api/v1/spiders/" + id
@@ -68,7 +68,7 @@ func TestWhatTheFacadeAcceptsOfSpidersKubernetesAccepts(t *testing.T) {
 		`{"name": "` + strings.Repeat("ü", 128) + `", "repo_path": "a"}`,
 		`{"name": "long", "repo_path": "a b/😀", "settings": {"` + strings.Repeat("A", 128) + `": "` + strings.Repeat("é", 4096) + `"}}`,
 	} {
-		r.want(http.StatusCreated, http.MethodPost, "/api/v1/spiders", key, body)
+		r.want(http.StatusOK, http.MethodPost, "/api/v1/spiders", key, body)
 	}
 	listed := r.want(http.StatusOK, http.MethodGet, "/api/v1/spiders", key, "")["list"].([]any)
 	if len(listed) != 6 {
@@ -81,7 +81,7 @@ func TestChangesOfASpiderAtOnceAreAllKept(t *testing.T) {
 	namespace := cluster.Namespace(t)
 	key, _ := newKey(t, namespace, "")
 	replicas := []*replica{start(t), start(t)}
-	id := replicas[0].want(http.StatusCreated, http.MethodPost, "/api/v1/spiders", key, `{"name": "books", "repo_path": "a"}`)["id"].(string)
+	id := replicas[0].want(http.StatusOK, http.MethodPost, "/api/v1/spiders", key, `{"name": "books", "repo_path": "a"}`)["id"].(string)
 	var together sync.WaitGroup
 	const changes = 6
 	for i := range changes {
