@@ -112,9 +112,9 @@ run: install ## Run the controller here, against the current kubeconfig.
 ##@ Test
 
 .PHONY: test
-test: $(TEST_TOOLS) chromium node $(if $(filter off,$(E2E)),,$(E2E_SYSTEM) reader) ## Run every test but test-crash: unit, integration, browser, clients and end-to-end. E2E=off leaves the last out, RACE=on looks for data races.
-	@code=0; $(call run-tests,unit integration browser clients $(if $(filter off,$(E2E)),,e2e)) || code=$$?; \
-	[[ '$(E2E)' != off ]] || echo 'E2E=off: THE END-TO-END TESTS WERE LEFT OUT. Nothing has run on a real kubelet.'; \
+test: $(TEST_TOOLS) chromium node $(if $(filter off,$(E2E)),,$(E2E_SYSTEM) reader) ## Run every test: unit, integration, browser, clients, end-to-end and crash. E2E=off leaves the last two out, RACE=on looks for data races.
+	@code=0; $(call run-tests,unit integration browser clients $(if $(filter off,$(E2E)),,e2e crash)) || code=$$?; \
+	[[ '$(E2E)' != off ]] || echo 'E2E=off: THE END-TO-END AND CRASH TESTS WERE LEFT OUT. Nothing has run on a real kubelet.'; \
 	exit $$code
 
 .PHONY: test-unit
@@ -148,7 +148,7 @@ test-e2e: $(TEST_TOOLS) $(E2E_SYSTEM) node reader ## Run the tests that need a r
 	@$(call run-tests,e2e)
 
 .PHONY: test-crash
-test-crash: $(TEST_TOOLS) $(E2E_SYSTEM) ## Kill the operator and every component of the local cluster under running jobs. Not part of test.
+test-crash: $(TEST_TOOLS) $(E2E_SYSTEM) ## Kill the operator and every component of the local cluster under running jobs.
 	@$(call run-tests,crash)
 
 .PHONY: bench

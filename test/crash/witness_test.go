@@ -2,7 +2,9 @@ package crash
 
 import (
 	"encoding/json"
+	"maps"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -14,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/tools/cache"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
@@ -28,16 +31,20 @@ type witness struct {
 	logsMayBeLost bool
 
 	mu   sync.Mutex
-	pods map[string]map[types.UID]string // names by the SpiderJob's name and the Pod's UID
+	pods map[string]map[types.UID]*corev1.Pod // as they were seen last, by the SpiderJob's name and the Pod's UID
+	// undeleted are Pods whose spider was seen to have ended while nobody had deleted them.
+	undeleted map[types.UID]bool
 }
 
 func watchPods(t *testing.T, n *harness.Namespace) *witness {
 	t.Helper()
-	w := &witness{namespace: n, pods: map[string]map[types.UID]string{}}
+	w := &witness{namespace: n, pods: map[string]map[types.UID]*corev1.Pod{}, undeleted: map[types.UID]bool{}}
 	factory := informers.NewSharedInformerFactoryWithOptions(n.Clientset, 0, informers.WithNamespace(n.Name),
 		informers.WithTweakListOptions(func(options *metav1.ListOptions) { options.LabelSelector = v1alpha1.LabelSpiderJob }))
 	pods := factory.Core().V1().Pods().Informer()
-	if _, err := pods.AddEventHandler(cache.ResourceEventHandlerFuncs{AddFunc: w.see}); err != nil {
+	if _, err := pods.AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc: w.see, UpdateFunc: func(_, now any) { w.see(now) },
+	}); err != nil {
 		t.Fatalf("watch the Pods: %v", err)
 	}
 	factory.Start(t.Context().Done())
@@ -56,31 +63,84 @@ func (w *witness) see(object any) {
 	defer w.mu.Unlock()
 	job := pod.Labels[v1alpha1.LabelSpiderJob]
 	if w.pods[job] == nil {
-		w.pods[job] = map[types.UID]string{}
+		w.pods[job] = map[types.UID]*corev1.Pod{}
 	}
-	w.pods[job][pod.UID] = pod.Name
+	w.pods[job][pod.UID] = pod
+	if spiderEnd(pod) != nil && pod.DeletionTimestamp == nil {
+		w.undeleted[pod.UID] = true
+	}
 }
 
-func (w *witness) of(job string) map[types.UID]string {
+// of are the Pods that a SpiderJob has had, the oldest first.
+func (w *witness) of(job string) []*corev1.Pod {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.pods[job]
+	return slices.SortedFunc(maps.Values(w.pods[job]), func(a, b *corev1.Pod) int {
+		return a.CreationTimestamp.Compare(b.CreationTimestamp.Time)
+	})
 }
 
-// ranOnce fails the test unless a SpiderJob has finished with one Pod ever, and with the count that its spider itself wrote.
-// Want is that count where the test knows it, else negative. That there was no other Pod three witnesses say: a watch, the
-// Job controller's count, and the operator's.
+// spiderEnd is how a Pod's spider ended, nil while it has not.
+func spiderEnd(pod *corev1.Pod) *corev1.ContainerStateTerminated {
+	for i := range pod.Status.ContainerStatuses {
+		if c := &pod.Status.ContainerStatuses[i]; c.Name == v1alpha1.ContainerName {
+			return c.State.Terminated
+		}
+	}
+	return nil
+}
+
+// stoppedByNode is how many of a SpiderJob's Pods the kubelet stopped by itself, which nobody had deleted. A kubelet that begins beside a
+// containerd that is dead, or has just begun, may take a sandbox for lost, and stops what runs in it: an interruption, and no fault of
+// the operator's. No other Pod may begin before such a one has ended.
+func (w *witness) stoppedByNode(t *testing.T, job string) int {
+	t.Helper()
+	pods := w.of(job)
+	stopped := 0
+	for i, pod := range pods[:max(len(pods)-1, 0)] {
+		w.mu.Lock()
+		undeleted := w.undeleted[pod.UID]
+		w.mu.Unlock()
+		if ended := ptr.Deref(pod.Spec.ActiveDeadlineSeconds, 0) == 1; ended || !undeleted || !w.killing(t, pod) { // by the operator
+			continue
+		}
+		stopped++
+		if end := spiderEnd(pod).FinishedAt; end.After(pods[i+1].CreationTimestamp.Time) {
+			t.Errorf("Pod %s began at %s, and the spider of Pod %s ended at %s", pods[i+1].Name, pods[i+1].CreationTimestamp, pod.Name, end)
+		}
+		t.Logf("the kubelet stopped Pod %s by itself", pod.Name)
+	}
+	return stopped
+}
+
+// killing reports whether the kubelet says that it stopped a Pod's container.
+func (w *witness) killing(t *testing.T, pod *corev1.Pod) bool {
+	t.Helper()
+	events, err := w.namespace.Clientset.CoreV1().Events(w.namespace.Name).List(t.Context(), metav1.ListOptions{
+		FieldSelector: "reason=Killing,involvedObject.uid=" + string(pod.UID),
+	})
+	if err != nil {
+		t.Fatalf("read the Events of Pod %s: %v", pod.Name, err)
+	}
+	return len(events.Items) > 0
+}
+
+// ranOnce fails the test unless a SpiderJob has finished with one Pod ever, but for those that its node stopped by itself, and with the
+// count that its spider itself wrote. Want is that count where the test knows it, else negative. That there was no other Pod three
+// witnesses say: a watch, the Job controller's count, and the operator's.
 func (w *witness) ranOnce(t *testing.T, name string, want int64) {
 	t.Helper()
 	n := w.namespace
 	job := n.AwaitEnd(name, storm)
 	st := job.Status
-	if st.Phase != v1alpha1.PhaseFinished || st.Reason != v1alpha1.ReasonCompleted || st.Attempts != 1 || st.Interruptions != 0 {
+	stopped := w.stoppedByNode(t, name)
+	if st.Phase != v1alpha1.PhaseFinished || st.Reason != v1alpha1.ReasonCompleted ||
+		int(st.Attempts) != 1+stopped || int(st.Interruptions) != stopped {
 		t.Errorf("SpiderJob %s ended %s, %s: %s, after %d attempts and %d interruptions",
 			name, st.Phase, st.Reason, st.Message, st.Attempts, st.Interruptions)
 	}
-	if pods := w.of(name); len(pods) != 1 {
-		t.Errorf("SpiderJob %s has had the Pods %v", name, pods)
+	if pods := w.of(name); len(pods) != 1+stopped {
+		t.Errorf("SpiderJob %s has had %d Pods", name, len(pods))
 	}
 	var made batchv1.Job
 	if err := n.Client.Get(t.Context(), client.ObjectKey{Namespace: n.Name, Name: name}, &made); err != nil {
