@@ -712,6 +712,9 @@ func holdToContract(request *http.Request, sent []byte, response *http.Response,
 		}
 		options.ExcludeResponseBody = true
 	}
+	if err := holdCode(response.StatusCode, body); err != nil {
+		return err
+	}
 	route, parameters, err := documented().FindRoute(asked)
 	if err != nil || request.Method == http.MethodHead && response.StatusCode == http.StatusMethodNotAllowed {
 		return holdUndocumented(request, response, body)
@@ -744,6 +747,31 @@ func holdToContract(request *http.Request, sent []byte, response *http.Response,
 		Body:                   io.NopCloser(bytes.NewReader(body)),
 		Options:                &options,
 	})
+}
+
+// codeStatuses are the statuses that the contract has for each code of an error.
+var codeStatuses = sync.OnceValue(func() map[string]int {
+	document, err := contracttest.Closed(openAPI)
+	if err != nil {
+		panic(err)
+	}
+	statuses, err := contracttest.CodeStatuses(document)
+	if err != nil {
+		panic(err)
+	}
+	return statuses
+})
+
+// holdCode checks that an error has a code of its status.
+func holdCode(status int, body []byte) error {
+	var problem struct{ Code string }
+	if status < http.StatusBadRequest || json.Unmarshal(body, &problem) != nil || problem.Code == "" {
+		return nil
+	}
+	if want := codeStatuses()[problem.Code]; want != status {
+		return fmt.Errorf("the code %s is one of status %d, not %d", problem.Code, want, status)
+	}
+	return nil
 }
 
 // holdUndocumented checks answers for addresses and methods that the contract does not know.

@@ -141,6 +141,37 @@ func TestEveryCallHasAMethod(t *testing.T) {
 	}
 }
 
+// Each code that the contract has is a constant.
+func TestEveryCodeHasAName(t *testing.T) {
+	text, err := os.ReadFile("../apiserver/openapi.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var document struct {
+		Components struct {
+			Schemas map[string]struct {
+				Known []string `json:"x-extensible-enum"`
+			}
+		}
+	}
+	if err := yaml.Unmarshal(text, &document); err != nil {
+		t.Fatal(err)
+	}
+	names, err := os.ReadFile("codes.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := document.Components.Schemas["ErrorCode"].Known
+	for _, code := range known {
+		if !strings.Contains(string(names), fmt.Sprintf("ErrorCode = %q", code)) {
+			t.Errorf("the code %s has no name", code)
+		}
+	}
+	if n := strings.Count(string(names), "ErrorCode = "); n != len(known) {
+		t.Errorf("%d codes have names, and the contract has %d", n, len(known))
+	}
+}
+
 func TestNewWantsAnAddress(t *testing.T) {
 	for _, wrong := range []string{"", "spiders.example.org", "ftp://spiders.example.org", "http://", "http://%", "http://a?b=c", "http://a#b"} {
 		if _, err := New(wrong, "st_key"); err == nil || !strings.Contains(err.Error(), "URL") {

@@ -15,7 +15,7 @@ import (
 type Error struct {
 	// Status is the answer's HTTP status.
 	Status int
-	// Code is what is wrong, in a word for programs: one of the contract's ErrorCode, or one that came later. It is empty where
+	// Code is what is wrong, in a word for programs: one of the constants, or one that came later. It is empty where
 	// something on the way to the server has answered.
 	Code ErrorCode
 	// Message is the same in a sentence for people.
@@ -48,7 +48,7 @@ func (e *Error) Error() string {
 	return text
 }
 
-// HasCode reports whether an error is an answer with this code, as in HasCode(err, "job_ended").
+// HasCode reports whether an error is an answer with this code, as in HasCode(err, CodeJobEnded).
 func HasCode(err error, code ErrorCode) bool {
 	refused, ok := errors.AsType[*Error](err)
 	return ok && refused.Code == code

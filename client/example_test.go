@@ -23,7 +23,7 @@ func Example() {
 		SpiderName: "books",
 		Arguments:  map[string]any{"max_pages": 3},
 	}, client.StartJobParams{})
-	if client.HasCode(err, "not_found") {
+	if client.HasCode(err, client.CodeNotFound) {
 		log.Fatal("there is no spider of this name")
 	}
 	if err != nil {
@@ -40,7 +40,7 @@ func Example() {
 		if err != nil {
 			log.Fatal(err)
 		}
-		if err := api.CancelJob(ctx, job.ID, client.CancelJobParams{}); err != nil && !client.HasCode(err, "job_ended") {
+		if err := api.CancelJob(ctx, job.ID, client.CancelJobParams{}); err != nil && !client.HasCode(err, client.CodeJobEnded) {
 			log.Fatal(err)
 		}
 	}

@@ -217,7 +217,7 @@ func (d *demo) connect(ctx context.Context) error {
 	accepted := true
 	err = d.say.step(ctx, "reach the REST API at "+url, func(ctx context.Context) error {
 		err := d.api.check(ctx)
-		if client.HasCode(err, "unauthorized") {
+		if client.HasCode(err, client.CodeUnauthorized) {
 			accepted, err = false, nil
 		}
 		return err

@@ -57,7 +57,7 @@ func (d *demo) crawl(ctx context.Context) error {
 func (d *demo) startSoon(ctx context.Context, spider string) (string, error) {
 	for deadline := time.Now().Add(10 * time.Second); ; {
 		id, err := d.api.start(ctx, spider)
-		if client.HasCode(err, "not_found") && time.Now().Before(deadline) && wait(ctx) {
+		if client.HasCode(err, client.CodeNotFound) && time.Now().Before(deadline) && wait(ctx) {
 			continue
 		}
 		return id, err

@@ -3,9 +3,12 @@ package contracttest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
@@ -78,6 +81,28 @@ func KnownValues(document *openapi3.T, component string) ([]string, error) {
 	}
 	slices.Sort(texts)
 	return texts, nil
+}
+
+// CodeStatuses are the HTTP statuses that the contract's table of error codes has for each code.
+func CodeStatuses(document *openapi3.T) (map[string]int, error) {
+	schema, known := document.Components.Schemas["ErrorCode"]
+	if !known {
+		return nil, errors.New("the contract has no schema ErrorCode")
+	}
+	statuses := map[string]int{}
+	for line := range strings.Lines(schema.Value.Description) {
+		const columns = 5 // of which the first and the last are outside
+		cells := strings.Split(line, "|")
+		if len(cells) != columns || !strings.Contains(cells[2], "`") {
+			continue
+		}
+		status, err := strconv.Atoi(strings.TrimSpace(cells[1]))
+		if err != nil {
+			return nil, fmt.Errorf("reading the table of error codes: %w", err)
+		}
+		statuses[strings.Trim(cells[2], " `")] = status
+	}
+	return statuses, nil
 }
 
 // knownValues are the values that a schema allows today: those of a growing list, or of one that stays.

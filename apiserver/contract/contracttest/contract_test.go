@@ -5,6 +5,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -189,11 +190,9 @@ func TestErrorCodesAreExplained(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	explained := map[string]string{} // the status of each code
-	for line := range strings.Lines(document.Components.Schemas["ErrorCode"].Value.Description) {
-		if cells := strings.Split(line, "|"); len(cells) == 5 && strings.Contains(cells[2], "`") {
-			explained[strings.Trim(cells[2], " `")] = strings.TrimSpace(cells[1])
-		}
+	explained, err := CodeStatuses(document)
+	if err != nil {
+		t.Fatal(err)
 	}
 	if known := slices.Sorted(maps.Keys(explained)); !slices.Equal(known, codes) {
 		t.Errorf("the table explains %q\nthe list has      %q", known, codes)
@@ -203,8 +202,8 @@ func TestErrorCodesAreExplained(t *testing.T) {
 		for example, ref := range content.Examples {
 			fields, _ := ref.Value.Value.(map[string]any)
 			if code, is := fields["code"].(string); is {
-				if shown[code] = true; !strings.HasSuffix(of, " "+explained[code]) {
-					t.Errorf("%s: the example %s has a code of status %s", of, example, explained[code])
+				if shown[code] = true; !strings.HasSuffix(of, " "+strconv.Itoa(explained[code])) {
+					t.Errorf("%s: the example %s has a code of status %d", of, example, explained[code])
 				}
 			}
 		}
