@@ -22,6 +22,7 @@ const (
 	CodeChanging             ErrorCode = "changing"
 	CodeNotStarted           ErrorCode = "not_started"
 	CodeLogGone              ErrorCode = "log_gone"
+	CodePreconditionFailed   ErrorCode = "precondition_failed"
 	CodeBodyTooLarge         ErrorCode = "body_too_large"
 	CodeURITooLong           ErrorCode = "uri_too_long"
 	CodeUnsupportedMediaType ErrorCode = "unsupported_media_type"
