@@ -32,6 +32,7 @@ func (o *opened) event() sentEvent {
 			e.event = value
 		case "data":
 			e.data += value
+		case ":":
 		case "":
 			if e != (sentEvent{}) {
 				return e

@@ -79,6 +79,14 @@ func (o *opened) wantCut() {
 	}
 }
 
+// wantCutSoon is wantCut where something may still be told before.
+func (o *opened) wantCutSoon() {
+	o.t.Helper()
+	if _, err := io.ReadAll(o.lines); !errors.Is(err, io.ErrUnexpectedEOF) {
+		o.t.Errorf("the answer ends with %v, and looks complete", err)
+	}
+}
+
 func TestLogOfAJob(t *testing.T) {
 	f := newFacade(t)
 	key := f.key("team", "")
@@ -319,26 +327,33 @@ func TestFollowedLogEndsWithEitherSide(t *testing.T) {
 	eventually(t, "the node's stream is closed when the server stops", func() bool { return f.node.count() == 0 })
 }
 
-func TestStreamEndsWithItsKey(t *testing.T) {
+// TestStreamsEndWithTheirKey has streams of which some are told something, and the others nothing.
+func TestStreamsEndWithTheirKey(t *testing.T) {
 	f := newFacade(t)
 	var object *v1alpha1.APIKey
 	key := f.key("team", "", func(k *v1alpha1.APIKey) { object = k })
 	id, pod := f.running(t, "team", "a-job")
-	log := f.open(key, "/api/v1/jobs/"+id+"/logs?follow=true")
+	told := f.open(key, "/api/v1/jobs/"+id+"/logs?follow=true")
 	pod.write("hello")
-	log.line()
+	told.line()
+	silentID, _ := f.running(t, "team", "silent")
+	silent := f.open(key, "/api/v1/jobs/"+silentID+"/logs?follow=true")
+	lines := f.open(key, "/api/v1/jobs/"+silentID+"/logs?follow=true", acceptEvents...)
+	events := f.open(key, eventsPath)
+	events.want("ready", "")
 	compact, err := auth.FromAPIKey(object)
 	if err != nil {
 		t.Fatal(err)
 	}
 	f.keys.Delete("", compact)
-	eventually(t, "the log ends with its key", func() bool {
-		pod.write("more")
-		return f.node.count() == 0
-	})
-	if _, err := io.ReadAll(log.lines); !errors.Is(err, io.ErrUnexpectedEOF) {
-		t.Errorf("the log ends with %v, and looks complete", err)
-	}
+	pod.write("more")
+	told.wantCutSoon()
+	silent.wantCut()
+	lines.want("end", `"unauthorized"`)
+	lines.wantEnd()
+	events.want("end", `"unauthorized"`)
+	events.wantEnd()
+	eventually(t, "the node's streams are closed", func() bool { return f.node.count() == 0 })
 }
 
 func TestStreamsOfAKeyAreLimited(t *testing.T) {

@@ -69,7 +69,7 @@ func (n *node) run(namespace, name string, job types.UID) *podInMemory {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	p := &podInMemory{node: n, changed: make(chan struct{}), pod: &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, Labels: map[string]string{v1alpha1.LabelSpiderJobUID: string(job)}},
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, UID: types.UID("uid-of-" + name), Labels: map[string]string{v1alpha1.LabelSpiderJobUID: string(job)}},
 		Status: corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{
 			{Name: "sidecar", State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{}}},
 			{Name: v1alpha1.ContainerName, State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}},
@@ -198,7 +198,7 @@ func (n *node) open(ctx context.Context, namespace, name string, options corev1.
 func (p *podInMemory) send(ctx context.Context, to io.Writer, options corev1.PodLogOptions, next int, since time.Time) error {
 	for {
 		p.node.mu.Lock()
-		lines, changed := slices.Clone(p.lines[next:]), p.changed
+		lines, changed := slices.Clone(p.lines[min(next, len(p.lines)):]), p.changed
 		ended := p.ended() || !options.Follow
 		broken := len(lines) == 0 && options.Follow && p.breaks > 0
 		if broken {

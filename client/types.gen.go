@@ -384,6 +384,18 @@ type JobStats struct {
 // it was asked to stop. `error`: it failed. A status never goes back, and the last three never change. There will be no others.
 type JobStatus string
 
+// LogLine The data of the event `line`.
+type LogLine struct {
+	// Continues The line goes on in the next event.
+	Continues *bool `json:"continues,omitempty"`
+
+	// Line The line, without its end. What is not UTF-8 comes as U+FFFD.
+	Line string `json:"line"`
+
+	// Time When the line was written down. A line about the log has none.
+	Time time.Time `json:"time,omitempty,omitzero"`
+}
+
 // NewSpider defines model for NewSpider.
 type NewSpider struct {
 	// Description What the spider does, for people.
@@ -618,6 +630,9 @@ type GetJobLogsParams struct {
 	// Since Only what was written since: a duration before now such as `90s` or `1h30m`, a number of seconds, at most a year, or an
 	// RFC 3339 time.
 	Since string `form:"since,omitempty" json:"since,omitempty,omitzero"`
+
+	// LastEventID The id of the last event that was seen, for events only. An `EventSource` sends it by itself.
+	LastEventID string `json:"Last-Event-ID,omitempty,omitzero"`
 }
 
 // ListSpidersParams defines parameters for ListSpiders.

@@ -381,6 +381,18 @@ type JobStats struct {
 // it was asked to stop. `error`: it failed. A status never goes back, and the last three never change. There will be no others.
 type JobStatus string
 
+// LogLine The data of the event `line`.
+type LogLine struct {
+	// Continues The line goes on in the next event.
+	Continues *bool `json:"continues,omitempty"`
+
+	// Line The line, without its end. What is not UTF-8 comes as U+FFFD.
+	Line string `json:"line"`
+
+	// Time When the line was written down. A line about the log has none.
+	Time *time.Time `json:"time,omitempty"`
+}
+
 // Spider Something that can be run.
 type Spider struct {
 	ID string `json:"id"`

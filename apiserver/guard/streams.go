@@ -81,22 +81,41 @@ func (g *Guard) enter(ctx context.Context) (ending context.Context, leave func()
 type Stream struct {
 	writer     http.ResponseWriter
 	connection *http.ResponseController
-	// ctx ends when the caller has gone, the server stops or the stream has to make room.
-	ctx context.Context
+	// ctx ends when the caller has gone or, as its cause tells, for one of the reasons below.
+	ctx    context.Context
+	cancel context.CancelCauseFunc
 	// alone says that no other request shares the connection, as they do with HTTP/2.
 	alone bool
 	// review returns an error when the caller may not be told any more.
-	review  func(context.Context) error
-	checked time.Time
+	review func(context.Context) error
 	// writeTime is how long one write may take.
 	writeTime time.Duration
+
+	mu sync.Mutex
+	// checked is when the caller was last reviewed, and written when something was last written.
+	checked, written time.Time
 }
 
-// CheckInterval is how old the knowledge may be that a stream's caller may still be told, when something is written to it.
-const CheckInterval = time.Second
+const (
+	// CheckInterval is how old the knowledge may be that a stream's caller may still be told, when something is written to it, and
+	// reviewInterval when nothing is.
+	CheckInterval  = time.Second
+	reviewInterval = 3 * time.Second
+	// heartbeatInterval is how often something is sent where there is nothing to tell, so that either side notices when the other has
+	// gone, and those between them do not take the stream for dead.
+	heartbeatInterval = 15 * time.Second
+)
 
-// ErrCallerRefused says that whoever has opened a stream may not be told any more.
-var ErrCallerRefused = errors.New("the caller of an open stream is not accepted any more")
+// Why a stream ends that its caller has not left.
+var (
+	// ErrCallerRefused says that whoever has opened a stream may not be told any more.
+	ErrCallerRefused = errors.New("the caller of an open stream is not accepted any more")
+	// ErrStopping says that the server stops.
+	ErrStopping error = failure.Unavailable(nil, "The server is stopping.")
+	// ErrCrowdedOut says that a stream has to make room for another namespace's.
+	ErrCrowdedOut error = failure.TooMany("too_many_streams",
+		"The server has as many waits, logs and event streams open as it can, and another namespace has fewer of them than yours.", retryStreams)
+)
 
 // OpenWait lets a request wait, until release is called; it is refused where too many do. ending ends when the request is to be answered
 // before its time: when the server stops, or another namespace, which has fewer waits, needs the room.
@@ -111,8 +130,8 @@ func (g *Guard) NewStream(c *gin.Context) (s *Stream, closeStream func(), err er
 		return nil, nil, err
 	}
 	lasting, cancel := context.WithCancel(c.Request.Context())
-	forget := context.AfterFunc(ending, cancel)
 	s = StreamTo(lasting, c.Writer, g.timeouts.Write, g.Reviewer(c))
+	forget := context.AfterFunc(ending, func() { s.cancel(g.whyEnding()) })
 	s.alone = c.Request.ProtoMajor == 1
 	_ = s.connection.SetWriteDeadline(time.Time{})
 	return s, func() {
@@ -122,13 +141,23 @@ func (g *Guard) NewStream(c *gin.Context) (s *Stream, closeStream func(), err er
 	}, nil
 }
 
+// whyEnding is why a request is to end before its time.
+func (g *Guard) whyEnding() error {
+	if g.stopping.Err() != nil {
+		return ErrStopping
+	}
+	return ErrCrowdedOut
+}
+
 // StreamTo returns a stream to a writer that lasts as long as ctx does. One write may take writeTime, and review returns an error when
 // the caller may not be told any more.
 func StreamTo(
 	ctx context.Context, w http.ResponseWriter, writeTime time.Duration, review func(context.Context) error,
 ) *Stream {
+	ctx, cancel := context.WithCancelCause(ctx)
 	return &Stream{
-		writer: w, connection: http.NewResponseController(w), ctx: ctx, review: review, checked: time.Now(), writeTime: writeTime,
+		writer: w, connection: http.NewResponseController(w), ctx: ctx, cancel: cancel, review: review, writeTime: writeTime,
+		checked: time.Now(), written: time.Now(),
 	}
 }
 
@@ -154,7 +183,7 @@ func (g *Guard) Reviewer(c *gin.Context) func(context.Context) error {
 	}
 }
 
-// Context ends when the caller has gone, the server stops or the stream has to make room for those of another namespace.
+// Context ends when the caller has gone. Where it ends for another reason its cause is ErrCallerRefused, ErrStopping or ErrCrowdedOut.
 func (s *Stream) Context() context.Context { return s.ctx }
 
 // Begin sends the head of the answer. Where that goes on until one side ends it, its connection ends with it: the next request shall
@@ -170,10 +199,52 @@ func (s *Stream) Begin(requestID, contentType string, lasting bool) {
 	s.writer.WriteHeader(http.StatusOK)
 }
 
-// Check returns an error when the caller may not be told any more.
-func (s *Stream) Check() error {
-	if err := s.ctx.Err(); err != nil {
+// KeepAlive looks after a stream to which nothing is written for a while, until stop is called, which has to be before the answer ends:
+// it reviews the caller, and writes the heartbeat, if there is any, as often as it is due. What is written to a stream with a heartbeat
+// is written in one piece wherever that must not be torn apart.
+func (s *Stream) KeepAlive(heartbeat []byte) (stop func()) {
+	ctx, cancel := context.WithCancel(s.ctx)
+	var running sync.WaitGroup
+	running.Go(func() {
+		ticker := time.NewTicker(reviewInterval)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ticker.C:
+			case <-ctx.Done():
+				return
+			}
+			if err := s.tick(heartbeat); err != nil {
+				s.cancel(err)
+				return
+			}
+		}
+	})
+	return func() {
+		cancel()
+		running.Wait()
+	}
+}
+
+func (s *Stream) tick(heartbeat []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.check(); err != nil {
 		return err
+	}
+	if heartbeat == nil || time.Since(s.written)+reviewInterval <= heartbeatInterval {
+		return nil // The next time is early enough.
+	}
+	if err := s.write(heartbeat); err != nil {
+		return err
+	}
+	return s.flush()
+}
+
+// check returns an error when the caller may not be told any more.
+func (s *Stream) check() error {
+	if s.ctx.Err() != nil {
+		return context.Cause(s.ctx)
 	}
 	if time.Since(s.checked) < CheckInterval {
 		return nil
@@ -187,15 +258,29 @@ func (s *Stream) Check() error {
 
 // Write implements io.Writer.
 func (s *Stream) Write(p []byte) (int, error) {
-	if err := s.Check(); err != nil {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.check(); err != nil {
 		return 0, err
 	}
-	_ = s.connection.SetWriteDeadline(time.Now().Add(s.writeTime))
-	return s.writer.Write(p)
+	if err := s.write(p); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+func (s *Stream) write(p []byte) error {
+	s.written = time.Now()
+	_ = s.connection.SetWriteDeadline(s.written.Add(s.writeTime))
+	_, err := s.writer.Write(p)
+	return err
 }
 
 // Last writes what is to be said when the stream is at its end. Whether it arrives does not matter any more.
 func (s *Stream) Last(p []byte) {
+	_ = s.connection.SetWriteDeadline(time.Now().Add(lastWriteTime)) // Also for a heartbeat that is being written.
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	_ = s.connection.SetWriteDeadline(time.Now().Add(lastWriteTime))
 	_, _ = s.writer.Write(p)
 	_ = s.connection.Flush()
@@ -206,6 +291,12 @@ const lastWriteTime = 2 * time.Second
 
 // Flush hands on what was written, and ends the time for it.
 func (s *Stream) Flush() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.flush()
+}
+
+func (s *Stream) flush() error {
 	err := s.connection.Flush()
 	_ = s.connection.SetWriteDeadline(time.Time{})
 	return err

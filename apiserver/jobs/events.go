@@ -83,7 +83,7 @@ func await(ctx context.Context, subscription *view.Subscription, to Listener, he
 	case <-heartbeat:
 		return to.Alive(subscription.Position())
 	case <-ctx.Done():
-		return ctx.Err()
+		return context.Cause(ctx)
 	}
 }
 

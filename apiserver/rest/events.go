@@ -11,6 +11,7 @@ import (
 	"github.com/scrapethis/spider-operator/apiserver/guard"
 	"github.com/scrapethis/spider-operator/apiserver/jobs"
 	"github.com/scrapethis/spider-operator/apiserver/view"
+	"github.com/scrapethis/spider-operator/internal/podlog"
 )
 
 // The names of events.
@@ -33,27 +34,49 @@ func (h *handlers) streamJobEvents(r *request) error {
 		return err
 	}
 	defer closeStream()
-	stream.Begin(r.exchange().RequestID, "text/event-stream", true)
-	return tell(stream, h.guard.Stopping(), func(to jobs.Listener) error {
+	stream.Begin(r.exchange().RequestID, contentTypeEvents, true)
+	return tell(stream, func(to jobs.Listener) error {
 		return h.jobs.Listen(stream.Context(), r.caller(), ptr.Deref(after, ""), to)
 	})
 }
 
 // tell has a caller listen to the changes of jobs until one of the two, or the server, ends it, and says in the last event why.
-func tell(stream *guard.Stream, stopping context.Context, listen func(jobs.Listener) error) error {
-	err := listen(eventWriter{stream})
-	switch {
-	case stopping.Err() != nil:
-		stream.Last(frame("", eventEnd, contract.StreamEnd{Reason: "stopping"}))
-	case stream.Context().Err() != nil: // The caller has gone.
-	case errors.Is(err, guard.ErrCallerRefused):
-		stream.Last(frame("", eventEnd, contract.StreamEnd{Reason: "unauthorized"}))
-	case errors.Is(err, jobs.ErrTooSlow):
-		stream.Last(frame("", eventEnd, contract.StreamEnd{Reason: "too_slow"}))
-	default:
-		return err
+func tell(stream *guard.Stream, listen func(jobs.Listener) error) error {
+	defer stream.KeepAlive(nil)()
+	return tellEnd(stream, listen(eventWriter{stream}))
+}
+
+// endReasons are those of the last event of a stream, by what it ends with.
+var endReasons = []struct {
+	err    error
+	reason string
+}{
+	{guard.ErrStopping, "stopping"},
+	{guard.ErrCrowdedOut, "too_many_streams"},
+	{guard.ErrCallerRefused, "unauthorized"},
+	{jobs.ErrTooSlow, "too_slow"},
+	{podlog.ErrCutOff, "log_gone"},
+}
+
+// tellEnd says in the last event why a stream ends. It returns the error where that cannot be told.
+func tellEnd(stream *guard.Stream, err error) error {
+	if hasLeft(stream) {
+		return nil
 	}
-	return nil
+	for _, end := range endReasons {
+		if errors.Is(err, end.err) || errors.Is(context.Cause(stream.Context()), end.err) {
+			stream.Last(frame("", eventEnd, contract.StreamEnd{Reason: end.reason}))
+			return nil
+		}
+	}
+	return err
+}
+
+// hasLeft reports whether it is the caller who has ended a stream.
+func hasLeft(stream *guard.Stream) bool {
+	cause := context.Cause(stream.Context())
+	return cause != nil &&
+		!errors.Is(cause, guard.ErrStopping) && !errors.Is(cause, guard.ErrCrowdedOut) && !errors.Is(cause, guard.ErrCallerRefused)
 }
 
 // eventWriter writes what is told of jobs as events.
@@ -86,7 +109,7 @@ func (w eventWriter) Change(entry *view.Entry) error { return w.write(entry.Fram
 // Alive implements jobs.Listener. An id without data is no event: it only moves the caller's last event id.
 func (w eventWriter) Alive(position string) error {
 	if position == "" {
-		return w.write([]byte(":\n\n"))
+		return w.write(comment)
 	}
 	return w.write([]byte(":\nid: " + position + "\n\n"))
 }

@@ -50,7 +50,7 @@ func answered(ctx context.Context, shown *view.Jobs, to http.ResponseWriter) (en
 	stream := guard.StreamTo(ctx, to, time.Minute, func(context.Context) error { return nil })
 	result := make(chan error, 1)
 	go func() {
-		result <- tell(stream, context.Background(), func(listener jobs.Listener) error {
+		result <- tell(stream, func(listener jobs.Listener) error {
 			return service.Listen(ctx, auth.Identity{Namespace: "team", User: "team"}, "", listener)
 		})
 	}()

@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/scrapethis/spider-operator/apiserver/failure"
+	"github.com/scrapethis/spider-operator/apiserver/jobs"
 )
 
 const (
@@ -19,6 +20,27 @@ const (
 
 // sinceText is the form that the contract gives a time before now.
 var sinceText = regexp.MustCompile(`^([0-9]+|([0-9]+(\.[0-9]+)?(ms|s|m|h))+)$`)
+
+// parseLogRequest reads which log is wanted, and how.
+func parseLogRequest(r *request) (jobs.LogRequest, error) {
+	var asked jobs.LogRequest
+	var err error
+	if asked.Options, err = parseLogOptions(r.query); err != nil {
+		return asked, err
+	}
+	asked.Lines = r.prefersEvents()
+	after, err := r.header("Last-Event-ID")
+	switch {
+	case err != nil:
+		return asked, err
+	case after == nil:
+		return asked, nil
+	case !asked.Lines:
+		return asked, failure.Invalid("Last-Event-ID", "needs 'Accept: text/event-stream'")
+	}
+	asked.After, err = parseLogID(*after)
+	return asked, err
+}
 
 // parseLogOptions reads the query of a request for a log.
 func parseLogOptions(given parameters) (corev1.PodLogOptions, error) {

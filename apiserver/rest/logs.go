@@ -1,15 +1,15 @@
 package rest
 
 import (
-	"github.com/scrapethis/spider-operator/apiserver/failure"
+	"context"
+
 	"github.com/scrapethis/spider-operator/apiserver/jobs"
 )
 
-// getJobLogs answers with the bytes as they come. Its error says that the log was cut off; it is none that the caller has gone.
+// getJobLogs answers with the bytes as they come, or with events. Its error says that the log was cut off; it is none that the caller has
+// gone.
 func (h *handlers) getJobLogs(r *request) error {
-	var asked jobs.LogRequest
-	var err error
-	asked.Options, err = parseLogOptions(r.query)
+	asked, err := parseLogRequest(r)
 	if err != nil {
 		return err
 	}
@@ -27,20 +27,27 @@ func (h *handlers) getJobLogs(r *request) error {
 	defer closeStream()
 	log, err := h.jobs.OpenLog(stream.Context(), job, asked)
 	if err != nil {
-		if h.guard.Stopping().Err() != nil {
-			err = failure.Unavailable(err, "The server is stopping.")
+		if stream.Context().Err() != nil {
+			return context.Cause(stream.Context())
 		}
 		return err
 	}
-	stream.Begin(r.exchange().RequestID, "text/plain; charset=utf-8", log.Follows())
-	if r.isHead() {
-		return log.Close()
+	r.c.Header("Vary", "Accept")
+	contentType := "text/plain; charset=utf-8"
+	if asked.Lines {
+		contentType = contentTypeEvents
 	}
-	err = log.CopyTo(stream.Context(), stream)
+	stream.Begin(r.exchange().RequestID, contentType, log.Follows())
 	switch {
-	case err != nil && h.guard.Stopping().Err() != nil:
-		return failure.Unavailable(err, "The server is stopping.")
-	case stream.Context().Err() != nil:
+	case r.isHead():
+		return log.Close()
+	case asked.Lines:
+		defer stream.KeepAlive(comment)()
+		return tellLog(stream, log)
+	}
+	defer stream.KeepAlive(nil)()
+	err = log.CopyTo(stream.Context(), stream)
+	if hasLeft(stream) {
 		return nil
 	}
 	return err

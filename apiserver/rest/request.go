@@ -2,11 +2,15 @@ package rest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"mime"
 	"net/http"
 	"net/url"
+	"strconv"
+	"strings"
 
 	"github.com/gin-gonic/gin"
 
@@ -63,6 +67,25 @@ func (r *request) header(name string) (*string, error) {
 	}
 }
 
+// prefersEvents reports whether events are named among what the caller accepts, and not less welcome than text that is named, too.
+func (r *request) prefersEvents() bool {
+	welcome := map[string]float64{}
+	for _, list := range r.c.Request.Header.Values("Accept") {
+		for _, entry := range strings.Split(list, ",") {
+			mediaType, parameters, err := mime.ParseMediaType(entry)
+			if err != nil {
+				continue
+			}
+			quality, err := strconv.ParseFloat(cmp.Or(parameters["q"], "1"), 64)
+			if err == nil {
+				welcome[mediaType] = max(welcome[mediaType], quality)
+			}
+		}
+	}
+	events := welcome[contentTypeEvents]
+	return events > 0 && events >= welcome["text/plain"]
+}
+
 // show answers with a value of the contract.
 func (r *request) show(status int, value any) error {
 	var text bytes.Buffer
@@ -79,4 +102,7 @@ func (r *request) unchanged() {
 	r.c.Writer.WriteHeaderNow()
 }
 
-const contentTypeJSON = "application/json"
+const (
+	contentTypeJSON   = "application/json"
+	contentTypeEvents = "text/event-stream"
+)

@@ -143,6 +143,7 @@ var inContract = map[string]any{
 	"cancelJob.grace_period_seconds maximum": MaxGraceSeconds,
 	"getJob.wait maxLength":                  itsOwn,
 	"getJob.wait pattern":                    itsOwn,
+	"getJobLogs.Last-Event-ID maxLength":     itsOwn,
 	"getJobLogs.since maxLength":             itsOwn,
 	"getJobLogs.tail maximum":                itsOwn,
 	"listJobs.cursor maxLength":              itsOwn,
