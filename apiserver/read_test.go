@@ -1,6 +1,9 @@
 package apiserver
 
 import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"maps"
@@ -220,9 +223,8 @@ func TestNobodySeesAnothersJobs(t *testing.T) {
 		"other, alice":   f.key("other", "alice"),
 		"other, as team": f.key("other", "team"),
 	}
-	// A user named like the namespace is the namespace.
+	// A user named like the namespace is not the namespace.
 	keys["team, as team"] = f.key("team", "team")
-	sameAs := map[string]string{"team, as team": "team"}
 	f.spider("team", "books")
 	f.spider("other", "books")
 	own := map[string]string{}
@@ -231,18 +233,11 @@ func TestNobodySeesAnothersJobs(t *testing.T) {
 	}
 	for name, key := range keys {
 		for owner, id := range own {
-			a, b := name, owner
-			if s, ok := sameAs[a]; ok {
-				a = s
-			}
-			if s, ok := sameAs[b]; ok {
-				b = s
-			}
 			listed := slices.Contains(idsOf(f.get(key, "/api/v1/jobs")), id)
-			if listed != (a == b) {
+			if listed != (name == owner) {
 				t.Errorf("the job of %s is listed for %s: %t", owner, name, listed)
 			}
-			if a == b {
+			if name == owner {
 				f.get(key, "/api/v1/jobs/"+id).want(http.StatusOK)
 				continue
 			}
@@ -257,6 +252,34 @@ func TestNobodySeesAnothersJobs(t *testing.T) {
 	for i, name := range slices.Sorted(maps.Keys(keys)) {
 		if i == 0 {
 			f.cancel(keys[name], own[name]).want(http.StatusOK)
+		}
+	}
+}
+
+// An Idempotency-Key belongs to one user of one namespace, and the namespace itself is none that has its name. The ids of the others
+// are as they were before the two were told apart.
+func TestIdempotencyKeysAreTheirUsersOwn(t *testing.T) {
+	f := newFacade(t)
+	f.spider("team", "books")
+	once := func(key string) string {
+		var job struct{ JobID string }
+		f.send(call{
+			method: http.MethodPost, path: "/api/v1/jobs", key: key, body: `{"spider_name": "books"}`, header: map[string]string{"Idempotency-Key": "nightly"},
+		}).want(http.StatusOK).into(&job)
+		return job.JobID
+	}
+	owners := map[string]string{}
+	for _, user := range []string{"", "team", "alice", "bob"} {
+		id := once(f.key("team", user))
+		if owner, taken := owners[id]; taken {
+			t.Errorf("users %q and %q have one job", owner, user)
+		}
+		owners[id] = user
+		if again := once(f.key("team", user)); again != id {
+			t.Errorf("user %q starts %s, and then %s", user, id, again)
+		}
+		if sum := sha256.Sum256([]byte("team\x00" + cmp.Or(user, "team") + "\x00nightly")); (user == "team") == strings.HasPrefix(id, hex.EncodeToString(sum[:4])) {
+			t.Errorf("the job of user %q has the id %s", user, id)
 		}
 	}
 }

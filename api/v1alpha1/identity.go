@@ -46,15 +46,16 @@ func ParseID(text string) (uuid.UUID, bool) {
 	return id, err == nil
 }
 
-// User returns the user a REST caller must be to see the object: userID, else the namespace itself.
+// User returns the user that the job is shown to be of: userID, else the namespace itself. Who may see it is told by userID alone: a
+// user that has the namespace's name is not the namespace.
 func (j *SpiderJob) User() string { return userOr(j.Spec.UserID, j.Namespace) }
 
-// User returns the user that callers with this key are: userID, else the namespace itself.
+// User returns the user that callers with this key are shown to be: userID, else the namespace itself.
 func (k *APIKey) User() string { return userOr(k.Spec.UserID, k.Namespace) }
 
-// VisibleTo reports whether a REST caller that is the given user of the Spider's namespace may see and run the Spider: it
-// is that user's own, or nobody's and so shared.
-func (s *Spider) VisibleTo(user string) bool { return s.Spec.UserID == "" || s.Spec.UserID == user }
+// VisibleTo reports whether REST callers of this userID, in the Spider's namespace, may see and run the Spider: it is that user's own,
+// or nobody's and so shared.
+func (s *Spider) VisibleTo(userID string) bool { return s.Spec.UserID == "" || s.Spec.UserID == userID }
 
 // SpiderName returns the name Scrapy and REST callers know the Spider by: spec.name, else the object's name.
 func (s *Spider) SpiderName() string {

@@ -40,7 +40,7 @@ func (s *Jobs) Cancel(
 	recorded := false // whether an attempt that failed may have been recorded
 	live := false     // whether the job is as Kubernetes has it, and not only as this server has seen it
 	for range cancelAttempts {
-		if job.User != caller.User { // Deleted, and made anew under its name by another.
+		if job.UserID != caller.UserID { // Deleted, and made anew under its name by another.
 			return nil, failure.NotFound("This job")
 		}
 		needed, refused := cancelNeeded(job, gracePeriod)

@@ -40,7 +40,7 @@ var ErrTooSlow = errors.New("the reader of events is too slow")
 // Listen tells of the changes of the caller's jobs until the context ends or the listener does: of those behind the position, or of
 // those to come where that is empty.
 func (s *Jobs) Listen(ctx context.Context, caller auth.Identity, after string, to Listener) error {
-	subscription, known := s.view.Subscribe(ctx, caller.Namespace, caller.User, after)
+	subscription, known := s.view.Subscribe(ctx, caller.Namespace, caller.UserID, after)
 	defer subscription.Stop()
 	fresh := false // whether nothing was told since a snapshot
 	var err error

@@ -28,7 +28,7 @@ func (s *Jobs) Find(ctx context.Context, caller auth.Identity, text string) (*vi
 			return nil, err
 		}
 	}
-	if job == nil || job.User != caller.User {
+	if job == nil || job.UserID != caller.UserID {
 		return nil, failure.NotFound("This job")
 	}
 	return job, nil
@@ -59,7 +59,7 @@ func (s *Jobs) Wait(ctx context.Context, job *view.Job, wait time.Duration) (*vi
 	defer timer.Stop()
 	for {
 		current, changed, stop := s.view.Watch(job.Namespace, job.ID)
-		if current == nil || current.User != job.User {
+		if current == nil || current.UserID != job.UserID {
 			stop()
 			return nil, failure.NotFound("This job")
 		}

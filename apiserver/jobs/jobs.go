@@ -58,6 +58,6 @@ func New(config Config) *Jobs {
 
 // List returns the caller's jobs that the query asks for, newest first, and whether there are more behind them.
 func (s *Jobs) List(caller auth.Identity, query view.Query) (found []*view.Job, more bool) {
-	query.Namespace, query.User = caller.Namespace, caller.User
+	query.Namespace, query.UserID = caller.Namespace, caller.UserID
 	return s.view.List(query)
 }

@@ -169,7 +169,7 @@ func (s *Jobs) podOf(ctx context.Context, job *view.Job) (podName, error) {
 		return podName{}, failure.NotFound("This job")
 	case err != nil:
 		return podName{}, failure.Unavailable(err, "Kubernetes cannot be reached, so the log cannot be read.")
-	case object.User() != job.User: // Deleted, and made anew under its name by another.
+	case object.Spec.UserID != job.UserID: // Deleted, and made anew under its name by another.
 		return podName{}, failure.NotFound("This job")
 	case object.Status.PodName == "":
 		return podName{}, missing(job)
@@ -281,7 +281,7 @@ func (l *Log) await(ctx context.Context) (over bool, err error) {
 	var failing time.Time
 	for ctx.Err() == nil {
 		current, changed, stop := l.jobs.view.Watch(l.job.Namespace, l.job.ID)
-		if current == nil || current.User != l.job.User {
+		if current == nil || current.UserID != l.job.UserID {
 			stop()
 			return true, nil
 		}

@@ -96,8 +96,12 @@ func identify(caller auth.Identity, once *Once) (startIdentity, error) {
 		}
 		return startIdentity{id: id}, nil
 	}
+	user := caller.User
+	if caller.UserID == caller.Namespace {
+		user = " " + user // Which is the namespace itself's otherwise. No user has a blank in its name.
+	}
 	// Neither namespace nor user nor key can contain a NUL.
-	sum := sha256.Sum256([]byte(caller.Namespace + "\x00" + caller.User + "\x00" + once.Key))
+	sum := sha256.Sum256([]byte(caller.Namespace + "\x00" + user + "\x00" + once.Key))
 	id := uuid.UUID(sum[:16])
 	id[6] = id[6]&0x0f | 0x80 // Version 8: made by a rule of one's own.
 	id[8] = id[8]&0x3f | 0x80 // The variant of RFC 9562.
@@ -106,7 +110,7 @@ func identify(caller auth.Identity, once *Once) (startIdentity, error) {
 
 // sameStart answers a start whose Idempotency-Key was used before.
 func sameStart(known *view.Job, caller auth.Identity, identity startIdentity) (*view.Job, error) {
-	if known.User != caller.User || known.RequestHash != identity.hash {
+	if known.UserID != caller.UserID || known.RequestHash != identity.hash {
 		return nil, failure.Conflict("idempotency_conflict", "This Idempotency-Key was used before, with another body.")
 	}
 	return known, nil

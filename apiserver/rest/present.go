@@ -20,7 +20,7 @@ func appendMembers(text jsonText, job *view.Job, arguments string) []byte {
 	text.id("id", job.ID)
 	text.id("spider_id", job.SpiderID)
 	text.string("status", job.Status.String())
-	text.string("user_id", job.User)
+	text.string("user_id", job.User())
 	text.int("items_scraped", job.Stats.Items)
 	text.time("created_at", job.Created)
 	text.optionalTime("started_at", job.Started)

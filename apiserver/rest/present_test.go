@@ -25,7 +25,7 @@ func contractJob(job *view.Job, withArguments bool) contract.Job {
 		ID:                job.ID.String(),
 		SpiderID:          job.SpiderID.String(),
 		Status:            contract.JobStatus(job.Status.String()),
-		UserID:            job.User,
+		UserID:            job.User(),
 		ItemsScraped:      job.Stats.Items,
 		CreatedAt:         time.Unix(job.Created, 0).UTC(),
 		StartedAt:         optionalTime(job.Started),
@@ -114,7 +114,7 @@ func TestTheTextOfAJobIsThatOfTheContract(t *testing.T) {
 	anyTime := rapid.OneOf(rapid.Just(int64(0)), rapid.Int64Range(-62_000_000_000, 253_402_300_799)) // up to the year 9999
 	rapid.Check(t, func(t *rapid.T) {
 		job := &view.Job{
-			ID: anyID.Draw(t, "id"), SpiderID: anyID.Draw(t, "spider id"), User: anyText.Draw(t, "user"),
+			ID: anyID.Draw(t, "id"), SpiderID: anyID.Draw(t, "spider id"), UserID: anyText.Draw(t, "user"),
 			SpiderName: anyText.Draw(t, "spider name"), RepoPath: anyText.Draw(t, "path"),
 			Created: anyTime.Draw(t, "created"), Started: anyTime.Draw(t, "started"), Finished: anyTime.Draw(t, "finished"),
 			CancelRequested: anyTime.Draw(t, "cancel requested"),
@@ -170,7 +170,7 @@ func TestTheTextOfAJobIsThatOfTheContract(t *testing.T) {
 // TestAJobShowsEverythingThatTheContractKnows finds the member that the contract has gained and the text has not.
 func TestAJobShowsEverythingThatTheContractKnows(t *testing.T) {
 	job := &view.Job{
-		ID: uuid.New(), SpiderID: uuid.New(), User: "alice", SpiderName: "books", RepoPath: "spiders/books.py",
+		ID: uuid.New(), SpiderID: uuid.New(), UserID: "alice", SpiderName: "books", RepoPath: "spiders/books.py",
 		Created: 1, Started: 2, Finished: 3, CancelRequested: 4, Reason: "Completed", Message: "It ran.", Image: "spiders:1",
 		ExitCode: new(int32(1)), Attempts: 1, Arguments: `{"a":"b"}`, Status: view.Error, Ended: true,
 		Stats: view.Stats{
@@ -235,7 +235,7 @@ func TestAnAnswerThatIsCutOffNeverHoldsSomebodyElses(t *testing.T) {
 
 func BenchmarkTextOfAJob(b *testing.B) {
 	job := &view.Job{
-		ID: uuid.New(), SpiderID: uuid.New(), User: "alice", SpiderName: "books", RepoPath: "spiders/books.py",
+		ID: uuid.New(), SpiderID: uuid.New(), UserID: "alice", SpiderName: "books", RepoPath: "spiders/books.py",
 		Created: 1_700_000_000, Started: 1_700_000_001, Finished: 1_700_000_100,
 		Reason: "Completed", Message: "The spider ran to its end.",
 		Image: "example.org/spiders:1", ExitCode: new(int32(0)), Attempts: 1, Status: view.Finished, Ended: true,

@@ -45,13 +45,13 @@ func New(shown *view.Spiders, kubernetes Kubernetes) *Spiders {
 
 // List returns the spiders that the caller may see and the query asks for, newest first, and whether there are more behind them.
 func (s *Spiders) List(caller auth.Identity, query view.SpiderQuery) (found []*view.Spider, more bool) {
-	query.Namespace, query.User = caller.Namespace, caller.User
+	query.Namespace, query.UserID = caller.Namespace, caller.UserID
 	return s.view.List(query)
 }
 
 // Named returns the spiders of this name that the caller may see.
 func (s *Spiders) Named(caller auth.Identity, name string) []*view.Spider {
-	return s.view.ByName(caller.Namespace, caller.User, name)
+	return s.view.ByName(caller.Namespace, caller.UserID, name)
 }
 
 // Find returns the spider of this id that the caller may see. What the view does not know is asked of Kubernetes once:
@@ -61,7 +61,7 @@ func (s *Spiders) Find(ctx context.Context, caller auth.Identity, text string) (
 	if !ok {
 		return nil, failure.NotFound("This spider")
 	}
-	if spider := s.view.ByID(caller.Namespace, caller.User, id); spider != nil {
+	if spider := s.view.ByID(caller.Namespace, caller.UserID, id); spider != nil {
 		return spider, nil
 	}
 	// Ids of version 5 belong to objects of other names, which only the view finds.
@@ -81,7 +81,7 @@ func (s *Spiders) Find(ctx context.Context, caller auth.Identity, text string) (
 	if err != nil {
 		return nil, err
 	}
-	if spider == nil || !spider.VisibleTo(caller.User) {
+	if spider == nil || !spider.VisibleTo(caller.UserID) {
 		return nil, failure.NotFound("This spider")
 	}
 	return spider, nil
@@ -203,9 +203,9 @@ func (s *Spiders) write(
 	live := false // whether the spider is as Kubernetes has it, and not only as this server has seen it
 	for range writeAttempts {
 		switch {
-		case !spider.VisibleTo(caller.User):
+		case !spider.VisibleTo(caller.UserID):
 			return failure.NotFound("This spider")
-		case spider.Owner() != caller.User:
+		case spider.UserID != caller.UserID:
 			return failure.Denied(nil, "not_yours", "The namespace shares this spider: only keys without a user of their own change it.")
 		}
 		switch holds := condition == nil || condition(spider); {
@@ -253,19 +253,19 @@ type nameClaims struct {
 	claims map[nameClaim]struct{}
 }
 
-type nameClaim struct{ namespace, user, name string }
+type nameClaim struct{ namespace, userID, name string }
 
 // claimName returns a conflict when the caller sees a spider of this name other than the given one. Otherwise the name is the
 // caller's until release is called.
 func (s *Spiders) claimName(caller auth.Identity, name string, except uuid.UUID) (release func(), err error) {
 	exists := failure.Conflict("spider_exists", "There is a spider of this name already.")
-	claim := nameClaim{caller.Namespace, caller.User, name}
+	claim := nameClaim{caller.Namespace, caller.UserID, name}
 	s.names.mu.Lock()
 	defer s.names.mu.Unlock()
 	if _, claimed := s.names.claims[claim]; claimed {
 		return nil, exists
 	}
-	for _, spider := range s.view.ByName(caller.Namespace, caller.User, name) {
+	for _, spider := range s.view.ByName(caller.Namespace, caller.UserID, name) {
 		if spider.ID != except {
 			return nil, exists
 		}

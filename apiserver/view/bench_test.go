@@ -57,7 +57,7 @@ func populated(n int) *Jobs {
 func questions() map[string]Query {
 	spider := v1alpha1.Spider{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "spider-1"}}
 	id := uuid.MustParse(spider.ID())
-	all := Query{Namespace: ns, User: "alice", Limit: 50}
+	all := Query{Namespace: ns, UserID: "alice", Limit: 50}
 	with := func(change func(*Query)) Query { q := all; change(&q); return q }
 	return map[string]Query{
 		"all":            all,

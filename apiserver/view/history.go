@@ -157,18 +157,18 @@ func (v *Jobs) tell(change shown[*Job]) {
 	if change.listed { // In any order: what belongs between may follow.
 		reached = number(change.progress)
 	}
-	if was != nil && (is == nil || is.User != was.User) {
+	if was != nil && (is == nil || is.UserID != was.UserID) {
 		if was.kept.shown {
-			d := deletion{maybe: maybeOf(was), user: was.User, born: was.kept.born, resourceVersion: resourceVersion}
+			d := deletion{maybe: maybeOf(was), user: was.UserID, born: was.kept.born, resourceVersion: resourceVersion}
 			if change.listed {
 				d.since = reached
 			}
 			v.history.remember(was.Namespace, d)
 		}
-		v.publish(was.User, Change{Job: was, Deleted: true}, reached)
+		v.publish(was.UserID, Change{Job: was, Deleted: true}, reached)
 	}
 	if is != nil {
-		v.publish(is.User, Change{Job: is}, reached)
+		v.publish(is.UserID, Change{Job: is}, reached)
 	}
 }
 
@@ -338,8 +338,8 @@ func (v *Jobs) since(key chainKey, resourceVersion uint64) *since {
 				continue
 			}
 			m := d.maybe
-			if again := v.byID(key.namespace, d.ID); again == nil || again.User != key.user {
-				gone := &Job{ID: d.ID, Namespace: key.namespace, User: key.user, Created: d.Created}
+			if again := v.byID(key.namespace, d.ID); again == nil || again.UserID != key.user {
+				gone := &Job{ID: d.ID, Namespace: key.namespace, UserID: key.user, Created: d.Created}
 				m.change = s.add(Change{Job: gone, Deleted: true}, d.resourceVersion, d.sum)
 			}
 			if d.since != 0 && d.since < resourceVersion { // It may have gone before.

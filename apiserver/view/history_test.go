@@ -69,7 +69,7 @@ func looks(job *Job) string { return job.Status.String() + " of " + job.SpiderNa
 
 func picture(v *Jobs, user string, shown bool) map[uuid.UUID]string {
 	known := map[uuid.UUID]string{}
-	jobs, _ := v.List(Query{Namespace: ns, User: user, Limit: 1000, Shown: shown})
+	jobs, _ := v.List(Query{Namespace: ns, UserID: user, Limit: 1000, Shown: shown})
 	for _, job := range jobs {
 		known[job.ID] = looks(job)
 	}
@@ -141,7 +141,7 @@ func followersKnowWhatTheViewShows(t *rapid.T) {
 	users := []string{"", "alice"}
 	anyName := rapid.Custom(func(t *rapid.T) string { return "job-" + strconv.Itoa(rapid.IntRange(0, 9).Draw(t, "n")) })
 	anyReplica := rapid.Custom(func(t *rapid.T) *replica { return replicas[rapid.IntRange(0, 1).Draw(t, "replica")] })
-	followers := []*follower{{user: ns}, {user: "alice"}, {user: "alice"}}
+	followers := []*follower{{user: ""}, {user: ns}, {user: "alice"}, {user: "alice"}}
 	for _, f := range followers {
 		f.connect(impatient, replicas[0].jobs)
 	}
@@ -275,7 +275,7 @@ func subscribe(t *testing.T, jobs *Jobs, user string) *Subscription {
 func TestSubscriberThatDoesNotReadIsLeftBehind(t *testing.T) {
 	jobs := NewJobs(unnamed{})
 	jobs.Replace("", nil, "1")
-	slow, quick, other := subscribe(t, jobs, ns), subscribe(t, jobs, ns), subscribe(t, jobs, "alice")
+	slow, quick, other := subscribe(t, jobs, ""), subscribe(t, jobs, ""), subscribe(t, jobs, "alice")
 	for i := range mostBehind + 1 {
 		jobs.Set("", compact(t, spiderJob(fmt.Sprint("job-", i%7), 10+i)))
 		if entry, ok := quick.Next(); entry == nil || !ok {
@@ -435,7 +435,7 @@ func TestViewCatchesUpWithItsReader(t *testing.T) {
 		for _, v := range []*Jobs{ahead, behind} {
 			v.Replace("", nil, "10")
 		}
-		reader := subscribe(t, ahead, ns)
+		reader := subscribe(t, ahead, "")
 		job := compact(t, spiderJob("job", 11))
 		ahead.Set("", job)
 		_, _ = reader.Next()
@@ -443,7 +443,7 @@ func TestViewCatchesUpWithItsReader(t *testing.T) {
 			again := *job
 			behind.Set("", &again)
 		})
-		s, known := behind.Subscribe(t.Context(), ns, ns, reader.Position())
+		s, known := behind.Subscribe(t.Context(), ns, "", reader.Position())
 		defer s.Stop()
 		if entry, ok := s.Next(); !known || entry != nil || !ok {
 			t.Errorf("known %t, and told %v", known, entry)
@@ -457,7 +457,7 @@ func TestReaderFromBeforeARestoreBeginsAnew(t *testing.T) {
 		before, after := NewJobs(unnamed{}), NewJobs(unnamed{})
 		before.Replace("", nil, "1000")
 		after.Replace("", nil, "10")
-		s, known := after.Subscribe(t.Context(), ns, ns, subscribe(t, before, ns).Position())
+		s, known := after.Subscribe(t.Context(), ns, "", subscribe(t, before, "").Position())
 		defer s.Stop()
 		if _, ok := s.Next(); !known || !ok || s.Position() != "" {
 			t.Errorf("known %t, goes on %t, at %q: the view may be behind", known, ok, s.Position())
@@ -466,7 +466,7 @@ func TestReaderFromBeforeARestoreBeginsAnew(t *testing.T) {
 		if _, ok := s.Next(); ok {
 			t.Error("it goes on though the view never comes so far")
 		}
-		if position := s.Renew(); position != subscribe(t, after, ns).Position() {
+		if position := s.Renew(); position != subscribe(t, after, "").Position() {
 			t.Errorf("it is renewed at %q", position)
 		}
 	})
@@ -475,7 +475,7 @@ func TestReaderFromBeforeARestoreBeginsAnew(t *testing.T) {
 func TestRestoreOfEtcdBeginsAnewForAll(t *testing.T) {
 	jobs := NewJobs(unnamed{})
 	jobs.Replace("", nil, "10")
-	s := subscribe(t, jobs, ns)
+	s := subscribe(t, jobs, "")
 	jobs.Replace("", nil, "11")
 	if entry, ok := s.Next(); entry != nil || !ok {
 		t.Errorf("a complete list that changes nothing is told: %v, %t", entry, ok)
@@ -492,7 +492,7 @@ func TestRenamedSpiderIsAChangeOfItsPendingJobs(t *testing.T) {
 	spiders.OnChange(jobs.RefreshSpider)
 	jobs.Replace("", nil, "1")
 	jobs.Set("", compact(t, spiderJob("job", 2)))
-	connected := subscribe(t, jobs, ns)
+	connected := subscribe(t, jobs, "")
 	before := connected.Position()
 	spider, err := FromSpider(&v1alpha1.Spider{
 		ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "books"}, Spec: v1alpha1.SpiderSpec{Name: "tomes"},
@@ -505,10 +505,10 @@ func TestRenamedSpiderIsAChangeOfItsPendingJobs(t *testing.T) {
 		t.Errorf("the change is %+v, %t", entry, ok)
 	}
 	// No resource version tells who has seen the new name.
-	if s, known := jobs.Subscribe(t.Context(), ns, ns, before); known {
+	if s, known := jobs.Subscribe(t.Context(), ns, "", before); known {
 		t.Errorf("who comes back from before is told %v", s.backlog)
 	}
-	if _, known := jobs.Subscribe(t.Context(), ns, ns, connected.Position()); !known {
+	if _, known := jobs.Subscribe(t.Context(), ns, "", connected.Position()); !known {
 		t.Error("who comes back and knows it begins anew")
 	}
 	spiders.Set("", spider) // Which is no change.

@@ -48,7 +48,7 @@ type Job struct {
 	Namespace       string
 	Name            string
 	ResourceVersion string
-	User            string
+	UserID          string // The spec.userID, by which jobs are told apart; empty where nobody in particular has made it.
 
 	// SpiderID is the id of the Spider the job refers to, whether or not it exists.
 	SpiderID uuid.UUID
@@ -89,6 +89,14 @@ func (j *Job) ref() ref        { return ref{j.Namespace, j.Name} }
 func (j *Job) version() string { return j.ResourceVersion }
 func (j *Job) note() *note     { return &j.kept }
 
+// User is the user that the job is shown to be of: its own, or the namespace itself.
+func (j *Job) User() string {
+	if j.UserID == "" {
+		return j.Namespace
+	}
+	return j.UserID
+}
+
 // FromSpiderJob returns the compact form of a SpiderJob.
 func FromSpiderJob(job *v1alpha1.SpiderJob) (*Job, error) {
 	id, err := uuid.Parse(job.ID())
@@ -112,7 +120,7 @@ func FromSpiderJob(job *v1alpha1.SpiderJob) (*Job, error) {
 		Namespace:       intern(job.Namespace),
 		Name:            job.Name,
 		ResourceVersion: job.ResourceVersion,
-		User:            intern(job.User()),
+		UserID:          intern(job.Spec.UserID),
 		SpiderID:        spiderID,
 		SpiderRef:       intern(job.Spec.SpiderRef.Name),
 		Created:         seconds(&job.CreationTimestamp),

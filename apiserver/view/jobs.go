@@ -106,7 +106,7 @@ func (v *Jobs) refresh(jobs []*Job) {
 		fresh := *job
 		v.place(&fresh)
 		if fresh.kept.shown && (fresh.SpiderName != job.SpiderName || fresh.RepoPath != job.RepoPath) {
-			v.publish(job.User, Change{Job: &fresh}, number(v.progress.of(job.Namespace)))
+			v.publish(job.UserID, Change{Job: &fresh}, number(v.progress.of(job.Namespace)))
 		}
 	}
 }
@@ -126,10 +126,10 @@ func (v *Jobs) swap(was, is *Job) {
 	}
 	if was != nil {
 		tenant := v.tenants[was.Namespace]
-		user := tenant.users[was.User]
+		user := tenant.users[was.UserID]
 		user.remove(was)
 		if user.empty() {
-			delete(tenant.users, was.User)
+			delete(tenant.users, was.UserID)
 		}
 		tenant.ids.remove(was.ID, was)
 		if tenant.jobs--; tenant.jobs == 0 {
@@ -139,10 +139,10 @@ func (v *Jobs) swap(was, is *Job) {
 	}
 	if is != nil {
 		tenant := v.tenantOf(is.Namespace)
-		user := tenant.users[is.User]
+		user := tenant.users[is.UserID]
 		if user == nil {
 			user = newUserJobs()
-			tenant.users[is.User] = user
+			tenant.users[is.UserID] = user
 		}
 		user.insert(is)
 		tenant.ids.add(is.ID, is)
@@ -152,7 +152,7 @@ func (v *Jobs) swap(was, is *Job) {
 }
 
 // revealed implements kind.
-func (v *Jobs) revealed(job *Job) { v.tenants[job.Namespace].users[job.User].sum += checksum(job) }
+func (v *Jobs) revealed(job *Job) { v.tenants[job.Namespace].users[job.UserID].sum += checksum(job) }
 
 // shown implements kind.
 func (v *Jobs) shown(change shown[*Job]) { v.tell(change) }

@@ -114,7 +114,7 @@ func (m model) list(q Query) (names []string, more bool) {
 	var found []*Job
 	for _, job := range m {
 		switch {
-		case job.User != q.User,
+		case job.UserID != q.UserID,
 			len(q.Statuses) > 0 && !slices.Contains(q.Statuses, job.Status),
 			q.SpiderID != nil && job.SpiderID != *q.SpiderID,
 			q.SpiderName != "" && job.SpiderName != q.SpiderName,
@@ -141,7 +141,7 @@ func (m model) list(q Query) (names []string, more bool) {
 
 // TestViewAnswersLikeANaiveList holds every question, after any history, to what filtering and sorting a list would answer.
 func TestViewAnswersLikeANaiveList(t *testing.T) {
-	users := []string{"", "alice", "bob"}
+	users := []string{"", ns, "alice", "bob"}
 	refs := []string{"books", "news", "shop"}
 	spiderNames := []string{"", "x", "y"}
 	phases := []v1alpha1.Phase{
@@ -212,7 +212,7 @@ func TestViewAnswersLikeANaiveList(t *testing.T) {
 			"": func(t *rapid.T) {
 				q := Query{
 					Namespace: ns,
-					User:      rapid.SampledFrom([]string{ns, "alice", "bob"}).Draw(t, "user"),
+					UserID:    rapid.SampledFrom([]string{"", ns, "alice", "bob"}).Draw(t, "user"),
 					Statuses:  rapid.SliceOfN(rapid.SampledFrom([]Status{Pending, Running, Finished, Cancelled, Error}), 0, 4).Draw(t, "statuses"),
 					Limit:     rapid.IntRange(1, 12).Draw(t, "limit"),
 				}
@@ -268,7 +268,7 @@ func TestPagesSkipAndRepeatNothing(t *testing.T) {
 		for range rapid.IntRange(0, 60).Draw(t, "jobs") {
 			old[arrive()] = 0
 		}
-		q := Query{Namespace: ns, User: ns, Limit: rapid.IntRange(1, 10).Draw(t, "limit")}
+		q := Query{Namespace: ns, Limit: rapid.IntRange(1, 10).Draw(t, "limit")}
 		for more := true; more; {
 			var page []*Job
 			page, more = jobs.List(q)
@@ -431,10 +431,10 @@ func TestJobsTakeTheirSpidersNameUntilTheyStart(t *testing.T) {
 	if got := shown("waiting"); got != [2]string{"Tomes", "tomes.py"} {
 		t.Errorf("once the Spider is renamed the job shows %q", got)
 	}
-	if found, _ := jobs.List(Query{Namespace: ns, User: ns, SpiderName: "Tomes", Limit: 9}); len(found) != 1 {
+	if found, _ := jobs.List(Query{Namespace: ns, SpiderName: "Tomes", Limit: 9}); len(found) != 1 {
 		t.Errorf("%d jobs are found by the new name, want 1", len(found))
 	}
-	if found, _ := jobs.List(Query{Namespace: ns, User: ns, SpiderName: "Books", Limit: 9}); len(found) != 0 {
+	if found, _ := jobs.List(Query{Namespace: ns, SpiderName: "Books", Limit: 9}); len(found) != 0 {
 		t.Errorf("%d jobs are found by the old name, want none", len(found))
 	}
 	if got := shown("started"); got != [2]string{"once", "once.py"} {
@@ -463,7 +463,7 @@ func TestEverythingOfAJobIsKept(t *testing.T) {
 	})
 	want := &Job{
 		ID: uuid.MustParse(object.ID()), SpiderID: uuid.MustParse(object.SpiderID()),
-		Namespace: ns, Name: "a", ResourceVersion: "7", User: "alice", SpiderRef: "books",
+		Namespace: ns, Name: "a", ResourceVersion: "7", UserID: "alice", SpiderRef: "books",
 		SpiderName: "Books", RepoPath: "b.py", Image: "img:1", RequestHash: "beef",
 		Created: 1000, Started: 1002, Finished: 1009, CancelRequested: 1005,
 		Reason: "ExitCode", Message: "exited with 3", Arguments: `{"a":"1","b":"<&>\u2028"}`,

@@ -7,9 +7,9 @@ import (
 	"github.com/tidwall/btree"
 )
 
-// Query says which of a user's jobs to list. The zero value of a filter accepts every job.
+// Query says which of a user's jobs to list, by its spec.userID: without one, those that nobody in particular has made. The zero value of a filter accepts every job.
 type Query struct {
-	Namespace, User string
+	Namespace, UserID string
 
 	Statuses   []Status
 	SpiderID   *uuid.UUID
@@ -44,7 +44,7 @@ func (v *Jobs) List(q Query) (jobs []*Job, more bool) {
 	if tenant == nil {
 		return nil, false
 	}
-	user := tenant.users[q.User]
+	user := tenant.users[q.UserID]
 	if user == nil {
 		return nil, false
 	}

@@ -38,10 +38,10 @@ func (s *Spider) ref() ref        { return ref{s.Namespace, s.Ref} }
 func (s *Spider) version() string { return s.ResourceVersion }
 func (s *Spider) note() *note     { return &s.kept }
 
-// VisibleTo reports whether the given user of the Spider's namespace may see and run it.
-func (s *Spider) VisibleTo(user string) bool { return s.UserID == "" || s.UserID == user }
+// VisibleTo reports whether callers of this spec.userID, in the Spider's namespace, may see and run it.
+func (s *Spider) VisibleTo(userID string) bool { return s.UserID == "" || s.UserID == userID }
 
-// Owner is the user who may change the Spider: its own, or the namespace itself where that shares it.
+// Owner is the user that the Spider is shown to be of: its own, or the namespace itself where that shares it.
 func (s *Spider) Owner() string {
 	if s.UserID == "" {
 		return s.Namespace
@@ -106,8 +106,8 @@ func NewSpiders() *Spiders {
 func (v *Spiders) OnChange(changed func(namespace, ref string)) { v.changed = changed }
 
 // ByID returns the Spider with this id that the user may see, or nil.
-func (v *Spiders) ByID(namespace, user string, id uuid.UUID) *Spider {
-	if spider := v.byID(namespace, id); spider != nil && spider.VisibleTo(user) {
+func (v *Spiders) ByID(namespace, userID string, id uuid.UUID) *Spider {
+	if spider := v.byID(namespace, id); spider != nil && spider.VisibleTo(userID) {
 		return spider
 	}
 	return nil
@@ -127,7 +127,7 @@ func (v *Spiders) byID(namespace string, id uuid.UUID) *Spider {
 }
 
 // ByName returns the Spiders of this name that the user may see.
-func (v *Spiders) ByName(namespace, user, name string) []*Spider {
+func (v *Spiders) ByName(namespace, userID, name string) []*Spider {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	set := v.sets[namespace]
@@ -136,7 +136,7 @@ func (v *Spiders) ByName(namespace, user, name string) []*Spider {
 	}
 	var visible []*Spider
 	for _, spider := range set.byName[name] {
-		if spider.VisibleTo(user) {
+		if spider.VisibleTo(userID) {
 			visible = append(visible, spider)
 		}
 	}
@@ -156,7 +156,7 @@ func (v *Spiders) SpiderNames(namespace, resource string) (name, repoPath string
 
 // SpiderQuery says which of the Spiders that a user may see to list.
 type SpiderQuery struct {
-	Namespace, User string
+	Namespace, UserID string
 	// NamePart is a part of the name, in upper or lower case; empty for any name.
 	NamePart string
 	// After is where the page begins: behind this position. Nil begins with the newest Spider.
@@ -173,7 +173,11 @@ func (v *Spiders) List(q SpiderQuery) (spiders []*Spider, more bool) {
 	if set == nil {
 		return nil, false
 	}
-	for _, userID := range []string{"", q.User} {
+	owners := []string{""}
+	if q.UserID != "" {
+		owners = append(owners, q.UserID)
+	}
+	for _, userID := range owners {
 		if tree := set.byUserID[userID]; tree != nil {
 			spiders = append(spiders, spidersOf(tree, &q)...)
 		}

@@ -139,9 +139,9 @@ func TestSpidersAreAsNewAsOwnWrites(t *testing.T) {
 		for _, event := range events {
 			event.show()
 		}
-		for _, user := range []string{ns, "alice", "bob"} {
+		for _, user := range []string{"", ns, "alice", "bob"} {
 			var got, want []string
-			for q := (SpiderQuery{Namespace: ns, User: user, Limit: rapid.IntRange(1, 3).Draw(t, "limit")}); ; {
+			for q := (SpiderQuery{Namespace: ns, UserID: user, Limit: rapid.IntRange(1, 3).Draw(t, "limit")}); ; {
 				page, more := view.List(q)
 				for _, spider := range page {
 					got = append(got, spider.Ref+" "+spider.Name)

@@ -40,7 +40,7 @@ func TestTwoObjectsOfOneID(t *testing.T) {
 				if got := jobs.Get(ns, id); got == nil || got.Name != test.found {
 					t.Errorf("found %v by the id, want %s", got, test.found)
 				}
-				page, _ := jobs.List(Query{Namespace: ns, User: ns, Limit: 9})
+				page, _ := jobs.List(Query{Namespace: ns, Limit: 9})
 				if diff := gocmp.Diff(listed, names(page)); diff != "" {
 					t.Errorf("listed (-want +got):\n%s", diff)
 				}
