@@ -29,7 +29,7 @@ KUBECTL ?= $(or $(shell command -v kubectl),$(BIN)/kubectl)
 MODULES := $(filter-out hack/kubernetes hack/coredns,. $(patsubst %/go.mod,%,$(wildcard hack/*/go.mod test/*/go.mod)))
 
 # The files that generate, manifests and chart write.
-GENERATED = api/v1alpha1/zz_generated.deepcopy.go docs/api.md apiserver/contract client/types.gen.go config/crd/bases \
+GENERATED = api/v1alpha1/zz_generated.deepcopy.go docs/api.md apiserver/contract/contract.gen.go client/types.gen.go config/crd/bases \
 	config/rbac/controller/role.yaml config/rbac/apiserver/role.yaml config/kubernetes-tokens/role.yaml \
 	config/monitoring/prometheus_rule.yaml charts/spider-operator/files
 
