@@ -151,7 +151,7 @@ func TestJobShowsEverythingKnownOfIt(t *testing.T) {
 		"expectations": {"met": false, "violations": [{"rule": "min_items", "expected": "at least 200", "actual": "142"}]}`
 	f.get(key, "/api/v1/jobs/"+id).want(http.StatusOK).
 		wantJSON(`{` + listed + `, "arguments": {"q": "a \"b\" <c>\n"}}`)
-	f.get(key, "/api/v1/jobs").want(http.StatusOK).wantJSON(`[{` + listed + `}]`)
+	f.get(key, "/api/v1/jobs").want(http.StatusOK).wantJSON(`[{` + listed + `, "arguments_omitted": true}]`)
 }
 
 func TestWhatIsAbsentIsLeftOut(t *testing.T) {

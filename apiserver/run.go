@@ -41,6 +41,8 @@ type Options struct {
 	// Limits are the rates that callers are held to, and Timeouts the times.
 	Limits   guard.Limits
 	Timeouts guard.Timeouts
+	// Caps bound what the jobs of each namespace take. The zero value bounds nothing.
+	Caps view.Caps
 	// MaxConnections bounds the connections to the API that are open at once; 0 stands for guard.DefaultMaxConnections.
 	MaxConnections int
 	// MaxConnectionsPerAddress bounds those from one address on which no credential has been accepted; 0 stands for
@@ -93,6 +95,7 @@ func Run(ctx context.Context, config *rest.Config, options Options, log *slog.Lo
 		Authenticator:     keys,
 		Limits:            options.Limits,
 		Timeouts:          options.Timeouts,
+		Caps:              options.Caps,
 		MaxConnections:    options.MaxConnections,
 		TrustedProxies:    options.TrustedProxies,
 		Registry:          registry,

@@ -38,6 +38,8 @@ type Config struct {
 	Authorizer auth.Authorizer
 	Limits     guard.Limits
 	Timeouts   guard.Timeouts
+	// Caps bound what the jobs of each namespace take. The zero value bounds nothing.
+	Caps view.Caps
 	// MaxConnections bounds the connections that are open at once; 0 stands for guard.DefaultMaxConnections.
 	MaxConnections int
 	// MaxConnectionsPerAddress bounds those from one address on which no credential has been accepted; 0 stands for
@@ -60,6 +62,9 @@ type Server struct {
 
 // New makes a Server.
 func New(config Config) (*Server, error) {
+	if err := config.Caps.Check(); err != nil {
+		return nil, err
+	}
 	g, err := guard.New(guard.Config{
 		Health:         config.Health,
 		Authenticator:  config.Authenticator,
@@ -99,7 +104,8 @@ func New(config Config) (*Server, error) {
 	found := spiders.New(config.Spiders, config.KubernetesSpiders)
 	err = rest.Serve(engine, rest.Config{
 		Jobs: jobs.New(jobs.Config{
-			View: config.Jobs, Kubernetes: config.Kubernetes, Pods: config.Pods, Spiders: found, Now: config.Now,
+			View: config.Jobs, Kubernetes: config.Kubernetes, Pods: config.Pods, Spiders: found,
+			Caps: config.Caps, Now: config.Now,
 		}),
 		Spiders:  found,
 		Guard:    g,

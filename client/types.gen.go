@@ -132,6 +132,7 @@ type DeletedSpider struct {
 // | 415 | `unsupported_media_type` | The body is not JSON. |
 // | 429 | `too_many_requests` | Too many requests of this caller or its namespace, or too many failed authentications from this address. |
 // | 429 | `too_many_streams` | This caller, or its namespace, has too many waits, logs and event streams open. |
+// | 429 | `too_many_jobs` | The namespace has as many jobs that have not ended, or as many bytes of arguments, as it may. |
 // | 500 | `cancel_failed` | The cancel could not be recorded. Where there is a `Retry-After`, trying again may help. |
 // | 500 | `internal` | The server failed. |
 // | 503 | `unavailable` | Kubernetes cannot be reached, or the server has not read its state yet. Try again. |
@@ -211,8 +212,13 @@ type Health struct {
 
 // Job One run of a spider.
 type Job struct {
-	// Arguments The spider's arguments. Not shown in lists.
+	// Arguments The spider's arguments. Lists leave them out. Where names and values have more than 256 bytes together, so do events and calls
+	// with `wait`.
 	Arguments map[string]string `json:"arguments,omitempty,omitzero"`
+
+	// ArgumentsOmitted `true` where the job has arguments that are left out here; else absent. `GET` of the job, without `wait`, has them, unless they
+	// cannot be read at the moment.
+	ArgumentsOmitted *bool `json:"arguments_omitted,omitempty"`
 
 	// Attempts How often the spider's process was started.
 	Attempts int32 `json:"attempts"`

@@ -139,6 +139,7 @@ type Error struct {
 	// | 415 | `unsupported_media_type` | The body is not JSON. |
 	// | 429 | `too_many_requests` | Too many requests of this caller or its namespace, or too many failed authentications from this address. |
 	// | 429 | `too_many_streams` | This caller, or its namespace, has too many waits, logs and event streams open. |
+	// | 429 | `too_many_jobs` | The namespace has as many jobs that have not ended, or as many bytes of arguments, as it may. |
 	// | 500 | `cancel_failed` | The cancel could not be recorded. Where there is a `Retry-After`, trying again may help. |
 	// | 500 | `internal` | The server failed. |
 	// | 503 | `unavailable` | Kubernetes cannot be reached, or the server has not read its state yet. Try again. |
@@ -186,6 +187,7 @@ type Error struct {
 // | 415 | `unsupported_media_type` | The body is not JSON. |
 // | 429 | `too_many_requests` | Too many requests of this caller or its namespace, or too many failed authentications from this address. |
 // | 429 | `too_many_streams` | This caller, or its namespace, has too many waits, logs and event streams open. |
+// | 429 | `too_many_jobs` | The namespace has as many jobs that have not ended, or as many bytes of arguments, as it may. |
 // | 500 | `cancel_failed` | The cancel could not be recorded. Where there is a `Retry-After`, trying again may help. |
 // | 500 | `internal` | The server failed. |
 // | 503 | `unavailable` | Kubernetes cannot be reached, or the server has not read its state yet. Try again. |
@@ -278,8 +280,13 @@ type Job struct {
 	// Image The container image that was run.
 	Image *string `json:"image,omitempty"`
 
-	// Arguments The spider's arguments. Not shown in lists.
+	// Arguments The spider's arguments. Lists leave them out. Where names and values have more than 256 bytes together, so do events and calls
+	// with `wait`.
 	Arguments *json.RawMessage `json:"arguments,omitempty"`
+
+	// ArgumentsOmitted `true` where the job has arguments that are left out here; else absent. `GET` of the job, without `wait`, has them, unless they
+	// cannot be read at the moment.
+	ArgumentsOmitted *bool `json:"arguments_omitted,omitempty"`
 
 	// Stats What is known of the job's counts: the last attempt's, or those of all attempts where the spider resumes. A count that is
 	// not known is left out.

@@ -37,7 +37,9 @@ type Config struct {
 	Kubernetes Kubernetes
 	Pods       Pods
 	Spiders    Spiders
-	Now        func() time.Time
+	// Caps bound what the jobs of each namespace take. The zero value bounds nothing.
+	Caps view.Caps
+	Now  func() time.Time
 }
 
 // Jobs are the use cases. They are safe for concurrent use.
@@ -46,13 +48,16 @@ type Jobs struct {
 	kubernetes Kubernetes
 	pods       Pods
 	spiders    Spiders
+	caps       view.Caps
 	now        func() time.Time
+	reads      reads
 }
 
 // New makes the use cases of the jobs that a view shows and Kubernetes has.
 func New(config Config) *Jobs {
 	return &Jobs{
-		view: config.View, kubernetes: config.Kubernetes, pods: config.Pods, spiders: config.Spiders, now: config.Now,
+		view: config.View, kubernetes: config.Kubernetes, pods: config.Pods, spiders: config.Spiders, caps: config.Caps,
+		now: config.Now,
 	}
 }
 

@@ -77,6 +77,11 @@ func (s *Jobs) Start(ctx context.Context, caller auth.Identity, request *Request
 	if _, err := spider.Allows.Run(&job.Spec); err != nil {
 		return nil, refusedRun(err)
 	}
+	release, made, err := s.room(ctx, caller, identity, allowed.ArgumentsBytes(request.Arguments))
+	if err != nil || made != nil {
+		return made, err
+	}
+	defer release()
 	return s.create(ctx, caller, identity, job)
 }
 

@@ -28,6 +28,9 @@ func (t tags) job(job *view.Job) string {
 	return tag(jobState(job), t.sum(job.ResourceVersion, job.SpiderName, job.RepoPath))
 }
 
+// partialTag names a job as it is shown without arguments that it has.
+func partialTag(tag string) string { return strings.TrimSuffix(tag, `"`) + `-partial"` }
+
 // spider names a spider as it is shown.
 func (t tags) spider(spider *view.Spider) string {
 	return tag(spiderState(spider), t.sum(spider.ResourceVersion))

@@ -80,11 +80,28 @@ func (h *handlers) getJob(r *request) error {
 		}
 	}
 	h.tellAge(r)
-	if r.isKnown(h.tags.job(job)) {
+	tag := h.tags.job(job)
+	// Whoever has waited is perhaps one of many, whose jobs have ended at once: that is no time to read arguments.
+	partial := job.ArgumentsOmitted && wait > 0
+	if r.isKnown(tag) || partial && r.isKnown(partialTag(tag)) {
 		r.unchanged()
 		return nil
 	}
-	return writeJSON(r.c.Writer, func(text []byte) []byte { return appendJob(text, job) })
+	arguments, omitted := job.Arguments, job.ArgumentsOmitted
+	if omitted && !partial {
+		if r.isHead() { // The length would take a read.
+			r.c.Header("Content-Type", contentTypeJSON)
+			r.c.Status(http.StatusOK)
+			return nil
+		}
+		var ok bool
+		if arguments, ok = h.jobs.Arguments(r.context(), job); ok {
+			omitted = false
+		} else {
+			r.c.Header("ETag", partialTag(tag))
+		}
+	}
+	return writeJSON(r.c.Writer, func(text []byte) []byte { return appendMembers(text, job, arguments, omitted) })
 }
 
 // wait returns the job as it is after a wait for its end, to a caller that may still be told.

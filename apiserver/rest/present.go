@@ -7,15 +7,19 @@ import (
 	"github.com/scrapethis/spider-operator/apiserver/view"
 )
 
-// appendJob appends a job to JSON as the contract shows a single one: with its arguments.
-func appendJob(text []byte, job *view.Job) []byte { return appendMembers(text, job, job.Arguments) }
+// appendJob appends a job to JSON as the contract shows a single one: with its arguments, unless they are too long to be kept.
+func appendJob(text []byte, job *view.Job) []byte {
+	return appendMembers(text, job, job.Arguments, job.ArgumentsOmitted)
+}
 
 // appendListed appends a job to JSON as lists show it. They leave the arguments out: a page of a thousand jobs could otherwise
-// be tens of megabytes.
-func appendListed(text []byte, job *view.Job) []byte { return appendMembers(text, job, "") }
+// be hundreds of kilobytes.
+func appendListed(text []byte, job *view.Job) []byte {
+	return appendMembers(text, job, "", job.ArgumentBytes > 0)
+}
 
-// appendMembers appends what encoding/json makes of a contract.Job.
-func appendMembers(text jsonText, job *view.Job, arguments string) []byte {
+// appendMembers appends what encoding/json makes of a contract.Job. omitted says that the job has arguments which are left out.
+func appendMembers(text jsonText, job *view.Job, arguments string, omitted bool) []byte {
 	text.begin()
 	text.id("id", job.ID)
 	text.id("spider_id", job.SpiderID)
@@ -41,6 +45,9 @@ func appendMembers(text jsonText, job *view.Job, arguments string) []byte {
 	text.optionalString("image", job.Image)
 	if arguments != "" {
 		text.raw("arguments", arguments)
+	}
+	if omitted {
+		text.bool("arguments_omitted", true)
 	}
 	text.stats(&job.Stats)
 	text.expectations(job.Expectations)
@@ -81,7 +88,7 @@ var statsSources = map[v1alpha1.StatsOrigin]string{
 
 // stats appends nothing for a job of which nothing was ever counted.
 func (t *jsonText) stats(stats *view.Stats) {
-	source, known := statsSources[stats.Source]
+	source, known := statsSources[stats.Source.Origin()]
 	if !known {
 		return
 	}

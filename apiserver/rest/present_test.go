@@ -40,8 +40,10 @@ func contractJob(job *view.Job, withArguments bool) contract.Job {
 	}
 	if withArguments && job.Arguments != "" {
 		shown.Arguments = new(json.RawMessage(job.Arguments))
+	} else if job.ArgumentBytes > 0 {
+		shown.ArgumentsOmitted = new(true)
 	}
-	if source, counted := statsSources[job.Stats.Source]; counted {
+	if source, counted := statsSources[job.Stats.Source.Origin()]; counted {
 		known := func(count int64) *int64 {
 			if count < 0 {
 				return nil
@@ -127,9 +129,9 @@ func TestTheTextOfAJobIsThatOfTheContract(t *testing.T) {
 			Stats: view.Stats{
 				Items: rapid.Int64().Draw(t, "items"), Responses: anyCount.Draw(t, "responses"), Requests: anyCount.Draw(t, "requests"),
 				Errors: anyCount.Draw(t, "errors"), ObservedAt: anyTime.Draw(t, "observed"), FinishReason: anyText.Draw(t, "finish reason"),
-				Source: rapid.SampledFrom([]v1alpha1.StatsOrigin{
+				Source: view.SourceOf(rapid.SampledFrom([]v1alpha1.StatsOrigin{
 					"", v1alpha1.OriginNone, v1alpha1.OriginScrapyLog, v1alpha1.OriginScrapyStats, v1alpha1.OriginTerminationMessage,
-				}).Draw(t, "source"),
+				}).Draw(t, "source")),
 				Final: rapid.Bool().Draw(t, "final"),
 				More: view.MoreCounts{
 					RequestRetries: anyCount.Draw(t, "retries"), FailedRequests: anyCount.Draw(t, "failed"),
@@ -156,7 +158,10 @@ func TestTheTextOfAJobIsThatOfTheContract(t *testing.T) {
 			job.ExitCode = new(rapid.Int32().Draw(t, "exit code"))
 		}
 		if arguments := rapid.MapOf(anyText, anyText).Draw(t, "arguments"); len(arguments) > 0 {
-			job.Arguments = encoded(t, arguments)
+			job.ArgumentBytes = 1
+			if job.ArgumentsOmitted = rapid.Bool().Draw(t, "they are too long"); !job.ArgumentsOmitted {
+				job.Arguments = encoded(t, arguments)
+			}
 		}
 		if got, want := string(appendJob(nil, job)), encoded(t, contractJob(job, true)); got != want {
 			t.Errorf("a single job: got\n%s\nwant\n%s", got, want)
@@ -175,7 +180,7 @@ func TestAJobShowsEverythingThatTheContractKnows(t *testing.T) {
 		ExitCode: new(int32(1)), Attempts: 1, Arguments: `{"a":"b"}`, Status: view.Error, Ended: true,
 		Stats: view.Stats{
 			Items: 5, Responses: 6, Requests: 7, Errors: 8, ObservedAt: 9, FinishReason: "finished",
-			Source: v1alpha1.OriginScrapyStats, Final: true,
+			Source: view.SourceOf(v1alpha1.OriginScrapyStats), Final: true,
 			More: view.MoreCounts{
 				RequestRetries: 1, FailedRequests: 2, Responses2xx: 3, Responses3xx: 4, Responses4xx: 5, Responses5xx: 6,
 				ItemsDropped: 7, FeedFailures: 8, PeakMemoryBytes: 9, ElapsedSeconds: 10,
@@ -186,7 +191,7 @@ func TestAJobShowsEverythingThatTheContractKnows(t *testing.T) {
 		},
 	}
 	var shown contract.Job
-	decoder := json.NewDecoder(bytes.NewReader(appendJob(nil, job)))
+	decoder := json.NewDecoder(bytes.NewReader(appendMembers(nil, job, job.Arguments, true)))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&shown); err != nil {
 		t.Fatal(err)
@@ -240,7 +245,7 @@ func BenchmarkTextOfAJob(b *testing.B) {
 		Reason: "Completed", Message: "The spider ran to its end.",
 		Image: "example.org/spiders:1", ExitCode: new(int32(0)), Attempts: 1, Status: view.Finished, Ended: true,
 		Stats: view.Stats{
-			Items: 142, Responses: 150, Requests: 150, ObservedAt: 1_700_000_100, Source: v1alpha1.OriginScrapyStats, Final: true,
+			Items: 142, Responses: 150, Requests: 150, ObservedAt: 1_700_000_100, Source: view.SourceOf(v1alpha1.OriginScrapyStats), Final: true,
 			More: view.MoreCounts{Responses2xx: 148, Responses4xx: 2, PeakMemoryBytes: 100 << 20, ElapsedSeconds: 99}.Pack(),
 		},
 		Expectations: &view.Judgement{Judged: true, Met: true},

@@ -159,7 +159,7 @@ func (v *Jobs) tell(change shown[*Job]) {
 	}
 	if was != nil && (is == nil || is.UserID != was.UserID) {
 		if was.kept.shown {
-			d := deletion{maybe: maybeOf(was), user: was.UserID, born: was.kept.born, resourceVersion: resourceVersion}
+			d := deletion{maybe: maybeOf(was), user: was.UserID, born: was.bornAt, resourceVersion: resourceVersion}
 			if change.listed {
 				d.since = reached
 			}
@@ -327,7 +327,7 @@ func (v *Jobs) since(key chainKey, resourceVersion uint64) *since {
 			if is > resourceVersion {
 				m.change = s.add(Change{Job: job}, is, m.sum)
 			}
-			s.count(m, job.kept.born, resourceVersion, is <= resourceVersion)
+			s.count(m, job.bornAt, resourceVersion, is <= resourceVersion)
 			return len(s.changes) <= mostBehind
 		})
 	}

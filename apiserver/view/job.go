@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
+	"github.com/scrapethis/spider-operator/internal/allowed"
 )
 
 // Status is a job's status as the REST API tells it: the terminal phase, else Cancelled once a cancellation is recorded.
@@ -60,7 +61,7 @@ type Job struct {
 	Created, Started, Finished, CancelRequested int64
 
 	Reason, Message string
-	// Arguments is a JSON object of strings; empty when there are none.
+	// Arguments is a JSON object of strings; empty when there are none, and where ArgumentsOmitted says that there are too many to keep.
 	Arguments string
 	Image     string
 	// RequestHash is the hash of the request that started the job with an Idempotency-Key, in hex, if one did.
@@ -74,20 +75,39 @@ type Job struct {
 	// CancelGrace is the grace period that the job was cancelled with, in seconds; -1 where none was named.
 	CancelGrace int32
 	Attempts    int32
+	// ArgumentBytes is how many bytes all names and values of the arguments have.
+	ArgumentBytes int32
 	// Generation counts, modulo 65,536, the changes of what was asked of the job.
 	Generation uint16
-	Status      Status
+	Status     Status
+	// ArgumentsOmitted says that Kubernetes alone has the arguments.
+	ArgumentsOmitted bool
 	// Ended says that the phase is a terminal one. A cancelled job may not have ended yet.
 	Ended bool
 
 	// snapshot says that SpiderName and RepoPath are of the Spider that was run, and so will not change.
 	snapshot bool
 	kept     note
+	bornAt   uint64
 }
 
 func (j *Job) ref() ref        { return ref{j.Namespace, j.Name} }
 func (j *Job) version() string { return j.ResourceVersion }
 func (j *Job) note() *note     { return &j.kept }
+func (j *Job) born() *uint64   { return &j.bornAt }
+
+// mostKeptArguments is how many bytes of arguments a Job keeps. Longer ones would be most of what the view takes, and a caller could
+// fill it with them.
+const mostKeptArguments = 256
+
+// ArgumentsOf returns the arguments of a SpiderJob as a JSON object of strings; empty when there are none.
+func ArgumentsOf(job *v1alpha1.SpiderJob) (string, error) {
+	arguments, err := encodeStrings(job.Spec.Arguments)
+	if err != nil {
+		return "", fmt.Errorf("encoding the arguments of SpiderJob %s/%s: %w", job.Namespace, job.Name, err)
+	}
+	return arguments, nil
+}
 
 // User is the user that the job is shown to be of: its own, or the namespace itself.
 func (j *Job) User() string {
@@ -107,9 +127,12 @@ func FromSpiderJob(job *v1alpha1.SpiderJob) (*Job, error) {
 	if err != nil {
 		return nil, fmt.Errorf("parsing the id of the Spider of SpiderJob %s/%s: %w", job.Namespace, job.Name, err)
 	}
-	arguments, err := encodeStrings(job.Spec.Arguments)
-	if err != nil {
-		return nil, fmt.Errorf("encoding the arguments of SpiderJob %s/%s: %w", job.Namespace, job.Name, err)
+	size := allowed.ArgumentsBytes(job.Spec.Arguments)
+	arguments := ""
+	if size <= mostKeptArguments {
+		if arguments, err = ArgumentsOf(job); err != nil {
+			return nil, err
+		}
 	}
 	expectations, err := judgementOf(&job.Status)
 	if err != nil {
@@ -136,8 +159,11 @@ func FromSpiderJob(job *v1alpha1.SpiderJob) (*Job, error) {
 		CancelGrace:     -1,
 		Attempts:        job.Status.Attempts,
 		Generation:      uint16(job.Generation), //nolint:gosec // As documented.
-		Status:          statusOf(job),
-		Ended:           job.Status.Phase.Terminal(),
+		ArgumentBytes:   int32(size),            //nolint:gosec // At most 32 KiB: the schema refuses more.
+
+		ArgumentsOmitted: size > mostKeptArguments,
+		Status:           statusOf(job),
+		Ended:            job.Status.Phase.Terminal(),
 	}
 	if c := job.Spec.Cancellation; c != nil {
 		j.CancelRequested = seconds(c.RequestedAt)

@@ -22,6 +22,8 @@ type Jobs struct {
 	tenants map[string]*tenant // by namespace
 	waiters waiters
 	history *history
+	// reserved is, by namespace, what jobs take that are about to be made.
+	reserved map[string]Usage
 }
 
 // tenant is what is known of one namespace.
@@ -29,6 +31,7 @@ type tenant struct {
 	ids   ids[*Job]
 	users map[string]*userJobs
 	jobs  int
+	usage Usage
 }
 
 // NewJobs returns an empty view. Jobs that have not started take the name of their spider from spiders.
@@ -38,6 +41,8 @@ func NewJobs(spiders SpiderNamer) *Jobs {
 		tenants: map[string]*tenant{},
 		waiters: waiters{},
 		history: newHistory(),
+
+		reserved: map[string]Usage{},
 	}
 	v.init(v)
 	return v
@@ -132,6 +137,7 @@ func (v *Jobs) swap(was, is *Job) {
 			delete(tenant.users, was.UserID)
 		}
 		tenant.ids.remove(was.ID, was)
+		tenant.usage.remove(usageOf(was))
 		if tenant.jobs--; tenant.jobs == 0 {
 			delete(v.tenants, was.Namespace)
 		}
@@ -146,6 +152,7 @@ func (v *Jobs) swap(was, is *Job) {
 		}
 		user.insert(is)
 		tenant.ids.add(is.ID, is)
+		tenant.usage.add(usageOf(is))
 		tenant.jobs++
 		v.waiters.wake(is.Namespace, is.ID)
 	}

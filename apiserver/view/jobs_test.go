@@ -467,10 +467,10 @@ func TestEverythingOfAJobIsKept(t *testing.T) {
 		SpiderName: "Books", RepoPath: "b.py", Image: "img:1", RequestHash: "beef",
 		Created: 1000, Started: 1002, Finished: 1009, CancelRequested: 1005,
 		Reason: "ExitCode", Message: "exited with 3", Arguments: `{"a":"1","b":"<&>\u2028"}`,
-		ExitCode: new(int32(3)), CancelGrace: 60, Attempts: 2, Status: Error, Ended: true,
+		ExitCode: new(int32(3)), CancelGrace: 60, Attempts: 2, ArgumentBytes: 9, Status: Error, Ended: true,
 		Stats: Stats{
 			Items: 5, Responses: 6, Requests: -1, Errors: 0, FinishReason: "shutdown",
-			Source: v1alpha1.OriginScrapyStats, ObservedAt: 1008, Final: true,
+			Source: SourceOf(v1alpha1.OriginScrapyStats), ObservedAt: 1008, Final: true,
 			More: MoreCounts{
 				RequestRetries: 1, FailedRequests: 2, Responses2xx: 3, Responses3xx: 4, Responses4xx: 5, Responses5xx: 6,
 				ItemsDropped: 7, FeedFailures: 0, PeakMemoryBytes: math.MaxInt64, ElapsedSeconds: -1,

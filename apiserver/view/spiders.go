@@ -31,12 +31,14 @@ type Spider struct {
 	// Allows is what the Spider allows its runs.
 	Allows allowed.Rules
 
-	kept note
+	kept   note
+	bornAt uint64
 }
 
 func (s *Spider) ref() ref        { return ref{s.Namespace, s.Ref} }
 func (s *Spider) version() string { return s.ResourceVersion }
 func (s *Spider) note() *note     { return &s.kept }
+func (s *Spider) born() *uint64   { return &s.bornAt }
 
 // VisibleTo reports whether callers of this spec.userID, in the Spider's namespace, may see and run it.
 func (s *Spider) VisibleTo(userID string) bool { return s.UserID == "" || s.UserID == userID }

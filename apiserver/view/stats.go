@@ -2,6 +2,7 @@ package view
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 )
@@ -11,11 +12,27 @@ type Stats struct {
 	Items, Responses, Requests, Errors int64
 	ObservedAt                         int64
 	FinishReason                       string
-	Source                             v1alpha1.StatsOrigin
 	// More are the counts that only a job with final counts usually has.
-	More  PackedCounts
-	Final bool
+	More   PackedCounts
+	Source Source
+	Final  bool
 }
+
+// Source tells where counts come from, in a byte.
+type Source uint8
+
+// sources are the origins that there are; the zero Source is none of them.
+var sources = [...]v1alpha1.StatsOrigin{
+	"", v1alpha1.OriginTerminationMessage, v1alpha1.OriginScrapyStats, v1alpha1.OriginScrapyLog, v1alpha1.OriginNone,
+}
+
+// SourceOf returns the Source of an origin, and the zero Source of one that is not known.
+func SourceOf(origin v1alpha1.StatsOrigin) Source {
+	return Source(max(0, slices.Index(sources[:], origin))) //nolint:gosec // There are five.
+}
+
+// Origin returns the origin; empty for the zero Source.
+func (s Source) Origin() v1alpha1.StatsOrigin { return sources[s] }
 
 // MoreCounts are the counts beyond those that every job is asked for: -1 where they are not known.
 type MoreCounts struct {
@@ -99,7 +116,7 @@ func compactStats(s *v1alpha1.Stats) Stats {
 		Errors:       orUnknown(s.Errors),
 		ObservedAt:   seconds(s.ObservedAt),
 		FinishReason: intern(s.FinishReason),
-		Source:       v1alpha1.StatsOrigin(intern(string(s.Source))),
+		Source:       SourceOf(s.Source),
 		More:         more.Pack(),
 		Final:        s.Final,
 	}

@@ -12,8 +12,10 @@ type object interface {
 	ref() ref
 	// version is the resource version.
 	version() string
-	// note is what the Store keeps with the object.
+	// note is what the Store keeps with the object, and born the resource version that the object was created with; 0 where that
+	// is not known. The Store's lock guards both.
 	note() *note
+	born() *uint64
 }
 
 // ref names a resource of a kind.
@@ -21,8 +23,6 @@ type ref struct{ namespace, name string }
 
 // note is what a Store keeps with an object. Its lock guards it.
 type note struct {
-	// born is the resource version that the object was created with; 0 where that is not known.
-	born uint64
 	// unconfirmed says that this state comes from this process's own write, and that the watch has not shown it yet; shown, that it
 	// has shown the object in some state.
 	unconfirmed, shown bool
@@ -100,7 +100,7 @@ func (s *Store[T]) Set(scope string, is T) {
 	if !stale {
 		is.note().shown = true
 		if first {
-			is.note().born = number(is.version())
+			*is.born() = number(is.version())
 		}
 		s.place(is)
 		s.kind.shown(shown[T]{scope: scope, was: was, is: is, resourceVersion: is.version()})
@@ -192,8 +192,8 @@ func (s *Store[T]) place(is T) {
 	was, found := s.get(key)
 	if n := is.note(); found {
 		n.listed, n.shown = was.note().listed, n.shown || was.note().shown
-		if n.born == 0 {
-			n.born = was.note().born
+		if *is.born() == 0 {
+			*is.born() = *was.born()
 		}
 	} else {
 		s.count++
@@ -210,7 +210,7 @@ func (s *Store[T]) place(is T) {
 
 // reveal takes that the watch has shown an object that is there from an own write.
 func (s *Store[T]) reveal(o T, born uint64) {
-	o.note().shown, o.note().born = true, born
+	o.note().shown, *o.born() = true, born
 	s.kind.revealed(o)
 }
 

@@ -14,10 +14,11 @@ import (
 
 	"github.com/scrapethis/spider-operator/apiserver"
 	"github.com/scrapethis/spider-operator/apiserver/guard"
+	"github.com/scrapethis/spider-operator/apiserver/view"
 )
 
 func newAPIServerCommand() *cobra.Command {
-	options := apiserver.Options{Limits: guard.DefaultLimits, Timeouts: guard.DefaultTimeouts}
+	options := apiserver.Options{Limits: guard.DefaultLimits, Caps: view.DefaultCaps, Timeouts: guard.DefaultTimeouts}
 	var kubeconfig, level string
 	cmd := &cobra.Command{
 		Use:   "apiserver",
@@ -59,6 +60,10 @@ func newAPIServerCommand() *cobra.Command {
 		"authentications from one address that may fail per minute, with keys and with tokens each; keys that are valid are always let in")
 	flags.IntVar(&options.Limits.StreamsPerCaller, "max-streams", options.Limits.StreamsPerCaller,
 		"waits, logs and event streams that a caller may have open at once")
+	flags.IntVar(&options.Caps.UnfinishedJobs, "max-unfinished-jobs", options.Caps.UnfinishedJobs,
+		"jobs that a namespace may have that have not ended, where callers start more; 0 for any number")
+	flags.Int64Var(&options.Caps.ArgumentBytes, "max-argument-bytes", options.Caps.ArgumentBytes,
+		"bytes that the arguments of all jobs of a namespace may have, where callers start more; 0 for any number")
 	flags.DurationVar(&options.Timeouts.Header, "header-timeout", options.Timeouts.Header,
 		"how long a TLS handshake, and the headers of a request, may take")
 	flags.DurationVar(&options.Timeouts.Read, "read-timeout", options.Timeouts.Read, "how long the body of a request may take")

@@ -135,18 +135,25 @@ func Arguments(arguments map[string]v1alpha1.ArgumentValue) error {
 	if len(arguments) > MaxArguments {
 		return &RefusedError{Field: "arguments", problem: fmt.Sprintf("may be at most %d", MaxArguments)}
 	}
-	size := 0
 	for _, name := range slices.Sorted(maps.Keys(arguments)) {
 		value := string(arguments[name])
-		size += len(name) + len(value)
 		if problem := argumentProblem(name, value); problem != "" {
 			return &RefusedError{Field: "arguments", Entry: &name, problem: problem}
 		}
 	}
-	if size > MaxArgumentsBytes {
+	if ArgumentsBytes(arguments) > MaxArgumentsBytes {
 		return &RefusedError{Field: "arguments", problem: fmt.Sprintf("may have at most %d bytes, names and values together", MaxArgumentsBytes)}
 	}
 	return nil
+}
+
+// ArgumentsBytes returns how many bytes all names and values of arguments have together.
+func ArgumentsBytes(arguments map[string]v1alpha1.ArgumentValue) int {
+	size := 0
+	for name, value := range arguments {
+		size += len(name) + len(value)
+	}
+	return size
 }
 
 func argumentProblem(name, value string) string {

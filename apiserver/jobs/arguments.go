@@ -1,0 +1,79 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+
+	"github.com/scrapethis/spider-operator/apiserver/auth"
+	"github.com/scrapethis/spider-operator/apiserver/exchange"
+	"github.com/scrapethis/spider-operator/apiserver/failure"
+	"github.com/scrapethis/spider-operator/apiserver/kube"
+	"github.com/scrapethis/spider-operator/apiserver/view"
+)
+
+// reads shares reads of arguments between all who ask for the same job's at once.
+type reads struct{ singleflight.Group }
+
+// Arguments returns the arguments of a job that the view leaves out, as a JSON object of strings: Kubernetes is asked for them. ok is
+// false where they cannot be had now, or the job has gone.
+func (s *Jobs) Arguments(ctx context.Context, job *view.Job) (arguments string, ok bool) {
+	read := s.reads.DoChan(job.Namespace+"/"+job.Name, func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), kube.ReadTimeout)
+		defer cancel()
+		object, err := s.kubernetes.Get(ctx, job.Namespace, job.Name)
+		if err != nil {
+			return nil, err
+		}
+		arguments, err := view.ArgumentsOf(object)
+		if err != nil {
+			return nil, err
+		}
+		return ofObject{arguments, object.Spec.UserID, object.CreationTimestamp.Unix()}, nil
+	})
+	select {
+	case result := <-read:
+		of, read := result.Val.(ofObject)
+		if !read || of.userID != job.UserID || of.created != job.Created { // Another job has taken the name since.
+			return "", false
+		}
+		return of.arguments, true
+	case <-ctx.Done():
+		return "", false
+	}
+}
+
+// ofObject is what is read of a SpiderJob: whose it is, so that nobody is shown another's, and its arguments.
+type ofObject struct {
+	arguments, userID string
+	created           int64
+}
+
+// retryCaps is after how long to try again where a namespace has as many jobs as it may: when others have ended.
+const retryCaps = 10 * time.Second
+
+// room makes room for a job among those of its namespace, until release is called. Where there is none it returns the job that the same
+// request has made before, which this view may not know yet, or refuses.
+func (s *Jobs) room(
+	ctx context.Context, caller auth.Identity, identity startIdentity, argumentBytes int,
+) (release func(), made *view.Job, err error) {
+	release, err = s.view.Reserve(caller.Namespace, argumentBytes, s.caps)
+	full, ok := errors.AsType[*view.CapError](err)
+	if !ok {
+		return release, nil, err
+	}
+	if identity.hash != "" {
+		known, err := s.lookUp(ctx, caller.Namespace, identity.id)
+		if err != nil {
+			return nil, nil, err
+		}
+		if known != nil {
+			made, err = sameStart(known, caller, identity)
+			return nil, made, err
+		}
+	}
+	exchange.Of(ctx).Object = ""
+	return nil, nil, failure.TooMany("too_many_jobs", full.Error(), retryCaps)
+}
