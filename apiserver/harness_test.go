@@ -227,7 +227,7 @@ type spiderCluster struct {
 }
 
 func (c *spiderCluster) before(call string) error {
-	if c.meanwhile != nil && call != "get" {
+	if c.meanwhile != nil && call != "get" && call != "named" {
 		c.meanwhile()
 	}
 	c.calls[call]++
@@ -263,6 +263,21 @@ func (c *spiderCluster) Get(_ context.Context, namespace, name string) (*v1alpha
 		return nil, err
 	}
 	return c.find(namespace, name, "")
+}
+
+func (c *spiderCluster) Named(_ context.Context, namespace, name string) ([]*v1alpha1.Spider, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.before("named"); err != nil {
+		return nil, err
+	}
+	var found []*v1alpha1.Spider
+	for _, spider := range c.spiders {
+		if spider.Namespace == namespace && spider.Spec.Name == name {
+			found = append(found, spider.DeepCopy())
+		}
+	}
+	return found, nil
 }
 
 func (c *spiderCluster) Create(_ context.Context, spider *v1alpha1.Spider) (*v1alpha1.Spider, error) {

@@ -10,23 +10,23 @@ import (
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 	"github.com/scrapethis/spider-operator/apiserver/auth"
 	"github.com/scrapethis/spider-operator/apiserver/failure"
-	"github.com/scrapethis/spider-operator/apiserver/kube"
 	"github.com/scrapethis/spider-operator/apiserver/view"
 )
 
-// Find returns the caller's job of this id. What the view does not know is asked of Kubernetes once: another replica may have
-// made it a moment ago.
+// Find returns the caller's job of this id. What the view does not show as the caller's is looked up: another replica may have made it a
+// moment ago. Another user's job is looked up just as one that does not exist, since an id can be made of another's Idempotency-Key:
+// how long an answer takes is not to tell whether there is one.
 func (s *Jobs) Find(ctx context.Context, caller auth.Identity, text string) (*view.Job, error) {
 	id, ok := v1alpha1.ParseID(text)
 	if !ok {
 		return nil, failure.NotFound("This job")
 	}
-	job := s.view.Get(caller.Namespace, id)
-	if job == nil {
-		var err error
-		if job, err = s.lookUp(ctx, caller.Namespace, id); err != nil {
-			return nil, err
-		}
+	if job := s.view.Get(caller.Namespace, id); job != nil && job.UserID == caller.UserID {
+		return job, nil
+	}
+	job, err := s.lookUp(ctx, caller.Namespace, id)
+	if err != nil {
+		return nil, err
 	}
 	if job == nil || job.UserID != caller.UserID {
 		return nil, failure.NotFound("This job")
@@ -34,22 +34,27 @@ func (s *Jobs) Find(ctx context.Context, caller auth.Identity, text string) (*vi
 	return job, nil
 }
 
-// lookUp asks Kubernetes for the job that is named by its id, and returns nil when there is none. Ids of version 5 belong to
-// objects of other names, which only the view finds.
+// lookUp asks Kubernetes for the job that is named by its id, and returns what the view shows then; nil where there is none. Ids of
+// version 5 belong to objects of other names, which only the watch finds.
 func (s *Jobs) lookUp(ctx context.Context, namespace string, id uuid.UUID) (*view.Job, error) {
 	if id.Version() == 5 {
 		return nil, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, kube.ReadTimeout)
-	defer cancel()
-	object, err := s.kubernetes.Get(ctx, namespace, id.String())
-	if apierrors.IsNotFound(err) {
-		return nil, nil
-	}
+	err := s.lookups.Do(ctx, namespace, id.String(), func(ctx context.Context) error {
+		object, err := s.kubernetes.Get(ctx, namespace, id.String())
+		if apierrors.IsNotFound(err) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		_, err = s.view.Put(object)
+		return err
+	})
 	if err != nil {
 		return nil, failure.Unavailable(err, "Kubernetes cannot be reached, and this server has not seen the job.")
 	}
-	return s.view.Put(object)
+	return s.view.Get(namespace, id), nil
 }
 
 // Wait returns the job once nothing of it runs any more, the time is up or the context ends. It is not found when it was deleted

@@ -8,6 +8,7 @@ import (
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 	"github.com/scrapethis/spider-operator/apiserver/auth"
+	"github.com/scrapethis/spider-operator/apiserver/kube"
 	"github.com/scrapethis/spider-operator/apiserver/view"
 )
 
@@ -28,7 +29,7 @@ type Spiders interface {
 	// Find returns the spider of this id.
 	Find(ctx context.Context, caller auth.Identity, id string) (*view.Spider, error)
 	// Named returns the spiders of this name.
-	Named(caller auth.Identity, name string) []*view.Spider
+	Named(ctx context.Context, caller auth.Identity, name string) ([]*view.Spider, error)
 }
 
 // Config is what Jobs are made of.
@@ -51,13 +52,14 @@ type Jobs struct {
 	caps       view.Caps
 	now        func() time.Time
 	reads      reads
+	lookups    *kube.Lookups
 }
 
 // New makes the use cases of the jobs that a view shows and Kubernetes has.
 func New(config Config) *Jobs {
 	return &Jobs{
 		view: config.View, kubernetes: config.Kubernetes, pods: config.Pods, spiders: config.Spiders, caps: config.Caps,
-		now: config.Now,
+		now: config.Now, lookups: kube.NewLookups(),
 	}
 }
 

@@ -124,7 +124,10 @@ func sameStart(known *view.Job, caller auth.Identity, identity startIdentity) (*
 // resolve finds the spider that a start means, among those that the caller may see.
 func (s *Jobs) resolve(ctx context.Context, caller auth.Identity, request *Request) (*view.Spider, error) {
 	if request.SpiderID == "" {
-		named := s.spiders.Named(caller, request.SpiderName)
+		named, err := s.spiders.Named(ctx, caller, request.SpiderName)
+		if err != nil {
+			return nil, err
+		}
 		switch len(named) {
 		case 0:
 			return nil, failure.NotFound("This spider")

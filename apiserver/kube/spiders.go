@@ -26,6 +26,19 @@ func (s Spiders) Get(ctx context.Context, namespace, name string) (*v1alpha1.Spi
 	return spider, nil
 }
 
+// Named lists the Spiders of this spec.name.
+func (s Spiders) Named(ctx context.Context, namespace, name string) ([]*v1alpha1.Spider, error) {
+	var list v1alpha1.SpiderList
+	if err := s.Client.List(ctx, &list, client.InNamespace(namespace), client.MatchingFields{"spec.name": name}); err != nil {
+		return nil, fmt.Errorf("listing the Spiders of the name %q in %s: %w", name, namespace, err)
+	}
+	spiders := make([]*v1alpha1.Spider, len(list.Items))
+	for i := range list.Items {
+		spiders[i] = &list.Items[i]
+	}
+	return spiders, nil
+}
+
 // Create records a new Spider and returns it as Kubernetes recorded it.
 func (s Spiders) Create(ctx context.Context, spider *v1alpha1.Spider) (*v1alpha1.Spider, error) {
 	created := spider.DeepCopy()

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -18,12 +19,15 @@ import (
 	"github.com/scrapethis/spider-operator/apiserver/failure"
 	"github.com/scrapethis/spider-operator/apiserver/kube"
 	"github.com/scrapethis/spider-operator/apiserver/view"
+	"github.com/scrapethis/spider-operator/internal/allowed"
 )
 
 // Kubernetes reads and writes single Spiders, live. Its errors are, or wrap, those of k8s.io/apimachinery/pkg/api/errors, or of
 // the connection.
 type Kubernetes interface {
 	Get(ctx context.Context, namespace, name string) (*v1alpha1.Spider, error)
+	// Named returns the Spiders of this spec.name.
+	Named(ctx context.Context, namespace, name string) ([]*v1alpha1.Spider, error)
 	Create(ctx context.Context, spider *v1alpha1.Spider) (*v1alpha1.Spider, error)
 	// Patch merges a JSON merge patch into the spec of the Spider in exactly the state of the given resource version.
 	Patch(ctx context.Context, namespace, name, resourceVersion string, spec map[string]any) (*v1alpha1.Spider, error)
@@ -36,11 +40,16 @@ type Spiders struct {
 	view       *view.Spiders
 	kubernetes Kubernetes
 	names      nameClaims
+	// byID and byName look for what the view does not show.
+	byID, byName *kube.Lookups
 }
 
 // New makes the use cases of the spiders that a view shows and Kubernetes has.
 func New(shown *view.Spiders, kubernetes Kubernetes) *Spiders {
-	return &Spiders{view: shown, kubernetes: kubernetes, names: nameClaims{claims: map[nameClaim]struct{}{}}}
+	return &Spiders{
+		view: shown, kubernetes: kubernetes, names: nameClaims{claims: map[nameClaim]struct{}{}},
+		byID: kube.NewLookups(), byName: kube.NewLookups(),
+	}
 }
 
 // List returns the spiders that the caller may see and the query asks for, newest first, and whether there are more behind them.
@@ -49,13 +58,37 @@ func (s *Spiders) List(caller auth.Identity, query view.SpiderQuery) (found []*v
 	return s.view.List(query)
 }
 
-// Named returns the spiders of this name that the caller may see.
-func (s *Spiders) Named(caller auth.Identity, name string) []*view.Spider {
-	return s.view.ByName(caller.Namespace, caller.UserID, name)
+// Named returns the spiders of this name that the caller may see. Where the view shows none they are looked up: another replica may have
+// made one a moment ago.
+func (s *Spiders) Named(ctx context.Context, caller auth.Identity, name string) ([]*view.Spider, error) {
+	if found := s.view.ByName(caller.Namespace, caller.UserID, name); len(found) > 0 {
+		return found, nil
+	}
+	if utf8.RuneCountInString(name) > allowed.MaxSpiderName || !allowed.SpiderName.MatchString(name) {
+		return nil, nil // No spider has such a name, and a selector may not hold it.
+	}
+	err := s.byName.Do(ctx, caller.Namespace, name, func(ctx context.Context) error {
+		objects, err := s.kubernetes.Named(ctx, caller.Namespace, name)
+		return errors.Join(err, s.take(objects...))
+	})
+	if err != nil {
+		return nil, failure.Unavailable(err, "Kubernetes cannot be reached, and this server has not seen the spider.")
+	}
+	return s.view.ByName(caller.Namespace, caller.UserID, name), nil
 }
 
-// Find returns the spider of this id that the caller may see. What the view does not know is asked of Kubernetes once:
-// another replica may have made it a moment ago.
+// take has the view show what Kubernetes has told of.
+func (s *Spiders) take(objects ...*v1alpha1.Spider) error {
+	for _, object := range objects {
+		if _, err := s.view.Put(object); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Find returns the spider of this id that the caller may see. What the view does not show it is looked up: another replica may have
+// made it a moment ago. Another user's is looked up just as one that does not exist: how long an answer takes is not to tell of it.
 func (s *Spiders) Find(ctx context.Context, caller auth.Identity, text string) (*view.Spider, error) {
 	id, ok := v1alpha1.ParseID(text)
 	if !ok {
@@ -64,27 +97,31 @@ func (s *Spiders) Find(ctx context.Context, caller auth.Identity, text string) (
 	if spider := s.view.ByID(caller.Namespace, caller.UserID, id); spider != nil {
 		return spider, nil
 	}
-	// Ids of version 5 belong to objects of other names, which only the view finds.
-	if id.Version() == 5 || s.view.Known(caller.Namespace, id) {
-		return nil, failure.NotFound("This spider")
-	}
-	ctx, cancel := context.WithTimeout(ctx, kube.ReadTimeout)
-	defer cancel()
-	object, err := s.kubernetes.Get(ctx, caller.Namespace, id.String())
-	if apierrors.IsNotFound(err) {
-		return nil, failure.NotFound("This spider")
-	}
-	if err != nil {
+	if err := s.lookUp(ctx, caller.Namespace, id); err != nil {
 		return nil, failure.Unavailable(err, "Kubernetes cannot be reached, and this server has not seen the spider.")
 	}
-	spider, err := s.view.Put(object)
-	if err != nil {
-		return nil, err
+	if spider := s.view.ByID(caller.Namespace, caller.UserID, id); spider != nil {
+		return spider, nil
 	}
-	if spider == nil || !spider.VisibleTo(caller.UserID) {
-		return nil, failure.NotFound("This spider")
+	return nil, failure.NotFound("This spider")
+}
+
+// lookUp has the view show the spider that is named by its id, if there is one. Ids of version 5 belong to objects of other names, which
+// only the watch finds.
+func (s *Spiders) lookUp(ctx context.Context, namespace string, id uuid.UUID) error {
+	if id.Version() == 5 {
+		return nil
 	}
-	return spider, nil
+	return s.byID.Do(ctx, namespace, id.String(), func(ctx context.Context) error {
+		object, err := s.kubernetes.Get(ctx, namespace, id.String())
+		switch {
+		case apierrors.IsNotFound(err):
+			return nil
+		case err != nil:
+			return err
+		}
+		return s.take(object)
+	})
 }
 
 // Create records a new spider of the caller's.

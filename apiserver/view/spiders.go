@@ -115,9 +115,6 @@ func (v *Spiders) ByID(namespace, userID string, id uuid.UUID) *Spider {
 	return nil
 }
 
-// Known reports whether there is a Spider with this id, whoever may see it.
-func (v *Spiders) Known(namespace string, id uuid.UUID) bool { return v.byID(namespace, id) != nil }
-
 func (v *Spiders) byID(namespace string, id uuid.UUID) *Spider {
 	v.mu.RLock()
 	defer v.mu.RUnlock()

@@ -51,6 +51,24 @@ func TestLifeOfASpiderThroughREST(t *testing.T) {
 	replicas[0].eventually(http.StatusNotFound, http.MethodGet, path, alice, "")
 }
 
+// Another replica knows a new spider by its name at once, whatever a selector makes of that name.
+func TestASpiderIsStartedByNameOnAnotherReplica(t *testing.T) {
+	namespace := cluster.Namespace(t)
+	alice, _ := newKey(t, namespace, "alice")
+	bob, _ := newKey(t, namespace, "bob")
+	replicas := []*replica{start(t), start(t)}
+	for _, name := range []string{
+		"books", "a,b=c", `back\\slash`, "a!=b", "Größe 2/ä", "a==b,spec.userID=bob", "$(X)", " books ", strings.Repeat("ü", 128), "%2C&limit=1",
+	} {
+		replicas[0].want(http.StatusOK, http.MethodPost, "/api/v1/spiders", alice, `{"name": "`+name+`", "repo_path": "a.py"}`)
+		replicas[1].want(http.StatusOK, http.MethodPost, "/api/v1/jobs", alice, `{"spider_name": "`+name+`"}`)
+		replicas[1].want(http.StatusNotFound, http.MethodPost, "/api/v1/jobs", bob, `{"spider_name": "`+name+`"}`)
+	}
+	for _, name := range []string{"book", "BOOKS", "books,", "*", "a"} {
+		replicas[1].want(http.StatusNotFound, http.MethodPost, "/api/v1/jobs", alice, `{"spider_name": "`+name+`"}`)
+	}
+}
+
 // TestWhatTheFacadeAcceptsOfSpidersKubernetesAccepts sends spiders at the bounds through to the stored object.
 func TestWhatTheFacadeAcceptsOfSpidersKubernetesAccepts(t *testing.T) {
 	namespace := cluster.Namespace(t)

@@ -1,0 +1,125 @@
+package kube
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"k8s.io/utils/lru"
+)
+
+const (
+	// lookupsAtOnce bounds how much is looked up at once, and lookupsOfNamespace how much of that for one namespace.
+	lookupsAtOnce      = 32
+	lookupsOfNamespace = 8
+	// lookupStands is for how long something is not looked up again, and lookupsKept of how much that is remembered.
+	lookupStands = time.Second
+	lookupsKept  = 4096
+)
+
+// Lookups look for what a view does not show: another replica may have made it a moment ago, or it does not exist. Callers can make up
+// names without end. So whoever asks for the same shares one look, which stands for a moment; and only so much is looked for at once,
+// for each namespace and in all, while the others wait. It is safe for concurrent use.
+type Lookups struct {
+	all chan struct{}
+
+	mu sync.Mutex
+	// recent holds looks, by what they were for.
+	recent     *lru.Cache
+	namespaces map[string]*share
+}
+
+// share is what one namespace may look up at once.
+type share struct {
+	slots chan struct{}
+	users int
+}
+
+// look is one look for something.
+type look struct {
+	done chan struct{} // closed when it was made
+	err  error
+	made time.Time
+}
+
+type lookupKey struct{ namespace, name string }
+
+// NewLookups returns Lookups that have looked for nothing yet.
+func NewLookups() *Lookups {
+	return &Lookups{
+		all: make(chan struct{}, lookupsAtOnce), recent: lru.New(lookupsKept), namespaces: map[string]*share{},
+	}
+}
+
+// Do has read look for something, unless somebody else does, or did a moment ago. What read finds it puts where all callers find it.
+// Its context outlives the caller, with whom others may wait; within ReadTimeout it ends.
+func (l *Lookups) Do(ctx context.Context, namespace, name string, read func(context.Context) error) error {
+	look := l.look(ctx, lookupKey{namespace, name}, read)
+	select {
+	case <-look.done:
+		return look.err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (l *Lookups) look(ctx context.Context, key lookupKey, read func(context.Context) error) *look {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if known, found := l.recent.Get(key); found && known.(*look).stands() {
+		return known.(*look)
+	}
+	begun := &look{done: make(chan struct{})}
+	l.recent.Add(key, begun)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), ReadTimeout)
+	go func() {
+		defer cancel()
+		begun.err = l.inTurn(ctx, key.namespace, read)
+		begun.made = time.Now()
+		close(begun.done)
+	}()
+	return begun
+}
+
+// stands reports whether there is no need for another look yet. One that has failed is made again.
+func (k *look) stands() bool {
+	select {
+	case <-k.done:
+		return k.err == nil && time.Since(k.made) < lookupStands
+	default:
+		return true
+	}
+}
+
+// inTurn calls read when there is room for it.
+func (l *Lookups) inTurn(ctx context.Context, namespace string, read func(context.Context) error) error {
+	share, leave := l.shareOf(namespace)
+	defer leave()
+	for _, slots := range []chan struct{}{share.slots, l.all} {
+		select {
+		case slots <- struct{}{}:
+			defer func() { <-slots }()
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return read(ctx)
+}
+
+func (l *Lookups) shareOf(namespace string) (s *share, leave func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s = l.namespaces[namespace]
+	if s == nil {
+		s = &share{slots: make(chan struct{}, lookupsOfNamespace)}
+		l.namespaces[namespace] = s
+	}
+	s.users++
+	return s, func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if s.users--; s.users == 0 {
+			delete(l.namespaces, namespace)
+		}
+	}
+}
