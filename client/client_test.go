@@ -80,7 +80,7 @@ func (c *cut) Read(p []byte) (int, error) {
 	case r := <-done:
 		return r.n, r.err
 	case <-c.ctx.Done():
-		_ = c.ReadCloser.Close() // which lets the reader go
+		_ = c.Close() // which lets the reader go
 		<-done
 		return 0, c.ctx.Err()
 	}
@@ -342,7 +342,10 @@ func TestCallsAreTriedAgain(t *testing.T) {
 	cancels := func(ctx context.Context, c *Client) error { return c.CancelJob(ctx, "7", CancelJobParams{}) }
 	creates := func(ctx context.Context, c *Client) error { _, err := c.CreateSpider(ctx, NewSpider{}); return err }
 	changes := func(ctx context.Context, c *Client) error { _, err := c.ChangeSpider(ctx, "7", nil); return err }
-	follows := func(ctx context.Context, c *Client) error { _, err := c.GetJobLogs(ctx, "7", GetJobLogsParams{}); return err }
+	follows := func(ctx context.Context, c *Client) error {
+		_, err := c.GetJobLogs(ctx, "7", GetJobLogsParams{})
+		return err
+	}
 
 	busy, later := refused(429, "too_many_requests").with("Retry-After", "7"), refused(503, "unavailable").with("Retry-After", "2")
 	tests := map[string]struct {

@@ -46,6 +46,13 @@ type Event struct {
 	Data json.RawMessage
 }
 
+// EventStream reads server-sent events, as the HTML standard defines them.
+type EventStream struct {
+	body   io.ReadCloser
+	lines  *bufio.Reader
+	lastID string
+}
+
 // JobEvents goes through the changes of the caller's jobs, from those behind the event of this id on: from now on where it is empty,
 // and from all jobs as they are where it is "0". A stream that ends or is cut off is taken up where it was, by the same server or
 // another, until the context ends. An error is the last thing that it yields: that the server refuses the caller, or cannot be
@@ -73,7 +80,7 @@ func (c *Client) JobEvents(ctx context.Context, after string) iter.Seq2[Event, e
 
 // pass hands events on to their reader, and reports whether that one wants more when the stream has come to its end.
 func (s *EventStream) pass(yield func(Event, error) bool) bool {
-	defer s.Close()
+	defer func() { _ = s.Close() }()
 	for {
 		event, err := s.Next()
 		if err != nil || event.Type == EventEnd {
@@ -100,13 +107,6 @@ func (c *Client) StreamJobEvents(ctx context.Context, params StreamJobEventsPara
 // silence is for how long a stream of events may say nothing before it is given up: the server sends a comment every 15 seconds.
 const silence = 45 * time.Second
 
-// EventStream reads server-sent events, as the HTML standard defines them.
-type EventStream struct {
-	body   io.ReadCloser
-	lines  *bufio.Reader
-	lastID string
-}
-
 // maxLine bounds one line of a stream. The longest is a job with 32 KiB of arguments, each character escaped.
 const maxLine = 1 << 20
 
@@ -129,7 +129,8 @@ func (s *EventStream) Next() (Event, error) {
 			event = Event{} // Nothing was said, but perhaps an id.
 		case len(line) == 0:
 			event.Data = data[:len(data)-1]
-			return event, event.read()
+			err := event.read()
+			return event, err
 		case string(name) == "id" && !bytes.ContainsRune(value, 0):
 			event.ID = string(value)
 		case string(name) == "event":
@@ -192,7 +193,7 @@ func (c *Client) stream(ctx context.Context, request call, silence time.Duration
 	err := c.again(ctx, request, func() error {
 		ctx, cancel := context.WithCancelCause(ctx)
 		late := time.AfterFunc(c.timeout, func() { cancel(errSilent) })
-		response, err := c.send(ctx, request)
+		response, err := c.send(ctx, request) //nolint:bodyclose // Whoever reads the stream closes it.
 		late.Stop()
 		if err != nil {
 			if cause := context.Cause(ctx); errors.Is(cause, errSilent) {

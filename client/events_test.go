@@ -159,7 +159,10 @@ func TestAReaderOfEventsMayBeSlow(t *testing.T) {
 func TestEventsAreLeft(t *testing.T) {
 	body := &closing{Reader: strings.NewReader(strings.Repeat("event: ready\ndata: {}\n\n", 9))}
 	c, _ := serve(t, answer{status: http.StatusOK, stream: body})
-	for range c.JobEvents(t.Context(), "0") {
+	for _, err := range c.JobEvents(t.Context(), "0") {
+		if err != nil {
+			t.Error(err)
+		}
 		break
 	}
 	if !body.closed {

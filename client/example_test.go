@@ -5,15 +5,13 @@ import (
 	"fmt"
 	"log"
 	"os"
-	"time"
 
 	"github.com/scrapethis/spider-operator/client"
 )
 
 // Start a job, wait for its end, list what is running and cancel it.
 func Example() {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
-	defer cancel()
+	ctx := context.Background() // With a deadline, where a job may take too long.
 	api, err := client.New(os.Getenv("SPIDER_API_URL"), os.Getenv("SPIDER_API_KEY"))
 	if err != nil {
 		log.Fatal(err)

@@ -172,7 +172,7 @@ func (h *handlers) startJob(r *request) error {
 		return err
 	}
 	r.c.Header("ETag", h.tags.job(job))
-	return r.show(http.StatusOK, contract.StartedJob{JobID: job.ID.String(), Status: contract.JobStatus(job.Status.String())})
+	return r.show(contract.StartedJob{JobID: job.ID.String(), Status: contract.JobStatus(job.Status.String())})
 }
 
 func (h *handlers) cancelJob(r *request) error {
@@ -185,7 +185,7 @@ func (h *handlers) cancelJob(r *request) error {
 		return err
 	}
 	r.c.Header("ETag", h.tags.job(job))
-	return r.show(http.StatusOK, contract.CancelledJob{Ok: true, Message: "Job cancelled"})
+	return r.show(contract.CancelledJob{Ok: true, Message: "Job cancelled"})
 }
 
 func parseGracePeriod(text *string) (*int64, error) {

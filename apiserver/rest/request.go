@@ -87,12 +87,12 @@ func (r *request) prefersEvents() bool {
 }
 
 // show answers with a value of the contract.
-func (r *request) show(status int, value any) error {
+func (r *request) show(value any) error {
 	var text bytes.Buffer
 	if err := json.NewEncoder(&text).Encode(value); err != nil {
 		return fmt.Errorf("encoding an answer: %w", err)
 	}
-	r.c.Data(status, contentTypeJSON, text.Bytes())
+	r.c.Data(http.StatusOK, contentTypeJSON, text.Bytes())
 	return nil
 }
 

@@ -181,7 +181,7 @@ func (h *handlers) getMe(r *request) error {
 	body.Limits.Burst = limits.Burst
 	body.Limits.NamespaceRequestsPerSecond = new(limits.NamespaceRequestsPerSecond)
 	body.Limits.MaxStreams = limits.StreamsPerCaller
-	return r.show(http.StatusOK, body)
+	return r.show(body)
 }
 
 // tellAge says in the answer how old what it shows may be, unless Kubernetes is connected.

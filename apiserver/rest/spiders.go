@@ -3,7 +3,6 @@ package rest
 import (
 	"cmp"
 	"encoding/json"
-	"net/http"
 	"time"
 
 	"github.com/scrapethis/spider-operator/apiserver/contract"
@@ -27,7 +26,7 @@ func (h *handlers) listSpiders(r *request) error {
 		shown = append(shown, presentSpider(spider))
 	}
 	h.tellAge(r)
-	return r.show(http.StatusOK, shown)
+	return r.show(shown)
 }
 
 // maxSpiderPage bounds the settings and descriptions of one page of spiders, in bytes: a thousand spiders can have a hundred
@@ -55,7 +54,7 @@ func (h *handlers) getSpider(r *request) error {
 		r.unchanged()
 		return nil
 	}
-	return r.show(http.StatusOK, presentSpider(spider))
+	return r.show(presentSpider(spider))
 }
 
 func (h *handlers) createSpider(r *request) error {
@@ -69,7 +68,7 @@ func (h *handlers) createSpider(r *request) error {
 	}
 	r.c.Header("Location", "spiders/"+spider.ID.String()) // Relative, as a Link is.
 	r.c.Header("ETag", h.tags.spider(spider))
-	return r.show(http.StatusOK, presentSpider(spider))
+	return r.show(presentSpider(spider))
 }
 
 func (h *handlers) changeSpider(r *request) error {
@@ -82,14 +81,14 @@ func (h *handlers) changeSpider(r *request) error {
 		return err
 	}
 	r.c.Header("ETag", h.tags.spider(spider))
-	return r.show(http.StatusOK, presentSpider(spider))
+	return r.show(presentSpider(spider))
 }
 
 func (h *handlers) deleteSpider(r *request) error {
 	if err := h.spiders.Delete(r.context(), r.caller(), r.id(), r.spiderCondition()); err != nil {
 		return err
 	}
-	return r.show(http.StatusOK, contract.DeletedSpider{Ok: true, Message: "Spider deleted"})
+	return r.show(contract.DeletedSpider{Ok: true, Message: "Spider deleted"})
 }
 
 // presentSpider returns a spider as the contract shows it.

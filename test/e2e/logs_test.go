@@ -71,12 +71,12 @@ func TestALogIsFollowedFromBeforeTheStartToItsEnd(t *testing.T) {
 	if job := api.Get(id); !job.FinishedAt.IsZero() {
 		t.Error("the first line came after the job's end")
 	}
-	rest, err := io.ReadAll(reader)
+	others, err := io.ReadAll(reader)
 	if err != nil {
 		t.Fatalf("read to the end: %v", err)
 	}
-	if whole := n.Log(n.AwaitEnd(id, crawl).Status.PodName); first+string(rest) != whole {
-		t.Errorf("followed, the log has %d bytes, kubectl's %d:\n%s", len(first)+len(rest), len(whole), first+string(rest))
+	if whole := n.Log(n.AwaitEnd(id, crawl).Status.PodName); first+string(others) != whole {
+		t.Errorf("followed, the log has %d bytes, kubectl's %d:\n%s", len(first)+len(others), len(whole), first+string(others))
 	}
 }
 
