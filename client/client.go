@@ -186,8 +186,8 @@ func (c *Client) again(ctx context.Context, request call, try func() error) erro
 		if refused, ok := errors.AsType[*Error](err); ok && refused.RetryAfter > 0 {
 			wait = refused.RetryAfter
 		}
-		if !pause(ctx, wait) {
-			return err
+		if pause(ctx, wait) != nil {
+			return err // which tells more than that there is no time left
 		}
 	}
 }
@@ -213,17 +213,17 @@ func mayPass(request call, err error) bool {
 	}
 }
 
-// pause waits, and reports whether the time was up before the context ended. It does not begin to wait for what will not be.
-func pause(ctx context.Context, wait time.Duration) bool {
+// pause waits. Its error is that the context ends before the time is up: it does not begin to wait for what will not be.
+func pause(ctx context.Context, wait time.Duration) error {
 	if end, ends := ctx.Deadline(); ends && time.Until(end) < wait {
-		return false
+		return context.DeadlineExceeded
 	}
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-		return true
+		return nil
 	case <-ctx.Done():
-		return false
+		return ctx.Err()
 	}
 }

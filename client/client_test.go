@@ -508,10 +508,13 @@ func TestWaitForEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
-		c, _ := serve(t, running)
+		c, s := serve(t, running)
 		_, err := c.WaitForEnd(ctx, "7")
 		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "job 7 has not ended in time, and goes on") {
 			t.Errorf("error %v", err)
+		}
+		if len(s.asked) > 11 {
+			t.Errorf("it was asked for %d times", len(s.asked))
 		}
 	})
 	c, _ := serve(t, refused(404, "not_found"))

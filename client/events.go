@@ -16,8 +16,14 @@ import (
 	"time"
 )
 
-// The types of events. Others may come: ignore those that you do not know.
+// The types of events. Others may come: ignore those that you do not know. Logs have EventLine, EventGap and EventEnd, jobs all but the
+// first two.
 const (
+	// EventLine carries a line of a log, or a part of one.
+	EventLine = "line"
+	// EventGap says that lines of a log may be missing here.
+	EventGap = "gap"
+
 	// EventReady says that what comes from here on is new.
 	EventReady = "ready"
 	// EventJob carries a job that was started or has changed. It may be told twice.
@@ -30,7 +36,7 @@ const (
 	EventEnd = "end"
 )
 
-// Event is a change of a job, or a word about the stream itself.
+// Event is a change of a job, a line of a log, or a word about the stream itself.
 type Event struct {
 	// ID is where to go on after the event. Some have none.
 	ID string
@@ -40,17 +46,12 @@ type Event struct {
 	Job *Job
 	// JobID is the job that an EventJob or an EventDeleted is about.
 	JobID string
+	// Line is the line of an EventLine.
+	Line *LogLine
 	// Reason is that of an EventReset or an EventEnd.
 	Reason string
 	// Data is the event's data as they came.
 	Data json.RawMessage
-}
-
-// EventStream reads server-sent events, as the HTML standard defines them.
-type EventStream struct {
-	body   io.ReadCloser
-	lines  *bufio.Reader
-	lastID string
 }
 
 // JobEvents goes through the changes of the caller's jobs, from those behind the event of this id on: from now on where it is empty,
@@ -59,35 +60,33 @@ type EventStream struct {
 // reached for longer than the attempts last.
 func (c *Client) JobEvents(ctx context.Context, after string) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
-		for {
-			stream, err := c.StreamJobEvents(ctx, StreamJobEventsParams{LastEventID: after})
-			if err != nil {
-				yield(Event{}, err)
-				return
-			}
-			going := stream.pass(yield)
-			after = stream.LastID()
-			if !going {
-				return
-			}
-			if !pause(ctx, askAgain) {
-				yield(Event{}, ctx.Err())
-				return
-			}
+		err := takeAll(ctx, after, func(after string) (*EventStream, error) {
+			return c.StreamJobEvents(ctx, StreamJobEventsParams{LastEventID: after})
+		}, func(event Event) bool {
+			return event.Type == EventEnd || yield(event, nil)
+		})
+		if err != nil {
+			yield(Event{}, err)
 		}
 	}
 }
 
-// pass hands events on to their reader, and reports whether that one wants more when the stream has come to its end.
-func (s *EventStream) pass(yield func(Event, error) bool) bool {
-	defer func() { _ = s.Close() }()
+// takeAll hands events to take until that wants no more. A stream that ends or is cut off is opened again behind its last event.
+func takeAll(
+	ctx context.Context, after string, open func(after string) (*EventStream, error), take func(Event) bool,
+) error {
 	for {
-		event, err := s.Next()
-		if err != nil || event.Type == EventEnd {
-			return true
+		stream, err := open(after)
+		if err != nil {
+			return err
 		}
-		if !yield(event, nil) {
-			return false
+		going, err := stream.take(take)
+		after = stream.LastID()
+		if !going || err != nil {
+			return err
+		}
+		if err := pause(ctx, askAgain); err != nil {
+			return err
 		}
 	}
 }
@@ -96,16 +95,49 @@ func (s *EventStream) pass(yield func(Event, error) bool) bool {
 // close it.
 func (c *Client) StreamJobEvents(ctx context.Context, params StreamJobEventsParams) (*EventStream, error) {
 	_, header := split(params)
-	header.Set("Accept", "text/event-stream")
-	body, err := c.stream(ctx, call{method: http.MethodGet, path: jobsPath + "/events", header: header, harmless: true}, silence)
+	return c.events(ctx, call{method: http.MethodGet, path: jobsPath + "/events", header: header, harmless: true}, params.LastEventID)
+}
+
+// events opens a stream of events behind the one of this id.
+func (c *Client) events(ctx context.Context, request call, after string) (*EventStream, error) {
+	request.header.Set("Accept", "text/event-stream")
+	body, err := c.stream(ctx, request, silence)
 	if err != nil {
 		return nil, err
 	}
-	return &EventStream{body: body, lines: bufio.NewReader(body), lastID: params.LastEventID}, nil
+	return &EventStream{body: body, lines: bufio.NewReader(body), lastID: after}, nil
 }
 
 // silence is for how long a stream of events may say nothing before it is given up: the server sends a comment every 15 seconds.
 const silence = 45 * time.Second
+
+// EventStream reads server-sent events, as the HTML standard defines them.
+type EventStream struct {
+	body   io.ReadCloser
+	lines  *bufio.Reader
+	lastID string
+}
+
+// take hands events on until take wants no more; going says that it does, and that the stream has come to its end. An event that
+// cannot be read is an error: the next attempt would not read it either.
+func (s *EventStream) take(take func(Event) bool) (going bool, err error) {
+	defer func() { _ = s.Close() }()
+	for {
+		event, err := s.Next()
+		if _, unreadable := errors.AsType[*unreadableError](err); unreadable {
+			return false, err
+		}
+		if err != nil {
+			return true, nil //nolint:nilerr // It is opened again, and says why where it cannot be.
+		}
+		if !take(event) {
+			return false, nil
+		}
+		if event.Type == EventEnd {
+			return true, nil
+		}
+	}
+}
 
 // maxLine bounds one line of a stream. The longest is a job with 32 KiB of arguments, each character escaped.
 const maxLine = 1 << 20
@@ -153,7 +185,7 @@ func (s *EventStream) line() ([]byte, error) {
 		case !errors.Is(err, bufio.ErrBufferFull):
 			return nil, err
 		case len(line) > maxLine:
-			return nil, fmt.Errorf("a line of the events is longer than %d bytes", maxLine)
+			return nil, &unreadableError{fmt.Errorf("a line of the events is longer than %d bytes", maxLine)}
 		}
 	}
 }
@@ -170,13 +202,16 @@ func (e *Event) read() error {
 		var deleted DeletedJob
 		err = json.Unmarshal(e.Data, &deleted)
 		e.JobID = deleted.ID
+	case EventLine:
+		e.Line = &LogLine{}
+		err = json.Unmarshal(e.Data, e.Line)
 	case EventReset, EventEnd:
 		var ended StreamEnd
 		err = json.Unmarshal(e.Data, &ended)
 		e.Reason = ended.Reason
 	}
 	if err != nil {
-		return fmt.Errorf("reading the event %s %.200q: %w", e.Type, e.Data, err)
+		return &unreadableError{fmt.Errorf("reading the event %s %.200q: %w", e.Type, e.Data, err)}
 	}
 	return nil
 }

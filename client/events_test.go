@@ -2,7 +2,9 @@ package client
 
 import (
 	"bufio"
+	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"reflect"
@@ -178,6 +180,80 @@ type closing struct {
 func (c *closing) Close() error {
 	c.closed = true
 	return nil
+}
+
+// A log that is followed is told once, line by line, whoever stops in between, and ends with the spider.
+func TestALogIsFollowedToItsEnd(t *testing.T) {
+	line := func(id, text string) string {
+		return fmt.Sprintf("id: %s\nevent: line\ndata: {\"time\": \"2025-01-15T10:30:00Z\", \"line\": %q}\n\n", id, text)
+	}
+	end := func(reason string) string { return fmt.Sprintf("event: end\ndata: {\"reason\": %q}\n\n", reason) }
+	for name, test := range map[string]struct {
+		answers []answer
+		lines   string
+		asked   string // behind which events
+		code    ErrorCode
+	}{
+		"to its end":                 {[]answer{ok(line("1", "a") + ":\n\n" + line("2", "b") + end("finished"))}, "a b", "0", ""},
+		"in pieces":                  {[]answer{ok(line("1", "a") + end("stopping")), ok(line("2", "b")[:20]), ok(line("2", "b") + end("finished"))}, "a b", "0 1 1", ""},
+		"of a crowd":                 {[]answer{ok(line("1", "a") + end("too_many_streams")), refused(429, "too_many_streams"), ok(end("finished"))}, "a", "0 1 1", ""},
+		"with a gap":                 {[]answer{ok("id: 5\nevent: gap\ndata: {}\n\n" + line("6", "b") + end("finished"))}, "(gap) b", "0", ""},
+		"of which some is gone":      {[]answer{ok(line("1", "a") + end("log_gone"))}, "a", "0", CodeLogGone},
+		"that is gone":               {[]answer{refused(410, "log_gone")}, "", "0", CodeLogGone},
+		"with a key that is revoked": {[]answer{ok(line("1", "a") + end("unauthorized")), refused(401, "unauthorized")}, "a", "0 1", CodeUnauthorized},
+		"with events to come":        {[]answer{ok("event: novel\ndata: x\n\n" + line("1", "a") + end("finished"))}, "(novel) a", "0", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c, s := serve(t, test.answers...)
+				var lines, asked []string
+				var failure error
+				for event, err := range c.FollowLog(t.Context(), "7", GetJobLogsParams{LastEventID: "0", Tail: new(5)}) {
+					switch {
+					case err != nil:
+						failure = err
+					case event.Type == EventLine:
+						lines = append(lines, event.Line.Line)
+					default:
+						lines = append(lines, "("+event.Type+")")
+					}
+				}
+				for _, request := range s.asked {
+					asked = append(asked, request.Header.Get("Last-Event-ID"))
+					if request.URL.RawQuery != "follow=true&tail=5" || request.Header.Get("Accept") != "text/event-stream" {
+						t.Errorf("asked %s for %s", request.URL, request.Header.Get("Accept"))
+					}
+				}
+				if got := strings.Join(lines, " "); got != test.lines || strings.Join(asked, " ") != test.asked {
+					t.Errorf("lines %q, asked behind %q; want %q, %q", got, asked, test.lines, test.asked)
+				}
+				if (failure == nil) != (test.code == "") || failure != nil && !HasCode(failure, test.code) {
+					t.Errorf("it ends with %v, want the code %q", failure, test.code)
+				}
+			})
+		})
+	}
+}
+
+// An event that cannot be read is told, and not asked for again and again. Whoever has no more time is told that.
+func TestTheEndOfEventsIsTold(t *testing.T) {
+	last := func(ctx context.Context, c *Client) (err error) {
+		for _, err = range c.JobEvents(ctx, "0") {
+		}
+		return err
+	}
+	synctest.Test(t, func(t *testing.T) {
+		c, s := serve(t, ok("id: 1\nevent: job\ndata: <html>\n\n"))
+		if err := last(t.Context(), c); err == nil || !strings.Contains(err.Error(), "reading the event job") || len(s.asked) != 1 {
+			t.Errorf("error %v after %d calls", err, len(s.asked))
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), askAgain/2)
+		defer cancel()
+		c, s = serve(t, ok("id: 1\nevent: ready\ndata: {}\n\n"))
+		if err := last(ctx, c); !errors.Is(err, context.DeadlineExceeded) || len(s.asked) != 1 {
+			t.Errorf("error %v after %d calls", err, len(s.asked))
+		}
+	})
 }
 
 // A log may be silent for as long as it likes, once it has begun.

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -101,15 +102,15 @@ func (c *Client) WaitForEnd(ctx context.Context, id string) (*Job, error) {
 		asked := time.Now()
 		job, err := c.GetJob(ctx, id, GetJobParams{Wait: waitAtOnce})
 		switch {
-		case err != nil && ctx.Err() != nil:
-			return nil, fmt.Errorf("job %s has not ended in time, and goes on: %w", id, context.Cause(ctx))
-		case err != nil:
+		case err != nil && ctx.Err() == nil:
 			return nil, err
-		case !job.FinishedAt.IsZero():
+		case err == nil && !job.FinishedAt.IsZero():
 			return job, nil
+		case err == nil:
+			err = pause(ctx, askAgain-time.Since(asked))
 		}
-		if took := time.Since(asked); took < askAgain {
-			pause(ctx, askAgain-took)
+		if err != nil {
+			return nil, fmt.Errorf("job %s has not ended in time, and goes on: %w", id, err)
 		}
 	}
 }
@@ -124,13 +125,48 @@ func (c *Client) CancelJob(ctx context.Context, id string, params CancelJobParam
 }
 
 // GetJobLogs reads the log of a job's latest attempt; with Follow, also what is yet to be written. Whoever reads has to close it. A log
-// that is cut off ends with an error other than io.EOF.
+// that is cut off ends with an error other than io.EOF; FollowLog goes on after that.
 func (c *Client) GetJobLogs(ctx context.Context, id string, params GetJobLogsParams) (io.ReadCloser, error) {
 	query, header := split(params)
 	return c.stream(ctx, call{
 		method: http.MethodGet, path: jobsPath + "/" + url.PathEscape(id) + "/logs", query: query, header: header, harmless: true,
 	}, 0)
 }
+
+// FollowLog goes through the lines of a job's log, as they are written, until the spider's process has ended: events of the types
+// EventLine and EventGap, from behind the parameters' LastEventID on. A log that is cut off is taken up where it was, by the same server
+// or another. An error is the last thing that it yields.
+func (c *Client) FollowLog(ctx context.Context, id string, params GetJobLogsParams) iter.Seq2[Event, error] {
+	return func(yield func(Event, error) bool) {
+		params.Follow = true
+		call := call{method: http.MethodGet, path: jobsPath + "/" + url.PathEscape(id) + "/logs", harmless: true}
+		var gone error
+		err := takeAll(ctx, params.LastEventID, func(after string) (*EventStream, error) {
+			params.LastEventID = after
+			call.query, call.header = split(params)
+			return c.events(ctx, call, after)
+		}, func(event Event) bool {
+			switch {
+			case event.Type != EventEnd:
+				return yield(event, nil)
+			case event.Reason == logGone:
+				gone = &Error{
+					Status: http.StatusGone, Code: CodeLogGone, Message: "The end of the log could not be read any more.", call: call.String(),
+				}
+			}
+			return event.Reason != logFinished && gone == nil
+		})
+		if err = cmp.Or(err, gone); err != nil {
+			yield(Event{}, err)
+		}
+	}
+}
+
+// The reasons for the end of a log that is not to be taken up again.
+const (
+	logFinished = "finished"
+	logGone     = "log_gone"
+)
 
 // orNil returns nothing beside an error.
 func orNil[T any](answer *T, err error) (*T, error) {
