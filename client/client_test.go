@@ -164,7 +164,7 @@ func TestEveryCodeHasAName(t *testing.T) {
 	known := document.Components.Schemas["ErrorCode"].Known
 	for _, code := range known {
 		if !strings.Contains(string(names), fmt.Sprintf("ErrorCode = %q", code)) {
-			t.Errorf("the code %s has no name", code)
+			t.Errorf("the code %s has no name: add one to codes.go", code)
 		}
 	}
 	if n := strings.Count(string(names), "ErrorCode = "); n != len(known) {

@@ -27,6 +27,7 @@ const (
 	CodeURITooLong           ErrorCode = "uri_too_long"
 	CodeUnsupportedMediaType ErrorCode = "unsupported_media_type"
 	CodeTooManyRequests      ErrorCode = "too_many_requests"
+	CodeTooManyJobs          ErrorCode = "too_many_jobs"
 	CodeTooManyStreams       ErrorCode = "too_many_streams"
 	CodeCancelFailed         ErrorCode = "cancel_failed"
 	CodeInternal             ErrorCode = "internal"

@@ -128,7 +128,7 @@ func (s *EventStream) take(take func(Event) bool) (going bool, err error) {
 			return false, err
 		}
 		if err != nil {
-			return true, nil //nolint:nilerr // It is opened again, and says why where it cannot be.
+			return true, nil // It is opened again, and says why where it cannot be.
 		}
 		if !take(event) {
 			return false, nil
