@@ -21,18 +21,26 @@ import (
 	"github.com/scrapethis/spider-operator/apiserver/guard"
 )
 
-// victim is a facade in a process of its own, so that its memory can be told from that of its callers.
+// victim is a facade in a process of its own, so that its memory can be told from that of its callers. Key and Job are of the namespace
+// team; the Keys of others are by namespace.
 type victim struct {
-	URL, Key, Job string
-	*victimState
-	ask func() victimState
+	URL, Private, Key, Job string
+	Keys                   map[string][]string
+	Jobs                   map[string]string
+	ask                    func() victimState
 }
 
 // victimState is what the facade tells of itself: the connections that are open, how many of them have a request, and the most
 // memory that the process has had, in bytes.
 type victimState struct{ Open, Active, Peak int }
 
-const asVictim = "SPIDER_OPERATOR_TEST_VICTIM"
+// asVictim is the variable whose value says which victim the process is to be: one behind a proxy, which is trusted, or one that callers
+// reach themselves, with the documented limits.
+const (
+	asVictim = "SPIDER_OPERATOR_TEST_VICTIM"
+	proxied  = "proxied"
+	direct   = "direct"
+)
 
 // TestVictim is the other process's part. Nothing is tested here.
 func TestVictim(t *testing.T) {
@@ -40,16 +48,30 @@ func TestVictim(t *testing.T) {
 		return
 	}
 	f := newFacade(t, func(c *Config) {
-		c.Log, c.Limits, c.TrustedProxies = slog.New(slog.DiscardHandler), generous, []string{"127.0.0.0/8"}
+		c.Log = slog.New(slog.DiscardHandler)
+		if os.Getenv(asVictim) == direct {
+			c.Limits = guard.DefaultLimits
+			c.Limits.NamespaceRequestsPerSecond = generous.NamespaceRequestsPerSecond // Callers who wait come all at once.
+			return
+		}
+		c.Limits, c.TrustedProxies = generous, []string{"127.0.0.0/8"}
 		c.Limits.FailuresPerMinute = guard.DefaultLimits.FailuresPerMinute
 		c.Timeouts = guard.Timeouts{Header: 5 * time.Second, Read: 5 * time.Second, Write: 30 * time.Second, Idle: 2 * time.Minute}
 	})
-	key := f.key("team", "")
+	v := victim{Key: f.key("team", ""), Keys: map[string][]string{}, Jobs: map[string]string{}}
 	f.spider("team", "books")
-	job := f.apply("team", "endless")
-	stop, ended := served(t, f, Options{DrainTimeout: 30 * time.Second})
+	v.Job = f.apply("team", "endless")
+	for _, namespace := range []string{"one", "two"} {
+		v.Jobs[namespace] = f.apply(namespace, "endless")
+		for range guard.DefaultMaxConnections / guard.DefaultLimits.StreamsPerCaller {
+			v.Keys[namespace] = append(v.Keys[namespace], f.key(namespace, ""))
+		}
+	}
+	private := freeAddress(t)
+	stop, ended := served(t, f, Options{MetricsListen: private, DrainTimeout: 30 * time.Second})
+	v.URL, v.Private = f.url, "http://"+private
 	answers := json.NewEncoder(os.Stdout)
-	if err := answers.Encode(victim{URL: f.url, Key: key, Job: job}); err != nil {
+	if err := answers.Encode(v); err != nil {
 		t.Fatal(err)
 	}
 	for questions := bufio.NewScanner(os.Stdin); questions.Scan(); {
@@ -86,10 +108,10 @@ func peakMemory(t *testing.T) int {
 }
 
 // newVictim starts the other process. end stops it, and waits until it has answered whoever it owes an answer.
-func newVictim(t *testing.T) (v *victim, end func()) {
+func newVictim(t *testing.T, kind string) (v *victim, end func()) {
 	t.Helper()
 	command := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestVictim$", "-test.count=1")
-	command.Env = append(os.Environ(), asVictim+"=yes")
+	command.Env = append(os.Environ(), asVictim+"="+kind)
 	command.Stderr = os.Stderr
 	questions, err := command.StdinPipe()
 	if err != nil {
@@ -131,9 +153,17 @@ func newVictim(t *testing.T) (v *victim, end func()) {
 // connect opens connections, and sends the same beginning of a request on each.
 func (v *victim) connect(t *testing.T, number int, text string) []net.Conn {
 	t.Helper()
+	return v.connectFrom(t, number, func(int) (from, sends string) { return "127.0.0.1", text })
+}
+
+// connectFrom opens connections, each from an address and with the beginning of a request on it.
+func (v *victim) connectFrom(t *testing.T, number int, each func(i int) (from, sends string)) []net.Conn {
+	t.Helper()
 	connections := make([]net.Conn, number)
 	for i := range connections {
-		connection, err := new(net.Dialer).DialContext(t.Context(), "tcp", strings.TrimPrefix(v.URL, "http://"))
+		from, text := each(i)
+		dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
+		connection, err := dialer.DialContext(t.Context(), "tcp", strings.TrimPrefix(v.URL, "http://"))
 		if err != nil {
 			t.Fatalf("connection %d: %v", i, err)
 		}
@@ -198,7 +228,7 @@ func (v *victim) honest(t *testing.T) (stop func() (int, time.Duration)) {
 // TestHonestCallersAreServedDuringAbuse opens connections that send nothing, or their headers or bodies too slowly, sends bodies
 // without end and JSON without bottom, floods with bad keys from many addresses, and has thousands of callers wait.
 func TestHonestCallersAreServedDuringAbuse(t *testing.T) {
-	v, end := newVictim(t)
+	v, end := newVictim(t, proxied)
 	before := v.ask().Peak
 	stop := v.honest(t)
 

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/netip"
 	"sync"
+	"time"
 )
 
 // The documented bounds. Callers that wait on all connections that may be waited on fit into the memory that the chart gives.
@@ -29,8 +30,8 @@ type Connections struct {
 	closed map[Cause]int
 }
 
-// class is what a connection is worth. Those of the lowest make room first; those that last do not, since their number is bounded by
-// itself.
+// class is what a connection is worth. Those of the lowest make room first, unless they are new; those that last do not, since their
+// number is bounded by itself.
 type class int
 
 const (
@@ -60,6 +61,7 @@ type connection struct {
 	net.Conn
 	address string
 	trusted bool
+	opened  time.Time
 	// namespace is that of the caller whose credential was accepted on it last; empty for none.
 	namespace string
 	active    bool
@@ -114,7 +116,9 @@ func (c *Connections) follow(conn net.Conn, state http.ConnState) {
 // enter takes in a new connection, for which others make room.
 func (c *Connections) enter(conn net.Conn) {
 	address := addressOf(conn)
-	fresh := &connection{Conn: conn, address: network(address), trusted: c.trusted != nil && c.trusted(address)}
+	fresh := &connection{
+		Conn: conn, address: network(address), trusted: c.trusted != nil && c.trusted(address), opened: time.Now(),
+	}
 	if len(c.open) >= c.most && !c.makeRoom() {
 		c.close(fresh, CauseTotal)
 		return
@@ -126,10 +130,19 @@ func (c *Connections) enter(conn net.Conn) {
 	c.rank(fresh)
 }
 
-// makeRoom closes a connection of the lowest class, and reports whether there was one that may be closed.
+// courtesy is how long a new connection has to show a key before it makes room for others as one that shows none. Honest callers need
+// milliseconds, also where all other connections are those of callers who wait.
+const courtesy = time.Second
+
+// makeRoom closes a connection of the lowest class, and reports whether there was one that may be closed. Those that are new are spared
+// as long as there is one of a caller who does not need it at the moment.
 func (c *Connections) makeRoom() bool {
-	for _, ranking := range c.classes[:lasting] {
-		if _, oldest := ranking.most(); oldest != nil {
+	now := time.Now()
+	for _, rule := range []struct {
+		class class
+		older time.Duration
+	}{{keyless, courtesy}, {proxied, courtesy}, {idle, 0}, {keyless, 0}, {proxied, 0}, {busy, 0}} {
+		if _, oldest := c.classes[rule.class].most(); oldest != nil && now.Sub(oldest.thing.opened) >= rule.older {
 			c.turnAway(oldest.thing, CauseTotal)
 			return true
 		}

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 )
 
 // played is a connection that a test plays.
@@ -129,6 +130,7 @@ func TestConnectionsMakeRoomByTheirClass(t *testing.T) {
 		proxied := s.connect("10.0.0.1")
 		lone := s.connect("192.0.2.1")
 		many := []*played{s.connect("192.0.2.2"), s.connect("192.0.2.2")}
+		time.Sleep(courtesy)
 
 		for i, next := range []*played{many[0], lone, many[1], proxied, idle, busyOfTwo[0], busyOfOne} {
 			newcomer := s.connect("192.0.2.3")
@@ -143,6 +145,31 @@ func TestConnectionsMakeRoomByTheirClass(t *testing.T) {
 		s.wantOpen("the last newcomer", last)
 		over()
 		s.wantOpen("its wait is over, and there is room", waiting)
+	})
+}
+
+// Where all others wait, or have a connection that they will use again, whoever is new has time to show a key.
+func TestNewConnectionsAreSparedForAWhile(t *testing.T) {
+	playing(t, 4, 100, func(s server) {
+		for range 2 {
+			s.lasts(s.request(s.connect("192.0.2.1"), "team"))
+		}
+		unused := s.connect("192.0.2.1")
+		s.request(unused, "team")
+		s.follow(unused, http.StateIdle)
+		first := s.connect("192.0.2.2")
+		time.Sleep(courtesy / 2)
+		second := s.connect("192.0.2.3")
+		s.wantClosed("a second newcomer", unused)
+		s.wantOpen("a second newcomer", first, second)
+		third := s.connect("192.0.2.4")
+		s.wantClosed("a third one, and nothing is unused", first)
+		time.Sleep(courtesy)
+		s.request(third, "team")
+		s.follow(third, http.StateIdle)
+		s.connect("192.0.2.5")
+		s.wantClosed("the second one has shown no key for a second", second)
+		s.wantOpen("the third one has", third)
 	})
 }
 
