@@ -36,6 +36,7 @@ import (
 	"github.com/scrapethis/spider-operator/apiserver/auth"
 	"github.com/scrapethis/spider-operator/apiserver/contract/contracttest"
 	"github.com/scrapethis/spider-operator/apiserver/guard"
+	"github.com/scrapethis/spider-operator/apiserver/kube"
 	"github.com/scrapethis/spider-operator/apiserver/view"
 )
 
@@ -401,10 +402,27 @@ func mustCompactSpider(spider *v1alpha1.Spider) *view.Spider {
 type health struct {
 	unsynced atomic.Bool
 	age      atomic.Int64
+	// scopes are the namespaces that are served, where these are not all.
+	scopes sync.Map
 }
 
-func (h *health) Synced() bool       { return !h.unsynced.Load() }
-func (h *health) Age() time.Duration { return time.Duration(h.age.Load()) }
+func (h *health) Of(namespace string) kube.State {
+	if state, ok := h.scopes.Load(namespace); ok {
+		return state.(kube.State)
+	}
+	return kube.State{Synced: !h.unsynced.Load(), Age: time.Duration(h.age.Load())}
+}
+
+func (h *health) Scopes() map[string]kube.State {
+	scopes := map[string]kube.State{}
+	for namespace, state := range h.scopes.Range {
+		scopes[namespace.(string)] = state.(kube.State)
+	}
+	if len(scopes) == 0 {
+		scopes[""] = h.Of("")
+	}
+	return scopes
+}
 
 // facade is a server under test, its surroundings and a client.
 type facade struct {

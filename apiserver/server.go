@@ -92,7 +92,8 @@ func New(config Config) (*Server, error) {
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "spider_operator_api_view_age_seconds",
 			Help: "For how long nothing has been heard from Kubernetes; 0 while connected.",
-		}, func() float64 { return config.Health.Age().Seconds() }),
+		}, func() float64 { return oldest(config.Health).Seconds() }),
+		refusals{config.Health},
 	)
 	gin.SetMode(gin.ReleaseMode)
 	engine := gin.New()
@@ -109,7 +110,7 @@ func New(config Config) (*Server, error) {
 		}),
 		Spiders:  found,
 		Guard:    g,
-		Age:      config.Health.Age,
+		Age:      func(namespace string) time.Duration { return config.Health.Of(namespace).Age },
 		Contract: openAPI,
 
 		SpidersReadOnly: config.SpidersReadOnly,

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -65,6 +66,9 @@ func (i Identity) String() string {
 
 // ErrUnauthenticated says that a credential is not accepted. Callers are never told more.
 var ErrUnauthenticated = errors.New("the credential is not accepted")
+
+// ErrUnknownKey says that there is no such API key among those that were read. It is an ErrUnauthenticated.
+var ErrUnknownKey = fmt.Errorf("%w: there is no such key", ErrUnauthenticated)
 
 // Authenticator tells whom a Bearer token belongs to.
 type Authenticator interface {

@@ -67,21 +67,25 @@ func (k *Keys) Authenticate(_ context.Context, token string) (Identity, error) {
 	if err != nil {
 		return Identity{}, ErrUnauthenticated
 	}
-	for _, candidate := range k.candidates(key.ID) {
+	candidates, known := k.candidates(key.ID)
+	for _, candidate := range candidates {
 		if key.Matches(candidate.namespace, candidate.hash) && candidate.valid(k.now()) {
 			return candidate.identity(), nil
 		}
 	}
+	if !known {
+		return Identity{}, ErrUnknownKey
+	}
 	return Identity{}, ErrUnauthenticated
 }
 
-func (k *Keys) candidates(keyID string) []*APIKey {
+func (k *Keys) candidates(keyID string) (all []*APIKey, known bool) {
 	k.mu.RLock()
 	defer k.mu.RUnlock()
-	if known := k.byID[keyID]; len(known) > 0 {
-		return known
+	if all := k.byID[keyID]; len(all) > 0 {
+		return all, true
 	}
-	return nobody
+	return nobody, false
 }
 
 func (k *APIKey) valid(now time.Time) bool {

@@ -18,6 +18,7 @@ import (
 
 	"github.com/scrapethis/spider-operator/apiserver/auth"
 	"github.com/scrapethis/spider-operator/apiserver/failure"
+	"github.com/scrapethis/spider-operator/apiserver/kube"
 )
 
 // Limits are the rates that callers are held to.
@@ -69,10 +70,10 @@ func (t Timeouts) check() error {
 
 // Health tells how the pictures of the cluster are kept.
 type Health interface {
-	// Synced reports whether all of them have been complete at least once.
-	Synced() bool
-	// Age returns for how long nothing has been heard from Kubernetes: 0 while connected.
-	Age() time.Duration
+	// Of tells of those that show a namespace.
+	Of(namespace string) kube.State
+	// Scopes tells of all: by namespace, or under "" of all namespaces.
+	Scopes() map[string]kube.State
 }
 
 // Config is what a Guard is made of.
@@ -116,6 +117,7 @@ type Guard struct {
 	metrics       *metrics
 	log           *slog.Logger
 	now           func() time.Time
+	started       time.Time
 
 	leaving atomic.Bool
 	// stopping ends when those who wait on purpose are to be answered; stop ends it.
@@ -159,6 +161,7 @@ func New(config Config) (*Guard, error) {
 		metrics:       newMetrics(config.Registry),
 		log:           slog.New(redacting{config.Log.Handler()}),
 		now:           config.Now,
+		started:       config.Now(),
 		stopping:      stopping,
 		stop:          stop,
 	}

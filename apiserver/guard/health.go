@@ -1,10 +1,13 @@
 package guard
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"math"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -14,34 +17,72 @@ import (
 // then, which takes a moment.
 const degradedAfter = 2 * time.Second
 
+// readyAfter is for how long after its start the server waits for namespaces that are neither read nor refused, before it serves the
+// others.
+const readyAfter = time.Minute
+
 // healthAnswer is the answer of the probes.
 type healthAnswer struct {
 	Status  string `json:"status"`
 	Message string `json:"message,omitempty"`
+	// Waiting are namespaces whose state has not been read yet, and Refused those that Kubernetes does not let be read. Only the
+	// kubelet and administrators are told: the names are tenants'.
+	Waiting []string `json:"waiting,omitempty"`
+	Refused []string `json:"refused,omitempty"`
 }
 
 // Livez tells that the server runs.
 func (g *Guard) Livez(c *gin.Context) { c.JSON(http.StatusOK, healthAnswer{Status: "ok"}) }
 
 // Readyz tells whether requests should come here.
-func (g *Guard) Readyz(c *gin.Context) { c.JSON(g.readiness()) }
+func (g *Guard) Readyz(c *gin.Context) {
+	status, answer := g.readiness()
+	answer.Waiting, answer.Refused = nil, nil
+	c.JSON(status, answer)
+}
 
 // readiness is the answer to whether requests should come here. A server that has lost Kubernetes stays ready: all replicas have lost
-// it then, and reads go on.
+// it then, and reads go on. So does one that cannot read some namespaces, as long as it can read any: their callers are refused.
 func (g *Guard) readiness() (status int, answer healthAnswer) {
 	if g.leaving.Load() {
 		return http.StatusServiceUnavailable, healthAnswer{Status: "stopping"}
 	}
-	if !g.health.Synced() {
-		return http.StatusServiceUnavailable, healthAnswer{Status: "starting", Message: "The state of the cluster has not been read yet."}
-	}
-	if age := g.health.Age(); age > degradedAfter {
-		return http.StatusOK, healthAnswer{
-			Status:  "degraded",
-			Message: fmt.Sprintf("Kubernetes has not been heard of for %d seconds: reads are that old, writes fail.", int(math.Ceil(age.Seconds()))),
+	served, age := 0, time.Duration(0)
+	for scope, state := range g.health.Scopes() {
+		name := cmp.Or(scope, "all namespaces")
+		switch {
+		case state.Refused:
+			answer.Refused = append(answer.Refused, name)
+		case !state.Synced:
+			answer.Waiting = append(answer.Waiting, name)
+		default:
+			served++
+			age = max(age, state.Age)
 		}
 	}
-	return http.StatusOK, healthAnswer{Status: "ok"}
+	slices.Sort(answer.Refused)
+	slices.Sort(answer.Waiting)
+	var others []string
+	if n := len(answer.Waiting); n > 0 && served > 0 {
+		others = append(others, fmt.Sprintf("Namespaces whose state has not been read yet: %d.", n))
+	}
+	if n := len(answer.Refused); n > 0 {
+		others = append(others, fmt.Sprintf("Namespaces that Kubernetes does not let be read: %d.", n))
+	}
+	switch {
+	case served == 0, len(answer.Waiting) > 0 && g.now().Sub(g.started) < readyAfter:
+		answer.Status = "starting"
+		answer.Message = strings.Join(append([]string{"The state of the cluster has not been read yet."}, others...), " ")
+		return http.StatusServiceUnavailable, answer
+	case age > degradedAfter:
+		answer.Status = "degraded"
+		others = append([]string{fmt.Sprintf(
+			"Kubernetes has not been heard of for %d seconds: reads are that old, writes fail.", int(math.Ceil(age.Seconds())))}, others...)
+	default:
+		answer.Status = "ok"
+	}
+	answer.Message = strings.Join(others, " ")
+	return http.StatusOK, answer
 }
 
 // Probes answers the kubelet, at /livez and /readyz, on a port that callers do not reach, so that no number of them keeps it waiting.

@@ -119,13 +119,27 @@ func (g *Guard) ExtendWrite(c *gin.Context, wait time.Duration) {
 	_ = http.NewResponseController(c.Writer).SetWriteDeadline(time.Now().Add(wait + g.timeouts.Write))
 }
 
-// RequireSync refuses calls until the picture of the cluster is complete: before that, nothing it shows would be true.
+// RequireSync refuses calls until the picture of the caller's namespace is complete: before that, nothing it shows would be true. What
+// Kubernetes does not let be read may be anything by now.
 func (g *Guard) RequireSync(c *gin.Context) {
-	if !g.health.Synced() {
+	switch state := g.health.Of(exchange.Of(c).Caller.Namespace); {
+	case state.Refused:
+		g.abort(c, failure.Unavailable(nil, "Kubernetes does not let this server read the state of your namespace at the moment."))
+	case !state.Synced:
 		g.abort(c, failure.Unavailable(nil, "The server has just started and is still reading its state from Kubernetes."))
-		return
+	default:
+		c.Next()
 	}
-	c.Next()
+}
+
+// knowsAllKeys reports whether the keys of all namespaces were read, and may be read still.
+func (g *Guard) knowsAllKeys() bool {
+	for _, state := range g.health.Scopes() {
+		if !state.Synced || state.Refused {
+			return false
+		}
+	}
+	return true
 }
 
 // Authenticate finds out who is calling. Whoever fails is told nothing but that.
@@ -156,6 +170,10 @@ func (g *Guard) Authenticate(c *gin.Context) {
 	if wait := g.failures.failed(g.now(), address, credential.Form); wait > 0 {
 		g.metrics.refused("address")
 		g.abort(c, tooManyFailures(wait))
+		return
+	}
+	if errors.Is(err, auth.ErrUnknownKey) && !g.knowsAllKeys() {
+		g.abort(c, failure.Unavailable(err, "This key cannot be checked: the server has not read all keys from Kubernetes yet."))
 		return
 	}
 	g.metrics.refused("authentication")

@@ -83,13 +83,14 @@ func (c *contact) isDoubtful() bool {
 	return c.doubtful
 }
 
-// failed takes why the scope could not be read.
-func (c *contact) failed(err error) {
+// failed takes why the scope could not be read, and reports whether Kubernetes has refused that again and again.
+func (c *contact) failed(err error) (refused bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if apierrors.IsForbidden(err) {
 		c.refusals++
 	}
+	return c.refusals >= refusedAfter
 }
 
 func (c *contact) state(now time.Time) State {

@@ -80,7 +80,9 @@ func (f *Feed[O, T]) Run(ctx context.Context) {
 		if err == nil {
 			continue
 		}
-		f.contact.failed(err)
+		if f.contact.failed(err) {
+			err = fmt.Errorf("callers of what may not be read are answered 503: %w", err)
+		}
 		f.report(ctx, err)
 		select {
 		case <-time.After(backoff.Step()):
@@ -127,6 +129,9 @@ func (f *Feed[O, T]) probe(ctx context.Context, resourceVersion *string) error {
 	f.contact.heard()
 	return nil
 }
+
+// Watches returns the scope.
+func (f *Feed[O, T]) Watches() string { return f.Scope }
 
 // State tells how the feed stands.
 func (f *Feed[O, T]) State(now time.Time) State { return f.contact.state(now) }

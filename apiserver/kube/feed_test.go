@@ -416,17 +416,40 @@ func TestRefusedIsWhatKubernetesRefusesAgainAndAgain(t *testing.T) {
 }
 
 // fixed is a feed that is as told.
-type fixed State
+type fixed struct {
+	scope string
+	state State
+}
 
 func (f fixed) Run(context.Context)   {}
-func (f fixed) State(time.Time) State { return State(f) }
+func (f fixed) Watches() string       { return f.scope }
+func (f fixed) State(time.Time) State { return f.state }
 
-func TestFeedsAreAsGoodAsTheWorst(t *testing.T) {
-	feeds := Feeds{fixed{Synced: true, Age: time.Second}, fixed{Age: time.Minute}, fixed{Synced: true}}
-	if feeds.Synced() || feeds.Age() != time.Minute {
-		t.Errorf("synced %t, age %s; want false, 1m", feeds.Synced(), feeds.Age())
-	}
-	if synced := (Feeds{fixed{Synced: true}}); !synced.Synced() || synced.Age() != 0 {
-		t.Error("feeds that are all synced and fresh are not")
+func TestScopesAreAsGoodAsTheirWorstFeed(t *testing.T) {
+	fresh, old := State{Synced: true}, State{Synced: true, Age: time.Minute}
+	for _, test := range []struct {
+		name         string
+		feeds        Feeds
+		team, other  State
+		scopes       string
+		teamInScopes State
+	}{
+		{"each namespace by itself",
+			Feeds{fixed{"team", fresh}, fixed{"team", fresh}, fixed{"other", old}, fixed{"other", State{Refused: true}}},
+			fresh, State{Refused: true, Age: time.Minute}, "team", fresh},
+		{"all of them", Feeds{fixed{"", fresh}, fixed{"", old}}, old, old, "", old},
+		{"another", Feeds{fixed{"another", fresh}}, State{}, State{}, "another", fresh},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if got := test.feeds.Of("team"); got != test.team {
+				t.Errorf("team is %+v, want %+v", got, test.team)
+			}
+			if got := test.feeds.Of("other"); got != test.other {
+				t.Errorf("other is %+v, want %+v", got, test.other)
+			}
+			if got := test.feeds.Scopes()[test.scopes]; got != test.teamInScopes {
+				t.Errorf("scope %q is %+v, want %+v", test.scopes, got, test.teamInScopes)
+			}
+		})
 	}
 }

@@ -11,6 +11,8 @@ import (
 // Runner is a Feed of any kind.
 type Runner interface {
 	Run(ctx context.Context)
+	// Watches returns the namespace that the feed watches; empty for all of them.
+	Watches() string
 	State(now time.Time) State
 }
 
@@ -28,23 +30,40 @@ func (f Feeds) Run(ctx context.Context) {
 	running.Wait()
 }
 
-// Synced reports whether every feed has delivered the complete state of its scope at least once.
-func (f Feeds) Synced() bool {
+// Scopes tells how the pictures of each scope are kept: of each namespace that is watched, or of all of them, which is "".
+func (f Feeds) Scopes() map[string]State {
 	now := time.Now()
+	scopes := map[string]State{}
 	for _, feed := range f {
-		if !feed.State(now).Synced {
-			return false
+		scope, state := feed.Watches(), feed.State(now)
+		if others, found := scopes[scope]; found {
+			state = others.and(state)
 		}
+		scopes[scope] = state
 	}
-	return true
+	return scopes
 }
 
-// Age returns for how long the feed that is worst off has not heard from Kubernetes.
-func (f Feeds) Age() time.Duration {
+// Of tells how the pictures are kept that show a namespace.
+func (f Feeds) Of(namespace string) State {
 	now := time.Now()
-	var oldest time.Duration
+	all, found := State{}, false
 	for _, feed := range f {
-		oldest = max(oldest, feed.State(now).Age)
+		if scope := feed.Watches(); scope != "" && scope != namespace {
+			continue
+		}
+		state := feed.State(now)
+		if found {
+			state = all.and(state)
+		}
+		all, found = state, true
 	}
-	return oldest
+	return all
+}
+
+// and returns the state of two pictures together.
+func (s State) and(other State) State {
+	return State{
+		Synced: s.Synced && other.Synced, Refused: s.Refused || other.Refused, Age: max(s.Age, other.Age),
+	}
 }

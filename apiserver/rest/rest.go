@@ -28,8 +28,8 @@ type Config struct {
 	Jobs    *jobs.Jobs
 	Spiders *spiders.Spiders
 	Guard   *guard.Guard
-	// Age returns for how long nothing has been heard from Kubernetes: 0 while connected.
-	Age func() time.Duration
+	// Age returns for how long nothing has been heard from Kubernetes of a namespace: 0 while connected.
+	Age func(namespace string) time.Duration
 	// Contract is openapi.yaml.
 	Contract []byte
 	// SpidersReadOnly says that no caller may make, change or delete Spiders.
@@ -41,7 +41,7 @@ type handlers struct {
 	jobs    *jobs.Jobs
 	spiders *spiders.Spiders
 	guard   *guard.Guard
-	age     func() time.Duration
+	age     func(namespace string) time.Duration
 	tags    tags
 }
 
@@ -98,7 +98,7 @@ func Serve(engine *gin.Engine, config Config) error {
 		return err
 	}
 	g := config.Guard
-	api := engine.Group("", g.RequireSync, g.Authenticate, g.LimitRate)
+	api := engine.Group("", g.Authenticate, g.RequireSync, g.LimitRate)
 	if config.SpidersReadOnly {
 		api.Use(closeSpiders)
 	}
@@ -186,7 +186,7 @@ func (h *handlers) getMe(r *request) error {
 
 // tellAge says in the answer how old what it shows may be, unless Kubernetes is connected.
 func (h *handlers) tellAge(r *request) {
-	if age := h.age(); age >= time.Second {
+	if age := h.age(r.caller().Namespace); age >= time.Second {
 		r.c.Header("X-Data-Age", strconv.Itoa(wholeSeconds(age)))
 	}
 }

@@ -155,7 +155,7 @@ func TestAlertsFitTheInstallation(t *testing.T) {
 	}
 	for value, without := range map[string][]string{
 		"controller.leaderElection.enabled=false": {"SpiderOperatorNotLeading"},
-		"apiserver.enabled=false":                 {"SpiderOperatorViewStale", "SpiderOperatorAPICrowded", "SpiderOperatorAPIErrors"},
+		"apiserver.enabled=false":                 {"SpiderOperatorViewStale", "SpiderOperatorNamespaceRefused", "SpiderOperatorAPICrowded", "SpiderOperatorAPIErrors"},
 	} {
 		t.Run(value, func(t *testing.T) {
 			fewer, _ := alerts(t, "--set", value)
