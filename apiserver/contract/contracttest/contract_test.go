@@ -2,8 +2,10 @@ package contracttest
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -213,6 +215,49 @@ func TestErrorCodesAreExplained(t *testing.T) {
 			t.Errorf("no answer is shown with the code %s", code)
 		}
 	}
+}
+
+// The list of reasons for programs is that of the table for people, which the controller's tests hold to the reasons that there are.
+func TestReasonsAreListed(t *testing.T) {
+	reason := served(t).Components.Schemas["Job"].Value.Properties["reason"].Value
+	explained := map[string]bool{}
+	for line := range strings.Lines(reason.Description) {
+		if cells := strings.Split(line, "|"); len(cells) == 5 {
+			for _, name := range regexp.MustCompile("`([A-Z]\\w+)`").FindAllStringSubmatch(cells[2], -1) {
+				explained[name[1]] = true
+			}
+		}
+	}
+	listed := listedIn(t, reason)
+	if told := slices.Sorted(maps.Keys(explained)); !slices.Equal(listed, told) {
+		t.Errorf("listed are %q\nexplained %q", listed, told)
+	}
+}
+
+// Broken rules are those that a start can give: all of its expectations but what follows.
+func TestRulesAreListed(t *testing.T) {
+	schemas := served(t).Components.Schemas
+	rules := slices.DeleteFunc(slices.Sorted(maps.Keys(schemas["Expectations"].Value.Properties)), func(name string) bool {
+		return strings.HasPrefix(name, "on_")
+	})
+	if listed := listedIn(t, schemas["Violation"].Value.Properties["rule"].Value); !slices.Equal(listed, rules) {
+		t.Errorf("listed are %q\nthere are  %q", listed, rules)
+	}
+}
+
+// listedIn are the known values of a text, sorted.
+func listedIn(t *testing.T, schema *openapi3.Schema) []string {
+	t.Helper()
+	values, err := knownValues(schema)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var listed []string
+	for _, value := range values {
+		listed = append(listed, fmt.Sprint(value))
+	}
+	slices.Sort(listed)
+	return listed
 }
 
 // Whoever generates a client is told which answers are read as they come.
