@@ -29,7 +29,7 @@ func (f *facade) behind(t *testing.T, prefix string) *url.URL {
 }
 
 // fetch asks as a caller outside does, and follows no redirection.
-func fetch(t *testing.T, method string, address *url.URL, key, body string, header ...string) (*http.Response, string) {
+func fetch(t *testing.T, method string, address *url.URL, key, body string, header ...string) answer {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), method, address.String(), strings.NewReader(body))
 	if err != nil {
@@ -48,7 +48,7 @@ func fetch(t *testing.T, method string, address *url.URL, key, body string, head
 	if err != nil {
 		t.Fatal(err)
 	}
-	return response, string(text)
+	return answer{t: t, status: response.StatusCode, header: response.Header, body: string(text), address: address}
 }
 
 // resolve reads an address of an answer as callers do: relative to that of the request.
@@ -72,38 +72,36 @@ func TestAddressesHoldBehindAProxyThatTakesAPrefixOff(t *testing.T) {
 			f.apply("team", strings.ReplaceAll(name+prefix, "/", "-"))
 		}
 		for what, list := range lists {
-			_, first := fetch(t, http.MethodGet, list, key, "")
-			response, _ := fetch(t, http.MethodGet, list, key, "")
-			address, _, _ := strings.Cut(strings.TrimPrefix(response.Header.Get("Link"), "<"), ">")
-			next := resolve(t, list, address)
-			if response, text := fetch(t, http.MethodGet, next, key, ""); response.StatusCode != http.StatusOK || text == first {
-				t.Errorf("%q: the next page of %s is %s, which is answered %d %s", prefix, what, next, response.StatusCode, text)
+			first := fetch(t, http.MethodGet, list, key, "")
+			next := resolve(t, list, first.next())
+			if second := fetch(t, http.MethodGet, next, key, ""); second.status != http.StatusOK || second.body == first.body {
+				t.Errorf("%q: the next page of %s is %s, which is answered %d %s", prefix, what, next, second.status, second.body)
 			}
 		}
 
 		spiders := resolve(t, outside, "api/v1/spiders")
-		response, made := fetch(t, http.MethodPost, spiders, key, `{"name": "made`+prefix+`", "repo_path": null, "repo_id": null}`)
-		location := resolve(t, spiders, response.Header.Get("Location"))
-		if response, text := fetch(t, http.MethodGet, location, key, ""); response.StatusCode != http.StatusOK || text != made {
-			t.Errorf("%q: Location %s is answered %d %s, want %s", prefix, location, response.StatusCode, text, made)
+		made := fetch(t, http.MethodPost, spiders, key, `{"name": "made`+prefix+`", "repo_path": null, "repo_id": null}`)
+		location := resolve(t, spiders, made.header.Get("Location"))
+		if a := fetch(t, http.MethodGet, location, key, ""); a.status != http.StatusOK || a.body != made.body {
+			t.Errorf("%q: Location %s is answered %d %s, want %s", prefix, location, a.status, a.body, made.body)
 		}
 
 		document := resolve(t, outside, "openapi.yaml")
-		_, text := fetch(t, http.MethodGet, document, "", "")
+		text := fetch(t, http.MethodGet, document, "", "").body
 		var contract struct{ Servers []struct{ URL string } }
 		if err := yaml.Unmarshal([]byte(text), &contract); err != nil || len(contract.Servers) != 1 {
 			t.Fatalf("%v, %v", contract, err)
 		}
 		server := strings.TrimSuffix(resolve(t, document, contract.Servers[0].URL).String(), "/")
 		me := resolve(t, outside, server+"/api/v1/me")
-		if response, text := fetch(t, http.MethodGet, me, key, ""); response.StatusCode != http.StatusOK {
-			t.Errorf("%q: %s is answered %d %s", prefix, me, response.StatusCode, text)
+		if a := fetch(t, http.MethodGet, me, key, ""); a.status != http.StatusOK {
+			t.Errorf("%q: %s is answered %d %s", prefix, me, a.status, a.body)
 		}
 
-		response, _ = fetch(t, http.MethodGet, outside, "", "", "Accept", "text/html,application/xhtml+xml,*/*;q=0.8")
-		docs := resolve(t, outside, response.Header.Get("Location"))
-		if response.StatusCode != http.StatusFound || docs.Path != prefix+"/docs" {
-			t.Errorf("%q: a browser is answered %d %s", prefix, response.StatusCode, docs)
+		browser := fetch(t, http.MethodGet, outside, "", "", "Accept", "text/html,application/xhtml+xml,*/*;q=0.8")
+		docs := resolve(t, outside, browser.header.Get("Location"))
+		if browser.status != http.StatusFound || docs.Path != prefix+"/docs" {
+			t.Errorf("%q: a browser is answered %d %s", prefix, browser.status, docs)
 		}
 	}
 }
@@ -121,9 +119,9 @@ func TestOnlyBrowsersAreLedToTheDocumentation(t *testing.T) {
 		{http.MethodGet, "/", "", http.StatusNotFound}, {http.MethodPost, "/", "text/html", http.StatusNotFound},
 		{http.MethodGet, "/api", "text/html", http.StatusNotFound}, {http.MethodGet, "//", "text/html", http.StatusNotFound},
 	} {
-		response, _ := fetch(t, test.method, resolve(t, root, f.url+test.path), "", "", "Accept", test.accept)
-		if location := response.Header.Get("Location"); response.StatusCode != test.status || (location == "docs") != (test.status == http.StatusFound) {
-			t.Errorf("%s %s of %q is answered %d, Location %q, want %d", test.method, test.path, test.accept, response.StatusCode, location, test.status)
+		a := fetch(t, test.method, resolve(t, root, f.url+test.path), "", "", "Accept", test.accept)
+		if location := a.header.Get("Location"); a.status != test.status || (location == "docs") != (test.status == http.StatusFound) {
+			t.Errorf("%s %s of %q is answered %d, Location %q, want %d", test.method, test.path, test.accept, a.status, location, test.status)
 		}
 	}
 }

@@ -95,15 +95,24 @@ func (k *look) stands() bool {
 func (l *Lookups) inTurn(ctx context.Context, namespace string, read func(context.Context) error) error {
 	share, leave := l.shareOf(namespace)
 	defer leave()
-	for _, slots := range []chan struct{}{share.slots, l.all} {
-		select {
-		case slots <- struct{}{}:
-			defer func() { <-slots }()
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+	if err := enter(ctx, share.slots); err != nil {
+		return err
 	}
+	defer func() { <-share.slots }()
+	if err := enter(ctx, l.all); err != nil {
+		return err
+	}
+	defer func() { <-l.all }()
 	return read(ctx)
+}
+
+func enter(ctx context.Context, slots chan<- struct{}) error {
+	select {
+	case slots <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 func (l *Lookups) shareOf(namespace string) (s *share, leave func()) {

@@ -43,11 +43,11 @@ func TestALookIsShared(t *testing.T) {
 		if n := reads.Load(); n != 1 {
 			t.Errorf("%d reads, want 1", n)
 		}
-		time.Sleep(lookupStands - 1)
+		time.Sleep(lookupStands - time.Millisecond)
 		if err := lookups.Do(t.Context(), "team", "a", read); err != nil || reads.Load() != 1 {
 			t.Errorf("%v, %d reads within the time that a look stands, want 1", err, reads.Load())
 		}
-		time.Sleep(1)
+		time.Sleep(time.Millisecond)
 		if err := lookups.Do(t.Context(), "team", "a", read); err != nil || reads.Load() != 2 {
 			t.Errorf("%v, %d reads after that, want 2", err, reads.Load())
 		}
