@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"sync"
 	"time"
@@ -84,8 +86,9 @@ type Stream struct {
 	// ctx ends when the caller has gone or, as its cause tells, for one of the reasons below.
 	ctx    context.Context
 	cancel context.CancelCauseFunc
-	// alone says that no other request shares the connection, as they do with HTTP/2.
+	// alone says that no other request shares the connection, as they do with HTTP/2, and conn is that connection where it is known.
 	alone bool
+	conn  net.Conn
 	// review returns an error when the caller may not be told any more.
 	review func(context.Context) error
 	// writeTime is how long one write may take.
@@ -133,6 +136,7 @@ func (g *Guard) NewStream(c *gin.Context) (s *Stream, closeStream func(), err er
 	s = StreamTo(lasting, c.Writer, g.timeouts.Write, g.Reviewer(c))
 	forget := context.AfterFunc(ending, func() { s.cancel(g.whyEnding()) })
 	s.alone = c.Request.ProtoMajor == 1
+	s.conn, _ = c.Request.Context().Value(connectionKey{}).(net.Conn)
 	_ = s.connection.SetWriteDeadline(time.Time{})
 	return s, func() {
 		forget()
@@ -192,11 +196,29 @@ func (s *Stream) Begin(requestID, contentType string, lasting bool) {
 	header := s.writer.Header()
 	if lasting && s.alone {
 		header.Set("Connection", "close")
+		s.awaitClose()
 	}
 	header.Set("Content-Type", contentType)
 	header.Set("X-Request-ID", requestID)
 	header.Set("X-Accel-Buffering", "no") // A proxy that gathers a stream keeps it from its reader.
 	s.writer.WriteHeader(http.StatusOK)
+}
+
+// awaitClose ends the stream when the caller closes its connection, whatever it has sent before. net/http notices that, too, but only
+// as long as nothing else comes: at the first byte of another request it waits for this one to be answered. None is: the connection
+// ends with the stream, so that all that comes is thrown away. Reads end at the latest with the connection.
+func (s *Stream) awaitClose() {
+	if s.conn == nil {
+		return
+	}
+	go func() {
+		ignored := io.LimitReader(s.conn, maxIgnoredBody)
+		_, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, ignored, make([]byte, 512))
+		if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
+			return // It is net/http that wants no more, since the answer is at its end.
+		}
+		s.cancel(context.Canceled)
+	}()
 }
 
 // KeepAlive looks after a stream to which nothing is written for a while, until stop is called, which has to be before the answer ends:
