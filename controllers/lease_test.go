@@ -34,11 +34,40 @@ type leaseClient struct {
 	cut    bool
 }
 
+// latency is how long a call is under way, to kube-apiserver and back each.
+const latency = 40 * time.Millisecond
+
+// call makes a call. A caller that gives it up on its way back does not learn what became of it.
+func call[T any](ctx context.Context, do func() (T, error)) (T, error) {
+	var none T
+	if !wait(ctx, latency) {
+		return none, ctx.Err()
+	}
+	result, err := do()
+	if !wait(ctx, latency) {
+		return none, ctx.Err()
+	}
+	return result, err
+}
+
+func wait(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
+}
+
 var errCut = errors.New("kube-apiserver cannot be reached")
 
 func (c *leaseClient) Leases(string) coordinationv1client.LeaseInterface { return c }
 
-func (c *leaseClient) Get(_ context.Context, name string, _ metav1.GetOptions) (*coordinationv1.Lease, error) {
+func (c *leaseClient) Get(ctx context.Context, name string, _ metav1.GetOptions) (*coordinationv1.Lease, error) {
+	return call(ctx, func() (*coordinationv1.Lease, error) { return c.read(name) })
+}
+
+func (c *leaseClient) read(name string) (*coordinationv1.Lease, error) {
 	c.leases.mu.Lock()
 	defer c.leases.mu.Unlock()
 	lease := c.leases.kept[name]
@@ -51,8 +80,8 @@ func (c *leaseClient) Get(_ context.Context, name string, _ metav1.GetOptions) (
 	return lease.DeepCopy(), nil
 }
 
-func (c *leaseClient) Create(_ context.Context, lease *coordinationv1.Lease, _ metav1.CreateOptions) (*coordinationv1.Lease, error) {
-	return c.write(lease, func(kept *coordinationv1.Lease) error {
+func (c *leaseClient) Create(ctx context.Context, lease *coordinationv1.Lease, _ metav1.CreateOptions) (*coordinationv1.Lease, error) {
+	return c.write(ctx, lease, func(kept *coordinationv1.Lease) error {
 		if kept != nil {
 			return apierrors.NewAlreadyExists(coordinationv1.Resource("leases"), lease.Name)
 		}
@@ -60,8 +89,8 @@ func (c *leaseClient) Create(_ context.Context, lease *coordinationv1.Lease, _ m
 	})
 }
 
-func (c *leaseClient) Update(_ context.Context, lease *coordinationv1.Lease, _ metav1.UpdateOptions) (*coordinationv1.Lease, error) {
-	return c.write(lease, func(kept *coordinationv1.Lease) error {
+func (c *leaseClient) Update(ctx context.Context, lease *coordinationv1.Lease, _ metav1.UpdateOptions) (*coordinationv1.Lease, error) {
+	return c.write(ctx, lease, func(kept *coordinationv1.Lease) error {
 		switch {
 		case kept == nil:
 			return apierrors.NewNotFound(coordinationv1.Resource("leases"), lease.Name)
@@ -72,7 +101,13 @@ func (c *leaseClient) Update(_ context.Context, lease *coordinationv1.Lease, _ m
 	})
 }
 
-func (c *leaseClient) write(lease *coordinationv1.Lease, check func(kept *coordinationv1.Lease) error) (*coordinationv1.Lease, error) {
+func (c *leaseClient) write(
+	ctx context.Context, lease *coordinationv1.Lease, check func(kept *coordinationv1.Lease) error,
+) (*coordinationv1.Lease, error) {
+	return call(ctx, func() (*coordinationv1.Lease, error) { return c.put(lease, check) })
+}
+
+func (c *leaseClient) put(lease *coordinationv1.Lease, check func(kept *coordinationv1.Lease) error) (*coordinationv1.Lease, error) {
 	c.leases.mu.Lock()
 	defer c.leases.mu.Unlock()
 	if c.cut {
@@ -253,4 +288,33 @@ func TestDeploymentOfAPod(t *testing.T) {
 			t.Errorf("Pod %q is of Deployment %q, want %q", pod, got, want)
 		}
 	}
+}
+
+// TestALeaderThatStopsIsFollowedAtOnce ends leaders by a signal, at any moment between two renewals: the next one does not wait for the
+// Lease to run out.
+func TestALeaderThatStopsIsFollowedAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &leases{kept: map[string]*coordinationv1.Lease{}}
+		standing := []*candidate{stand(l, 1, "shop", false), stand(l, 2, "shop", false)}
+		for i := range 40 {
+			time.Sleep(5*time.Second + time.Duration(i)*70*time.Millisecond)
+			synctest.Wait()
+			if standing[1].leads {
+				standing[0], standing[1] = standing[1], standing[0]
+			}
+			if !standing[0].leads {
+				t.Fatal("nobody leads")
+			}
+			standing[0].end(true)
+			standing[0] = stand(l, i+3, "shop", false)
+			time.Sleep(3 * time.Second)
+			synctest.Wait()
+			if !standing[0].leads && !standing[1].leads {
+				t.Fatalf("3 s after leader %d had stopped there is no other", i)
+			}
+		}
+		for _, c := range standing {
+			c.end(true)
+		}
+	})
 }
