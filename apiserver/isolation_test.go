@@ -66,6 +66,7 @@ func (p *possessions) attempts() map[string][]attempt {
 			conditional("DELETE", job, "", 412, 404, `"other"`), conditional("DELETE", job, "", 200, 404, p.jobTag), write("DELETE", job, "", 200, 404),
 		},
 		"GET /api/v1/jobs/:id/logs": {read(job+"/logs", 200, 404), read(job+"/logs?tail=1&since=1h", 200, 404)},
+		"GET /api/v1/jobs/summary":  {read("/api/v1/jobs/summary", 200, 200)},
 		"GET /api/v1/jobs/events":   {}, // TestEventsTellNothingOfOthers.
 		"GET /api/v1/spiders":       {read("/api/v1/spiders", 200, 200), read("/api/v1/spiders?name="+marker, 200, 200)},
 		"POST /api/v1/spiders":      {write("POST", "/api/v1/spiders", `{"name": "`+marker+`", "repo_path": "a.py"}`, 409, 0)},

@@ -30,6 +30,13 @@ func (c *Client) ListJobs(ctx context.Context, params ListJobsParams) (Page[Job]
 	return list[Job](ctx, c, jobsPath, query)
 }
 
+// GetJobsSummary counts the caller's jobs, by status and by spider.
+func (c *Client) GetJobsSummary(ctx context.Context) (*JobsSummary, error) {
+	summary := &JobsSummary{}
+	_, err := c.call(ctx, call{method: http.MethodGet, path: jobsPath + "/summary", harmless: true}, summary)
+	return orNil(summary, err)
+}
+
 // AllJobs goes through all of the caller's jobs that the parameters select, page by page. It ends after an error.
 func (c *Client) AllJobs(ctx context.Context, params ListJobsParams) iter.Seq2[Job, error] {
 	return eachPage(&params.Cursor, func() (Page[Job], error) { return c.ListJobs(ctx, params) })

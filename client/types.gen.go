@@ -390,6 +390,18 @@ type JobStats struct {
 // it was asked to stop. `error`: it failed. A status never goes back, and the last three never change. There will be no others.
 type JobStatus string
 
+// JobsSummary defines model for JobsSummary.
+type JobsSummary struct {
+	// BySpider What the jobs have run, by name. One spider is there several times where it was renamed between its jobs.
+	BySpider []SpiderSummary `json:"by_spider"`
+
+	// ByStatus Numbers of jobs by status.
+	ByStatus StatusCounts `json:"by_status"`
+
+	// Total All jobs of the caller.
+	Total int `json:"total"`
+}
+
 // LogLine The data of the event `line`.
 type LogLine struct {
 	// Continues The line goes on in the next event.
@@ -493,6 +505,21 @@ type SpiderPath = string
 // SpiderRepoID Must be `null` or absent. It names a repository where spiders come from several; here all come from the image.
 type SpiderRepoID = string
 
+// SpiderSummary defines model for SpiderSummary.
+type SpiderSummary struct {
+	// ByStatus Numbers of jobs by status.
+	ByStatus StatusCounts `json:"by_status"`
+
+	// SpiderID The spider's id, whether or not it still exists.
+	SpiderID string `json:"spider_id"`
+
+	// SpiderName Its name, as the jobs show it.
+	SpiderName string `json:"spider_name"`
+
+	// Total All jobs of the spider.
+	Total int `json:"total"`
+}
+
 // StartJob What to start. One of `spider_id` and `spider_name` is needed; both must mean the same spider.
 type StartJob struct {
 	// Arguments The spider's arguments. Names have from 1 to 256 characters, without `=`, control characters, and a `-` at the
@@ -545,6 +572,15 @@ type StartedJob struct {
 //
 // Example: scrapy_stats
 type StatsSource = string
+
+// StatusCounts Numbers of jobs by status.
+type StatusCounts struct {
+	Cancelled int `json:"cancelled"`
+	Error     int `json:"error"`
+	Finished  int `json:"finished"`
+	Pending   int `json:"pending"`
+	Running   int `json:"running"`
+}
 
 // StreamEnd The data of the events `reset` and `end`.
 type StreamEnd struct {

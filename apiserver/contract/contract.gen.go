@@ -388,6 +388,18 @@ type JobStats struct {
 // it was asked to stop. `error`: it failed. A status never goes back, and the last three never change. There will be no others.
 type JobStatus string
 
+// JobsSummary defines model for JobsSummary.
+type JobsSummary struct {
+	// Total All jobs of the caller.
+	Total int `json:"total"`
+
+	// ByStatus Numbers of jobs by status.
+	ByStatus StatusCounts `json:"by_status"`
+
+	// BySpider What the jobs have run, by name. One spider is there several times where it was renamed between its jobs.
+	BySpider []SpiderSummary `json:"by_spider"`
+}
+
 // LogLine The data of the event `line`.
 type LogLine struct {
 	// Continues The line goes on in the next event.
@@ -433,6 +445,21 @@ type Spider struct {
 // SpiderRepoID Must be `null` or absent. It names a repository where spiders come from several; here all come from the image.
 type SpiderRepoID = string
 
+// SpiderSummary defines model for SpiderSummary.
+type SpiderSummary struct {
+	// SpiderID The spider's id, whether or not it still exists.
+	SpiderID string `json:"spider_id"`
+
+	// SpiderName Its name, as the jobs show it.
+	SpiderName string `json:"spider_name"`
+
+	// Total All jobs of the spider.
+	Total int `json:"total"`
+
+	// ByStatus Numbers of jobs by status.
+	ByStatus StatusCounts `json:"by_status"`
+}
+
 // StartedJob defines model for StartedJob.
 type StartedJob struct {
 	JobID string `json:"jobId"`
@@ -447,6 +474,15 @@ type StartedJob struct {
 //
 // Example: scrapy_stats
 type StatsSource = string
+
+// StatusCounts Numbers of jobs by status.
+type StatusCounts struct {
+	Pending   int `json:"pending"`
+	Running   int `json:"running"`
+	Finished  int `json:"finished"`
+	Cancelled int `json:"cancelled"`
+	Error     int `json:"error"`
+}
 
 // StreamEnd The data of the events `reset` and `end`.
 type StreamEnd struct {

@@ -63,6 +63,11 @@ func New(config Config) *Jobs {
 	}
 }
 
+// Summary counts the caller's jobs.
+func (s *Jobs) Summary(caller auth.Identity) view.Summary {
+	return s.view.Summary(caller.Namespace, caller.UserID)
+}
+
 // List returns the caller's jobs that the query asks for, newest first, and whether there are more behind them.
 func (s *Jobs) List(caller auth.Identity, query view.Query) (found []*view.Job, more bool) {
 	query.Namespace, query.UserID = caller.Namespace, caller.UserID

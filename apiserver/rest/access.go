@@ -19,6 +19,7 @@ var Accesses = map[string]auth.Access{
 	"DELETE /api/v1/jobs/:id":    {Key: v1alpha1.AccessRun, Resource: "spiderjobs", Verbs: []string{"patch", "update"}},
 	"GET /api/v1/jobs/:id/logs":  {Key: v1alpha1.AccessRead, Resource: "spiderjobs", Verbs: []string{"get"}},
 	"GET /api/v1/jobs/events":    {Key: v1alpha1.AccessRead, Resource: "spiderjobs", Verbs: []string{"watch"}},
+	"GET /api/v1/jobs/summary":   {Key: v1alpha1.AccessRead, Resource: "spiderjobs", Verbs: []string{"list"}},
 	"GET /api/v1/spiders":        {Key: v1alpha1.AccessRead, Resource: "spiders", Verbs: []string{"list"}},
 	"POST /api/v1/spiders":       {Key: v1alpha1.AccessAll, Resource: "spiders", Verbs: []string{"create"}},
 	"GET /api/v1/spiders/:id":    {Key: v1alpha1.AccessRead, Resource: "spiders", Verbs: []string{"get"}},

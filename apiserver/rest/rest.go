@@ -53,6 +53,7 @@ var calls = map[string]handler{
 	"GET /api/v1/jobs":           (*handlers).listJobs,
 	"POST /api/v1/jobs":          (*handlers).startJob,
 	"GET /api/v1/jobs/events":    (*handlers).streamJobEvents,
+	"GET /api/v1/jobs/summary":   (*handlers).summarizeJobs,
 	"GET /api/v1/jobs/:id":       (*handlers).getJob,
 	"DELETE /api/v1/jobs/:id":    (*handlers).cancelJob,
 	"GET /api/v1/jobs/:id/logs":  (*handlers).getJobLogs,

@@ -241,6 +241,23 @@ func TestViewAnswersLikeANaiveList(t *testing.T) {
 				if diff := gocmp.Diff(wantNames, names(page)); diff != "" || more != wantMore {
 					t.Fatalf("more is %t, want %t; jobs (-want +got):\n%s", more, wantMore, diff)
 				}
+				counts, bySpider := Counts{}, map[string]Counts{}
+				for _, job := range want {
+					if job.UserID == q.UserID {
+						counts[job.Status]++
+						of := bySpider[job.SpiderID.String()+job.SpiderName]
+						of[job.Status]++
+						bySpider[job.SpiderID.String()+job.SpiderName] = of
+					}
+				}
+				summary := jobs.Summary(ns, q.UserID)
+				listed := map[string]Counts{}
+				for _, spider := range summary.Spiders {
+					listed[spider.ID.String()+spider.Name] = spider.Counts
+				}
+				if diff := gocmp.Diff(bySpider, listed); diff != "" || summary.Counts != counts {
+					t.Fatalf("%v are counted, want %v; by spider (-want +got):\n%s", summary.Counts, counts, diff)
+				}
 				if jobs.Len() != len(want) {
 					t.Fatalf("%d jobs in the view, want %d", jobs.Len(), len(want))
 				}
