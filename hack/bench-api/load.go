@@ -62,7 +62,7 @@ func drive(
 	return &all, context.Cause(ctx)
 }
 
-// caller calls one facade with one API key.
+// caller calls one facade with one API key, by net/http itself: what package client does with answers would be measured along.
 type caller struct {
 	http     *http.Client
 	url, key string

@@ -21,12 +21,12 @@ type api struct {
 	url, key string
 }
 
-func newAPI(url, key string) (*api, error) {
-	c, err := client.New(url, key, client.WithTimeout(callTime))
+func newAPI(address, key string) (*api, error) {
+	c, err := client.New(address, key, client.WithTimeout(callTime))
 	if err != nil {
 		return nil, err
 	}
-	return &api{Client: c, url: url, key: key}, nil
+	return &api{Client: c, url: address, key: key}, nil
 }
 
 // ended reports whether nothing of the job runs any more.
