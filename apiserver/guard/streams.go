@@ -17,8 +17,8 @@ import (
 	"github.com/scrapethis/spider-operator/apiserver/failure"
 )
 
-// streams bounds what callers keep open on purpose: waits, followed logs and events. Each caller may have so many, and all together so
-// many, which their namespaces share.
+// streams bounds what callers keep open on purpose: waits, followed logs and events. Each caller may have so many, and all
+// together so many, which their namespaces share.
 type streams struct {
 	perCaller int
 	shared    *shares
@@ -34,8 +34,8 @@ func newStreams(perCaller, most int) *streams {
 // retryStreams is after how long to try again when a caller has too much open. What ends it is up to the caller.
 const retryStreams = 5 * time.Second
 
-// open counts one more of a caller's, until release is called. It is refused when that were too many. lost is called when it has to
-// make room for another namespace's; it must not block.
+// open counts one more of a caller's, until release is called. It is refused when that were too many. lost is called when it
+// has to make room for another namespace's; it must not block.
 func (s *streams) open(caller auth.Identity, lost func()) (release func(), err error) {
 	principal := caller.Principal()
 	s.mu.Lock()
@@ -60,8 +60,8 @@ func (s *streams) open(caller auth.Identity, lost func()) (release func(), err e
 	}, nil
 }
 
-// enter lets a request last until leave is called. ending ends before that when the server stops, or when the request has to make
-// room for another namespace's: the request is to be answered then.
+// enter lets a request last until leave is called. ending ends before that when the server stops, or when the request has to
+// make room for another namespace's: the request is to be answered then.
 func (g *Guard) enter(ctx context.Context) (ending context.Context, leave func(), err error) {
 	ending, end := context.WithCancel(g.stopping)
 	release, err := g.streams.open(exchange.Of(ctx).Caller, end)
@@ -86,7 +86,8 @@ type Stream struct {
 	// ctx ends when the caller has gone or, as its cause tells, for one of the reasons below.
 	ctx    context.Context
 	cancel context.CancelCauseFunc
-	// alone says that no other request shares the connection, as they do with HTTP/2, and conn is that connection where it is known.
+	// alone says that no other request shares the connection, as they do with HTTP/2, and conn is that connection where it is
+	// known.
 	alone bool
 	conn  net.Conn
 	// review returns an error when the caller may not be told any more.
@@ -104,8 +105,8 @@ const (
 	// reviewInterval when nothing is.
 	CheckInterval  = time.Second
 	reviewInterval = 3 * time.Second
-	// heartbeatInterval is how often something is sent where there is nothing to tell, so that either side notices when the other has
-	// gone, and those between them do not take the stream for dead.
+	// heartbeatInterval is how often something is sent where there is nothing to tell, so that either side notices when the
+	// other has gone, and those between them do not take the stream for dead.
 	heartbeatInterval = 15 * time.Second
 )
 
@@ -120,8 +121,8 @@ var (
 		"The server has as many waits, logs and event streams open as it can, and another namespace has fewer of them than yours.", retryStreams)
 )
 
-// OpenWait lets a request wait, until release is called; it is refused where too many do. ending ends when the request is to be answered
-// before its time: when the server stops, or another namespace, which has fewer waits, needs the room.
+// OpenWait lets a request wait, until release is called; it is refused where too many do. ending ends when the request is to be
+// answered before its time: when the server stops, or another namespace, which has fewer waits, needs the room.
 func (g *Guard) OpenWait(ctx context.Context) (ending context.Context, release func(), err error) {
 	return g.enter(ctx)
 }
@@ -153,8 +154,8 @@ func (g *Guard) whyEnding() error {
 	return ErrCrowdedOut
 }
 
-// StreamTo returns a stream to a writer that lasts as long as ctx does. One write may take writeTime, and review returns an error when
-// the caller may not be told any more.
+// StreamTo returns a stream to a writer that lasts as long as ctx does. One write may take writeTime, and review returns an
+// error when the caller may not be told any more.
 func StreamTo(
 	ctx context.Context, w http.ResponseWriter, writeTime time.Duration, review func(context.Context) error,
 ) *Stream {
@@ -165,8 +166,8 @@ func StreamTo(
 	}
 }
 
-// Reviewer returns what tells whether a request that lasts may still be answered: as long as its token makes the caller who it was,
-// with the right to make this call. Where that cannot be found out it may.
+// Reviewer returns what tells whether a request that lasts may still be answered: as long as its token makes the caller who it
+// was, with the right to make this call. Where that cannot be found out it may.
 func (g *Guard) Reviewer(c *gin.Context) func(context.Context) error {
 	caller, route := exchange.Of(c).Caller, exchange.Of(c).Route
 	token, _ := bearer(c.GetHeader("Authorization"))
@@ -187,11 +188,12 @@ func (g *Guard) Reviewer(c *gin.Context) func(context.Context) error {
 	}
 }
 
-// Context ends when the caller has gone. Where it ends for another reason its cause is ErrCallerRefused, ErrStopping or ErrCrowdedOut.
+// Context ends when the caller has gone. Where it ends for another reason its cause is ErrCallerRefused, ErrStopping or
+// ErrCrowdedOut.
 func (s *Stream) Context() context.Context { return s.ctx }
 
-// Begin sends the head of the answer. Where that goes on until one side ends it, its connection ends with it: the next request shall
-// not be made on one that a server which stops is cutting off.
+// Begin sends the head of the answer. Where that goes on until one side ends it, its connection ends with it: the next request
+// shall not be made on one that a server which stops is cutting off.
 func (s *Stream) Begin(requestID, contentType string, lasting bool) {
 	header := s.writer.Header()
 	if lasting && s.alone {
@@ -204,9 +206,9 @@ func (s *Stream) Begin(requestID, contentType string, lasting bool) {
 	s.writer.WriteHeader(http.StatusOK)
 }
 
-// awaitClose ends the stream when the caller closes its connection, whatever it has sent before. net/http notices that, too, but only
-// as long as nothing else comes: at the first byte of another request it waits for this one to be answered. None is: the connection
-// ends with the stream, so that all that comes is thrown away. Reads end at the latest with the connection.
+// awaitClose ends the stream when the caller closes its connection, whatever it has sent before. net/http notices that, too,
+// but only as long as nothing else comes: at the first byte of another request it waits for this one to be answered. None is:
+// the connection ends with the stream, so that all that comes is thrown away. Reads end at the latest with the connection.
 func (s *Stream) awaitClose() {
 	if s.conn == nil {
 		return
@@ -221,9 +223,9 @@ func (s *Stream) awaitClose() {
 	}()
 }
 
-// KeepAlive looks after a stream to which nothing is written for a while, until stop is called, which has to be before the answer ends:
-// it reviews the caller, and writes the heartbeat, if there is any, as often as it is due. What is written to a stream with a heartbeat
-// is written in one piece wherever that must not be torn apart.
+// KeepAlive looks after a stream to which nothing is written for a while, until stop is called, which has to be before the
+// answer ends: it reviews the caller, and writes the heartbeat, if there is any, as often as it is due. What is written to a
+// stream with a heartbeat is written in one piece wherever that must not be torn apart.
 func (s *Stream) KeepAlive(heartbeat []byte) (stop func()) {
 	ctx, cancel := context.WithCancel(s.ctx)
 	var running sync.WaitGroup

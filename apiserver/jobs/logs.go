@@ -69,8 +69,8 @@ type podName struct {
 	ended           bool
 }
 
-// OpenLog opens the log of the job's newest Pod. One that is followed need not be there yet: it is waited for when it is read. The log
-// may be read for as long as the context lasts.
+// OpenLog opens the log of the job's newest Pod. One that is followed need not be there yet: it is waited for when it is read.
+// The log may be read for as long as the context lasts.
 func (s *Jobs) OpenLog(ctx context.Context, job *view.Job, request LogRequest) (*Log, error) {
 	log := &Log{jobs: s, job: job, request: request}
 	pod, err := s.podOf(ctx, job)
@@ -223,8 +223,8 @@ type LogText interface {
 	Flush() error
 }
 
-// CopyTo passes the log on as text until it has come to its end, and returns nil only if that was all of it. The context is that with
-// which it was opened.
+// CopyTo passes the log on as text until it has come to its end, and returns nil only if that was all of it. The context is
+// that with which it was opened.
 func (l *Log) CopyTo(ctx context.Context, to LogText) error {
 	if err := to.Flush(); err != nil {
 		return errors.Join(err, l.Close())
@@ -251,8 +251,8 @@ func (textSink) Gap() error { return nil }
 // Idle implements podlog.Sink.
 func (s textSink) Idle() error { return s.Flush() }
 
-// Read passes the log on line by line until it has come to its end, and returns nil only if that was all of it. A follower first waits
-// for the start.
+// Read passes the log on line by line until it has come to its end, and returns nil only if that was all of it. A follower
+// first waits for the start.
 func (l *Log) Read(ctx context.Context, to podlog.Sink) error {
 	if l.lines == nil {
 		if over, err := l.await(ctx); over || err != nil {

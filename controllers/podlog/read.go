@@ -121,14 +121,18 @@ type result struct {
 }
 
 // open opens a log's last lines.
-func (c *Collector) open(ctx context.Context, target Target, lines int64, follow bool) (*logs.Log, error) {
+func (c *Collector) open(ctx context.Context, target Target, lines int64, follow bool) (io.ReadCloser, error) {
 	return c.openWith(ctx, target, &corev1.PodLogOptions{Container: target.Container, Follow: follow, TailLines: &lines})
 }
 
-func (c *Collector) openWith(ctx context.Context, target Target, options *corev1.PodLogOptions) (*logs.Log, error) {
-	return logs.Open(ctx, func(ctx context.Context, options *corev1.PodLogOptions) (io.ReadCloser, error) {
+func (c *Collector) openWith(ctx context.Context, target Target, options *corev1.PodLogOptions) (io.ReadCloser, error) {
+	log, err := logs.Open(ctx, func(ctx context.Context, options *corev1.PodLogOptions) (io.ReadCloser, error) {
 		return c.source.Open(ctx, target, options)
 	}, options, 0)
+	if err != nil {
+		return nil, err
+	}
+	return log, nil
 }
 
 // tail reads the end of a log. Where its lines are so long that they exceed what a read may take, it asks for fewer of

@@ -9,8 +9,9 @@ import (
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 )
 
-// Tightened returns the rules of a run whose Spider and whose SpiderJob have the given; each may be nil. The result shares nothing
-// with either. The error is a *RefusedError where the SpiderJob would loosen a rule. What it leaves out is as the Spider has it.
+// Tightened returns the rules of a run whose Spider and whose SpiderJob have the given; each may be nil. The result shares
+// nothing with either. The error is a *RefusedError where the SpiderJob would loosen a rule. What it leaves out is as the
+// Spider has it.
 //
 //   - A bound may only come nearer, and a finish reason only be left out. A reason that is named must be one that an entry of
 //     the Spider's stands for.
@@ -45,11 +46,13 @@ func Tightened(spider, by *v1alpha1.Expectations) (*v1alpha1.Expectations, error
 		func() error { return atMost("noProgressSeconds", &result.NoProgressSeconds, asked.NoProgressSeconds) },
 		func() error {
 			bound := spider.OnStall != "" || spider.NoProgressSeconds != nil
-			return stricter("onStall", &result.OnStall, asked.OnStall, bound, v1alpha1.StallReport, v1alpha1.StallRetry, v1alpha1.StallStop)
+			return stricter("onStall", &result.OnStall, asked.OnStall, bound,
+				v1alpha1.StallReport, v1alpha1.StallRetry, v1alpha1.StallStop)
 		},
 		func() error {
 			bound := spider.OnViolation != "" || judges(spider)
-			return stricter("onViolation", &result.OnViolation, asked.OnViolation, bound, v1alpha1.ViolationReport, v1alpha1.ViolationRetry, v1alpha1.ViolationError)
+			return stricter("onViolation", &result.OnViolation, asked.OnViolation, bound,
+				v1alpha1.ViolationReport, v1alpha1.ViolationRetry, v1alpha1.ViolationError)
 		},
 	} {
 		if err := tighten(); err != nil {

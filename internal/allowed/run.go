@@ -82,8 +82,8 @@ func quoteUnprintable(text string) string {
 	return text
 }
 
-// Run returns what holds for a run that asks for the given. The error is a *RefusedError where the rules do not allow that. What
-// is asked of the arguments and of the values of settings has nothing to do with a Spider: see Arguments.
+// Run returns what holds for a run that asks for the given. The error is a *RefusedError where the rules do not allow that.
+// What is asked of the arguments and of the values of settings has nothing to do with a Spider: see Arguments.
 func (r Rules) Run(asked *v1alpha1.SpiderJobSpec) (Limits, error) {
 	for _, name := range slices.Sorted(maps.Keys(asked.Settings)) {
 		if !slices.Contains(r.Settings, name) {
@@ -95,7 +95,8 @@ func (r Rules) Run(asked *v1alpha1.SpiderJobSpec) (Limits, error) {
 	if limits.TimeoutSeconds, err = upTo("timeoutSeconds", asked.TimeoutSeconds, r.TimeoutSeconds); err != nil {
 		return Limits{}, err
 	}
-	if limits.StartDeadlineSeconds, err = upTo("startDeadlineSeconds", asked.StartDeadlineSeconds, r.StartDeadlineSeconds); err != nil {
+	limits.StartDeadlineSeconds, err = upTo("startDeadlineSeconds", asked.StartDeadlineSeconds, r.StartDeadlineSeconds)
+	if err != nil {
 		return Limits{}, err
 	}
 	retries, err := upTo("retries", asked.Retries, &r.Retries)
@@ -142,7 +143,8 @@ func Arguments(arguments map[string]v1alpha1.ArgumentValue) error {
 		}
 	}
 	if ArgumentsBytes(arguments) > MaxArgumentsBytes {
-		return &RefusedError{Field: "arguments", problem: fmt.Sprintf("may have at most %d bytes, names and values together", MaxArgumentsBytes)}
+		problem := fmt.Sprintf("may have at most %d bytes, names and values together", MaxArgumentsBytes)
+		return &RefusedError{Field: "arguments", problem: problem}
 	}
 	return nil
 }

@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	// patience is how long a log that is followed is tried to be opened, when kube-apiserver or the node does not answer or answers
-	// with errors.
+	// patience is how long a log that is followed is tried to be opened, when kube-apiserver or the node does not answer or
+	// answers with errors.
 	patience = time.Minute
 	// shortestPause and longestPause bound how long is waited before a log is opened again.
 	shortestPause, longestPause = 100 * time.Millisecond, 5 * time.Second
@@ -47,8 +47,8 @@ func (r *Reader) Begin(ctx context.Context, patience time.Duration) error {
 	return nil
 }
 
-// Read hands on the log behind the position as it was when Begin opened it. The error is the Sink's own where it has one, or says why
-// the context has ended.
+// Read hands on the log behind the position as it was when Begin opened it. The error is the Sink's own where it has one, or
+// says why the context has ended.
 func (r *Reader) Read(sink Sink) error {
 	log := r.begun
 	r.begun = nil
@@ -59,10 +59,13 @@ func (r *Reader) Read(sink Sink) error {
 	return err
 }
 
-// Follow hands on the log behind the position until the process has ended, and returns nil only if that was all of it. ended reports
-// whether the container's process has ended, or its Pod is gone. The stream from the node may end before that: because the log was rotated, or because kube-apiserver or the kubelet was restarted. Nothing tells such
-// an end from the true one but the Pod. So the log is then opened again, behind the last line that was handed on; lines carry their
-// times for that. The error is the Sink's own where it has one, or says why ctx has ended.
+// Follow hands on the log behind the position until the process has ended, and returns nil only if that was all of it. ended
+// reports whether the container's process has ended, or its Pod is gone. The error is the Sink's own where it has one, or says
+// why ctx has ended.
+//
+// The stream from the node may end before the process: because the log was rotated, or because kube-apiserver or the kubelet
+// was restarted. Nothing tells such an end from the true one but the Pod. So the log is then opened again, behind the last line
+// that was handed on; lines carry their times for that.
 func (r *Reader) Follow(ctx context.Context, sink Sink, ended func(context.Context) (bool, error)) error {
 	distance, failing := shortestPause, time.Time{}
 	for {
@@ -113,8 +116,8 @@ func (r *Reader) open(ctx context.Context, follow bool, patience time.Duration) 
 	return Open(ctx, r.Open, options, patience)
 }
 
-// rest hands on what a stream that broke off before the end has left out. Where the log is gone, that it came to its end by itself is
-// what tells that nothing is missing.
+// rest hands on what a stream that broke off before the end has left out. Where the log is gone, that it came to its end by
+// itself is what tells that nothing is missing.
 func (r *Reader) rest(ctx context.Context, sink Sink, whole bool) error {
 	err := r.stream(ctx, sink, false, restPatience)
 	own, ok := errors.AsType[errSink](err)

@@ -16,8 +16,8 @@ import (
 
 var podLogOptions = corev1.PodLogOptions{Container: "spider"}
 
-// answer is how a kubelet answers one request for a log: with an error, or with the log that it has by then, which breaks off after
-// some bytes, and how.
+// answer is how a kubelet answers one request for a log: with an error, or with the log that it has by then, which breaks off
+// after some bytes, and how.
 type answer struct {
 	err    error
 	lines  []line
@@ -27,7 +27,7 @@ type answer struct {
 	after  time.Duration
 }
 
-var refused = errors.New("connection refused")
+var errRefused = errors.New("connection refused")
 
 // kubelet answers as it was told, and remembers what it was asked.
 type kubelet struct {
@@ -38,7 +38,7 @@ type kubelet struct {
 func (k *kubelet) open(ctx context.Context, options *corev1.PodLogOptions) (io.ReadCloser, error) {
 	k.asked = append(k.asked, *options)
 	if len(k.answers) == 0 {
-		return nil, refused
+		return nil, errRefused
 	}
 	a := k.answers[0]
 	k.answers = k.answers[1:]
@@ -100,8 +100,8 @@ func TestFollowingALog(t *testing.T) {
 			want: "a\nb\nc\nd\n", opened: 4, took: 200 * time.Millisecond,
 		},
 		"over a restart of kube-apiserver in the middle of a line": {
-			answers: []answer{{lines: lines[:3], cut: 1, breaks: broken}, {err: refused}, {err: refused}, {lines: lines}, {lines: lines}},
-			states:  []state{runs, {err: refused}, runs, ended}, want: "a\nb\nc\nd\n", opened: 5, took: 700 * time.Millisecond,
+			answers: []answer{{lines: lines[:3], cut: 1, breaks: broken}, {err: errRefused}, {err: errRefused}, {lines: lines}, {lines: lines}},
+			states:  []state{runs, {err: errRefused}, runs, ended}, want: "a\nb\nc\nd\n", opened: 5, took: 700 * time.Millisecond,
 		},
 		"over a restart of the kubelet, which does not know the Pod yet": {
 			answers: []answer{{lines: lines[:1], breaks: broken}, {err: unknown}, {lines: lines}, {lines: lines}},
@@ -121,7 +121,7 @@ func TestFollowingALog(t *testing.T) {
 			took: 100 * time.Millisecond,
 		},
 		"of a node that is gone": {
-			answers: []answer{{lines: lines[:2], breaks: broken}}, states: []state{runs}, want: "a\nb\n", err: refused, opened: 18,
+			answers: []answer{{lines: lines[:2], breaks: broken}}, states: []state{runs}, want: "a\nb\n", err: errRefused, opened: 18,
 			took: 61300 * time.Millisecond,
 		},
 		"of a process that writes nothing for hours": {
@@ -129,7 +129,7 @@ func TestFollowingALog(t *testing.T) {
 			took: 3 * time.Hour,
 		},
 		"whose rest cannot be read": {
-			answers: []answer{{lines: lines[:2], breaks: broken}, {err: refused}}, states: []state{ended}, want: "a\nb\n", err: refused, opened: 2,
+			answers: []answer{{lines: lines[:2], breaks: broken}, {err: errRefused}}, states: []state{ended}, want: "a\nb\n", err: errRefused, opened: 2,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -216,7 +216,7 @@ func TestFollowingGoesOnAtAPosition(t *testing.T) {
 func TestReadingALogAsItIs(t *testing.T) {
 	at := time.Unix(1_700_000_000, 0).UTC()
 	lines := []line{{at, "first\n"}, {at, "second\n"}}
-	k := &kubelet{answers: []answer{{lines: lines}, {lines: []line{{at, "x"}}, breaks: refused}, {err: refused}}}
+	k := &kubelet{answers: []answer{{lines: lines}, {lines: []line{{at, "x"}}, breaks: errRefused}, {err: errRefused}}}
 	whole, sink := &Reader{Open: k.open}, &taken{}
 	if err := whole.Begin(t.Context(), time.Minute); err != nil {
 		t.Fatal(err)
@@ -228,10 +228,10 @@ func TestReadingALogAsItIs(t *testing.T) {
 	if err := broken.Begin(t.Context(), time.Minute); err != nil {
 		t.Fatal(err)
 	}
-	if err := broken.Read(sink); !errors.Is(err, refused) {
+	if err := broken.Read(sink); !errors.Is(err, errRefused) {
 		t.Errorf("one that breaks off ends with %v", err)
 	}
-	if err := (&Reader{Open: k.open}).Begin(t.Context(), time.Minute); !errors.Is(err, refused) {
+	if err := (&Reader{Open: k.open}).Begin(t.Context(), time.Minute); !errors.Is(err, errRefused) {
 		t.Errorf("one that cannot be opened: %v", err)
 	}
 	if err := (&Reader{Open: opener(refusal + "x")}).Begin(t.Context(), time.Minute); !IsRefused(err) {

@@ -14,12 +14,12 @@ import (
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 )
 
-// Opener opens the log of one Pod. It returns when ctx ends, and so do the reads of what it returns. Its errors are, or wrap, those
-// of k8s.io/apimachinery/pkg/api/errors, or of the connection.
+// Opener opens the log of one Pod. It returns when ctx ends, and so do the reads of what it returns. Its errors are, or wrap,
+// those of k8s.io/apimachinery/pkg/api/errors, or of the connection.
 type Opener func(ctx context.Context, options *corev1.PodLogOptions) (io.ReadCloser, error)
 
-// Of returns the Opener of a Pod's log, by way of kube-apiserver. The client must have no timeout of its own, which would cut streams
-// off.
+// Of returns the Opener of a Pod's log, by way of kube-apiserver. The client must have no timeout of its own, which would cut
+// streams off.
 func Of(client typedcorev1.PodsGetter, namespace, name string) Opener {
 	return func(ctx context.Context, options *corev1.PodLogOptions) (io.ReadCloser, error) {
 		return client.Pods(namespace).GetLogs(name, options).Stream(ctx)
@@ -94,7 +94,8 @@ const (
 	maxRefusal = 256
 )
 
-// Begin waits for the log's first bytes, or for its end, and returns an error where it is none: that of a refusal is a *RefusedError.
+// Begin waits for the log's first bytes, or for its end, and returns an error where it is none: that of a refusal is a
+// *RefusedError.
 func (l *Log) Begin() error {
 	for !l.begun {
 		switch {
@@ -122,8 +123,8 @@ func (l *Log) why(err error) error {
 	return err
 }
 
-// Read implements io.Reader. Of what may be a refusal nothing is handed out before it is known to be none. Once the context has ended
-// the error says why.
+// Read implements io.Reader. Of what may be a refusal nothing is handed out before it is known to be none. Once the context has
+// ended the error says why.
 func (l *Log) Read(p []byte) (int, error) {
 	if !l.begun {
 		if err := l.Begin(); err != nil && !l.begun {

@@ -16,9 +16,9 @@ import (
 
 // Position is a place in a log: what lies before it was handed on. The zero Position is the beginning of whatever is asked for.
 type Position struct {
-	// at is the latest time of all lines before the position. lines is how many whole lines there are from the first line of that time
-	// on: others of the same time, since some runtimes give it to all that they read at once, and some of an earlier time, since the two
-	// outputs of a process may be written down a little out of order.
+	// at is the latest time of all lines before the position. lines is how many whole lines there are from the first line of
+	// that time on: others of the same time, since some runtimes give it to all that they read at once, and some of an earlier
+	// time, since the two outputs of a process may be written down a little out of order.
 	at    time.Time
 	lines int
 	// part is how many bytes of the line behind those lie before the position, too.
@@ -59,8 +59,8 @@ func ParsePosition(text string) (Position, error) {
 }
 
 // Before returns the position that lies so many bytes of the present line before this one.
-func (p Position) Before(bytes int) Position {
-	p.part = max(0, p.part-int64(bytes))
+func (p Position) Before(n int) Position {
+	p.part = max(0, p.part-int64(n))
 	return p
 }
 
@@ -112,8 +112,8 @@ const pieceSize = 16 << 10
 // space stands between a line and its time.
 var space = []byte(" ")
 
-// copy hands on what lies behind the position in a log whose lines begin with their times, and moves the position. It returns nil
-// when it has come to the end of what was opened.
+// copy hands on what lies behind the position in a log whose lines begin with their times, and moves the position. It returns
+// nil when it has come to the end of what was opened.
 func (p *Position) copy(sink Sink, log io.Reader) error {
 	in := bufio.NewReaderSize(log, pieceSize)
 	lines := lineReader{to: p, start: *p, resuming: !p.IsZero()}

@@ -78,8 +78,8 @@ func textOf(lines []line) string {
 	return text.String()
 }
 
-// TestPositionInALog cuts a log anywhere, again and again, and reads on each time, by whoever has kept the position as text: all of it
-// is handed on, and nothing twice.
+// TestPositionInALog cuts a log anywhere, again and again, and reads on each time, by whoever has kept the position as text:
+// all of it is handed on, and nothing twice.
 func TestPositionInALog(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		lines := drawLines(t)
