@@ -56,7 +56,7 @@ func freeAddress(t *testing.T) string {
 	return listener.Addr().String()
 }
 
-func eventually(t *testing.T, what string, condition func() bool) {
+func eventually(t testing.TB, what string, condition func() bool) {
 	t.Helper()
 	for patience := time.Now().Add(30 * time.Second); !condition(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(patience) {
