@@ -3,6 +3,7 @@ package apiserver
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -104,4 +105,36 @@ func TestAFollowerOfManyIsGone(t *testing.T) {
 	eventually(t, "one is gone", func() bool { return f.node.count() == 1 })
 	listening.CloseClientConnections()
 	eventually(t, "both are gone", func() bool { return f.node.count() == 0 })
+}
+
+// TestAFollowerByTLSIsGone has a caller that has sent more, and closes its connection without a word of TLS.
+func TestAFollowerByTLSIsGone(t *testing.T) {
+	f := newFacade(t)
+	key := f.key("team", "")
+	id, _ := f.running(t, "team", "a-job")
+	listening := httptest.NewUnstartedServer(f.server)
+	f.server.guard.Connections().Install(listening.Config)
+	listening.StartTLS()
+	t.Cleanup(listening.Close)
+	transport, ok := listening.Client().Transport.(*http.Transport)
+	if !ok {
+		t.Fatalf("transport %T", listening.Client().Transport)
+	}
+	plain, err := new(net.Dialer).DialContext(t.Context(), "tcp", listening.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := transport.TLSClientConfig.Clone()
+	config.ServerName = "example.com"
+	connection := tls.Client(plain, config)
+	fmt.Fprintf(connection, "GET /api/v1/jobs/%s/logs?follow=true HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n\r\n", id, key)
+	if status, err := bufio.NewReader(connection).ReadString('\n'); err != nil || !strings.Contains(status, " 200 ") {
+		t.Fatalf("answer %q, %v", status, err)
+	}
+	eventually(t, "the log is followed", func() bool { return f.node.count() == 1 })
+	fmt.Fprint(connection, "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+	if err := plain.Close(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the log is followed no more", func() bool { return f.node.count() == 0 })
 }

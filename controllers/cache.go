@@ -14,6 +14,7 @@ import (
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 	"github.com/scrapethis/spider-operator/controllers/earlier"
+	"github.com/scrapethis/spider-operator/internal/allowed"
 )
 
 // cacheOptions keeps in memory only the operator's own Jobs and Pods, and of all objects only what is read. Whoever gets an
@@ -73,13 +74,8 @@ func slimSpiderJob(sj *v1alpha1.SpiderJob) {
 	}
 }
 
-const (
-	// annotationOmitted marks a SpiderJob whose arguments were left out of what this process holds. It is on no object of the cluster.
-	annotationOmitted = "scrapethis.app/arguments-omitted"
-	// keptArguments is the most bytes of a SpiderJob's arguments that are held: few enough that a namespace full of SpiderJobs is no
-	// burden, and most runs have no more.
-	keptArguments = 256
-)
+// annotationOmitted marks a SpiderJob whose arguments were left out of what this process holds. It is on no object of the cluster.
+const annotationOmitted = "scrapethis.app/arguments-omitted"
 
 // slimCachedSpiderJob is slimSpiderJob for the cache. Long arguments leave it, too: they may be 32 KiB, and are needed only for the
 // making of a Job, for which the SpiderJob is then read live. Once that exists the others follow.
@@ -89,7 +85,8 @@ func slimCachedSpiderJob(sj *v1alpha1.SpiderJob) {
 }
 
 func omitArguments(sj *v1alpha1.SpiderJob) {
-	if size := sizeOf(sj.Spec.Arguments); size > keptArguments || size > 0 && (sj.Status.JobUID != "" || sj.Status.AttemptFrom != nil) {
+	size := allowed.ArgumentsBytes(sj.Spec.Arguments)
+	if size > allowed.KeptArgumentsBytes || size > 0 && (sj.Status.JobUID != "" || sj.Status.AttemptFrom != nil) {
 		sj.Spec.Arguments = nil
 		sj.Annotations = map[string]string{annotationOmitted: ""}
 	}
@@ -99,14 +96,6 @@ func omitArguments(sj *v1alpha1.SpiderJob) {
 func argumentsOmitted(sj *v1alpha1.SpiderJob) bool {
 	_, omitted := sj.Annotations[annotationOmitted]
 	return omitted
-}
-
-func sizeOf(arguments map[string]v1alpha1.ArgumentValue) int {
-	size := 0
-	for name, value := range arguments {
-		size += len(name) + len(value)
-	}
-	return size
 }
 
 // slimJob drops what the controller never reads of a Job. That spares memory, and wakes nobody: an update of what was

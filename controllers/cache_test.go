@@ -10,6 +10,7 @@ import (
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 	"github.com/scrapethis/spider-operator/controllers/earlier"
+	"github.com/scrapethis/spider-operator/internal/allowed"
 )
 
 // What the cache keeps of a SpiderJob that has ended is enough to know when it and its Job are to go, and little more.
@@ -52,9 +53,9 @@ func TestArgumentsAreNotHeld(t *testing.T) {
 		bytes int
 		held  bool
 	}{
-		{"few, before the Job", makeSpiderJob(), keptArguments, true},
-		{"many, before the Job", makeSpiderJob(), keptArguments + 1, false},
-		{"few, once the Job is there", makeSpiderJob().running("p"), keptArguments, false},
+		{"few, before the Job", makeSpiderJob(), allowed.KeptArgumentsBytes, true},
+		{"many, before the Job", makeSpiderJob(), allowed.KeptArgumentsBytes + 1, false},
+		{"few, once the Job is there", makeSpiderJob().running("p"), allowed.KeptArgumentsBytes, false},
 		{"none, once the Job is there", makeSpiderJob().running("p"), 0, true},
 	} {
 		if c.bytes > 0 {
@@ -67,7 +68,7 @@ func TestArgumentsAreNotHeld(t *testing.T) {
 		}
 	}
 	waiting := makeSpiderJob()
-	waiting.Spec.Arguments = arguments(keptArguments + 1)
+	waiting.Spec.Arguments = arguments(allowed.KeptArgumentsBytes + 1)
 	slimCachedSpiderJob(waiting.SpiderJob)
 	if d := decide(observe(waiting).old().observation, epoch); d.need != needLive || d.action.kind != doNothing {
 		t.Errorf("a Job is to be made of what is held: %s", d)

@@ -21,6 +21,7 @@ import (
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 	"github.com/scrapethis/spider-operator/controllers/simulated"
+	"github.com/scrapethis/spider-operator/internal/allowed"
 )
 
 const (
@@ -304,7 +305,7 @@ func (h *history) createSpiderJob(namespace, name string) {
 		Status:     v1alpha1.SpiderJobStatus{Phase: v1alpha1.PhasePending},
 	}
 	if h.pick(2) == 0 { // more than is held of them
-		sj.Spec.Arguments = map[string]v1alpha1.ArgumentValue{"url": v1alpha1.ArgumentValue(strings.Repeat(name, keptArguments/len(name)+1))}
+		sj.Spec.Arguments = map[string]v1alpha1.ArgumentValue{"url": v1alpha1.ArgumentValue(strings.Repeat(name, allowed.KeptArgumentsBytes/len(name)+1))}
 	}
 	if h.cluster.Create(simulated.SpiderJobs, sj) == nil {
 		h.tell("somebody creates SpiderJob %s/%s (%s)", namespace, name, sj.UID)

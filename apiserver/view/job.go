@@ -96,10 +96,6 @@ func (j *Job) version() string { return j.ResourceVersion }
 func (j *Job) note() *note     { return &j.kept }
 func (j *Job) born() *uint64   { return &j.bornAt }
 
-// mostKeptArguments is how many bytes of arguments a Job keeps. Longer ones would be most of what the view takes, and a caller could
-// fill it with them.
-const mostKeptArguments = 256
-
 // ArgumentsOf returns the arguments of a SpiderJob as a JSON object of strings; empty when there are none.
 func ArgumentsOf(job *v1alpha1.SpiderJob) (string, error) {
 	arguments, err := encodeStrings(job.Spec.Arguments)
@@ -129,7 +125,7 @@ func FromSpiderJob(job *v1alpha1.SpiderJob) (*Job, error) {
 	}
 	size := allowed.ArgumentsBytes(job.Spec.Arguments)
 	arguments := ""
-	if size <= mostKeptArguments {
+	if size <= allowed.KeptArgumentsBytes {
 		if arguments, err = ArgumentsOf(job); err != nil {
 			return nil, err
 		}
@@ -161,7 +157,7 @@ func FromSpiderJob(job *v1alpha1.SpiderJob) (*Job, error) {
 		Generation:      uint16(job.Generation), //nolint:gosec // As documented.
 		ArgumentBytes:   int32(size),            //nolint:gosec // At most 32 KiB: the schema refuses more.
 
-		ArgumentsOmitted: size > mostKeptArguments,
+		ArgumentsOmitted: size > allowed.KeptArgumentsBytes,
 		Status:           statusOf(job),
 		Ended:            job.Status.Phase.Terminal(),
 	}

@@ -17,6 +17,9 @@ const (
 	MaxArgumentName = 256
 	// MaxArgumentsBytes is the most bytes in all names and values of a run's arguments together.
 	MaxArgumentsBytes = 32 << 10
+	// KeptArgumentsBytes is the most bytes of a run's arguments that a process keeps in memory. Most runs have no more; longer ones
+	// would be most of what it takes, and callers could fill it with them, so that they are read live where they are needed.
+	KeptArgumentsBytes = 256
 	// MaxSettings is the most settings of a Spider or a run, MaxSettingName the most characters in the name of one, and
 	// MaxSettingValue in its value.
 	MaxSettings     = 64
