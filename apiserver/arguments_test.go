@@ -24,12 +24,12 @@ func shows(job contract.Job) string {
 	if job.Arguments != nil {
 		size = len(*job.Arguments)
 	}
-	return fmt.Sprintf("%t %t", size > 0, job.ArgumentsOmitted != nil && *job.ArgumentsOmitted)
+	return fmt.Sprintf("shown %t, omitted %t", size > 0, job.ArgumentsOmitted != nil && *job.ArgumentsOmitted)
 }
 
 // Long arguments are in no answer but that to a read of the one job, which asks Kubernetes for them.
 func TestLongArgumentsAreReadWhenTheyAreAskedFor(t *testing.T) {
-	const kept, omitted, absent = "true false", "false true", "false false"
+	const kept, omitted, absent = "shown true, omitted false", "shown false, omitted true", "shown false, omitted false"
 	for _, test := range []struct {
 		name                      string
 		change                    func(*v1alpha1.SpiderJob)
@@ -58,7 +58,7 @@ func TestLongArgumentsAreReadWhenTheyAreAskedFor(t *testing.T) {
 				"an event": {shows(told), test.told},
 			} {
 				if shown[0] != shown[1] {
-					t.Errorf("%s shows arguments, and leaves them out: %s; want %s", what, shown[0], shown[1])
+					t.Errorf("%s: arguments are %s; want %s", what, shown[0], shown[1])
 				}
 			}
 			if n := f.cluster.count("get"); n != test.reads {
@@ -100,7 +100,7 @@ func TestLongArgumentsAndETags(t *testing.T) {
 	partial := f.get(key, path).want(http.StatusOK)
 	partial.into(&job)
 	partialTag := partial.header.Get("ETag")
-	if shows(job) != "false true" || partialTag == tag {
+	if shows(job) != "shown false, omitted true" || partialTag == tag {
 		t.Errorf("while Kubernetes cannot be reached: %s with ETag %s, like the whole job", partial.body, partialTag)
 	}
 	if a := read(http.MethodGet, path+"?wait=1ms", "").want(http.StatusOK); a.header.Get("ETag") != partialTag {

@@ -15,7 +15,8 @@ import (
 	"github.com/scrapethis/spider-operator/apiserver/kube"
 )
 
-// Of the namespaces that are served one is gone, or its role, and one has not been read yet: that is the trouble of their callers alone.
+// Of the namespaces that are served one is gone, or its role, and one has not been read yet: that is the trouble of their callers
+// alone.
 func TestNamespaceThatCannotBeReadTroublesItsOwnCallersOnly(t *testing.T) {
 	f := newFacade(t)
 	f.health.scopes.Store("team", kube.State{Synced: true})
@@ -25,7 +26,10 @@ func TestNamespaceThatCannotBeReadTroublesItsOwnCallersOnly(t *testing.T) {
 	for namespace, want := range map[string]struct {
 		status int
 		age    string
-	}{"team": {http.StatusOK, ""}, "old": {http.StatusOK, "90"}, "gone": {http.StatusServiceUnavailable, ""}, "slow": {http.StatusServiceUnavailable, ""}} {
+	}{
+		"team": {http.StatusOK, ""}, "old": {http.StatusOK, "90"},
+		"gone": {http.StatusServiceUnavailable, ""}, "slow": {http.StatusServiceUnavailable, ""},
+	} {
 		a := f.get(f.key(namespace, ""), "/api/v1/jobs").want(want.status)
 		if age := a.header.Get("X-Data-Age"); age != want.age {
 			t.Errorf("%s: X-Data-Age is %q, want %q", namespace, age, want.age)
@@ -89,7 +93,8 @@ func TestReadyOnceAllThatCanBeReadWasRead(t *testing.T) {
 			}
 			clock.advance(test.after)
 			probe := httptest.NewRecorder()
-			f.server.guard.Probes(func() error { return nil }).ServeHTTP(probe, httptest.NewRequest(http.MethodGet, "/readyz", http.NoBody))
+			request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/readyz", http.NoBody)
+			f.server.guard.Probes(func() error { return nil }).ServeHTTP(probe, request)
 			var got readiness
 			if err := json.Unmarshal(probe.Body.Bytes(), &got); err != nil {
 				t.Fatal(err)

@@ -17,8 +17,8 @@ import (
 // reads shares reads of arguments between all who ask for the same job's at once.
 type reads struct{ singleflight.Group }
 
-// Arguments returns the arguments of a job that the view leaves out, as a JSON object of strings: Kubernetes is asked for them. ok is
-// false where they cannot be had now, or the job has gone.
+// Arguments returns the arguments of a job that the view leaves out, as a JSON object of strings: Kubernetes is asked for them.
+// ok is false where they cannot be had now, or the job has gone.
 func (s *Jobs) Arguments(ctx context.Context, job *view.Job) (arguments string, ok bool) {
 	read := s.reads.DoChan(job.Namespace+"/"+job.Name, func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), kube.ReadTimeout)
@@ -54,8 +54,8 @@ type ofObject struct {
 // retryCaps is after how long to try again where a namespace has as many jobs as it may: when others have ended.
 const retryCaps = 10 * time.Second
 
-// room makes room for a job among those of its namespace, until release is called. Where there is none it returns the job that the same
-// request has made before, which this view may not know yet, or refuses.
+// room makes room for a job among those of its namespace, until release is called. Where there is none it returns the job that
+// the same request has made before, which this view may not know yet, or refuses.
 func (s *Jobs) room(
 	ctx context.Context, caller auth.Identity, identity startIdentity, argumentBytes int,
 ) (release func(), made *view.Job, err error) {

@@ -55,8 +55,8 @@ func TestReadersOfTheSameArgumentsShareARead(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				object := &v1alpha1.SpiderJob{
 					ObjectMeta: metav1.ObjectMeta{Namespace: "team", Name: "a-job", CreationTimestamp: metav1.Unix(1000, 0)},
-					Spec:       v1alpha1.SpiderJobSpec{Arguments: map[string]v1alpha1.ArgumentValue{"a": v1alpha1.ArgumentValue(strings.Repeat("x", 999))}},
 				}
+				object.Spec.Arguments = map[string]v1alpha1.ArgumentValue{"a": v1alpha1.ArgumentValue(strings.Repeat("x", 999))}
 				job, err := view.FromSpiderJob(object)
 				if err != nil {
 					t.Fatal(err)

@@ -113,8 +113,8 @@ func (r *reader) Change(entry *view.Entry) error {
 	})
 }
 
-// TestRolloutSendsNoSnapshots replaces both replicas, one after the other, under 200 readers of events, while one user's jobs come and go
-// by thousands. All readers are told what has happened to their jobs, and none is told to begin anew.
+// TestRolloutSendsNoSnapshots replaces both replicas, one after the other, under 200 readers of events, while one user's jobs
+// come and go by thousands. All readers are told what has happened to their jobs, and none is told to begin anew.
 func TestRolloutSendsNoSnapshots(t *testing.T) {
 	const readers, jobsEach, noise = 200, 20, 10_000
 	synctest.Test(t, func(t *testing.T) {

@@ -61,7 +61,8 @@ const (
 	shortWatch = time.Second
 )
 
-// pages bounds how many pages of lists, of all kinds and scopes, are held in full at once. One that hangs does not hold up all others.
+// pages bounds how many pages of lists, of all kinds and scopes, are held in full at once. One that hangs does not hold up all
+// others.
 var pages = make(chan struct{}, 2)
 
 // reconnect is how long a feed waits between attempts to reach Kubernetes: from half a second to five.
@@ -116,8 +117,9 @@ func (f *Feed[O, T]) step(ctx context.Context, resourceVersion *string) error {
 	return fmt.Errorf("watching %s: %w", f.name(), err)
 }
 
-// probe asks Kubernetes for its present state, after a watch that said nothing for too long. Where that is older than what the watch
-// has shown, etcd was restored from a backup: no watch would show anything until it has caught up, and a complete list is needed.
+// probe asks Kubernetes for its present state, after a watch that said nothing for too long. Where that is older than what the
+// watch has shown, etcd was restored from a backup: no watch would show anything until it has caught up, and a complete list is
+// needed.
 func (f *Feed[O, T]) probe(ctx context.Context, resourceVersion *string) error {
 	_, head, err := f.readPage(ctx, &client.ListOptions{Namespace: f.Scope, Limit: 1})
 	if err != nil {
@@ -137,8 +139,8 @@ func (f *Feed[O, T]) Watches() string { return f.Scope }
 func (f *Feed[O, T]) State(now time.Time) State { return f.contact.state(now) }
 
 // list gives the Sink a complete list, and returns its resource version. It asks for the present state, and not for what a
-// kube-apiserver remembers, which may be older than what the Sink has seen; and page by page, each of which is compacted before the
-// next is read.
+// kube-apiserver remembers, which may be older than what the Sink has seen; and page by page, each of which is compacted before
+// the next is read.
 func (f *Feed[O, T]) list(ctx context.Context) (resourceVersion string, err error) {
 	options := &client.ListOptions{Namespace: f.Scope, Limit: pageSize}
 	var page func([]T)

@@ -235,8 +235,8 @@ func spiderPage(resourceVersion, next string, spiders ...string) *v1alpha1.Spide
 	return page
 }
 
-// The list is read page by page, of the present state, and each page is handed on before the next is read. One that expires on the
-// way is begun anew.
+// The list is read page by page, of the present state, and each page is handed on before the next is read. One that expires on
+// the way is begun anew.
 func TestListsAreReadInPages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var asked []string

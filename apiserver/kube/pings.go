@@ -8,8 +8,8 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// pingIdle is how long a connection to Kubernetes may be silent before it is asked for a sign of life, and pingTimeout how long that
-// may take. Otherwise a kube-apiserver that hangs, or a network that swallows packets, would be noticed after 45 s.
+// pingIdle is how long a connection to Kubernetes may be silent before it is asked for a sign of life, and pingTimeout how long
+// that may take. Otherwise a kube-apiserver that hangs, or a network that swallows packets, would be noticed after 45 s.
 const (
 	pingIdle    = 2 * time.Second
 	pingTimeout = 2 * time.Second

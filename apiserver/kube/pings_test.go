@@ -20,8 +20,8 @@ import (
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 )
 
-// frozenProxy hands on what either side sends, until it is frozen: connections then stay open and nothing goes through, as behind a
-// node that has lost its network or a kube-apiserver that hangs.
+// frozenProxy hands on what either side sends, until it is frozen: connections then stay open and nothing goes through, as behind
+// a node that has lost its network or a kube-apiserver that hangs.
 type frozenProxy struct {
 	net.Listener
 	frozen chan struct{}

@@ -91,8 +91,8 @@ func (w eventWriter) Ready(position string) error {
 	return w.write(frame(position, eventReady, struct{}{}))
 }
 
-// resetID is the id of a reset: one that is never known, so that a caller which is cut off before it knows the whole snapshot begins
-// anew.
+// resetID is the id of a reset: one that is never known, so that a caller which is cut off before it knows the whole snapshot
+// begins anew.
 const resetID = "reset"
 
 // Reset implements jobs.Listener.

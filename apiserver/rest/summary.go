@@ -8,7 +8,8 @@ import (
 func (h *handlers) summarizeJobs(r *request) error {
 	summary := h.jobs.Summary(r.caller())
 	body := contract.JobsSummary{
-		Total: summary.Total(), ByStatus: statusCounts(&summary.Counts), BySpider: make([]contract.SpiderSummary, 0, len(summary.Spiders)),
+		Total: summary.Total(), ByStatus: statusCounts(&summary.Counts),
+		BySpider: make([]contract.SpiderSummary, 0, len(summary.Spiders)),
 	}
 	for i := range summary.Spiders {
 		spider := &summary.Spiders[i]

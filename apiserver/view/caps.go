@@ -36,7 +36,7 @@ func (e *CapError) Error() string {
 		return fmt.Sprintf("This namespace has %d jobs that have not ended, which is as many as it may.", e.caps.UnfinishedJobs)
 	}
 	return fmt.Sprintf(
-		"With the arguments of this job those of all jobs of this namespace would have more than %d bytes, which is as many as they may.",
+		"With the arguments of this job those of all jobs of this namespace would have more than the %d bytes that they may.",
 		e.caps.ArgumentBytes)
 }
 
@@ -72,8 +72,8 @@ func (v *Jobs) usage(namespace string) Usage {
 	return Usage{}
 }
 
-// Reserve makes room for a job that is about to be made, with so many bytes of arguments, so that no two take the same room. The room is
-// given back by release, once the job is in the view or was not made. It is a CapError when there is none.
+// Reserve makes room for a job that is about to be made, with so many bytes of arguments, so that no two take the same room. The
+// room is given back by release, once the job is in the view or was not made. It is a CapError when there is none.
 func (v *Jobs) Reserve(namespace string, argumentBytes int, caps Caps) (release func(), err error) {
 	wanted := Usage{UnfinishedJobs: 1, ArgumentBytes: int64(argumentBytes)}
 	v.mu.Lock()

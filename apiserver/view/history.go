@@ -208,9 +208,9 @@ type Subscription struct {
 	until time.Time
 }
 
-// Subscribe begins to read the changes of a user's jobs behind a position, which is one that a Change or Subscription has named, on
-// any replica. known is false when it cannot be told what has changed since; reading then begins with the present. A view that is
-// behind the position waits for a moment to come so far. Stop has to be called in the end.
+// Subscribe begins to read the changes of a user's jobs behind a position, which is one that a Change or Subscription has named,
+// on any replica. known is false when it cannot be told what has changed since; reading then begins with the present. A view that
+// is behind the position waits for a moment to come so far. Stop has to be called in the end.
 func (v *Jobs) Subscribe(ctx context.Context, namespace, user, after string) (s *Subscription, known bool) {
 	s = v.subscribe(chainKey{namespace, user})
 	p, ok := parsePosition(after)
@@ -246,8 +246,8 @@ func (v *Jobs) subscribe(key chainKey) *Subscription {
 	return &Subscription{jobs: v, key: key, chain: c, last: c.last}
 }
 
-// resume goes on behind a position. known is false when it cannot be told what has changed since. ahead says that the view has not
-// come as far as the position.
+// resume goes on behind a position. known is false when it cannot be told what has changed since. ahead says that the view has
+// not come as far as the position.
 func (s *Subscription) resume(p position) (known, ahead bool) {
 	v := s.jobs
 	v.mu.RLock()
@@ -284,8 +284,8 @@ type sinceChange struct {
 	there                bool
 }
 
-// backlog returns the changes in their order. Whoever reads only some of them goes on behind the old position again, with a checksum
-// of what it knows by then.
+// backlog returns the changes in their order. Whoever reads only some of them goes on behind the old position again, with a
+// checksum of what it knows by then.
 func (s *since) backlog(from, now position) []Change {
 	slices.SortStableFunc(s.changes, func(a, b sinceChange) int { return cmp.Compare(a.resourceVersion, b.resourceVersion) })
 	backlog := make([]Change, 0, len(s.changes))
@@ -357,8 +357,8 @@ func (s *since) add(change Change, resourceVersion, sum uint64) (place int) {
 	return len(s.changes) - 1
 }
 
-// count takes a job that was there at a resource version if it was created before, with the resource version born. That is 0 where it
-// is not known. certain says that the job was there in any case.
+// count takes a job that was there at a resource version if it was created before, with the resource version born. That is 0
+// where it is not known. certain says that the job was there in any case.
 func (s *since) count(m maybe, born, resourceVersion uint64, certain bool) {
 	switch {
 	case certain, born != 0 && born <= resourceVersion:
@@ -375,8 +375,8 @@ func (s *since) wasThere(m maybe) {
 	}
 }
 
-// explains reports whether the jobs that were there can have had the given checksum: then no deletion is unknown, nor another name of
-// a Spider. Of those that may have been there the oldest were.
+// explains reports whether the jobs that were there can have had the given checksum: then no deletion is unknown, nor another
+// name of a Spider. Of those that may have been there the oldest were.
 func (s *since) explains(sum uint64) bool {
 	slices.SortFunc(s.maybe, func(a, b maybe) int { return compareNewest(b.Position, a.Position) })
 	for _, m := range s.maybe {
@@ -426,8 +426,8 @@ func (s *Subscription) believed() bool {
 // Changed is closed once Next has something to return.
 func (s *Subscription) Changed() <-chan struct{} { return s.last.appended }
 
-// Position returns where a reader can go on that has read everything so far; empty when there is more to read, and when the reader
-// knows more than the view.
+// Position returns where a reader can go on that has read everything so far; empty when there is more to read, and when the
+// reader knows more than the view.
 func (s *Subscription) Position() string {
 	s.jobs.mu.RLock()
 	defer s.jobs.mu.RUnlock()

@@ -98,9 +98,9 @@ func (r *replica) show(n int) {
 	r.events = r.events[n:]
 }
 
-// TestFollowersKnowWhatTheViewShows has clients read the changes of two replicas, break off and come back to either of them, which may
-// have begun anew meanwhile, whatever happens: in the end each knows exactly what the view shows. One whose jobs did not change since
-// it knew all of them is never told to begin anew.
+// TestFollowersKnowWhatTheViewShows has clients read the changes of two replicas, break off and come back to either of them,
+// which may have begun anew meanwhile, whatever happens: in the end each knows exactly what the view shows. One whose jobs did
+// not change since it knew all of them is never told to begin anew.
 func TestFollowersKnowWhatTheViewShows(t *testing.T) {
 	rapid.Check(t, followersKnowWhatTheViewShows)
 }
@@ -145,7 +145,9 @@ func followersKnowWhatTheViewShows(t *rapid.T) {
 	for _, f := range followers {
 		f.connect(impatient, replicas[0].jobs)
 	}
-	anyFollower := rapid.Custom(func(t *rapid.T) *follower { return followers[rapid.IntRange(0, len(followers)-1).Draw(t, "follower")] })
+	anyFollower := rapid.Custom(func(t *rapid.T) *follower {
+		return followers[rapid.IntRange(0, len(followers)-1).Draw(t, "follower")]
+	})
 	t.Repeat(map[string]func(*rapid.T){
 		"a job changes": func(t *rapid.T) {
 			name := anyName.Draw(t, "name")
@@ -305,6 +307,7 @@ func TestWhoComesBackIsToldWhatHasHappened(t *testing.T) {
 	}
 	a := func() *Job { return alices("a", 11) }
 	b := func() *Job { return alices("b", 12, created(1001)) }
+	running := phase(v1alpha1.PhaseRunning)
 	anew := func(resourceVersion string, all ...*Job) func(*Jobs) *Jobs {
 		return func(*Jobs) *Jobs {
 			v := NewJobs(unnamed{})
@@ -364,9 +367,9 @@ func TestWhoComesBackIsToldWhatHasHappened(t *testing.T) {
 		{"a restore of etcd", here(func(v *Jobs) { v.Replace("", []*Job{a(), b()}, "12") }), "[]"},
 
 		{"a replica that has begun anew", anew("20", a(), b()), "[]"},
-		{"one that has begun anew after a change", anew("20", a(), alices("b", 15, created(1001), phase(v1alpha1.PhaseRunning))), "[b running]"},
+		{"one that has begun anew after a change", anew("20", a(), alices("b", 15, created(1001), running)), "[b running]"},
 		{"one that has begun anew after a start", anew("20", a(), b(), alices("c", 15, created(1002))), "[c pending]"},
-		{"one that has begun anew after both", anew("20", alices("a", 17, phase(v1alpha1.PhaseRunning)), b(), alices("c", 15, created(1002))),
+		{"one that has begun anew after both", anew("20", alices("a", 17, running), b(), alices("c", 15, created(1002))),
 			"[c pending a running]"},
 		{"one that has begun anew after a deletion", anew("20", a()), "unknown"},
 		{"one that has begun anew after a deletion and a start", anew("20", a(), alices("c", 15, created(1002))), "unknown"},
@@ -419,7 +422,8 @@ func TestPositionsAreOfThisVersion(t *testing.T) {
 		t.Errorf("a position without a resource version is %q", text)
 	}
 	for _, bad := range []string{
-		"", "7", good[1:], good + "A", good + "=", "B" + good[1:], "\n" + good, "é", strings.Repeat("9", 300), base64.RawURLEncoding.EncodeToString(make([]byte, 17)),
+		"", "7", good[1:], good + "A", good + "=", "B" + good[1:], "\n" + good, "é", strings.Repeat("9", 300),
+		base64.RawURLEncoding.EncodeToString(make([]byte, 17)),
 		base64.RawURLEncoding.EncodeToString(append([]byte{positionVersion}, make([]byte, 16)...)),
 	} {
 		if p, ok := parsePosition(bad); ok {

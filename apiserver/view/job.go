@@ -61,7 +61,8 @@ type Job struct {
 	Created, Started, Finished, CancelRequested int64
 
 	Reason, Message string
-	// Arguments is a JSON object of strings; empty when there are none, and where ArgumentsOmitted says that there are too many to keep.
+	// Arguments is a JSON object of strings; empty when there are none, and where ArgumentsOmitted says that there are too many to
+	// keep.
 	Arguments string
 	Image     string
 	// RequestHash is the hash of the request that started the job with an Idempotency-Key, in hex, if one did.

@@ -5,9 +5,9 @@ import (
 	"encoding/binary"
 )
 
-// position is how far a reader of changes knows a user's jobs: all that the watch has shown up to a resource version, and which jobs
-// there were then. Resource versions are those of Kubernetes, and the checksum follows from the jobs alone, so that a position means
-// the same on every replica, however young that is.
+// position is how far a reader of changes knows a user's jobs: all that the watch has shown up to a resource version, and which
+// jobs there were then. Resource versions are those of Kubernetes, and the checksum follows from the jobs alone, so that a
+// position means the same on every replica, however young that is.
 type position struct{ resourceVersion, sum uint64 }
 
 // positionVersion begins every position as text: the rules by which it is read.
@@ -34,8 +34,8 @@ func parsePosition(text string) (p position, ok bool) {
 	return p, p.String() == text // Decoding passes over line ends.
 }
 
-// checksum is a job's part in the checksum of a user's jobs, which is the sum of all parts. It covers what of a job can change without
-// a new resource version: that it is there at all, and what it shows of its Spider.
+// checksum is a job's part in the checksum of a user's jobs, which is the sum of all parts. It covers what of a job can change
+// without a new resource version: that it is there at all, and what it shows of its Spider.
 func checksum(job *Job) uint64 {
 	const offset, prime = 14695981039346656037, 1099511628211 // FNV-1a
 	sum := uint64(offset)

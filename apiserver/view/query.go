@@ -7,7 +7,8 @@ import (
 	"github.com/tidwall/btree"
 )
 
-// Query says which of a user's jobs to list, by its spec.userID: without one, those that nobody in particular has made. The zero value of a filter accepts every job.
+// Query says which of a user's jobs to list, by its spec.userID: without one, those that nobody in particular has made. The zero
+// value of a filter accepts every job.
 type Query struct {
 	Namespace, UserID string
 

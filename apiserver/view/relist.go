@@ -21,9 +21,9 @@ type relist[T object] struct {
 	restored bool
 }
 
-// Relist begins to take a complete list of a scope as of a resource version. page is called with all of its objects, in any number
-// of pieces, and done after the last of them. What differs is changed as if the watch had shown it; of what is not listed only this
-// process's own newer writes are kept. It must not be used at the same time as Set or Delete of the same scope.
+// Relist begins to take a complete list of a scope as of a resource version. page is called with all of its objects, in any
+// number of pieces, and done after the last of them. What differs is changed as if the watch had shown it; of what is not listed
+// only this process's own newer writes are kept. It must not be used at the same time as Set or Delete of the same scope.
 func (s *Store[T]) Relist(scope, resourceVersion string) (page func([]T), done func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -87,8 +87,8 @@ func (r *relist[T]) shown(was, is T, resourceVersion string) shown[T] {
 	return shown[T]{scope: r.scope, was: was, is: is, resourceVersion: resourceVersion, listed: true, progress: r.progress}
 }
 
-// done removes what the list has not shown. Before that it moves the progress of the scope: what this process reads meanwhile of an
-// object that is not there, and is no newer than the list, is not taken in any more.
+// done removes what the list has not shown. Before that it moves the progress of the scope: what this process reads meanwhile of
+// an object that is not there, and is no newer than the list, is not taken in any more.
 func (r *relist[T]) done() {
 	s := r.store
 	s.mu.Lock()
@@ -124,7 +124,8 @@ func (r *relist[T]) done() {
 	s.notify(gone...)
 }
 
-// missing reports whether an object is not there any more: the list has not shown it, and it is no newer write of this process's own.
+// missing reports whether an object is not there any more: the list has not shown it, and it is no newer write of this process's
+// own.
 func (r *relist[T]) missing(o T) bool {
 	n := o.note()
 	return n.listed != r.name && (r.restored || !n.unconfirmed || !newer(o.version(), r.resourceVersion))

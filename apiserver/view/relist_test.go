@@ -85,7 +85,8 @@ func TestRelistHoldsUpNobody(t *testing.T) {
 	}
 }
 
-// BenchmarkRelist takes a complete list of 100,000 jobs that changes nothing. What it allocates is what a list takes beside its pages.
+// BenchmarkRelist takes a complete list of 100,000 jobs that changes nothing. What it allocates is what a list takes beside its
+// pages.
 func BenchmarkRelist(b *testing.B) {
 	const n = 100_000
 	jobs := populated(n)

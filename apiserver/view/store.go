@@ -30,8 +30,8 @@ type note struct {
 	listed uint8
 }
 
-// kind is what follows from the changes of a Store, for one kind of object. Its methods are called with the Store's lock held. The
-// zero value stands for no object.
+// kind is what follows from the changes of a Store, for one kind of object. Its methods are called with the Store's lock held.
+// The zero value stands for no object.
 type kind[T object] interface {
 	// swap puts is in the place of was in the kind's own indexes.
 	swap(was, is T)
@@ -55,9 +55,9 @@ type shown[T object] struct {
 	progress string
 }
 
-// Store keeps the newest known state of all objects of one kind. A watch writes to it, and so does this process with what Kubernetes
-// has answered to it, so that whoever wrote sees what it wrote at once: the newer state wins, whichever comes first. It is safe for
-// concurrent use.
+// Store keeps the newest known state of all objects of one kind. A watch writes to it, and so does this process with what
+// Kubernetes has answered to it, so that whoever wrote sees what it wrote at once: the newer state wins, whichever comes first.
+// It is safe for concurrent use.
 type Store[T object] struct {
 	kind kind[T]
 	// changed is called, with no lock held, after an object was added, changed or removed.

@@ -9,8 +9,8 @@ import (
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 )
 
-// Somebody with kubectl names a job by the id that another job has for its name: both are listed, the one that is named by the id is
-// found by it, and neither takes the other along when it goes.
+// Somebody with kubectl names a job by the id that another job has for its name: both are listed, the one that is named by the id
+// is found by it, and neither takes the other along when it goes.
 func TestTwoObjectsOfOneID(t *testing.T) {
 	plain := spiderJob("plain", 20)
 	named := spiderJob(plain.ID(), 21)
