@@ -90,7 +90,7 @@ func TestTheClientRunsJobs(t *testing.T) {
 func TestTheClientFollowsJobsAndLogs(t *testing.T) {
 	f := newFacade(t)
 	c := f.client(f.key("team", ""))
-	id, pod := f.running(t, "team", "running")
+	id, _ := f.running(t, "team", "running")
 	var told []string
 	for event, err := range c.JobEvents(t.Context(), "0") {
 		if err != nil {
@@ -113,7 +113,7 @@ func TestTheClientFollowsJobsAndLogs(t *testing.T) {
 		t.Errorf("events %q, want %q", told, want)
 	}
 
-	id, pod = f.running(t, "team", "with-log")
+	id, pod := f.running(t, "team", "with-log")
 	pod.write("first")
 	var lines []string
 	for event, err := range c.FollowLog(t.Context(), id, client.GetJobLogsParams{}) {

@@ -798,8 +798,11 @@ var codeStatuses = sync.OnceValue(func() map[string]int {
 // holdCode checks that an error has a code of its status.
 func holdCode(status int, body []byte) error {
 	var problem struct{ Code string }
-	if status < http.StatusBadRequest || json.Unmarshal(body, &problem) != nil || problem.Code == "" {
+	if status < http.StatusBadRequest || !json.Valid(body) { // That of HEAD, say.
 		return nil
+	}
+	if err := json.Unmarshal(body, &problem); err != nil || problem.Code == "" { // That of a probe, say.
+		return err
 	}
 	if want := codeStatuses()[problem.Code]; want != status {
 		return fmt.Errorf("the code %s is one of status %d, not %d", problem.Code, want, status)

@@ -113,7 +113,7 @@ func Run(ctx context.Context, config *rest.Config, options Options, log *slog.Lo
 			kube.Reviews{Client: kubernetes}, options.KubernetesTokens.Audience, options.Namespaces, time.Now)
 		serverConfig.Authenticator, serverConfig.Authorizer = auth.ByForm{Keys: keys, Tokens: tokens}, tokens
 	}
-	server, err := New(serverConfig)
+	server, err := New(serverConfig) //nolint:contextcheck // A request has a context of its own.
 	if err != nil {
 		return err
 	}
