@@ -125,7 +125,7 @@ func TestTheKubeletIsAnsweredApartAndToTheEnd(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer func() { _ = connection.Close() }()
+		t.Cleanup(func() { _ = connection.Close() })
 	}
 	want("/readyz", http.StatusOK, `"ok"`)
 
@@ -143,7 +143,9 @@ func TestTheKubeletIsAnsweredApartAndToTheEnd(t *testing.T) {
 			t.Fatalf("the kubelet is answered %d while a caller is not answered yet", status)
 		}
 	}
-	<-ended
+	if err := <-ended; err == nil || !strings.Contains(err.Error(), "waiting for requests to end") {
+		t.Errorf("the server ended with %v, want an error of the request that was cut off", err)
+	}
 }
 
 // deaf is a listener whose connections cannot be accepted.

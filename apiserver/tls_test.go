@@ -15,8 +15,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"github.com/scrapethis/spider-operator/apiserver/guard"
 )
 
 // writeCertificate writes a self-signed certificate of that name and its key into the files, as a mounted Secret changes: by
@@ -110,6 +113,63 @@ func TestCertificateIsTakenUpWhenItChanges(t *testing.T) {
 		_ = connection.Close()
 		t.Error("TLS 1.1 is spoken")
 	}
+}
+
+// With TLS, too, it is known whose a connection is: of HTTP/2, with several requests on it, and of one that never comes to a request.
+func TestConnectionsWithTLSAreToldApart(t *testing.T) {
+	f := newFacade(t, func(c *Config) {
+		c.Timeouts = guard.DefaultTimeouts
+		c.Timeouts.Header = 300 * time.Millisecond
+	})
+	served(t, f, Options{TLS: newTLS(t), DrainTimeout: 10 * time.Second})
+	address := strings.TrimPrefix(f.url, "http://")
+	f.url = "https://" + address
+	count := func() (open, onPurpose int) {
+		open, onPurpose, _ = f.server.guard.Connections().Count()
+		return open, onPurpose
+	}
+	eventually(t, "nobody is connected", func() bool { open, _ := count(); return open == 0 })
+
+	var silent []net.Conn
+	for range 3 {
+		connection, err := new(net.Dialer).DialContext(t.Context(), "tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = connection.Close() })
+		silent = append(silent, connection)
+	}
+	for _, connection := range silent {
+		eventually(t, "a handshake that never ends is given up", func() bool { return hasEnded(connection) })
+	}
+
+	key, id := f.key("team", ""), f.apply("team", "endless")
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: true}}
+	defer client.CloseIdleConnections()
+	var waiting sync.WaitGroup
+	for range 3 {
+		waiting.Go(func() {
+			request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, f.url+"/api/v1/jobs/"+id+"?wait=5m", http.NoBody)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			request.Header.Set("Authorization", "Bearer "+key)
+			response, err := client.Do(request)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer func() { _ = response.Body.Close() }()
+			if response.StatusCode != http.StatusOK || response.ProtoMajor != 2 {
+				t.Errorf("a wait is answered %s by %s", response.Status, response.Proto)
+			}
+		})
+	}
+	eventually(t, "a connection is open on purpose", func() bool { _, onPurpose := count(); return onPurpose == 1 })
+	f.cluster.update(t, "team", "endless", finishedOne)
+	waiting.Wait()
+	eventually(t, "it is so no more, and stays", func() bool { open, onPurpose := count(); return open == 1 && onPurpose == 0 })
 }
 
 func TestWrongTLSFilesAreNamed(t *testing.T) {

@@ -74,7 +74,8 @@ func newAPIServerCommand() *cobra.Command {
 	flags.IntVar(&options.MaxConnections, "max-connections", guard.DefaultMaxConnections,
 		"connections that may be open at once; beyond that, those without a key make room first. Three quarters may wait or stream")
 	flags.IntVar(&options.MaxConnectionsPerAddress, "max-connections-per-address", guard.DefaultMaxConnectionsPerAddress,
-		"of these, connections from one address on which no key was accepted; beyond that the oldest makes room. Trusted proxies may have any number")
+		"of these, connections from one address on which no key was accepted; beyond that the oldest makes room. "+
+			"Trusted proxies may have any number")
 	flags.StringSliceVar(&options.TrustedProxies, "trusted-proxies", nil,
 		"addresses or CIDRs of proxies whose X-Forwarded-For is believed; default: none")
 	flags.Var((*onOff)(&options.SpidersReadOnly), "rest-spiders",
