@@ -121,11 +121,8 @@ func newFailures(perMinute int) *failures {
 	}
 }
 
-// before returns for how long a credential is refused unseen; 0 for not at all.
+// before returns for how long a credential that is no API key is refused unseen; 0 for not at all.
 func (f *failures) before(now time.Time, address string, credential auth.Credential) time.Duration {
-	if credential.Form == auth.FormKey {
-		return 0
-	}
 	limiter, found := f.byAddress.Get(attempts{address, credential.Form})
 	if !found || limiter.(*rate.Limiter).TokensAt(now) >= 1 {
 		return 0
@@ -145,10 +142,9 @@ func (f *failures) failed(now time.Time, address string, form auth.Form) time.Du
 	return untilToken(limiter, now)
 }
 
-func (f *failures) succeeded(address string, credential auth.Credential) {
-	if credential.Form == auth.FormToken {
-		f.known.Add(acquaintance{address, credential.Name}, struct{}{})
-	}
+// succeeded notes a token that was accepted.
+func (f *failures) succeeded(address string, token auth.Credential) {
+	f.known.Add(acquaintance{address, token.Name}, struct{}{})
 }
 
 // limiterOf returns the key's limiter in the table. Two requests at the same moment may each make one, of which one stays.

@@ -145,11 +145,13 @@ func (g *Guard) knowsAllKeys() bool {
 // Authenticate finds out who is calling. Whoever fails is told nothing but that.
 func (g *Guard) Authenticate(c *gin.Context) {
 	token, ok := bearer(c.GetHeader("Authorization"))
-	address, credential := clientOf(c), auth.CredentialOf(token)
-	if wait := g.failures.before(g.now(), address, credential); wait > 0 {
-		g.metrics.refused("address")
-		g.abort(c, tooManyFailures(wait))
-		return
+	credential := auth.CredentialOf(token)
+	if credential.Form != auth.FormKey {
+		if wait := g.failures.before(g.now(), clientOf(c), credential); wait > 0 {
+			g.metrics.refused("address")
+			g.abort(c, tooManyFailures(wait))
+			return
+		}
 	}
 	err := auth.ErrUnauthenticated
 	if ok {
@@ -157,7 +159,9 @@ func (g *Guard) Authenticate(c *gin.Context) {
 		identity, err = g.authenticator.Authenticate(c.Request.Context(), token)
 		if err == nil {
 			exchange.Of(c).Caller = identity
-			g.failures.succeeded(address, credential)
+			if credential.Form == auth.FormToken {
+				g.failures.succeeded(clientOf(c), credential)
+			}
 			g.connections.accepted(c.Request.Context(), identity.Namespace)
 			c.Next()
 			return
@@ -167,7 +171,7 @@ func (g *Guard) Authenticate(c *gin.Context) {
 		g.abort(c, unanswered(err))
 		return
 	}
-	if wait := g.failures.failed(g.now(), address, credential.Form); wait > 0 {
+	if wait := g.failures.failed(g.now(), clientOf(c), credential.Form); wait > 0 {
 		g.metrics.refused("address")
 		g.abort(c, tooManyFailures(wait))
 		return
