@@ -8,8 +8,7 @@ import (
 )
 
 const (
-	// silence is for how long an open watch may say nothing: kube-apiserver sends a bookmark every minute, as long as its own watch
-	// of etcd is alive.
+	// silence is for how long an open watch may say nothing: kube-apiserver sends a bookmark every minute.
 	silence = 75 * time.Second
 	// refusedAfter is how often in a row Kubernetes has to refuse a read before it counts as refused: one that has just started
 	// refuses much, until it has read its roles.
@@ -28,11 +27,12 @@ type State struct {
 
 // contact knows whether Kubernetes is heard of.
 type contact struct {
-	mu       sync.Mutex
-	synced   bool
-	open     bool
-	last     time.Time // when Kubernetes was last heard of
-	doubtful bool      // whether the last watch said nothing for too long, and so that one is open proves nothing
+	mu     sync.Mutex
+	synced bool
+	open   bool
+	last   time.Time // when Kubernetes was last heard of
+	// doubtful says that an open watch proves nothing: the last said nothing for too long, or a probe had no answer.
+	doubtful bool
 	refusals int
 }
 
@@ -53,7 +53,7 @@ func (c *contact) opened() {
 	}
 }
 
-// heard takes that the watch has shown something, were it a bookmark only, or that Kubernetes has answered a probe.
+// heard takes that the watch has moved on, were it by a bookmark only, or that Kubernetes has answered a probe.
 func (c *contact) heard() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -68,6 +68,13 @@ func (c *contact) closed(until time.Time) {
 	if !c.doubtful && until.After(c.last) {
 		c.last = until
 	}
+}
+
+// doubt takes that Kubernetes does not answer a probe, though the watch is open.
+func (c *contact) doubt() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.doubtful = true
 }
 
 // silent takes that the watch was given up because it had said nothing for too long.

@@ -55,6 +55,9 @@ const (
 	pageSize = 250
 	// pageTimeout bounds the read of one page.
 	pageTimeout = 60 * time.Second
+	// probeTimeout bounds a read that shall show whether etcd answers, and probePause is how long the next one waits when it did not.
+	probeTimeout = 10 * time.Second
+	probePause   = 5 * time.Second
 	// longStep is how long following lasts at least that makes the next pause a short one again.
 	longStep = 10 * time.Second
 	// shortWatch is how long a watch lasts at least that ends for no reason to pause.
@@ -95,9 +98,13 @@ func (f *Feed[O, T]) Run(ctx context.Context) {
 // step reads a complete list where one is needed, and then follows the watch until that ends.
 func (f *Feed[O, T]) step(ctx context.Context, resourceVersion *string) error {
 	if f.contact.isDoubtful() {
-		if err := f.probe(ctx, resourceVersion); err != nil {
+		switch err := f.probe(ctx, *resourceVersion); {
+		case errors.Is(err, errRestored):
+			*resourceVersion = ""
+		case err != nil:
 			return fmt.Errorf("reading one of %s: %w", f.name(), err)
 		}
+		f.contact.heard()
 	}
 	if *resourceVersion == "" {
 		listed, err := f.list(ctx)
@@ -117,18 +124,22 @@ func (f *Feed[O, T]) step(ctx context.Context, resourceVersion *string) error {
 	return fmt.Errorf("watching %s: %w", f.name(), err)
 }
 
-// probe asks Kubernetes for its present state, after a watch that said nothing for too long. Where that is older than what the
-// watch has shown, etcd was restored from a backup: no watch would show anything until it has caught up, and a complete list is
-// needed.
-func (f *Feed[O, T]) probe(ctx context.Context, resourceVersion *string) error {
-	_, head, err := f.readPage(ctx, &client.ListOptions{Namespace: f.Scope, Limit: 1})
-	if err != nil {
+// errRestored says that Kubernetes is in an older state than the watch has shown: etcd was restored from a backup. No watch would
+// show anything until it has caught up, so a complete list is needed.
+var errRestored = errors.New("its state is older than what was shown: etcd was restored")
+
+// probe asks Kubernetes for its present state, which only an etcd that answers can tell.
+func (f *Feed[O, T]) probe(ctx context.Context, resourceVersion string) error {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	list := f.NewList()
+	if err := f.Client.List(ctx, list, &client.ListOptions{Namespace: f.Scope, Limit: 1}); err != nil {
 		return err
 	}
-	if order, err := resourceversion.CompareResourceVersion(head.GetResourceVersion(), *resourceVersion); err == nil && order < 0 {
-		*resourceVersion = ""
+	order, err := resourceversion.CompareResourceVersion(list.GetResourceVersion(), resourceVersion)
+	if err == nil && order < 0 {
+		return errRestored
 	}
-	f.contact.heard()
 	return nil
 }
 
@@ -220,8 +231,25 @@ func (f *Feed[O, T]) watch(ctx context.Context, resourceVersion *string) error {
 	f.reported = ""
 	quiet := time.NewTimer(silence)
 	defer quiet.Stop()
+	probing, stopProbing := context.WithCancel(ctx)
+	defer stopProbing()
+	var probed chan error // of the probe that is under way
 	for {
 		select {
+		case err := <-probed:
+			probed = nil
+			switch {
+			case errors.Is(err, errRestored):
+				*resourceVersion = ""
+				return err
+			case err != nil:
+				f.contact.doubt()
+				f.report(ctx, fmt.Errorf("reading one of %s: %w", f.name(), err))
+				probed = f.startProbe(probing, *resourceVersion, probePause)
+			default:
+				f.contact.heard()
+				f.reported = ""
+			}
 		case event, open := <-w.ResultChan():
 			switch {
 			case !open && time.Since(begun) < shortWatch:
@@ -235,9 +263,15 @@ func (f *Feed[O, T]) watch(ctx context.Context, resourceVersion *string) error {
 				f.contact.closed(time.Now().Add(-pingIdle - pingTimeout))
 				return apierrors.FromObject(event.Object)
 			}
-			f.take(event, resourceVersion)
-			f.contact.heard()
 			quiet.Reset(silence)
+			switch moved := f.take(event, resourceVersion); {
+			case moved:
+				f.contact.heard()
+				probed = nil // Its answer says no more than that.
+			case probed == nil:
+				// A bookmark that does not move tells that kube-apiserver is there. Of its etcd it tells nothing.
+				probed = f.startProbe(probing, *resourceVersion, 0)
+			}
 		case <-quiet.C:
 			f.contact.silent()
 			return errSilent
@@ -247,17 +281,18 @@ func (f *Feed[O, T]) watch(ctx context.Context, resourceVersion *string) error {
 	}
 }
 
-// take hands on an event.
-func (f *Feed[O, T]) take(event watch.Event, resourceVersion *string) {
+// take hands on an event, and reports whether it moves the watch on.
+func (f *Feed[O, T]) take(event watch.Event, resourceVersion *string) (moved bool) {
 	object, ok := event.Object.(O)
 	if !ok {
 		f.Report(fmt.Errorf("unexpected %T in a watch of %s", event.Object, f.name()))
-		return
+		return true
 	}
+	moved = *resourceVersion != object.GetResourceVersion()
 	*resourceVersion = object.GetResourceVersion()
 	if event.Type == watch.Bookmark {
 		f.Sink.Bookmark(f.Scope, *resourceVersion)
-		return
+		return moved
 	}
 	item, ok := f.compact(object)
 	switch {
@@ -267,6 +302,20 @@ func (f *Feed[O, T]) take(event watch.Event, resourceVersion *string) {
 	default:
 		f.Sink.Set(f.Scope, item)
 	}
+	return true
+}
+
+// startProbe asks, after a pause, whether Kubernetes can still read what the watch shows.
+func (f *Feed[O, T]) startProbe(ctx context.Context, resourceVersion string, pause time.Duration) chan error {
+	result := make(chan error, 1)
+	go func() {
+		select {
+		case <-time.After(pause):
+			result <- f.probe(ctx, resourceVersion)
+		case <-ctx.Done():
+		}
+	}()
+	return result
 }
 
 // report reports an error, but not again on each attempt.

@@ -371,6 +371,82 @@ func TestSilentWatchIsGivenUp(t *testing.T) {
 	})
 }
 
+// An etcd that hangs is not seen by the watch: kube-apiserver goes on to send a bookmark every minute, of where it was. Such a bookmark
+// has the feed ask for the present state, and while that has no answer the picture is as old as what was heard last.
+func TestHungEtcdIsNoticed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hung, moving, probes, revision := false, false, 0, 10
+		current := make(chan *watch.RaceFreeFakeWatcher, 1)
+		kubernetes := scripted{
+			list: func(options *client.ListOptions) (*v1alpha1.SpiderList, error) {
+				if options.Limit != 1 {
+					return spiderPage("10", "", "a"), nil
+				}
+				probes++
+				if hung {
+					time.Sleep(probeTimeout)
+					return nil, context.DeadlineExceeded
+				}
+				return spiderPage(strconv.Itoa(revision), "", "a"), nil
+			},
+			watch: func(string) (watch.Interface, error) {
+				w := watch.NewRaceFreeFake()
+				current <- w
+				return w, nil
+			},
+		}
+		feed, _ := newFeed(kubernetes.client(t), func(error) {})
+		run(t, feed)
+		w := <-current
+		bookmarks, stop := context.WithCancel(t.Context())
+		defer stop()
+		go func() {
+			for ticker := time.NewTicker(time.Minute); ; {
+				select {
+				case <-ticker.C:
+					if moving {
+						revision++
+					}
+					bookmark := &v1alpha1.Spider{}
+					bookmark.ResourceVersion = strconv.Itoa(revision)
+					w.Action(watch.Bookmark, bookmark)
+				case <-bookmarks.Done():
+					ticker.Stop()
+					return
+				}
+			}
+		}()
+		age := func() time.Duration { return feed.State(time.Now()).Age.Round(time.Second) }
+		time.Sleep(5*time.Minute + time.Second)
+		if age() != 0 || probes != 5 {
+			t.Errorf("age %s with an etcd in which nothing happens, asked %d times in five minutes", age(), probes)
+		}
+		moving = true
+		time.Sleep(5 * time.Minute)
+		if age() != 0 || probes != 5 {
+			t.Errorf("age %s while bookmarks move, asked %d times more", age(), probes-5)
+		}
+		moving, hung = false, true
+		time.Sleep(time.Minute + probeTimeout - 2*time.Second)
+		if age() != 0 {
+			t.Errorf("age %s before the probe is over", age())
+		}
+		time.Sleep(3 * time.Second)
+		if want := time.Minute + probeTimeout + 2*time.Second; age() != want {
+			t.Errorf("age %s, want %s since the last bookmark that moved", age(), want)
+		}
+		time.Sleep(5 * time.Minute)
+		if age() < 6*time.Minute {
+			t.Errorf("age %s after six minutes", age())
+		}
+		hung = false
+		time.Sleep(probeTimeout + probePause + time.Second)
+		if age() != 0 {
+			t.Errorf("age %s once etcd answers", age())
+		}
+	})
+}
+
 func TestAgeGrowsWhileNoWatchIsOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var c contact

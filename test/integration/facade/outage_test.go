@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
@@ -19,7 +20,12 @@ import (
 )
 
 // TestOutageOfKubernetes cuts the facade off, looks at what it can still do, and joins it again.
-func TestOutageOfKubernetes(t *testing.T) {
+func TestOutageOfKubernetes(t *testing.T) { testOutage(t, (*line).cut) }
+
+// TestKubernetesHangs keeps the connections, and lets nothing through: it is noticed within five seconds all the same.
+func TestKubernetesHangs(t *testing.T) { testOutage(t, (*line).freeze) }
+
+func testOutage(t *testing.T, breakOff func(*line)) {
 	namespace := cluster.Namespace(t)
 	newSpider(t, namespace, "books")
 	key, _ := newKey(t, namespace, "")
@@ -27,7 +33,8 @@ func TestOutageOfKubernetes(t *testing.T) {
 	r := start(t, func(config *rest.Config, _ *apiserver.Options) { config.Host = "https://" + line.address })
 	id := r.want(http.StatusOK, http.MethodPost, "/api/v1/jobs", key, started)["jobId"].(string)
 
-	line.cut()
+	breakOff(line)
+	begun := time.Now()
 	controlplane.Eventually(t, "the facade says how old its picture is", func(context.Context) (bool, error) {
 		status, header, answer := r.send(http.MethodGet, "/api/v1/jobs", key, "")
 		if list, _ := answer["list"].([]any); status != http.StatusOK || len(list) != 1 {
@@ -35,6 +42,9 @@ func TestOutageOfKubernetes(t *testing.T) {
 		}
 		return header.Get("X-Data-Age") != "", nil
 	})
+	if took := time.Since(begun); took > 6*time.Second { // One more for a busy machine.
+		t.Errorf("the outage was noticed after %s", took)
+	}
 	controlplane.Eventually(t, "/readyz says that it is degraded", func(context.Context) (bool, error) {
 		status, _, answer := r.send(http.MethodGet, "/readyz", "", "")
 		return status == http.StatusOK && answer["status"] == "degraded", nil
@@ -53,6 +63,7 @@ func TestOutageOfKubernetes(t *testing.T) {
 		Spec:       v1alpha1.SpiderJobSpec{SpiderRef: v1alpha1.SpiderReference{Name: "books"}},
 	}
 	create(t, job)
+	line.cut() // What hung does not come back.
 	line.join()
 	r.eventually(http.StatusOK, http.MethodGet, "/api/v1/jobs/"+job.ID(), key, "")
 	r.want(http.StatusOK, http.MethodDelete, "/api/v1/jobs/"+id, key, "")
@@ -69,6 +80,8 @@ type line struct {
 	mu          sync.Mutex
 	listener    net.Listener
 	connections []net.Conn
+	// frozen is closed when nothing is carried any more, though the connections stay.
+	frozen chan struct{}
 }
 
 func newLine(t *testing.T, to string) *line {
@@ -86,7 +99,7 @@ func (l *line) join() {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.listener = listener
+	l.listener, l.frozen = listener, make(chan struct{})
 	go func() {
 		for {
 			near, err := listener.Accept()
@@ -107,8 +120,33 @@ func (l *line) carry(near net.Conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.connections = append(l.connections, near, far)
-	go func() { _, _ = io.Copy(near, far) }()
-	go func() { _, _ = io.Copy(far, near) }()
+	go func() { _, _ = io.Copy(near, thawed{far, l.frozen}) }()
+	go func() { _, _ = io.Copy(far, thawed{near, l.frozen}) }()
+}
+
+// thawed is a reader until it is frozen, and then reads nothing, for ever.
+type thawed struct {
+	io.Reader
+
+	frozen <-chan struct{}
+}
+
+// Read implements io.Reader.
+func (r thawed) Read(p []byte) (int, error) {
+	n, err := r.Reader.Read(p)
+	select {
+	case <-r.frozen:
+		return 0, io.EOF // Whoever copies stops, and closes nothing.
+	default:
+		return n, err
+	}
+}
+
+// freeze keeps all connections, and those to come, and carries nothing.
+func (l *line) freeze() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	close(l.frozen)
 }
 
 func (l *line) cut() {
