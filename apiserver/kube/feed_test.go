@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -307,6 +308,7 @@ func TestWatchGoesOnWhereItWas(t *testing.T) {
 		bookmark.ResourceVersion = "12"
 		current.Action(watch.Bookmark, bookmark)
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		current.Stop() // Its time is over.
 		synctest.Wait()
 		b := spider("b")
@@ -314,10 +316,13 @@ func TestWatchGoesOnWhereItWas(t *testing.T) {
 		current.Add(b)
 		synctest.Wait()
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		current.Error(&apierrors.NewInternalError(errors.New("the connection is lost")).ErrStatus)
 		time.Sleep(10 * time.Second)
+		synctest.Wait()
 		current.Error(&apierrors.NewResourceExpired("compacted").ErrStatus)
 		time.Sleep(10 * time.Second)
+		synctest.Wait()
 		if want := []string{"10", "12", "13", "20"}; !slices.Equal(begun, want) || sink.bookmark != "12" {
 			t.Errorf("watches began behind %q, want %q; the bookmark is %q", begun, want, sink.bookmark)
 		}
@@ -329,17 +334,20 @@ func TestWatchGoesOnWhereItWas(t *testing.T) {
 // then, and only its answer makes the picture fresh again. After a restore of etcd that answer calls for a complete list.
 func TestSilentWatchIsGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		hung, present, lists := false, "10", 0
+		var hung atomic.Bool
+		var present atomic.Value
+		present.Store("10")
+		lists := 0
 		var begun []string
 		kubernetes := scripted{
 			list: func(options *client.ListOptions) (*v1alpha1.SpiderList, error) {
-				if hung {
+				if hung.Load() {
 					return nil, errors.New("etcd does not answer")
 				}
 				if options.Limit != 1 {
 					lists++
 				}
-				return spiderPage(present, "", "a"), nil
+				return spiderPage(present.Load().(string), "", "a"), nil
 			},
 			watch: func(resourceVersion string) (watch.Interface, error) {
 				begun = append(begun, resourceVersion)
@@ -350,21 +358,25 @@ func TestSilentWatchIsGivenUp(t *testing.T) {
 		run(t, feed)
 		age := func() time.Duration { return feed.State(time.Now()).Age.Round(time.Second) }
 		time.Sleep(70 * time.Second)
-		hung = true
+		synctest.Wait()
+		hung.Store(true)
 		if age() != 0 {
 			t.Errorf("age %s while a bookmark may still come", age())
 		}
 		time.Sleep(20 * time.Second)
+		synctest.Wait()
 		if age() != 90*time.Second || len(begun) != 1 {
 			t.Errorf("age %s after 90 s of silence, and %d watches", age(), len(begun))
 		}
-		hung = false
+		hung.Store(false)
 		time.Sleep(10 * time.Second)
+		synctest.Wait()
 		if age() != 0 || len(begun) != 2 || lists != 1 {
 			t.Errorf("age %s once Kubernetes has answered; %d watches, %d lists", age(), len(begun), lists)
 		}
-		present = "8"
+		present.Store("8")
 		time.Sleep(90 * time.Second)
+		synctest.Wait()
 		if age() != 0 || lists != 2 || begun[len(begun)-1] != "8" {
 			t.Errorf("age %s after a restore of etcd; %d lists, watches behind %q", age(), lists, begun)
 		}
@@ -375,19 +387,21 @@ func TestSilentWatchIsGivenUp(t *testing.T) {
 // has the feed ask for the present state, and while that has no answer the picture is as old as what was heard last.
 func TestHungEtcdIsNoticed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		hung, moving, probes, revision := false, false, 0, 10
+		var hung, moving atomic.Bool
+		var probes, revision atomic.Int64
+		revision.Store(10)
 		current := make(chan *watch.RaceFreeFakeWatcher, 1)
 		kubernetes := scripted{
 			list: func(options *client.ListOptions) (*v1alpha1.SpiderList, error) {
 				if options.Limit != 1 {
 					return spiderPage("10", "", "a"), nil
 				}
-				probes++
-				if hung {
+				probes.Add(1)
+				if hung.Load() {
 					time.Sleep(probeTimeout)
 					return nil, context.DeadlineExceeded
 				}
-				return spiderPage(strconv.Itoa(revision), "", "a"), nil
+				return spiderPage(strconv.FormatInt(revision.Load(), 10), "", "a"), nil
 			},
 			watch: func(string) (watch.Interface, error) {
 				w := watch.NewRaceFreeFake()
@@ -404,11 +418,11 @@ func TestHungEtcdIsNoticed(t *testing.T) {
 			for ticker := time.NewTicker(time.Minute); ; {
 				select {
 				case <-ticker.C:
-					if moving {
-						revision++
+					if moving.Load() {
+						revision.Add(1)
 					}
 					bookmark := &v1alpha1.Spider{}
-					bookmark.ResourceVersion = strconv.Itoa(revision)
+					bookmark.ResourceVersion = strconv.FormatInt(revision.Load(), 10)
 					w.Action(watch.Bookmark, bookmark)
 				case <-bookmarks.Done():
 					ticker.Stop()
@@ -418,15 +432,16 @@ func TestHungEtcdIsNoticed(t *testing.T) {
 		}()
 		age := func() time.Duration { return feed.State(time.Now()).Age.Round(time.Second) }
 		time.Sleep(5*time.Minute + time.Second)
-		if age() != 0 || probes != 5 {
-			t.Errorf("age %s with an etcd in which nothing happens, asked %d times in five minutes", age(), probes)
+		if age() != 0 || probes.Load() != 5 {
+			t.Errorf("age %s with an etcd in which nothing happens, asked %d times in five minutes", age(), probes.Load())
 		}
-		moving = true
+		moving.Store(true)
 		time.Sleep(5 * time.Minute)
-		if age() != 0 || probes != 5 {
-			t.Errorf("age %s while bookmarks move, asked %d times more", age(), probes-5)
+		if age() != 0 || probes.Load() != 5 {
+			t.Errorf("age %s while bookmarks move, asked %d times more", age(), probes.Load()-5)
 		}
-		moving, hung = false, true
+		moving.Store(false)
+		hung.Store(true)
 		time.Sleep(time.Minute + probeTimeout - 2*time.Second)
 		if age() != 0 {
 			t.Errorf("age %s before the probe is over", age())
@@ -439,7 +454,7 @@ func TestHungEtcdIsNoticed(t *testing.T) {
 		if age() < 6*time.Minute {
 			t.Errorf("age %s after six minutes", age())
 		}
-		hung = false
+		hung.Store(false)
 		time.Sleep(probeTimeout + probePause + time.Second)
 		if age() != 0 {
 			t.Errorf("age %s once etcd answers", age())
