@@ -96,7 +96,7 @@ func Run(ctx context.Context, config *rest.Config, options Options, log *slog.Lo
 		Limits:            options.Limits,
 		Timeouts:          options.Timeouts,
 		Caps:              options.Caps,
-		MaxConnections:    options.MaxConnections,
+		MaxConnections:    connectionsWithinFiles(options.MaxConnections, log),
 		TrustedProxies:    options.TrustedProxies,
 		Registry:          registry,
 		Log:               log,

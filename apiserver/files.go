@@ -1,0 +1,36 @@
+package apiserver
+
+import (
+	"cmp"
+	"log/slog"
+	"math"
+	"syscall"
+
+	"github.com/scrapethis/spider-operator/apiserver/guard"
+)
+
+// filesBesides is how many files the process may need open besides the connections of callers: those to Kubernetes, of probes and
+// metrics, and the process's own.
+const filesBesides = privateConnections + 256
+
+// fitConnections lowers a bound of connections, 0 for the default, to what the open files that the process may have leave room for: were
+// they used up, no connection could be accepted at all, nor one be made to Kubernetes.
+func fitConnections(wanted, files int) (most int) {
+	return min(cmp.Or(wanted, guard.DefaultMaxConnections), max(1, files-filesBesides))
+}
+
+// connectionsWithinFiles is fitConnections with the limit that the process has. It tells where that is too low.
+func connectionsWithinFiles(wanted int, log *slog.Logger) int {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		log.Warn("finding out how many files may be open", "error", err.Error())
+		return wanted
+	}
+	files := int(min(limit.Cur, math.MaxInt32)) //nolint:gosec // It was made small enough.
+	most := fitConnections(wanted, files)
+	if most < cmp.Or(wanted, guard.DefaultMaxConnections) {
+		log.Warn("fewer connections are accepted than configured, since the process may not have more files open",
+			"connections", most, "open_files", files)
+	}
+	return most
+}
