@@ -236,6 +236,12 @@ func spiderPage(resourceVersion, next string, spiders ...string) *v1alpha1.Spide
 	return page
 }
 
+// pass lets time pass, and all that happens meanwhile come to rest.
+func pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
 // The list is read page by page, of the present state, and each page is handed on before the next is read. One that expires on
 // the way is begun anew.
 func TestListsAreReadInPages(t *testing.T) {
@@ -273,7 +279,7 @@ func TestListsAreReadInPages(t *testing.T) {
 		if feed.State(time.Now()).Synced {
 			t.Error("synced by half a list")
 		}
-		time.Sleep(10 * time.Second)
+		pass(10 * time.Second)
 		sink.await(t, "a", "b", "c")
 		if want := []string{" after 0", "more after 1", " after 1", "more after 2"}; !slices.Equal(asked, want) {
 			t.Errorf("the pages that were asked for are %q, want %q", asked, want)
@@ -307,22 +313,18 @@ func TestWatchGoesOnWhereItWas(t *testing.T) {
 		bookmark := &v1alpha1.Spider{}
 		bookmark.ResourceVersion = "12"
 		current.Action(watch.Bookmark, bookmark)
-		time.Sleep(time.Minute)
-		synctest.Wait()
+		pass(time.Minute)
 		current.Stop() // Its time is over.
 		synctest.Wait()
 		b := spider("b")
 		b.ResourceVersion = "13"
 		current.Add(b)
 		synctest.Wait()
-		time.Sleep(time.Minute)
-		synctest.Wait()
+		pass(time.Minute)
 		current.Error(&apierrors.NewInternalError(errors.New("the connection is lost")).ErrStatus)
-		time.Sleep(10 * time.Second)
-		synctest.Wait()
+		pass(10 * time.Second)
 		current.Error(&apierrors.NewResourceExpired("compacted").ErrStatus)
-		time.Sleep(10 * time.Second)
-		synctest.Wait()
+		pass(10 * time.Second)
 		if want := []string{"10", "12", "13", "20"}; !slices.Equal(begun, want) || sink.bookmark != "12" {
 			t.Errorf("watches began behind %q, want %q; the bookmark is %q", begun, want, sink.bookmark)
 		}
@@ -334,9 +336,7 @@ func TestWatchGoesOnWhereItWas(t *testing.T) {
 // then, and only its answer makes the picture fresh again. After a restore of etcd that answer calls for a complete list.
 func TestSilentWatchIsGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var hung atomic.Bool
-		var present atomic.Value
-		present.Store("10")
+		var hung, restored atomic.Bool
 		lists := 0
 		var begun []string
 		kubernetes := scripted{
@@ -347,7 +347,10 @@ func TestSilentWatchIsGivenUp(t *testing.T) {
 				if options.Limit != 1 {
 					lists++
 				}
-				return spiderPage(present.Load().(string), "", "a"), nil
+				if restored.Load() {
+					return spiderPage("8", "", "a"), nil
+				}
+				return spiderPage("10", "", "a"), nil
 			},
 			watch: func(resourceVersion string) (watch.Interface, error) {
 				begun = append(begun, resourceVersion)
@@ -357,26 +360,22 @@ func TestSilentWatchIsGivenUp(t *testing.T) {
 		feed, _ := newFeed(kubernetes.client(t), func(error) {})
 		run(t, feed)
 		age := func() time.Duration { return feed.State(time.Now()).Age.Round(time.Second) }
-		time.Sleep(70 * time.Second)
-		synctest.Wait()
+		pass(70 * time.Second)
 		hung.Store(true)
 		if age() != 0 {
 			t.Errorf("age %s while a bookmark may still come", age())
 		}
-		time.Sleep(20 * time.Second)
-		synctest.Wait()
+		pass(20 * time.Second)
 		if age() != 90*time.Second || len(begun) != 1 {
 			t.Errorf("age %s after 90 s of silence, and %d watches", age(), len(begun))
 		}
 		hung.Store(false)
-		time.Sleep(10 * time.Second)
-		synctest.Wait()
+		pass(10 * time.Second)
 		if age() != 0 || len(begun) != 2 || lists != 1 {
 			t.Errorf("age %s once Kubernetes has answered; %d watches, %d lists", age(), len(begun), lists)
 		}
-		present.Store("8")
-		time.Sleep(90 * time.Second)
-		synctest.Wait()
+		restored.Store(true)
+		pass(90 * time.Second)
 		if age() != 0 || lists != 2 || begun[len(begun)-1] != "8" {
 			t.Errorf("age %s after a restore of etcd; %d lists, watches behind %q", age(), lists, begun)
 		}
@@ -401,7 +400,7 @@ func TestHungEtcdIsNoticed(t *testing.T) {
 					time.Sleep(probeTimeout)
 					return nil, context.DeadlineExceeded
 				}
-				return spiderPage(strconv.FormatInt(revision.Load(), 10), "", "a"), nil
+				return spiderPage(fmt.Sprint(revision.Load()), "", "a"), nil
 			},
 			watch: func(string) (watch.Interface, error) {
 				w := watch.NewRaceFreeFake()
@@ -422,7 +421,7 @@ func TestHungEtcdIsNoticed(t *testing.T) {
 						revision.Add(1)
 					}
 					bookmark := &v1alpha1.Spider{}
-					bookmark.ResourceVersion = strconv.FormatInt(revision.Load(), 10)
+					bookmark.ResourceVersion = fmt.Sprint(revision.Load())
 					w.Action(watch.Bookmark, bookmark)
 				case <-bookmarks.Done():
 					ticker.Stop()
@@ -431,31 +430,31 @@ func TestHungEtcdIsNoticed(t *testing.T) {
 			}
 		}()
 		age := func() time.Duration { return feed.State(time.Now()).Age.Round(time.Second) }
-		time.Sleep(5*time.Minute + time.Second)
+		pass(5*time.Minute + time.Second)
 		if age() != 0 || probes.Load() != 5 {
 			t.Errorf("age %s with an etcd in which nothing happens, asked %d times in five minutes", age(), probes.Load())
 		}
 		moving.Store(true)
-		time.Sleep(5 * time.Minute)
+		pass(5 * time.Minute)
 		if age() != 0 || probes.Load() != 5 {
 			t.Errorf("age %s while bookmarks move, asked %d times more", age(), probes.Load()-5)
 		}
 		moving.Store(false)
 		hung.Store(true)
-		time.Sleep(time.Minute + probeTimeout - 2*time.Second)
+		pass(time.Minute + probeTimeout - 2*time.Second)
 		if age() != 0 {
 			t.Errorf("age %s before the probe is over", age())
 		}
-		time.Sleep(3 * time.Second)
+		pass(3 * time.Second)
 		if want := time.Minute + probeTimeout + 2*time.Second; age() != want {
 			t.Errorf("age %s, want %s since the last bookmark that moved", age(), want)
 		}
-		time.Sleep(5 * time.Minute)
+		pass(5 * time.Minute)
 		if age() < 6*time.Minute {
 			t.Errorf("age %s after six minutes", age())
 		}
 		hung.Store(false)
-		time.Sleep(probeTimeout + probePause + time.Second)
+		pass(probeTimeout + probePause + time.Second)
 		if age() != 0 {
 			t.Errorf("age %s once etcd answers", age())
 		}

@@ -1,7 +1,6 @@
 package view
 
 import (
-	"math"
 	"strconv"
 	"testing"
 	"time"
@@ -58,7 +57,7 @@ func TestRelistHoldsUpNobody(t *testing.T) {
 	const n = 100_000
 	jobs := populated(n)
 	list := listOf(jobs)
-	best := time.Duration(math.MaxInt64)
+	best := 1.0
 	for range 5 { // The best of several, on a machine that does other things as well.
 		taken := make(chan struct{})
 		begun := time.Now()
@@ -77,11 +76,12 @@ func TestRelistHoldsUpNobody(t *testing.T) {
 			jobs.Get(ns, uuid.UUID{})
 			longest = max(longest, time.Since(asked))
 		}
-		t.Logf("the list took %s, the longest of %d reads meanwhile %s", time.Since(begun).Round(time.Millisecond), reads, longest)
-		best = min(best, longest)
+		took := time.Since(begun)
+		t.Logf("the list took %s, the longest of %d reads meanwhile %s", took.Round(time.Millisecond), reads, longest)
+		best = min(best, float64(longest)/float64(took))
 	}
-	if best > 20*time.Millisecond {
-		t.Errorf("a read waited for %s", best)
+	if best > 0.5 {
+		t.Errorf("a read waited for %.0f %% of the time", 100*best)
 	}
 }
 
