@@ -212,6 +212,9 @@ func (f *Feed[O, T]) compact(object runtime.Object) (item T, ok bool) {
 	return item, true
 }
 
+// unreadable is the cause that client-go gives where a watch breaks off, rather than that Kubernetes ends it.
+const unreadable = "ClientWatchDecoding"
+
 // errSilent says that a watch is open and tells nothing.
 var errSilent = fmt.Errorf("nothing was heard for %s, not even a bookmark", silence)
 
@@ -241,6 +244,7 @@ func (f *Feed[O, T]) watch(ctx context.Context, resourceVersion *string) error {
 			switch {
 			case errors.Is(err, errRestored):
 				*resourceVersion = ""
+				f.contact.closed(time.Now())
 				return err
 			case err != nil:
 				f.contact.doubt()
@@ -259,9 +263,12 @@ func (f *Feed[O, T]) watch(ctx context.Context, resourceVersion *string) error {
 				f.contact.closed(time.Now())
 				return nil
 			case event.Type == watch.Error:
-				// The connection is lost, among others: pings have then not been answered for as long.
-				f.contact.closed(time.Now().Add(-pingIdle - pingTimeout))
-				return apierrors.FromObject(event.Object)
+				err, until := apierrors.FromObject(event.Object), time.Now()
+				if apierrors.HasStatusCause(err, unreadable) { // Pings have not been answered for as long.
+					until = until.Add(-pingIdle - pingTimeout)
+				}
+				f.contact.closed(until)
+				return err
 			}
 			quiet.Reset(silence)
 			switch moved := f.take(event, resourceVersion); {
