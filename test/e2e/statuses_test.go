@@ -125,9 +125,18 @@ func TestPagesAreStableWhileJobsArrive(t *testing.T) {
 	n := cluster.Namespace(t)
 	n.Counter("counter")
 	api := n.API("alice")
+	// Without an Idempotency-Key, ids tell the order of jobs of the same second.
+	start := func() string {
+		var made struct{ JobID string }
+		api.Want(http.StatusOK, harness.Request{
+			Method: http.MethodPost, Path: "/api/v1/jobs", Body: `{"spider_name": "counter", "arguments": {"n": 1}}`,
+		}, &made)
+		return made.JobID
+	}
+	api.AwaitSpider("counter")
 	var started []string
 	for range 5 {
-		started = append(started, api.Start("counter", map[string]any{"n": 1}))
+		started = append(started, start())
 	}
 	slices.Reverse(started)
 	next := regexp.MustCompile(`^<([^>]+)>; rel="next"$`)
@@ -139,7 +148,7 @@ func TestPagesAreStableWhileJobsArrive(t *testing.T) {
 		for _, job := range jobs {
 			seen = append(seen, job.ID)
 		}
-		api.Start("counter", map[string]any{"n": 1})
+		start()
 		path = ""
 		if link := next.FindStringSubmatch(answer.Header.Get("Link")); link != nil {
 			path = "/api/v1/" + link[1] // It is relative to the address of the page before.
