@@ -47,7 +47,7 @@ func TestAFollowerIsGoneWhateverItSent(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer connection.Close()
+			defer func() { _ = connection.Close() }()
 			fmt.Fprintf(connection, "GET /api/v1/jobs/%s/logs?follow=true HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n%s", id, key, test.rest)
 			answer := bufio.NewReader(connection)
 			status, err := answer.ReadString('\n')
