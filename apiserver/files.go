@@ -26,7 +26,7 @@ func connectionsWithinFiles(wanted int, log *slog.Logger) int {
 		log.Warn("finding out how many files may be open", "error", err.Error())
 		return wanted
 	}
-	files := int(min(limit.Cur, math.MaxInt32)) //nolint:gosec // It was made small enough.
+	files := int(min(limit.Cur, math.MaxInt32))
 	most := fitConnections(wanted, files)
 	if most < cmp.Or(wanted, guard.DefaultMaxConnections) {
 		log.Warn("fewer connections are accepted than configured, since the process may not have more files open",
