@@ -426,7 +426,7 @@ func TestRetentionIsResolvedAtTheEnd(t *testing.T) {
 	if d := decide(observe(ended).observation, month); d.action.kind != deleteSpiderJob {
 		t.Error("what the SpiderJob itself says does not count")
 	}
-	always := int64(forEver)
+	always := forEver
 	ended.Spec.TTLSecondsAfterFinished = &always
 	if d := decide(observe(ended).observation, epoch.Add(20*365*24*time.Hour)); d.action.kind == deleteSpiderJob {
 		t.Error("ten years are not for ever")

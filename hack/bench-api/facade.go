@@ -42,8 +42,10 @@ func runFacade(ctx context.Context, args []string) error {
 		Listen:        args[2],
 		MetricsListen: args[3],
 		Profiling:     true,
-		Limits:        guard.Limits{RequestsPerSecond: 1e9, Burst: 1e9, NamespaceRequestsPerSecond: 1e9, FailuresPerMinute: 1e9, StreamsPerCaller: 1e9},
-		DrainTimeout:  time.Second,
+		Limits: guard.Limits{
+			RequestsPerSecond: 1e9, Burst: 1e9, NamespaceRequestsPerSecond: 1e9, FailuresPerMinute: 1e9, StreamsPerCaller: 1e9,
+		},
+		DrainTimeout: time.Second,
 	}, slog.New(slog.NewJSONHandler(os.Stderr, nil)))
 }
 
