@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -115,6 +116,8 @@ func decide(o *observation, now time.Time) decision {
 		return d.retain(o, now)
 	case stop != nil && !stopDone(o, stop):
 		return d.tearDown(o, stop, now)
+	case o.jobIsOurs() && attemptOver(o) && !o.live:
+		return decision{need: needLive}
 	case o.jobIsOurs():
 		d.status.Stop = nil
 		return d.run(o, now)
@@ -131,6 +134,14 @@ func decide(o *observation, now time.Time) decision {
 	default:
 		return d.begin(o, now)
 	}
+}
+
+// attemptOver reports whether the Job is of an attempt that was recorded as over, and proven gone: a cache that lags still shows it, and
+// what became of it would be counted twice.
+func attemptOver(o *observation) bool {
+	st := &o.sj.Status
+	return st.JobUID == "" && st.AttemptFrom != nil &&
+		slices.ContainsFunc(o.podsOfJob(), func(pod *podView) bool { return string(pod.uid) == st.PodUID })
 }
 
 // run follows the SpiderJob's own Job.

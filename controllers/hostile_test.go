@@ -311,6 +311,9 @@ func TestDecideOnHostileClusters(t *testing.T) {
 				witnessed(pod().exited(1)), want{phase: v1alpha1.PhaseRunning, reason: v1alpha1.ReasonRunning, after: firstPause}},
 		{"then the next", 30 * time.Second,
 			observe(sj().running("").pausing(19 * time.Second)).lively(), want{action: createJob}},
+		{"an attempt that is over is not judged again by a cache that lags", 20 * time.Second,
+			observe(sj().running("run-a").failures(1).pausing(30 * time.Second)).withJob(job(retry)).withPods(pod().exited(1)).old(),
+			want{need: needLive}},
 		{"no retry is left", 20 * time.Second,
 			observe(sj().running("run-a").failures(1)).withJob(job(retry)).withPods(pod().exited(1)), failed(v1alpha1.ReasonExitCode, "code 1")},
 	} {
