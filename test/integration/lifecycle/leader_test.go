@@ -102,14 +102,12 @@ func TestOneLeads(t *testing.T) {
 // leader is who holds the Lease, empty when nobody does.
 func (s *stage) leader() string {
 	s.Helper()
-	var leases coordinationv1.LeaseList
-	if err := cluster.Client.List(s.Context(), &leases, client.InNamespace(s.namespace)); err != nil {
-		s.Fatalf("list the Leases: %v", err)
+	var lease coordinationv1.Lease
+	err := cluster.Client.Get(s.Context(), client.ObjectKey{Namespace: s.namespace, Name: s.options.Lease}, &lease)
+	if client.IgnoreNotFound(err) != nil {
+		s.Fatalf("read the Lease: %v", err)
 	}
-	for _, lease := range leases.Items {
-		return ptr.Deref(lease.Spec.HolderIdentity, "")
-	}
-	return ""
+	return ptr.Deref(lease.Spec.HolderIdentity, "")
 }
 
 // awaitJobsMade waits until a Job of that name has been made.
