@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -31,7 +32,7 @@ type leases struct {
 type leaseClient struct {
 	coordinationv1client.LeaseInterface
 	leases *leases
-	cut    bool
+	cut    atomic.Bool
 }
 
 // latency is how long a call is under way, to kube-apiserver and back each.
@@ -72,7 +73,7 @@ func (c *leaseClient) read(name string) (*coordinationv1.Lease, error) {
 	defer c.leases.mu.Unlock()
 	lease := c.leases.kept[name]
 	switch {
-	case c.cut:
+	case c.cut.Load():
 		return nil, errCut
 	case lease == nil:
 		return nil, apierrors.NewNotFound(coordinationv1.Resource("leases"), name)
@@ -110,7 +111,7 @@ func (c *leaseClient) write(
 func (c *leaseClient) put(lease *coordinationv1.Lease, check func(kept *coordinationv1.Lease) error) (*coordinationv1.Lease, error) {
 	c.leases.mu.Lock()
 	defer c.leases.mu.Unlock()
-	if c.cut {
+	if c.cut.Load() {
 		return nil, errCut
 	}
 	if err := check(c.leases.kept[lease.Name]); err != nil {
@@ -128,13 +129,13 @@ type candidate struct {
 	release string
 	older   bool // it knows the shared Lease only
 	client  *leaseClient
-	leads   bool
+	leads   atomic.Bool
 	// end ends it: by a signal, so that it gives up its Leases, or with no time to.
 	end func(signal bool)
 }
 
 func (c *candidate) String() string {
-	return fmt.Sprintf("%s (older: %t, cut off: %t)", c.release, c.older, c.client.cut)
+	return fmt.Sprintf("%s (older: %t, cut off: %t)", c.release, c.older, c.client.cut.Load())
 }
 
 func stand(l *leases, number int, release string, older bool) *candidate {
@@ -153,8 +154,8 @@ func stand(l *leases, number int, release string, older bool) *candidate {
 	elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
 		Lock: lock, LeaseDuration: opts.LeaseDuration, RenewDeadline: opts.RenewDeadline, RetryPeriod: opts.RetryPeriod, ReleaseOnCancel: true,
 		Callbacks: leaderelection.LeaderCallbacks{
-			OnStartedLeading: func(context.Context) { c.leads = true },
-			OnStoppedLeading: func() { c.leads = false },
+			OnStartedLeading: func(context.Context) { c.leads.Store(true) },
+			OnStoppedLeading: func() { c.leads.Store(false) },
 		},
 	})
 	if err != nil {
@@ -168,10 +169,12 @@ func stand(l *leases, number int, release string, older bool) *candidate {
 		}
 	}()
 	c.end = func(signal bool) {
-		c.client.cut = c.client.cut || !signal
+		if !signal {
+			c.client.cut.Store(true)
+		}
 		cancel()
 		<-done
-		c.leads = false
+		c.leads.Store(false)
 	}
 	return c
 }
@@ -209,7 +212,7 @@ func TestNeverTwoLead(t *testing.T) {
 				synctest.Wait()
 				count := map[string]int{}
 				for _, c := range candidates {
-					if c.leads {
+					if c.leads.Load() {
 						count[c.release]++
 					}
 				}
@@ -235,7 +238,7 @@ func TestNeverTwoLead(t *testing.T) {
 					case "stop", "kill":
 						end(i, step == "stop")
 					case "cut", "heal":
-						candidates[i].client.cut = step == "cut"
+						candidates[i].client.cut.Store(step == "cut")
 					}
 				}
 				for range rapid.IntRange(0, 20).Draw(rt, "half seconds") {
@@ -244,7 +247,7 @@ func TestNeverTwoLead(t *testing.T) {
 				}
 			}
 			for i := len(candidates) - 1; i >= 0; i-- {
-				candidates[i].client.cut = false
+				candidates[i].client.cut.Store(false)
 				if candidates[i].older {
 					end(i, rapid.Bool().Draw(rt, "signal"))
 				}
@@ -268,8 +271,8 @@ func TestAnotherReleaseIsNotWaitedFor(t *testing.T) {
 		newer := stand(l, 2, "blog", false)
 		time.Sleep(5 * time.Second)
 		synctest.Wait()
-		if !older.leads || !newer.leads {
-			t.Errorf("the older release leads: %t, the newer one: %t", older.leads, newer.leads)
+		if !older.leads.Load() || !newer.leads.Load() {
+			t.Errorf("the older release leads: %t, the newer one: %t", older.leads.Load(), newer.leads.Load())
 		}
 		older.end(true)
 		newer.end(true)
@@ -299,17 +302,17 @@ func TestALeaderThatStopsIsFollowedAtOnce(t *testing.T) {
 		for i := range 40 {
 			time.Sleep(5*time.Second + time.Duration(i)*70*time.Millisecond)
 			synctest.Wait()
-			if standing[1].leads {
+			if standing[1].leads.Load() {
 				standing[0], standing[1] = standing[1], standing[0]
 			}
-			if !standing[0].leads {
+			if !standing[0].leads.Load() {
 				t.Fatal("nobody leads")
 			}
 			standing[0].end(true)
 			standing[0] = stand(l, i+3, "shop", false)
 			time.Sleep(3 * time.Second)
 			synctest.Wait()
-			if !standing[0].leads && !standing[1].leads {
+			if !standing[0].leads.Load() && !standing[1].leads.Load() {
 				t.Fatalf("3 s after leader %d had stopped there is no other", i)
 			}
 		}
