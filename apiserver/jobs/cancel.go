@@ -56,7 +56,7 @@ func (s *Jobs) Cancel(
 			}
 			object, err := s.kubernetes.Cancel(ctx, job.Namespace, job.Name, job.ResourceVersion, cancellation)
 			if err == nil {
-				return s.started(object)
+				return s.view.Written(object)
 			}
 			if !apierrors.IsConflict(err) { // What may pass is tried again, as a start is.
 				if failures++; !kube.TryAgain(ctx, failures, err) {

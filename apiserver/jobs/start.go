@@ -184,16 +184,7 @@ func (s *Jobs) create(
 	if err != nil {
 		return nil, err
 	}
-	return s.started(created)
-}
-
-// started takes a new job into the view. It is told to the caller even where it has been deleted again since.
-func (s *Jobs) started(object *v1alpha1.SpiderJob) (*view.Job, error) {
-	job, err := s.view.Put(object)
-	if err != nil || job != nil {
-		return job, err
-	}
-	return view.FromSpiderJob(object)
+	return s.view.Written(created)
 }
 
 // existing answers a start whose job is there already: made by an earlier attempt of this very request, or by an earlier
@@ -205,7 +196,7 @@ func (s *Jobs) existing(
 	if err != nil {
 		return nil, failure.Unavailable(err, "Kubernetes cannot be reached, so the job could not be recorded.")
 	}
-	job, err := s.started(object)
+	job, err := s.view.Written(object)
 	switch {
 	case err != nil:
 		return nil, err

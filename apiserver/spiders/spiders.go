@@ -163,16 +163,7 @@ func (s *Spiders) Create(ctx context.Context, caller auth.Identity, change *Chan
 	if err != nil {
 		return nil, err
 	}
-	return s.show(object)
-}
-
-// show takes what was written into the view. It is told to the caller even where it has been deleted again since.
-func (s *Spiders) show(object *v1alpha1.Spider) (*view.Spider, error) {
-	spider, err := s.view.Put(object)
-	if err != nil || spider != nil {
-		return spider, err
-	}
-	return view.FromSpider(object)
+	return s.view.Written(object)
 }
 
 // writeAttempts bounds how often a write that meets a newer state of its object is tried again on that.
@@ -206,7 +197,7 @@ func (s *Spiders) Change(
 		if err != nil {
 			return err
 		}
-		changed, err = s.show(object)
+		changed, err = s.view.Written(object)
 		return err
 	})
 	return changed, err
@@ -260,7 +251,7 @@ func (s *Spiders) write(
 		if err != nil {
 			return failed(err)
 		}
-		if spider, err = s.show(object); err != nil {
+		if spider, err = s.view.Written(object); err != nil {
 			return err
 		}
 	}

@@ -67,6 +67,16 @@ func (v *Jobs) Put(object *v1alpha1.SpiderJob) (*Job, error) {
 	return known, nil
 }
 
+// Written takes what Kubernetes answered to a write of this process's own, and returns what the view then knows: the written state,
+// also where the job has been deleted again since, or a newer one.
+func (v *Jobs) Written(object *v1alpha1.SpiderJob) (*Job, error) {
+	job, err := FromSpiderJob(object)
+	if err != nil {
+		return nil, err
+	}
+	return v.written(job), nil
+}
+
 // RefreshSpider gives the jobs of a Spider that do not tell yet what they have run its present name and path.
 func (v *Jobs) RefreshSpider(namespace, name string) {
 	for batch := range slices.Chunk(v.unstarted(namespace, name), relistBatch) {

@@ -218,6 +218,16 @@ func (v *Spiders) Put(object *v1alpha1.Spider) (*Spider, error) {
 	return known, nil
 }
 
+// Written takes what Kubernetes answered to a write of this process's own, and returns what the view then knows: the written state,
+// also where the Spider has been deleted again since, or a newer one.
+func (v *Spiders) Written(object *v1alpha1.Spider) (*Spider, error) {
+	spider, err := FromSpider(object)
+	if err != nil {
+		return nil, err
+	}
+	return v.written(spider), nil
+}
+
 // swap implements kind.
 func (v *Spiders) swap(was, is *Spider) {
 	if was != nil {

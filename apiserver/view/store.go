@@ -159,6 +159,15 @@ func (s *Store[T]) put(is T) (known T, ok bool) {
 	return is, true
 }
 
+// written takes what Kubernetes answered to a write of this process's own. Unlike put, it returns a state also where the object is known
+// to be gone since: the one that was written.
+func (s *Store[T]) written(is T) T {
+	if known, ok := s.put(is); ok {
+		return known
+	}
+	return is
+}
+
 // Remove takes that this process has deleted an object in the state of the given resource version.
 func (s *Store[T]) Remove(namespace, name, resourceVersion string) {
 	key := ref{namespace, name}
