@@ -2,22 +2,22 @@ package v1alpha1
 
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-// APIKeyAccess is what an API key opens of the REST API. Each one opens what those before it open, too.
+// APIKeyAccess is which calls of the REST API a key permits. Each level includes those before it.
 //
 // +kubebuilder:validation:Enum=Read;Run;All
 type APIKeyAccess string
 
 // The values of APIKeyAccess.
 const (
-	// AccessRead opens what only reads.
+	// AccessRead permits calls that only read.
 	AccessRead APIKeyAccess = "Read"
-	// AccessRun opens what starts, changes and cancels jobs, of the spiders that there are.
+	// AccessRun also permits calls that start, change and cancel jobs of existing spiders.
 	AccessRun APIKeyAccess = "Run"
-	// AccessAll opens everything: making and changing spiders, too.
+	// AccessAll permits all calls, including those that make and change spiders.
 	AccessAll APIKeyAccess = "All"
 )
 
-// Opens reports whether a key of this access may make a call that needs the other one. What it is not known to open it does not.
+// Opens reports whether a key with this access may make a call that needs the given one. An unknown access opens nothing.
 func (a APIKeyAccess) Opens(needed APIKeyAccess) bool {
 	switch a {
 	case AccessAll:
@@ -31,7 +31,8 @@ func (a APIKeyAccess) Opens(needed APIKeyAccess) bool {
 	}
 }
 
-// APIKeySpec says who a caller with this key is, and how the key is recognised. The key itself is nowhere in the cluster.
+// APIKeySpec says who a caller with this key is, and how the key is recognised. The key itself is not stored anywhere in the
+// cluster.
 //
 // +kubebuilder:validation:XValidation:rule="self.keyID == oldSelf.keyID",message="is immutable: make a new APIKey instead",fieldPath=".keyID"
 // +kubebuilder:validation:XValidation:rule="self.hash == oldSelf.hash",message="is immutable: make a new APIKey instead",fieldPath=".hash"
@@ -43,15 +44,15 @@ type APIKeySpec struct {
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]{16}$`
 	KeyID string `json:"keyID"`
 
-	// hash is the SHA-256, in lower-case hex, over this object's namespace, the key ID and the secret part of the key. A
-	// copy of this object in another namespace therefore opens nothing.
+	// hash is the SHA-256, in lower-case hex, of this object's namespace, the key ID and the secret part of the key. A copy of
+	// this object in another namespace therefore permits nothing.
 	//
 	// +required
 	// +kubebuilder:validation:Pattern=`^[0-9a-f]{64}$`
 	Hash string `json:"hash"`
 
-	// userID is the user that callers with this key are. They see and act on this user's jobs only. When it is absent the
-	// user is the namespace itself.
+	// userID is the user that callers with this key act as. They see and act on this user's jobs only. If absent, they act as
+	// the namespace itself.
 	//
 	// +optional
 	// +kubebuilder:validation:MinLength=1
@@ -59,18 +60,19 @@ type APIKeySpec struct {
 	// +kubebuilder:validation:Pattern=`^[!-~]+$`
 	UserID string `json:"userID,omitempty"`
 
-	// access is what the key opens: Read, what only reads; Run, also what starts, changes and cancels jobs; All, also what makes and
-	// changes spiders, whose settings are code. When it is absent it is All. It may be changed, which takes effect within a second.
+	// access is which calls the key permits: Read, calls that only read; Run, also those that start, change and cancel jobs;
+	// All, also those that make and change spiders, whose settings are code. Defaults to All. It may be changed; a change takes
+	// effect within a second.
 	//
 	// +optional
 	Access APIKeyAccess `json:"access,omitempty"`
 
-	// expiresAt is when the key stops being accepted. When it is absent the key is accepted until this object is deleted.
+	// expiresAt is when the key stops being accepted. If absent, the key is accepted until this object is deleted.
 	//
 	// +optional
 	ExpiresAt *metav1.Time `json:"expiresAt,omitempty"`
 
-	// description says, for people, what the key is for.
+	// description says what the key is for. It is informational.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxLength=256
@@ -109,7 +111,7 @@ type APIKeyList struct {
 	Items           []APIKey `json:"items"`
 }
 
-// Access returns what the key opens: spec.access, else All.
+// Access returns which calls the key permits: spec.access, or All if it is empty.
 func (k *APIKey) Access() APIKeyAccess {
 	if k.Spec.Access == "" {
 		return AccessAll

@@ -6,21 +6,21 @@ import (
 	"github.com/google/uuid"
 )
 
-// idNamespace is the name space of the UUIDv5 ids given to objects whose name is no UUID. It is arbitrary, and fixed for
-// ever: changing it would change the REST id of every such object.
+// idNamespace is the name space of the UUIDv5 ids of objects whose name is not a UUID. It was chosen arbitrarily and must
+// never change: a change would change the REST API id of every such object.
 var idNamespace = uuid.MustParse("6f1a3c0e-5f0b-4e57-9d0e-0d1b6a7c2f94")
 
-// ID returns the id under which the REST API knows the Spider.
+// ID returns the REST API id of the Spider.
 func (s *Spider) ID() string { return objectID("Spider", s.Namespace, s.Name) }
 
-// ID returns the id under which the REST API knows the SpiderJob.
+// ID returns the REST API id of the SpiderJob.
 func (j *SpiderJob) ID() string { return objectID("SpiderJob", j.Namespace, j.Name) }
 
-// SpiderID returns the REST id of the Spider the job runs, whether or not that Spider still exists.
+// SpiderID returns the REST API id of the Spider that the job runs, whether or not that Spider still exists.
 func (j *SpiderJob) SpiderID() string { return objectID("Spider", j.Namespace, j.Spec.SpiderRef.Name) }
 
-// objectID is the object's name where that is a UUID in its canonical form, else the UUIDv5 of kind/namespace/name. It
-// depends on nothing else, so it survives a backup and its restoration; an object made anew under an old name has the old id.
+// objectID is the object's name if that is a UUID in canonical form, and otherwise the UUIDv5 of kind/namespace/name. It
+// depends on nothing else, so it survives backup and restore; an object that is recreated under its old name has its old id.
 func objectID(kind, namespace, name string) string {
 	if IsID(name) {
 		return name
@@ -37,7 +37,7 @@ func IsID(s string) bool {
 	return err == nil
 }
 
-// ParseID reads an id as callers send it: a UUID of 36 characters, in either case.
+// ParseID parses an id sent by a caller: a UUID of 36 characters, in upper or lower case.
 func ParseID(text string) (uuid.UUID, bool) {
 	if len(text) != 36 {
 		return uuid.UUID{}, false
@@ -46,18 +46,18 @@ func ParseID(text string) (uuid.UUID, bool) {
 	return id, err == nil
 }
 
-// User returns the user that the job is shown to be of: userID, else the namespace itself. Who may see it is told by userID alone: a
-// user that has the namespace's name is not the namespace.
+// User returns the user to show as the job's owner: userID, or the namespace without one. Visibility depends on userID alone: a
+// user with the namespace's name is not the namespace.
 func (j *SpiderJob) User() string { return userOr(j.Spec.UserID, j.Namespace) }
 
-// User returns the user that callers with this key are shown to be: userID, else the namespace itself.
+// User returns the user to show for callers with this key: userID, or the namespace without one.
 func (k *APIKey) User() string { return userOr(k.Spec.UserID, k.Namespace) }
 
-// VisibleTo reports whether REST callers of this userID, in the Spider's namespace, may see and run the Spider: it is that user's own,
-// or nobody's and so shared.
+// VisibleTo reports whether REST API callers of this userID, in the Spider's namespace, may see and run the Spider: it
+// belongs to that user, or to none and is therefore shared.
 func (s *Spider) VisibleTo(userID string) bool { return s.Spec.UserID == "" || s.Spec.UserID == userID }
 
-// SpiderName returns the name Scrapy and REST callers know the Spider by: spec.name, else the object's name.
+// SpiderName returns the spider's name in Scrapy and in the REST API: spec.name, or the object's name without one.
 func (s *Spider) SpiderName() string {
 	if s.Spec.Name != "" {
 		return s.Spec.Name

@@ -5,17 +5,17 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// StatsSource says where a spider's item counts are read from.
+// StatsSource is where a spider's counts are read from.
 //
 // +kubebuilder:validation:Enum=Scrapy;TerminationMessage;None
 type StatsSource string
 
 const (
-	// StatsFromScrapy reads a JSON termination message, else the stats and progress lines in Scrapy's log.
+	// StatsFromScrapy reads a JSON termination message or, where there is none, the stats and progress lines in Scrapy's log.
 	StatsFromScrapy StatsSource = "Scrapy"
-	// StatsFromTerminationMessage reads a JSON termination message only; the log is never read.
+	// StatsFromTerminationMessage reads a JSON termination message only, never the log.
 	StatsFromTerminationMessage StatsSource = "TerminationMessage"
-	// StatsFromNowhere reads nothing: the exit code alone decides.
+	// StatsFromNowhere reads no counts: the exit code alone decides.
 	StatsFromNowhere StatsSource = "None"
 )
 
@@ -33,10 +33,10 @@ const (
 
 // SpiderSpec describes a spider and how it is run.
 //
-// +kubebuilder:validation:XValidation:rule="!has(self.repoPath) || !has(self.command)",message="cannot be set together with command, which then decides alone what is run",fieldPath=".repoPath"
+// +kubebuilder:validation:XValidation:rule="!has(self.repoPath) || !has(self.command)",message="cannot be set together with command",fieldPath=".repoPath"
 type SpiderSpec struct {
-	// name is the spider's name as Scrapy and the REST API know it, compared to the letter: without control characters, and
-	// without a '-' at its beginning. Defaults to metadata.name.
+	// name is the spider's name in Scrapy and in the REST API. It is case-sensitive, contains no control characters and does
+	// not start with '-'. Defaults to metadata.name.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxLength=128
@@ -44,9 +44,9 @@ type SpiderSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self.trim() != ''",message="must not consist of blanks"
 	Name string `json:"name,omitempty"`
 
-	// repoPath is the spider's file in the image, relative to the working directory. The spider of that name is run from that
-	// file, as part of the Scrapy project that the file is in, or alone where it is in none. A Spider without a repoPath is run
-	// by "scrapy crawl".
+	// repoPath is the path of the spider's file in the image, relative to the working directory. The spider called name is run
+	// from that file: as part of the Scrapy project that contains the file, or alone if there is none. A Spider without a
+	// repoPath is run by "scrapy crawl".
 	//
 	// +optional
 	// +kubebuilder:validation:MinLength=1
@@ -55,13 +55,14 @@ type SpiderSpec struct {
 	// +kubebuilder:validation:XValidation:rule="!self.split('/').exists(part, part == '..')",message="must not contain '..'"
 	RepoPath string `json:"repoPath,omitempty"`
 
-	// description says, for people, what the spider does.
+	// description says what the spider does. It is informational.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
 	Description string `json:"description,omitempty"`
 
-	// userID makes the spider visible to this REST user alone. A spider without one is shared by its namespace.
+	// userID makes the spider visible to this REST API user only. A spider without a userID is shared by all users of its
+	// namespace.
 	//
 	// +optional
 	// +kubebuilder:validation:MinLength=1
@@ -69,7 +70,7 @@ type SpiderSpec struct {
 	// +kubebuilder:validation:Pattern=`^[!-~]+$`
 	UserID string `json:"userID,omitempty"`
 
-	// image is the container image that holds the spider. Defaults to the operator's configured spider image.
+	// image is the container image that holds the spider. Defaults to the spider image that the operator is configured with.
 	//
 	// +optional
 	// +kubebuilder:validation:MinLength=1
@@ -82,7 +83,7 @@ type SpiderSpec struct {
 	// +kubebuilder:validation:Enum=Always;IfNotPresent;Never
 	ImagePullPolicy corev1.PullPolicy `json:"imagePullPolicy,omitempty"`
 
-	// imagePullSecrets are the Secrets in this namespace with which the image is pulled, besides those that the operator is
+	// imagePullSecrets are Secrets in this namespace that are used to pull the image, in addition to those that the operator is
 	// configured with.
 	//
 	// +optional
@@ -91,8 +92,8 @@ type SpiderSpec struct {
 	// +kubebuilder:validation:MaxItems=16
 	ImagePullSecrets []corev1.LocalObjectReference `json:"imagePullSecrets,omitempty"`
 
-	// command is run instead of Scrapy, without a shell. It finds the job's arguments and settings, each a JSON object of
-	// strings, in the environment variables SPIDER_ARGUMENTS and SPIDER_SETTINGS. It can report its counts as JSON in
+	// command is run instead of Scrapy, without a shell. It receives the job's arguments and settings in the environment
+	// variables SPIDER_ARGUMENTS and SPIDER_SETTINGS, each a JSON object of strings. It may report its counts as JSON in
 	// /dev/termination-log.
 	//
 	// +optional
@@ -107,10 +108,10 @@ type SpiderSpec struct {
 	//
 	// +optional
 	// +kubebuilder:validation:MaxProperties=64
-	// +kubebuilder:validation:XValidation:rule="self.all(name, name.matches('^[A-Z][A-Z0-9_]{0,127}$'))",message="names must be upper-case letters, digits and underscores, at most 128 of them"
+	// +kubebuilder:validation:XValidation:rule="self.all(name, name.matches('^[A-Z][A-Z0-9_]{0,127}$'))",message="names must start with an upper-case letter and have at most 128 upper-case letters, digits and underscores"
 	Settings map[string]SettingValue `json:"settings,omitempty"`
 
-	// allowedSettings are the names of the settings that a SpiderJob may set for its own run. None by default: some
+	// allowedSettings are the names of the settings that a SpiderJob may set for its own run. Defaults to none, since some
 	// settings load code or write files.
 	//
 	// +optional
@@ -120,32 +121,32 @@ type SpiderSpec struct {
 	// +kubebuilder:validation:items:MaxLength=128
 	AllowedSettings []string `json:"allowedSettings,omitempty"`
 
-	// statsSource says where item counts are read from: Scrapy (a termination message or Scrapy's log; the default without
-	// a command), TerminationMessage (the default with a command; no log is read) or None.
+	// statsSource is where counts are read from: Scrapy (a termination message or Scrapy's log; the default without a command),
+	// TerminationMessage (the default with a command; the log is never read) or None.
 	//
 	// +optional
 	StatsSource StatsSource `json:"statsSource,omitempty"`
 
-	// statsAcrossAttempts says which attempts the counts speak of: Last (the default) or Sum, for spiders that resume where
-	// an earlier attempt was interrupted.
+	// statsAcrossAttempts says which attempts the counts cover: Last (the default) or Sum, for spiders that resume where an
+	// earlier attempt was interrupted.
 	//
 	// +optional
 	StatsAcrossAttempts AttemptCounting `json:"statsAcrossAttempts,omitempty"`
 
-	// expectations are the rules by which a run that its process calls a success is still judged.
+	// expectations are rules that a run has to meet, beyond exiting with success, to count as a success.
 	//
 	// +optional
 	Expectations *Expectations `json:"expectations,omitempty"`
 
-	// exitPatienceSeconds is how long the process may live on after its log has said that the spider is closed, before it is
-	// stopped; the run then ends as what the spider said. Such a process is never stopped when absent.
+	// exitPatienceSeconds is how long the process may live on after its log said that the spider is closed. The process is then
+	// stopped, and the run ends with the result that the spider reported. If absent, such a process is never stopped.
 	//
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=86400
 	ExitPatienceSeconds *int64 `json:"exitPatienceSeconds,omitempty"`
 
-	// errorFinishReasons are the finish reasons that make a run an error though its exit code is 0. An entry may end in "*",
+	// errorFinishReasons are the finish reasons that make a run an error even if its exit code is 0. An entry may end in "*",
 	// which stands for any text. Defaults to closespider_errorcount, closespider_pagecount_no_item,
 	// closespider_timeout_no_item, closed_by_spidermon, memusage_exceeded and start_error.
 	//
@@ -156,8 +157,8 @@ type SpiderSpec struct {
 	// +kubebuilder:validation:items:MaxLength=128
 	ErrorFinishReasons []string `json:"errorFinishReasons,omitempty"`
 
-	// timeoutSeconds is how long one attempt may run, from the start of the spider's process, and the most a SpiderJob may
-	// ask for. Waiting and pauses do not count. No limit when absent.
+	// timeoutSeconds is how long one attempt may run, from the start of the spider's process, and the most that a SpiderJob may
+	// ask for. Waiting and pauses do not count. If absent, there is no limit.
 	//
 	// +optional
 	// +kubebuilder:validation:Minimum=1
@@ -165,22 +166,23 @@ type SpiderSpec struct {
 	TimeoutSeconds *int64 `json:"timeoutSeconds,omitempty"`
 
 	// startDeadlineSeconds is how long one attempt may wait for its start (for admission, quota, a node, an image, a volume),
-	// and the most a SpiderJob may ask for. It counts from the creation, the last resume by a queue, or the earliest time for a
-	// further attempt, and stands still while a queue suspends the Job. No limit when absent.
+	// and the most that a SpiderJob may ask for. It counts from the creation, from the last time that a queue resumed the Job,
+	// or from the earliest time for a further attempt. The time during which a queue suspends the Job does not count. If
+	// absent, there is no limit.
 	//
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=31536000
 	StartDeadlineSeconds *int64 `json:"startDeadlineSeconds,omitempty"`
 
-	// retries is how often a failed run is tried again, and the most a SpiderJob may ask for. Defaults to 0.
+	// retries is how often a failed run is tried again, and the most that a SpiderJob may ask for. Defaults to 0.
 	//
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=100
 	Retries *int32 `json:"retries,omitempty"`
 
-	// terminationGracePeriodSeconds is how long a stopped spider has to close before it is killed. Defaults to the
+	// terminationGracePeriodSeconds is how long a spider that is stopped has to close before it is killed. Defaults to the
 	// operator's setting, 30. 0 means 1.
 	//
 	// +optional
@@ -194,15 +196,15 @@ type SpiderSpec struct {
 	// +optional
 	InterruptionPolicy InterruptionPolicy `json:"interruptionPolicy,omitempty"`
 
-	// maxInterruptions is how many interruptions are followed by a new attempt; the next one ends the job. Defaults to the
-	// operator's setting, 3.
+	// maxInterruptions is the number of interruptions that are followed by a new attempt; the next one ends the job. Defaults
+	// to the operator's setting, 3.
 	//
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=1000
 	MaxInterruptions *int32 `json:"maxInterruptions,omitempty"`
 
-	// podRetentionSeconds is how long the Job and its Pod, and with it the log, are kept after the end. Defaults to the
+	// podRetentionSeconds is how long the Job and its Pod, and with the Pod the log, are kept after the end. Defaults to the
 	// operator's setting, 3600.
 	//
 	// +optional
@@ -210,39 +212,39 @@ type SpiderSpec struct {
 	// +kubebuilder:validation:Maximum=31536000
 	PodRetentionSeconds *int64 `json:"podRetentionSeconds,omitempty"`
 
-	// ttlSecondsAfterFinished is how long a SpiderJob is kept after its end. Defaults to the operator's setting, 604800. Ten
-	// years, 315360000, is for ever. A SpiderJob keeps what this said at its end, also when the Spider is changed or deleted
-	// afterwards.
+	// ttlSecondsAfterFinished is how long a SpiderJob is kept after its end. Defaults to the operator's setting, 604800.
+	// 315360000, ten years, keeps SpiderJobs for ever. The value at the end of a SpiderJob applies to it, even if the Spider is
+	// changed or deleted afterwards.
 	//
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=315360000
 	TTLSecondsAfterFinished *int64 `json:"ttlSecondsAfterFinished,omitempty"`
 
-	// queueName is the Kueue local queue through which the runs are admitted.
+	// queueName is the Kueue LocalQueue that admits the runs.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`
 	QueueName string `json:"queueName,omitempty"`
 
-	// pod holds what the spider's Pods need beyond the image.
+	// pod is what the spider's Pods need in addition to the image.
 	//
 	// +optional
 	Pod PodOptions `json:"pod,omitempty,omitzero"`
 }
 
-// SettingValue is the value of one Scrapy setting: a string as it would follow "-s NAME=" on Scrapy's command line.
+// SettingValue is the value of one Scrapy setting: the text that would follow "-s NAME=" on Scrapy's command line.
 //
 // +kubebuilder:validation:MaxLength=4096
 // +kubebuilder:validation:Pattern=`^[^\x00]*$`
 type SettingValue string
 
-// PodOptions are the choices about a spider's Pods that belong to the platform team. REST callers can neither see nor set
-// them.
+// PodOptions are the settings of a spider's Pods. They belong to the platform team: callers of the REST API can neither see
+// nor set them.
 type PodOptions struct {
-	// labels are added to the Pods, over those that the operator is configured with. Names under scrapethis.app and
-	// kubernetes.io are the operator's and are refused.
+	// labels are added to the Pods. They override labels of the same name in the operator's configuration. Names under
+	// scrapethis.app, kubernetes.io and k8s.io are reserved.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxProperties=32
@@ -263,7 +265,8 @@ type PodOptions struct {
 	// +optional
 	Resources *corev1.ResourceRequirements `json:"resources,omitempty"`
 
-	// workingDir is the working directory of the spider container, such as the one with scrapy.cfg. Defaults to the image's.
+	// workingDir is the working directory of the spider container, for instance the one that contains scrapy.cfg. Defaults to
+	// the image's.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
@@ -294,7 +297,7 @@ type PodOptions struct {
 	// +kubebuilder:validation:MaxItems=32
 	Volumes []corev1.Volume `json:"volumes,omitempty"`
 
-	// volumeMounts say where the volumes appear in the spider container.
+	// volumeMounts are the paths at which volumes are mounted in the spider container.
 	//
 	// +optional
 	// +listType=map
@@ -302,19 +305,19 @@ type PodOptions struct {
 	// +kubebuilder:validation:MaxItems=32
 	VolumeMounts []corev1.VolumeMount `json:"volumeMounts,omitempty"`
 
-	// nodeSelector restricts the Pods to nodes with these labels. It is laid over the operator's setting: of a label that both
-	// name, this value counts.
+	// nodeSelector restricts the Pods to nodes with these labels. It is merged with the operator's nodeSelector; where both
+	// have a label, the value given here applies.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxProperties=32
 	NodeSelector map[string]string `json:"nodeSelector,omitempty"`
 
-	// affinity says which nodes the Pods prefer or need.
+	// affinity is the Pods' affinity: which nodes they prefer or require.
 	//
 	// +optional
 	Affinity *corev1.Affinity `json:"affinity,omitempty"`
 
-	// tolerations say which taints the Pods tolerate, besides those that the operator is configured with.
+	// tolerations are the taints that the Pods tolerate, in addition to those that the operator is configured with.
 	//
 	// +optional
 	// +listType=atomic
@@ -333,26 +336,26 @@ type PodOptions struct {
 	// +kubebuilder:validation:MaxLength=253
 	RuntimeClassName string `json:"runtimeClassName,omitempty"`
 
-	// serviceAccountName is the service account the Pods run as. Its token is not mounted.
+	// serviceAccountName is the service account that the Pods run as. Its token is not mounted.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	ServiceAccountName string `json:"serviceAccountName,omitempty"`
 
-	// shareProcessNamespace says whether the spider is an ordinary process of its Pod, and not process 1, on which a SIGTERM
-	// has no effect until it has installed a handler. Defaults to true. Set it to false for an image whose own init insists
-	// on being process 1, or where containers are added to the Pod that must not see the spider's processes.
+	// shareProcessNamespace makes the spider an ordinary process of its Pod. Otherwise it is process 1, which ignores SIGTERM
+	// until it has installed a handler. Defaults to true. Set it to false for an image whose own init must be process 1, or if
+	// containers that are added to the Pod must not see the spider's processes.
 	//
 	// +optional
 	ShareProcessNamespace *bool `json:"shareProcessNamespace,omitempty"`
 
-	// securityContext replaces the Pods' security context. Defaults to what the restricted Pod Security Standard asks for, with
-	// user and group 65532 unless the operator is configured to leave these to the platform.
+	// securityContext replaces the Pods' security context. Defaults to one that meets the restricted Pod Security Standard,
+	// with user and group 65532 unless the operator is configured to leave these to the platform.
 	//
 	// +optional
 	SecurityContext *corev1.PodSecurityContext `json:"securityContext,omitempty"`
 
-	// containerSecurityContext replaces the spider container's security context, by default that of the restricted Pod
+	// containerSecurityContext replaces the spider container's security context. Defaults to one that meets the restricted Pod
 	// Security Standard.
 	//
 	// +optional

@@ -2,11 +2,11 @@ package v1alpha1
 
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-// SpiderJobSpec describes one run. All of it is immutable except ttlSecondsAfterFinished and cancellation, which may be set once
-// and whose grace period may be lowered afterwards.
+// SpiderJobSpec describes one run. All of it is immutable except ttlSecondsAfterFinished and cancellation, which may be set
+// once and whose grace period may be lowered afterwards.
 //
-// The rules about immutability stand here and not on the fields: a rule on an optional field does not fire when the field
-// is added or removed.
+// The immutability rules are on this type and not on its fields: a rule on an optional field does not run when the field is
+// added or removed.
 //
 // +kubebuilder:validation:XValidation:rule="self.spiderRef == oldSelf.spiderRef",message="spiderRef is immutable",fieldPath=".spiderRef"
 // +kubebuilder:validation:XValidation:rule="has(self.arguments) == has(oldSelf.arguments) && (!has(self.arguments) || self.arguments == oldSelf.arguments)",message="arguments is immutable"
@@ -16,67 +16,69 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // +kubebuilder:validation:XValidation:rule="has(self.expectations) == has(oldSelf.expectations) && (!has(self.expectations) || self.expectations == oldSelf.expectations)",message="expectations is immutable"
 // +kubebuilder:validation:XValidation:rule="has(self.retries) == has(oldSelf.retries) && (!has(self.retries) || self.retries == oldSelf.retries)",message="retries is immutable"
 // +kubebuilder:validation:XValidation:rule="has(self.userID) == has(oldSelf.userID) && (!has(self.userID) || self.userID == oldSelf.userID)",message="userID is immutable"
-// +kubebuilder:validation:XValidation:rule="!has(oldSelf.cancellation) || (has(self.cancellation) && has(self.cancellation.requestedBy) == has(oldSelf.cancellation.requestedBy) && (!has(self.cancellation.requestedBy) || self.cancellation.requestedBy == oldSelf.cancellation.requestedBy) && has(self.cancellation.requestedAt) == has(oldSelf.cancellation.requestedAt) && (!has(self.cancellation.requestedAt) || self.cancellation.requestedAt == oldSelf.cancellation.requestedAt))",message="cancellation can be neither changed nor taken back; only its gracePeriodSeconds may be lowered"
-// +kubebuilder:validation:XValidation:rule="!has(oldSelf.cancellation) || !has(oldSelf.cancellation.gracePeriodSeconds) || (has(self.cancellation) && has(self.cancellation.gracePeriodSeconds) && self.cancellation.gracePeriodSeconds <= oldSelf.cancellation.gracePeriodSeconds)",message="gracePeriodSeconds of a cancellation can be lowered, but neither raised nor taken back"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.cancellation) || (has(self.cancellation) && has(self.cancellation.requestedBy) == has(oldSelf.cancellation.requestedBy) && (!has(self.cancellation.requestedBy) || self.cancellation.requestedBy == oldSelf.cancellation.requestedBy) && has(self.cancellation.requestedAt) == has(oldSelf.cancellation.requestedAt) && (!has(self.cancellation.requestedAt) || self.cancellation.requestedAt == oldSelf.cancellation.requestedAt))",message="cancellation cannot be changed or removed; only its gracePeriodSeconds may be lowered"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.cancellation) || !has(oldSelf.cancellation.gracePeriodSeconds) || (has(self.cancellation) && has(self.cancellation.gracePeriodSeconds) && self.cancellation.gracePeriodSeconds <= oldSelf.cancellation.gracePeriodSeconds)",message="gracePeriodSeconds of a cancellation can be lowered, but not raised or removed"
 type SpiderJobSpec struct {
 	// spiderRef names the Spider to run, in the same namespace.
 	//
 	// +required
 	SpiderRef SpiderReference `json:"spiderRef"`
 
-	// arguments are the spider's arguments: Scrapy's "-a name=value". Names are what that takes: 1 to 256 characters, without
-	// '=', without control characters, and without a '-' at the beginning. All names and values together are at most 32 KiB,
-	// which the controller checks.
+	// arguments are the spider's arguments: Scrapy's "-a name=value". A name has 1 to 256 characters, contains neither '=' nor
+	// control characters, and does not start with '-'. Names and values together take up at most 32 KiB, which the controller
+	// checks.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxProperties=128
-	// +kubebuilder:validation:XValidation:rule="self.all(name, size(name) <= 256 && name.matches('^[^=\\\\p{Cc}-][^=\\\\p{Cc}]*$'))",message="names must have from 1 to 256 characters, without '=', control characters, and a '-' at the beginning"
+	// +kubebuilder:validation:XValidation:rule="self.all(name, size(name) <= 256 && name.matches('^[^=\\\\p{Cc}-][^=\\\\p{Cc}]*$'))",message="names must have 1 to 256 characters, contain neither '=' nor control characters, and not start with '-'"
 	Arguments map[string]ArgumentValue `json:"arguments,omitempty"`
 
-	// settings are Scrapy settings for this run, by name. Only those that the Spider's allowedSettings name are accepted.
+	// settings are Scrapy settings for this run, by name. Only names in the Spider's allowedSettings are accepted.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxProperties=64
-	// +kubebuilder:validation:XValidation:rule="self.all(name, name.matches('^[A-Z][A-Z0-9_]{0,127}$'))",message="names must be upper-case letters, digits and underscores, at most 128 of them"
+	// +kubebuilder:validation:XValidation:rule="self.all(name, name.matches('^[A-Z][A-Z0-9_]{0,127}$'))",message="names must start with an upper-case letter and have at most 128 upper-case letters, digits and underscores"
 	Settings map[string]SettingValue `json:"settings,omitempty"`
 
-	// timeoutSeconds is how long one attempt may run, from the start of the spider's process, at most what the Spider allows.
-	// Defaults to the Spider's.
+	// timeoutSeconds is how long one attempt may run, from the start of the spider's process. It must not exceed the Spider's
+	// timeoutSeconds, which is also its default.
 	//
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=31536000
 	TimeoutSeconds *int64 `json:"timeoutSeconds,omitempty"`
 
-	// startDeadlineSeconds is how long one attempt may wait for its start (for admission, quota, a node, an image, a volume),
-	// at most what the Spider allows. It stands still while a queue suspends the Job. Defaults to the Spider's.
+	// startDeadlineSeconds is how long one attempt may wait for its start (for admission, quota, a node, an image, a volume).
+	// The time during which a queue suspends the Job does not count. It must not exceed the Spider's startDeadlineSeconds,
+	// which is also its default.
 	//
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=31536000
 	StartDeadlineSeconds *int64 `json:"startDeadlineSeconds,omitempty"`
 
-	// expectations are rules for this run, besides the Spider's. They may tighten the Spider's, not loosen them.
+	// expectations are rules for this run, in addition to the Spider's. They may tighten the Spider's rules, but not loosen
+	// them.
 	//
 	// +optional
 	Expectations *Expectations `json:"expectations,omitempty"`
 
-	// retries is how often a failed run is tried again, at most what the Spider allows. Defaults to the Spider's.
+	// retries is how often a failed run is tried again. It must not exceed the Spider's retries, which is also its default.
 	//
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=100
 	Retries *int32 `json:"retries,omitempty"`
 
-	// ttlSecondsAfterFinished is how long this object is kept after the end. Defaults to the Spider's. May be changed at any
-	// time. Ten years, 315360000, is for ever.
+	// ttlSecondsAfterFinished is how long this object is kept after the run has ended. Defaults to the Spider's. It may be
+	// changed at any time. 315360000, ten years, keeps the object for ever.
 	//
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=315360000
 	TTLSecondsAfterFinished *int64 `json:"ttlSecondsAfterFinished,omitempty"`
 
-	// userID is the REST user the job belongs to. When it is absent that is the namespace itself.
+	// userID is the REST API user that the job belongs to. A job without one belongs to the namespace itself.
 	//
 	// +optional
 	// +kubebuilder:validation:MinLength=1
@@ -84,14 +86,14 @@ type SpiderJobSpec struct {
 	// +kubebuilder:validation:Pattern=`^[!-~]+$`
 	UserID string `json:"userID,omitempty"`
 
-	// cancellation is the request to stop the job. It may be set once, even to {}, and cannot be taken back; its
-	// gracePeriodSeconds may be lowered, or set if absent. It changes nothing in a job that has ended.
+	// cancellation is the request to stop the job. It may be set once, even to {}, and cannot be removed; its
+	// gracePeriodSeconds may be lowered, or set if absent. It has no effect on a job that has ended.
 	//
 	// +optional
 	Cancellation *Cancellation `json:"cancellation,omitempty"`
 }
 
-// ArgumentValue is the value of one spider argument, handed to the spider to the byte.
+// ArgumentValue is the value of one spider argument. The spider receives it byte for byte.
 //
 // +kubebuilder:validation:MaxLength=32768
 // +kubebuilder:validation:Pattern=`^[^\x00]*$`
@@ -108,21 +110,21 @@ type SpiderReference struct {
 	Name string `json:"name"`
 }
 
-// Cancellation says who asked for a job to be stopped, when, and how gently.
+// Cancellation says who asked for a job to be stopped, when, and how long the spider has to close.
 type Cancellation struct {
-	// requestedBy says who asked, for people.
+	// requestedBy is who asked for the stop. It is informational.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxLength=256
 	RequestedBy string `json:"requestedBy,omitempty"`
 
-	// requestedAt is when it was asked.
+	// requestedAt is when the stop was requested.
 	//
 	// +optional
 	RequestedAt *metav1.Time `json:"requestedAt,omitempty"`
 
 	// gracePeriodSeconds is how long the spider has to close before it is killed. Defaults to the Spider's. 0 means 1, as in
-	// kubectl: a Pod deleted with 0 would be forgotten, whether or not its node has stopped it.
+	// kubectl: with 0, Kubernetes forgets a Pod without asking its node whether the process has stopped.
 	//
 	// +optional
 	// +kubebuilder:validation:Minimum=0
@@ -130,8 +132,8 @@ type Cancellation struct {
 	GracePeriodSeconds *int64 `json:"gracePeriodSeconds,omitempty"`
 }
 
-// SpiderJob is one run of a Spider with arguments. Deleting a running SpiderJob stops it, and its record is gone with it;
-// to stop it and keep the record, set spec.cancellation.
+// SpiderJob is one run of a Spider with arguments. Deleting a running SpiderJob stops the run and deletes its record; to stop
+// the run and keep the record, set spec.cancellation.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
@@ -154,8 +156,8 @@ type SpiderJob struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// spec describes the run. It is immutable except for ttlSecondsAfterFinished and cancellation, which can be set once and
-	// its grace period lowered.
+	// spec describes the run. It is immutable except for ttlSecondsAfterFinished and cancellation, which may be set once and
+	// whose grace period may be lowered.
 	//
 	// +required
 	Spec SpiderJobSpec `json:"spec"`

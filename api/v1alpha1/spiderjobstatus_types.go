@@ -2,36 +2,36 @@ package v1alpha1
 
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-// Phase sums a SpiderJob's state up in one word. Finished, Cancelled and Error are terminal: they never change.
+// Phase is the state of a SpiderJob in one word. Finished, Cancelled and Error are terminal: they never change.
 //
 // +kubebuilder:validation:Enum=Pending;Running;Finished;Cancelled;Error
 type Phase string
 
 const (
-	// PhasePending says that the spider has not started yet; reason says what it waits for.
+	// PhasePending means that the spider has not started yet; reason says what it waits for.
 	PhasePending Phase = "Pending"
-	// PhaseRunning says that the spider's process has started.
+	// PhaseRunning means that the spider's process has started.
 	PhaseRunning Phase = "Running"
-	// PhaseFinished says that the spider ran to its end.
+	// PhaseFinished means that the spider ran to its end.
 	PhaseFinished Phase = "Finished"
-	// PhaseCancelled says that the job was stopped on request, and that nothing of it runs any more.
+	// PhaseCancelled means that the job was stopped on request, and that nothing of it runs any more.
 	PhaseCancelled Phase = "Cancelled"
-	// PhaseError says that the job failed; reason says how.
+	// PhaseError means that the job failed; reason says how.
 	PhaseError Phase = "Error"
 )
 
-// Terminal reports whether the phase is one that never changes any more.
+// Terminal reports whether the phase can no longer change.
 func (p Phase) Terminal() bool {
 	return p == PhaseFinished || p == PhaseCancelled || p == PhaseError
 }
 
-// ConditionSucceeded is Unknown until the end, then True for a Finished job and False for any other. Its reason and message
-// are the job's own.
+// ConditionSucceeded is Unknown until the end. It is then True for a Finished job and False for any other. Its reason and
+// message are the job's own.
 const ConditionSucceeded = "Succeeded"
 
-// ConditionExpectationsMet is True for a run that kept all its expectations, False for one that broke any, and Unknown where they
-// could not be judged. A run without expectations has it only where items could not be written or delivered. A run that has not
-// ended has it only where it has stalled, or is about to end or to be tried again.
+// ConditionExpectationsMet is True for a run that met all its expectations, False for one that broke any, and Unknown where
+// they could not be judged. A run without expectations has the condition only where items could not be written or delivered.
+// A run that has not ended has it only where it has stalled, or is about to end or to be tried again.
 const ConditionExpectationsMet = "ExpectationsMet"
 
 // SpiderSnapshot is the Spider as it was when the current attempt began.
@@ -48,40 +48,40 @@ type SpiderSnapshot struct {
 	// +kubebuilder:validation:MaxLength=512
 	RepoPath string `json:"repoPath,omitempty"`
 
-	// image is the image the Pod was given.
+	// image is the image that the Pod was given.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxLength=512
 	Image string `json:"image,omitempty"`
 
-	// imageID identifies, usually by its digest, the image that was run.
+	// imageID identifies the image that ran, usually by its digest.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
 	ImageID string `json:"imageID,omitempty"`
 }
 
-// Stop is the decision that the current attempt is over, and what follows it. It is recorded before anything is deleted, so
-// that whoever comes after a crash knows why the Job is going.
+// Stop is the decision that the current attempt is over, and what follows. The controller records it before it deletes
+// anything, so that after a crash its successor knows why the Job is being deleted.
 type Stop struct {
-	// jobUID is the UID of the Job that is being stopped, empty where there was none.
+	// jobUID is the UID of the Job that is being stopped. Empty if there is none.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	JobUID string `json:"jobUID,omitempty"`
 
-	// since is when it was decided.
+	// since is when the stop was decided.
 	//
 	// +optional
 	Since *metav1.Time `json:"since,omitempty"`
 
-	// phase is the verdict on an attempt whose spider has ended while other containers of its Pod still run: it is written when
-	// these have ended, and nothing that happens meanwhile changes it.
+	// phase is the verdict on an attempt whose spider has ended while other containers of its Pod still run. It becomes the
+	// job's phase when these have ended; nothing that happens meanwhile changes it.
 	//
 	// +optional
 	Phase Phase `json:"phase,omitempty"`
 
-	// reason is why, in the words of the job's own reason.
+	// reason is why the attempt is stopped. It has the values of the job's own reason.
 	//
 	// +required
 	// +kubebuilder:validation:MaxLength=64
@@ -93,7 +93,7 @@ type Stop struct {
 	// +kubebuilder:validation:MaxLength=1024
 	Message string `json:"message,omitempty"`
 
-	// retry says that a new attempt follows once the Job is gone, and not the end.
+	// retry says that a new attempt follows once the Job is gone. Without it the job ends.
 	//
 	// +optional
 	Retry bool `json:"retry,omitempty"`
@@ -101,7 +101,7 @@ type Stop struct {
 
 // SpiderJobStatus is what is known of a run. Only the controller writes it.
 type SpiderJobStatus struct {
-	// observedGeneration is the generation of the spec that this status speaks of.
+	// observedGeneration is the generation of the spec that this status was computed from.
 	//
 	// +optional
 	// +kubebuilder:validation:Minimum=0
@@ -113,18 +113,18 @@ type SpiderJobStatus struct {
 	// +kubebuilder:validation:MaxLength=36
 	ID string `json:"id,omitempty"`
 
-	// phase sums the state up: Pending, Running, Finished, Cancelled or Error.
+	// phase is the state in one word: Pending, Running, Finished, Cancelled or Error.
 	//
 	// +optional
 	Phase Phase `json:"phase,omitempty"`
 
-	// reason explains the phase in one word for programs.
+	// reason explains the phase in one machine-readable word.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	Reason string `json:"reason,omitempty"`
 
-	// message explains the phase in a sentence for people.
+	// message explains the phase in a human-readable sentence.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
@@ -144,7 +144,7 @@ type SpiderJobStatus struct {
 	// +optional
 	StartedAt *metav1.Time `json:"startedAt,omitempty"`
 
-	// finishedAt is when the end was proven: nothing of the job runs any more.
+	// finishedAt is when it was proven that nothing of the job runs any more.
 	//
 	// +optional
 	FinishedAt *metav1.Time `json:"finishedAt,omitempty"`
@@ -178,51 +178,52 @@ type SpiderJobStatus struct {
 	// +kubebuilder:validation:MaxLength=64
 	PodUID string `json:"podUID,omitempty"`
 
-	// attemptFrom is the earliest that the current attempt could begin: the proven end of the one before, and the pause after
-	// it. Absent for the first attempt, which may begin at the creation.
+	// attemptFrom is the earliest time at which the current attempt could begin: the proven end of the attempt before, plus the
+	// pause. Absent for the first attempt, which may begin when the SpiderJob is created.
 	//
 	// +optional
 	AttemptFrom *metav1.Time `json:"attemptFrom,omitempty"`
 
-	// runningSince is when the controller first saw the current attempt's process run, by its own clock. The timeout counts
-	// from it.
+	// runningSince is when the controller first saw the process of the current attempt run, by the controller's clock. The
+	// timeout counts from it.
 	//
 	// +optional
 	RunningSince *metav1.Time `json:"runningSince,omitempty"`
 
-	// failingSince is when the start of the current attempt was first seen to fail, for a reason that patience is limited with.
+	// failingSince is when the controller first saw the current attempt fail to start, for a reason that it tolerates for a
+	// limited time only.
 	//
 	// +optional
 	FailingSince *metav1.Time `json:"failingSince,omitempty"`
 
-	// attempts is how many Pods have been started for the job.
+	// attempts is the number of Pods that have been started for the job.
 	//
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	Attempts int32 `json:"attempts,omitempty"`
 
-	// interruptions is how many attempts were interrupted: evicted, drained, preempted, lost by their node, or their Pod
-	// deleted.
+	// interruptions is the number of attempts that were interrupted: evicted, drained, preempted, lost by their node, or their
+	// Pod deleted.
 	//
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	Interruptions int32 `json:"interruptions,omitempty"`
 
-	// failures is how many attempts have failed and were followed by another: the retries that are spent.
+	// failures is the number of attempts that failed and were followed by another: the retries spent so far.
 	//
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	Failures int32 `json:"failures,omitempty"`
 
-	// unstarted is how many attempts in a row were interrupted before their process had started. Up to ten of them are not
-	// counted as interruptions.
+	// unstarted is the number of attempts in a row that were interrupted before their process had started. Up to ten of them do
+	// not count as interruptions.
 	//
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	Unstarted int32 `json:"unstarted,omitempty"`
 
-	// ttlSecondsAfterFinished is how long this object is kept after the end unless its spec says otherwise, as Spider and
-	// operator had it at the end. Ten years, 315360000, is for ever.
+	// ttlSecondsAfterFinished is how long this object is kept after the end, unless its spec says otherwise. It is taken from
+	// the Spider or the operator's configuration when the job ends. 315360000, ten years, keeps the object for ever.
 	//
 	// +optional
 	// +kubebuilder:validation:Minimum=0
@@ -234,33 +235,33 @@ type SpiderJobStatus struct {
 	// +optional
 	Spider *SpiderSnapshot `json:"spider,omitempty"`
 
-	// stats is what is known of the counts: the last attempt's, or those of all attempts where the Spider's
-	// statsAcrossAttempts is Sum.
+	// stats are the known counts: those of the last attempt, or the sum of all attempts where the Spider's statsAcrossAttempts
+	// is Sum.
 	//
 	// +optional
 	Stats *Stats `json:"stats,omitempty"`
 
-	// earlierStats is the sum of the counts of all attempts up to its own attempt, where statsAcrossAttempts is Sum. It is
-	// part of stats.
+	// earlierStats is the sum of the counts of all attempts up to the one it names, where statsAcrossAttempts is Sum. It is
+	// included in stats.
 	//
 	// +optional
 	EarlierStats *Stats `json:"earlierStats,omitempty"`
 
-	// violations are the expectations that the run has broken. Condition ExpectationsMet says the same in a sentence.
+	// violations are the expectations that the run broke. The condition ExpectationsMet says the same in a sentence.
 	//
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=16
 	Violations []Violation `json:"violations,omitempty"`
 
-	// comparisonKey stands for the runs that comparedToPrevious compares with each other: those of the same Spider, user and
+	// comparisonKey identifies the runs that comparedToPrevious compares with each other: those of the same Spider, user and
 	// arguments. Only a run that finished with final counts and broke no rule has it.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	ComparisonKey string `json:"comparisonKey,omitempty"`
 
-	// stop is present from the decision that the current attempt is over until it is proven that nothing of it runs.
+	// stop is present from the decision that the current attempt is over until it is proven that nothing of the attempt runs.
 	//
 	// +optional
 	Stop *Stop `json:"stop,omitempty"`

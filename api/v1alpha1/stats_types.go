@@ -2,7 +2,7 @@ package v1alpha1
 
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-// Stats is what is known of a run's counts.
+// Stats are the counts known of a run.
 type Stats struct {
 	// itemsScraped is the number of items scraped.
 	//
@@ -28,13 +28,13 @@ type Stats struct {
 	// +kubebuilder:validation:Minimum=0
 	Errors *int64 `json:"errors,omitempty"`
 
-	// requestRetries is the number of requests that were sent again after a failure.
+	// requestRetries is the number of requests that were repeated after a failure.
 	//
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	RequestRetries *int64 `json:"requestRetries,omitempty"`
 
-	// failedRequests is the number of downloads that ended in an error instead of a response, each try by itself.
+	// failedRequests is the number of downloads that ended in an error instead of a response. Each try counts.
 	//
 	// +optional
 	// +kubebuilder:validation:Minimum=0
@@ -76,7 +76,7 @@ type Stats struct {
 	// +kubebuilder:validation:Minimum=0
 	FeedFailures *int64 `json:"feedFailures,omitempty"`
 
-	// peakMemoryBytes is the most memory that the process has used, as it measured itself.
+	// peakMemoryBytes is the most memory that the process has used, as measured by itself.
 	//
 	// +optional
 	// +kubebuilder:validation:Minimum=0
@@ -88,18 +88,18 @@ type Stats struct {
 	// +kubebuilder:validation:Minimum=0
 	ElapsedSeconds *int64 `json:"elapsedSeconds,omitempty"`
 
-	// finishReason is why the spider closed, in its own word.
+	// finishReason is why the spider closed, as reported by the spider.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxLength=128
 	FinishReason string `json:"finishReason,omitempty"`
 
-	// source is what the counts were read from. None says that nothing could be read, which is not the same as zero.
+	// source is what the counts were read from. None means that no counts could be read, which is not the same as zero.
 	//
 	// +required
 	Source StatsOrigin `json:"source"`
 
-	// attempt is the attempt that was counted, from 1.
+	// attempt is the attempt that the counts are of, from 1.
 	//
 	// +optional
 	// +kubebuilder:validation:Minimum=1
@@ -110,14 +110,14 @@ type Stats struct {
 	// +optional
 	ObservedAt *metav1.Time `json:"observedAt,omitempty"`
 
-	// final says that the spider itself gave these counts when it closed. Counts of a job that has ended and that are not
-	// final are the last ones known.
+	// final says that the spider itself reported these counts when it closed. Counts of an ended job that are not final are the
+	// last ones known.
 	//
 	// +optional
 	Final bool `json:"final,omitempty"`
 }
 
-// StatsOrigin says what counts were read from.
+// StatsOrigin is what counts were read from.
 //
 // +kubebuilder:validation:Enum=TerminationMessage;ScrapyStats;ScrapyLog;None
 type StatsOrigin string
@@ -125,10 +125,10 @@ type StatsOrigin string
 const (
 	// OriginTerminationMessage is a JSON termination message.
 	OriginTerminationMessage StatsOrigin = "TerminationMessage"
-	// OriginScrapyStats is the stats that Scrapy dumps into its log when it closes.
+	// OriginScrapyStats is the dump of stats that Scrapy writes into its log when it closes.
 	OriginScrapyStats StatsOrigin = "ScrapyStats"
 	// OriginScrapyLog is Scrapy's periodic progress line.
 	OriginScrapyLog StatsOrigin = "ScrapyLog"
-	// OriginNone says that nothing could be read.
+	// OriginNone means that no counts could be read.
 	OriginNone StatsOrigin = "None"
 )
