@@ -34,10 +34,11 @@ func (e JobStatus) Valid() bool {
 	}
 }
 
-// Caller Who is calling, and what they may.
+// Caller The caller, and what it may do.
 type Caller struct {
-	// Access What the key opens: `Read`, what only reads; `Run`, also what starts and cancels jobs; `All`, also what changes spiders.
-	// Absent for a Kubernetes token: what its service account may do Kubernetes says, call by call.
+	// Access What the key permits: `Read`, calls that only read; `Run`, also those that start and cancel jobs; `All`, also those
+	// that change spiders. Absent for a Kubernetes token: Kubernetes decides for each call what its service account may
+	// do.
 	Access string `json:"access,omitempty,omitzero"`
 
 	// ExpiresAt When the key or token stops being accepted.
@@ -49,7 +50,7 @@ type Caller struct {
 	// KeyName The name of the APIKey resource. Absent for a Kubernetes token.
 	KeyName string `json:"key_name,omitempty,omitzero"`
 
-	// Limits Of one replica of the server.
+	// Limits The limits, per replica of the server.
 	Limits struct {
 		// Burst How many requests may come at once.
 		Burst int `json:"burst"`
@@ -57,10 +58,10 @@ type Caller struct {
 		// MaxStreams How many waits, logs and event streams may be open at once.
 		MaxStreams int `json:"max_streams"`
 
-		// NamespaceRequestsPerSecond The lasting rate of all callers of the namespace together, who may make those of two seconds at once.
+		// NamespaceRequestsPerSecond The sustained rate of all callers of the namespace together, who may make those of two seconds at once.
 		NamespaceRequestsPerSecond *float64 `json:"namespace_requests_per_second,omitempty"`
 
-		// RequestsPerSecond The lasting rate of requests.
+		// RequestsPerSecond The sustained rate of requests.
 		RequestsPerSecond float64 `json:"requests_per_second"`
 	} `json:"limits"`
 	Namespace string `json:"namespace"`
@@ -85,7 +86,7 @@ type CancelledJob struct {
 
 // DeletedJob The data of the event `deleted`.
 type DeletedJob struct {
-	// ID The id of the job that does not exist any more.
+	// ID The id of the job that no longer exists.
 	ID string `json:"id"`
 }
 
@@ -102,108 +103,109 @@ type DeletedSpider struct {
 	Ok bool `json:"ok"`
 }
 
-// ErrorCode What is wrong, in a word for programs. There may be others in time: take one that you do not know for what the answer's status
-// says.
+// ErrorCode What is wrong, in one machine-readable word. Further values may come: treat an unknown one by the HTTP status.
 //
 // | status | code | |
 // | --- | --- | --- |
-// | 400 | `invalid_request` | A field of the body, a parameter or a header is wrong: `field` names it, where it is one. |
+// | 400 | `invalid_request` | A field of the body, a parameter or a header is wrong: `field` names it, if it is one. |
 // | 400 | `malformed_body` | The body is not one JSON object. |
 // | 401 | `unauthorized` | The API key, or Kubernetes token, is not accepted. |
 // | 403 | `access_denied` | The API key, or the service account, may not make this call. |
-// | 403 | `spiders_read_only` | This server lets nobody change spiders. |
-// | 403 | `not_yours` | The namespace shares the spider, and this caller may run it but not change it. |
+// | 403 | `spiders_read_only` | On this server nobody can change spiders. |
+// | 403 | `not_yours` | The namespace shares the spider; this caller may run it but not change it. |
 // | 403 | `quota_exceeded` | The namespace's quota does not allow another job or spider. |
 // | 403 | `namespace_terminating` | The namespace is being deleted. |
 // | 403 | `forbidden` | The cluster does not allow the job or spider; its administrators know why. |
 // | 404 | `not_found` | There is no such job, spider or address, as far as this caller may see. |
 // | 405 | `method_not_allowed` | The address does not know this method. |
 // | 409 | `job_ended` | The job has ended and cannot be cancelled. |
-// | 409 | `grace_period_longer` | The job was cancelled with a shorter grace period, and that cannot be lengthened. |
-// | 409 | `ambiguous_spider` | The name fits several spiders. |
+// | 409 | `grace_period_longer` | The job was cancelled with a shorter grace period, which cannot be raised. |
+// | 409 | `ambiguous_spider` | Several spiders have this name. |
 // | 409 | `idempotency_conflict` | The `Idempotency-Key` was used with another body. |
-// | 409 | `spider_exists` | The caller sees a spider of this name already. |
-// | 409 | `changing` | The spider kept being changed by others meanwhile. |
+// | 409 | `spider_exists` | The caller already sees a spider of this name. |
+// | 409 | `changing` | Others kept changing the spider meanwhile. |
 // | 409 | `not_started` | There is no log yet. |
-// | 410 | `log_gone` | The log does not exist any more, or the job ended without ever running. |
-// | 412 | `precondition_failed` | The job or spider is in another state than `If-Match` names. |
+// | 410 | `log_gone` | The log no longer exists, or the job ended without ever running. |
+// | 412 | `precondition_failed` | The job or spider is in another state than the one in `If-Match`. |
 // | 413 | `body_too_large` | The body is over the size limit. |
 // | 414 | `uri_too_long` | The address is over the size limit. |
 // | 415 | `unsupported_media_type` | The body is not JSON. |
-// | 429 | `too_many_requests` | Too many requests of this caller or its namespace, or too many failed authentications from this address. |
+// | 429 | `too_many_requests` | Too many requests by this caller or its namespace, or too many failed authentications from this address. |
 // | 429 | `too_many_streams` | This caller, or its namespace, has too many waits, logs and event streams open. |
-// | 429 | `too_many_jobs` | The namespace has as many jobs that have not ended, or as many bytes of arguments, as it may. |
-// | 500 | `cancel_failed` | The cancel could not be recorded. Where there is a `Retry-After`, trying again may help. |
+// | 429 | `too_many_jobs` | The namespace has as many jobs that have not ended, or as many bytes of arguments, as it may have. |
+// | 500 | `cancel_failed` | The cancel could not be recorded. If there is a `Retry-After`, repeating it may help. |
 // | 500 | `internal` | The server failed. |
 // | 503 | `unavailable` | Kubernetes cannot be reached, or the server has not read its state yet. Try again. |
 //
 // Example: not_found
 type ErrorCode = string
 
-// Expectations Rules for this run, besides its spider's. They add to those and tighten them; what would loosen one is refused (400). A rule
-// that is not given, or `null`, is as the spider has it. They are judged once, at the end, from final counts.
+// Expectations Rules for this run, in addition to its spider's. They add to those and tighten them; a rule that would loosen one is
+// refused (400). A rule that is absent, or `null`, is the spider's. Rules are judged once, at the end, from final counts.
 type Expectations struct {
-	// ComparedToPrevious Compares the items with those of the user's earlier runs of the spider.
+	// ComparedToPrevious Compares the number of items with the user's earlier runs of the spider.
 	ComparedToPrevious *struct {
-		// MinItemsPercent The fewest items, in percent of the median of the earlier runs.
+		// MinItemsPercent The least number of items, in percent of the median of the earlier runs.
 		MinItemsPercent int32 `json:"min_items_percent"`
 
-		// Runs How many earlier runs are looked at: the last that finished with final counts and broke no rule. Defaults to the
-		// spider's, which may not be changed, else to 5.
+		// Runs The number of earlier runs to compare with: the latest ones that finished with final counts and broke no rule.
+		// Defaults to the spider's, which may not be changed, or to 5.
 		Runs *int32 `json:"runs,omitempty"`
 
-		// SameArguments Compare only with runs of the same arguments. Defaults to the spider's, which may not be changed, else to `true`.
+		// SameArguments Compare only with runs with the same arguments. Defaults to the spider's, which may not be changed, or to
+		// `true`.
 		SameArguments *bool `json:"same_arguments,omitempty"`
 	} `json:"compared_to_previous,omitempty"`
 
-	// FeedFailures The most feeds that may have failed: 0, unless the spider allows more. Without a word lost data is an error, reason
-	// `FeedFailed`.
+	// FeedFailures The largest number of feeds that may have failed: 0, unless the spider allows more. By default lost data is an
+	// error, reason `FeedFailed`.
 	FeedFailures *int64 `json:"feed_failures,omitempty"`
 
-	// FinishReasons The finish reasons that are as expected, some of those that the spider expects. An entry may end in `*`, which stands for
-	// any text.
+	// FinishReasons The finish reasons that meet the rule, some of those that the spider expects. An entry may end in `*`, which stands
+	// for any text.
 	//
 	//
 	// Example: ["finished"]
 	FinishReasons []string `json:"finish_reasons,omitempty,omitzero"`
 
-	// MaxDurationSeconds The longest that the last attempt may have run. Unlike `timeout_seconds` it stops nothing.
+	// MaxDurationSeconds The longest time that the last attempt may have run. Unlike `timeout_seconds` it does not stop a run.
 	MaxDurationSeconds *int64 `json:"max_duration_seconds,omitempty"`
 
-	// MaxErrors The most errors logged.
+	// MaxErrors The largest number of logged errors.
 	MaxErrors *int64 `json:"max_errors,omitempty"`
 
-	// MaxFailedResponsePercent The largest share of failures: responses of status 4xx and 5xx and downloads that failed, in percent of all responses and
-	// failed downloads.
+	// MaxFailedResponsePercent The largest share of failures, in percent: responses of status 4xx and 5xx and failed downloads, of all responses
+	// and failed downloads.
 	MaxFailedResponsePercent *int32 `json:"max_failed_response_percent,omitempty"`
 
-	// MinItems The fewest items.
+	// MinItems The least number of items.
 	//
 	// Example: 100
 	MinItems *int64 `json:"min_items,omitempty"`
 
-	// NoProgressSeconds How long the counts may stand still while the spider runs. Needs a spider whose log is read.
+	// NoProgressSeconds How long the counts may stay unchanged while the spider runs. Needs a spider whose log is read.
 	NoProgressSeconds *int64 `json:"no_progress_seconds,omitempty"`
 
-	// OnStall What follows when they stood still for so long: `stop` ends the run as `error`, `retry` stops the attempt and spends a
-	// retry on another, `report` only says so. Defaults to the spider's, else to `stop`. Needs `no_progress_seconds`.
+	// OnStall What follows if the counts stay unchanged for longer: `stop` ends the run as `error`, `retry` stops the attempt and
+	// spends a retry on another one, `report` only reports it. Defaults to the spider's, or to `stop`. Needs
+	// `no_progress_seconds`.
 	OnStall string `json:"on_stall,omitempty,omitzero"`
 
-	// OnViolation What follows when a rule is broken: `error` ends the run as `error`, `retry` spends a retry on another attempt first,
-	// `report` leaves it `finished` and only says so. Defaults to the spider's, else to `error`. It can be milder than that
-	// only where the spider has no rules.
+	// OnViolation What follows if a rule is broken: `error` ends the run as `error`, `retry` first spends a retry on another attempt,
+	// `report` leaves the job `finished` and only reports it. Defaults to the spider's, or to `error`. It may be milder
+	// than the spider's only if the spider has no rules.
 	OnViolation string `json:"on_violation,omitempty,omitzero"`
 
-	// RequireCounts Whether a run of which no final counts could be read breaks its rules. Without it such a run is not judged.
+	// RequireCounts Whether it is a violation if no final counts could be read. Without it such a run is not judged.
 	RequireCounts *bool `json:"require_counts,omitempty"`
 }
 
 // Health defines model for Health.
 type Health struct {
-	// Message The same in a sentence for people.
+	// Message The same in a human-readable sentence.
 	Message string `json:"message,omitempty,omitzero"`
 
-	// Status `ok`, `degraded`, `starting` or `stopping`. There may be others in time: what counts for a balancer is the answer's status.
+	// Status `ok`, `degraded`, `starting` or `stopping`. Further values may come: load balancers should look at the HTTP status.
 	//
 	//
 	// Example: ok
@@ -212,108 +214,109 @@ type Health struct {
 
 // Job One run of a spider.
 type Job struct {
-	// Arguments The spider's arguments. Lists leave them out. Where names and values have more than 256 bytes together, so do events and calls
-	// with `wait`.
+	// Arguments The spider's arguments. Lists leave them out. If names and values together have more than 256 bytes, events and
+	// calls with `wait` do, too.
 	Arguments map[string]string `json:"arguments,omitempty,omitzero"`
 
-	// ArgumentsOmitted `true` where the job has arguments that are left out here; else absent. `GET` of the job, without `wait`, has them, unless they
-	// cannot be read at the moment.
+	// ArgumentsOmitted `true` if the job has arguments that are left out here; otherwise absent. `GET` of the job, without `wait`, has
+	// them, unless they cannot be read at the moment.
 	ArgumentsOmitted *bool `json:"arguments_omitted,omitempty"`
 
 	// Attempts How often the spider's process was started.
 	Attempts int32 `json:"attempts"`
 
-	// CancelRequestedAt When the job was asked to stop.
+	// CancelRequestedAt When a stop was requested.
 	CancelRequestedAt time.Time `json:"cancel_requested_at,omitempty,omitzero"`
 	CreatedAt         time.Time `json:"created_at"`
 
 	// ExitCode The exit code of the spider's process in the last attempt.
 	ExitCode *int32 `json:"exit_code,omitempty"`
 
-	// Expectations Whether the job kept what its spider, or its start, expects of it. Present on a job that has ended and of which something
-	// was expected, or of which a feed has failed; and on one that has stalled, also while it runs.
+	// Expectations Whether the job met the expectations of its spider and its start. Present on a job that has ended and had expectations,
+	// or lost a feed; and on a job that has stalled, also while it runs.
 	Expectations *JobExpectations `json:"expectations,omitempty"`
 
-	// FinishedAt When the end was proven; nothing of the job runs any more.
+	// FinishedAt When it was proven that nothing of the job runs any more.
 	FinishedAt time.Time `json:"finished_at,omitempty,omitzero"`
 	ID         string    `json:"id"`
 
-	// Image The container image that was run.
+	// Image The container image that ran.
 	Image string `json:"image,omitempty,omitzero"`
 
-	// ItemsScraped How many items are known to be scraped. `stats.source` tells an unknown count from zero.
+	// ItemsScraped The number of items scraped, as far as known. `stats.source` distinguishes an unknown count from zero.
 	ItemsScraped int64 `json:"items_scraped"`
 
-	// Message The same in a sentence for people.
+	// Message The same in a human-readable sentence.
 	Message string `json:"message,omitempty,omitzero"`
 
-	// Reason Why the status is what it is, in one word for programs. There may be others in time: take one that you do not know for
-	// what its status says.
+	// Reason Why the job has this status, in one machine-readable word. Further values may come: treat an unknown one by the
+	// status.
 	//
 	// | status | reason | |
 	// | --- | --- | --- |
-	// | `pending` | `Created` | Nothing is known to be wrong: the job is about to be started, or its Pod is being started. |
+	// | `pending` | `Created` | Nothing is known to be wrong: the job, or its Pod, is about to start. |
 	// | `pending` | `Queued` | A queue holds the job back. |
-	// | `pending` | `WaitingForEarlierJob` | An earlier job of the same name has to be gone first. |
-	// | `pending` | `QuotaExceeded`, `Unschedulable` | There is no room, in the namespace or on any node. |
+	// | `pending` | `WaitingForEarlierJob` | An earlier job of the same name has to be deleted first. |
+	// | `pending` | `QuotaExceeded`, `Unschedulable` | There is no room in the namespace, or on any node. |
 	// | `pending` | `PodForbidden`, `ServiceAccountNotFound`, `PodNotCreated` | The cluster does not let the job start. |
-	// | `pending`, `error` | `ImagePull`, `InvalidImage`, `Configuration` | The image, or what the spider needs, is not there. It is an error once that has lasted. |
+	// | `pending`, `error` | `ImagePull`, `InvalidImage`, `Configuration` | The image, or something else that the spider needs, is missing. After a while this is an error. |
 	// | `running` | `Running` | The spider's process runs. |
 	// | `running` | `Retrying` | An attempt failed, and another is about to start. |
-	// | `running`, `error` | `Interrupted` | The cluster ended the attempt. It is an error when no other follows. |
+	// | `running`, `error` | `Interrupted` | The cluster ended the attempt. It is an error if no other attempt follows. |
 	// | `pending`, `running`, `cancelled` | `Stopping` | The job is being stopped, and has no `finished_at` yet. |
 	// | `finished` | `Completed` | The spider ran to its end. |
-	// | `finished` | `CompletedUnverified` | So it did, as far as its exit code says; there are no final counts. |
-	// | `finished` | `StoppedItself` | The spider closed as one does that is told to stop, and nobody had told it. |
-	// | `cancelled` | `Cancelled` | The job was stopped, because somebody asked for it. |
-	// | `error` | `DeadlineExceeded` | An attempt ran for longer than `timeout_seconds`. |
+	// | `finished` | `CompletedUnverified` | The spider ran to its end according to its exit code; there are no final counts. |
+	// | `finished` | `StoppedItself` | The spider closed as if after a signal, but nothing had sent it one. |
+	// | `cancelled` | `Cancelled` | The job was stopped on request. |
+	// | `error` | `DeadlineExceeded` | An attempt ran longer than `timeout_seconds`. |
 	// | `error` | `StartDeadlineExceeded` | An attempt did not start within `start_deadline_seconds`. |
-	// | `error` | `ExitCode`, `Killed`, `SpiderFailed` | The spider failed: by its exit code, a signal, or its own word. |
+	// | `error` | `ExitCode`, `Killed`, `SpiderFailed` | The spider failed: by its exit code, by a signal, or as it reported itself. |
 	// | `error` | `OutOfMemory`, `OutOfStorage` | The spider used more than it may. |
-	// | `error` | `ExpectationsNotMet` | The spider ran to its end, and broke rules: `expectations` says which. |
-	// | `error` | `FeedFailed` | The spider ran to its end, and items of it could not be written or delivered. |
-	// | `error` | `Stalled` | The run made no progress for longer than `no_progress_seconds`, and was stopped. |
+	// | `error` | `ExpectationsNotMet` | The spider ran to its end, but broke rules: `expectations` says which. |
+	// | `error` | `FeedFailed` | The spider ran to its end, but some of its items could not be written or delivered. |
+	// | `error` | `Stalled` | The run made no progress for longer than `no_progress_seconds` and was stopped. |
 	// | `error` | `SpiderNotFound`, `InvalidJob` | There is no such spider, or it does not allow what the job asks for. |
-	// | `error` | `NameConflict`, `JobFailed` | What Kubernetes has under the job's name is somebody else's, or was gone too early to be judged. |
+	// | `error` | `NameConflict`, `JobFailed` | Kubernetes has a foreign object under the job's name, or the job's own was deleted too early to be judged. |
 	//
 	//
 	// Example: Completed
 	Reason string `json:"reason,omitempty,omitzero"`
 
-	// Spider The spider a job runs.
+	// Spider The spider that a job runs.
 	Spider   JobSpider `json:"spider"`
 	SpiderID string    `json:"spider_id"`
 
 	// StartedAt When the spider's process first started.
 	StartedAt time.Time `json:"started_at,omitempty,omitzero"`
 
-	// Stats What is known of the job's counts: the last attempt's, or those of all attempts where the spider resumes. A count that is
-	// not known is left out.
+	// Stats The known counts of the job: those of the last attempt, or of all attempts if the spider resumes. Unknown counts are
+	// left out.
 	Stats *JobStats `json:"stats,omitempty"`
 
-	// Status `pending`: not started yet. `running`: the spider's process has started. `finished`: it ran to its end. `cancelled`:
-	// it was asked to stop. `error`: it failed. A status never goes back, and the last three never change. There will be no others.
+	// Status `pending`: not started yet. `running`: the spider's process has started. `finished`: the spider ran to its end.
+	// `cancelled`: somebody requested a stop. `error`: the job failed. A status never goes back, and the last three never
+	// change. There will be no other values.
 	Status JobStatus `json:"status"`
 
-	// UserID The user the job belongs to.
+	// UserID The user that the job belongs to.
 	UserID string `json:"user_id"`
 }
 
-// JobExpectations Whether the job kept what its spider, or its start, expects of it. Present on a job that has ended and of which something
-// was expected, or of which a feed has failed; and on one that has stalled, also while it runs.
+// JobExpectations Whether the job met the expectations of its spider and its start. Present on a job that has ended and had expectations,
+// or lost a feed; and on a job that has stalled, also while it runs.
 type JobExpectations struct {
-	// Message Why it could not be judged, in a sentence for people.
+	// Message Why it could not be judged, in a human-readable sentence.
 	Message string `json:"message,omitempty,omitzero"`
 
-	// Met Whether all rules were kept. Absent where that could not be judged, because there are no final counts, or too few
+	// Met Whether all rules were met. Absent if that could not be judged, because there are no final counts, or too few
 	// earlier runs to compare with.
 	Met *bool `json:"met,omitempty"`
 
-	// Violations The rules that were broken.
+	// Violations The broken rules.
 	Violations []Violation `json:"violations"`
 }
 
-// JobSpider The spider a job runs.
+// JobSpider The spider that a job runs.
 type JobSpider struct {
 	ID string `json:"id"`
 
@@ -326,8 +329,8 @@ type JobSpider struct {
 	RepoPath string `json:"repo_path,omitempty,omitzero"`
 }
 
-// JobStats What is known of the job's counts: the last attempt's, or those of all attempts where the spider resumes. A count that is
-// not known is left out.
+// JobStats The known counts of the job: those of the last attempt, or of all attempts if the spider resumes. Unknown counts are
+// left out.
 type JobStats struct {
 	// ElapsedSeconds How long the crawl took.
 	ElapsedSeconds *int64 `json:"elapsed_seconds,omitempty"`
@@ -335,17 +338,17 @@ type JobStats struct {
 	// Errors Errors logged.
 	Errors *int64 `json:"errors,omitempty"`
 
-	// FailedRequests Downloads that ended in an error instead of a response, each try by itself.
+	// FailedRequests Downloads that ended in an error instead of a response. Each try counts.
 	FailedRequests *int64 `json:"failed_requests,omitempty"`
 
 	// FeedFailures Feeds that could not be written or delivered.
 	FeedFailures *int64 `json:"feed_failures,omitempty"`
 
-	// Final Whether the spider gave these counts when it closed. The counts of an ended job that are not final are the last
-	// ones known.
+	// Final Whether the spider itself reported these counts when it closed. Counts of an ended job that are not final are the
+	// last ones known.
 	Final bool `json:"final"`
 
-	// FinishReason Why the spider closed, in its own word.
+	// FinishReason Why the spider closed, as reported by the spider.
 	FinishReason string `json:"finish_reason,omitempty,omitzero"`
 
 	// ItemsDropped Items that the spider's own pipelines dropped.
@@ -354,10 +357,10 @@ type JobStats struct {
 	// ObservedAt When the counts were read.
 	ObservedAt time.Time `json:"observed_at,omitempty,omitzero"`
 
-	// PeakMemoryBytes The most memory that the process has used, as it measured itself.
+	// PeakMemoryBytes The most memory that the process has used, as measured by itself.
 	PeakMemoryBytes *int64 `json:"peak_memory_bytes,omitempty"`
 
-	// RequestRetries Requests that were sent again after a failure.
+	// RequestRetries Requests that were repeated after a failure.
 	RequestRetries *int64 `json:"request_retries,omitempty"`
 
 	// Requests Requests sent.
@@ -378,21 +381,22 @@ type JobStats struct {
 	// Responses5Xx Responses with a status from 500 to 599.
 	Responses5Xx *int64 `json:"responses_5xx,omitempty"`
 
-	// Source What the counts were read from. `none` says that nothing could be read, which is not the same as zero. There may be others in
-	// time.
+	// Source What the counts were read from. `none` means that no counts could be read, which is not the same as zero. Further values
+	// may come.
 	//
 	//
 	// Example: scrapy_stats
 	Source StatsSource `json:"source"`
 }
 
-// JobStatus `pending`: not started yet. `running`: the spider's process has started. `finished`: it ran to its end. `cancelled`:
-// it was asked to stop. `error`: it failed. A status never goes back, and the last three never change. There will be no others.
+// JobStatus `pending`: not started yet. `running`: the spider's process has started. `finished`: the spider ran to its end.
+// `cancelled`: somebody requested a stop. `error`: the job failed. A status never goes back, and the last three never
+// change. There will be no other values.
 type JobStatus string
 
 // JobsSummary defines model for JobsSummary.
 type JobsSummary struct {
-	// BySpider What the jobs have run, by name. One spider is there several times where it was renamed between its jobs.
+	// BySpider The spiders that the jobs ran, by name. A spider that was renamed between its jobs appears once for each name.
 	BySpider []SpiderSummary `json:"by_spider"`
 
 	// ByStatus Numbers of jobs by status.
@@ -404,41 +408,40 @@ type JobsSummary struct {
 
 // LogLine The data of the event `line`.
 type LogLine struct {
-	// Continues The line goes on in the next event.
+	// Continues The line continues in the next event.
 	Continues *bool `json:"continues,omitempty"`
 
-	// Line The line, without its end. What is not UTF-8 comes as U+FFFD.
+	// Line The line, without its end. Invalid UTF-8 is replaced by U+FFFD.
 	Line string `json:"line"`
 
-	// Time When the line was written down. A line about the log has none.
+	// Time When the line was recorded. A line about the log has none.
 	Time time.Time `json:"time,omitempty,omitzero"`
 }
 
 // NewSpider defines model for NewSpider.
 type NewSpider struct {
-	// Description What the spider does, for people.
+	// Description What the spider does.
 	Description SpiderDescription `json:"description,omitempty,omitzero"`
 
-	// Name The name that the spider has in its code, and by which jobs are started, compared to the letter: any text without control
-	// characters and without a `-` at its beginning that does not consist of blanks. No two spiders that the caller sees have
-	// the same.
+	// Name The exact name that the spider has in its code, and by which jobs are started: any text without control characters and
+	// without a `-` at its beginning that does not consist of blanks. No two spiders that the caller sees have the same name.
 	//
 	//
 	// Example: books
 	Name SpiderName `json:"name"`
 
-	// RepoID Must be `null` or absent. It names a repository where spiders come from several; here all come from the image.
+	// RepoID Must be `null` or absent. Reserved for the repository of a spider; here all spiders come from the image.
 	RepoID SpiderRepoID `json:"repo_id,omitempty,omitzero"`
 
-	// RepoPath The spider's file in the image, relative to its working directory: without `..`, control characters, and a `/` or `-`
-	// at its beginning. The spider of this name is run from that file, as part of the Scrapy project that it is in. `null`: the
-	// spider is run by its name alone, by `scrapy crawl`.
+	// RepoPath The spider's file in the image, relative to its working directory: without `..` or control characters, and without a `/`
+	// or `-` at its beginning. The spider of this name is run from that file, as part of the Scrapy project that contains it.
+	// `null`: the spider is run by its name alone, by `scrapy crawl`.
 	//
 	//
 	// Example: spiders/my_spider.py
 	RepoPath *SpiderPath `json:"repo_path"`
 
-	// Settings Scrapy settings for every run. Names are upper-case letters, digits and underscores. Strings reach Scrapy as they are,
+	// Settings Scrapy settings for every run. Names are upper-case letters, digits and underscores. Strings reach Scrapy unchanged,
 	// other values as their exact JSON text, of at most 4096 characters.
 	//
 	//
@@ -446,7 +449,7 @@ type NewSpider struct {
 	Settings ScrapySettings `json:"settings,omitempty,omitzero"`
 }
 
-// ScrapySettings Scrapy settings for every run. Names are upper-case letters, digits and underscores. Strings reach Scrapy as they are,
+// ScrapySettings Scrapy settings for every run. Names are upper-case letters, digits and underscores. Strings reach Scrapy unchanged,
 // other values as their exact JSON text, of at most 4096 characters.
 //
 // Example: {"DOWNLOAD_DELAY":0.5}
@@ -465,7 +468,7 @@ type Spider struct {
 	// Example: books
 	Name string `json:"name"`
 
-	// RepoID Always `null`. It names a repository where spiders come from several.
+	// RepoID Always `null`. Reserved for the repository of a spider.
 	RepoID string `json:"repo_id"`
 
 	// RepoPath The spider's file, relative to the project.
@@ -473,36 +476,35 @@ type Spider struct {
 	// Example: spiders/my_spider.py
 	RepoPath string `json:"repo_path,omitempty,omitzero"`
 
-	// Settings Scrapy settings for every run; empty where there are none.
+	// Settings Scrapy settings for every run; empty if there are none.
 	//
 	// Example: {"DOWNLOAD_DELAY":"0.5"}
 	Settings map[string]string `json:"settings"`
 
-	// UserID The user the spider belongs to; the namespace, when that shares it.
+	// UserID The user that the spider belongs to; the namespace if it is shared.
 	UserID string `json:"user_id"`
 }
 
-// SpiderChange What is to change. What is not given stays.
+// SpiderChange The fields to change. Absent fields stay.
 type SpiderChange = map[string]any
 
-// SpiderDescription What the spider does, for people.
+// SpiderDescription What the spider does.
 type SpiderDescription = string
 
-// SpiderName The name that the spider has in its code, and by which jobs are started, compared to the letter: any text without control
-// characters and without a `-` at its beginning that does not consist of blanks. No two spiders that the caller sees have
-// the same.
+// SpiderName The exact name that the spider has in its code, and by which jobs are started: any text without control characters and
+// without a `-` at its beginning that does not consist of blanks. No two spiders that the caller sees have the same name.
 //
 // Example: books
 type SpiderName = string
 
-// SpiderPath The spider's file in the image, relative to its working directory: without `..`, control characters, and a `/` or `-`
-// at its beginning. The spider of this name is run from that file, as part of the Scrapy project that it is in. `null`: the
-// spider is run by its name alone, by `scrapy crawl`.
+// SpiderPath The spider's file in the image, relative to its working directory: without `..` or control characters, and without a `/`
+// or `-` at its beginning. The spider of this name is run from that file, as part of the Scrapy project that contains it.
+// `null`: the spider is run by its name alone, by `scrapy crawl`.
 //
 // Example: spiders/my_spider.py
 type SpiderPath = string
 
-// SpiderRepoID Must be `null` or absent. It names a repository where spiders come from several; here all come from the image.
+// SpiderRepoID Must be `null` or absent. Reserved for the repository of a spider; here all spiders come from the image.
 type SpiderRepoID = string
 
 // SpiderSummary defines model for SpiderSummary.
@@ -520,18 +522,18 @@ type SpiderSummary struct {
 	Total int `json:"total"`
 }
 
-// StartJob What to start. One of `spider_id` and `spider_name` is needed; both must mean the same spider.
+// StartJob What to start. `spider_id` or `spider_name` is required; if both are given they must mean the same spider.
 type StartJob struct {
-	// Arguments The spider's arguments. Names have from 1 to 256 characters, without `=`, control characters, and a `-` at the
-	// beginning; `self`, `cls` and `crawler` are Scrapy's own and fail the job. Strings reach the spider as they are, other
-	// values as their exact JSON text. No NUL characters; 32 KiB in all, names and values together.
+	// Arguments The spider's arguments. Names have 1 to 256 characters, contain neither `=` nor control characters, and do not start
+	// with `-`; `self`, `cls` and `crawler` belong to Scrapy and fail the job. Strings reach the spider unchanged, other
+	// values as their exact JSON text. No NUL characters; 32 KiB in total, names and values together.
 	//
 	//
 	// Example: {"category":"poetry","max_pages":3}
 	Arguments map[string]interface{} `json:"arguments,omitempty,omitzero"`
 
-	// Expectations Rules for this run, besides its spider's. They add to those and tighten them; what would loosen one is refused (400). A rule
-	// that is not given, or `null`, is as the spider has it. They are judged once, at the end, from final counts.
+	// Expectations Rules for this run, in addition to its spider's. They add to those and tighten them; a rule that would loosen one is
+	// refused (400). A rule that is absent, or `null`, is the spider's. Rules are judged once, at the end, from final counts.
 	Expectations *Expectations `json:"expectations,omitempty"`
 
 	// Retries How often a failed run is tried again, at most what the spider allows.
@@ -548,13 +550,13 @@ type StartJob struct {
 	// SpiderName The spider's name.
 	SpiderName string `json:"spider_name,omitempty,omitzero"`
 
-	// StartDeadlineSeconds How long one attempt may wait for its start (for admission, quota, a node, an image, a volume), at most what the spider
-	// allows; the time that a queue holds the job back does not count. One that waits longer is given up: `error`, reason
-	// `StartDeadlineExceeded`. Defaults to the spider's.
+	// StartDeadlineSeconds How long one attempt may wait for its start (for admission, quota, a node, an image, a volume), at most what the
+	// spider allows; the time during which a queue holds the job back does not count. An attempt that waits longer is
+	// given up: `error`, reason `StartDeadlineExceeded`. Defaults to the spider's.
 	StartDeadlineSeconds *int64 `json:"start_deadline_seconds,omitempty"`
 
-	// TimeoutSeconds How long one attempt may run, from the start of the spider's process, at most what the spider allows. A run that takes
-	// longer is stopped: `error`, reason `DeadlineExceeded`. Defaults to the spider's.
+	// TimeoutSeconds How long one attempt may run, from the start of the spider's process, at most what the spider allows. A run that
+	// takes longer is stopped: `error`, reason `DeadlineExceeded`. Defaults to the spider's.
 	TimeoutSeconds *int64 `json:"timeout_seconds,omitempty"`
 }
 
@@ -562,13 +564,14 @@ type StartJob struct {
 type StartedJob struct {
 	JobID string `json:"jobId"`
 
-	// Status `pending`: not started yet. `running`: the spider's process has started. `finished`: it ran to its end. `cancelled`:
-	// it was asked to stop. `error`: it failed. A status never goes back, and the last three never change. There will be no others.
+	// Status `pending`: not started yet. `running`: the spider's process has started. `finished`: the spider ran to its end.
+	// `cancelled`: somebody requested a stop. `error`: the job failed. A status never goes back, and the last three never
+	// change. There will be no other values.
 	Status JobStatus `json:"status"`
 }
 
-// StatsSource What the counts were read from. `none` says that nothing could be read, which is not the same as zero. There may be others in
-// time.
+// StatsSource What the counts were read from. `none` means that no counts could be read, which is not the same as zero. Further values
+// may come.
 //
 // Example: scrapy_stats
 type StatsSource = string
@@ -584,25 +587,25 @@ type StatusCounts struct {
 
 // StreamEnd The data of the events `reset` and `end`.
 type StreamEnd struct {
-	// Reason Why changes were missed, or why the stream ends. There may be others in time.
+	// Reason Why changes were missed, or why the stream ends. Further values may come.
 	//
 	// Example: stopping
 	Reason string `json:"reason"`
 }
 
-// Violation A rule that a job has broken.
+// Violation A rule that a job broke.
 type Violation struct {
-	// Actual What the job had instead, for people.
+	// Actual What the job had instead, as text.
 	//
 	// Example: 17
 	Actual string `json:"actual"`
 
-	// Expected What the rule asks for, for people.
+	// Expected What the rule asks for, as text.
 	//
 	// Example: at least 100
 	Expected string `json:"expected"`
 
-	// Rule The rule's name, as in `expectations` of a start. There may be others in time.
+	// Rule The rule's name, as in `expectations` of a start. Further values may come.
 	//
 	// Example: min_items
 	Rule string `json:"rule"`
@@ -610,7 +613,7 @@ type Violation struct {
 
 // ListJobsParams defines parameters for ListJobs.
 type ListJobsParams struct {
-	// Status Only jobs of this status. May be repeated to accept several.
+	// Status Only jobs with this status. Repeat it to accept several.
 	Status []JobStatus `form:"status,omitempty" json:"status,omitempty,omitzero"`
 
 	// SpiderID Only jobs of the spider with this id.
@@ -625,10 +628,10 @@ type ListJobsParams struct {
 	// CreatedBefore Only jobs created before this moment.
 	CreatedBefore time.Time `form:"created_before,omitempty" json:"created_before,omitempty,omitzero"`
 
-	// Expectations `failed`: only jobs that have broken what was expected of them, whatever their status.
+	// Expectations `failed`: only jobs that broke an expectation, whatever their status.
 	Expectations string `form:"expectations,omitempty" json:"expectations,omitempty,omitzero"`
 
-	// Limit The most jobs a page holds.
+	// Limit The largest number of jobs on a page.
 	Limit int `form:"limit,omitempty" json:"limit,omitempty,omitzero"`
 
 	// Cursor Where the page begins, taken from a `Link` header. It cannot be made up.
@@ -637,52 +640,52 @@ type ListJobsParams struct {
 
 // StartJobParams defines parameters for StartJob.
 type StartJobParams struct {
-	// IdempotencyKey Any text of the caller's that names this start, such as a UUID.
+	// IdempotencyKey Any text that identifies this start for the caller, such as a UUID.
 	IdempotencyKey string `json:"Idempotency-Key,omitempty,omitzero"`
 }
 
 // StreamJobEventsParams defines parameters for StreamJobEvents.
 type StreamJobEventsParams struct {
-	// LastEventID The last id that was seen. An `EventSource` sends it by itself.
+	// LastEventID The last id that the caller received. An `EventSource` sends it by itself.
 	LastEventID string `json:"Last-Event-ID,omitempty,omitzero"`
 }
 
 // CancelJobParams defines parameters for CancelJob.
 type CancelJobParams struct {
-	// GracePeriodSeconds How long the spider has to close before it is killed. Defaults to the spider's own; when the job is cancelled already,
-	// to what it was cancelled with. 0 means 1.
+	// GracePeriodSeconds How long the spider has to close before it is killed. Defaults to the spider's own; for a job that is already
+	// cancelled, to its current grace period. 0 means 1.
 	GracePeriodSeconds *int `form:"grace_period_seconds,omitempty" json:"grace_period_seconds,omitempty"`
 }
 
 // GetJobParams defines parameters for GetJob.
 type GetJobParams struct {
-	// Wait Answer only when the job has its `finished_at`, or when this much time is up: a duration such as `60s` or `2m30s`,
-	// or a number of seconds, at most five minutes. The answer is the job as it then is, so look at its status.
+	// Wait Answer only once the job has its `finished_at`, or when this time is over: a duration such as `60s` or `2m30s`, or a
+	// number of seconds, at most five minutes. The answer is the job as it then is, so check its status.
 	Wait time.Duration `form:"wait,omitempty" json:"wait,omitempty,omitzero"`
 }
 
 // GetJobLogsParams defines parameters for GetJobLogs.
 type GetJobLogsParams struct {
-	// Follow Go on with what will be written.
+	// Follow Continue with what the spider will write.
 	Follow bool `form:"follow,omitempty" json:"follow,omitempty,omitzero"`
 
-	// Tail Only so many lines from the end. Lines longer than 16 KiB count as several.
+	// Tail Only this many lines from the end. Lines longer than 16 KiB count as several.
 	Tail *int `form:"tail,omitempty" json:"tail,omitempty"`
 
-	// Since Only what was written since: a duration before now such as `90s` or `1h30m`, a number of seconds, at most a year, or an
-	// RFC 3339 time.
+	// Since Only what was written since then: a duration before now such as `90s` or `1h30m`, a number of seconds, at most a
+	// year, or an RFC 3339 time.
 	Since string `form:"since,omitempty" json:"since,omitempty,omitzero"`
 
-	// LastEventID The id of the last event that was seen, for events only. An `EventSource` sends it by itself.
+	// LastEventID The id of the last event that the caller received, for events only. An `EventSource` sends it by itself.
 	LastEventID string `json:"Last-Event-ID,omitempty,omitzero"`
 }
 
 // ListSpidersParams defines parameters for ListSpiders.
 type ListSpidersParams struct {
-	// Name Only spiders with this text in their names, in upper or lower case.
+	// Name Only spiders whose names contain this text, in upper or lower case.
 	Name string `form:"name,omitempty" json:"name,omitempty,omitzero"`
 
-	// Limit The most spiders a page holds. One of spiders with many settings, a megabyte in all, holds fewer.
+	// Limit The largest number of spiders on a page. A page of spiders with many settings ends after a megabyte.
 	Limit int `form:"limit,omitempty" json:"limit,omitempty,omitzero"`
 
 	// Cursor Where the page begins, taken from a `Link` header. It cannot be made up.

@@ -35,7 +35,7 @@ func (e JobStatus) Valid() bool {
 	}
 }
 
-// Caller Who is calling, and what they may.
+// Caller The caller, and what it may do.
 type Caller struct {
 	UserID    string `json:"user_id"`
 	Namespace string `json:"namespace"`
@@ -52,7 +52,7 @@ type Caller struct {
 	// ExpiresAt When the key or token stops being accepted.
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 
-	// Limits Of one replica of the server.
+	// Limits The limits, per replica of the server.
 	Limits struct {
 		// Burst How many requests may come at once.
 		Burst int `json:"burst"`
@@ -60,15 +60,16 @@ type Caller struct {
 		// MaxStreams How many waits, logs and event streams may be open at once.
 		MaxStreams int `json:"max_streams"`
 
-		// NamespaceRequestsPerSecond The lasting rate of all callers of the namespace together, who may make those of two seconds at once.
+		// NamespaceRequestsPerSecond The sustained rate of all callers of the namespace together, who may make those of two seconds at once.
 		NamespaceRequestsPerSecond *float64 `json:"namespace_requests_per_second,omitempty"`
 
-		// RequestsPerSecond The lasting rate of requests.
+		// RequestsPerSecond The sustained rate of requests.
 		RequestsPerSecond float64 `json:"requests_per_second"`
 	} `json:"limits"`
 
-	// Access What the key opens: `Read`, what only reads; `Run`, also what starts and cancels jobs; `All`, also what changes spiders.
-	// Absent for a Kubernetes token: what its service account may do Kubernetes says, call by call.
+	// Access What the key permits: `Read`, calls that only read; `Run`, also those that start and cancel jobs; `All`, also those
+	// that change spiders. Absent for a Kubernetes token: Kubernetes decides for each call what its service account may
+	// do.
 	Access *string `json:"access,omitempty"`
 }
 
@@ -87,7 +88,7 @@ type CancelledJob struct {
 
 // DeletedJob The data of the event `deleted`.
 type DeletedJob struct {
-	// ID The id of the job that does not exist any more.
+	// ID The id of the job that no longer exists.
 	ID string `json:"id"`
 }
 
@@ -106,41 +107,40 @@ type DeletedSpider struct {
 
 // Error defines model for Error.
 type Error struct {
-	// Error What is wrong, in a sentence for people. A validation error names the field.
+	// Error What is wrong, in a human-readable sentence. A validation error names the field.
 	Error string `json:"error"`
 
-	// Code What is wrong, in a word for programs. There may be others in time: take one that you do not know for what the answer's status
-	// says.
+	// Code What is wrong, in one machine-readable word. Further values may come: treat an unknown one by the HTTP status.
 	//
 	// | status | code | |
 	// | --- | --- | --- |
-	// | 400 | `invalid_request` | A field of the body, a parameter or a header is wrong: `field` names it, where it is one. |
+	// | 400 | `invalid_request` | A field of the body, a parameter or a header is wrong: `field` names it, if it is one. |
 	// | 400 | `malformed_body` | The body is not one JSON object. |
 	// | 401 | `unauthorized` | The API key, or Kubernetes token, is not accepted. |
 	// | 403 | `access_denied` | The API key, or the service account, may not make this call. |
-	// | 403 | `spiders_read_only` | This server lets nobody change spiders. |
-	// | 403 | `not_yours` | The namespace shares the spider, and this caller may run it but not change it. |
+	// | 403 | `spiders_read_only` | On this server nobody can change spiders. |
+	// | 403 | `not_yours` | The namespace shares the spider; this caller may run it but not change it. |
 	// | 403 | `quota_exceeded` | The namespace's quota does not allow another job or spider. |
 	// | 403 | `namespace_terminating` | The namespace is being deleted. |
 	// | 403 | `forbidden` | The cluster does not allow the job or spider; its administrators know why. |
 	// | 404 | `not_found` | There is no such job, spider or address, as far as this caller may see. |
 	// | 405 | `method_not_allowed` | The address does not know this method. |
 	// | 409 | `job_ended` | The job has ended and cannot be cancelled. |
-	// | 409 | `grace_period_longer` | The job was cancelled with a shorter grace period, and that cannot be lengthened. |
-	// | 409 | `ambiguous_spider` | The name fits several spiders. |
+	// | 409 | `grace_period_longer` | The job was cancelled with a shorter grace period, which cannot be raised. |
+	// | 409 | `ambiguous_spider` | Several spiders have this name. |
 	// | 409 | `idempotency_conflict` | The `Idempotency-Key` was used with another body. |
-	// | 409 | `spider_exists` | The caller sees a spider of this name already. |
-	// | 409 | `changing` | The spider kept being changed by others meanwhile. |
+	// | 409 | `spider_exists` | The caller already sees a spider of this name. |
+	// | 409 | `changing` | Others kept changing the spider meanwhile. |
 	// | 409 | `not_started` | There is no log yet. |
-	// | 410 | `log_gone` | The log does not exist any more, or the job ended without ever running. |
-	// | 412 | `precondition_failed` | The job or spider is in another state than `If-Match` names. |
+	// | 410 | `log_gone` | The log no longer exists, or the job ended without ever running. |
+	// | 412 | `precondition_failed` | The job or spider is in another state than the one in `If-Match`. |
 	// | 413 | `body_too_large` | The body is over the size limit. |
 	// | 414 | `uri_too_long` | The address is over the size limit. |
 	// | 415 | `unsupported_media_type` | The body is not JSON. |
-	// | 429 | `too_many_requests` | Too many requests of this caller or its namespace, or too many failed authentications from this address. |
+	// | 429 | `too_many_requests` | Too many requests by this caller or its namespace, or too many failed authentications from this address. |
 	// | 429 | `too_many_streams` | This caller, or its namespace, has too many waits, logs and event streams open. |
-	// | 429 | `too_many_jobs` | The namespace has as many jobs that have not ended, or as many bytes of arguments, as it may. |
-	// | 500 | `cancel_failed` | The cancel could not be recorded. Where there is a `Retry-After`, trying again may help. |
+	// | 429 | `too_many_jobs` | The namespace has as many jobs that have not ended, or as many bytes of arguments, as it may have. |
+	// | 500 | `cancel_failed` | The cancel could not be recorded. If there is a `Retry-After`, repeating it may help. |
 	// | 500 | `internal` | The server failed. |
 	// | 503 | `unavailable` | Kubernetes cannot be reached, or the server has not read its state yet. Try again. |
 	//
@@ -148,7 +148,7 @@ type Error struct {
 	// Example: not_found
 	Code ErrorCode `json:"code"`
 
-	// Field The one field of the body, parameter or header that is to blame. Absent where there is none.
+	// Field The field of the body, the parameter or the header at fault. Absent if there is none.
 	//
 	// Example: expectations.min_items
 	Field *string `json:"field,omitempty"`
@@ -157,38 +157,37 @@ type Error struct {
 	RequestID string `json:"request_id"`
 }
 
-// ErrorCode What is wrong, in a word for programs. There may be others in time: take one that you do not know for what the answer's status
-// says.
+// ErrorCode What is wrong, in one machine-readable word. Further values may come: treat an unknown one by the HTTP status.
 //
 // | status | code | |
 // | --- | --- | --- |
-// | 400 | `invalid_request` | A field of the body, a parameter or a header is wrong: `field` names it, where it is one. |
+// | 400 | `invalid_request` | A field of the body, a parameter or a header is wrong: `field` names it, if it is one. |
 // | 400 | `malformed_body` | The body is not one JSON object. |
 // | 401 | `unauthorized` | The API key, or Kubernetes token, is not accepted. |
 // | 403 | `access_denied` | The API key, or the service account, may not make this call. |
-// | 403 | `spiders_read_only` | This server lets nobody change spiders. |
-// | 403 | `not_yours` | The namespace shares the spider, and this caller may run it but not change it. |
+// | 403 | `spiders_read_only` | On this server nobody can change spiders. |
+// | 403 | `not_yours` | The namespace shares the spider; this caller may run it but not change it. |
 // | 403 | `quota_exceeded` | The namespace's quota does not allow another job or spider. |
 // | 403 | `namespace_terminating` | The namespace is being deleted. |
 // | 403 | `forbidden` | The cluster does not allow the job or spider; its administrators know why. |
 // | 404 | `not_found` | There is no such job, spider or address, as far as this caller may see. |
 // | 405 | `method_not_allowed` | The address does not know this method. |
 // | 409 | `job_ended` | The job has ended and cannot be cancelled. |
-// | 409 | `grace_period_longer` | The job was cancelled with a shorter grace period, and that cannot be lengthened. |
-// | 409 | `ambiguous_spider` | The name fits several spiders. |
+// | 409 | `grace_period_longer` | The job was cancelled with a shorter grace period, which cannot be raised. |
+// | 409 | `ambiguous_spider` | Several spiders have this name. |
 // | 409 | `idempotency_conflict` | The `Idempotency-Key` was used with another body. |
-// | 409 | `spider_exists` | The caller sees a spider of this name already. |
-// | 409 | `changing` | The spider kept being changed by others meanwhile. |
+// | 409 | `spider_exists` | The caller already sees a spider of this name. |
+// | 409 | `changing` | Others kept changing the spider meanwhile. |
 // | 409 | `not_started` | There is no log yet. |
-// | 410 | `log_gone` | The log does not exist any more, or the job ended without ever running. |
-// | 412 | `precondition_failed` | The job or spider is in another state than `If-Match` names. |
+// | 410 | `log_gone` | The log no longer exists, or the job ended without ever running. |
+// | 412 | `precondition_failed` | The job or spider is in another state than the one in `If-Match`. |
 // | 413 | `body_too_large` | The body is over the size limit. |
 // | 414 | `uri_too_long` | The address is over the size limit. |
 // | 415 | `unsupported_media_type` | The body is not JSON. |
-// | 429 | `too_many_requests` | Too many requests of this caller or its namespace, or too many failed authentications from this address. |
+// | 429 | `too_many_requests` | Too many requests by this caller or its namespace, or too many failed authentications from this address. |
 // | 429 | `too_many_streams` | This caller, or its namespace, has too many waits, logs and event streams open. |
-// | 429 | `too_many_jobs` | The namespace has as many jobs that have not ended, or as many bytes of arguments, as it may. |
-// | 500 | `cancel_failed` | The cancel could not be recorded. Where there is a `Retry-After`, trying again may help. |
+// | 429 | `too_many_jobs` | The namespace has as many jobs that have not ended, or as many bytes of arguments, as it may have. |
+// | 500 | `cancel_failed` | The cancel could not be recorded. If there is a `Retry-After`, repeating it may help. |
 // | 500 | `internal` | The server failed. |
 // | 503 | `unavailable` | Kubernetes cannot be reached, or the server has not read its state yet. Try again. |
 //
@@ -197,10 +196,10 @@ type ErrorCode = string
 
 // Health defines model for Health.
 type Health struct {
-	// Message The same in a sentence for people.
+	// Message The same in a human-readable sentence.
 	Message *string `json:"message,omitempty"`
 
-	// Status `ok`, `degraded`, `starting` or `stopping`. There may be others in time: what counts for a balancer is the answer's status.
+	// Status `ok`, `degraded`, `starting` or `stopping`. Further values may come: load balancers should look at the HTTP status.
 	//
 	//
 	// Example: ok
@@ -212,63 +211,64 @@ type Job struct {
 	ID       string `json:"id"`
 	SpiderID string `json:"spider_id"`
 
-	// Status `pending`: not started yet. `running`: the spider's process has started. `finished`: it ran to its end. `cancelled`:
-	// it was asked to stop. `error`: it failed. A status never goes back, and the last three never change. There will be no others.
+	// Status `pending`: not started yet. `running`: the spider's process has started. `finished`: the spider ran to its end.
+	// `cancelled`: somebody requested a stop. `error`: the job failed. A status never goes back, and the last three never
+	// change. There will be no other values.
 	Status JobStatus `json:"status"`
 
-	// UserID The user the job belongs to.
+	// UserID The user that the job belongs to.
 	UserID string `json:"user_id"`
 
-	// ItemsScraped How many items are known to be scraped. `stats.source` tells an unknown count from zero.
+	// ItemsScraped The number of items scraped, as far as known. `stats.source` distinguishes an unknown count from zero.
 	ItemsScraped int64     `json:"items_scraped"`
 	CreatedAt    time.Time `json:"created_at"`
 
 	// StartedAt When the spider's process first started.
 	StartedAt *time.Time `json:"started_at,omitempty"`
 
-	// FinishedAt When the end was proven; nothing of the job runs any more.
+	// FinishedAt When it was proven that nothing of the job runs any more.
 	FinishedAt *time.Time `json:"finished_at,omitempty"`
 
-	// CancelRequestedAt When the job was asked to stop.
+	// CancelRequestedAt When a stop was requested.
 	CancelRequestedAt *time.Time `json:"cancel_requested_at,omitempty"`
 
-	// Spider The spider a job runs.
+	// Spider The spider that a job runs.
 	Spider JobSpider `json:"spider"`
 
-	// Reason Why the status is what it is, in one word for programs. There may be others in time: take one that you do not know for
-	// what its status says.
+	// Reason Why the job has this status, in one machine-readable word. Further values may come: treat an unknown one by the
+	// status.
 	//
 	// | status | reason | |
 	// | --- | --- | --- |
-	// | `pending` | `Created` | Nothing is known to be wrong: the job is about to be started, or its Pod is being started. |
+	// | `pending` | `Created` | Nothing is known to be wrong: the job, or its Pod, is about to start. |
 	// | `pending` | `Queued` | A queue holds the job back. |
-	// | `pending` | `WaitingForEarlierJob` | An earlier job of the same name has to be gone first. |
-	// | `pending` | `QuotaExceeded`, `Unschedulable` | There is no room, in the namespace or on any node. |
+	// | `pending` | `WaitingForEarlierJob` | An earlier job of the same name has to be deleted first. |
+	// | `pending` | `QuotaExceeded`, `Unschedulable` | There is no room in the namespace, or on any node. |
 	// | `pending` | `PodForbidden`, `ServiceAccountNotFound`, `PodNotCreated` | The cluster does not let the job start. |
-	// | `pending`, `error` | `ImagePull`, `InvalidImage`, `Configuration` | The image, or what the spider needs, is not there. It is an error once that has lasted. |
+	// | `pending`, `error` | `ImagePull`, `InvalidImage`, `Configuration` | The image, or something else that the spider needs, is missing. After a while this is an error. |
 	// | `running` | `Running` | The spider's process runs. |
 	// | `running` | `Retrying` | An attempt failed, and another is about to start. |
-	// | `running`, `error` | `Interrupted` | The cluster ended the attempt. It is an error when no other follows. |
+	// | `running`, `error` | `Interrupted` | The cluster ended the attempt. It is an error if no other attempt follows. |
 	// | `pending`, `running`, `cancelled` | `Stopping` | The job is being stopped, and has no `finished_at` yet. |
 	// | `finished` | `Completed` | The spider ran to its end. |
-	// | `finished` | `CompletedUnverified` | So it did, as far as its exit code says; there are no final counts. |
-	// | `finished` | `StoppedItself` | The spider closed as one does that is told to stop, and nobody had told it. |
-	// | `cancelled` | `Cancelled` | The job was stopped, because somebody asked for it. |
-	// | `error` | `DeadlineExceeded` | An attempt ran for longer than `timeout_seconds`. |
+	// | `finished` | `CompletedUnverified` | The spider ran to its end according to its exit code; there are no final counts. |
+	// | `finished` | `StoppedItself` | The spider closed as if after a signal, but nothing had sent it one. |
+	// | `cancelled` | `Cancelled` | The job was stopped on request. |
+	// | `error` | `DeadlineExceeded` | An attempt ran longer than `timeout_seconds`. |
 	// | `error` | `StartDeadlineExceeded` | An attempt did not start within `start_deadline_seconds`. |
-	// | `error` | `ExitCode`, `Killed`, `SpiderFailed` | The spider failed: by its exit code, a signal, or its own word. |
+	// | `error` | `ExitCode`, `Killed`, `SpiderFailed` | The spider failed: by its exit code, by a signal, or as it reported itself. |
 	// | `error` | `OutOfMemory`, `OutOfStorage` | The spider used more than it may. |
-	// | `error` | `ExpectationsNotMet` | The spider ran to its end, and broke rules: `expectations` says which. |
-	// | `error` | `FeedFailed` | The spider ran to its end, and items of it could not be written or delivered. |
-	// | `error` | `Stalled` | The run made no progress for longer than `no_progress_seconds`, and was stopped. |
+	// | `error` | `ExpectationsNotMet` | The spider ran to its end, but broke rules: `expectations` says which. |
+	// | `error` | `FeedFailed` | The spider ran to its end, but some of its items could not be written or delivered. |
+	// | `error` | `Stalled` | The run made no progress for longer than `no_progress_seconds` and was stopped. |
 	// | `error` | `SpiderNotFound`, `InvalidJob` | There is no such spider, or it does not allow what the job asks for. |
-	// | `error` | `NameConflict`, `JobFailed` | What Kubernetes has under the job's name is somebody else's, or was gone too early to be judged. |
+	// | `error` | `NameConflict`, `JobFailed` | Kubernetes has a foreign object under the job's name, or the job's own was deleted too early to be judged. |
 	//
 	//
 	// Example: Completed
 	Reason *string `json:"reason,omitempty"`
 
-	// Message The same in a sentence for people.
+	// Message The same in a human-readable sentence.
 	Message *string `json:"message,omitempty"`
 
 	// ExitCode The exit code of the spider's process in the last attempt.
@@ -277,41 +277,41 @@ type Job struct {
 	// Attempts How often the spider's process was started.
 	Attempts int32 `json:"attempts"`
 
-	// Image The container image that was run.
+	// Image The container image that ran.
 	Image *string `json:"image,omitempty"`
 
-	// Arguments The spider's arguments. Lists leave them out. Where names and values have more than 256 bytes together, so do events and calls
-	// with `wait`.
+	// Arguments The spider's arguments. Lists leave them out. If names and values together have more than 256 bytes, events and
+	// calls with `wait` do, too.
 	Arguments *json.RawMessage `json:"arguments,omitempty"`
 
-	// ArgumentsOmitted `true` where the job has arguments that are left out here; else absent. `GET` of the job, without `wait`, has them, unless they
-	// cannot be read at the moment.
+	// ArgumentsOmitted `true` if the job has arguments that are left out here; otherwise absent. `GET` of the job, without `wait`, has
+	// them, unless they cannot be read at the moment.
 	ArgumentsOmitted *bool `json:"arguments_omitted,omitempty"`
 
-	// Stats What is known of the job's counts: the last attempt's, or those of all attempts where the spider resumes. A count that is
-	// not known is left out.
+	// Stats The known counts of the job: those of the last attempt, or of all attempts if the spider resumes. Unknown counts are
+	// left out.
 	Stats *JobStats `json:"stats,omitempty"`
 
-	// Expectations Whether the job kept what its spider, or its start, expects of it. Present on a job that has ended and of which something
-	// was expected, or of which a feed has failed; and on one that has stalled, also while it runs.
+	// Expectations Whether the job met the expectations of its spider and its start. Present on a job that has ended and had expectations,
+	// or lost a feed; and on a job that has stalled, also while it runs.
 	Expectations *JobExpectations `json:"expectations,omitempty"`
 }
 
-// JobExpectations Whether the job kept what its spider, or its start, expects of it. Present on a job that has ended and of which something
-// was expected, or of which a feed has failed; and on one that has stalled, also while it runs.
+// JobExpectations Whether the job met the expectations of its spider and its start. Present on a job that has ended and had expectations,
+// or lost a feed; and on a job that has stalled, also while it runs.
 type JobExpectations struct {
-	// Met Whether all rules were kept. Absent where that could not be judged, because there are no final counts, or too few
+	// Met Whether all rules were met. Absent if that could not be judged, because there are no final counts, or too few
 	// earlier runs to compare with.
 	Met *bool `json:"met,omitempty"`
 
-	// Message Why it could not be judged, in a sentence for people.
+	// Message Why it could not be judged, in a human-readable sentence.
 	Message *string `json:"message,omitempty"`
 
-	// Violations The rules that were broken.
+	// Violations The broken rules.
 	Violations []Violation `json:"violations"`
 }
 
-// JobSpider The spider a job runs.
+// JobSpider The spider that a job runs.
 type JobSpider struct {
 	ID string `json:"id"`
 
@@ -324,8 +324,8 @@ type JobSpider struct {
 	RepoPath *string `json:"repo_path,omitempty"`
 }
 
-// JobStats What is known of the job's counts: the last attempt's, or those of all attempts where the spider resumes. A count that is
-// not known is left out.
+// JobStats The known counts of the job: those of the last attempt, or of all attempts if the spider resumes. Unknown counts are
+// left out.
 type JobStats struct {
 	// Responses Responses received.
 	Responses *int64 `json:"responses,omitempty"`
@@ -336,10 +336,10 @@ type JobStats struct {
 	// Errors Errors logged.
 	Errors *int64 `json:"errors,omitempty"`
 
-	// RequestRetries Requests that were sent again after a failure.
+	// RequestRetries Requests that were repeated after a failure.
 	RequestRetries *int64 `json:"request_retries,omitempty"`
 
-	// FailedRequests Downloads that ended in an error instead of a response, each try by itself.
+	// FailedRequests Downloads that ended in an error instead of a response. Each try counts.
 	FailedRequests *int64 `json:"failed_requests,omitempty"`
 
 	// Responses2Xx Responses with a status from 200 to 299.
@@ -360,17 +360,17 @@ type JobStats struct {
 	// FeedFailures Feeds that could not be written or delivered.
 	FeedFailures *int64 `json:"feed_failures,omitempty"`
 
-	// PeakMemoryBytes The most memory that the process has used, as it measured itself.
+	// PeakMemoryBytes The most memory that the process has used, as measured by itself.
 	PeakMemoryBytes *int64 `json:"peak_memory_bytes,omitempty"`
 
 	// ElapsedSeconds How long the crawl took.
 	ElapsedSeconds *int64 `json:"elapsed_seconds,omitempty"`
 
-	// FinishReason Why the spider closed, in its own word.
+	// FinishReason Why the spider closed, as reported by the spider.
 	FinishReason *string `json:"finish_reason,omitempty"`
 
-	// Source What the counts were read from. `none` says that nothing could be read, which is not the same as zero. There may be others in
-	// time.
+	// Source What the counts were read from. `none` means that no counts could be read, which is not the same as zero. Further values
+	// may come.
 	//
 	//
 	// Example: scrapy_stats
@@ -379,13 +379,14 @@ type JobStats struct {
 	// ObservedAt When the counts were read.
 	ObservedAt *time.Time `json:"observed_at,omitempty"`
 
-	// Final Whether the spider gave these counts when it closed. The counts of an ended job that are not final are the last
-	// ones known.
+	// Final Whether the spider itself reported these counts when it closed. Counts of an ended job that are not final are the
+	// last ones known.
 	Final bool `json:"final"`
 }
 
-// JobStatus `pending`: not started yet. `running`: the spider's process has started. `finished`: it ran to its end. `cancelled`:
-// it was asked to stop. `error`: it failed. A status never goes back, and the last three never change. There will be no others.
+// JobStatus `pending`: not started yet. `running`: the spider's process has started. `finished`: the spider ran to its end.
+// `cancelled`: somebody requested a stop. `error`: the job failed. A status never goes back, and the last three never
+// change. There will be no other values.
 type JobStatus string
 
 // JobsSummary defines model for JobsSummary.
@@ -396,19 +397,19 @@ type JobsSummary struct {
 	// ByStatus Numbers of jobs by status.
 	ByStatus StatusCounts `json:"by_status"`
 
-	// BySpider What the jobs have run, by name. One spider is there several times where it was renamed between its jobs.
+	// BySpider The spiders that the jobs ran, by name. A spider that was renamed between its jobs appears once for each name.
 	BySpider []SpiderSummary `json:"by_spider"`
 }
 
 // LogLine The data of the event `line`.
 type LogLine struct {
-	// Continues The line goes on in the next event.
+	// Continues The line continues in the next event.
 	Continues *bool `json:"continues,omitempty"`
 
-	// Line The line, without its end. What is not UTF-8 comes as U+FFFD.
+	// Line The line, without its end. Invalid UTF-8 is replaced by U+FFFD.
 	Line string `json:"line"`
 
-	// Time When the line was written down. A line about the log has none.
+	// Time When the line was recorded. A line about the log has none.
 	Time *time.Time `json:"time,omitempty"`
 }
 
@@ -429,20 +430,20 @@ type Spider struct {
 	// Description What the spider does.
 	Description *string `json:"description,omitempty"`
 
-	// Settings Scrapy settings for every run; empty where there are none.
+	// Settings Scrapy settings for every run; empty if there are none.
 	//
 	// Example: {"DOWNLOAD_DELAY":"0.5"}
 	Settings json.RawMessage `json:"settings"`
 
-	// RepoID Always `null`. It names a repository where spiders come from several.
+	// RepoID Always `null`. Reserved for the repository of a spider.
 	RepoID *string `json:"repo_id"`
 
-	// UserID The user the spider belongs to; the namespace, when that shares it.
+	// UserID The user that the spider belongs to; the namespace if it is shared.
 	UserID    string    `json:"user_id"`
 	CreatedAt time.Time `json:"created_at"`
 }
 
-// SpiderRepoID Must be `null` or absent. It names a repository where spiders come from several; here all come from the image.
+// SpiderRepoID Must be `null` or absent. Reserved for the repository of a spider; here all spiders come from the image.
 type SpiderRepoID = string
 
 // SpiderSummary defines model for SpiderSummary.
@@ -464,13 +465,14 @@ type SpiderSummary struct {
 type StartedJob struct {
 	JobID string `json:"jobId"`
 
-	// Status `pending`: not started yet. `running`: the spider's process has started. `finished`: it ran to its end. `cancelled`:
-	// it was asked to stop. `error`: it failed. A status never goes back, and the last three never change. There will be no others.
+	// Status `pending`: not started yet. `running`: the spider's process has started. `finished`: the spider ran to its end.
+	// `cancelled`: somebody requested a stop. `error`: the job failed. A status never goes back, and the last three never
+	// change. There will be no other values.
 	Status JobStatus `json:"status"`
 }
 
-// StatsSource What the counts were read from. `none` says that nothing could be read, which is not the same as zero. There may be others in
-// time.
+// StatsSource What the counts were read from. `none` means that no counts could be read, which is not the same as zero. Further values
+// may come.
 //
 // Example: scrapy_stats
 type StatsSource = string
@@ -486,25 +488,25 @@ type StatusCounts struct {
 
 // StreamEnd The data of the events `reset` and `end`.
 type StreamEnd struct {
-	// Reason Why changes were missed, or why the stream ends. There may be others in time.
+	// Reason Why changes were missed, or why the stream ends. Further values may come.
 	//
 	// Example: stopping
 	Reason string `json:"reason"`
 }
 
-// Violation A rule that a job has broken.
+// Violation A rule that a job broke.
 type Violation struct {
-	// Rule The rule's name, as in `expectations` of a start. There may be others in time.
+	// Rule The rule's name, as in `expectations` of a start. Further values may come.
 	//
 	// Example: min_items
 	Rule string `json:"rule"`
 
-	// Expected What the rule asks for, for people.
+	// Expected What the rule asks for, as text.
 	//
 	// Example: at least 100
 	Expected string `json:"expected"`
 
-	// Actual What the job had instead, for people.
+	// Actual What the job had instead, as text.
 	//
 	// Example: 17
 	Actual string `json:"actual"`
