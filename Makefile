@@ -123,7 +123,7 @@ test-unit: $(TEST_TOOLS) ## Run the tests that need nothing but Go and promtool,
 
 .PHONY: simulate
 simulate: ## Let the controller live through SEEDS histories of a hostile cluster, from seed FROM on. TROUBLES=all,-clocks leaves kinds out.
-	go test -v -count=1 -timeout 0 -run '^TestSimulation$$' ./controllers -args -simulate.seeds=$(SEEDS) -simulate.from=$(FROM) \
+	go test -v -count=1 -timeout 0 -run '^TestSimulation$$' ./controllers/spiderjob -args -simulate.seeds=$(SEEDS) -simulate.from=$(FROM) \
 		-simulate.troubles=$(TROUBLES) -simulate.without='$(WITHOUT)'
 
 .PHONY: test-integration

@@ -1,38 +1,22 @@
 package controllers
 
 import (
-	"fmt"
-
-	batchv1 "k8s.io/api/batch/v1"
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/selection"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/scrapethis/spider-operator/api/v1alpha1"
-	"github.com/scrapethis/spider-operator/controllers/earlier"
-	"github.com/scrapethis/spider-operator/internal/allowed"
+	"github.com/scrapethis/spider-operator/controllers/spiderjob"
 )
 
-// cacheOptions keeps in memory only the operator's own Jobs and Pods, and of all objects only what is read. Whoever gets an
-// object from the cache shares it with others, and must not change it.
+// cacheOptions limits the cache to the given namespaces, all of them when there is none, and to what the controllers read.
 func cacheOptions(namespaces []string) (cache.Options, error) {
-	ours, err := labels.NewRequirement(v1alpha1.LabelSpiderJob, selection.Exists, nil)
+	kinds, err := spiderjob.Caches()
 	if err != nil {
-		return cache.Options{}, fmt.Errorf("select the operator's own objects: %w", err)
+		return cache.Options{}, err
 	}
-	selector := labels.NewSelector().Add(*ours)
 	opts := cache.Options{
 		DefaultTransform:             cache.TransformStripManagedFields(),
 		DefaultUnsafeDisableDeepCopy: ptr.To(true),
-		ByObject: map[client.Object]cache.ByObject{
-			&batchv1.Job{}:        {Label: selector, Transform: transform(slimJob)},
-			&corev1.Pod{}:         {Label: selector, Transform: transform(slimPod)},
-			&v1alpha1.SpiderJob{}: {Transform: transform(slimCachedSpiderJob)},
-		},
+		ByObject:                     kinds,
 	}
 	if len(namespaces) > 0 {
 		opts.DefaultNamespaces = make(map[string]cache.Config, len(namespaces))
@@ -41,156 +25,4 @@ func cacheOptions(namespaces []string) (cache.Options, error) {
 		}
 	}
 	return opts, nil
-}
-
-// transform is slim for a cache, which may also hold tombstones.
-func transform[T client.Object](slim func(T)) func(any) (any, error) {
-	return func(obj any) (any, error) {
-		if object, ok := obj.(T); ok {
-			slim(object)
-		}
-		return obj, nil
-	}
-}
-
-// slimSpiderJob drops what the controller never reads of a SpiderJob, which is most of one that has ended: it is only kept, until
-// its time is over, and there may be many. A status so slimmed must not be written, and is not (record.go).
-func slimSpiderJob(sj *v1alpha1.SpiderJob) {
-	generation := sj.Generation
-	sj.ObjectMeta = slimMeta(&sj.ObjectMeta)
-	sj.Generation = generation
-	if !sj.Status.Phase.Terminal() {
-		return
-	}
-	sj.Spec = v1alpha1.SpiderJobSpec{SpiderRef: sj.Spec.SpiderRef, TTLSecondsAfterFinished: sj.Spec.TTLSecondsAfterFinished}
-	sj.Status = v1alpha1.SpiderJobStatus{
-		ObservedGeneration:      sj.Status.ObservedGeneration,
-		Phase:                   sj.Status.Phase,
-		Reason:                  knownReason(sj.Status.Reason), // for the metrics
-		FinishedAt:              sj.Status.FinishedAt,
-		JobUID:                  sj.Status.JobUID,
-		TTLSecondsAfterFinished: sj.Status.TTLSecondsAfterFinished,
-		ComparisonKey:           earlier.Pack(&sj.Status),
-	}
-}
-
-// annotationOmitted marks a SpiderJob whose arguments were left out of what this process holds. It is on no object of the cluster.
-const annotationOmitted = "scrapethis.app/arguments-omitted"
-
-// slimCachedSpiderJob is slimSpiderJob for the cache. Long arguments leave it, too: they may be 32 KiB, and are needed only for the
-// making of a Job, for which the SpiderJob is then read live. Once that exists the others follow.
-func slimCachedSpiderJob(sj *v1alpha1.SpiderJob) {
-	slimSpiderJob(sj)
-	omitArguments(sj)
-}
-
-func omitArguments(sj *v1alpha1.SpiderJob) {
-	size := allowed.ArgumentsBytes(sj.Spec.Arguments)
-	if size > allowed.KeptArgumentsBytes || size > 0 && (sj.Status.JobUID != "" || sj.Status.AttemptFrom != nil) {
-		sj.Spec.Arguments = nil
-		sj.Annotations = map[string]string{annotationOmitted: ""}
-	}
-}
-
-// argumentsOmitted reports whether the arguments of a SpiderJob have to be read live.
-func argumentsOmitted(sj *v1alpha1.SpiderJob) bool {
-	_, omitted := sj.Annotations[annotationOmitted]
-	return omitted
-}
-
-// slimJob drops what the controller never reads of a Job. That spares memory, and wakes nobody: an update of what was
-// dropped changes nothing (wake.go). What is read live is slimmed too, so that nothing can be read that would not wake.
-func slimJob(job *batchv1.Job) {
-	var annotations map[string]string
-	if note, ok := job.Annotations[v1alpha1.AnnotationPlan]; ok {
-		annotations = map[string]string{v1alpha1.AnnotationPlan: note}
-	}
-	var containers []corev1.Container
-	for i := range job.Spec.Template.Spec.Containers {
-		c := &job.Spec.Template.Spec.Containers[i]
-		containers = append(containers, corev1.Container{Name: c.Name, Image: c.Image})
-	}
-	*job = batchv1.Job{
-		ObjectMeta: slimMeta(&job.ObjectMeta),
-		Spec: batchv1.JobSpec{
-			Suspend:               job.Spec.Suspend,
-			BackoffLimit:          job.Spec.BackoffLimit,
-			ActiveDeadlineSeconds: job.Spec.ActiveDeadlineSeconds,
-			ManagedBy:             job.Spec.ManagedBy,
-			Template:              corev1.PodTemplateSpec{Spec: corev1.PodSpec{Containers: containers}},
-		},
-		Status: batchv1.JobStatus{StartTime: job.Status.StartTime, Conditions: job.Status.Conditions},
-	}
-	job.Annotations = annotations
-}
-
-// slimPod drops what the controller never reads of a Pod, as slimJob does of a Job.
-func slimPod(pod *corev1.Pod) {
-	var containers []corev1.Container
-	for i := range pod.Spec.Containers {
-		c := &pod.Spec.Containers[i]
-		if limit, ok := c.Resources.Limits[corev1.ResourceMemory]; ok && c.Name == v1alpha1.ContainerName {
-			limits := corev1.ResourceList{corev1.ResourceMemory: limit}
-			containers = append(containers, corev1.Container{Name: c.Name, Resources: corev1.ResourceRequirements{Limits: limits}})
-		}
-	}
-	spec := corev1.PodSpec{
-		Containers:                    containers,
-		NodeName:                      pod.Spec.NodeName,
-		TerminationGracePeriodSeconds: pod.Spec.TerminationGracePeriodSeconds,
-		ActiveDeadlineSeconds:         pod.Spec.ActiveDeadlineSeconds,
-	}
-	status := corev1.PodStatus{
-		Phase: pod.Status.Phase, Reason: pod.Status.Reason, Message: pod.Status.Message,
-		ContainerStatuses:     slimContainers(pod.Status.ContainerStatuses),
-		InitContainerStatuses: slimContainers(pod.Status.InitContainerStatuses),
-	}
-	for i := range pod.Status.Conditions {
-		c := &pod.Status.Conditions[i]
-		if c.Type == corev1.PodScheduled || c.Type == corev1.DisruptionTarget {
-			status.Conditions = append(status.Conditions, corev1.PodCondition{
-				Type: c.Type, Status: c.Status, Reason: c.Reason, Message: c.Message,
-			})
-		}
-	}
-	*pod = corev1.Pod{ObjectMeta: slimMeta(&pod.ObjectMeta), Spec: spec, Status: status}
-}
-
-func slimContainers(statuses []corev1.ContainerStatus) []corev1.ContainerStatus {
-	if len(statuses) == 0 {
-		return nil
-	}
-	slim := make([]corev1.ContainerStatus, 0, len(statuses))
-	for i := range statuses {
-		c := &statuses[i]
-		slim = append(slim, corev1.ContainerStatus{Name: c.Name, RestartCount: c.RestartCount, State: c.State})
-		if c.Name == v1alpha1.ContainerName {
-			slim[i].ImageID = c.ImageID
-		}
-	}
-	return slim
-}
-
-func slimMeta(meta *metav1.ObjectMeta) metav1.ObjectMeta {
-	var ours map[string]string
-	for _, label := range []string{v1alpha1.LabelSpiderJob, v1alpha1.LabelSpiderJobUID} {
-		if value, ok := meta.Labels[label]; ok {
-			if ours == nil {
-				ours = make(map[string]string, 2)
-			}
-			ours[label] = value
-		}
-	}
-	return metav1.ObjectMeta{
-		Namespace:                  meta.Namespace,
-		Name:                       meta.Name,
-		UID:                        meta.UID,
-		ResourceVersion:            meta.ResourceVersion,
-		CreationTimestamp:          meta.CreationTimestamp,
-		DeletionTimestamp:          meta.DeletionTimestamp,
-		DeletionGracePeriodSeconds: meta.DeletionGracePeriodSeconds,
-		Labels:                     ours,
-		OwnerReferences:            meta.OwnerReferences,
-		Finalizers:                 othersFinalizers(meta.Finalizers),
-	}
 }

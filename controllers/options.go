@@ -4,21 +4,14 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
-	"k8s.io/apimachinery/pkg/api/resource"
 
-	"github.com/scrapethis/spider-operator/controllers/podlog"
+	"github.com/scrapethis/spider-operator/controllers/spiderjob"
 )
 
 // Options are the settings of the controller process.
 type Options struct {
-	// Defaults are for what Spiders leave open.
-	Defaults Defaults
-	// Logs bounds the reading of spiders' logs.
-	Logs podlog.Options
-	// Namespaces are the namespaces to serve, all of them when empty.
-	Namespaces []string
-	// Workers is how many SpiderJobs are reconciled at once, and so the most writes that are under way.
-	Workers int
+	// SpiderJobs are the settings of the controller of SpiderJobs.
+	SpiderJobs spiderjob.Options
 	// MetricsAddress and ProbeAddress are where metrics and health are served, as host:port; "0" for nowhere.
 	MetricsAddress, ProbeAddress string
 	// LeaderElection lets several replicas run, of which one leads. Its Lease is in LeaderElectionNamespace, by default the
@@ -34,19 +27,10 @@ type Options struct {
 	Log logr.Logger
 }
 
-// DefaultOptions are the settings of a controller that is told nothing else.
+// DefaultOptions returns the settings of a controller that was given none.
 func DefaultOptions() Options {
 	return Options{
-		Defaults: Defaults{
-			GracePeriod:      30 * time.Second,
-			PodRetention:     time.Hour,
-			TTL:              7 * 24 * time.Hour,
-			MaxInterruptions: 3,
-			ImagePatience:    5 * time.Minute,
-			Pods:             PodDefaults{Security: PodSecurityRestricted, TmpSize: resource.MustParse("10Gi")},
-		},
-		Logs:           podlog.Options{Interval: 10 * time.Second, Budget: 10},
-		Workers:        64,
+		SpiderJobs:     spiderjob.DefaultOptions(),
 		MetricsAddress: ":8080",
 		ProbeAddress:   ":8081",
 		Lease:          defaultLease,

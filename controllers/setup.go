@@ -4,36 +4,16 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/go-logr/logr"
-	batchv1 "k8s.io/api/batch/v1"
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/client-go/kubernetes"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/util/workqueue"
-	"k8s.io/klog/v2"
-	"k8s.io/utils/clock"
-	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/builder"
-	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
-	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
-	"sigs.k8s.io/controller-runtime/pkg/reconcile"
-	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
-	"github.com/scrapethis/spider-operator/controllers/earlier"
-	"github.com/scrapethis/spider-operator/controllers/podlog"
-	"github.com/scrapethis/spider-operator/controllers/queue"
-	"github.com/scrapethis/spider-operator/controllers/quota"
+	"github.com/scrapethis/spider-operator/controllers/spiderjob"
 )
-
-// controllerName is the controller's name in metrics.
-const controllerName = "spiderjob"
 
 // NewScheme returns a scheme of the kinds the controller works with.
 func NewScheme() (*runtime.Scheme, error) {
@@ -54,9 +34,9 @@ func Run(ctx context.Context, config *rest.Config, opts Options) error {
 		return err
 	}
 	config = rest.CopyConfig(config)
-	config.QPS = -1                  // the API server's own fairness bounds what is asked of it
-	config.DisableCompression = true // watches are compressed else, which costs both ends more than it spares the network
-	cacheOptions, err := cacheOptions(opts.Namespaces)
+	config.QPS = -1                  // kube-apiserver's own fairness bounds the requests
+	config.DisableCompression = true // otherwise watches are compressed, which costs both ends more than it spares the network
+	cacheOptions, err := cacheOptions(opts.SpiderJobs.Namespaces)
 	if err != nil {
 		return err
 	}
@@ -85,7 +65,7 @@ func Run(ctx context.Context, config *rest.Config, opts Options) error {
 	if err != nil {
 		return fmt.Errorf("set up the controller: %w", err)
 	}
-	if err := Setup(ctx, mgr, opts); err != nil {
+	if err := spiderjob.Setup(ctx, mgr, opts.SpiderJobs); err != nil {
 		return err
 	}
 	if err := mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {
@@ -96,84 +76,6 @@ func Run(ctx context.Context, config *rest.Config, opts Options) error {
 	}
 	if err := mgr.Start(ctx); err != nil {
 		return fmt.Errorf("run the controller: %w", err)
-	}
-	return nil
-}
-
-// Setup adds the SpiderJob controller to a manager whose cache was made with this package's options.
-func Setup(ctx context.Context, mgr ctrl.Manager, opts Options) error {
-	clientset, err := kubernetes.NewForConfig(mgr.GetConfig())
-	if err != nil {
-		return fmt.Errorf("set up a client for logs: %w", err)
-	}
-	opts.Logs.Log = mgr.GetLogger().WithName("podlog")
-	logs := podlog.New(podlog.NewSource(clientset), opts.Logs)
-	if err := mgr.Add(logs); err != nil {
-		return fmt.Errorf("add the log collector: %w", err)
-	}
-	if err := mgr.Add(newPopulation(mgr.GetCache(), clock.RealClock{})); err != nil {
-		return fmt.Errorf("add the metrics of SpiderJobs: %w", err)
-	}
-	runs := earlier.New(mgr.GetCache())
-	if err := mgr.Add(runs); err != nil {
-		return fmt.Errorf("add the memory of earlier runs: %w", err)
-	}
-	err = mgr.GetFieldIndexer().IndexField(ctx, &corev1.Pod{}, podsBySpiderJob, func(obj client.Object) []string {
-		return []string{obj.GetLabels()[v1alpha1.LabelSpiderJob]}
-	})
-	if err != nil {
-		return fmt.Errorf("index Pods by SpiderJob: %w", err)
-	}
-	gate := quota.New()
-	if err := mgr.Add(gate); err != nil {
-		return fmt.Errorf("add the quota gate: %w", err)
-	}
-	queueMetrics, err := queue.NewMetrics(metrics.Registry, controllerName)
-	if err != nil {
-		return err
-	}
-	work := queue.New(queue.Options{Workers: opts.Workers, Clock: clock.RealClock{}, Metrics: queueMetrics})
-	reconciler := &Reconciler{
-		decide:   decide,
-		client:   mgr.GetClient(),
-		live:     mgr.GetAPIReader(),
-		logs:     logs,
-		events:   mgr.GetEventRecorder("spider-operator"),
-		warnings: newEventReader(mgr.GetAPIReader(), clock.RealClock{}),
-		quota:    gate,
-		classOf:  work.ClassOf,
-		clock:    clock.RealClock{},
-		defaults: opts.Defaults,
-		memory:   newMemory(),
-		lead:     &lead{reader: mgr.GetAPIReader()},
-		earlier:  runs,
-	}
-	if len(opts.Namespaces) > 0 {
-		reconciler.lead.namespace = opts.Namespaces[0]
-	}
-	err = ctrl.NewControllerManagedBy(mgr).
-		Named(controllerName).
-		Watches(&v1alpha1.SpiderJob{}, bySpiderJob()).
-		Watches(&batchv1.Job{}, byLabel(reconciler.memory), builder.WithPredicates(onlyNews())).
-		Watches(&corev1.Pod{}, byLabel(reconciler.memory), builder.WithPredicates(onlyNews())).
-		WatchesRawSource(source.Channel(logs.Changes(), bySpiderJob())).
-		WatchesRawSource(source.Channel(gate.Woken(), bySpiderJob())).
-		WithOptions(controller.Options{
-			MaxConcurrentReconciles: opts.Workers,
-			NewQueue: func(string, workqueue.TypedRateLimiter[reconcile.Request]) workQueue {
-				return work // which has a back-off of its own
-			},
-			SkipNameValidation: ptr.To(true), // several may run in one process, one after the other or as replicas
-		}).
-		WithLogConstructor(func(request *reconcile.Request) logr.Logger {
-			if request == nil {
-				return mgr.GetLogger()
-			}
-			return mgr.GetLogger().WithValues("SpiderJob", klog.KRef(request.Namespace, request.Name))
-		}).
-		Complete(reconciler)
-	if err != nil {
-		return fmt.Errorf("set up the SpiderJob controller: %w", err)
 	}
 	return nil
 }

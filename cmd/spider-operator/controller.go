@@ -35,8 +35,8 @@ func newControllerCommand() *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&kubeconfig, "kubeconfig", "", "kubeconfig file; default: $KUBECONFIG, else the Pod's own service account")
-	flags.StringSliceVar(&opts.Namespaces, "watch-namespaces", nil, "namespaces to serve; default: all")
-	flags.IntVar(&opts.Workers, "workers", opts.Workers, "SpiderJobs reconciled at once")
+	flags.StringSliceVar(&opts.SpiderJobs.Namespaces, "watch-namespaces", nil, "namespaces to serve; default: all")
+	flags.IntVar(&opts.SpiderJobs.Workers, "workers", opts.SpiderJobs.Workers, "SpiderJobs reconciled at once")
 	flags.StringVar(&opts.MetricsAddress, "metrics-bind-address", opts.MetricsAddress, "where metrics are served; 0 for nowhere")
 	flags.StringVar(&opts.ProbeAddress, "health-probe-bind-address", opts.ProbeAddress, "where /healthz and /readyz are served; 0 for nowhere")
 	flags.BoolVar(&opts.LeaderElection, "leader-elect", false, "elect a leader, so that several replicas may run")
@@ -48,20 +48,20 @@ func newControllerCommand() *cobra.Command {
 		"how long a leader tries to renew its lease before it gives up")
 	flags.DurationVar(&opts.RetryPeriod, "leader-elect-retry-period", opts.RetryPeriod,
 		"time between two tries to get or renew the "+resourcelock.LeasesResourceLock+" lock")
-	flags.StringVar(&opts.Defaults.SpiderImage, "spider-image", "", "image of Spiders that name none")
-	flags.DurationVar(&opts.Defaults.GracePeriod, "default-grace-period", opts.Defaults.GracePeriod,
+	flags.StringVar(&opts.SpiderJobs.Defaults.SpiderImage, "spider-image", "", "image of Spiders that name none")
+	flags.DurationVar(&opts.SpiderJobs.Defaults.GracePeriod, "default-grace-period", opts.SpiderJobs.Defaults.GracePeriod,
 		"how long a stopped spider has to close, unless its Spider says otherwise")
-	flags.DurationVar(&opts.Defaults.PodRetention, "pod-retention", opts.Defaults.PodRetention,
+	flags.DurationVar(&opts.SpiderJobs.Defaults.PodRetention, "pod-retention", opts.SpiderJobs.Defaults.PodRetention,
 		"how long Job, Pod and log are kept after the end, unless the Spider says otherwise")
-	flags.DurationVar(&opts.Defaults.TTL, "ttl", opts.Defaults.TTL,
+	flags.DurationVar(&opts.SpiderJobs.Defaults.TTL, "ttl", opts.SpiderJobs.Defaults.TTL,
 		"how long a SpiderJob is kept after its end, unless it or its Spider says otherwise")
-	flags.Int32Var(&opts.Defaults.MaxInterruptions, "max-interruptions", opts.Defaults.MaxInterruptions,
+	flags.Int32Var(&opts.SpiderJobs.Defaults.MaxInterruptions, "max-interruptions", opts.SpiderJobs.Defaults.MaxInterruptions,
 		"interruptions that are followed by a new attempt, unless the Spider says otherwise")
-	flags.DurationVar(&opts.Defaults.ImagePatience, "image-patience", opts.Defaults.ImagePatience,
+	flags.DurationVar(&opts.SpiderJobs.Defaults.ImagePatience, "image-patience", opts.SpiderJobs.Defaults.ImagePatience,
 		"how long an image may fail to be pulled, or a container to be made, before that is an error")
-	addPodFlags(cmd, &opts.Defaults.Pods)
-	flags.DurationVar(&opts.Logs.Interval, "log-interval", opts.Logs.Interval, "shortest time between two reads of a running spider's log")
-	flags.Float64Var(&opts.Logs.Budget, "log-budget", opts.Logs.Budget,
+	addPodFlags(cmd, &opts.SpiderJobs.Defaults.Pods)
+	flags.DurationVar(&opts.SpiderJobs.Logs.Interval, "log-interval", opts.SpiderJobs.Logs.Interval, "shortest time between two reads of a running spider's log")
+	flags.Float64Var(&opts.SpiderJobs.Logs.Budget, "log-budget", opts.SpiderJobs.Logs.Budget,
 		"most log reads of running spiders per second; with more spiders than this times the interval, each is read less often")
 	logging := flag.NewFlagSet("", flag.ContinueOnError)
 	zapOptions.BindFlags(logging)

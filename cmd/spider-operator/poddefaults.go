@@ -15,14 +15,14 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/validation"
 
-	"github.com/scrapethis/spider-operator/controllers"
+	"github.com/scrapethis/spider-operator/controllers/spiderjob"
 )
 
 // addPodFlags adds the flags for all spiders' Pods. A value that no Pod could have is refused at the start, and not when the
 // first Job is made.
-func addPodFlags(cmd *cobra.Command, pods *controllers.PodDefaults) {
+func addPodFlags(cmd *cobra.Command, pods *spiderjob.PodDefaults) {
 	flags := cmd.Flags()
-	flags.Var(checked(&pods.Security, parsePodSecurity, func(s controllers.PodSecurity) string { return string(s) }),
+	flags.Var(checked(&pods.Security, parsePodSecurity, func(s spiderjob.PodSecurity) string { return string(s) }),
 		"spider-pod-security", "security context of spiders' Pods where the Spider has none: restricted (user 65532), or platform, "+
 			"which leaves user and groups to the cluster's own admission, such as OpenShift's")
 	flags.Var(checked(&pods.ImagePullSecrets, parseNames, func(names []string) string { return strings.Join(names, ",") }),
@@ -63,9 +63,9 @@ func (v *checkedValue[T]) String() string { return v.format(*v.value) }
 // Type is the kind of value that help shows.
 func (v *checkedValue[T]) Type() string { return "string" }
 
-func parsePodSecurity(text string) (controllers.PodSecurity, error) {
-	modes := []controllers.PodSecurity{controllers.PodSecurityRestricted, controllers.PodSecurityPlatform}
-	if mode := controllers.PodSecurity(text); slices.Contains(modes, mode) {
+func parsePodSecurity(text string) (spiderjob.PodSecurity, error) {
+	modes := []spiderjob.PodSecurity{spiderjob.PodSecurityRestricted, spiderjob.PodSecurityPlatform}
+	if mode := spiderjob.PodSecurity(text); slices.Contains(modes, mode) {
 		return mode, nil
 	}
 	return "", fmt.Errorf("must be %s or %s", modes[0], modes[1])

@@ -10,12 +10,12 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/utils/ptr"
 
-	"github.com/scrapethis/spider-operator/controllers"
+	"github.com/scrapethis/spider-operator/controllers/spiderjob"
 )
 
 // readPodFlags reads the flags for all spiders' Pods over the operator's defaults.
-func readPodFlags(args ...string) (controllers.PodDefaults, error) {
-	pods := controllers.DefaultOptions().Defaults.Pods
+func readPodFlags(args ...string) (spiderjob.PodDefaults, error) {
+	pods := spiderjob.DefaultOptions().Defaults.Pods
 	cmd := &cobra.Command{}
 	cmd.SetOut(io.Discard)
 	addPodFlags(cmd, &pods)
@@ -34,9 +34,9 @@ func TestPodFlags(t *testing.T) {
 	if size := pods.TmpSize.String(); size != "500Mi" {
 		t.Errorf("/tmp may hold %s", size)
 	}
-	pods.TmpSize = controllers.PodDefaults{}.TmpSize
-	want := controllers.PodDefaults{
-		Security:         controllers.PodSecurityPlatform,
+	pods.TmpSize = spiderjob.PodDefaults{}.TmpSize
+	want := spiderjob.PodDefaults{
+		Security:         spiderjob.PodSecurityPlatform,
 		ImagePullSecrets: []string{"registry", "mirror.example"},
 		NodeSelector:     map[string]string{"pool": "spiders", "example.org/disk": ""},
 		Labels:           map[string]string{"team": "data", "sidecar.istio.io/inject": "false"},
@@ -112,7 +112,7 @@ func TestPodFlagsReadBackWhatTheyShow(t *testing.T) {
 		"spider-tolerations":   `[{"key":"a","operator":"Exists"}]`,
 		"spider-tmp-size":      "1Gi",
 	}
-	pods := controllers.PodDefaults{}
+	pods := spiderjob.PodDefaults{}
 	cmd := &cobra.Command{}
 	addPodFlags(cmd, &pods)
 	for name, text := range texts {

@@ -67,7 +67,7 @@ func runOperator(ctx context.Context, args []string) error {
 // operatorOptions are the defaults of the controller, but for where it listens.
 func operatorOptions(workers int) controllers.Options {
 	opts := controllers.DefaultOptions()
-	opts.Workers = workers
+	opts.SpiderJobs.Workers = workers
 	opts.MetricsAddress, opts.ProbeAddress = "0", "0" // metrics are served beside the profiles
 	opts.Log = ctrl.Log
 	return opts

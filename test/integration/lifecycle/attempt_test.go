@@ -112,7 +112,7 @@ func TestThePauseBetweenInterruptionsGrows(t *testing.T) {
 func TestRetentionIsSettledAtTheEnd(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
-	s.options.Defaults.TTL = 3 * time.Second
+	s.options.SpiderJobs.Defaults.TTL = 3 * time.Second
 	s.spider(quickCrawl(7), func(spec *v1alpha1.SpiderSpec) { spec.TTLSecondsAfterFinished = ptr.To[int64](3600) })
 	s.controller()
 	s.job("run")
@@ -126,7 +126,7 @@ func TestRetentionIsSettledAtTheEnd(t *testing.T) {
 	s.get(spider, "books")
 	s.delete(spider)
 	ended := sj.Status.FinishedAt.Time
-	s.eventually("the operator's default is over", func() bool { return time.Since(ended) > s.options.Defaults.TTL+seconds/2 })
+	s.eventually("the operator's default is over", func() bool { return time.Since(ended) > s.options.SpiderJobs.Defaults.TTL+seconds/2 })
 	for _, name := range []string{"run", "own"} {
 		s.get(&v1alpha1.SpiderJob{}, name)
 	}

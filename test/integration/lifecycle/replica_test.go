@@ -29,11 +29,11 @@ type replica struct {
 // options are a replica's settings; tests change what they are about.
 func options(namespace string) controllers.Options {
 	opts := controllers.DefaultOptions()
-	opts.Namespaces = []string{namespace}
-	opts.Workers = 4
+	opts.SpiderJobs.Namespaces = []string{namespace}
+	opts.SpiderJobs.Workers = 4
 	opts.MetricsAddress, opts.ProbeAddress = "0", "0"
-	opts.Defaults.SpiderImage = "spiders:1"
-	opts.Defaults.GracePeriod = 10 * time.Second
+	opts.SpiderJobs.Defaults.SpiderImage = "spiders:1"
+	opts.SpiderJobs.Defaults.GracePeriod = 10 * time.Second
 	return opts
 }
 

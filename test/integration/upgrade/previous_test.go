@@ -94,7 +94,7 @@ func control(t *testing.T, namespaces ...string) (stop func()) {
 // run does so with options.
 func run(t *testing.T, options controllers.Options, namespaces ...string) (stop func()) {
 	t.Helper()
-	options.Namespaces = namespaces
+	options.SpiderJobs.Namespaces = namespaces
 	options.MetricsAddress, options.ProbeAddress = "0", "0"
 	options.Log = logr.Discard()
 	ctx, cancel := context.WithCancel(context.Background())

@@ -9,7 +9,7 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 roots=${XDG_CACHE_HOME:-$HOME/.cache}/spider-operator/corpus
-logs=$here/../../../controllers/stats/testdata/corpus
+logs=$here/../../../controllers/spiderjob/stats/testdata/corpus
 mirror=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
 packages=python3-scrapy,python3-structlog,python3-colorlog,python3-loguru,python3-rich,python3-pythonjsonlogger
 

@@ -1,0 +1,87 @@
+package spiderjob
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/utils/ptr"
+
+	"github.com/scrapethis/spider-operator/api/v1alpha1"
+	"github.com/scrapethis/spider-operator/controllers/spiderjob/earlier"
+	"github.com/scrapethis/spider-operator/internal/allowed"
+)
+
+// What the cache keeps of a SpiderJob that has ended is enough to know when it and its Job are to go, and little more.
+func TestEndedSpiderJobsAreKeptSlim(t *testing.T) {
+	full := makeSpiderJob().ended(v1alpha1.PhaseFinished, v1alpha1.ReasonCompleted, time.Minute)
+	full.Annotations = map[string]string{"kubectl.kubernetes.io/last-applied-configuration": "{}"}
+	full.Spec.Arguments = map[string]v1alpha1.ArgumentValue{"start_url": "https://example.com"}
+	full.Spec.TTLSecondsAfterFinished = ptr.To[int64](7200)
+	full.Status.Stats = &v1alpha1.Stats{ItemsScraped: 5, Final: true}
+	full.Status.ComparisonKey = earlier.KeyOf("spider-1", "shop", full.Spec.Arguments)
+	slim := full.DeepCopy()
+	slimSpiderJob(slim)
+	if slim.Annotations != nil || slim.Spec.Arguments != nil || slim.Status.Stats != nil || len(slim.Status.ComparisonKey) > 24 {
+		t.Errorf("it is kept as %+v", slim)
+	}
+	runs := earlier.New(nil)
+	runs.OnAdd(slim, true)
+	if items := runs.Last(full.Status.ComparisonKey, false, 1); len(items) != 1 || items[0] != 5 {
+		t.Errorf("of its 5 items %v are known to runs that are compared with it", items)
+	}
+	for _, age := range []time.Duration{0, 30 * time.Minute, 61 * time.Minute, 2 * time.Hour} {
+		now := full.Status.FinishedAt.Add(age)
+		job := makeJob(full.SpiderJob)
+		a := decide(observe(full).withJob(job).observation, now)
+		b := decide(observe(sjBuilder{slim}).withJob(job).observation, now)
+		if diff := cmp.Diff([]any{a.action.kind, a.after}, []any{b.action.kind, b.after}); diff != "" {
+			t.Errorf("%s after the end the decision is another one (-full +slim):\n%s", age, diff)
+		}
+	}
+}
+
+// Long arguments are not held, nor any that no Job is to be made of; where they are missed is known.
+func TestArgumentsAreNotHeld(t *testing.T) {
+	arguments := func(bytes int) map[string]v1alpha1.ArgumentValue {
+		return map[string]v1alpha1.ArgumentValue{"a": v1alpha1.ArgumentValue(strings.Repeat("x", bytes-1))}
+	}
+	for _, c := range []struct {
+		name  string
+		sj    sjBuilder
+		bytes int
+		held  bool
+	}{
+		{"few, before the Job", makeSpiderJob(), allowed.KeptArgumentsBytes, true},
+		{"many, before the Job", makeSpiderJob(), allowed.KeptArgumentsBytes + 1, false},
+		{"few, once the Job is there", makeSpiderJob().running("p"), allowed.KeptArgumentsBytes, false},
+		{"none, once the Job is there", makeSpiderJob().running("p"), 0, true},
+	} {
+		if c.bytes > 0 {
+			c.sj.Spec.Arguments = arguments(c.bytes)
+		}
+		full := len(c.sj.Spec.Arguments)
+		slimCachedSpiderJob(c.sj.SpiderJob)
+		if held := len(c.sj.Spec.Arguments) == full; held != c.held || argumentsOmitted(c.sj.SpiderJob) == held {
+			t.Errorf("%s: held %t, want %t; said to be left out %t", c.name, held, c.held, argumentsOmitted(c.sj.SpiderJob))
+		}
+	}
+	waiting := makeSpiderJob()
+	waiting.Spec.Arguments = arguments(allowed.KeptArgumentsBytes + 1)
+	slimCachedSpiderJob(waiting.SpiderJob)
+	if d := decide(observe(waiting).old().observation, epoch); d.need != needLive || d.action.kind != doNothing {
+		t.Errorf("a Job is to be made of what is held: %s", d)
+	}
+}
+
+// Of one that goes on, nothing is dropped that a Job is made of, or that is written.
+func TestSpiderJobsThatGoOnAreKept(t *testing.T) {
+	full := makeSpiderJob().running("p").cancelled()
+	full.Spec.Arguments = map[string]v1alpha1.ArgumentValue{"start_url": "https://example.com"}
+	slim := full.DeepCopy()
+	slimSpiderJob(slim)
+	if diff := cmp.Diff(full.SpiderJob, slim); diff != "" {
+		t.Errorf("it is changed (-full +slim):\n%s", diff)
+	}
+}

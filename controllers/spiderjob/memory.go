@@ -1,0 +1,223 @@
+package spiderjob
+
+import (
+	"sync"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
+
+	"github.com/scrapethis/spider-operator/api/v1alpha1"
+)
+
+const (
+	// createdFor is how long a Job just created is taken to exist though the cache does not show it yet.
+	createdFor = 5 * time.Second
+	// repeatAfter is how long an action is given to show its effect in the cache before it is done again.
+	repeatAfter = 5 * time.Second
+)
+
+// memory is what the controller remembers of each SpiderJob beyond what the caches show: its own latest writes, which the
+// caches show a moment later, and what is gone from the cluster but still to be recorded. All of it may be lost at any time;
+// it saves API calls, and last-known facts, never correctness. It holds a bounded amount of each SpiderJob.
+type memory struct {
+	mu   sync.Mutex
+	jobs map[types.NamespacedName]*recollection
+}
+
+// recollection is what is remembered of one SpiderJob. Only the worker that reconciles it touches it, but for passed.
+type recollection struct {
+	uid types.UID
+	// passed are Pods whose spider had ended, as the watch showed them since the last reconcile: the first such sight, and the latest. A
+	// Pod that is stopped may end and go within milliseconds, and its last words with it. The memory's lock guards it.
+	passed []*podView
+	// written is the SpiderJob as the last status write returned it.
+	written *v1alpha1.SpiderJob
+	// created is the Job created last, and createdAt when.
+	created   *batchv1.Job
+	createdAt time.Time
+	// lastPod is the newest Pod seen.
+	lastPod *podView
+	// idle is the UID of a Pod that was seen before its spider ran, and runningSeen when that was first seen to run.
+	idle        types.UID
+	runningSeen time.Time
+	// witness is a Pod as it was when it was last seen to have ended undisturbed.
+	witness *podView
+	// exitSeen is when the spider of lastPod was first seen to have ended, and exited the Pod as it was then, where nothing outside
+	// had touched it.
+	exitSeen time.Time
+	exited   *podView
+	// job is the UID of the Job seen last, and jobSeen and podSeen when it and lastPod were seen first.
+	job              types.UID
+	jobSeen, podSeen time.Time
+	// stopSeen is when it was first seen that the Job controller is to stop lastPod.
+	stopSeen time.Time
+	// words are what Warning Events said last, and killing what Events told of the end of a Pod that is gone.
+	words   eventWords
+	killing stopTrace
+	// refused is the latest refusal of a Job that was to be created.
+	refused *refusedCreation
+	// lastAction is the last action other than a creation, and actedAt when it was done.
+	lastAction actionKey
+	actedAt    time.Time
+}
+
+// actionKey tells one action from another.
+type actionKey struct {
+	kind  actionKind
+	uid   types.UID
+	grace int64
+}
+
+func newMemory() *memory {
+	return &memory{jobs: map[types.NamespacedName]*recollection{}}
+}
+
+// of returns what is remembered of the SpiderJob with that name and UID, a blank sheet if nothing is.
+func (m *memory) of(key types.NamespacedName, uid types.UID) *recollection {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r := m.jobs[key]
+	if r == nil || r.uid != uid {
+		r = &recollection{uid: uid}
+		m.jobs[key] = r
+	}
+	return r
+}
+
+// forget drops what is remembered of a SpiderJob.
+func (m *memory) forget(key types.NamespacedName) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.jobs, key)
+}
+
+// pass notes a Pod that the watch shows, or, with gone, showed last, if its spider has ended. It is called between reconciles, which
+// may come too late to find the Pod.
+func (m *memory) pass(sj types.NamespacedName, pod *corev1.Pod, gone bool) {
+	if !spiderEnded(pod) {
+		return
+	}
+	view := viewPod(pod)
+	view.deleting = view.deleting || gone
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r := m.jobs[sj]
+	if r == nil || r.uid != view.spiderJob {
+		return
+	}
+	if len(r.passed) < 2 {
+		r.passed = append(r.passed, view)
+	} else {
+		r.passed[1] = view
+	}
+}
+
+// takePassed returns the Pods that have passed since it was last called, in the order in which they did.
+func (m *memory) takePassed(r *recollection) []*podView {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	passed := r.passed
+	r.passed = nil
+	return passed
+}
+
+// remember notes what an observation shows for the first time, and before that the Pods that have passed and are not in it. What is
+// noted here only makes later decisions better: the same follows from the objects themselves, if less exactly, for a process that has
+// just begun.
+func (r *recollection) remember(o *observation, passed []*podView, now time.Time) {
+	if o.job != nil && o.job.uid != r.job {
+		r.job, r.jobSeen = o.job.uid, now
+	}
+	for _, pod := range passed {
+		earlier := r.lastPod != nil && r.lastPod.uid != pod.uid && !pod.created.After(r.lastPod.created)
+		if !earlier && !containsPod(o.pods, pod.name) {
+			r.see(o, pod, now)
+		}
+	}
+	if pod := o.presentPod(); pod != nil {
+		r.see(o, pod, now)
+	}
+}
+
+// see notes what a Pod shows for the first time.
+func (r *recollection) see(o *observation, pod *podView, now time.Time) {
+	if r.lastPod == nil || r.lastPod.uid != pod.uid {
+		r.podSeen, r.runningSeen, r.exitSeen, r.stopSeen, r.exited = now, time.Time{}, time.Time{}, time.Time{}, nil
+	}
+	if o.job != nil && (o.job.suspended || o.job.failing != nil || o.job.limited && pod.deleting) && r.stopSeen.IsZero() {
+		r.stopSeen = now
+	}
+	if exit := pod.exit(); exit != nil && r.exitSeen.IsZero() {
+		r.exitSeen = now
+		if !exit.StartedAt.IsZero() && disturbance(pod) == "" {
+			r.exited = pod
+		}
+	}
+	switch {
+	case pod.started().IsZero():
+		r.idle = pod.uid
+	case r.idle == pod.uid && r.runningSeen.IsZero():
+		r.runningSeen = now
+	}
+	r.lastPod = pod
+	if endedUndisturbed(pod) {
+		r.witness = pod
+	}
+}
+
+// latest is the newer of the SpiderJob that was observed and the one written last.
+func (r *recollection) latest(observed *v1alpha1.SpiderJob) *v1alpha1.SpiderJob {
+	if r.written == nil {
+		return observed
+	}
+	order, err := resourceversion.CompareResourceVersion(observed.ResourceVersion, r.written.ResourceVersion)
+	if err != nil || order >= 0 {
+		r.written = nil
+		return observed
+	}
+	return r.written
+}
+
+// refuse notes that a Job was not taken.
+func (r *recollection) refuse(err error, now time.Time) {
+	since := now
+	if r.refused != nil {
+		since = r.refused.since
+	}
+	r.refused = &refusedCreation{err: err, since: since, at: now}
+}
+
+// seen notes that the Job was seen: from now on, if it is not, it is gone.
+func (r *recollection) seen(job *batchv1.Job) {
+	if r.created != nil && r.created.UID == job.UID {
+		r.created = nil
+	}
+}
+
+// show adds to an observation what is remembered.
+func (r *recollection) show(o *observation) {
+	o.lastPod, o.witness, o.exited, o.exitSeen, o.runningSeen = r.lastPod, r.witness, r.exited, r.exitSeen, r.runningSeen
+	o.podSeen, o.stopSeen, o.words, o.refused = r.podSeen, r.stopSeen, r.words, r.refused
+	if o.job != nil {
+		o.jobSeen = r.jobSeen
+	}
+	if r.killing.of == killingOf(o) {
+		o.killing = r.killing
+	}
+}
+
+// recentJob is the Job created last, for as long as the cache may not show it yet.
+func (r *recollection) recentJob(now time.Time) *batchv1.Job {
+	if r.created == nil || now.Sub(r.createdAt) >= createdFor {
+		r.created = nil
+	}
+	return r.created
+}
+
+// done reports whether the action was done so recently that its effect may not have shown yet.
+func (r *recollection) done(key actionKey, now time.Time) bool {
+	return r.lastAction == key && now.Sub(r.actedAt) < repeatAfter
+}

@@ -1,0 +1,106 @@
+package spiderjob
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/scrapethis/spider-operator/api/v1alpha1"
+)
+
+// TestRecentJob takes a Job just created for there while no cache can show it yet, and for gone once one has shown it.
+func TestRecentJob(t *testing.T) {
+	job, other := makeJob(makeSpiderJob().SpiderJob).Job, makeJob(makeSpiderJob().SpiderJob).uid("job-0").Job
+	r := recollection{created: job, createdAt: epoch}
+	r.seen(other) // the one it follows
+	if r.recentJob(epoch.Add(time.Second)) != job {
+		t.Error("a Job created a second ago, and seen nowhere yet, is forgotten")
+	}
+	if r.recentJob(epoch.Add(createdFor)) != nil {
+		t.Error("a Job that no cache shows in time is taken for there")
+	}
+	r = recollection{created: job, createdAt: epoch}
+	r.seen(job)
+	if r.recentJob(epoch.Add(time.Second)) != nil {
+		t.Error("a Job that was seen, and is not any more, is taken for there")
+	}
+}
+
+// TestLastWordsOfAPodThatIsGone has a Pod that is stopped end and go before anybody reconciles: what it said is not lost with it.
+func TestLastWordsOfAPodThatIsGone(t *testing.T) {
+	sj := makeSpiderJob().running("run-a").cancelled().stopping(v1alpha1.ReasonCancelled, false)
+	running := makePod(makeJob(sj.SpiderJob).Job, "run-a").running().deleting()
+	ended := makePod(makeJob(sj.SpiderJob).Job, "run-a").exited(0, said(`{"items_scraped": 42}`)).deleting()
+	pod := func(b podBuilder) *corev1.Pod { slimPod(b.Pod); return b.Pod }
+	key := types.NamespacedName{Namespace: "shop", Name: "run"}
+	ctx, q := context.Background(), workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[reconcile.Request]())
+	defer q.ShutDown()
+
+	for _, c := range []struct {
+		name string
+		pass func(wake)
+		want int64
+	}{
+		{"its end was shown, and then that it is gone", func(w wake) {
+			w.Update(ctx, event.UpdateEvent{ObjectOld: pod(running), ObjectNew: pod(ended)}, q)
+			w.Delete(ctx, event.DeleteEvent{Object: pod(ended)}, q)
+		}, 42},
+		{"only that it is gone was shown", func(w wake) { w.Delete(ctx, event.DeleteEvent{Object: pod(ended)}, q) }, 42},
+		{"it is gone without an end", func(w wake) { w.Delete(ctx, event.DeleteEvent{Object: pod(running)}, q) }, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			m := newMemory()
+			r := m.of(key, sj.UID)
+			r.remember(observe(sj).withPods(running).observation, m.takePassed(r), epoch)
+			c.pass(byLabel(m))
+			now := observe(sj).lively()
+			r.remember(now.observation, m.takePassed(r), epoch.Add(time.Second))
+			r.show(now.observation)
+			d := decide(now.observation, epoch.Add(time.Minute))
+			if d.status.Phase != v1alpha1.PhaseCancelled {
+				t.Fatalf("it is %s, not Cancelled: %s", d.status.Phase, d)
+			}
+			var items int64
+			if d.status.Stats != nil {
+				items = d.status.Stats.ItemsScraped
+			}
+			if items != c.want {
+				t.Errorf("%d items are recorded, and %d were scraped", items, c.want)
+			}
+		})
+	}
+}
+
+// TestMemoryOfPassingPodsIsBounded has Pods pass that nobody asks for.
+func TestMemoryOfPassingPodsIsBounded(t *testing.T) {
+	sj := makeSpiderJob()
+	ended := makePod(makeJob(sj.SpiderJob).Job, "run-a").exited(0).Pod
+	key := types.NamespacedName{Namespace: "shop", Name: "run"}
+	m := newMemory()
+	m.pass(key, ended, true)
+	if len(m.jobs) > 0 {
+		t.Error("a Pod is remembered of a SpiderJob that is not")
+	}
+	r := m.of(key, sj.UID)
+	for range 100 {
+		m.pass(key, ended, false)
+	}
+	m.pass(key, ended, true)
+	passed := m.takePassed(r)
+	if len(passed) != 2 || passed[0].deleting || !passed[1].deleting {
+		t.Errorf("%d Pods are remembered, not the first sight and the last", len(passed))
+	}
+	if stranger := m.of(key, "sj-2"); len(m.takePassed(stranger)) > 0 {
+		t.Error("a SpiderJob inherits the Pods of an earlier one of its name")
+	}
+	m.pass(key, ended, true)
+	if len(m.takePassed(m.of(key, "sj-2"))) > 0 {
+		t.Error("a SpiderJob is shown a Pod of an earlier one of its name")
+	}
+}

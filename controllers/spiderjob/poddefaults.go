@@ -1,0 +1,132 @@
+package spiderjob
+
+import (
+	"maps"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/utils/ptr"
+
+	"github.com/scrapethis/spider-operator/api/v1alpha1"
+)
+
+// PodDefaults are the operator's settings for all spiders' Pods: what a cluster asks of every Pod, and Spiders that are made
+// through the REST API cannot say.
+type PodDefaults struct {
+	// Security is what a Pod's security context is made by where its Spider has none of its own. Empty is PodSecurityRestricted.
+	Security PodSecurity
+	// ImagePullSecrets are names of Secrets in the Spider's namespace, used besides the Spider's own. One that does not exist
+	// is passed over by the kubelet.
+	ImagePullSecrets []string
+	// NodeSelector and Labels have the Spider's own laid over them, name by name.
+	NodeSelector, Labels map[string]string
+	// Tolerations are added to the Spider's own.
+	Tolerations []corev1.Toleration
+	// TmpSize is how much the /tmp that every spider is given may hold; a Pod whose /tmp holds more is evicted. 0 for no limit.
+	TmpSize resource.Quantity
+}
+
+// PodSecurity names a way to make a Pod's security context. All of them are within the restricted Pod Security Standard.
+type PodSecurity string
+
+const (
+	// PodSecurityRestricted runs spiders as user and group 65532.
+	PodSecurityRestricted PodSecurity = "restricted"
+	// PodSecurityPlatform leaves user and groups to the platform's own admission, which gives each namespace a range of its own,
+	// as OpenShift's security context constraints do, and refuses any other.
+	PodSecurityPlatform PodSecurity = "platform"
+)
+
+// securityContext is the Pod's: the Spider's own, or the operator's.
+func (d *PodDefaults) securityContext(own *corev1.PodSecurityContext) *corev1.PodSecurityContext {
+	if own != nil {
+		return own
+	}
+	made := &corev1.PodSecurityContext{
+		RunAsNonRoot: ptr.To(true),
+		// The other policy changes the owner of every file of a volume at each start, which takes minutes where there are many.
+		FSGroupChangePolicy: ptr.To(corev1.FSGroupChangeOnRootMismatch),
+		SeccompProfile:      &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
+	}
+	if d.Security != PodSecurityPlatform {
+		made.RunAsUser, made.RunAsGroup, made.FSGroup = ptr.To[int64](nonRootID), ptr.To[int64](nonRootID), ptr.To[int64](nonRootID)
+	}
+	return made
+}
+
+// pullSecrets are the Spider's own and the operator's, each once: Kubernetes tells them apart by name.
+func (d *PodDefaults) pullSecrets(own []corev1.LocalObjectReference) []corev1.LocalObjectReference {
+	all := slices.Clone(own)
+	for _, name := range d.ImagePullSecrets {
+		if secret := (corev1.LocalObjectReference{Name: name}); !slices.Contains(all, secret) {
+			all = append(all, secret)
+		}
+	}
+	return all
+}
+
+// tolerations are the Spider's own and the operator's. Of a taint that both tolerate in the same words the Spider's counts,
+// since it may say for how long.
+func (d *PodDefaults) tolerations(own []corev1.Toleration) []corev1.Toleration {
+	all := slices.Clone(own)
+	for i := range d.Tolerations {
+		toleration := &d.Tolerations[i]
+		if !slices.ContainsFunc(own, func(has corev1.Toleration) bool { return has.MatchToleration(toleration) }) {
+			all = append(all, *toleration.DeepCopy())
+		}
+	}
+	return all
+}
+
+// nodeSelector is the operator's with the Spider's own laid over it.
+func (d *PodDefaults) nodeSelector(own map[string]string) map[string]string {
+	return maps.Clone(withPlain(d.NodeSelector, own))
+}
+
+// labels are the operator's with the Spider's own laid over them.
+func (d *PodDefaults) labels(own map[string]v1alpha1.LabelValue) map[string]string {
+	return maps.Clone(withPlain(d.Labels, own))
+}
+
+// addTmp gives the spider a writable /tmp, which is also its home, unless the Spider mounts its own.
+func (d *PodDefaults) addTmp(pod *corev1.PodSpec, container *corev1.Container) {
+	if mountsAt(container, "/tmp") {
+		return
+	}
+	directory := &corev1.EmptyDirVolumeSource{}
+	if !d.TmpSize.IsZero() {
+		directory.SizeLimit = ptr.To(d.TmpSize.DeepCopy())
+	}
+	pod.Volumes = append(slices.Clone(pod.Volumes), corev1.Volume{
+		Name: tmpVolume, VolumeSource: corev1.VolumeSource{EmptyDir: directory},
+	})
+	container.VolumeMounts = append(slices.Clone(container.VolumeMounts), corev1.VolumeMount{Name: tmpVolume, MountPath: "/tmp"})
+}
+
+// addSharedMemory gives the spider a /dev/shm that may grow as far as its memory limit, in which what it holds counts, unless the
+// Spider mounts its own. The runtime's has 64 MiB, at which browsers crash, and databases in memory.
+func (d *PodDefaults) addSharedMemory(pod *corev1.PodSpec, container *corev1.Container) {
+	if mountsAt(container, "/dev/shm") {
+		return
+	}
+	pod.Volumes = append(slices.Clone(pod.Volumes), corev1.Volume{
+		Name:         sharedMemoryVolume,
+		VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{Medium: corev1.StorageMediumMemory}},
+	})
+	container.VolumeMounts = append(slices.Clone(container.VolumeMounts),
+		corev1.VolumeMount{Name: sharedMemoryVolume, MountPath: "/dev/shm"})
+}
+
+// mountsAt reports whether the Spider mounts something of its own there.
+func mountsAt(container *corev1.Container, path string) bool {
+	return slices.ContainsFunc(container.VolumeMounts, func(m corev1.VolumeMount) bool { return m.MountPath == path })
+}
+
+// runsAsRoot reports whether the Spider says that its process is root's.
+func runsAsRoot(pod *v1alpha1.PodOptions) bool {
+	if c := pod.ContainerSecurityContext; c != nil && c.RunAsUser != nil {
+		return *c.RunAsUser == 0
+	}
+	return pod.SecurityContext != nil && pod.SecurityContext.RunAsUser != nil && *pod.SecurityContext.RunAsUser == 0
+}

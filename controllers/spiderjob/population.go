@@ -1,0 +1,201 @@
+package spiderjob
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/apimachinery/pkg/types"
+	toolscache "k8s.io/client-go/tools/cache"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+
+	"github.com/scrapethis/spider-operator/api/v1alpha1"
+)
+
+var (
+	jobsDesc = prometheus.NewDesc("spider_operator_jobs",
+		"SpiderJobs that there are, by phase and reason. Told by the process that leads.", []string{"phase", "reason"}, nil)
+	oldestPendingDesc = prometheus.NewDesc("spider_operator_oldest_pending_seconds",
+		"Age of the oldest SpiderJob that is Pending, by reason. Told by the process that leads.", []string{"reason"}, nil)
+	oldestStopDesc = prometheus.NewDesc("spider_operator_oldest_stop_seconds",
+		"Time since the oldest stop that is under way was decided, 0 where there is none. Told by the process that leads.", nil, nil)
+)
+
+// population counts the SpiderJobs in a cache by what is said of them. It is told of each change, so that the answer costs the
+// same however many there are, but for those that are Pending: of these it knows each, to find the oldest.
+//
+// It is a manager.Runnable, which begins when the process leads, and asks nothing of the API server.
+type population struct {
+	cache cache.Informers
+	clock clock.PassiveClock
+
+	mu      sync.Mutex
+	jobs    map[condition]int
+	pending map[types.UID]pendingJob
+	stops   map[types.UID]time.Time
+}
+
+// condition is the phase of a SpiderJob and the reason for it, as metrics name them.
+type condition struct {
+	phase  v1alpha1.Phase
+	reason string
+}
+
+// pendingJob is a SpiderJob that is Pending.
+type pendingJob struct {
+	reason string
+	since  time.Time
+}
+
+func newPopulation(informers cache.Informers, now clock.PassiveClock) *population {
+	return &population{
+		cache: informers, clock: now,
+		jobs: map[condition]int{}, pending: map[types.UID]pendingJob{}, stops: map[types.UID]time.Time{},
+	}
+}
+
+// Start follows the cache until ctx ends, and shows meanwhile what it counts.
+func (p *population) Start(ctx context.Context) error {
+	informer, err := p.cache.GetInformer(ctx, &v1alpha1.SpiderJob{})
+	if err == nil {
+		_, err = informer.AddEventHandler(p)
+	}
+	switch {
+	case ctx.Err() != nil:
+		return nil //nolint:nilerr // Whatever failed did so because the process is about to end.
+	case err != nil:
+		return fmt.Errorf("count SpiderJobs: %w", err)
+	}
+	populations.shown.Store(p)
+	<-ctx.Done()
+	populations.shown.CompareAndSwap(p, nil)
+	return nil
+}
+
+func conditionOf(sj *v1alpha1.SpiderJob) condition {
+	c := condition{phase: sj.Status.Phase, reason: knownReason(sj.Status.Reason)}
+	if c.phase == "" {
+		c.phase = v1alpha1.PhasePending
+	}
+	return c
+}
+
+// OnAdd is called for a SpiderJob that is new, or was there before.
+func (p *population) OnAdd(obj any, _ bool) {
+	if sj, ok := obj.(*v1alpha1.SpiderJob); ok {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.enter(sj, conditionOf(sj))
+	}
+}
+
+// OnUpdate is called for a SpiderJob that has changed.
+func (p *population) OnUpdate(before, after any) {
+	was, ok := before.(*v1alpha1.SpiderJob)
+	is, ok2 := after.(*v1alpha1.SpiderJob)
+	if !ok || !ok2 {
+		return
+	}
+	from, to := conditionOf(was), conditionOf(is)
+	if from == to && was.UID == is.UID && stopSince(was).Equal(stopSince(is)) {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.leave(was, from)
+	p.enter(is, to)
+}
+
+// OnDelete is called for a SpiderJob that is gone.
+func (p *population) OnDelete(obj any) {
+	if tombstone, ok := obj.(toolscache.DeletedFinalStateUnknown); ok {
+		obj = tombstone.Obj
+	}
+	if sj, ok := obj.(*v1alpha1.SpiderJob); ok {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.leave(sj, conditionOf(sj))
+	}
+}
+
+func (p *population) enter(sj *v1alpha1.SpiderJob, c condition) {
+	p.jobs[c]++
+	if c.phase == v1alpha1.PhasePending {
+		p.pending[sj.UID] = pendingJob{reason: c.reason, since: sj.CreationTimestamp.Time}
+	}
+	if since := stopSince(sj); !since.IsZero() {
+		p.stops[sj.UID] = since
+	}
+}
+
+// stopSince is when the stop that is under way was decided, the zero time where there is none.
+func stopSince(sj *v1alpha1.SpiderJob) time.Time {
+	if stop := sj.Status.Stop; stop != nil && stop.Since != nil {
+		return stop.Since.Time
+	}
+	return time.Time{}
+}
+
+func (p *population) leave(sj *v1alpha1.SpiderJob, c condition) {
+	p.jobs[c]--
+	if c.phase == v1alpha1.PhasePending {
+		delete(p.pending, sj.UID)
+	}
+	delete(p.stops, sj.UID)
+}
+
+// oldest is when the oldest of those that are Pending was created, by reason. The caller holds the mutex.
+func (p *population) oldest() map[string]time.Time {
+	oldest := map[string]time.Time{}
+	for _, w := range p.pending {
+		if since, found := oldest[w.reason]; !found || w.since.Before(since) {
+			oldest[w.reason] = w.since
+		}
+	}
+	return oldest
+}
+
+// collect reports the counts. What was once there and is no more is reported as 0.
+func (p *population) collect(metrics chan<- prometheus.Metric) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for c, n := range p.jobs {
+		metrics <- prometheus.MustNewConstMetric(jobsDesc, prometheus.GaugeValue, float64(n), string(c.phase), c.reason)
+	}
+	now := p.clock.Now()
+	for reason, since := range p.oldest() {
+		age := max(now.Sub(since), 0).Seconds()
+		metrics <- prometheus.MustNewConstMetric(oldestPendingDesc, prometheus.GaugeValue, age, reason)
+	}
+	oldest := now
+	for _, since := range p.stops {
+		if since.Before(oldest) {
+			oldest = since
+		}
+	}
+	metrics <- prometheus.MustNewConstMetric(oldestStopDesc, prometheus.GaugeValue, now.Sub(oldest).Seconds())
+}
+
+// populations shows the population of the controller that leads in this process, and nothing while none does: of several
+// replicas one counts.
+var populations shownPopulation
+
+type shownPopulation struct{ shown atomic.Pointer[population] }
+
+// Describe implements prometheus.Collector.
+func (s *shownPopulation) Describe(descs chan<- *prometheus.Desc) {
+	descs <- jobsDesc
+	descs <- oldestPendingDesc
+	descs <- oldestStopDesc
+}
+
+// Collect implements prometheus.Collector.
+func (s *shownPopulation) Collect(metrics chan<- prometheus.Metric) {
+	if p := s.shown.Load(); p != nil {
+		p.collect(metrics)
+	}
+}

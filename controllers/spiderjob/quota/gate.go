@@ -1,0 +1,125 @@
+package quota
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+
+	"github.com/scrapethis/spider-operator/controllers/spiderjob/changes"
+)
+
+// Job is a SpiderJob that has no Pod yet.
+type Job struct {
+	// Key names the SpiderJob, Created is its creationTimestamp: the oldest comes first.
+	Key     types.NamespacedName
+	Created time.Time
+	// Shape is the same for all SpiderJobs of a namespace whose Pods ask a quota for the same, such as a Spider's name and
+	// generation. Where a Job exists it is the shape of that Job.
+	Shape string
+	// Recorded is the message of the SpiderJob's status where its reason is QuotaExceeded, else empty. It lets a process that
+	// has just started know what the one before it knew.
+	Recorded string
+}
+
+// Verdict says whether a Job may be made.
+type Verdict struct {
+	// Go says that it may. Else the SpiderJob is parked: there is no need to ask again before the Gate wakes it.
+	Go bool
+	// Message is why not, in words that stay the same while the reason does.
+	Message string
+}
+
+// Gate decides which SpiderJobs may have a Job that waits for room in a quota. It keeps all it knows in memory, an entry for each
+// SpiderJob that has no Pod, and may forget it at any time. It is a manager.Runnable, and wakes nobody until it is started.
+//
+// Each reconcile of a SpiderJob ends with one word to the Gate: Wants, MayKeep, Refused, Started or Gone. To say the same again
+// changes nothing. All methods may be called at any time, from anywhere, and return at once.
+type Gate struct {
+	woken *changes.Queue
+
+	mu    sync.Mutex
+	lines map[string]*line
+}
+
+// New returns a Gate that knows nothing, and so lets everybody pass.
+func New() *Gate {
+	return &Gate{woken: changes.New(), lines: map[string]*line{}}
+}
+
+// Start wakes SpiderJobs until ctx ends.
+func (g *Gate) Start(ctx context.Context) error {
+	g.woken.Run(ctx)
+	return nil
+}
+
+// Woken is where those arrive whose turn has come, and those whose Job has to go.
+func (g *Gate) Woken() <-chan event.GenericEvent { return g.woken.Events() }
+
+// Wants asks whether a SpiderJob that has no Job may make it now.
+func (g *Gate) Wants(job Job, now time.Time) (v Verdict) {
+	g.with(job.Key.Namespace, func(l *line) (wake []string) {
+		v, wake = l.wants(job, now)
+		return wake
+	})
+	return v
+}
+
+// MayKeep asks whether a SpiderJob may keep its Job, which has no Pod. If not, the Job is to be deleted.
+func (g *Gate) MayKeep(job Job, now time.Time) (keep bool) {
+	g.with(job.Key.Namespace, func(l *line) (wake []string) {
+		keep, wake = l.mayKeep(job, now)
+		return wake
+	})
+	return keep
+}
+
+// Refused says that a SpiderJob's Job has no Pod since it was refused for quota, the last time at the time at, by the clock of
+// whoever said so: the same message at the same time is no new refusal.
+func (g *Gate) Refused(job Job, message string, at, now time.Time) {
+	g.with(job.Key.Namespace, func(l *line) []string { return l.refused(job, message, at, now) })
+}
+
+// Started says that a SpiderJob has its Pod: there was room.
+func (g *Gate) Started(key types.NamespacedName, now time.Time) {
+	g.ifKnown(key, func(l *line) []string { return l.started(key.Name, now) })
+}
+
+// Gone says that a SpiderJob waits for no quota: it has ended, was cancelled or deleted, is suspended, or waits for something
+// else.
+func (g *Gate) Gone(key types.NamespacedName, now time.Time) {
+	g.ifKnown(key, func(l *line) []string { return l.gone(key.Name, now) })
+}
+
+// with lets change see the line of a namespace, and wakes whom it names.
+func (g *Gate) with(namespace string, change func(*line) []string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	l := g.lines[namespace]
+	if l == nil {
+		l = newLine()
+		g.lines[namespace] = l
+	}
+	g.apply(namespace, l, change)
+}
+
+// ifKnown is with for a namespace that somebody is known to wait in.
+func (g *Gate) ifKnown(key types.NamespacedName, change func(*line) []string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if l := g.lines[key.Namespace]; l != nil {
+		g.apply(key.Namespace, l, change)
+	}
+}
+
+// apply needs the mutex. A line without anybody in it is dropped.
+func (g *Gate) apply(namespace string, l *line, change func(*line) []string) {
+	for _, name := range change(l) {
+		g.woken.Add(types.NamespacedName{Namespace: namespace, Name: name})
+	}
+	if len(l.entries) == 0 {
+		delete(g.lines, namespace)
+	}
+}
