@@ -213,7 +213,7 @@ func configManifests(t *testing.T) map[string][]byte {
 			}
 			manifests[filepath.Dir(path)], err = resources.AsYaml()
 			return err
-		case filepath.Base(filepath.Dir(path)) == "samples":
+		case !entry.IsDir() && strings.Contains(path, "/samples/"):
 			manifests[path], err = os.ReadFile(path)
 		}
 		return err
