@@ -24,9 +24,8 @@ export GOTOOLCHAIN ?= local
 
 BIN := $(CURDIR)/bin
 KUBECTL ?= $(or $(shell command -v kubectl),$(BIN)/kubectl)
-# The Go modules that are checked: the product's, and the helpers' and heavier tests' under hack/ and test/. The two that only
-# give Kubernetes and CoreDNS a main function are left to the compiler, since checking them would check all of both first.
-MODULES := $(filter-out hack/kubernetes hack/coredns,. $(patsubst %/go.mod,%,$(wildcard hack/*/go.mod test/*/go.mod)))
+# The Go modules that are checked: the product, development's programs, and the tests that need more than Go.
+MODULES := . hack test
 
 # The files that generate, manifests and chart write.
 GENERATED = api/v1alpha1/zz_generated.deepcopy.go docs/api.md apiserver/contract/contract.gen.go client/types.gen.go config/crd/bases \
@@ -52,19 +51,19 @@ help: ## List the targets.
 
 .PHONY: demo
 demo: $(BIN)/helm ## From nothing to a finished spider job, on a real Kubernetes. CLUSTER=current uses your own (IMG, SPIDER_IMG).
-	@go -C hack/demo run . --cluster=$(CLUSTER) --helm=$(BIN)/helm --image=$(IMG) --spider-image=$(SPIDER_IMG)
+	@go -C hack run ./demo --cluster=$(CLUSTER) --helm=$(BIN)/helm --image=$(IMG) --spider-image=$(SPIDER_IMG)
 
 .PHONY: env
 env: ## Print the exports that point kubectl and REST clients at the demo: eval "$(make env)".
-	@go -C hack/demo run . env
+	@go -C hack run ./demo env
 
 .PHONY: cluster-up
 cluster-up: ## Start the local cluster alone: a real control plane and one real node.
-	@go -C hack/cluster run . up
+	@go -C hack run ./cluster up
 
 .PHONY: down
 down: ## Stop the local cluster and put back what it changed of the machine.
-	@go -C hack/cluster run . down
+	@go -C hack run ./cluster down
 
 ##@ Development
 
@@ -85,7 +84,7 @@ manifests: $(BIN)/controller-gen ## Write the CustomResourceDefinitions and RBAC
 		output:rbac:artifacts:config=config/rbac/apiserver
 	$(BIN)/controller-gen rbac:roleName=spider-operator-apiserver-tokens paths=./apiserver/kube \
 		output:rbac:artifacts:config=config/kubernetes-tokens
-	hack/chart/sync.sh
+	hack/sync-chart.sh
 
 .PHONY: fmt
 fmt: $(BIN)/golangci-lint ## Format the Go code.
@@ -153,11 +152,11 @@ test-crash: $(TEST_TOOLS) $(E2E_SYSTEM) ## Kill the operator and every component
 
 .PHONY: bench
 bench: ## Compare SpiderJobs with bare Jobs on a real control plane, in some six minutes. BENCH="--jobs 2000" for more.
-	@go -C hack/bench run . $(BENCH)
+	@go -C hack run ./bench $(BENCH)
 
 .PHONY: bench-api
 bench-api: ## Measure the REST API with views of several sizes, in some minutes. BENCH_API="--jobs 1000,10000,100000" for more.
-	@go run ./hack/bench-api $(BENCH_API)
+	@go -C hack run ./bench-api $(BENCH_API)
 
 .PHONY: bench-go
 bench-go: ## Run the Go benchmarks of the product's own packages.
@@ -175,22 +174,17 @@ ci: ## What CI runs: generated files, vet, lint, the chart, then every test with
 	@$(MAKE) --no-print-directory verify vet lint chart
 	@$(MAKE) --no-print-directory test RACE=on
 
-.PHONY: dashboard-picture
-dashboard-picture: $(BIN)/prometheus ## Draw the dashboard over an operator that really runs, in ten minutes: docs/dashboard.png.
-	@go -C hack/dashboard run . --dashboard=$(CURDIR)/config/monitoring/dashboard.json --prometheus=$(BIN)/prometheus \
-		--output=$(CURDIR)/docs/dashboard.png $(DASHBOARD)
-
 ##@ Release
 
 # The files of a release are the same wherever they are made: hack/release/README.md. A rehearsal may have ALLOW_DIRTY=1.
 .PHONY: release
 release: $(BIN)/helm ## Make the files of the release VERSION=vX.Y.Z in dist/.
-	@go -C hack/release run . --root=$(CURDIR) --version='$(VERSION)' --out=$(CURDIR)/dist --helm=$(BIN)/helm \
+	@go -C hack run ./release --root=$(CURDIR) --version='$(VERSION)' --out=$(CURDIR)/dist --helm=$(BIN)/helm \
 		$(if $(ALLOW_DIRTY),--allow-dirty) build
 
 .PHONY: licenses
 licenses: ## List the licence of everything that is in the binary. That each is allowed is among the unit tests.
-	@go -C hack/release run . --root=$(CURDIR) licenses
+	@go -C hack run ./release --root=$(CURDIR) licenses
 
 .PHONY: vulncheck
 vulncheck: $(BIN)/govulncheck ## Look for known vulnerabilities in what the binary calls. Not part of ci: it asks vuln.go.dev.
@@ -205,7 +199,7 @@ vulncheck: $(BIN)/govulncheck ## Look for known vulnerabilities in what the bina
 
 .PHONY: images
 images: ## Build the operator's and the demo's images from their Dockerfiles, without Docker.
-	@go -C hack/images run . build
+	@go -C hack run ./images build
 
 .PHONY: docker-build
 docker-build: ## Build the operator's image IMG with Docker.
@@ -227,10 +221,6 @@ helm: $(BIN)/helm ## Build Helm, and print its path.
 promtool: $(BIN)/promtool ## Get promtool, which tests the alerts, and print its path.
 	@echo $<
 
-.PHONY: kubeconform
-kubeconform: $(BIN)/helm ## Hold chart and config/ against the schemas of every Kubernetes they are for. Among the unit tests.
-	go -C hack/kubeconform test -count=1 -v -run Manifests .
-
 .PHONY: install
 install: $(KUBECTL) ## Install the CustomResourceDefinitions into the cluster of the current kubeconfig.
 	$(KUBECTL) apply --server-side -k config/crd
@@ -249,12 +239,14 @@ deploy: $(BIN)/helm ## Install or upgrade the operator, image IMG, in the cluste
 undeploy: $(BIN)/helm ## Remove the operator. CustomResourceDefinitions and their objects stay: see uninstall.
 	$(BIN)/helm uninstall spider-operator --namespace spider-operator-system --ignore-not-found --wait
 
-# Each tool has a module of its own under hack/tools, so that none decides about the versions of another's dependencies.
-$(BIN)/%: hack/tools/%/go.mod hack/tools/%/go.sum
-	@echo "Building $* from $(<D)"
-	@mkdir -p $(BIN)
-	@go -C $(<D) build -trimpath -o $@ tool
-	@touch $@
+# The tools, of the versions that hack/tools pins.
+build-tool = mkdir -p $(BIN) && go -C hack run ./buildtool $(CURDIR)/$(<D) $(@F) $@ && touch $@
+
+$(BIN)/helm $(BIN)/golangci-lint: $(BIN)/%: hack/tools/%/go.mod hack/tools/%/go.sum
+	@$(build-tool)
+
+$(BIN)/controller-gen $(BIN)/crd-ref-docs $(BIN)/gotestsum $(BIN)/govulncheck $(BIN)/helm-docs $(BIN)/oapi-codegen: hack/tools/go.mod hack/tools/go.sum
+	@$(build-tool)
 
 # Tests run clients that are generated from the contract, two of them in TypeScript, and the commands of the documentation.
 .PHONY: node
@@ -291,4 +283,4 @@ $(BIN)/promtool $(BIN)/prometheus:
 
 $(BIN)/kubectl:
 	@mkdir -p $(BIN)
-	@ln -sf "$$(go -C hack/cluster run . assets)/kubectl" $@
+	@ln -sf "$$(go -C hack run ./cluster assets)/kubectl" $@

@@ -8,46 +8,39 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# unit runs what needs nothing but Go, and promtool for the alerts: everything outside test/, in each module.
+# unit runs what needs nothing but Go, and Helm and promtool for the chart: the product, hack/ and test/manifests.
 unit() {
-  local flags=(-json -shuffle=on -timeout=15m) failed=0 module packages
+  local flags=(-json -shuffle=on -timeout=15m) failed=0
   if [[ "${RACE:-off}" == on ]]; then
     flags+=(-race)
   fi
-  packages=$(go list ./... | grep -v /test/)
-  # shellcheck disable=SC2086 # One word each.
-  go test "${flags[@]}" $packages || failed=1
-  for module in hack/*/go.mod; do
-    case $module in
-      # They are main functions for Kubernetes and CoreDNS, with no tests, and all of either would be compiled to find that out.
-      hack/kubernetes/* | hack/coredns/*) continue ;;
-    esac
-    go -C "$(dirname "$module")" test "${flags[@]}" ./... || failed=1
-  done
+  go test "${flags[@]}" ./... || failed=1
+  go -C hack test "${flags[@]}" ./... || failed=1
+  go -C test test "${flags[@]}" ./manifests ./spiders/... || failed=1
   return $failed
 }
 
 # integration runs what needs a real control plane. Each package starts its own, so they take turns. client-go watches that
 # nobody changes an object in a cache, which all of its readers share.
 integration() {
-  KUBEBUILDER_ASSETS=${KUBEBUILDER_ASSETS:-$(go -C hack/cluster run . assets)}
+  KUBEBUILDER_ASSETS=${KUBEBUILDER_ASSETS:-$(go -C hack run ./cluster assets)}
   export KUBEBUILDER_ASSETS
-  KUBE_CACHE_MUTATION_DETECTOR=true go test -json -count=1 -p=1 -timeout=20m ./test/integration/...
+  KUBE_CACHE_MUTATION_DETECTOR=true go -C test test -json -count=1 -p=1 -timeout=20m ./integration/...
 }
 
 # browser runs what needs a browser, and a real control plane to show something of.
 browser() {
   CHROMIUM=$(test/browser/chromium.sh) || return
-  KUBEBUILDER_ASSETS=${KUBEBUILDER_ASSETS:-$(go -C hack/cluster run . assets)}
+  KUBEBUILDER_ASSETS=${KUBEBUILDER_ASSETS:-$(go -C hack run ./cluster assets)}
   export CHROMIUM KUBEBUILDER_ASSETS
-  go -C test/browser test -json -count=1 -timeout=10m ./...
+  go -C test test -json -count=1 -timeout=10m ./browser
 }
 
 # clients runs what needs generators of clients, and a real control plane behind the server that they call.
 clients() {
-  KUBEBUILDER_ASSETS=${KUBEBUILDER_ASSETS:-$(go -C hack/cluster run . assets)}
+  KUBEBUILDER_ASSETS=${KUBEBUILDER_ASSETS:-$(go -C hack run ./cluster assets)}
   export KUBEBUILDER_ASSETS
-  go -C test/clients test -json -count=1 -timeout=10m ./...
+  go -C test test -json -count=1 -timeout=10m ./clients
 }
 
 # e2e runs what needs a real kubelet, against the system that `make demo` has left running.
@@ -57,7 +50,7 @@ e2e() {
 
 # crash kills the components of the local cluster and the operator under running jobs, so nothing else may run beside it.
 crash() {
-  hack/e2e/run.sh ./test/crash/...
+  hack/e2e/run.sh ./crash/...
 }
 
 failed=0

@@ -25,6 +25,8 @@ import (
 
 	"github.com/scrapethis/spider-operator/test/integration/controlplane"
 	"github.com/scrapethis/spider-operator/test/integration/process"
+
+	"github.com/scrapethis/spider-operator/hack/internal/checkout"
 )
 
 // assetsVariable is how the control plane is told where its components are.
@@ -48,21 +50,21 @@ type system struct {
 
 // startSystem starts it all, but for the operator.
 func startSystem(ctx context.Context, opts options) (_ *system, err error) {
-	root, err := repository()
+	root, err := checkout.Root("")
 	if err != nil {
 		return nil, err
 	}
 	say("building the components (the first time takes minutes)")
 	assets := os.Getenv(assetsVariable)
 	if assets == "" {
-		if assets, err = output(ctx, filepath.Join(root, "hack", "cluster"), "go", "run", ".", "assets"); err != nil {
+		if assets, err = output(ctx, filepath.Join(root, "hack"), "go", "run", "./cluster", "assets"); err != nil {
 			return nil, err
 		}
 		if err := os.Setenv(assetsVariable, assets); err != nil {
 			return nil, fmt.Errorf("tell the control plane where its components are: %w", err)
 		}
 	}
-	kwok, err := output(ctx, filepath.Join(root, "hack", "bench", "kwok"), "go", "tool", "-n", "kwok")
+	kwok, err := output(ctx, filepath.Join(root, "hack", "kwok"), "go", "tool", "-n", "kwok")
 	if err != nil {
 		return nil, err
 	}
@@ -255,20 +257,4 @@ func (s *system) heap(ctx context.Context) (uint64, error) {
 		return 0, fmt.Errorf("read the size of the operator's heap: %w", err)
 	}
 	return use.Heap, nil
-}
-
-// repository is the folder above the working directory that holds the project.
-func repository() (string, error) {
-	folder, err := os.Getwd()
-	if err != nil {
-		return "", fmt.Errorf("find the project: %w", err)
-	}
-	for start := folder; ; folder = filepath.Dir(folder) {
-		if _, err := os.Stat(filepath.Join(folder, "PROJECT")); err == nil {
-			return folder, nil
-		}
-		if folder == filepath.Dir(folder) {
-			return "", fmt.Errorf("find the project: no folder above %s holds a file PROJECT", start)
-		}
-	}
 }

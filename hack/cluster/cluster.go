@@ -11,9 +11,9 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/scrapethis/spider-operator/hack/cluster/internal/gobuild"
-	"github.com/scrapethis/spider-operator/hack/cluster/internal/process"
-	"github.com/scrapethis/spider-operator/hack/cluster/internal/progress"
+	"github.com/scrapethis/spider-operator/hack/internal/gobuild"
+	"github.com/scrapethis/spider-operator/hack/internal/process"
+	"github.com/scrapethis/spider-operator/hack/internal/progress"
 )
 
 type note = progress.Note

@@ -12,8 +12,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/scrapethis/spider-operator/hack/cluster/internal/machine"
-	"github.com/scrapethis/spider-operator/hack/cluster/internal/process"
+	"github.com/scrapethis/spider-operator/hack/internal/machine"
+	"github.com/scrapethis/spider-operator/hack/internal/process"
 )
 
 func written(t *testing.T) layout {
@@ -237,22 +237,12 @@ func TestASentenceForEveryCommand(t *testing.T) {
 	}
 }
 
-func TestTheRepositoryIsFoundFromWithin(t *testing.T) {
-	root := t.TempDir()
-	deep := filepath.Join(root, "hack", "kubernetes")
-	if err := os.MkdirAll(deep, 0o700); err != nil {
+func TestBuiltProgramsSayWhichKubernetesTheyAre(t *testing.T) {
+	module := t.TempDir()
+	if err := os.WriteFile(filepath.Join(module, "go.mod"), []byte("require k8s.io/kubernetes v1.37.2\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(deep, "go.mod"), []byte("require k8s.io/kubernetes v1.37.2\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if got, err := findRepository(deep); err != nil || got != root {
-		t.Errorf("found %q, %v; want %q", got, err, root)
-	}
-	if got, err := findRepository(t.TempDir()); err == nil {
-		t.Errorf("found %q outside of any", got)
-	}
-	flags, err := versionFlags(deep)
+	flags, err := versionFlags(module)
 	if err != nil || !strings.Contains(flags[1], "version.gitVersion=v1.37.2") || !strings.Contains(flags[1], "gitMinor=37") {
 		t.Errorf("flags %q, %v", flags, err)
 	}

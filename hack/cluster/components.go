@@ -5,8 +5,8 @@ import (
 	"net/netip"
 	"os"
 
-	"github.com/scrapethis/spider-operator/hack/cluster/internal/machine"
-	"github.com/scrapethis/spider-operator/hack/cluster/internal/process"
+	"github.com/scrapethis/spider-operator/hack/internal/machine"
+	"github.com/scrapethis/spider-operator/hack/internal/process"
 )
 
 // component is one long-running program of the cluster.

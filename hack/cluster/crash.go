@@ -8,7 +8,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/scrapethis/spider-operator/hack/cluster/internal/process"
+	"github.com/scrapethis/spider-operator/hack/internal/process"
 )
 
 var signals = map[string]syscall.Signal{

@@ -11,8 +11,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/scrapethis/spider-operator/hack/cluster/internal/machine"
-	"github.com/scrapethis/spider-operator/hack/cluster/internal/process"
+	"github.com/scrapethis/spider-operator/hack/internal/machine"
+	"github.com/scrapethis/spider-operator/hack/internal/process"
 )
 
 // down ends the cluster and undoes what it changed of the machine. It needs no more than the directory's name to find what

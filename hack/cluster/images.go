@@ -11,7 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/scrapethis/spider-operator/hack/cluster/internal/image"
+	"github.com/scrapethis/spider-operator/hack/internal/image"
 )
 
 // archive is what tells one state of an image archive from another without reading it.
@@ -107,7 +107,11 @@ func (c *cluster) loadPause(ctx context.Context, built programs) error {
 		if err != nil {
 			return fmt.Errorf("making the pause image: %w", err)
 		}
-		if err := errors.Join(image.WriteProgram(file, pauseImage, built.pauseProgram()), file.Close()); err != nil {
+		pause, err := image.Program(built.pauseProgram())
+		if err != nil {
+			return errors.Join(err, file.Close())
+		}
+		if err := errors.Join(image.Write(file, pauseImage, pause), file.Close()); err != nil {
 			return err
 		}
 		_, err = c.importArchive(ctx, path, "")

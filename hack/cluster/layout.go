@@ -8,7 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/scrapethis/spider-operator/hack/cluster/internal/pki"
+	"github.com/scrapethis/spider-operator/hack/internal/pki"
 )
 
 // The cluster's network. Nothing of it leaves the machine: node and service addresses belong to a bridge without ports, pods
@@ -88,16 +88,4 @@ func (l layout) exists() (bool, error) {
 		return false, fmt.Errorf("looking for the cluster's directory: %w", err)
 	}
 	return true, nil
-}
-
-// findRepository returns the nearest directory, from start upward, that holds the project.
-func findRepository(start string) (string, error) {
-	for dir := start; ; dir = filepath.Dir(dir) {
-		if _, err := os.Stat(filepath.Join(dir, "hack", "kubernetes", "go.mod")); err == nil {
-			return dir, nil
-		}
-		if dir == filepath.Dir(dir) {
-			return "", fmt.Errorf("%s is not inside a clone of spider-operator: name one with --repo", start)
-		}
-	}
 }

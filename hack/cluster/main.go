@@ -15,8 +15,9 @@ import (
 	"syscall"
 	"text/tabwriter"
 
-	"github.com/scrapethis/spider-operator/hack/cluster/internal/gobuild"
-	"github.com/scrapethis/spider-operator/hack/cluster/internal/progress"
+	"github.com/scrapethis/spider-operator/hack/internal/checkout"
+	"github.com/scrapethis/spider-operator/hack/internal/gobuild"
+	"github.com/scrapethis/spider-operator/hack/internal/progress"
 )
 
 // command is one subcommand.
@@ -171,17 +172,8 @@ func parse(flags *flag.FlagSet, args []string) (arguments []string, err error) {
 }
 
 func newCluster(dir, repository string, opts options) (*cluster, error) {
-	here, err := os.Getwd()
+	repository, err := checkout.Root(repository)
 	if err != nil {
-		return nil, fmt.Errorf("finding the current directory: %w", err)
-	}
-	if repository == "" {
-		repository = here
-	}
-	if repository, err = filepath.Abs(repository); err != nil {
-		return nil, fmt.Errorf("finding the repository: %w", err)
-	}
-	if repository, err = findRepository(repository); err != nil {
 		return nil, err
 	}
 	if dir == "" {

@@ -12,7 +12,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/scrapethis/spider-operator/hack/cluster/internal/machine"
+	"github.com/scrapethis/spider-operator/hack/internal/machine"
 )
 
 // ensureNetwork gives the machine the node's bridge, address and route, and lets it forward between pods. What is there

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/scrapethis/spider-operator/hack/cluster/internal/machine"
+	"github.com/scrapethis/spider-operator/hack/internal/machine"
 )
 
 // requireRoot: namespaces, bridges and mounts are root's.

@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/scrapethis/spider-operator/hack/cluster/internal/gobuild"
+	"github.com/scrapethis/spider-operator/hack/internal/gobuild"
 )
 
 // kubernetesComponents are what the multi-call binary of hack/kubernetes is called by.
@@ -41,8 +41,8 @@ func corednsProgram(repository string) gobuild.Program {
 }
 
 func pauseProgram(repository string) gobuild.Program {
-	module := filepath.Join(repository, "hack", "cluster")
-	return gobuild.Program{Name: "pause", Module: module, Package: "pause", Flags: []string{"-ldflags", "-s -w"}, Static: true}
+	module := filepath.Join(repository, "hack")
+	return gobuild.Program{Name: "pause", Module: module, Package: "./cluster/pause", Flags: []string{"-ldflags", "-s -w"}, Static: true}
 }
 
 // versionFlags makes the binary say which Kubernetes it is: a build outside Kubernetes' own tree does not know, and clients

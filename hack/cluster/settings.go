@@ -10,7 +10,7 @@ import (
 	"path/filepath"
 	"text/template"
 
-	"github.com/scrapethis/spider-operator/hack/cluster/internal/pki"
+	"github.com/scrapethis/spider-operator/hack/internal/pki"
 )
 
 //go:embed config

@@ -9,8 +9,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/scrapethis/spider-operator/hack/cluster/internal/machine"
-	"github.com/scrapethis/spider-operator/hack/cluster/internal/process"
+	"github.com/scrapethis/spider-operator/hack/internal/machine"
+	"github.com/scrapethis/spider-operator/hack/internal/process"
 )
 
 // status tells of each component whether it runs and serves, and of the whole how much memory it takes.

@@ -10,8 +10,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/scrapethis/spider-operator/hack/cluster/internal/machine"
-	"github.com/scrapethis/spider-operator/hack/cluster/internal/process"
+	"github.com/scrapethis/spider-operator/hack/internal/machine"
+	"github.com/scrapethis/spider-operator/hack/internal/process"
 )
 
 // up brings the cluster to where it can be used, whatever state it finds it in.

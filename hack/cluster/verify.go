@@ -10,7 +10,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/scrapethis/spider-operator/hack/cluster/internal/machine"
+	"github.com/scrapethis/spider-operator/hack/internal/machine"
 )
 
 func (c *cluster) snapshot(ctx context.Context, w io.Writer) error {

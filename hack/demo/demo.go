@@ -85,7 +85,7 @@ func (d *demo) findCluster(ctx context.Context) error {
 // hack runs one of the project's own helpers, which tells its steps itself, and returns its standard output.
 func (d *demo) hack(ctx context.Context, helper string, args ...string) (string, error) {
 	goProgram := program{path: "go", steps: true}
-	return goProgram.run(ctx, append([]string{"-C", filepath.Join(d.root, "hack", helper), "run", "."}, args...)...)
+	return goProgram.run(ctx, append([]string{"-C", filepath.Join(d.root, "hack"), "run", "./" + helper}, args...)...)
 }
 
 // install installs or updates the operator and what the demo adds to it.

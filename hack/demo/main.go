@@ -9,8 +9,9 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"syscall"
+
+	"github.com/scrapethis/spider-operator/hack/internal/checkout"
 )
 
 func main() {
@@ -54,7 +55,7 @@ func execute(ctx context.Context, args []string) error {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	root, err := repository()
+	root, err := checkout.Root("")
 	if err != nil {
 		return err
 	}
@@ -71,20 +72,4 @@ func execute(ctx context.Context, args []string) error {
 	d := &demo{options: opts, root: root, say: printer(os.Stderr)}
 	defer d.close()
 	return d.run(ctx)
-}
-
-// repository is the folder above the working directory that holds the project.
-func repository() (string, error) {
-	folder, err := os.Getwd()
-	if err != nil {
-		return "", fmt.Errorf("find the project: %w", err)
-	}
-	for start := folder; ; folder = filepath.Dir(folder) {
-		if _, err := os.Stat(filepath.Join(folder, "PROJECT")); err == nil {
-			return folder, nil
-		}
-		if folder == filepath.Dir(folder) {
-			return "", fmt.Errorf("find the project: no folder above %s holds a file PROJECT", start)
-		}
-	}
 }

@@ -20,7 +20,7 @@ if [[ "$(cat "$tree/.commit" 2>/dev/null)" != "$commit" ]]; then
   git archive "$commit" | tar -x -C "$tree"
   echo "$commit" >"$tree/.commit"
 fi
-archive=$(go -C hack/images run . --root="$tree" --tag=previous build spider-operator)
-go -C hack/cluster run . load "$archive"
+archive=$(go -C hack run ./images --root="$tree" --tag=previous build spider-operator)
+go -C hack run ./cluster load "$archive"
 echo "$tree/charts/spider-operator"
 echo spider-operator:previous

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 )
 
 // bases makes the base images that a Dockerfile's defaults would pull from a registry.
@@ -16,22 +15,14 @@ type bases struct {
 	log     io.Writer
 }
 
-// Names of the base images in our storage; a change of their recipe needs another number.
-const (
-	debianBase = "localhost/base/debian:1"
-	goBase     = "localhost/base/golang:1"
-)
+// debianBase is the name of the base image in our storage; a change of its recipe needs another number.
+const debianBase = "localhost/base/debian:1"
 
 // ensure returns the base image that stands in for a build argument's default, made now if it was not before.
 func (b bases) ensure(ctx context.Context, argument string) (string, error) {
 	switch argument {
 	case debianArgument:
 		return debianBase, b.once(ctx, debianBase, b.makeDebian)
-	case goArgument:
-		if _, err := b.ensure(ctx, debianArgument); err != nil {
-			return "", err
-		}
-		return goBase, b.once(ctx, goBase, b.makeGo)
 	default:
 		return "", fmt.Errorf("no base image is known for the build argument %s", argument)
 	}
@@ -42,11 +33,9 @@ func (b bases) once(ctx context.Context, reference string, create func(context.C
 	if err != nil || found != "" {
 		return err
 	}
-	start := time.Now()
 	if err := create(ctx); err != nil {
 		return fmt.Errorf("make the base image %s: %w", reference, err)
 	}
-	sayStep(start, "base image %s: made", reference)
 	return nil
 }
 
@@ -128,17 +117,6 @@ func codename(release string) string {
 		}
 	}
 	return ""
-}
-
-// makeGo makes what the image golang is but for the toolchain, which builds mount from the machine, as they do its
-// caches. They fetch nothing: the machine has downloaded the modules before.
-func (b bases) makeGo(ctx context.Context) error {
-	return b.commit(ctx, debianBase, goBase, func(container string) error {
-		_, err := b.buildah.do(ctx, "config", "--workingdir", goPath,
-			"--env", "GOPATH="+goPath, "--env", "GOPROXY=off", "--env", "GOTOOLCHAIN=local",
-			"--env", "PATH="+goPath+"/bin:"+goRoot+"/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", container)
-		return err
-	})
 }
 
 // commit makes an image from another by what change does to a container of it.

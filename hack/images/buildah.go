@@ -13,6 +13,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/scrapethis/spider-operator/hack/internal/progress"
 )
 
 // buildah runs the program of that name on a storage of our own.
@@ -89,6 +91,24 @@ func (s *shared) Write(p []byte) (int, error) {
 	return s.to.Write(p)
 }
 
+// noted is a log of which each step is shown while it runs.
+type noted struct {
+	to   io.Writer
+	note progress.Note
+}
+
+func (n *noted) Write(p []byte) (int, error) {
+	for line := range bytes.Lines(p) {
+		// What buildah says of a step of a Dockerfile, and the commands that are run here.
+		if step, ok := bytes.CutPrefix(line, []byte("STEP ")); ok {
+			n.note("%.60s", bytes.TrimSpace(step))
+		} else if command, ok := bytes.CutPrefix(line, []byte("+ ")); ok && !bytes.HasPrefix(command, []byte("buildah ")) {
+			n.note("%.60s", bytes.TrimSpace(command))
+		}
+	}
+	return n.to.Write(p)
+}
+
 func lastLines(text string, n int) string {
 	lines := strings.Split(strings.TrimSpace(text), "\n")
 	return "    " + strings.Join(lines[max(0, len(lines)-n):], "\n    ")
@@ -112,7 +132,6 @@ func requirePrograms(ctx context.Context, log io.Writer, programs ...string) err
 	if _, err := exec.LookPath("apt-get"); err != nil {
 		return errors.New("missing: " + wanted + ", and there is no apt-get to install them with")
 	}
-	say("installing %s with apt-get", wanted)
 	install := append([]string{"install", "--yes", "--no-install-recommends"}, missing...)
 	if _, err := output(aptGet(ctx, install...), log); err == nil {
 		return nil

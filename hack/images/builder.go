@@ -4,34 +4,25 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
-)
 
-// Where Docker's own Go image keeps its toolchain and caches, and where builds therefore find the machine's.
-const (
-	goRoot    = "/usr/local/go"
-	goPath    = "/go"
-	goModules = goPath + "/pkg/mod"
-	goCache   = "/root/.cache/go-build"
+	"github.com/scrapethis/spider-operator/hack/internal/progress"
 )
 
 // builder keeps the archives of images up to date.
 type builder struct {
-	root     string // of the repository
-	tag      string // of the images
-	archives string // folder of the archives, in the repository and ignored by git
-	cache    string // folder of buildah's storage, shared by all clones of the repository
-	goEnv    goEnvironment
+	root      string // of the repository
+	tag       string // of the images
+	archives  string // folder of the archives, in the repository and ignored by git
+	cache     string // folder of buildah's storage, shared by all clones of the repository
+	goVersion string // of the machine's Go, which compiles static images
+	say       *progress.Printer
 }
-
-// goEnvironment is what the machine's Go says of itself.
-type goEnvironment struct{ version, root, modules, cache string }
 
 func newBuilder(ctx context.Context, root, tag string) (*builder, error) {
 	userCache, err := os.UserCacheDir()
@@ -49,37 +40,33 @@ func newBuilder(ctx context.Context, root, tag string) (*builder, error) {
 			return nil, fmt.Errorf("make a folder: %w", err)
 		}
 	}
-	printed, err := exec.CommandContext(ctx, "go", "env", "GOVERSION", "GOROOT", "GOMODCACHE", "GOCACHE").Output()
+	version, err := exec.CommandContext(ctx, "go", "env", "GOVERSION").Output()
 	if err != nil {
-		return nil, fmt.Errorf("ask go for its environment: %w", err)
+		return nil, fmt.Errorf("ask go for its version: %w", err)
 	}
-	lines := strings.Split(strings.TrimSpace(string(printed)), "\n")
-	if len(lines) != 4 {
-		return nil, fmt.Errorf("ask go for its environment: it printed %q", printed)
-	}
-	b.goEnv = goEnvironment{version: lines[0], root: lines[1], modules: lines[2], cache: lines[3]}
+	b.goVersion = strings.TrimSpace(string(version))
 	return b, nil
 }
 
 // reference is what clusters know an image by.
-func (b *builder) reference(img image) string { return img.Name + ":" + b.tag }
+func (b *builder) reference(img projectImage) string { return img.Name + ":" + b.tag }
 
 // ensure builds an image unless its archive is there and was made of the same inputs. It returns the archive's path and
 // what was done.
-func (b *builder) ensure(ctx context.Context, img image) (archive, outcome string, err error) {
+func (b *builder) ensure(ctx context.Context, img projectImage, note progress.Note) (archive, outcome string, err error) {
 	archive = filepath.Join(b.archives, img.Name+".tar")
 	stamp := filepath.Join(b.archives, img.Name+".inputs")
-	inputs, err := inputsDigest(b.root, img, b.reference(img), b.goEnv.version, debianBase, goBase)
+	inputs, err := inputsDigest(b.root, img, b.reference(img), b.goVersion, debianBase)
 	if err != nil {
 		return "", "", err
 	}
 	if upToDate(archive, stamp, inputs) {
 		return archive, "up to date", nil
 	}
-	if os.Geteuid() != 0 {
-		return "", "", errors.New("building images without a Docker engine needs root")
+	if img.Static == nil && os.Geteuid() != 0 {
+		return "", "", errors.New("building an image with an operating system, without a Docker engine, needs root")
 	}
-	unlock, err := lock(filepath.Join(b.cache, "lock"))
+	unlock, err := lock(filepath.Join(b.cache, "lock"), note)
 	if err != nil {
 		return "", "", err
 	}
@@ -91,7 +78,11 @@ func (b *builder) ensure(ctx context.Context, img image) (archive, outcome strin
 	if err := os.Remove(stamp); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", "", fmt.Errorf("replace %s: %w", archive, err)
 	}
-	if err := b.build(ctx, img, archive); err != nil {
+	make := b.build
+	if img.Static != nil {
+		make = b.write
+	}
+	if err := make(ctx, img, archive, note); err != nil {
 		return "", "", err
 	}
 	if err := os.WriteFile(stamp, []byte(inputs), 0o600); err != nil {
@@ -110,14 +101,14 @@ func upToDate(archive, stamp, inputs string) bool {
 }
 
 // lock waits until no other process, of this clone or another, works on the same storage.
-func lock(file string) (unlock func(), err error) {
+func lock(file string, note progress.Note) (unlock func(), err error) {
 	held, err := os.OpenFile(file, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("lock the storage: %w", err)
 	}
 	descriptor := int(held.Fd())
 	if syscall.Flock(descriptor, syscall.LOCK_EX|syscall.LOCK_NB) != nil {
-		say("waiting for another build of images to end")
+		note("waiting for another build of images to end")
 		if err := syscall.Flock(descriptor, syscall.LOCK_EX); err != nil {
 			return nil, errors.Join(fmt.Errorf("lock the storage: %w", err), held.Close())
 		}
@@ -125,12 +116,13 @@ func lock(file string) (unlock func(), err error) {
 	return func() { _ = held.Close() }, nil // the lock goes with the descriptor, whatever else goes wrong
 }
 
-func (b *builder) build(ctx context.Context, img image, archive string) (err error) {
-	log, err := os.Create(filepath.Join(b.archives, img.Name+".log"))
+func (b *builder) build(ctx context.Context, img projectImage, archive string, note progress.Note) (err error) {
+	file, err := os.Create(filepath.Join(b.archives, img.Name+".log"))
 	if err != nil {
 		return fmt.Errorf("make the log of the build: %w", err)
 	}
-	defer func() { err = errors.Join(err, log.Close()) }()
+	defer func() { err = errors.Join(err, file.Close()) }()
+	log := &noted{to: file, note: note}
 	if err := requirePrograms(ctx, log, "buildah"); err != nil {
 		return err
 	}
@@ -175,7 +167,7 @@ func (b *builder) build(ctx context.Context, img image, archive string) (err err
 }
 
 // arguments is the call of buildah that builds an image, but for its name and context.
-func (b *builder) arguments(ctx context.Context, img image, bases bases) ([]string, error) {
+func (b *builder) arguments(ctx context.Context, img projectImage, bases bases) ([]string, error) {
 	file := filepath.Join(b.root, img.Dockerfile)
 	dockerfile, err := os.ReadFile(file)
 	if err != nil {
@@ -192,26 +184,8 @@ func (b *builder) arguments(ctx context.Context, img image, bases bases) ([]stri
 		}
 		args = append(args, "--build-arg", argument+"="+base)
 	}
-	if img.Module == "" {
-		// Installing packages is what takes time in such an image: keep the layers.
-		return append(args, "--layers"), nil
-	}
-	// What takes time here is compiling, and Go's own cache remembers that better than layers do.
-	if err := downloadModules(ctx, filepath.Join(b.root, img.Module), bases.log); err != nil {
-		return nil, err
-	}
-	return append(args, "--layers=false",
-		"--volume", b.goEnv.root+":"+goRoot+":ro",
-		"--volume", b.goEnv.modules+":"+goModules,
-		"--volume", b.goEnv.cache+":"+goCache), nil
-}
-
-// downloadModules fetches a Go module's dependencies with the machine's own Go, which knows where from.
-func downloadModules(ctx context.Context, module string, log io.Writer) error {
-	command := contained(ctx, "go", "mod", "download")
-	command.Dir = module
-	_, err := output(command, log)
-	return err
+	// Installing packages is what takes time in such an image: keep the layers.
+	return append(args, "--layers"), nil
 }
 
 // emptyFolder makes a folder, empty whatever an earlier process left there.

@@ -6,13 +6,10 @@ import (
 	"strings"
 )
 
-// The build arguments by which a Dockerfile takes the base images that are made here.
-const (
-	debianArgument = "DEBIAN_IMAGE"
-	goArgument     = "GO_IMAGE"
-)
+// debianArgument is the build argument by which a Dockerfile takes the base image that is made here.
+const debianArgument = "DEBIAN_IMAGE"
 
-// baseArguments lists which of them a Dockerfile declares: those before its first stage, which is where FROM sees them.
+// baseArguments lists the arguments for base images that a Dockerfile declares: those before its first stage, where FROM sees them.
 func baseArguments(dockerfile []byte) []string {
 	var declared []string
 	lines := bufio.NewScanner(bytes.NewReader(dockerfile))
@@ -26,7 +23,7 @@ func baseArguments(dockerfile []byte) []string {
 			return declared
 		case "ARG":
 			name, _, _ := strings.Cut(fields[1], "=")
-			if name == debianArgument || name == goArgument {
+			if name == debianArgument {
 				declared = append(declared, name)
 			}
 		}

@@ -18,7 +18,7 @@ import (
 
 // inputsDigest is a digest over all that an image is made of: its Dockerfile, the files of its context that .dockerignore
 // lets through, and what the tools say of themselves.
-func inputsDigest(root string, img image, tools ...string) (string, error) {
+func inputsDigest(root string, img projectImage, tools ...string) (string, error) {
 	digest := sha256.New()
 	for _, tool := range tools {
 		add(digest, "tool", []byte(tool))

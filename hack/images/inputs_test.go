@@ -3,14 +3,15 @@ package main
 import (
 	"os"
 	"path/filepath"
-	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/scrapethis/spider-operator/hack/internal/checkout"
 )
 
 // project writes a small repository and returns its folder and its one image.
-func project(t *testing.T) (string, image) {
+func project(t *testing.T) (string, projectImage) {
 	t.Helper()
 	root := t.TempDir()
 	for name, content := range map[string]string{
@@ -27,7 +28,7 @@ func project(t *testing.T) (string, image) {
 	} {
 		write(t, filepath.Join(root, name), content)
 	}
-	return root, image{Name: "i", Context: ".", Dockerfile: "Dockerfile"}
+	return root, projectImage{Name: "i", Context: ".", Dockerfile: "Dockerfile"}
 }
 
 func write(t *testing.T, file, content string) {
@@ -88,7 +89,7 @@ func TestAnImageIsMadeAnewWithOtherTools(t *testing.T) {
 	}
 }
 
-func digest(t *testing.T, root string, img image, tools ...string) string {
+func digest(t *testing.T, root string, img projectImage, tools ...string) string {
 	t.Helper()
 	d, err := inputsDigest(root, img, tools...)
 	if err != nil {
@@ -106,7 +107,7 @@ func remove(t *testing.T, file string) {
 
 // What a Dockerfile copies must be in its context, or the build fails only where somebody runs it.
 func TestEveryImageHasItsDockerfileAndContext(t *testing.T) {
-	root, err := repository()
+	root, err := checkout.Root("")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,15 +116,12 @@ func TestEveryImageHasItsDockerfileAndContext(t *testing.T) {
 		if err != nil || len(files) == 0 {
 			t.Errorf("%s: a context of %d files, %v", img.Name, len(files), err)
 		}
-		if img.Module != "" && !slices.Contains(files, "go.mod") {
-			t.Errorf("%s: go.mod is not in its context", img.Name)
-		}
 		dockerfile, err := os.ReadFile(filepath.Join(root, img.Dockerfile))
 		if err != nil {
 			t.Error(err)
 		}
-		if slices.Contains(baseArguments(dockerfile), goArgument) != (img.Module != "") {
-			t.Errorf("%s: it takes a Go base image and has no module, or the other way round", img.Name)
+		if (len(baseArguments(dockerfile)) > 0) != (img.Static == nil) {
+			t.Errorf("%s: it takes an operating system and is described as a static one, or the other way round", img.Name)
 		}
 	}
 }

@@ -1,5 +1,4 @@
-// Command images builds the operator's and the demo's images from their Dockerfiles, on a machine with neither a Docker
-// engine nor a registry. See README.md.
+// Command images makes the operator's and the demo's images on a machine with neither a Docker engine nor a registry. See README.md.
 package main
 
 import (
@@ -9,11 +8,12 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
-	"time"
+
+	"github.com/scrapethis/spider-operator/hack/internal/checkout"
+	"github.com/scrapethis/spider-operator/hack/internal/progress"
 )
 
 func main() {
@@ -45,7 +45,7 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	if *root == "" {
-		if *root, err = repository(); err != nil {
+		if *root, err = checkout.Root(""); err != nil {
 			return err
 		}
 	}
@@ -53,16 +53,21 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	say := progress.To(os.Stderr)
 	for _, img := range wanted {
-		start := time.Now()
-		archive, outcome, err := b.ensure(ctx, img)
+		var archive string
+		err := say.Do(ctx, "image "+b.reference(img), func(ctx context.Context, note progress.Note) (err error) {
+			var outcome string
+			archive, outcome, err = b.ensure(ctx, img, note)
+			note("%s", outcome)
+			return err
+		})
 		if ctx.Err() != nil {
 			return fmt.Errorf("build %s: interrupted", b.reference(img))
 		}
 		if err != nil {
 			return fmt.Errorf("build %s: %w", b.reference(img), err)
 		}
-		sayStep(start, "image %s: %s", b.reference(img), outcome)
 		fmt.Println(archive)
 	}
 	return nil
@@ -79,43 +84,17 @@ Names: %s. None means all but those of tests. Flags:
 }
 
 // choose finds the images by their names; without any it is those of the demo.
-func choose(wanted []string) ([]image, error) {
+func choose(wanted []string) ([]projectImage, error) {
 	if len(wanted) == 0 {
-		return slices.DeleteFunc(slices.Clone(images), func(img image) bool { return img.Tests }), nil
+		return slices.DeleteFunc(slices.Clone(images), func(img projectImage) bool { return img.Tests }), nil
 	}
-	var chosen []image
+	var chosen []projectImage
 	for _, name := range wanted {
-		i := slices.IndexFunc(images, func(img image) bool { return img.Name == name })
+		i := slices.IndexFunc(images, func(img projectImage) bool { return img.Name == name })
 		if i < 0 {
 			return nil, fmt.Errorf("no image is named %s: the names are %s", name, strings.Join(names(), ", "))
 		}
 		chosen = append(chosen, images[i])
 	}
 	return chosen, nil
-}
-
-// repository is the folder above the working directory that holds the project.
-func repository() (string, error) {
-	folder, err := os.Getwd()
-	if err != nil {
-		return "", fmt.Errorf("find the project: %w", err)
-	}
-	for start := folder; ; folder = filepath.Dir(folder) {
-		if _, err := os.Stat(filepath.Join(folder, "PROJECT")); err == nil {
-			return folder, nil
-		}
-		if folder == filepath.Dir(folder) {
-			return "", fmt.Errorf("find the project: no folder above %s holds a file PROJECT", start)
-		}
-	}
-}
-
-// say tells a person what is going on; standard output is for programs.
-func say(format string, args ...any) {
-	fmt.Fprintf(os.Stderr, "  "+format+"\n", args...)
-}
-
-// sayStep tells a person that a step has ended, and how long it took.
-func sayStep(start time.Time, format string, args ...any) {
-	say("%-62s %5.1f s", fmt.Sprintf(format, args...), time.Since(start).Seconds())
 }

@@ -43,7 +43,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		fmt.Fprint(flags.Output(), usage)
 		flags.PrintDefaults()
 	}
-	flags.StringVar(&root, "root", "../..", "the project's `folder`")
+	flags.StringVar(&root, "root", "..", "the project's `folder`")
 	flags.StringVar(&version, "version", "", "the release's `version`, such as v1.2.3")
 	flags.StringVar(&into, "out", "", "the `folder` for the files; an earlier release in it is removed")
 	flags.StringVar(&helm, "helm", "helm", "Helm's `program`")

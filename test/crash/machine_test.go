@@ -23,7 +23,7 @@ type localCluster struct {
 }
 
 func findLocalCluster(ctx context.Context) (*localCluster, error) {
-	source, err := filepath.Abs("../../hack/cluster")
+	source, err := filepath.Abs("../../hack")
 	if err != nil {
 		return nil, fmt.Errorf("find hack/cluster: %w", err)
 	}
@@ -32,7 +32,7 @@ func findLocalCluster(ctx context.Context) (*localCluster, error) {
 		return nil, fmt.Errorf("make a directory for the local cluster's program: %w", err)
 	}
 	c := &localCluster{program: filepath.Join(dir, "cluster"), source: source}
-	build := exec.CommandContext(ctx, "go", "build", "-o", c.program, ".")
+	build := exec.CommandContext(ctx, "go", "build", "-o", c.program, "./cluster")
 	build.Dir = source
 	if output, err := build.CombinedOutput(); err != nil {
 		c.forget()

@@ -209,8 +209,8 @@ func end(text string) string {
 // demo puts the demo back, whatever is left of it.
 func (s *stage) demo(t *testing.T) {
 	t.Helper()
-	demo := exec.CommandContext(context.WithoutCancel(t.Context()), "go", "run", ".", "--helm="+s.helm)
-	demo.Dir = filepath.Join(s.root, "hack", "demo")
+	demo := exec.CommandContext(context.WithoutCancel(t.Context()), "go", "run", "./demo", "--helm="+s.helm)
+	demo.Dir = filepath.Join(s.root, "hack")
 	if said, err := demo.CombinedOutput(); err != nil {
 		t.Errorf("put the demo back: %v\n%s", err, said)
 	}

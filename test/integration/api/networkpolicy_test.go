@@ -13,7 +13,7 @@ import (
 )
 
 // The NetworkPolicy for a tenant's spiders is one that kube-apiserver accepts, and selects what the controller labels as a
-// spider's Pod. What it lets through is tested in hack/chart.
+// spider's Pod. What it lets through is tested in test/manifests.
 func TestSpiderNetworkPolicyIsAccepted(t *testing.T) {
 	text, err := os.ReadFile("../../../config/spider-network-policy/network_policy.yaml")
 	if err != nil {

@@ -46,12 +46,12 @@ func assetsDirectory(ctx context.Context) (string, error) {
 	if assets := os.Getenv("KUBEBUILDER_ASSETS"); assets != "" {
 		return assets, nil
 	}
-	cluster, err := repositoryPath("hack", "cluster")
+	hack, err := repositoryPath("hack")
 	if err != nil {
 		return "", err
 	}
-	command := exec.CommandContext(ctx, "go", "run", ".", "assets")
-	command.Dir = cluster
+	command := exec.CommandContext(ctx, "go", "run", "./cluster", "assets")
+	command.Dir = hack
 	command.Stderr = os.Stderr
 	output, err := command.Output()
 	if err != nil {

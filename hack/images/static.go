@@ -1,0 +1,90 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+
+	"github.com/scrapethis/spider-operator/hack/internal/gobuild"
+	"github.com/scrapethis/spider-operator/hack/internal/image"
+	"github.com/scrapethis/spider-operator/hack/internal/progress"
+)
+
+// write makes the archive of a static image: it compiles the program with the machine's Go, and its caches.
+func (b *builder) write(ctx context.Context, img projectImage, archive string, note progress.Note) (err error) {
+	scratch, err := os.MkdirTemp(b.archives, img.Name+"-")
+	if err != nil {
+		return fmt.Errorf("make a folder: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(scratch)) }()
+	program := filepath.Join(scratch, "program")
+	if err := gobuild.Build(ctx, img.Static.program(b.root), program, note); err != nil {
+		return err
+	}
+	content, err := os.ReadFile(program)
+	if err != nil {
+		return fmt.Errorf("read the program: %w", err)
+	}
+	made := img.Static.Config
+	made.Files = []image.File{{Path: img.Static.Path, Mode: 0o755, Content: content}}
+	if img.Static.Generate != "" {
+		pages, err := generated(ctx, program, filepath.Join(scratch, "generated"), img.Static.Generate)
+		if err != nil {
+			return err
+		}
+		made.Files = append(made.Files, pages...)
+	}
+	partial := archive + ".partial"
+	file, err := os.Create(partial)
+	if err != nil {
+		return fmt.Errorf("make the archive: %w", err)
+	}
+	if err := errors.Join(image.Write(file, b.reference(img), made), file.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(partial, archive); err != nil {
+		return fmt.Errorf("replace %s: %w", archive, err)
+	}
+	return nil
+}
+
+// program is what is compiled, and how.
+func (s *static) program(root string) gobuild.Program {
+	flags := "-s -w"
+	if s.LDFlags != "" {
+		flags += " " + s.LDFlags
+	}
+	return gobuild.Program{
+		Name: path.Base(s.Package), Module: filepath.Join(root, s.Module), Package: s.Package,
+		Flags: []string{"-buildvcs=false", "-ldflags=" + flags}, Static: true,
+	}
+}
+
+// generated has a program fill a folder, and returns the files as those of an image's folder.
+func generated(ctx context.Context, program, folder, target string) ([]image.File, error) {
+	if said, err := exec.CommandContext(ctx, program, "generate", folder).CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("%s generate: %w\n%s", filepath.Base(program), err, said)
+	}
+	var files []image.File
+	err := filepath.WalkDir(folder, func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		content, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		relative, err := filepath.Rel(folder, name)
+		files = append(files, image.File{Path: path.Join(target, filepath.ToSlash(relative)), Mode: 0o644, Content: content})
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read what %s generated: %w", filepath.Base(program), err)
+	}
+	return files, nil
+}

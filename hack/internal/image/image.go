@@ -1,0 +1,132 @@
+// Package image writes container images that hold static programs and other files, without a tool for images.
+package image
+
+import (
+	"archive/tar"
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"runtime"
+	"slices"
+)
+
+// Image is what an image of one layer holds and how it is run.
+type Image struct {
+	// Files are its files, by absolute paths.
+	Files []File
+	// User is the user, and after a colon the group, that the process runs as, by numbers.
+	User string
+	// Entrypoint and Cmd are the process and its default arguments.
+	Entrypoint, Cmd []string
+	// Ports are those that the process serves, as in 8080/tcp. They are for readers: nothing depends on them.
+	Ports []string
+}
+
+// File is a regular file of an image.
+type File struct {
+	// Path is absolute.
+	Path string
+	// Mode are its permission bits.
+	Mode int64
+	// Content is all of it.
+	Content []byte
+}
+
+// Program returns an image that holds nothing but a static program of this machine, which it runs as a user without rights.
+func Program(program string) (Image, error) {
+	content, err := os.ReadFile(program)
+	if err != nil {
+		return Image{}, fmt.Errorf("make an image of a program: %w", err)
+	}
+	entry := "/" + filepath.Base(program)
+	return Image{
+		Files: []File{{entry, 0o755, content}}, User: "65535:65535", Entrypoint: []string{entry},
+	}, nil
+}
+
+// Write writes a docker archive, as `docker save` makes it, of an image for this machine's architecture. The same image gives the same
+// bytes.
+func Write(w io.Writer, reference string, image Image) error {
+	var layer bytes.Buffer
+	if err := writeTar(&layer, withFolders(image.Files)...); err != nil {
+		return fmt.Errorf("make the layer of image %s: %w", reference, err)
+	}
+	process := map[string]any{"Entrypoint": image.Entrypoint, "User": image.User}
+	if image.Cmd != nil {
+		process["Cmd"] = image.Cmd
+	}
+	if image.Ports != nil {
+		ports := map[string]any{}
+		for _, port := range image.Ports {
+			ports[port] = struct{}{}
+		}
+		process["ExposedPorts"] = ports
+	}
+	config, err := json.Marshal(map[string]any{
+		// containerd ignores, on import, an image that does not say it is for this platform.
+		"os":           "linux",
+		"architecture": runtime.GOARCH,
+		"config":       process,
+		"rootfs":       map[string]any{"type": "layers", "diff_ids": []string{"sha256:" + digest(layer.Bytes())}},
+	})
+	if err != nil {
+		return fmt.Errorf("encode the configuration of image %s: %w", reference, err)
+	}
+	configName, layerName := digest(config)+".json", digest(layer.Bytes())+".tar"
+	manifest, err := json.Marshal([]map[string]any{{
+		"Config": configName, "RepoTags": []string{reference}, "Layers": []string{layerName},
+	}})
+	if err != nil {
+		return fmt.Errorf("encode the manifest of image %s: %w", reference, err)
+	}
+	err = writeTar(w, File{layerName, 0o644, layer.Bytes()}, File{configName, 0o644, config}, File{"manifest.json", 0o644, manifest})
+	if err != nil {
+		return fmt.Errorf("write image %s: %w", reference, err)
+	}
+	return nil
+}
+
+// withFolders is what a layer holds, in the order of a layer: a folder comes before its files. A folder has neither content nor a
+// base name.
+func withFolders(files []File) []File {
+	files = slices.SortedFunc(slices.Values(files), func(a, b File) int { return bytes.Compare([]byte(a.Path), []byte(b.Path)) })
+	var all []File
+	made := map[string]bool{"/": true}
+	var makeFolder func(folder string)
+	makeFolder = func(folder string) {
+		if !made[folder] {
+			makeFolder(path.Dir(folder))
+			made[folder] = true
+			all = append(all, File{Path: folder[1:] + "/", Mode: 0o755})
+		}
+	}
+	for _, f := range files {
+		makeFolder(path.Dir(f.Path))
+		all = append(all, File{f.Path[1:], f.Mode, f.Content})
+	}
+	return all
+}
+
+func writeTar(w io.Writer, files ...File) error {
+	t := tar.NewWriter(w)
+	for _, f := range files {
+		if err := t.WriteHeader(&tar.Header{Name: f.Path, Mode: f.Mode, Size: int64(len(f.Content))}); err != nil {
+			return fmt.Errorf("%s: %w", f.Path, err)
+		}
+		if _, err := t.Write(f.Content); err != nil {
+			return fmt.Errorf("%s: %w", f.Path, err)
+		}
+	}
+	return t.Close()
+}
+
+func digest(data []byte) string {
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
+}
