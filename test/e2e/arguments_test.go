@@ -21,7 +21,7 @@ const secretWord = "not-for-arguments"
 
 // hostile are arguments as JSON texts, by name.
 var hostile = map[string]string{
-	// Every type of JSON, to the byte.
+	// Every type of JSON, byte for byte.
 	"text": `"plain"`, "empty": `""`, "yes": `true`, "no": `false`, "nothing": `null`,
 	"integer": `-0`, "decimal": `1.0`, "exponent": `1e400`, "huge": `123456789012345678901234567890`,
 	"list": `[1, "two", [], {"a" : null}]`, "object": `{"b": 1, "a": {"<&>": "\u00e9"}}`, "spaced": `{ "a" : [ 1 , 2 ] }`,
@@ -41,7 +41,7 @@ var hostile = map[string]string{
 	"a name of words": `"blanks"`, "a.b-c": `"dots and dashes"`, "1": `"a digit"`, "$(HOME)": `"an expansion"`, "größe": `"a name"`, "名前": `"another"`, "_": `"the shortest"`,
 }
 
-// textOf is what a spider has to be given for a JSON value: a string is itself, all else its compact JSON text.
+// textOf is what a spider receives for a JSON value: a string as it is, any other value as its compact JSON text.
 func textOf(t *testing.T, value string) string {
 	t.Helper()
 	var text string
@@ -63,7 +63,7 @@ func body(spider *v1alpha1.Spider, arguments map[string]string) string {
 	return `{"spider_id": "` + spider.ID() + `", "arguments": {` + strings.Join(members, ",\n\t") + `}}`
 }
 
-// printsItsArguments is a spider with a command of its own that says, as the demo's spider args does, what it was given.
+// printsItsArguments is a spider with its own command that logs what it was given, like the demo's spider args.
 const printsItsArguments = `
 import json, os
 for kind, variable in (("argument", "SPIDER_ARGUMENTS"), ("setting", "SPIDER_SETTINGS")):
@@ -148,7 +148,7 @@ func TestArgumentsReachTheSpiderToTheByte(t *testing.T) {
 	}
 }
 
-// reported is what a spider said it was given, by name.
+// reported is what a spider logged that it was given, by name.
 func reported(t *testing.T, log, kind string) map[string]string {
 	t.Helper()
 	values := map[string]string{}

@@ -10,11 +10,11 @@ import (
 	"github.com/scrapethis/spider-operator/test/e2e/harness"
 )
 
-// booksFile is a file of three spiders in the demo's project, with a relative import, as "scrapy startproject" and "genspider" lay
-// them out.
+// booksFile is a file of three spiders in the demo's project, with a relative import, as "scrapy startproject" and "genspider"
+// lay them out.
 const booksFile = "bookshop/spiders/books.py"
 
-// makeSpider makes a spider by REST. No path means that it has none.
+// makeSpider makes a spider through the REST API. Without a path it has none.
 func makeSpider(api *harness.API, name, path string, settings map[string]string) {
 	body := map[string]any{"name": name, "repo_path": nil, "settings": settings}
 	if path != "" {
@@ -38,7 +38,7 @@ func TestASpiderIsRunByItsFileInItsProject(t *testing.T) {
 	if job := api.Wait(one, crawl); job.Status != "finished" || job.Items() != 30 || job.Spider.Name != "category" || job.Spider.RepoPath != booksFile {
 		t.Errorf("category ended as %+v", job)
 	}
-	// The other spiders of the file would fail without an argument, or never come so far.
+	// The other spiders of the file would fail without an argument, or never get this far.
 	if job := api.Wait(two, crawl); job.Status != "finished" || job.Items() < 40 || job.Stats.FinishReason != "closespider_itemcount" {
 		t.Errorf("books ended as %+v", job)
 	}

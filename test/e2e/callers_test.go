@@ -10,13 +10,13 @@ import (
 	"github.com/scrapethis/spider-operator/test/e2e/harness"
 )
 
-// callers use the API, each again and again, until they are stopped.
+// callers use the REST API, each repeatedly, until they are stopped.
 type callers struct {
 	t     *testing.T
 	over  chan struct{}
 	end   func() // closes over and waits, once
 	group sync.WaitGroup
-	// calls are those that were made, and again those of them that were only repeated.
+	// calls is the number of calls made, and again the number of those that were repeated.
 	calls, again atomic.Int64
 }
 
@@ -27,7 +27,7 @@ func newCallers(t *testing.T) *callers {
 	return c
 }
 
-// add adds a caller that makes a call so often, and shows each answer, which is a good one.
+// add adds a caller that makes a call at an interval, and checks each successful answer.
 func (c *callers) add(api *harness.API, every time.Duration, call func() harness.Request, show func(*harness.Response)) {
 	c.group.Go(func() {
 		tick := time.NewTicker(every)
@@ -45,8 +45,8 @@ func (c *callers) add(api *harness.API, every time.Duration, call func() harness
 	})
 }
 
-// stop waits until every caller has had its last answer. The test fails where more than one call in two hundred had to be made
-// again.
+// stop waits until every caller has received its last answer. The test fails if more than one call in two hundred had to be
+// repeated.
 func (c *callers) stop() {
 	c.end()
 	const rare = 200
@@ -57,8 +57,8 @@ func (c *callers) stop() {
 	}
 }
 
-// answer makes a call as a careful client does: again where there was no answer, or one that says when to come again. The test
-// fails, and the answer is nil, where that takes long or the answer is another error.
+// answer makes a call as a careful client does: it repeats the call if there was no answer, or one that says when to try again.
+// The test fails, and the answer is nil, if that takes long or the answer is another error.
 func (c *callers) answer(api *harness.API, call harness.Request) *harness.Response {
 	const comeAgain = 100 * time.Millisecond
 	for began := time.Now(); ; time.Sleep(comeAgain) {

@@ -151,8 +151,8 @@ func TestWhatHasEndedCannotBeCancelled(t *testing.T) {
 	}
 }
 
-// However close a cancel and an end are: who was told that the job is cancelled finds it cancelled, who was told that it has
-// ended finds it ended.
+// However close a cancel and an end are: a caller that heard that the job is cancelled finds it cancelled, one that heard that
+// it has ended finds it ended.
 func TestACancelAndAnEndAtTheSameMomentAgree(t *testing.T) {
 	t.Parallel()
 	n := cluster.Namespace(t)
@@ -177,7 +177,7 @@ func TestACancelAndAnEndAtTheSameMomentAgree(t *testing.T) {
 	}
 }
 
-// deaf ignores the signal that asks it to end. What it says is what Scrapy says while it crawls.
+// deaf ignores the signal that asks it to end. It logs what Scrapy logs while it crawls.
 const deaf = `
 import signal, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -228,7 +228,7 @@ func TestAJobIsCancelledByKubectl(t *testing.T) {
 	n.Gone(name)
 }
 
-// waits reports whether a Pod's spider waits for something that keeps it from being started.
+// waits reports whether a Pod's spider waits for something that prevents its start.
 func waits(pod *corev1.Pod) bool {
 	for i := range pod.Status.ContainerStatuses {
 		if w := pod.Status.ContainerStatuses[i].State.Waiting; w != nil && w.Reason != "ContainerCreating" {

@@ -24,7 +24,7 @@ const (
 	chart = "../../charts/spider-operator"
 	// release is the demo's.
 	release = "spider-operator"
-	// patient runs until it is told to end, and says then what it has done. It dies of the signal that asks it to end.
+	// patient runs until the test ends it, and then reports what it has done. It dies of the signal that asks it to end.
 	patient = `
 import os, signal, time
 signal.signal(signal.SIGTERM, lambda *_: os._exit(143))
@@ -34,8 +34,8 @@ open("/dev/termination-log", "w").write('{"items_scraped": 11, "finish_reason": 
 `
 )
 
-// The demo's release is uninstalled, installed as the commit before this one has it, upgraded to this one's and rolled back, by
-// the commands of docs/run.md, and put back in the end. Whatever runs meanwhile does so in one and the same Pod, to its end.
+// The demo's release is uninstalled, installed as of the commit before this one, upgraded to this one and rolled back, by the
+// commands of docs/run.md, and restored in the end. Everything that runs meanwhile does so in one and the same Pod, to its end.
 func TestTheChartIsRemovedInstalledUpgradedAndRolledBackUnderRunningJobs(t *testing.T) {
 	l := newChartLife(t)
 	throughout, ending, lost := l.run("patient"), l.run("patient"), l.run("patient")
@@ -53,7 +53,7 @@ func TestTheChartIsRemovedInstalledUpgradedAndRolledBackUnderRunningJobs(t *test
 	l.AwaitPhase(unattended, v1alpha1.PhaseFinished, soon)
 	answersAgain(t, l.Namespace, l.api)
 	ended(t, l.api.Wait(ending.job, soon), "finished", 11, 1)
-	// The kubelet's Event tells of the stop that nobody watched: an interruption, and another attempt.
+	// The kubelet's Event shows the stop that no controller saw: an interruption, and another attempt.
 	l.Await(lost.job, "runs again", soon, func(job *v1alpha1.SpiderJob) bool {
 		return job.Status.Attempts == 2 && job.Status.Reason == v1alpha1.ReasonRunning
 	})
@@ -88,17 +88,17 @@ type chartLife struct {
 	t      *testing.T
 	system *harness.Namespace
 	api    *harness.API
-	// values is a file of those that the release had, and image the operator's then.
+	// values is a file with the values of the release, and image the image of its operator.
 	values, image string
 	// key is the Secret of a key for `helm test`.
 	key    string
 	before previous
 }
 
-// previous is the operator as an earlier commit has it.
+// previous is the operator as of an earlier commit.
 type previous struct{ chart, image string }
 
-// running is a job, and the one Pod that it is to have.
+// running is a job, and the only Pod that it may have.
 type running struct {
 	job string
 	pod *corev1.Pod
@@ -112,7 +112,7 @@ func newChartLife(t *testing.T) *chartLife {
 		t.Fatalf("keep the release's values: %v", err)
 	}
 	l.image = cluster.OperatorImage(t)
-	// The other tests need the operator, whatever becomes of this one.
+	// The other tests need the operator, whatever happens in this one.
 	t.Cleanup(func() {
 		if t.Failed() {
 			l.putBack(t)
@@ -127,7 +127,7 @@ func newChartLife(t *testing.T) *chartLife {
 	return l
 }
 
-// makePrevious has hack/e2e make what is upgraded from.
+// makePrevious builds, by hack/e2e, what the test upgrades from.
 func makePrevious(t *testing.T) previous {
 	t.Helper()
 	command := exec.CommandContext(t.Context(), "../../hack/e2e/previous.sh")
@@ -157,7 +157,7 @@ func (l *chartLife) helm(arguments ...string) string {
 	return output
 }
 
-// putBack makes the release what it was before the test, whatever it is now.
+// putBack restores the release to what it was before the test.
 func (l *chartLife) putBack(t *testing.T) {
 	t.Helper()
 	_, err := l.system.Helm("upgrade", "--install", release, chart, "--reset-values", "--values", l.values, "--wait",
@@ -174,10 +174,10 @@ func (l *chartLife) run(spider string) running {
 	return running{job: job, pod: started(l.Namespace, job)}
 }
 
-// end tells a patient spider to end.
+// end ends a patient spider.
 func (l *chartLife) end(r running) { l.Run("", "exec", r.pod.Name, "--", "touch", "/tmp/end") }
 
-// unharmed fails the test where a job does not run on in its Pod.
+// unharmed fails the test if a job does not continue in its Pod.
 func (l *chartLife) unharmed(r running) {
 	l.t.Helper()
 	l.ranOnce(r)
@@ -186,7 +186,7 @@ func (l *chartLife) unharmed(r running) {
 	}
 }
 
-// ranOnce fails the test where a job has another Pod than the one that it had, or the Pod has begun anew.
+// ranOnce fails the test if a job has another Pod than before, or the Pod was restarted.
 func (l *chartLife) ranOnce(r running) {
 	l.t.Helper()
 	pods := l.Pods(r.job)
@@ -199,7 +199,7 @@ func (l *chartLife) ranOnce(r running) {
 // uninstall removes the release and waits until nothing of the operator runs.
 func (l *chartLife) uninstall() {
 	l.t.Helper()
-	// The address of the API, which the other tests know, is the Service's.
+	// The other tests know the address of the REST API, which is the Service's.
 	l.helm("upgrade", release, chart, "--reset-then-reuse-values",
 		"--set-string", `apiserver.service.annotations.helm\.sh/resource-policy=keep`)
 	l.helm("uninstall", release, "--wait")
@@ -252,8 +252,9 @@ func (l *chartLife) runs(image string) {
 	})
 }
 
-// underCalls has callers use the API while something is done to it, until the last of its processes that had to end has ended.
-// Every call has to succeed, and each job that is started to run once, to its end; so has a crawl that was there before.
+// underCalls lets callers use the REST API while something is done to it, until the last of the processes that had to end has
+// ended. Every call has to succeed, and each job that is started has to run once, to its end; so has a crawl that was there
+// before.
 func (l *chartLife) underCalls(step string, seen running, do func()) {
 	l.t.Helper()
 	l.Counter(step)

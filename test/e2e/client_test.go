@@ -10,7 +10,8 @@ import (
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 )
 
-// TestAGeneratedClientInAnotherLanguage runs test/clients/openapi-fetch, which is generated from the contract that the API serves.
+// TestAGeneratedClientInAnotherLanguage runs test/clients/openapi-fetch, which is generated from the contract that the REST API
+// serves.
 func TestAGeneratedClientInAnotherLanguage(t *testing.T) {
 	t.Parallel()
 	n := cluster.Namespace(t)

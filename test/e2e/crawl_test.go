@@ -131,13 +131,13 @@ func TestAFailedRunIsTriedAgainAsOftenAsItsSpiderSays(t *testing.T) {
 		st.Stats.ItemsScraped != 5 || st.Stats.Attempt != 2 {
 		t.Errorf("ended %s, %s after %d attempts, stats %+v", st.Phase, st.Reason, st.Attempts, st.Stats)
 	}
-	// The Pod of a failed attempt goes with its Job before the next one comes.
+	// The Pod of a failed attempt is deleted with its Job before the next one is created.
 	if pods := n.Pods("fails"); len(pods) != 1 || pods[0].Name != job.Status.PodName {
 		t.Errorf("%d Pods are left, want %s alone", len(pods), job.Status.PodName)
 	}
 }
 
-// While a job runs its counts are shown, and grow: they are read from the log every ten seconds.
+// While a job runs its counts are shown, and grow: the controller reads them from the log every ten seconds.
 func TestCountsAreShownWhileASpiderCrawls(t *testing.T) {
 	t.Parallel()
 	n := cluster.Namespace(t)
@@ -157,7 +157,7 @@ func TestCountsAreShownWhileASpiderCrawls(t *testing.T) {
 	}
 }
 
-// objectName makes a name for an object of a sentence.
+// objectName derives an object's name from a sentence.
 func objectName(sentence string) string {
 	name := strings.Trim(regexp.MustCompile(`[^a-z0-9]+`).ReplaceAllString(strings.ToLower(sentence), "-"), "-")
 	return strings.TrimRight(name[:min(len(name), 50)], "-")
@@ -165,7 +165,7 @@ func objectName(sentence string) string {
 
 var dumped = regexp.MustCompile(`'item_scraped_count': (\d+)`)
 
-// dumpedItems is the count of items in the stats that Scrapy dumped into its log. Where it names none there were none.
+// dumpedItems is the number of items in the stats that Scrapy dumped into its log: 0 if they have none.
 func dumpedItems(t *testing.T, log string) int64 {
 	t.Helper()
 	if !strings.Contains(log, "Dumping Scrapy stats") {
@@ -188,15 +188,15 @@ var (
 	someItems   = regexp.MustCompile(`scraped [1-9]\d* items`)
 )
 
-// opened waits until a SpiderJob's Scrapy, which has to log in detail, says that it has read a page, and returns the Pod. Only
-// from then on is it sure to close gracefully when it is asked to: it opens its spider before it listens to signals.
+// opened waits until a SpiderJob's Scrapy, which has to log at level DEBUG, logs that it has read a page, and returns the Pod.
+// Only from then on is it sure to close gracefully on request: it opens its spider before it handles signals.
 func opened(n *harness.Namespace, name string) *corev1.Pod {
 	pod := started(n, name)
 	n.AwaitLog(pod.Name, pageCrawled, soon)
 	return pod
 }
 
-// crawling waits until a SpiderJob's Scrapy says that it has scraped something, and returns the Pod.
+// crawling waits until a SpiderJob's Scrapy logs that it has scraped something, and returns the Pod.
 func crawling(n *harness.Namespace, name string) *corev1.Pod {
 	pod := started(n, name)
 	n.AwaitLog(pod.Name, someItems, soon)

@@ -12,7 +12,7 @@ import (
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 )
 
-// dumps says what Scrapy says that opens a spider, and closes it with the stats given.
+// dumps logs what Scrapy logs when it opens a spider, and closes it with the given stats.
 const dumps = `
 print("2026-11-23 12:00:00 [scrapy.core.engine] INFO: Spider opened")
 print("2026-11-23 12:00:09 [scrapy.statscollectors] INFO: Dumping Scrapy stats:")
@@ -29,7 +29,7 @@ print("2026-11-23 12:00:09 [scrapy.core.engine] INFO: Spider closed (%[2]s)", fl
 
 func readsLog(spec *v1alpha1.SpiderSpec) { spec.StatsSource = v1alpha1.StatsFromScrapy }
 
-// Each rule is kept by a run and broken by another, whose only difference is the rule.
+// For each rule one run meets it and another breaks it; the two differ in nothing else.
 func TestEachRuleIsKeptAndBroken(t *testing.T) {
 	t.Parallel()
 	n := cluster.Namespace(t)
@@ -78,7 +78,7 @@ func TestEachRuleIsKeptAndBroken(t *testing.T) {
 	}
 }
 
-// It takes a minute to tell a spider that stands still from one that is slow.
+// It takes a minute to distinguish a spider that makes no progress from one that is slow.
 func TestASpiderThatStandsStillIsStopped(t *testing.T) {
 	t.Parallel()
 	n := cluster.Namespace(t)
@@ -107,7 +107,7 @@ while True:
 	}
 }
 
-// The median of five runs is what the sixth is compared with.
+// The sixth run is compared with the median of five runs.
 func TestARunIsComparedWithTheFiveBeforeIt(t *testing.T) {
 	t.Parallel()
 	n := cluster.Namespace(t)
@@ -135,7 +135,7 @@ func TestARunIsComparedWithTheFiveBeforeIt(t *testing.T) {
 	}
 }
 
-// A spider that stops itself is not run again, whatever it calls its end.
+// A spider that stops itself does not run again, whatever its finish reason.
 func TestASpiderThatStopsItselfHasFinished(t *testing.T) {
 	t.Parallel()
 	n := cluster.Namespace(t)
@@ -146,7 +146,8 @@ func TestASpiderThatStopsItselfHasFinished(t *testing.T) {
 	}
 }
 
-// A process that does not exit is stopped by its Spider's patience with it. How it ends then is nobody's failure, and its log stays.
+// A process that does not exit is stopped after its Spider's exitPatienceSeconds. How it ends then is not a failure, and its
+// log stays.
 func TestAProcessThatDoesNotExitIsStopped(t *testing.T) {
 	t.Parallel()
 	n := cluster.Namespace(t)

@@ -22,7 +22,7 @@ import (
 	"github.com/scrapethis/spider-operator/test/e2e/harness"
 )
 
-// checked is what `helm test` says of a spider that it has run.
+// checked is what `helm test` prints about a spider that it has run.
 var checked = regexp.MustCompile(
 	`(?s)Phase: +Succeeded.*/readyz: ok.*Job (\S+) of spider counter was started\..*It finished, with 100 items`)
 
@@ -83,7 +83,7 @@ func secretKey(t *testing.T, n *harness.Namespace, key string) string {
 	return secret.Name
 }
 
-// selfSigned is a Secret with a certificate that nobody else has signed.
+// selfSigned is a Secret with a self-signed certificate.
 func selfSigned(t *testing.T) *corev1.Secret {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -16,7 +16,7 @@ import (
 	"github.com/scrapethis/spider-operator/test/e2e/harness"
 )
 
-// mortal dies of the signal that asks it to end. It can also end by itself, and then says what it has done.
+// mortal dies of the signal that asks it to end. It can also end by itself, and then reports what it has done.
 const mortal = `
 import os, signal, time
 signal.signal(signal.SIGTERM, lambda *_: os._exit(143))
@@ -25,14 +25,14 @@ time.sleep(5)
 open("/dev/termination-log", "w").write('{"items_scraped": 11, "finish_reason": "finished"}')
 `
 
-// leisurely makes a crawl of one category take some ten seconds, and tell of every page.
+// leisurely makes a crawl of one category take some ten seconds, and log every page.
 func leisurely(spec *v1alpha1.SpiderSpec) {
 	spec.Settings = map[string]v1alpha1.SettingValue{
 		"DOWNLOAD_DELAY": "0.2", "CONCURRENT_REQUESTS": "1", "LOG_LEVEL": "DEBUG",
 	}
 }
 
-// endlessly makes a crawl of the whole shop take a quarter of an hour, and tell of every page.
+// endlessly makes a crawl of the whole shop take a quarter of an hour, and log every page.
 func endlessly(spec *v1alpha1.SpiderSpec) {
 	spec.Name = "slow"
 	spec.Settings = map[string]v1alpha1.SettingValue{"LOG_LEVEL": "DEBUG"}
@@ -61,7 +61,7 @@ func deleteJob(t *testing.T, n *harness.Namespace, pod *corev1.Pod) {
 	}
 }
 
-// Scrapy exits with 0 when it is told to stop, as if it had finished. Half of a crawl is never taken for all of it.
+// Scrapy exits with 0 when it is asked to stop, as if it had finished. A partial crawl must never count as a complete one.
 func TestAnInterruptedRunBeginsAnew(t *testing.T) {
 	t.Parallel()
 	n := cluster.Namespace(t)
@@ -128,7 +128,7 @@ func TestAnInterruptionEndsTheJobWhereItsSpiderSaysSo(t *testing.T) {
 	}
 }
 
-// somebodysJob is a Job that is nobody's here.
+// somebodysJob is a Job that belongs to somebody else.
 func somebodysJob(name string) *batchv1.Job {
 	return &batchv1.Job{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
@@ -190,7 +190,7 @@ spec:
   arguments: {category: Poetry}
 `, name, n.Name), "replace", "--force", "--filename=-")
 	st := n.AwaitEnd(name, crawl).Status
-	// That its Pod ran alone is what the harness makes sure of for every name.
+	// The harness checks for every name that its Pod ran alone.
 	if st.Phase != v1alpha1.PhaseFinished || st.Attempts != 1 || st.PodName == pod.Name || st.Stats.ItemsScraped == 0 {
 		t.Errorf("ended %s, %s: %s after %d attempts, Pod %s, stats %+v", st.Phase, st.Reason, st.Message, st.Attempts, st.PodName, st.Stats)
 	}

@@ -70,8 +70,8 @@ func TestKubectlAnswersTheFirstQuestions(t *testing.T) {
 	}
 }
 
-// The chart adds to Kubernetes' own roles what their holders may do with spiders: whoever writes Spiders can run any image, and
-// whoever writes APIKeys can be any user, so those are left to administrators who were given them.
+// The chart adds to Kubernetes' own roles what their holders may do with spiders. A user who may write Spiders can run any
+// image, and one who may write APIKeys can be any user, so those rights are left to tenant administrators.
 func TestKubernetesOwnRolesReachAsFarAsTheyShould(t *testing.T) {
 	t.Parallel()
 	n := cluster.Namespace(t)
@@ -81,7 +81,7 @@ func TestKubernetesOwnRolesReachAsFarAsTheyShould(t *testing.T) {
 	}
 	n.Run("", "create", "serviceaccount", "tenant")
 	n.Run("", "create", "rolebinding", "tenant", "--clusterrole=spider-operator-tenant-admin", "--serviceaccount="+n.Name+":tenant")
-	// kube-apiserver hears of a new binding a moment later. What all of them may do tells that it has.
+	// kube-apiserver notices a new binding a moment later. A right that all of them have shows when.
 	for _, who := range []string{"view", "edit", "admin", "tenant"} {
 		n.Eventually(t, soon, "the binding of "+who+" is in force", func(context.Context) error {
 			if !n.May(who, "list", "spiderjobs") {
@@ -92,7 +92,7 @@ func TestKubernetesOwnRolesReachAsFarAsTheyShould(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		verb, resource string
-		who            string // whoever may
+		who            string // the user that may
 	}{
 		{"list", "spiderjobs", "view edit admin tenant"},
 		{"list", "spiders", "view edit admin tenant"},
@@ -112,7 +112,7 @@ func TestKubernetesOwnRolesReachAsFarAsTheyShould(t *testing.T) {
 	}
 }
 
-// The demo's crawl, which was the first of all tests, and the operator itself run where nothing may that needs more.
+// The demo's crawl, which was the first of all tests, and the operator itself run where nothing may run that needs more rights.
 func TestTheDemoAndTheOperatorRunUnderTheRestrictedStandard(t *testing.T) {
 	t.Parallel()
 	for _, namespace := range []string{"demo", cluster.System} {

@@ -14,23 +14,23 @@ import (
 	"github.com/scrapethis/spider-operator/test/e2e/harness"
 )
 
-// Programs of spiders that end in a way of their own.
+// Programs of spiders that end in special ways.
 const (
-	// hungry takes all the memory there is.
+	// hungry takes all the memory it can get.
 	hungry = `
 held = bytearray()
 while True:
     held.extend(b"x" * (8 << 20))
 `
-	// spared lets a child take all the memory there is, and does not care.
+	// spared lets a child process take all the memory, and ignores the child's end.
 	spared = `import subprocess; subprocess.run(["python3", "-c", "x = bytearray(10**9)"])`
-	// crashes reads where nothing is: the kernel ends it with a signal.
+	// crashes reads from address 0: the kernel ends it with a signal.
 	crashes = `import ctypes; ctypes.string_at(0)`
-	// complains says that it failed, and exits as if it had not.
+	// complains reports that it failed, and exits as if it had not.
 	complains = `open("/dev/termination-log", "w").write('{"error": "the shop has no door"}')`
-	// mute says nothing that could be counted.
+	// mute logs nothing that could be counted.
 	mute = `print("hello")`
-	// forger says of itself what Scrapy says when it closes, and then something else.
+	// forger logs what Scrapy logs when it closes, and then something else.
 	forger = `
 print("2026-11-23 12:00:00 [scrapy.statscollectors] INFO: Dumping Scrapy stats:")
 print("{'item_scraped_count': 5, 'finish_reason': 'finished'")
@@ -66,7 +66,7 @@ func TestEveryEndHasItsReason(t *testing.T) {
 		phase     v1alpha1.Phase
 		reason    string
 		message   []string
-		// items is -1 where they do not matter.
+		// items is -1 if their number does not matter.
 		items int64
 	}{
 		"out of memory": {

@@ -13,7 +13,7 @@ import (
 	"github.com/scrapethis/spider-operator/test/e2e/harness"
 )
 
-// A job that cannot start says why, in the words of whoever keeps it from starting, and starts when that is mended.
+// A job that cannot start says why, in the words of what prevents it, and starts once that is repaired.
 func TestAJobThatCannotStartSaysWhyAndStartsWhenItCan(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {

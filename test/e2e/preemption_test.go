@@ -17,8 +17,8 @@ import (
 	"github.com/scrapethis/spider-operator/test/e2e/harness"
 )
 
-// The scheduler stops a spider to make room for a Pod of higher priority. What is contended for is something of which each node
-// has one, so that the spiders of other tests are not in the way.
+// The scheduler stops a spider to make room for a Pod of higher priority. The Pods compete for a resource of which each node
+// has one piece, so that the spiders of other tests are not affected.
 func TestAPreemptedRunBeginsAnewWhenThereIsRoom(t *testing.T) {
 	t.Parallel()
 	n := cluster.Namespace(t)
@@ -114,7 +114,7 @@ func offer(t *testing.T, n *harness.Namespace, what corev1.ResourceName) {
 	}
 }
 
-// urgentPod is a Pod that takes a piece of a resource, whoever has it.
+// urgentPod is a Pod that needs a piece of a resource, even if another Pod has it.
 func urgentPod(n *harness.Namespace, name, class string, what corev1.ResourceName) *corev1.Pod {
 	return &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: name},

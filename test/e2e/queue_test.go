@@ -9,12 +9,12 @@ import (
 	"github.com/scrapethis/spider-operator/test/e2e/harness"
 )
 
-// suspend does what a queue in Kueue's manner does to a Job: it takes it back, or admits it.
+// suspend does to a Job what a queue like Kueue does: it takes the Job back, or admits it.
 func suspend(n *harness.Namespace, job, suspended string) {
 	n.Run("", "patch", "job", job, "--type=merge", "--patch", `{"spec": {"suspend": `+suspended+`}}`)
 }
 
-// A Scrapy that a queue stops exits with 0. That is no end: the job waits for the queue, and then begins anew.
+// A Scrapy that a queue stops exits with 0. That is not the end: the job waits for the queue, and then starts again.
 func TestAJobThatAQueueTakesBackWaitsAndBeginsAnew(t *testing.T) {
 	t.Parallel()
 	n := cluster.Namespace(t)

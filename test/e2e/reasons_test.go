@@ -17,8 +17,8 @@ import (
 	"github.com/scrapethis/spider-operator/test/e2e/harness"
 )
 
-// inVain is what kubectl has to show of a job that does not run: a phase and a reason, which stand in the table of docs/run.md,
-// and a sentence that tells what is wrong.
+// inVain is what kubectl has to show of a job that does not run: a phase and a reason, which are in the table of docs/run.md,
+// and a sentence that says what is wrong.
 type inVain struct {
 	phase            v1alpha1.Phase
 	reason, sentence string
@@ -53,13 +53,13 @@ func unfit(spec *v1alpha1.SpiderSpec) {
 	spec.Pod.NodeSelector = map[string]string{"example.com/no-such-node": "true"}
 }
 
-// Whoever asks kubectl about a job that does not run is told each reason of the table in docs/run.md where it applies.
+// kubectl shows for a job that does not run each reason of the table in docs/run.md where it applies.
 func TestKubectlTellsEveryReasonForWhichAJobDoesNotRun(t *testing.T) {
 	t.Parallel()
 	n := cluster.Namespace(t)
 	cases := map[string]struct {
 		want inVain
-		// hinder makes the Spider and what keeps it from running, and starts the job, all of them by the name.
+		// hinder creates the Spider and whatever prevents it from running, and starts the job, all with the name.
 		hinder func(t *testing.T, n *harness.Namespace, name string)
 	}{
 		"image": {
@@ -206,7 +206,7 @@ func TestKubectlTellsEveryReasonForWhichAJobDoesNotRun(t *testing.T) {
 	}
 
 	told := map[string]bool{
-		// The end of a Pod that nobody saw, and that left no trace: see the integration tests.
+		// A Pod whose end nobody saw, and that left no trace: see the integration tests.
 		string(v1alpha1.PhaseError) + " " + v1alpha1.ReasonJobFailed: true,
 		// What is Pending here, once patience is over: see the integration tests.
 		string(v1alpha1.PhaseError) + " " + v1alpha1.ReasonImagePull:     true,
@@ -279,7 +279,7 @@ func python(program string, change ...func(*v1alpha1.SpiderSpec)) func(*testing.
 	}
 }
 
-// deafWebhook is a webhook that is to be asked about a job's Pods, and that nobody serves.
+// deafWebhook is a webhook for a job's Pods that nobody serves.
 func deafWebhook(n *harness.Namespace, job string) *admissionv1.ValidatingWebhookConfiguration {
 	return &admissionv1.ValidatingWebhookConfiguration{
 		ObjectMeta: metav1.ObjectMeta{Name: n.Name + "-deaf"},

@@ -12,7 +12,7 @@ import (
 	"github.com/scrapethis/spider-operator/test/e2e/harness"
 )
 
-// Bad input in bulk: each is refused, says what is wrong with it, and makes nothing.
+// Bad input in bulk: each is refused, with what is wrong with it, and creates nothing.
 func TestBadInputIsRefusedAndMakesNothing(t *testing.T) {
 	t.Parallel()
 	n := cluster.Namespace(t)

@@ -17,7 +17,7 @@ import (
 
 // These tests kill what the other tests use. They run before those, one after the other.
 
-// lasting are arguments of a counter that takes some twenty seconds.
+// lasting are arguments that make a counter take some twenty seconds.
 var lasting = map[string]any{"n": 400, "delay": "50ms"}
 
 func TestAControllerThatIsKilledLosesNothingAndRunsNothingTwice(t *testing.T) {
@@ -33,7 +33,7 @@ func TestAControllerThatIsKilledLosesNothingAndRunsNothingTwice(t *testing.T) {
 		n.AwaitPhase(id, v1alpha1.PhaseRunning, soon)
 	}
 	cluster.KillPods(t, "controller")
-	// While nobody leads, jobs are started and cancelled all the same.
+	// While no controller leads, jobs can still be started and cancelled.
 	short, late := start(api, 2, "counter", map[string]any{"n": 3}), start(api, 1, "retried", map[string]any{"n": 3, "exit": 1})
 	for _, id := range stopped {
 		api.Cancel(id)
@@ -90,7 +90,7 @@ func TestAFacadeThatIsKilledLosesNothing(t *testing.T) {
 	}
 }
 
-// answersAgain waits until the API answers a caller.
+// answersAgain waits until the REST API answers a caller.
 func answersAgain(t *testing.T, n *harness.Namespace, api *harness.API) {
 	t.Helper()
 	n.Eventually(t, soon, "the API answers again", func(ctx context.Context) error {
@@ -102,7 +102,7 @@ func answersAgain(t *testing.T, n *harness.Namespace, api *harness.API) {
 	})
 }
 
-// An answer that never came leaves a caller in doubt; an Idempotency-Key takes the doubt away, whatever happened meanwhile.
+// A caller that received no answer does not know what happened; with an Idempotency-Key it can safely repeat the call.
 func TestAStartIsMadeOnceThoughTheFacadeIsKilledMeanwhile(t *testing.T) {
 	n := cluster.Namespace(t)
 	n.Counter("counter")
@@ -126,8 +126,8 @@ func TestAStartIsMadeOnceThoughTheFacadeIsKilledMeanwhile(t *testing.T) {
 	}
 }
 
-// repeat makes a call again and again until it has been answered after the end of something, and returns the ids of the jobs
-// that were answered and how often.
+// repeat repeats a call until it has been answered after the end of something, and returns the ids of the jobs in the answers
+// and the number of answers.
 func repeat(t *testing.T, api *harness.API, call harness.Request, end <-chan struct{}) map[string]int {
 	t.Helper()
 	jobs := map[string]int{}

@@ -12,10 +12,10 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// attempt is a request to Kubernetes. Where it would change something it is a dry run.
+// attempt is a request to Kubernetes. If it would change something it is a dry run.
 type attempt struct{ what, verb, path, body string }
 
-// refused reports whether the user's rights do not let the attempt pass. Whatever else becomes of it does not matter here.
+// refused reports whether the user's rights do not permit the attempt. Any other result does not matter here.
 func refused(t *testing.T, as rest.Interface, a attempt) bool {
 	t.Helper()
 	request := as.Verb(a.verb).AbsPath(a.path).Param("dryRun", metav1.DryRunAll)
@@ -23,11 +23,11 @@ func refused(t *testing.T, as rest.Interface, a attempt) bool {
 		request = request.SetHeader("Content-Type", "application/json").Body([]byte(a.body))
 	}
 	err := request.Do(t.Context()).Error()
-	// Admission forbids things as well: it says so in other words.
+	// Admission also forbids things, but in other words.
 	return apierrors.IsForbidden(err) && strings.Contains(err.Error(), " cannot ")
 }
 
-// impersonate returns a client of Kubernetes that is taken for somebody else.
+// impersonate returns a client of Kubernetes that acts as somebody else.
 func impersonate(t *testing.T, user string) rest.Interface {
 	t.Helper()
 	config := rest.CopyConfig(cluster.Config)

@@ -16,7 +16,7 @@ import (
 	"github.com/scrapethis/spider-operator/test/e2e/harness"
 )
 
-// mesh is what others add to a spider's Pod: a container that runs the demo's counter, as an expression of CEL.
+// mesh is what others add to a spider's Pod: a container that runs the demo's counter, as a CEL expression.
 func mesh(list, arguments, more string) string {
 	return fmt.Sprintf(`Object.spec.%s{name: "mesh", image: %q, command: ["/counter"]%s, env: [Object.spec.%s.env{name: "SPIDER_ARGUMENTS", value: %q}]}`,
 		list, cluster.CounterImage, more, list, arguments)
@@ -30,10 +30,11 @@ func meshBefore(arguments, more string) string {
 	return `[JSONPatch{op: "add", path: "/spec/initContainers", value: [` + mesh("initContainers", arguments, more) + `]}]`
 }
 
-// endlessMesh are the arguments of one that ends only when it is told to.
+// endlessMesh are the arguments of a container that ends only when asked to.
 const endlessMesh = `{"n":"100000","delay":"10s"}`
 
-// inject has every spider's Pod of the namespace changed by an expression that yields a JSON patch, and waits until that is in force.
+// inject makes admission change every spider's Pod of the namespace by an expression that yields a JSON patch, and waits until
+// that is in force.
 func inject(t *testing.T, n *harness.Namespace, patch string) {
 	t.Helper()
 	n.Run("", "label", "namespace", n.Name, "--overwrite", "pod-security.kubernetes.io/enforce=privileged")
@@ -53,7 +54,7 @@ func inject(t *testing.T, n *harness.Namespace, patch string) {
 	})
 }
 
-// mutatePods has every spider's Pod of the namespace changed by an expression that yields a JSON patch.
+// mutatePods makes admission change every spider's Pod of the namespace by an expression that yields a JSON patch.
 func mutatePods(t *testing.T, n *harness.Namespace, patch string) {
 	t.Helper()
 	name := "injected-" + n.Name
@@ -76,7 +77,7 @@ func mutatePods(t *testing.T, n *harness.Namespace, patch string) {
 	})
 }
 
-// deny has creations in the namespace refused with a message unless an expression is true.
+// deny makes admission refuse creations in the namespace with a message unless an expression is true.
 func deny(t *testing.T, n *harness.Namespace, what *admissionv1.MatchResources, unless, message string) *admissionv1.ValidatingAdmissionPolicyBinding {
 	t.Helper()
 	policy := &admissionv1.ValidatingAdmissionPolicy{
@@ -127,7 +128,7 @@ func inNamespace(n *harness.Namespace) *admissionv1.MatchResources {
 	}
 }
 
-// Whatever others add to its Pod: the job ends when its spider has, as its spider has, and is not run again. Its log stays.
+// Whatever others add to its Pod, the job ends when and as its spider has ended, and does not run again. Its log stays.
 func TestAnInjectedContainerChangesNoVerdict(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -163,7 +164,7 @@ func TestAnInjectedContainerChangesNoVerdict(t *testing.T) {
 			t.Parallel()
 			n := cluster.Namespace(t)
 			inject(t, n, tt.patch)
-			// A retry that is left must not be spent on what a sidecar does.
+			// A sidecar must not cause a retry, even if one is left.
 			n.Counter("counter", func(spec *v1alpha1.SpiderSpec) { spec.Retries = ptr.To[int32](1) })
 			if tt.arguments == nil {
 				tt.arguments = map[string]string{"n": "3"}
@@ -190,7 +191,8 @@ func TestAnInjectedContainerChangesNoVerdict(t *testing.T) {
 	}
 }
 
-// An injected container that keeps the spider from starting is named, and is an error when patience is over.
+// An injected container that prevents the spider from starting is named in the message, and becomes an error once patience is
+// over.
 func TestAnInjectedContainerThatKeepsTheSpiderFromStartingIsNamed(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -217,7 +219,8 @@ func TestAnInjectedContainerThatKeepsTheSpiderFromStartingIsNamed(t *testing.T) 
 	}
 }
 
-// A policy that refuses every Job is not the job's fault: it waits, says what refuses it, and starts when the policy is gone.
+// A policy that refuses every Job is not the job's fault: the job waits, says what refuses it, and starts once the policy is
+// gone.
 func TestAJobThatAPolicyRefusesWaitsAndStarts(t *testing.T) {
 	t.Parallel()
 	n := cluster.Namespace(t)

@@ -28,7 +28,7 @@ var (
 	momentPattern = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$`)
 )
 
-// What existing clients call, and the fields they read: the names, the types, and nothing that is null.
+// The calls that existing clients make, and the fields that they read: names, types, and no nulls.
 func TestTheFourCallsAnswerExistingClientsToTheLetter(t *testing.T) {
 	t.Parallel()
 	n := cluster.Namespace(t)
@@ -125,7 +125,7 @@ func TestPagesAreStableWhileJobsArrive(t *testing.T) {
 	n := cluster.Namespace(t)
 	n.Counter("counter")
 	api := n.API("alice")
-	// Without an Idempotency-Key, ids tell the order of jobs of the same second.
+	// Without an Idempotency-Key, ids show the order of jobs of the same second.
 	start := func() string {
 		var made struct{ JobID string }
 		api.Want(http.StatusOK, harness.Request{
@@ -230,7 +230,7 @@ func TestWhoeverHasNoValidKeyIsTurnedAway(t *testing.T) {
 		"a very long key":  "Bearer " + strings.Repeat("x", 5000),
 		"somebody's token": "Bearer eyJhbGciOiJIUzI1NiJ9.e30.ZRrHA1JJJW8opsbCGfG_HACGpVUMN_a9IV7pAx_Zmeo",
 	} {
-		// Too many failures of one address are not looked at any more.
+		// After too many failures of one address, further ones are not looked at.
 		callers++
 		address := "192.0.2." + strconv.Itoa(callers)
 		t.Run(name, func(t *testing.T) {
@@ -333,7 +333,7 @@ func TestAnAddressThatIsTooLongIsRefused(t *testing.T) {
 	})
 }
 
-// A facade that cannot reach Kubernetes: what it knows it shows, and says how old that is; what it cannot do it refuses.
+// A REST API that cannot reach Kubernetes shows what it knows, says how old that is, and refuses what it cannot do.
 func TestWithoutKubernetesReadsGoOnAndWritesAreRefused(t *testing.T) {
 	t.Parallel()
 	n := cluster.Namespace(t)
@@ -371,7 +371,7 @@ func TestWithoutKubernetesReadsGoOnAndWritesAreRefused(t *testing.T) {
 	}
 
 	facade.Mend()
-	// It may wait a little before it tries again.
+	// It may wait before it tries again.
 	const reconnect = 45 * time.Second
 	n.Eventually(t, reconnect, "jobs can be started again", func(ctx context.Context) error {
 		answer, err := api.Try(ctx, start)

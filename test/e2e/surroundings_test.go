@@ -17,14 +17,14 @@ import (
 	"github.com/scrapethis/spider-operator/test/e2e/harness"
 )
 
-// Images in which projects are as people make them; see test/spiders.
+// Images with projects as people make them; see test/spiders.
 const (
 	rootImage    = "spider-test-root:dev"
 	startsImage  = "spider-test-starts:dev"
 	browserImage = "spider-test-browser:dev"
 )
 
-// of makes a Spider of the image's spider of a name.
+// of makes a Spider of the spider with that name in the image.
 func of(image, spider string) func(*v1alpha1.SpiderSpec) {
 	return func(spec *v1alpha1.SpiderSpec) { spec.Image, spec.Name = image, spider }
 }
@@ -44,8 +44,8 @@ func asRoot(spec *v1alpha1.SpiderSpec) {
 	spec.Pod.SecurityContext = &corev1.PodSecurityContext{RunAsUser: ptr.To[int64](0)}
 }
 
-// rendering has room for a browser, and tells it to do without a sandbox of its own, which it may not make in a Pod: Debian's
-// Chromium reads its flags from files.
+// rendering has room for a browser, and disables the browser's own sandbox, which a Pod may not create: Debian's Chromium reads
+// its flags from files.
 func rendering(spec *v1alpha1.SpiderSpec) {
 	spec.Pod.Resources.Limits[corev1.ResourceMemory] = resource.MustParse("1Gi")
 	flags := &corev1.ConfigMapVolumeSource{LocalObjectReference: corev1.LocalObjectReference{Name: "chromium"}}
@@ -151,7 +151,7 @@ func TestABrowserRendersPages(t *testing.T) {
 	}
 }
 
-// change is something that a Spider says.
+// change changes a Spider.
 type change = func(*v1alpha1.SpiderSpec)
 
 // project is a Spider of one of these images, and how a run of it ends.
@@ -160,7 +160,7 @@ type project struct {
 	arguments map[string]string
 	reason    string
 	message   string // a part of it
-	items     int64  // where it is Completed
+	items     int64  // if it is Completed
 }
 
 func (p project) run(t *testing.T, n *harness.Namespace, name string) {
@@ -175,7 +175,7 @@ func (p project) run(t *testing.T, n *harness.Namespace, name string) {
 	}
 }
 
-// Scrapy says of such a feed what is wrong, once, and goes on: it exits with 0 and counts every item.
+// Scrapy logs what is wrong with such a feed once, and continues: it exits with 0 and counts every item.
 func TestItemsThatCouldNotBeWrittenAreNeverCompleted(t *testing.T) {
 	t.Parallel()
 	n := cluster.Namespace(t)
@@ -201,7 +201,7 @@ func TestItemsThatCouldNotBeWrittenAreNeverCompleted(t *testing.T) {
 	}
 }
 
-// Whether a cancelled spider can close, and say how much it has, is decided by what stands between it and the signal.
+// Whether a cancelled spider can close, and report its counts, depends on what stands between it and the signal.
 func TestASignalReachesScrapyThroughWhatStartsIt(t *testing.T) {
 	t.Parallel()
 	n := cluster.Namespace(t)
@@ -242,7 +242,7 @@ func TestASignalReachesScrapyThroughWhatStartsIt(t *testing.T) {
 	}
 }
 
-// What a browser shares between its processes is bounded by the spider's memory, not by the runtime's 64 MiB.
+// What a browser shares between its processes is limited by the spider's memory, not by the runtime's 64 MiB.
 func TestSharedMemoryIsEnoughForABrowser(t *testing.T) {
 	t.Parallel()
 	n := cluster.Namespace(t)
@@ -285,15 +285,15 @@ func TestACrawlIsResumedFromItsJobDirectory(t *testing.T) {
 	}
 }
 
-// volume makes a claim to a folder of the node that everybody may write to, as a storage class would. It is for a cluster whose
-// node is this machine.
+// volume creates a claim to a folder of the node that everybody may write to, as a storage class would. It works in a cluster
+// whose node is this machine.
 func volume(t *testing.T, n *harness.Namespace, name string) {
 	t.Helper()
 	folder := filepath.Join(t.TempDir(), name)
 	if err := os.Mkdir(folder, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	// The spider is another user than the test.
+	// The spider runs as another user than the test.
 	for path := folder; path != filepath.Clean(os.TempDir()); path = filepath.Dir(path) {
 		if err := os.Chmod(path, 0o777|os.ModeSticky); err != nil {
 			t.Fatal(err)

@@ -13,7 +13,7 @@ import (
 	"github.com/scrapethis/spider-operator/test/e2e/harness"
 )
 
-// sees fails the test where a user does not see a job in every call that shows it.
+// sees fails the test if a user does not see a job in every call that shows jobs.
 func sees(t *testing.T, api *harness.API, id string) {
 	t.Helper()
 	if job := api.Get(id); job.ID != id {
@@ -24,7 +24,7 @@ func sees(t *testing.T, api *harness.API, id string) {
 	}
 }
 
-// neverSees fails the test where a user can find a job that is somebody else's, or do anything to it.
+// neverSees fails the test if a user can find a job of somebody else, or do anything to it.
 func neverSees(t *testing.T, api *harness.API, id string) {
 	t.Helper()
 	for _, call := range []harness.Request{
@@ -55,7 +55,7 @@ func TestNamespacesAndUsersNeverSeeEachOthersJobs(t *testing.T) {
 	here, there := cluster.Namespace(t), cluster.Namespace(t)
 	here.Counter("counter")
 	there.Counter("counter")
-	// The same user's name in another namespace is another user.
+	// A user of the same name in another namespace is another user.
 	users := []*harness.API{here.API("alice"), here.API("bob"), here.API(""), there.API("alice"), there.API("")}
 	ids := make([]string, len(users))
 	for i, api := range users {
@@ -76,7 +76,7 @@ func TestNamespacesAndUsersNeverSeeEachOthersJobs(t *testing.T) {
 			t.Errorf("%s sees %d jobs, and not the one that is theirs", api.User, len(jobs))
 		}
 	}
-	// Nothing that was refused has had an effect.
+	// Refused calls have had no effect.
 	for i, api := range users {
 		if job := api.Get(ids[i]); job.Status != "pending" && job.Status != "running" {
 			t.Errorf("the job of %s is %s", api.User, job.Status)
@@ -154,7 +154,7 @@ func TestAKeyThatIsCopiedIntoAnotherNamespaceOpensNothing(t *testing.T) {
 	stolen := &v1alpha1.APIKey{Spec: keys.Items[0].Spec}
 	stolen.Name = "stolen"
 	there.Create(stolen)
-	// Whenever the API hears of it, the key stays what it was: it opens its own namespace, and no other.
+	// Whenever the REST API notices it, the key stays what it was: it is valid for its own namespace only.
 	var who struct {
 		Namespace string `json:"namespace"`
 	}

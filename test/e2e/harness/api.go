@@ -17,13 +17,13 @@ import (
 	rest "github.com/scrapethis/spider-operator/client"
 )
 
-// API calls the REST API as one user. Every response is checked against the contract.
+// API calls the REST API as one user. It checks every response against the contract.
 type API struct {
-	// User is who the calls are made as.
+	// User is the user that the calls are made as.
 	User string
 	// Key is the API key.
 	Key string
-	// URL is where the API is, without a slash at its end.
+	// URL is the address of the REST API, without a slash at its end.
 	URL string
 
 	t         testing.TB
@@ -31,14 +31,14 @@ type API struct {
 	transport http.RoundTripper // nil for ownConnections
 }
 
-// In is the same API for another test, such as a subtest.
+// In returns the same API for another test, such as a subtest.
 func (a *API) In(t testing.TB) *API {
 	other := *a
 	other.t = t
 	return &other
 }
 
-// KeepingConnections is the same API for a caller that makes its calls over connections that stay, as most callers do.
+// KeepingConnections returns the same API for a caller that keeps its connections, as most callers do.
 func (a *API) KeepingConnections() *API {
 	other := *a
 	transport := &http.Transport{}
@@ -47,7 +47,7 @@ func (a *API) KeepingConnections() *API {
 	return &other
 }
 
-// OfAnyVersion is the same API where another version of it may answer, whose contract nobody here knows.
+// OfAnyVersion returns the same API for calls that another version of the server, with an unknown contract, may answer.
 func (a *API) OfAnyVersion() *API {
 	other := *a
 	other.contract = nil
@@ -69,13 +69,13 @@ func (r *Response) Into(t testing.TB, into any) {
 	}
 }
 
-// Job is a job as the API shows it.
+// Job is a job as the REST API shows it.
 type Job struct{ rest.Job }
 
-// Items is the count of items, which every job has.
+// Items is the number of items, which every job has.
 func (j Job) Items() int64 { return j.ItemsScraped }
 
-// Problem is the body of an answer that is an error.
+// Problem is the body of an error.
 type Problem struct {
 	Error     string `json:"error"`
 	Code      string `json:"code"`
@@ -91,13 +91,13 @@ type Request struct {
 	Header map[string]string
 }
 
-// callTime is how long a call may take, with what it waits for.
+// callTime bounds a call, including what it waits for.
 const callTime = 2 * time.Minute
 
-// ownConnections takes a connection of its own for each call, so that a server that has gone is never asked through an old one.
+// ownConnections opens a connection for each call, so that no call reaches a server that has gone through an old connection.
 var ownConnections = &http.Transport{DisableKeepAlives: true}
 
-// checking holds what a caller is answered to the contract, but for streams: they are read as they come.
+// checking checks every answer against the contract, except streams, which are read as they come.
 type checking struct{ api *API }
 
 // RoundTrip implements http.RoundTripper.
@@ -119,12 +119,12 @@ func (c checking) RoundTrip(request *http.Request) (*http.Response, error) {
 	return answer, nil
 }
 
-// isStream reports whether a request is for what goes on.
+// isStream reports whether the answer to a request is a stream.
 func isStream(request *http.Request) bool {
 	return strings.HasSuffix(request.URL.Path, "/events") || request.URL.Query().Get("follow") == "true"
 }
 
-// Client calls the API as programs do. It tries nothing again: a test is to see each answer.
+// Client returns a Go client of the REST API. It retries nothing: a test has to see each answer.
 func (a *API) Client() *rest.Client {
 	a.t.Helper()
 	c, err := rest.New(a.URL, a.Key, rest.WithHTTPClient(&http.Client{Transport: checking{a}}),
@@ -135,7 +135,7 @@ func (a *API) Client() *rest.Client {
 	return c
 }
 
-// Try makes a call, as it is. Its error is that there was no answer; an answer that the contract does not know fails the test.
+// Try makes a call once. It returns an error if there was no answer; an answer that does not match the contract fails the test.
 func (a *API) Try(ctx context.Context, call Request) (*Response, error) {
 	a.t.Helper()
 	ctx, cancel := context.WithTimeout(ctx, callTime)
@@ -176,7 +176,7 @@ func (a *API) Do(call Request) *Response {
 	return response
 }
 
-// patience is how long the API may take to hear of what has happened in Kubernetes.
+// patience is how long the REST API may take to notice a change in Kubernetes.
 const patience = 10 * time.Second
 
 // Want makes a call that has to be answered with the status, and decodes the answer unless into is nil.
@@ -191,7 +191,7 @@ func (a *API) Want(status int, call Request, into any) {
 	}
 }
 
-// Refused makes a call that has to be refused with the status, and returns how.
+// Refused makes a call that has to be refused with the status, and returns the error.
 func (a *API) Refused(status int, call Request) Problem {
 	a.t.Helper()
 	var problem Problem
@@ -215,7 +215,7 @@ func (a *API) Start(spider string, arguments map[string]any) string {
 	return started.JobID
 }
 
-// AwaitSpider waits until the API has heard of a spider. It asks for a job that it cannot get, so that none is started.
+// AwaitSpider waits until the REST API knows a spider. It requests a job that it cannot get, so that none is started.
 func (a *API) AwaitSpider(name string) {
 	a.t.Helper()
 	deadline := time.Now().Add(patience)
@@ -264,7 +264,7 @@ func (a *API) Cancel(id string) {
 	}
 }
 
-// Wait waits, by the API's own means, until a job has its finished_at.
+// Wait waits, by the REST API's own means, until a job has its finished_at.
 func (a *API) Wait(id string, within time.Duration) Job {
 	a.t.Helper()
 	deadline := time.Now().Add(within)
@@ -279,7 +279,7 @@ func (a *API) Wait(id string, within time.Duration) Job {
 	}
 }
 
-// Await waits until a job is shown as wanted: the API hears of it through a watch.
+// Await waits until the REST API shows a job as wanted: it learns of changes through a watch.
 func (a *API) Await(id, what string, within time.Duration, ok func(Job) bool) Job {
 	a.t.Helper()
 	deadline := time.Now().Add(within)
@@ -295,7 +295,7 @@ func (a *API) Await(id, what string, within time.Duration, ok func(Job) bool) Jo
 	}
 }
 
-// AwaitGone waits until the API knows no such job.
+// AwaitGone waits until the REST API no longer knows the job.
 func (a *API) AwaitGone(id string, within time.Duration) {
 	a.t.Helper()
 	deadline := time.Now().Add(within)

@@ -14,7 +14,7 @@ import (
 	"github.com/scrapethis/spider-operator/apiserver/contract/contracttest"
 )
 
-// contract is the API's own OpenAPI document, as the running system serves it.
+// contract is the REST API's own OpenAPI document, as the running system serves it.
 type contract struct {
 	router routers.Router
 }
@@ -47,7 +47,7 @@ func readContract(ctx context.Context, apiURL string) (*contract, error) {
 	return &contract{router: router}, nil
 }
 
-// check returns how a response differs from what the document promises of it: an undocumented status, header, field or type.
+// check returns how a response differs from the document: an undocumented status, header, field or type.
 func (c *contract) check(request *http.Request, response *Response) error {
 	plain := request.Clone(request.Context())
 	plain.URL = &url.URL{Path: request.URL.Path, RawQuery: request.URL.RawQuery}

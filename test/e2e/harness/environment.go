@@ -1,5 +1,5 @@
 // Package harness runs the end-to-end tests: against a running operator, a real kubelet and real spiders. It finds them through
-// the environment (see Settings), and gives each test a namespace of its own, with spiders, API keys and an eye on what happens
+// the environment (see Settings), gives each test a namespace of its own, with spiders and API keys, and watches what happens
 // there.
 //
 //	var cluster *harness.Cluster
@@ -8,8 +8,8 @@
 //
 //	func TestIt(t *testing.T) { n := cluster.Namespace(t) … }
 //
-// Whatever a test is about, every response of the REST API that it gets is checked against the API's own OpenAPI document, and
-// every SpiderJob against what no SpiderJob may do (see invariants.go).
+// In every test it checks every response of the REST API against the REST API's own OpenAPI document, and every SpiderJob
+// against what no SpiderJob may do (see invariants.go).
 package harness
 
 import (
@@ -37,11 +37,11 @@ import (
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 )
 
-// Settings say where the system under test is. Each is an environment variable.
+// Settings say how to reach the system under test. Each is an environment variable.
 type Settings struct {
 	// Kubeconfig is KUBECONFIG: an administrator's.
 	Kubeconfig string
-	// APIURL is SPIDER_API_URL: where this machine reaches the REST API.
+	// APIURL is SPIDER_API_URL: the address of the REST API from this machine.
 	APIURL string
 	// Operator is SPIDER_OPERATOR: the path of the operator's binary for this machine.
 	Operator string
@@ -53,7 +53,7 @@ type Settings struct {
 	ScrapyImage string
 	// CounterImage is COUNTER_IMG, by default the demo's.
 	CounterImage string
-	// System is SYSTEM_NAMESPACE: where the operator runs, by default spider-operator-system.
+	// System is SYSTEM_NAMESPACE: the namespace of the operator, by default spider-operator-system.
 	System string
 }
 
@@ -104,8 +104,8 @@ type Cluster struct {
 // startTimeout bounds everything that comes before the first test.
 const startTimeout = time.Minute
 
-// Main runs a package's tests against the cluster, which it stores in *cluster, and returns the exit code. Without a cluster
-// the package fails, and says what is missing.
+// Main runs a package's tests against the cluster, which it stores in *cluster, and returns the exit code. Without a cluster it
+// prints what is missing, and the package fails.
 func Main(m *testing.M, into **Cluster) int {
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
@@ -159,7 +159,7 @@ func connect(ctx context.Context) (*Cluster, error) {
 	return c, nil
 }
 
-// watch keeps a copy of what the tests look at again and again, and tells them whenever anything of it changes.
+// watch keeps a copy of the objects that tests read often, and notifies waiting tests whenever any of them changes.
 func (c *Cluster) watch(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
@@ -172,7 +172,7 @@ func (c *Cluster) watch(ctx context.Context) error {
 			return fmt.Errorf("watch %T: %w", kind, err)
 		}
 	}
-	// The watch goes on for as long as the process.
+	// The watch lasts as long as the process.
 	go func() {
 		if err := c.watched.Start(context.WithoutCancel(ctx)); err != nil {
 			fmt.Fprintln(os.Stderr, "the harness cannot watch the cluster any more:", err)

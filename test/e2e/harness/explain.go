@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	// explainTimeout bounds the time that a failed test takes to tell what it left behind.
+	// explainTimeout bounds how long a failed test may take to log what it left behind.
 	explainTimeout = 20 * time.Second
 	// shownLines is how many lines are shown of a spider's log.
 	shownLines = 25
@@ -24,8 +24,8 @@ const (
 	shownControllerLines = 40
 )
 
-// explain logs what explains a failure: the SpiderJobs, their Pods and the ends of their logs, the Events, and what the
-// controller said about any of it.
+// explain logs what may explain a failure: the SpiderJobs, their Pods and the ends of their logs, the Events, and what the
+// controller logged about them.
 func (n *Namespace) explain() {
 	ctx, cancel := context.WithTimeout(context.Background(), explainTimeout)
 	defer cancel()

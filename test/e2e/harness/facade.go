@@ -22,13 +22,13 @@ import (
 
 // Facade is a process of the REST API of a test's own, whose way to Kubernetes can be cut.
 type Facade struct {
-	// URL is where it is reached.
+	// URL is its address.
 	URL string
 
 	way *way
 }
 
-// Cut cuts the way to Kubernetes, also under the connections that there are.
+// Cut cuts the way to Kubernetes, including existing connections.
 func (f *Facade) Cut() { f.way.open(false) }
 
 // Mend lets the facade reach Kubernetes again.
@@ -75,7 +75,7 @@ func (n *Namespace) Facade() *Facade {
 	return f
 }
 
-// serve runs a program until the test ends. What it says is kept, and told when the test has failed.
+// serve runs a program until the test ends. It keeps the program's output, and logs it if the test has failed.
 func (n *Namespace) serve(command *exec.Cmd) {
 	n.t.Helper()
 	log, err := os.Create(filepath.Join(n.t.TempDir(), "log"))
@@ -105,7 +105,7 @@ func freeAddress(ctx context.Context) (string, error) {
 	return listener.Addr().String(), listener.Close()
 }
 
-// way passes connections on to one address, while it is open.
+// way forwards connections to one address while it is open.
 type way struct {
 	listener net.Listener
 	to       string
@@ -149,7 +149,7 @@ func (w *way) pass(near net.Conn) {
 	ended := make(chan struct{}, 2)
 	for _, pair := range [][2]net.Conn{{near, far}, {far, near}} {
 		go func() {
-			_, _ = io.Copy(pair[0], pair[1]) // whichever ends, and however, both are over
+			_, _ = io.Copy(pair[0], pair[1]) // if one ends, both end
 			ended <- struct{}{}
 		}()
 	}
@@ -184,9 +184,9 @@ func (w *way) open(open bool) {
 }
 
 func (w *way) close() {
-	_ = w.listener.Close() // nobody comes any more
+	_ = w.listener.Close() // no more connections
 	w.open(false)
 }
 
-// drop closes a connection that is to be gone, in whatever state it is.
+// drop closes a connection, whatever its state.
 func drop(connection net.Conn) { _ = connection.Close() }

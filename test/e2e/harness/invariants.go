@@ -14,11 +14,11 @@ import (
 // invariants watches every SpiderJob and every spider's Pod of the cluster for what none of them may ever do, whatever the
 // tests do to them:
 //
-//   - a phase that is terminal changes no more, and neither does its reason, its message or its counts;
+//   - a terminal phase never changes, nor does its reason, its message or its counts;
 //   - a job that has run is Pending again only because a queue holds it back;
 //   - counts never go down within an attempt, and attempts never go down;
-//   - finishedAt is there exactly where the phase is terminal;
-//   - no two Pods of SpiderJobs of one name are alive at once, be they of one SpiderJob or of one that replaced another.
+//   - finishedAt is set if and only if the phase is terminal;
+//   - no two Pods of SpiderJobs of one name are alive at once, whether of one SpiderJob or of one that replaced another.
 type invariants struct {
 	mu         sync.Mutex
 	jobs       map[types.UID]v1alpha1.SpiderJobStatus
@@ -52,7 +52,7 @@ func (i *invariants) seeJob(job *v1alpha1.SpiderJob) {
 	}
 	switch {
 	case before.Phase.Terminal():
-		// What is left of it may be removed; what it says of its end stays.
+		// Its remains may be removed; the record of its end stays.
 		before.ObservedGeneration, before.ID = now.ObservedGeneration, now.ID
 		if !reflect.DeepEqual(before, now) {
 			report("changed after its end, from %+v to %+v", before, now)

@@ -23,7 +23,7 @@ func TestInvariantsSeeWhatMayNotBe(t *testing.T) {
 	}
 	for name, tt := range map[string]struct {
 		history []status
-		says    string // nothing where it may be
+		says    string // empty if it is allowed
 	}{
 		"a life": {history: []status{{Phase: v1alpha1.PhasePending}, running, finished, finished}},
 		"a queue holds it back": {history: []status{running, {
@@ -90,7 +90,7 @@ func TestInvariantsSeeTwoPodsAtOnce(t *testing.T) {
 	}
 }
 
-// expect fails the test unless there is one violation that says so, or none where nothing is to be said.
+// expect fails the test unless there is one violation that contains the text, or none if the text is empty.
 func expect(t *testing.T, violations []string, says string) {
 	t.Helper()
 	switch {

@@ -26,7 +26,7 @@ import (
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 )
 
-// Namespace is a tenant of one test's own, under the restricted Pod Security Standard.
+// Namespace is a test's own tenant, under the restricted Pod Security Standard.
 type Namespace struct {
 	*Cluster
 
@@ -36,7 +36,8 @@ type Namespace struct {
 	t testing.TB
 }
 
-// Namespace makes a namespace for the test, and deletes it when the test ends. A test that fails tells what is in it then.
+// Namespace creates a namespace for the test, and deletes it when the test ends. If the test fails it logs what is in the
+// namespace.
 func (c *Cluster) Namespace(t testing.TB) *Namespace {
 	t.Helper()
 	object := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
@@ -62,24 +63,24 @@ func (c *Cluster) Namespace(t testing.TB) *Namespace {
 	return n
 }
 
-// SystemNamespace is where the operator runs, and its release is.
+// SystemNamespace returns the namespace of the operator and its release.
 func (c *Cluster) SystemNamespace(t testing.TB) *Namespace {
 	return &Namespace{Cluster: c, Name: c.System, t: t}
 }
 
-// In is the same namespace for another test, such as a subtest.
+// In returns the same namespace for another test, such as a subtest.
 func (n *Namespace) In(t testing.TB) *Namespace {
 	return &Namespace{Cluster: n.Cluster, Name: n.Name, t: t}
 }
 
-// API makes an API key with the operator's own command, given more flags if need be, and returns the API as its user; "" is
-// the namespace itself. It returns once the key is accepted.
+// API creates an API key by the operator's own command, with further flags if needed, and returns the REST API as the key's
+// user; "" is the namespace itself. It returns once the key is accepted.
 func (n *Namespace) API(user string, flags ...string) *API {
 	n.t.Helper()
 	return n.APIAt(n.APIURL, user, flags...)
 }
 
-// APIAt is API for the API at another address.
+// APIAt is like API for a REST API at another address.
 func (n *Namespace) APIAt(address, user string, flags ...string) *API {
 	n.t.Helper()
 	arguments := append([]string{"apikey", "create", "--kubeconfig", n.Kubeconfig, "--namespace", n.Name}, flags...)
@@ -177,7 +178,7 @@ func (n *Namespace) Start(name, spider string, arguments map[string]string, chan
 	return name
 }
 
-// errNotYet is of a condition that does not hold yet, where nothing more can be said.
+// errNotYet is the error of a condition that does not hold yet, if there is nothing more specific.
 var errNotYet = errors.New("not yet")
 
 // Await waits until a SpiderJob is as wanted, and returns it.
@@ -209,13 +210,13 @@ func (n *Namespace) AwaitPhase(name string, phase v1alpha1.Phase, within time.Du
 	return job
 }
 
-// AwaitReason waits until a SpiderJob gives the reason.
+// AwaitReason waits until a SpiderJob has the reason.
 func (n *Namespace) AwaitReason(name, reason string, within time.Duration) *v1alpha1.SpiderJob {
 	n.t.Helper()
 	return n.Await(name, "says "+reason, within, func(job *v1alpha1.SpiderJob) bool { return job.Status.Reason == reason })
 }
 
-// AwaitWarning waits until there is a Warning about a SpiderJob that gives the reason.
+// AwaitWarning waits until there is a Warning about a SpiderJob with the reason.
 func (n *Namespace) AwaitWarning(name, reason string, within time.Duration) {
 	n.t.Helper()
 	n.Eventually(n.t, within, "an Event of SpiderJob "+name+" says "+reason, func(ctx context.Context) error {
@@ -234,13 +235,13 @@ func (n *Namespace) AwaitWarning(name, reason string, within time.Duration) {
 	})
 }
 
-// AwaitEnd waits until a SpiderJob has ended, however.
+// AwaitEnd waits until a SpiderJob has ended, in any phase.
 func (n *Namespace) AwaitEnd(name string, within time.Duration) *v1alpha1.SpiderJob {
 	n.t.Helper()
 	return n.Await(name, "has ended", within, func(job *v1alpha1.SpiderJob) bool { return job.Status.Phase.Terminal() })
 }
 
-// Pods are a SpiderJob's Pods that are there now, read live.
+// Pods returns the SpiderJob's current Pods, read live.
 func (n *Namespace) Pods(job string) []corev1.Pod {
 	n.t.Helper()
 	var pods corev1.PodList
@@ -251,7 +252,7 @@ func (n *Namespace) Pods(job string) []corev1.Pod {
 	return pods.Items
 }
 
-// Gone fails the test where anything of a SpiderJob still runs or could run again: a Job, or a Pod that has not ended.
+// Gone fails the test if anything of a SpiderJob still runs or could run again: a Job, or a Pod that has not ended.
 func (n *Namespace) Gone(job string) {
 	n.t.Helper()
 	err := n.Client.Get(n.t.Context(), client.ObjectKey{Namespace: n.Name, Name: job}, &batchv1.Job{})
@@ -263,7 +264,7 @@ func (n *Namespace) Gone(job string) {
 	}
 }
 
-// AwaitGone waits until there is no object of the name any more.
+// AwaitGone waits until no object of the name exists any more.
 func (n *Namespace) AwaitGone(object client.Object, name string, within time.Duration) {
 	n.t.Helper()
 	n.Eventually(n.t, within, fmt.Sprintf("%T %s is gone", object, name), func(ctx context.Context) error {
@@ -275,7 +276,7 @@ func (n *Namespace) AwaitGone(object client.Object, name string, within time.Dur
 	})
 }
 
-// AwaitQuota waits until Kubernetes holds the namespace to a quota.
+// AwaitQuota waits until Kubernetes enforces a quota of the namespace.
 func (n *Namespace) AwaitQuota(name string, within time.Duration) {
 	n.t.Helper()
 	n.Eventually(n.t, within, "the quota "+name+" holds", func(ctx context.Context) error {
@@ -322,7 +323,7 @@ func (n *Namespace) Log(pod string) string {
 	return string(text)
 }
 
-// AwaitLog waits until a Pod's spider has logged a line that fits, and returns the last such line's groups.
+// AwaitLog waits until a Pod's spider has logged a line that matches, and returns the groups of the last such line.
 func (n *Namespace) AwaitLog(pod string, line *regexp.Regexp, within time.Duration) []string {
 	n.t.Helper()
 	var found []string
@@ -341,7 +342,8 @@ func (n *Namespace) AwaitLog(pod string, line *regexp.Regexp, within time.Durati
 	return found
 }
 
-// FollowLog begins to follow the log of a Pod's spider. What it returns waits for the log's end, and returns all of it.
+// FollowLog begins to follow the log of a Pod's spider. The function that it returns waits for the end of the log, and returns
+// all of it.
 func (n *Namespace) FollowLog(pod string) func() string {
 	n.t.Helper()
 	stream, err := n.Clientset.CoreV1().Pods(n.Name).
@@ -364,8 +366,7 @@ func (n *Namespace) FollowLog(pod string) func() string {
 	}
 }
 
-// May reports whether a service account of the namespace may do something in it: a verb of RBAC to what is a resource or,
-// with a slash, a subresource.
+// May reports whether a service account of the namespace may apply a verb to a resource of it or, with a slash, a subresource.
 func (n *Namespace) May(account, verb, what string) bool {
 	n.t.Helper()
 	kind, subresource, _ := strings.Cut(what, "/")
@@ -381,7 +382,7 @@ func (n *Namespace) May(account, verb, what string) bool {
 	return review.Status.Allowed
 }
 
-// Run runs kubectl in the namespace, with something to read, and returns what it printed.
+// Run runs kubectl in the namespace, with an input, and returns what it printed.
 func (n *Namespace) Run(input string, arguments ...string) string {
 	n.t.Helper()
 	arguments = append([]string{"--kubeconfig", n.Kubeconfig, "--namespace", n.Name}, arguments...)

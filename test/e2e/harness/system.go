@@ -13,11 +13,10 @@ import (
 	"k8s.io/utils/ptr"
 )
 
-// componentLabel tells the operator's Pods apart: controller and apiserver.
+// componentLabel distinguishes the operator's Pods: controller and apiserver.
 const componentLabel = "app.kubernetes.io/component"
 
-// KillPods kills the Pods of one of the operator's components, without a chance for it to say goodbye, and waits until others
-// are ready.
+// KillPods kills the Pods of one of the operator's components without a grace period, and waits until others are ready.
 func (c *Cluster) KillPods(t testing.TB, component string) {
 	t.Helper()
 	pods := c.Clientset.CoreV1().Pods(c.System)
@@ -58,7 +57,7 @@ func (c *Cluster) OperatorImage(t testing.TB) string {
 	return deployment.Spec.Template.Spec.Containers[0].Image
 }
 
-// survived returns an error where a process of the operator has ended by itself: whatever the tests did to it, it must not.
+// survived returns an error if a process of the operator has ended by itself, which must not happen whatever the tests do.
 func (c *Cluster) survived(ctx context.Context) error {
 	pods, err := c.Clientset.CoreV1().Pods(c.System).List(ctx, metav1.ListOptions{LabelSelector: componentLabel})
 	if err != nil {
@@ -98,7 +97,7 @@ func (c *Cluster) Metrics(t testing.TB, component string) string {
 	return string(text)
 }
 
-// BooksInShop asks the demo's site, through the Kubernetes API, how many books it holds.
+// BooksInShop asks the demo's site, through the Kubernetes API, for its number of books.
 func (c *Cluster) BooksInShop(t testing.TB) int64 {
 	t.Helper()
 	answer, err := c.Clientset.CoreV1().Services("demo").ProxyGet("http", "site", "http", "/count.json", nil).DoRaw(t.Context())

@@ -12,7 +12,7 @@ import (
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 )
 
-// broadcast tells any number of waiters that something has changed. Its zero value is ready.
+// broadcast notifies any number of waiters of a change. Its zero value is ready.
 type broadcast struct {
 	mu   sync.Mutex
 	next chan struct{}
@@ -37,7 +37,7 @@ func (b *broadcast) tell() {
 	}
 }
 
-// handler feeds what the watches report to whoever waits, and to the invariants.
+// handler passes what the watches report to the waiters and to the invariants.
 func (c *Cluster) handler() toolscache.ResourceEventHandler {
 	see := func(object any) {
 		switch o := object.(type) {
@@ -63,11 +63,11 @@ func (c *Cluster) handler() toolscache.ResourceEventHandler {
 	}
 }
 
-// lookAgain is how often a condition is looked at though nothing is known to have changed.
+// lookAgain is how often a condition is checked even if no change was seen.
 const lookAgain = 250 * time.Millisecond
 
-// Eventually waits until check returns nil; the test fails with check's last error if that takes too long. Check is made
-// whenever anything changes in the cluster, and a few times a second besides.
+// Eventually waits until check returns nil; the test fails with check's last error if that takes too long. It calls check
+// whenever anything changes in the cluster, and a few times a second in any case.
 func (c *Cluster) Eventually(t testing.TB, within time.Duration, what string, check func(context.Context) error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), within)
