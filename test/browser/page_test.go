@@ -99,7 +99,7 @@ func TestDocumentationShowsEveryCallAndStartsAJob(t *testing.T) {
 	}
 }
 
-// documentedCalls are the calls in the contract as it is served, sorted.
+// documentedCalls returns the calls in the served contract, sorted.
 func documentedCalls(t *testing.T, address string) []string {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address+"/openapi.json", http.NoBody)
@@ -129,7 +129,7 @@ func documentedCalls(t *testing.T, address string) []string {
 	return calls
 }
 
-// tab is a page in a browser, with all that it asked for and all that the browser complained of.
+// tab is a page in a browser, with all requests that it made and all problems that the browser reported.
 type tab struct {
 	t   *testing.T
 	ctx context.Context //nolint:containedctx // it is what chromedp calls a browser
@@ -139,10 +139,10 @@ type tab struct {
 	complaints []string
 }
 
-// patience bounds how long anything in the browser may take. It is never reached in a test that passes.
+// patience bounds every wait for the browser. A passing test never reaches it.
 const patience = time.Minute
 
-// open starts a browser, which can reach nothing but the loopback address, on an address. It ends with the test.
+// open starts a browser on an address. It can reach only the loopback address, and ends with the test.
 func open(t *testing.T, address string) *tab {
 	t.Helper()
 	options := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]),
@@ -163,7 +163,7 @@ func open(t *testing.T, address string) *tab {
 	return page
 }
 
-// chromium is the path of a browser: chromium.sh tells which.
+// chromium returns the path of a browser, which chromium.sh finds.
 func chromium(t *testing.T) string {
 	t.Helper()
 	output, err := exec.CommandContext(t.Context(), "./chromium.sh").Output()
@@ -195,19 +195,19 @@ func (p *tab) seen() (requests, complaints []string) {
 	return slices.Clone(p.requests), slices.Clone(p.complaints)
 }
 
-// do does things in the page, each once it can be done.
+// do runs actions in the page, each as soon as possible.
 func (p *tab) do(actions ...chromedp.Action[chromedp.Void]) {
 	p.t.Helper()
 	run(p, chromedp.Steps(actions...))
 }
 
-// text is what an element shows.
+// text returns the text of an element.
 func (p *tab) text(selector string) string {
 	p.t.Helper()
 	return run(p, chromedp.Text(chromedp.CSS(selector)))
 }
 
-// replaceText puts a text in the place of what a field holds, so that the page's own code notices it.
+// replaceText replaces the content of a field so that the page's own code notices it.
 func (p *tab) replaceText(selector, text string) {
 	p.t.Helper()
 	evaluate[bool](p, fmt.Sprintf(`(() => {

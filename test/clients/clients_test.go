@@ -28,7 +28,8 @@ var cluster *controlplane.ControlPlane
 
 func TestMain(m *testing.M) { os.Exit(controlplane.Main(m, &cluster)) }
 
-// generated are the clients: how each is made from the contract at $SPIDER_API_URL/openapi.json, in its folder, and how it is run.
+// generated are the clients: how each is generated in its folder from the contract at $SPIDER_API_URL/openapi.json, and how it
+// runs.
 var generated = map[string]struct{ make, run [][]string }{
 	"openapi-fetch": {
 		[][]string{{"npm", "ci", "--no-audit", "--no-fund", "--prefer-offline"}, {"npm", "run", "build", "--silent"}},
@@ -47,7 +48,7 @@ var generated = map[string]struct{ make, run [][]string }{
 	},
 }
 
-// Each client lists, starts, waits and cancels, by what its generator made of the contract, with a server that is newer, too.
+// Each generated client lists, starts, waits and cancels, also with a server that is newer.
 func TestGeneratedClients(t *testing.T) {
 	namespace := cluster.Namespace(t)
 	key := auth.NewKey()
@@ -96,7 +97,7 @@ type program struct {
 
 func (p *program) in(t *testing.T) *program { return &program{t, p.folder, p.key} }
 
-// run runs a command in the client's folder, and returns what it says on its standard output.
+// run runs a command in the client's folder, and returns its standard output.
 func (p *program) run(address string, command ...string) string {
 	p.t.Helper()
 	c := exec.CommandContext(p.t.Context(), command[0], command[1:]...)
@@ -110,7 +111,7 @@ func (p *program) run(address string, command ...string) string {
 	return string(said)
 }
 
-// save gets a file into the client's folder.
+// save downloads a file into the client's folder.
 func (p *program) save(name, address string) {
 	p.t.Helper()
 	request, err := http.NewRequestWithContext(p.t.Context(), http.MethodGet, address, http.NoBody)
@@ -132,7 +133,8 @@ func (p *program) save(name, address string) {
 	}
 }
 
-// control plays the controller until the test ends: a job that is to take its time runs until it is cancelled, any other ends at once.
+// control acts as the controller until the test ends: a job that should take its time runs until it is cancelled, any other
+// ends at once.
 func control(t *testing.T, namespace string) {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
@@ -160,7 +162,7 @@ func control(t *testing.T, namespace string) {
 	})
 }
 
-// play takes a job a step further.
+// play advances a job by one step.
 func play(ctx context.Context, job *v1alpha1.SpiderJob) error {
 	status := &job.Status
 	switch _, long := job.Spec.Arguments["delay"]; {
@@ -180,7 +182,7 @@ func play(ctx context.Context, job *v1alpha1.SpiderJob) error {
 	return cluster.Client.Status().Update(ctx, job)
 }
 
-// wantPhase looks at what the client did, not at what it was answered.
+// wantPhase checks what the client did, not which answer it got.
 func wantPhase(t *testing.T, namespace, name string, want v1alpha1.Phase) {
 	t.Helper()
 	job := &v1alpha1.SpiderJob{}

@@ -1,3 +1,3 @@
-// Package clients has clients of the REST API that stock generators make from its contract, and tests them against a server that
-// runs: that of today, and one of tomorrow.
+// Package clients has clients of the REST API that stock generators make from its contract. It tests them against two servers:
+// the current one, and a simulated newer one.
 package clients

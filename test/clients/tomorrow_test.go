@@ -13,11 +13,11 @@ import (
 	"testing"
 )
 
-// growing are the names of the fields whose values grow in number.
+// growing are the names of the fields that may get further values.
 var growing = map[string]bool{"source": true, "reason": true, "rule": true, "code": true}
 
-// tomorrow serves what an address serves as a newer server may: each object of an answer has a field more, and each text of a growing
-// list a value that nobody knows yet.
+// tomorrow serves what an address serves, changed as a newer server may answer: each object has a further field, and each text
+// of a growing list a value that nobody knows yet.
 func tomorrow(t *testing.T, address string) string {
 	t.Helper()
 	target, err := url.Parse(address)
@@ -47,7 +47,7 @@ func tomorrow(t *testing.T, address string) string {
 	return server.URL
 }
 
-// grow is a JSON text as a newer server may answer it.
+// grow returns a JSON text as a newer server may answer it.
 func grow(text []byte) ([]byte, error) {
 	var value any
 	decoder := json.NewDecoder(bytes.NewReader(text))
@@ -68,7 +68,7 @@ func grown(value any) any {
 		for name, member := range value {
 			if _, is := member.(string); is && growing[name] {
 				value[name] = "new_value"
-			} else if name != "arguments" && name != "settings" { // These hold what the caller has given.
+			} else if name != "arguments" && name != "settings" { // These contain what the caller sent.
 				value[name] = grown(member)
 			}
 		}

@@ -10,7 +10,7 @@ import (
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 )
 
-// mortal tells of its progress as Scrapy does, and dies of the signal that asks it to end.
+// mortal logs its progress as Scrapy does, and dies of the signal that asks it to end.
 const mortal = `
 import signal, time
 signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -21,8 +21,8 @@ while True:
     time.sleep(1)
 `
 
-// What happens while no controller runs, nobody sees: what the Pods have left has to do, and where they are gone, what was known
-// of them before.
+// While no controller runs, nobody sees what happens. What the Pods have left has to be enough, and if they are gone, what was
+// known of them before.
 func TestWhatHappensWhileNoControllerRunsIsToldTruly(t *testing.T) {
 	n := cluster.Namespace(t)
 	slow := func(spec *v1alpha1.SpiderSpec) { spec.Name = "slow" }
@@ -74,8 +74,8 @@ func TestWhatHappensWhileNoControllerRunsIsToldTruly(t *testing.T) {
 	if st := n.AwaitEnd("cancelled", soon).Status; st.Phase != v1alpha1.PhaseCancelled || st.Stats.ItemsScraped == 0 || !st.Stats.Final {
 		t.Errorf("what was cancelled while no controller ran ended %s, %s: %s, counts %+v", st.Phase, st.Reason, st.Message, st.Stats)
 	}
-	// Its Pod is gone, and with it what it wrote last: what was known is kept, and is said not to be final. That it was stopped the
-	// kubelet's Event tells.
+	// Its Pod is gone, and with it what the spider wrote last: the known counts are kept, and marked as not final. The kubelet's
+	// Event shows that it was stopped.
 	for _, name := range []string{"ends", "mortal"} {
 		st := n.AwaitEnd(name, soon).Status
 		if st.Phase != v1alpha1.PhaseError || st.Reason != v1alpha1.ReasonInterrupted || st.Attempts != 1 {

@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	// components tells the operator's objects apart: controller and apiserver.
+	// components is the label that distinguishes the operator's objects: controller and apiserver.
 	components = "app.kubernetes.io/component"
 	// leaseName is the Lease that the leader among the controllers holds.
 	leaseName = "spider-operator.controller.scrapethis.app"
@@ -40,7 +40,7 @@ func ready(pod *corev1.Pod) bool {
 	return false
 }
 
-// awaitReplicas waits until there are as many controllers as wanted, all of them ready, and none that is still to go.
+// awaitReplicas waits until the wanted number of controllers is ready, and no other is left.
 func awaitReplicas(t *testing.T, want int) {
 	t.Helper()
 	cluster.Eventually(t, soon, fmt.Sprintf("%d controllers are ready", want), func(ctx context.Context) error {
@@ -75,7 +75,7 @@ func controllerProcess(t *testing.T) int {
 	return pid
 }
 
-// scale lets as many controllers run until the test ends.
+// scale sets the number of controllers until the test ends.
 func scale(t *testing.T, replicas int32) {
 	t.Helper()
 	before := setReplicas(t.Context(), t, replicas)
@@ -103,7 +103,7 @@ func setReplicas(ctx context.Context, t *testing.T, replicas int32) (before int3
 	return before
 }
 
-// holder is who leads, as its Lease has it: the name of a Pod and something unique; empty if nobody does.
+// holder returns the identity in the leader's Lease: the name of a Pod and a unique suffix; empty if nobody leads.
 func holder(ctx context.Context) (string, error) {
 	lease, err := cluster.Clientset.CoordinationV1().Leases(cluster.System).Get(ctx, leaseName, metav1.GetOptions{})
 	if err != nil {
@@ -112,7 +112,7 @@ func holder(ctx context.Context) (string, error) {
 	return ptr.Deref(lease.Spec.HolderIdentity, ""), nil
 }
 
-// leader is the Pod of the controller that leads, and the identity it leads under.
+// leader returns the Pod of the leading controller, and its identity.
 func leader(t *testing.T) (pod *corev1.Pod, identity string) {
 	t.Helper()
 	cluster.Eventually(t, soon, "a controller leads", func(ctx context.Context) error {
@@ -148,8 +148,9 @@ func killController(t *testing.T) {
 	cluster.KillPods(t, "controller")
 }
 
-// settle fails the test where a process of the operator has ended of something else than what the test did to it, and has
-// Pods without a past run afterwards. A controller that cannot reach Kubernetes for long has to give up leading, and does so by ending.
+// settle fails the test if a process of the operator has ended for another reason than what the test did to it. It then makes
+// sure that Pods run that have never restarted. A controller that cannot reach Kubernetes for long has to stop leading, and
+// does so by ending.
 func settle(t *testing.T) {
 	t.Helper()
 	for _, component := range []string{"controller", "apiserver"} {

@@ -14,16 +14,16 @@ import (
 )
 
 const (
-	// interval is how often the operator reads the log of a running spider, by default and with so few of them.
+	// interval is how often the operator reads the log of a running spider, by default and with this few of them.
 	interval = 10 * time.Second
-	// memoryGrowth is how much more memory the controller may take for whatever containers write: sixteen reads at once of
-	// 100 KiB each and what carries them, and as much garbage, are far less.
+	// memoryGrowth bounds how much more memory the controller may take, whatever containers write: sixteen reads of 100 KiB each
+	// at once, their buffers and as much garbage take far less.
 	memoryGrowth = 48 << 20
-	// longestMessage is the most that a SpiderJob's status says in words.
+	// longestMessage bounds the message in a SpiderJob's status.
 	longestMessage = 1024
 )
 
-// unruly are programs that write what nobody should. Each does so for half a minute. They say in the end how many MiB it was.
+// unruly are programs that write what nobody should, each for half a minute. In the end they report how many MiB they wrote.
 var unruly = map[string]string{
 	"flood":    `out((b"x" * 1023 + b"\n") * 1024)`,
 	"binary":   `out(os.urandom(1 << 16)); time.sleep(0.02)`,
@@ -67,7 +67,7 @@ import os
 os.write(os.open("/dev/termination-log", os.O_WRONLY | os.O_CREAT), %s)
 `
 
-// What a container writes is untrusted. It may spoil its own counts, and nothing else.
+// What a container writes is not trusted. It may spoil its own counts, and nothing else.
 func TestWhatAContainerWritesHarmsOnlyItself(t *testing.T) {
 	n := cluster.Namespace(t)
 	n.Scrapy("slow", scrapySettings)
@@ -130,7 +130,7 @@ func TestWhatAContainerWritesHarmsOnlyItself(t *testing.T) {
 	}
 }
 
-// watchCounts holds the counts shown of honest jobs against what their spiders have logged, until all the others have ended.
+// watchCounts compares the counts shown of honest jobs with what their spiders have logged, until all the others have ended.
 func watchCounts(t *testing.T, n *harness.Namespace, honest fleet, others map[string]string) {
 	t.Helper()
 	type look struct {
@@ -180,7 +180,7 @@ func watchCounts(t *testing.T, n *harness.Namespace, honest fleet, others map[st
 
 var progress = regexp.MustCompile(`scraped (\d+) items`)
 
-// logged is the count of items that a Pod's Scrapy last told in its log. A log that cannot be read just now tells nothing.
+// logged returns the number of items that a Pod's Scrapy last logged. A log that cannot be read at the moment has none.
 func logged(t *testing.T, n *harness.Namespace, pod string) (items int64, ok bool) {
 	t.Helper()
 	log, err := n.Clientset.CoreV1().Pods(n.Name).GetLogs(pod, &corev1.PodLogOptions{Container: v1alpha1.ContainerName}).DoRaw(t.Context())

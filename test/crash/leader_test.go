@@ -38,7 +38,7 @@ func TestAnotherReplicaTakesOver(t *testing.T) {
 	} {
 		pod, identity := leader(t)
 		began := time.Now()
-		if end.signal == syscall.SIGKILL { // The kubelet sends the other one. A second one would end the process at once.
+		if end.signal == syscall.SIGKILL { // The kubelet sends SIGTERM. A second one would end the process at once.
 			signal(t, pod, end.signal)
 		}
 		options := metav1.DeleteOptions{GracePeriodSeconds: end.grace}
@@ -59,7 +59,7 @@ func TestAnotherReplicaTakesOver(t *testing.T) {
 			return n.Client.Get(ctx, client.ObjectKey{Namespace: n.Name, Name: name}, &batchv1.Job{})
 		})
 		t.Logf("after %s another controller led within %s, and made a Job within %s", end.signal, took, time.Since(began))
-		const slack = 5 * time.Second // for a machine that does other things, too
+		const slack = 5 * time.Second // the machine has other work, too
 		if took > end.within+slack {
 			t.Errorf("after %s it took %s until another controller led, want at most %s", end.signal, took, end.within)
 		}

@@ -19,7 +19,7 @@ import (
 	"github.com/scrapethis/spider-operator/test/e2e/harness"
 )
 
-// logging tells of its progress and of its end as Scrapy does, and ends at the second that its argument names.
+// logging logs its progress and its end as Scrapy does, and ends at the second that its argument names.
 const logging = `
 import json, os, time
 end = float(json.loads(os.environ["SPIDER_ARGUMENTS"])["end"])
@@ -33,8 +33,8 @@ print("{'finish_reason': 'finished', 'item_scraped_count': %d}" % n)
 print("2026-11-23 12:00:00 [scrapy.core.engine] INFO: Spider closed (finished)")
 `
 
-// What reading logs costs is measured where there are logs: on a real kubelet, with thirty spiders that end at the same second,
-// beside thirty of which no log is read.
+// Measures what reading logs costs where there are logs: on a real kubelet, with thirty spiders that end in the same second,
+// next to thirty whose logs are not read.
 func TestReadingLogsCostsOneReadPerEnd(t *testing.T) {
 	const jobs, crawl = 30, 20 * time.Second
 	n := cluster.Namespace(t)
@@ -53,14 +53,14 @@ func TestReadingLogsCostsOneReadPerEnd(t *testing.T) {
 		if want := map[string]int{"read": jobs}[spider]; finals != want {
 			t.Errorf("%d logs were read at the end of spiders whose log is %s, want %d", finals, spider, want)
 		}
-		// Each at every interval, and once more for what began or ended within one.
+		// Each once per interval, and once more for what began or ended within one.
 		if most := map[string]int{"read": jobs * (int(crawl/interval) + 1)}[spider]; samples > most {
 			t.Errorf("%d logs were read while spiders ran whose log is %s, want at most %d", samples, spider, most)
 		}
 	}
 }
 
-// endTogether runs jobs that end at the same second, and returns, in order, how long after each Pod's end the status told of it.
+// endTogether runs jobs that end in the same second, and returns, sorted, how long after each Pod's end its status recorded it.
 func endTogether(t *testing.T, n *harness.Namespace, spider string, jobs int, crawl time.Duration) []time.Duration {
 	t.Helper()
 	end := time.Now().Add(crawl).Truncate(time.Second)
@@ -78,7 +78,7 @@ func endTogether(t *testing.T, n *harness.Namespace, spider string, jobs int, cr
 	return seen(jobs)
 }
 
-// seeEnds notes when Pods and their SpiderJobs were seen to have ended, by one watch of each.
+// seeEnds notes when Pods and their SpiderJobs ended, by one watch of each.
 func seeEnds(t *testing.T, n *harness.Namespace, prefix string) func(jobs int) []time.Duration {
 	t.Helper()
 	var mu sync.Mutex
@@ -134,7 +134,7 @@ func seeEnds(t *testing.T, n *harness.Namespace, prefix string) func(jobs int) [
 	}
 }
 
-// logReads is how many reads of spiders' logs the controller has made in a mode.
+// logReads returns how many reads of spiders' logs the controller has made in a mode.
 func logReads(t *testing.T, mode string) int {
 	t.Helper()
 	reads := 0
@@ -152,7 +152,7 @@ func logReads(t *testing.T, mode string) int {
 	return reads
 }
 
-// cpuOf is the CPU time that a process has used.
+// cpuOf returns the CPU time that a process has used.
 func cpuOf(t *testing.T, pid int) time.Duration {
 	t.Helper()
 	const tick = 10 * time.Millisecond // USER_HZ is 100 on every architecture that Kubernetes runs on, see proc(5)
@@ -160,7 +160,7 @@ func cpuOf(t *testing.T, pid int) time.Duration {
 	if err != nil {
 		t.Fatalf("read the CPU time of process %d: %v", pid, err)
 	}
-	_, fields, _ := bytes.Cut(text, []byte(") ")) // behind the name, which may hold anything
+	_, fields, _ := bytes.Cut(text, []byte(") ")) // after the name, which may contain anything
 	words := strings.Fields(string(fields))
 	used := time.Duration(0)
 	for _, field := range words[11:13] { // utime and stime

@@ -18,7 +18,7 @@ import (
 
 // localCluster is the cluster of hack/cluster, whose components can be killed.
 type localCluster struct {
-	// program is the built command, source the directory that it was built in and finds its cluster from.
+	// program is the built command. It finds its cluster from source, the directory that it was built in.
 	program, source string
 }
 
@@ -62,7 +62,7 @@ func (c *localCluster) run(ctx context.Context, arguments ...string) error {
 	return nil
 }
 
-// kill kills a component as `kill -9` does. It is running again when the test has ended, at the latest.
+// kill kills a component as `kill -9` does. The component runs again when the test has ended, at the latest.
 func (c *localCluster) kill(t *testing.T, component string) {
 	t.Helper()
 	t.Cleanup(func() {
@@ -83,7 +83,7 @@ func (c *localCluster) start(t *testing.T, component string) {
 	}
 }
 
-// processOf is the process of a Pod of one container with one process: of the operator's own.
+// processOf returns the process of a Pod with one container and one process: one of the operator's own.
 func processOf(pod *corev1.Pod) (int, error) {
 	if len(pod.Status.ContainerStatuses) != 1 {
 		return 0, fmt.Errorf("find the process of Pod %s: it has %d containers", pod.Name, len(pod.Status.ContainerStatuses))
@@ -96,15 +96,15 @@ func processOf(pod *corev1.Pod) (int, error) {
 	for _, file := range files {
 		groups, err := os.ReadFile(file)
 		if err != nil || !bytes.Contains(groups, []byte(container)) {
-			continue // of somebody else, or gone meanwhile
+			continue // belongs to something else, or is gone meanwhile
 		}
 		return strconv.Atoi(filepath.Base(filepath.Dir(file)))
 	}
 	return 0, fmt.Errorf("find the process of Pod %s, container %s: none on this machine is in its control group", pod.Name, container)
 }
 
-// signal sends a signal to the process of one of the operator's Pods. Deleting a Pod without a grace period would not do: the
-// kubelet still asks nicely first.
+// signal sends a signal to the process of one of the operator's Pods. Deleting a Pod without a grace period would not be
+// enough: the kubelet still sends SIGTERM first.
 func signal(t *testing.T, pod *corev1.Pod, sig syscall.Signal) {
 	t.Helper()
 	pid, err := processOf(pod)
@@ -116,7 +116,7 @@ func signal(t *testing.T, pod *corev1.Pod, sig syscall.Signal) {
 	}
 }
 
-// memory is what a process holds resident, in bytes: now, and at most since the last forgetPeak.
+// memory returns the resident memory of a process in bytes: now, and its peak since the last forgetPeak.
 type memory struct{ now, peak int64 }
 
 func memoryOf(pid int) (memory, error) {
@@ -143,7 +143,7 @@ func memoryOf(pid int) (memory, error) {
 	return m, nil
 }
 
-// forgetPeak has the kernel measure the peak of a process's memory anew.
+// forgetPeak makes the kernel measure the peak of a process's memory from now on.
 func forgetPeak(pid int) error {
 	const peak = "5" // see proc(5), clear_refs
 	return os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", pid), []byte(peak), 0)

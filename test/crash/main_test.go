@@ -16,10 +16,10 @@ var (
 )
 
 const (
-	// soon is the time in which Kubernetes does what takes it a moment, on a small machine with many Pods, also right after
-	// one of its components has been restarted.
+	// soon bounds what Kubernetes does quickly, on a small machine with many Pods, also right after one of its components was
+	// restarted.
 	soon = 90 * time.Second
-	// storm is the time that the longest jobs take here.
+	// storm bounds the longest jobs here.
 	storm = 5 * time.Minute
 )
 
@@ -34,7 +34,7 @@ func run(m *testing.M) int {
 	}
 	defer machine.forget()
 	code := harness.Main(m, &cluster)
-	// Whatever happened: those who come next find all components running.
+	// In any case, leave all components running.
 	if err := machine.run(ctx, "up"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		code = max(code, 1)

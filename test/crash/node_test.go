@@ -19,8 +19,8 @@ import (
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 )
 
-// A node that is lost may still run what was cancelled, and does here. Whatever grace was asked for, no end is told before the
-// node has said so, and what is waited for is told meanwhile.
+// A lost node may still run what was cancelled, and does so here. Whatever the grace period, no end is recorded before the node
+// has confirmed it, and meanwhile the message says what the job waits for.
 func TestALostNodeIsWaitedForAndNamed(t *testing.T) {
 	n := cluster.Namespace(t)
 	n.Counter("counter")
@@ -53,7 +53,7 @@ func TestALostNodeIsWaitedForAndNamed(t *testing.T) {
 	n.Gone("lost")
 }
 
-// A node that reboots loses its containers, and makes up how they ended. The job is interrupted, and begins anew.
+// A node that reboots loses its containers, and reports an invented end for them. The job is interrupted, and starts again.
 func TestARebootOfTheNodeIsAnInterruption(t *testing.T) {
 	n := cluster.Namespace(t)
 	n.Counter("counter", func(spec *v1alpha1.SpiderSpec) { spec.Retries = ptr.To[int32](0) })
@@ -62,7 +62,7 @@ func TestARebootOfTheNodeIsAnInterruption(t *testing.T) {
 	n.AwaitPhase("rebooted", v1alpha1.PhaseRunning, soon)
 	pod := n.AwaitPod("rebooted", "runs", soon, func(pod *corev1.Pod) bool { return pod.Status.Phase == corev1.PodRunning })
 	machine.kill(t, "kubelet")
-	machine.kill(t, "containerd") // else it would take the shim for one that has crashed, and make up an end that tells nothing
+	machine.kill(t, "containerd") // otherwise it would take the shim for crashed, and invent an end
 	killAll(t, pod)
 	machine.start(t, "containerd")
 	machine.start(t, "kubelet")
@@ -75,7 +75,7 @@ func TestARebootOfTheNodeIsAnInterruption(t *testing.T) {
 	}
 }
 
-// killAll kills the shim of a Pod, and then all of the Pod's processes: nobody is left who could tell how they ended.
+// killAll kills the shim of a Pod, and then all processes of the Pod: nothing is left that could report how they ended.
 func killAll(t *testing.T, pod *corev1.Pod) {
 	t.Helper()
 	processes, err := processesOf(pod)
@@ -119,7 +119,7 @@ func killAll(t *testing.T, pod *corev1.Pod) {
 	}
 }
 
-// processesOf are the processes of this machine that are in a Pod's control group.
+// processesOf returns the processes of this machine that are in a Pod's control group.
 func processesOf(pod *corev1.Pod) ([]int, error) {
 	files, err := filepath.Glob("/proc/[0-9]*/cgroup")
 	if err != nil {
@@ -129,7 +129,7 @@ func processesOf(pod *corev1.Pod) ([]int, error) {
 	for _, file := range files {
 		groups, err := os.ReadFile(file)
 		if err != nil || !bytes.Contains(groups, []byte("pod"+pod.UID)) {
-			continue // of somebody else, or gone meanwhile
+			continue // belongs to something else, or is gone meanwhile
 		}
 		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file)))
 		if err != nil {

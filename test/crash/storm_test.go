@@ -13,16 +13,16 @@ import (
 	"github.com/scrapethis/spider-operator/test/e2e/harness"
 )
 
-// scrapySettings makes a Scrapy tell of its progress every other second, and may be told when to close.
+// scrapySettings makes Scrapy log its progress every other second, and optionally sets when to close.
 func scrapySettings(spec *v1alpha1.SpiderSpec) {
 	spec.Settings = map[string]v1alpha1.SettingValue{"LOGSTATS_INTERVAL": "2"}
 	spec.AllowedSettings = []string{"CLOSESPIDER_ITEMCOUNT", "DOWNLOAD_DELAY"}
 }
 
-// fleet are jobs of a storm: the counts they have to end with, by name; negative where Scrapy alone knows.
+// fleet are the jobs of a storm: the counts that they have to end with, by name; negative if only Scrapy knows.
 type fleet map[string]int64
 
-// start starts a job as soon as Kubernetes takes it. A request that failed may have been heard all the same.
+// start starts a job as soon as Kubernetes accepts it. A request that failed may nevertheless have been executed.
 func (f fleet) start(n *harness.Namespace, t *testing.T, name string, job v1alpha1.SpiderJobSpec, items int64) {
 	t.Helper()
 	f[name] = items
@@ -35,7 +35,7 @@ func (f fleet) start(n *harness.Namespace, t *testing.T, name string, job v1alph
 	})
 }
 
-// counting is a job of the counter, which counts ten a second.
+// counting is a job of the counter, with ten items a second.
 func counting(items int64) v1alpha1.SpiderJobSpec {
 	return v1alpha1.SpiderJobSpec{
 		SpiderRef: v1alpha1.SpiderReference{Name: "counter"},
@@ -48,7 +48,7 @@ func crawling(spider string, arguments map[string]v1alpha1.ArgumentValue, settin
 	return v1alpha1.SpiderJobSpec{SpiderRef: v1alpha1.SpiderReference{Name: spider}, Arguments: arguments, Settings: settings}
 }
 
-// Thirty jobs run while everything they rest on is killed, one after the other. Some more begin and end in between.
+// Thirty jobs run while everything that they depend on is killed, one after the other. Others begin and end meanwhile.
 func TestNoCrashLosesOrDoublesAJob(t *testing.T) {
 	n := cluster.Namespace(t)
 	n.Scrapy("slow", scrapySettings)
@@ -73,7 +73,7 @@ func TestNoCrashLosesOrDoublesAJob(t *testing.T) {
 	for name := range long {
 		n.AwaitPhase(name, v1alpha1.PhaseRunning, soon)
 	}
-	// Their ends are spread over the storm: whatever is down then must not matter.
+	// Their ends are spread over the storm: it must not matter what is down at that moment.
 	for i := range int64(10) {
 		others.start(n, t, fmt.Sprintf("ends-%d", i), counting(50*(i+1)), 50*(i+1))
 	}
@@ -83,7 +83,7 @@ func TestNoCrashLosesOrDoublesAJob(t *testing.T) {
 			killController(t)
 		} else {
 			machine.kill(t, component)
-			// The API answers from what it knows, whatever of Kubernetes is away.
+			// The REST API answers from what it knows, whatever part of Kubernetes is down.
 			if jobs := api.List("?limit=1000"); len(jobs) < len(long) {
 				t.Errorf("without %s the API shows %d jobs", component, len(jobs))
 			}

@@ -26,13 +26,13 @@ import (
 // witness remembers every Pod that the SpiderJobs of a namespace ever had.
 type witness struct {
 	namespace *harness.Namespace
-	// logsMayBeLost says that containerd is killed. It itself copies what containers print: what they print while it is dead may
-	// be lost, to everybody.
+	// logsMayBeLost says that containerd is killed. containerd copies what containers print: their output is lost while it is
+	// dead.
 	logsMayBeLost bool
 
 	mu   sync.Mutex
-	pods map[string]map[types.UID]*corev1.Pod // as they were seen last, by the SpiderJob's name and the Pod's UID
-	// undeleted are Pods whose spider was seen to have ended while nobody had deleted them.
+	pods map[string]map[types.UID]*corev1.Pod // last seen state, by the SpiderJob's name and the Pod's UID
+	// undeleted are Pods whose spider was seen to have ended before anybody had deleted them.
 	undeleted map[types.UID]bool
 }
 
@@ -71,7 +71,7 @@ func (w *witness) see(object any) {
 	}
 }
 
-// of are the Pods that a SpiderJob has had, the oldest first.
+// of returns the Pods that a SpiderJob has had, the oldest first.
 func (w *witness) of(job string) []*corev1.Pod {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -80,7 +80,7 @@ func (w *witness) of(job string) []*corev1.Pod {
 	})
 }
 
-// spiderEnd is how a Pod's spider ended, nil while it has not.
+// spiderEnd returns how a Pod's spider ended, nil while it runs.
 func spiderEnd(pod *corev1.Pod) *corev1.ContainerStateTerminated {
 	for i := range pod.Status.ContainerStatuses {
 		if c := &pod.Status.ContainerStatuses[i]; c.Name == v1alpha1.ContainerName {
@@ -90,9 +90,9 @@ func spiderEnd(pod *corev1.Pod) *corev1.ContainerStateTerminated {
 	return nil
 }
 
-// stoppedByNode is how many of a SpiderJob's Pods the kubelet stopped by itself, which nobody had deleted. A kubelet that begins beside a
-// containerd that is dead, or has just begun, may take a sandbox for lost, and stops what runs in it: an interruption, and no fault of
-// the operator's. No other Pod may begin before such a one has ended.
+// stoppedByNode returns how many of a SpiderJob's Pods the kubelet stopped by itself, although nobody had deleted them. A
+// kubelet that starts while containerd is dead, or has just started, may take a sandbox for lost, and stops what runs in it: an
+// interruption that is not the operator's fault. No other Pod may begin before such a Pod has ended.
 func (w *witness) stoppedByNode(t *testing.T, job string) int {
 	t.Helper()
 	pods := w.of(job)
@@ -113,7 +113,7 @@ func (w *witness) stoppedByNode(t *testing.T, job string) int {
 	return stopped
 }
 
-// killing reports whether the kubelet says that it stopped a Pod's container.
+// killing reports whether the kubelet has reported that it stopped a Pod's container.
 func (w *witness) killing(t *testing.T, pod *corev1.Pod) bool {
 	t.Helper()
 	events, err := w.namespace.Clientset.CoreV1().Events(w.namespace.Name).List(t.Context(), metav1.ListOptions{
@@ -125,9 +125,9 @@ func (w *witness) killing(t *testing.T, pod *corev1.Pod) bool {
 	return len(events.Items) > 0
 }
 
-// ranOnce fails the test unless a SpiderJob has finished with one Pod ever, but for those that its node stopped by itself, and with the
-// count that its spider itself wrote. Want is that count where the test knows it, else negative. That there was no other Pod three
-// witnesses say: a watch, the Job controller's count, and the operator's.
+// ranOnce fails the test unless a SpiderJob has finished with a single Pod, apart from those that its node stopped by itself,
+// and with the count that its spider itself wrote. want is that count if the test knows it, and negative otherwise. Three
+// witnesses show that there was no other Pod: a watch, the Job controller's count, and the operator's.
 func (w *witness) ranOnce(t *testing.T, name string, want int64) {
 	t.Helper()
 	n := w.namespace
@@ -165,8 +165,8 @@ func (w *witness) ranOnce(t *testing.T, name string, want int64) {
 
 var dumpedItems = regexp.MustCompile(`'item_scraped_count': (\d+)`)
 
-// written is the count that a spider wrote into its log when it closed, if it is there: the stats that Scrapy dumps, or the result
-// that the demo's counter prints. The operator reads the counter's from another place.
+// written returns the count that a spider wrote into its log when it closed, if it did: the stats that Scrapy dumps, or the
+// result that the demo's counter prints. The operator reads the counter's count from elsewhere.
 func written(t *testing.T, log string) (count int64, told bool) {
 	t.Helper()
 	if match := dumpedItems.FindStringSubmatch(log); match != nil {

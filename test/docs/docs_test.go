@@ -14,13 +14,13 @@ import (
 )
 
 const (
-	// patience is how long a page may take.
+	// patience bounds how long a page may take.
 	patience = 4 * time.Minute
-	// mostNotRun is how many blocks may be left out, of all pages. Think twice before you raise it.
+	// mostNotRun bounds how many blocks of all pages may be left out. Think twice before you raise it.
 	mostNotRun = 8
 )
 
-// alone is the page that removes the operator, which no other page can do without.
+// alone is the page that removes the operator, which all other pages need.
 const alone = "docs/run.md"
 
 func TestEveryCommandOfTheDocumentation(t *testing.T) {
@@ -45,7 +45,7 @@ func TestEveryCommandOfTheDocumentation(t *testing.T) {
 		}
 	})
 	if left > mostNotRun || blocks == 0 {
-		t.Errorf("of %d blocks of commands %d are not run; at most %d may be left out", blocks, left, mostNotRun)
+		t.Errorf("%[2]d of %[1]d blocks of commands do not run; at most %[3]d may be left out", blocks, left, mostNotRun)
 	}
 	if last.blocks == 0 {
 		t.Fatalf("%s shows no commands", alone)
@@ -54,7 +54,7 @@ func TestEveryCommandOfTheDocumentation(t *testing.T) {
 	t.Run(alone, func(t *testing.T) { s.run(t, last) })
 }
 
-func TestACommandThatFailsIsToldByItsLine(t *testing.T) {
+func TestAFailedCommandIsReportedWithItsLine(t *testing.T) {
 	s := &stage{root: root(t), tools: t.TempDir()}
 	for script, says := range map[string]string{
 		"\ntrue\nls /nowhere\n":   "docs/page.md:3: exit code 2: ls /nowhere",
@@ -71,7 +71,7 @@ func TestACommandThatFailsIsToldByItsLine(t *testing.T) {
 	}
 }
 
-// stage is what the pages are run with.
+// stage is the environment in which pages run.
 type stage struct {
 	// root is the repository.
 	root string
@@ -86,8 +86,8 @@ func newStage(t *testing.T) *stage {
 	for tool, variable := range map[string]string{"kubectl": "KUBECTL", "helm": "HELM", "spider-operator": "SPIDER_OPERATOR"} {
 		path := os.Getenv(variable)
 		if !filepath.IsAbs(path) || os.Getenv("KUBECONFIG") == "" {
-			t.Fatalf("the documentation is tried on the demo's cluster, with $KUBECONFIG and, as absolute paths, $KUBECTL, $HELM and " +
-				"$SPIDER_OPERATOR. `make test-e2e` brings all of it")
+			t.Fatalf("the documentation runs on the demo's cluster: $KUBECONFIG and, as absolute paths, $KUBECTL, $HELM and " +
+				"$SPIDER_OPERATOR have to be set. `make test-e2e` does so")
 		}
 		if err := os.Symlink(path, filepath.Join(s.tools, tool)); err != nil {
 			t.Fatal(err)
@@ -96,7 +96,7 @@ func newStage(t *testing.T) *stage {
 	return s
 }
 
-// root is the path of the repository.
+// root returns the path of the repository.
 func root(t *testing.T) string {
 	t.Helper()
 	path, err := filepath.Abs("../..")
@@ -128,7 +128,7 @@ func (s *stage) pages(t *testing.T) []page {
 	return pages
 }
 
-// copyOfRepository is a folder in which the repository's files are, and what is written beside them is not the repository's.
+// copyOfRepository returns a folder with the repository's files, in which a page can write without changing the repository.
 func (s *stage) copyOfRepository(t *testing.T) string {
 	t.Helper()
 	folder := t.TempDir()
@@ -144,7 +144,7 @@ func (s *stage) copyOfRepository(t *testing.T) string {
 	return folder
 }
 
-// run runs a page, and fails the test where one of its commands fails.
+// run runs a page, and fails the test if one of its commands fails.
 func (s *stage) run(t *testing.T, p page) {
 	t.Helper()
 	started := time.Now()
@@ -154,8 +154,7 @@ func (s *stage) run(t *testing.T, p page) {
 	t.Logf("%d blocks took %s", p.blocks-len(p.notRun), time.Since(started).Round(100*time.Millisecond))
 }
 
-// try runs a page, and ends whatever it has left running. Its error tells which command failed, on which line, and what was
-// printed.
+// try runs a page, and ends what it leaves running. Its error says which command failed, on which line, and what was printed.
 func (s *stage) try(t *testing.T, p page) error {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -165,7 +164,7 @@ func (s *stage) try(t *testing.T, p page) error {
 	if err := os.WriteFile(script, []byte(p.script), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	// A file, and not a pipe, which would have to be read until the last process in the background has closed it.
+	// A file instead of a pipe, which would have to be read until the last process in the background has closed it.
 	output, err := os.Create(filepath.Join(folder, "output"))
 	if err != nil {
 		t.Fatal(err)
@@ -182,7 +181,7 @@ func (s *stage) try(t *testing.T, p page) error {
 	ended := bash.Run()
 	if bash.Process != nil {
 		if err := all(); err != nil && !errors.Is(err, syscall.ESRCH) {
-			t.Errorf("end what %s has left running: %v", p.name, err)
+			t.Errorf("end what %s left running: %v", p.name, err)
 		}
 	}
 	if err := output.Close(); err != nil {
@@ -190,14 +189,14 @@ func (s *stage) try(t *testing.T, p page) error {
 	}
 	switch {
 	case ctx.Err() != nil:
-		ended = fmt.Errorf("it was not done within %s", patience)
+		ended = fmt.Errorf("not done within %s", patience)
 	case ended == nil:
 		return nil
 	}
 	return fmt.Errorf("%s: bash: %w. It printed:\n%s", p.name, ended, end(read(t, output.Name())))
 }
 
-// end is as much of a text's end as helps.
+// end returns the last part of a text.
 func end(text string) string {
 	const most = 8000
 	if len(text) <= most {
@@ -206,13 +205,13 @@ func end(text string) string {
 	return "[…]" + strings.ToValidUTF8(text[len(text)-most:], "")
 }
 
-// demo puts the demo back, whatever is left of it.
+// demo restores the demo, whatever is left of it.
 func (s *stage) demo(t *testing.T) {
 	t.Helper()
 	demo := exec.CommandContext(context.WithoutCancel(t.Context()), "go", "run", "./demo", "--helm="+s.helm)
 	demo.Dir = filepath.Join(s.root, "hack")
 	if said, err := demo.CombinedOutput(); err != nil {
-		t.Errorf("put the demo back: %v\n%s", err, said)
+		t.Errorf("restore the demo: %v\n%s", err, said)
 	}
 }
 

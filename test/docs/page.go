@@ -10,12 +10,12 @@ import (
 type page struct {
 	// name is its path in the repository.
 	name string
-	// script has as many lines as the page, and on each line the command of the page's same line, so that bash's line numbers
-	// are the page's.
+	// script has as many lines as the page, and each command on its line of the page, so that bash's line numbers are those of
+	// the page.
 	script string
-	// blocks is how many blocks of commands it shows.
+	// blocks is the number of blocks of commands on the page.
 	blocks int
-	// notRun are those of them that are not part of the script.
+	// notRun are the blocks that are not part of the script.
 	notRun []omission
 }
 
@@ -30,7 +30,7 @@ var (
 	notRun = regexp.MustCompile(`^<!-- not run: +(\S.*?) *-->$`)
 )
 
-// shells are names of what is a block of commands too, and would be passed over.
+// shells are other names for shell commands. Blocks that are marked with them would be ignored, so they are errors.
 const shells = " bash shell console shell-session zsh "
 
 // fenceOf returns the language of a line that opens a block; it is empty for one that closes it.
@@ -42,15 +42,15 @@ func fenceOf(line string) (language string, is bool) {
 	return found[1], true
 }
 
-// readPage makes a script of a page. It refuses what a reader of the page would take for commands that are run.
+// readPage turns a page into a script. It refuses a page with blocks that readers would take for commands that are run.
 func readPage(name, text string) (page, error) {
 	p := page{name: name}
 	lines := strings.Split(text, "\n")
 	script := make([]string, len(lines))
 	var (
-		within  string    // the block that the line is in: sh and run for commands that are run, else something else
+		within  string    // the block that the line is in: sh and run for commands that are run
 		opened  int       // its line
-		omitted *omission // of the block that has to follow
+		omitted *omission // the next block has to follow it
 	)
 	for i, line := range lines {
 		number := i + 1
@@ -62,7 +62,7 @@ func readPage(name, text string) (page, error) {
 			script[i] = line
 		case within != "":
 		case omitted != nil && language != "sh":
-			return p, fmt.Errorf("%s:%d: no block of commands follows what says why it is not run", name, omitted.line)
+			return p, fmt.Errorf("%s:%d: no block of commands follows the comment \"not run\"", name, omitted.line)
 		case fenced && strings.Contains(shells, " "+language+" "):
 			return p, fmt.Errorf("%s:%d: blocks of commands are marked as sh, not as %s", name, number, language)
 		case fenced:
@@ -79,7 +79,7 @@ func readPage(name, text string) (page, error) {
 		case strings.HasPrefix(line, "<!-- not run"):
 			said := notRun.FindStringSubmatch(line)
 			if len(said) < 2 {
-				return p, fmt.Errorf("%s:%d: it is not said why the block is not run: <!-- not run: why -->", name, number)
+				return p, fmt.Errorf("%s:%d: missing the reason why the block is not run: <!-- not run: why -->", name, number)
 			}
 			p.notRun = append(p.notRun, omission{line: number, reason: said[1]})
 			omitted = &p.notRun[len(p.notRun)-1]
@@ -89,7 +89,7 @@ func readPage(name, text string) (page, error) {
 	case within != "":
 		return p, fmt.Errorf("%s:%d: the block does not end", name, opened)
 	case omitted != nil:
-		return p, fmt.Errorf("%s:%d: no block of commands follows what says why it is not run", name, omitted.line)
+		return p, fmt.Errorf("%s:%d: no block of commands follows the comment \"not run\"", name, omitted.line)
 	}
 	p.script = strings.Join(script, "\n")
 	return p, nil

@@ -27,8 +27,8 @@ func TestAPageIsAScriptWithTheSameLines(t *testing.T) {
 func TestPagesThatWouldPassOverCommandsAreRefused(t *testing.T) {
 	for text, says := range map[string]string{
 		"```bash\nx\n```":                     "page.md:1: blocks of commands are marked as sh",
-		"<!-- not run -->\n```sh\nx\n```":     "page.md:1: it is not said why",
-		"<!-- not run:  -->\n```sh\nx\n```":   "page.md:1: it is not said why",
+		"<!-- not run -->\n```sh\nx\n```":     "page.md:1: missing the reason",
+		"<!-- not run:  -->\n```sh\nx\n```":   "page.md:1: missing the reason",
 		"<!-- not run: why -->\n\n```sh\n```": "page.md:1: no block",
 		"<!-- not run: why -->":               "page.md:1: no block",
 		"\n```sh\nx":                          "page.md:2: the block does not end",

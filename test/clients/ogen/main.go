@@ -1,5 +1,5 @@
-// Command ogen lists, starts, waits for and cancels jobs, by a client that holds each answer to the contract that it was generated
-// from.
+// Command ogen lists, starts, waits for and cancels jobs by a client that checks each answer against the contract from which it
+// was generated.
 //
 //	go tool ogen --config=ogen.yml --package=api --target=api --clean openapi.json
 //	SPIDER_API_URL=… SPIDER_API_KEY=… go run . SPIDER [ARGUMENTS [LONG-ARGUMENTS]]
@@ -79,7 +79,7 @@ func run(ctx context.Context, url string, k key, arguments []string) error {
 	return nil
 }
 
-// startAndWait starts a job, does something to it, and returns it once nothing of it runs any more.
+// startAndWait starts a job, calls a function with it, and returns it once nothing of it runs any more.
 func (p *program) startAndWait(ctx context.Context, arguments string, want api.JobStatus, do func(id string) error) (*api.Job, error) {
 	var given map[string]json.RawMessage
 	if err := json.Unmarshal([]byte(arguments), &given); err != nil {
@@ -113,7 +113,7 @@ func (p *program) startAndWait(ctx context.Context, arguments string, want api.J
 	}
 }
 
-// list wants these jobs among the newest.
+// list requires these jobs to be among the newest.
 func (p *program) list(ctx context.Context, wanted ...*api.Job) error {
 	answer, err := p.ListJobs(ctx, api.ListJobsParams{SpiderName: api.NewOptString(p.spider), Limit: api.NewOptInt(100)})
 	page, ok := answer.(*api.ListJobsOKHeaders)
