@@ -17,7 +17,7 @@ type field struct {
 	one, other  any
 	required    bool
 	mutable     bool
-	settledOnce bool // It may be set once, and not be changed or removed.
+	settledOnce bool // It may be set once, but not changed or removed.
 }
 
 func TestSpiderJobImmutability(t *testing.T) {
@@ -48,8 +48,8 @@ func TestAPIKeyImmutability(t *testing.T) {
 	})
 }
 
-// testMutability tries every way in which each field can change: to another value, to none, and from none. No field of the
-// spec may be missing from the list.
+// testMutability tries every way in which each field can change: to another value, to none, and from none. The list has to
+// contain every field of the spec.
 func testMutability(t *testing.T, kind string, spec reflect.Type, list []field) {
 	t.Helper()
 	listed := map[string]bool{}
@@ -125,7 +125,7 @@ func TestEmptyValuesAreImmutable(t *testing.T) {
 	}
 }
 
-// The grace period of a cancellation may become shorter at any time, and never longer. Nothing else of a cancellation changes.
+// The grace period of a cancellation may become shorter at any time, but never longer. Nothing else in a cancellation changes.
 func TestGracePeriodOfACancellation(t *testing.T) {
 	const by, at, grace = "spec.cancellation.requestedBy", "spec.cancellation.requestedAt", "spec.cancellation.gracePeriodSeconds"
 	const monday, tuesday = "2025-01-13T10:30:00Z", "2025-01-14T10:30:00Z"

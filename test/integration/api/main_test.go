@@ -1,5 +1,5 @@
-// Package api tests the custom resources against a real kube-apiserver: what it accepts, what it refuses and in what words,
-// and how they look to kubectl.
+// Package api tests the custom resources against a real kube-apiserver: what it accepts, what it refuses with which message,
+// and how they look in kubectl.
 package api
 
 import (

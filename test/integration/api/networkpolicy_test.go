@@ -12,8 +12,8 @@ import (
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 )
 
-// The NetworkPolicy for a tenant's spiders is one that kube-apiserver accepts, and selects what the controller labels as a
-// spider's Pod. What it lets through is tested in test/manifests.
+// kube-apiserver accepts the NetworkPolicy for a tenant's spiders, and it selects what the controller labels as a spider's Pod.
+// test/manifests tests what it lets through.
 func TestSpiderNetworkPolicyIsAccepted(t *testing.T) {
 	text, err := os.ReadFile("../../../config/spider-network-policy/network_policy.yaml")
 	if err != nil {

@@ -11,11 +11,11 @@ import (
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 )
 
-// fields are values by their dotted paths, as in "spec.spiderRef.name". The value nil says that the field is absent.
+// fields are values by their dotted paths, as in "spec.spiderRef.name". The value nil means that the field is absent.
 type fields map[string]any
 
-// The least that makes a valid object of each kind, as users write it. Objects are untyped here, since a Go client could
-// not even say most of what must be refused.
+// The minimal valid object of each kind, as users write it. Objects are untyped here, since a Go client could not even express
+// most of what must be refused.
 var minimal = map[string]fields{
 	"Spider":    {"metadata.name": "books"},
 	"SpiderJob": {"metadata.name": "monday", "spec.spiderRef.name": "books"},
@@ -26,7 +26,7 @@ var minimal = map[string]fields{
 	},
 }
 
-// newObject makes the least object of a kind and then sets the fields.
+// newObject makes the minimal object of a kind and then sets the fields.
 func newObject(t *testing.T, kind, namespace string, set fields) *unstructured.Unstructured {
 	t.Helper()
 	object := &unstructured.Unstructured{}
@@ -51,7 +51,7 @@ func setFields(t *testing.T, object *unstructured.Unstructured, set fields) {
 	}
 }
 
-// create creates the object for good.
+// create creates the object, not as a dry run.
 func create(t *testing.T, object client.Object) {
 	t.Helper()
 	if err := cluster.Client.Create(t.Context(), object, strict); err != nil {
@@ -59,10 +59,10 @@ func create(t *testing.T, object client.Object) {
 	}
 }
 
-// strict has fields that the schema does not know refused, as kubectl does.
+// strict makes kube-apiserver refuse fields that the schema does not know, as kubectl does.
 var strict = client.FieldValidation("Strict")
 
-// entries makes an object of n entries, whose names are names of settings as well as of arguments.
+// entries makes an object of n entries, whose names are valid for settings as well as for arguments.
 func entries(n int) map[string]any {
 	object := make(map[string]any, n)
 	for i := range n {
@@ -71,7 +71,7 @@ func entries(n int) map[string]any {
 	return object
 }
 
-// items makes a list of n values, each its own.
+// items makes a list of n different values.
 func items(n int, value func(i int) any) []any {
 	list := make([]any, n)
 	for i := range list {

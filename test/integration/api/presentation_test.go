@@ -13,10 +13,10 @@ import (
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 )
 
-// row is what kubectl shows of one object, by the column's header.
+// row is what kubectl shows of one object, by column header.
 type row map[string]string
 
-// kubectlGet returns the only row of `kubectl get`. Columns are found by where their headers begin, as readers find them.
+// kubectlGet returns the only row of `kubectl get`. It finds columns by the positions of their headers, as readers do.
 func kubectlGet(t *testing.T, arguments ...string) row {
 	t.Helper()
 	output := cluster.Kubectl(t, append([]string{"get"}, arguments...)...)
@@ -87,7 +87,7 @@ func TestSpiderAndAPIKeyColumns(t *testing.T) {
 	})
 }
 
-// A category lists all kinds at once. It must not be the name of a kind too: kubectl get spider would list all of them.
+// A category lists all kinds at once. It must not be the name of a kind as well: kubectl get spider would list all of them.
 func TestCategory(t *testing.T) {
 	namespace := cluster.Namespace(t)
 	names := map[string]string{
@@ -191,8 +191,8 @@ func TestExplain(t *testing.T) {
 	}
 }
 
-// Every field of ours is explained, in a comment that begins with the field's name. Those of Kubernetes' own types explain
-// themselves.
+// Every field of this project has an explanation, a comment that begins with the field's name. Those of Kubernetes' own types
+// are not checked.
 func TestEveryFieldIsExplained(t *testing.T) {
 	definitions := &apiextensionsv1.CustomResourceDefinitionList{}
 	if err := cluster.Client.List(t.Context(), definitions); err != nil {

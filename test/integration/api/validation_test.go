@@ -8,11 +8,11 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// A candidate is an object that is accepted, or refused in words that name what is wrong.
+// A candidate is an object that is accepted, or refused with a message that names what is wrong.
 type candidate struct {
 	name string
 	set  fields
-	// refusal is empty when the object is accepted, else a text that the refusal must contain: the field's name at least.
+	// refusal is empty if the object is accepted, and otherwise a text that the refusal must contain: at least the field's name.
 	refusal string
 }
 

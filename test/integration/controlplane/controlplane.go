@@ -1,7 +1,7 @@
 // Package controlplane runs a real Kubernetes control plane for tests and benchmarks: etcd, kube-apiserver and
 // kube-controller-manager as processes of the caller's own user, on free ports of the loopback address, with this project's
-// custom resources installed. There is no scheduler, no node and no kubelet: a test plays the kubelet's part by writing Pod
-// status.
+// custom resources installed. There is no scheduler, no node and no kubelet: a test acts as the kubelet by writing Pod
+// statuses.
 //
 // A test package starts one in its TestMain and gives each test a namespace of its own:
 //
@@ -11,7 +11,7 @@
 //
 //	func TestIt(t *testing.T) { namespace := cluster.Namespace(t) … }
 //
-// Its processes never outlive the one that started them, however that ends: where setpriv exists (any Linux), the kernel
+// Its processes never outlive the process that started them, however that ends: where setpriv exists (any Linux), the kernel
 // kills what a panic or a test's time-out leaves behind.
 package controlplane
 
@@ -59,7 +59,7 @@ type ControlPlane struct {
 }
 
 // Main runs a package's tests against a control plane, which it stores in *cluster and stops afterwards, and returns the exit
-// code. An interrupt stops the control plane too.
+// code. An interrupt also stops the control plane.
 func Main(m *testing.M, cluster **ControlPlane) int {
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
@@ -87,7 +87,7 @@ func Main(m *testing.M, cluster **ControlPlane) int {
 	return code
 }
 
-// Start starts a control plane and waits until it serves and its controllers work. When it fails it stops what it started.
+// Start starts a control plane and waits until it serves and its controllers work. If it fails, it stops what it started.
 func Start(ctx context.Context) (_ *ControlPlane, err error) {
 	assets, err := assetsDirectory(ctx)
 	if err != nil {
@@ -174,8 +174,8 @@ func (c *ControlPlane) installCustomResources() error {
 	return nil
 }
 
-// waitForControllers waits until kube-controller-manager has given the namespace "default" its service account, the last
-// thing without which no Pod can be made.
+// waitForControllers waits until kube-controller-manager has created the service account of the namespace "default", the last
+// thing that Pods need.
 func (c *ControlPlane) waitForControllers(ctx context.Context) error {
 	return wait.PollUntilContextTimeout(ctx, pollInterval, startTimeout, true, func(ctx context.Context) (bool, error) {
 		if err := c.manager.Failure(); err != nil {
@@ -186,8 +186,8 @@ func (c *ControlPlane) waitForControllers(ctx context.Context) error {
 	})
 }
 
-// newEnvironment describes an etcd and a kube-apiserver that differ from a production one in this alone: etcd does not wait
-// for the disk, since nothing is to survive a crash.
+// newEnvironment describes an etcd and a kube-apiserver that differ from production ones in one respect: etcd does not wait for
+// the disk, since nothing has to survive a crash.
 func newEnvironment(directory, assets string, scheme *runtime.Scheme) (*envtest.Environment, error) {
 	environment := &envtest.Environment{
 		Scheme:                   scheme,
@@ -200,7 +200,7 @@ func newEnvironment(directory, assets string, scheme *runtime.Scheme) (*envtest.
 	etcd.Configure().Set("unsafe-no-fsync", "true")
 
 	server.CertDir = filepath.Join(directory, "certificates")
-	// Left out by envtest, since it has no controller that makes service accounts. Here there is one.
+	// envtest leaves this out, since it has no controller that creates service accounts. Here there is one.
 	server.Configure().Disable("disable-admission-plugins")
 
 	for _, made := range []string{etcd.DataDir, server.CertDir} {
@@ -228,7 +228,7 @@ func newEnvironment(directory, assets string, scheme *runtime.Scheme) (*envtest.
 	return environment, nil
 }
 
-// serviceAccountKey is the path of the key with which tokens of service accounts are signed.
+// serviceAccountKey returns the path of the key that signs tokens of service accounts.
 func (c *ControlPlane) serviceAccountKey() string {
 	return filepath.Join(c.environment.ControlPlane.GetAPIServer().CertDir, "sa-signer.key")
 }

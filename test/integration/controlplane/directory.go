@@ -17,7 +17,8 @@ import (
 // directoryPrefix begins the name of every directory of a control plane. The process ID of its owner follows.
 const directoryPrefix = "spider-operator-controlplane-"
 
-// makeDirectory makes the directory of a new control plane, and removes those whose owners were killed before they could.
+// makeDirectory creates the directory of a new control plane, and removes those of owners that were killed before they could do
+// so.
 func makeDirectory() (string, error) {
 	leftOver, err := filepath.Glob(filepath.Join(os.TempDir(), directoryPrefix+"*"))
 	if err != nil {
@@ -40,7 +41,7 @@ func makeDirectory() (string, error) {
 	return directory, nil
 }
 
-// assetsDirectory returns the directory that holds the components: KUBEBUILDER_ASSETS, else what the local cluster's own
+// assetsDirectory returns the directory with the components: KUBEBUILDER_ASSETS or, without it, what the local cluster's own
 // program builds or finds in its cache.
 func assetsDirectory(ctx context.Context) (string, error) {
 	if assets := os.Getenv("KUBEBUILDER_ASSETS"); assets != "" {

@@ -16,13 +16,13 @@ import (
 )
 
 const (
-	// pollInterval is how often a condition is looked at that is waited for.
+	// pollInterval is how often a condition is checked.
 	pollInterval = 20 * time.Millisecond
-	// eventually is how long such a condition may take. It is never reached in a test that passes.
+	// eventually bounds how long such a condition may take. A passing test never reaches it.
 	eventually = 30 * time.Second
 )
 
-// Namespace makes a namespace for one test, in which Pods can be made at once, and deletes it when the test ends.
+// Namespace creates a namespace for one test, in which Pods can be created at once, and deletes it when the test ends.
 func (c *ControlPlane) Namespace(t testing.TB) string {
 	t.Helper()
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "test-"}}
@@ -42,7 +42,7 @@ func (c *ControlPlane) Namespace(t testing.TB) string {
 	return namespace.Name
 }
 
-// Eventually waits until the condition holds. The test fails when it returns an error, or does not hold within half a minute.
+// Eventually waits until the condition holds. The test fails if it returns an error, or does not hold within half a minute.
 func Eventually(t testing.TB, what string, condition wait.ConditionWithContextFunc) {
 	t.Helper()
 	if err := wait.PollUntilContextTimeout(t.Context(), pollInterval, eventually, true, condition); err != nil {
@@ -50,7 +50,8 @@ func Eventually(t testing.TB, what string, condition wait.ConditionWithContextFu
 	}
 }
 
-// User returns what connects as the user of that name, who may do only what RBAC grants to them and to the groups.
+// User returns the configuration of a client that connects as the user of that name, who may do only what RBAC grants to them
+// and to the groups.
 func (c *ControlPlane) User(t testing.TB, name string, groups ...string) *rest.Config {
 	t.Helper()
 	user, err := c.environment.AddUser(envtest.User{Name: name, Groups: groups}, c.Config)

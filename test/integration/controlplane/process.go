@@ -12,15 +12,15 @@ import (
 	"github.com/scrapethis/spider-operator/test/integration/process"
 )
 
-// startControllerManager starts those of Kubernetes' own controllers that matter to Jobs and that need no nodes, with client
-// limits high enough not to show in a measurement.
+// startControllerManager starts those of Kubernetes' own controllers that matter to Jobs and need no nodes, with client limits
+// high enough not to affect measurements.
 func startControllerManager(ctx context.Context, directory, assets, kubeconfig, serviceAccountKey string) (*process.Process, error) {
 	const name = "kube-controller-manager"
 	path, err := bound(directory, assets, name)
 	if err != nil {
 		return nil, err
 	}
-	// It runs until it is stopped, not until its start is over.
+	// It runs until it is stopped, beyond the end of its start.
 	return process.Start(directory, name, exec.CommandContext(context.WithoutCancel(ctx), path,
 		"--kubeconfig="+kubeconfig,
 		"--service-account-private-key-file="+serviceAccountKey,
@@ -35,8 +35,8 @@ func startControllerManager(ctx context.Context, directory, assets, kubeconfig, 
 	))
 }
 
-// bound returns the path of a script that runs a component bound to its parent: the kernel kills it when the parent ends.
-// Where there is no setpriv to do that, it is the path of the component itself.
+// bound returns the path of a script that binds a component to its parent: the kernel kills it when the parent ends. Without
+// setpriv, which does that, it returns the path of the component itself.
 func bound(directory, assets, name string) (string, error) {
 	component := filepath.Join(assets, name)
 	if _, err := os.Stat(component); err != nil {
@@ -50,7 +50,7 @@ func bound(directory, assets, name string) (string, error) {
 		return "", fmt.Errorf("find setpriv: %w", err)
 	}
 	script := filepath.Join(directory, name)
-	// The paths reach the shell as words of their own, whatever characters they have.
+	// The paths reach the shell as separate words, whatever characters they contain.
 	content := fmt.Sprintf("#!/bin/sh\nexec %s --pdeathsig KILL -- %s \"$@\"\n", shellQuote(setpriv), shellQuote(component))
 	if err := os.WriteFile(script, []byte(content), 0o700); err != nil { //nolint:gosec // It is a script, to be executed.
 		return "", fmt.Errorf("write a script that runs %s: %w", name, err)

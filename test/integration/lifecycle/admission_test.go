@@ -20,7 +20,7 @@ import (
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 )
 
-// This file is what others have admission do to the Jobs and Pods of one namespace.
+// This file has what others make admission do to the Jobs and Pods of one namespace.
 
 // whileTested creates objects that are deleted when the test ends, or by a call of remove.
 func (s *stage) whileTested(objects ...client.Object) (remove func()) {
@@ -43,7 +43,7 @@ func (s *stage) whileTested(objects ...client.Object) (remove func()) {
 	}
 }
 
-// thisNamespace selects the namespace alone.
+// thisNamespace selects only the namespace.
 func (s *stage) thisNamespace() *metav1.LabelSelector {
 	return &metav1.LabelSelector{MatchLabels: map[string]string{corev1.LabelMetadataName: s.namespace}}
 }
@@ -53,8 +53,8 @@ var (
 	pods = admissionv1.Rule{APIGroups: []string{""}, APIVersions: []string{"v1"}, Resources: []string{"pods"}}
 )
 
-// inject has every spider's Pod of the namespace changed as it is created, by an expression that yields a JSON patch, and waits
-// until that is in force.
+// inject makes admission change every spider's Pod of the namespace by an expression that yields a JSON patch, and waits until
+// that is in force.
 func (s *stage) inject(patch string) {
 	s.Helper()
 	name := "injected-" + s.namespace
@@ -88,7 +88,7 @@ func (s *stage) inject(patch string) {
 	})
 }
 
-// spiderPod is a Pod as the operator's Jobs make them, of nobody.
+// spiderPod is a Pod as the operator's Jobs create it, without an owner.
 func (s *stage) spiderPod(spiderJob string) *corev1.Pod {
 	return &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
@@ -118,7 +118,8 @@ func injectedSidecar(container string) string {
 		`", image: "mesh:1", restartPolicy: "Always"}]}]`
 }
 
-// denyJobs has a policy refuse every Job of the namespace, and waits until it does. What it returns removes the policy.
+// denyJobs installs a policy that refuses every Job of the namespace, and waits until it is in force. The function that it
+// returns removes the policy.
 func (s *stage) denyJobs(message string) (allow func()) {
 	s.Helper()
 	name := "denied-" + s.namespace
@@ -142,7 +143,7 @@ func (s *stage) denyJobs(message string) (allow func()) {
 	return allow
 }
 
-// jobsRefused tries whether a Job can be created.
+// jobsRefused reports whether a Job cannot be created.
 func (s *stage) jobsRefused() bool {
 	job := &batchv1.Job{
 		ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: "probe"},
@@ -151,7 +152,8 @@ func (s *stage) jobsRefused() bool {
 	return cluster.Client.Create(s.Context(), job, client.DryRunAll) != nil
 }
 
-// webhook has a webhook asked about every Job of the namespace, for at most timeoutSeconds. What it returns removes it.
+// webhook installs a webhook for every Job of the namespace, with a time limit of timeoutSeconds. The function that it returns
+// removes it.
 func (s *stage) webhook(timeoutSeconds int32, serve http.HandlerFunc) (remove func()) {
 	s.Helper()
 	server := httptest.NewTLSServer(serve)
@@ -180,14 +182,14 @@ func (s *stage) webhookAt(url string, authority []byte, timeoutSeconds int32) (r
 	})
 }
 
-// nobodyServes is the address of a server that has gone.
+// nobodyServes is an address without a server.
 func nobodyServes() (url string, authority []byte) {
 	server := httptest.NewTLSServer(http.NotFoundHandler())
 	defer server.Close()
 	return server.URL, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
 }
 
-// decides is a webhook that gives its answer after a while: code 200 allows, any other denies with it.
+// decides is a webhook that answers after a while: code 200 allows, any other denies.
 func decides(code int32, message string, delay time.Duration) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		var review admissionreviewv1.AdmissionReview
@@ -205,18 +207,18 @@ func decides(code int32, message string, delay time.Duration) http.HandlerFunc {
 		}
 		review.Request = nil
 		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(&review) // whoever asked has gone, if this fails
+		_ = json.NewEncoder(w).Encode(&review) // if this fails, the caller has gone
 	}
 }
 
-// breaks is a webhook that answers with an error of HTTP.
+// breaks is a webhook that answers with an HTTP error.
 func breaks(status int) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "the policy engine is closed", status) }
 }
 
 // hangs is a webhook that never answers.
 func hangs(_ http.ResponseWriter, r *http.Request) {
-	// Only once the body is read does the server notice that the caller has gone.
+	// The server notices that the caller has gone only once the body is read.
 	_, _ = io.Copy(io.Discard, r.Body)
 	<-r.Context().Done()
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/scrapethis/spider-operator/test/integration/lifecycle/node"
 )
 
-// A Job never makes a second Pod: whatever follows upon an attempt is the operator's decision. The kubelet keeps the backstop.
+// A Job never creates a second Pod: the operator decides what follows an attempt. The kubelet enforces the backstop.
 func TestAJobIsMadeForOneAttempt(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
@@ -37,8 +37,8 @@ func TestAJobIsMadeForOneAttempt(t *testing.T) {
 	}
 }
 
-// Each retry is a Job of its own, made when the one before is gone. Attempts and failures are counted across interruptions, and
-// the message keeps what the failed one said last.
+// Each retry is a new Job, created when the one before is gone. Attempts and failures are counted across interruptions, and the
+// message keeps the last words of the failed attempt.
 func TestARetryIsAJobOfItsOwn(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
@@ -66,7 +66,7 @@ func TestARetryIsAJobOfItsOwn(t *testing.T) {
 	}
 }
 
-// Between interruptions there is a pause that grows. It is recorded, so that a new controller keeps it too.
+// The pause between interruptions grows. It is recorded, so that a new controller observes it, too.
 func TestThePauseBetweenInterruptionsGrows(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
@@ -108,7 +108,7 @@ func TestThePauseBetweenInterruptionsGrows(t *testing.T) {
 	})
 }
 
-// How long a record is kept is settled at its end: a Spider that is deleted or changed afterwards shortens nobody's.
+// How long a record is kept is settled at its end: a Spider that is deleted or changed afterwards shortens no record.
 func TestRetentionIsSettledAtTheEnd(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)

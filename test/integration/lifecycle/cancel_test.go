@@ -22,7 +22,7 @@ func cancelled(attempts int32, items int64, final bool) outcome {
 	}
 }
 
-// TestCancel cancels SpiderJobs at every stage. Whatever the stage, nothing of the job is left once it is Cancelled.
+// TestCancel cancels SpiderJobs at every stage. At each stage, nothing of the job is left once it is Cancelled.
 func TestCancel(t *testing.T) {
 	for _, c := range []struct {
 		name    string
@@ -185,7 +185,7 @@ func TestCancelWhatHasEnded(t *testing.T) {
 	s.awaitOutcome("run", want)
 }
 
-// TestDeleteRunning deletes a running SpiderJob: its process is told to stop, and nothing is left.
+// TestDeleteRunning deletes a running SpiderJob: its process is asked to stop, and nothing is left.
 func TestDeleteRunning(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
@@ -202,8 +202,8 @@ func TestDeleteRunning(t *testing.T) {
 	}
 }
 
-// checkPrompt checks that the end of a stopped SpiderJob was told as soon as its Job was gone, and not when it was looked at
-// again for want of anything better.
+// checkPrompt checks that the end of a stopped SpiderJob was recorded as soon as its Job was gone, and not at a later periodic
+// check.
 func (s *stage) checkPrompt(name string) {
 	s.Helper()
 	var late time.Duration
@@ -221,7 +221,7 @@ func threeRetries(spec *v1alpha1.SpiderSpec) { spec.Retries = ptr.To[int32](3) }
 
 func neverAgain(spec *v1alpha1.SpiderSpec) { spec.InterruptionPolicy = v1alpha1.InterruptionFail }
 
-// ignores is a Scrapy that a SIGTERM does not impress.
+// ignores is a Scrapy that ignores SIGTERM.
 func ignores(items int) node.Program {
 	return func(p *node.Process) node.Exit {
 		progress(p, items)
@@ -230,7 +230,7 @@ func ignores(items int) node.Program {
 	}
 }
 
-// lingers is a Scrapy that takes its time to close.
+// lingers is a Scrapy that takes long to close.
 func lingers(items int, delay time.Duration) node.Program {
 	return func(p *node.Process) node.Exit {
 		progress(p, items)

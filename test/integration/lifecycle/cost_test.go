@@ -13,13 +13,13 @@ import (
 	"github.com/scrapethis/spider-operator/test/integration/lifecycle/node"
 )
 
-// maxReconciles is the most reconciles that a SpiderJob may cost which runs undisturbed, from its creation to the removal of
-// its Job. Each of some fifteen events that the watches bring causes one, unless several come together.
+// maxReconciles bounds the reconciles of a SpiderJob that runs undisturbed, from its creation to the deletion of its Job. Each
+// of some fifteen watch events causes one, unless several coincide.
 const maxReconciles = 20
 
-// The tests of this file do not run in parallel with others: what they count must be their own.
+// The tests of this file do not run in parallel with others: they count everything in the process.
 
-// TestCost counts what SpiderJobs cost the API server, in writes and in reads of logs.
+// TestCost counts what SpiderJobs cost kube-apiserver, in writes and in reads of logs.
 func TestCost(t *testing.T) {
 	const (
 		create, status       = "create jobs", "update spiderjobs/status"
@@ -71,9 +71,9 @@ func TestCost(t *testing.T) {
 	}
 }
 
-// TestCostOfNothing lets the controller alone with SpiderJobs that run, that have just ended, and that ended long ago. It calls
-// nobody, and neither does one that has just been started, but to learn since when it leads. hack/bench does the same with more
-// of them, and counts the writes of the whole cluster.
+// TestCostOfNothing leaves the controller alone with SpiderJobs that run, that have just ended, and that ended long ago. It
+// makes no calls; a controller that has just been started makes only those that show since when it leads. hack/bench does the
+// same with more SpiderJobs, and counts the writes of the whole cluster.
 func TestCostOfNothing(t *testing.T) {
 	const running, justEnded, ended = 60, 10, 290
 	s := newStage(t)
@@ -96,7 +96,7 @@ func TestCostOfNothing(t *testing.T) {
 		s.awaitEnd(fmt.Sprintf("just-ended-%d", i))
 	}
 	settle()
-	const recheck = 7 * time.Second // what is looked at again, is within five
+	const recheck = 7 * time.Second // periodic checks come within five
 	before := len(replica.wire.noted())
 	time.Sleep(recheck)
 	if calls := replica.wire.noted()[before:]; len(calls) > 0 {
@@ -115,10 +115,10 @@ func TestCostOfNothing(t *testing.T) {
 	}
 }
 
-// settle lets what follows upon the end come to rest: the Job controller counts Pods once a second.
+// settle waits until the consequences of the end have settled: the Job controller counts Pods once a second.
 func settle() { time.Sleep(1500 * time.Millisecond) }
 
-// reconciles is how often SpiderJobs were reconciled in this process so far.
+// reconciles returns how often SpiderJobs were reconciled in this process so far.
 func reconciles(t *testing.T) int {
 	t.Helper()
 	families, err := metrics.Registry.Gather()

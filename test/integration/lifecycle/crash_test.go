@@ -10,12 +10,12 @@ import (
 	"github.com/scrapethis/spider-operator/test/integration/lifecycle/node"
 )
 
-// life is a whole life of SpiderJob "run", from its creation to the removal of its Job.
+// life is the whole life of SpiderJob "run", from its creation to the deletion of its Job.
 type life struct {
 	name    string
 	program node.Program
 	spider  []func(*v1alpha1.SpiderSpec)
-	// play is what the world does to it, nil for nothing.
+	// play is what happens to it from outside, nil for nothing.
 	play func(s *stage)
 	want outcome
 	// stopped says that the Pod whose counts are shown was stopped. The log is gone with such a Pod: if the controller dies
@@ -55,18 +55,18 @@ func lifes() []life {
 	}
 }
 
-// lived is what a life came to.
+// lived is the result of a life.
 type lived struct {
 	outcome
 	jobs, processes int
-	// calls is how many calls the first controller made, and died whether one of them was its last.
+	// calls is the number of calls that the first controller made, and died whether it died at one of them.
 	calls int
 	died  bool
-	// started is whether the process was ever noted to run.
+	// started is whether the process was ever recorded as running.
 	started bool
 }
 
-// TestCrashes has the controller die at the Nth call of the API server, for every N of each kind of life: before the call
+// TestCrashes lets the controller die at the Nth call of kube-apiserver, for every N of each kind of life: before the call
 // arrives, and after it took effect but before its answer arrives. Another controller takes over, and the life ends the same.
 func TestCrashes(t *testing.T) {
 	for _, l := range lifes() {
@@ -95,12 +95,12 @@ func TestCrashes(t *testing.T) {
 func (l life) check(t *testing.T, whole, got lived) {
 	t.Helper()
 	if !got.died {
-		// Events that come together are dealt with in fewer calls. It has to end the same all the more.
+		// Events that coincide take fewer calls. The life has to end the same anyway.
 		t.Logf("this time it took only %d calls", got.calls)
 	}
 	if l.want.reason == v1alpha1.ReasonDeadlineExceeded && !got.started {
-		// On a slow machine the deadline came before the process was noted. There is less to be known of such a life, but it
-		// ends for the same reason.
+		// On a slow machine the deadline came before the process was recorded. Less is known of such a life, but it ends for the
+		// same reason.
 		got.attempts, got.processes, got.items, got.final = whole.attempts, whole.processes, whole.items, whole.final
 	}
 	if l.stopped && !got.final && got.items <= whole.items {
@@ -109,13 +109,13 @@ func (l life) check(t *testing.T, whole, got lived) {
 	if got.outcome != whole.outcome {
 		t.Errorf("it ended as %+v, without a crash as %+v", got.outcome, whole.outcome)
 	}
-	// A Pod that is evicted while no controller is there is replaced by the Job controller, with no need of another Job.
+	// The Job controller replaces a Pod that is evicted while no controller runs, without another Job.
 	if got.jobs > whole.jobs || got.processes != whole.processes {
 		t.Errorf("it took %d Jobs and %d processes, without a crash %d and %d", got.jobs, got.processes, whole.jobs, whole.processes)
 	}
 }
 
-// live plays the life with a controller that dies as d says, and another one after that.
+// live plays the life with a controller that dies as d says, and then with another one.
 func (l life) live(t *testing.T, d death) lived {
 	t.Helper()
 	s := newStage(t)
@@ -139,7 +139,7 @@ func (l life) live(t *testing.T, d death) lived {
 	}
 }
 
-// mortal starts a controller that dies as d says, which has another one started.
+// mortal starts a controller that dies as d says, and then starts another one.
 func (s *stage) mortal(d death) *replica {
 	s.Helper()
 	first := startReplica(s.T, s.options, d)

@@ -19,7 +19,7 @@ var anotherAttempt = outcome{
 	phase: v1alpha1.PhaseFinished, reason: v1alpha1.ReasonCompleted, attempts: 2, interruptions: 1, items: 8, final: true,
 }
 
-// A node that loses a container, as a reboot does, makes up a code for it. That is an interruption, and no failure of the spider.
+// A node that loses a container, as in a reboot, invents an exit code. That is an interruption, not a failure of the spider.
 func TestANodeThatLosesAContainerInterrupts(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -44,7 +44,8 @@ func TestANodeThatLosesAContainerInterrupts(t *testing.T) {
 	}
 }
 
-// What exceeds the storage that it was given has failed, and would again. A node that runs short of its own has interrupted it.
+// A spider that exceeds its own storage limit has failed, and would fail again. A node that runs short of its own storage has
+// interrupted it.
 func TestStorageOfItsOwnIsTheSpidersFailure(t *testing.T) {
 	for _, c := range []struct {
 		name, message string
@@ -69,7 +70,7 @@ func TestStorageOfItsOwnIsTheSpidersFailure(t *testing.T) {
 			sj := s.awaitEnd("run")
 			got := outcomeOf(sj)
 			if c.want.phase == v1alpha1.PhaseError {
-				got.items, got.final = c.want.items, c.want.final // whether the counts could be read is another matter
+				got.items, got.final = c.want.items, c.want.final // whether the counts could be read does not matter here
 				if !strings.Contains(sj.Status.Message, strings.TrimSpace(c.message)) {
 					t.Errorf("the message %q does not say what was exceeded", sj.Status.Message)
 				}
@@ -81,7 +82,7 @@ func TestStorageOfItsOwnIsTheSpidersFailure(t *testing.T) {
 	}
 }
 
-// A container whose child was killed for its memory may exit with 0 all the same. Only counts that say otherwise make that a success.
+// A container whose child was killed for its memory may still exit with 0. Only final counts make that a success.
 func TestOutOfMemoryWithCode0IsAnError(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -106,12 +107,12 @@ func TestOutOfMemoryWithCode0IsAnError(t *testing.T) {
 	}
 }
 
-// A run that ended while nobody looked, and whose Pod somebody has cleaned up, has finished as far as anybody can know. Where the
-// kubelet says that it stopped the spider, it was interrupted.
+// A run that ended unseen, and whose Pod somebody has deleted, has finished as far as anybody can know. If the kubelet says
+// that it stopped the spider, the run was interrupted.
 func TestAPodCleanedUpTooEarlyIsJudgedByItsTraces(t *testing.T) {
 	for _, c := range []struct {
 		name string
-		// clean has the Pod end and removes it, while no controller runs.
+		// clean lets the Pod end and deletes it, while no controller runs.
 		clean func(s *stage, pod *corev1.Pod, finish chan<- struct{})
 		want  outcome
 	}{
@@ -140,7 +141,7 @@ func TestAPodCleanedUpTooEarlyIsJudgedByItsTraces(t *testing.T) {
 			sj := s.awaitEnd("run")
 			got := outcomeOf(sj)
 			if c.want.reason == v1alpha1.ReasonCompletedUnverified {
-				got.items = 0 // what was read of the log while it ran
+				got.items = 0 // counts that were read during the run
 				if !strings.Contains(sj.Status.Message, "Pod") {
 					t.Errorf("the message %q does not say why nothing is verified", sj.Status.Message)
 				}
@@ -155,8 +156,8 @@ func TestAPodCleanedUpTooEarlyIsJudgedByItsTraces(t *testing.T) {
 	}
 }
 
-// A Job that has a deadline of its own, from the version before or from a policy, stops its Pod when that is over. That is what
-// ended the run, and not the deletion that followed from it: what took too long is not run again.
+// A Job with a deadline of its own, from the version before or from a policy, stops its Pod when the deadline is over. That
+// deadline, and not the deletion that followed, ended the run: a run that took too long does not run again.
 func TestAJobsOwnDeadlineIsJudgedBeforeTheDeletionItCaused(t *testing.T) {
 	for _, away := range []bool{false, true} {
 		for _, process := range []struct {
@@ -203,7 +204,7 @@ func TestAJobsOwnDeadlineIsJudgedBeforeTheDeletionItCaused(t *testing.T) {
 	}
 }
 
-// awaitKilling waits until the kubelet has said that it stops a Pod's spider.
+// awaitKilling waits until the kubelet has reported that it stops a Pod's spider.
 func (s *stage) awaitKilling(pod *corev1.Pod) {
 	s.Helper()
 	s.eventually("the kubelet has said that it stops the spider", func() bool {

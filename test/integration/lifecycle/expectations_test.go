@@ -12,7 +12,7 @@ import (
 	"github.com/scrapethis/spider-operator/test/integration/lifecycle/node"
 )
 
-// closes is a Scrapy that closes by itself after a moment, with the finish reason given.
+// closes is a Scrapy that closes by itself after a moment, with the given finish reason.
 func closes(items int, reason string) node.Program {
 	return func(p *node.Process) node.Exit {
 		progress(p, items)
@@ -31,7 +31,7 @@ func expecting(e v1alpha1.Expectations) func(*v1alpha1.SpiderSpec) {
 	return func(spec *v1alpha1.SpiderSpec) { spec.Expectations = &e }
 }
 
-// What follows from rules that are broken and kept is another attempt, or none, of the real Job controller's.
+// Broken rules are followed by another attempt, or none, of the real Job controller.
 func TestExpectations(t *testing.T) {
 	retries := func(spec *v1alpha1.SpiderSpec) { spec.Retries = new(int32(1)) }
 	atLeast := func(items int64, policy v1alpha1.ViolationPolicy) func(*v1alpha1.SpiderSpec) {
@@ -89,7 +89,8 @@ func checkMet(t *testing.T, sj *v1alpha1.SpiderJob, want string) {
 	}
 }
 
-// A run is compared with those that the controller's cache holds, also after a restart, and only with those of its arguments.
+// A run is compared with those in the controller's cache, also after a restart, and only with those that have the same
+// arguments.
 func TestComparedToPrevious(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
@@ -124,7 +125,7 @@ func TestComparedToPrevious(t *testing.T) {
 	run("fourth", "books", "True", v1alpha1.ReasonCompleted)
 }
 
-// A SpiderJob may be stricter than its Spider, and no milder.
+// A SpiderJob may be stricter than its Spider, but not milder.
 func TestASpiderJobTightensItsSpidersExpectations(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
@@ -142,7 +143,8 @@ func TestASpiderJobTightensItsSpidersExpectations(t *testing.T) {
 	}
 }
 
-// A process that lives on after its spider has closed is stopped where the Spider says so, and the run ends as what the spider said.
+// A process that lives on after its spider has closed is stopped if the Spider says so, and the run ends with the result that
+// the spider reported.
 func TestAProcessThatLivesOn(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)

@@ -18,7 +18,7 @@ import (
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 )
 
-// history watches a namespace from the side, and holds every state it sees against what must always be true.
+// history watches a namespace independently, and checks every state that it sees against what must always hold.
 type history struct {
 	t       *testing.T
 	running func(spiderJob string) int // processes that run for a SpiderJob
@@ -28,14 +28,14 @@ type history struct {
 	spiderJobs map[string]*v1alpha1.SpiderJob
 	jobs       map[types.UID]*batchv1.Job // those that exist
 	jobsMade   map[string]int             // Jobs ever made, by name
-	jobGone    map[string]time.Time       // when the last Job of a name was gone
+	jobGone    map[string]time.Time       // when the last Job of a name disappeared
 	ended      map[string]time.Time       // when a SpiderJob's end was seen
 	finals     map[string]map[int32]int64 // the items that were final for each attempt of a SpiderJob
 	wrong      []string
-	story      []string // what was seen, for people
+	story      []string // what was seen, for readers
 }
 
-// watchNamespace begins a history, which ends with the test and fails it if something was wrong.
+// watchNamespace begins a history, which ends with the test and fails it if an invariant was broken.
 func watchNamespace(t *testing.T, namespace string, running func(string) int) *history {
 	t.Helper()
 	h := &history{
@@ -113,7 +113,7 @@ func (h *history) seeJob(kind watch.EventType, job *batchv1.Job) {
 	h.jobs[job.UID] = job
 }
 
-// checkStep checks what one state of a SpiderJob may follow upon another.
+// checkStep checks that one state of a SpiderJob may follow another.
 func (h *history) checkStep(from, to *v1alpha1.SpiderJob) {
 	a, b := &from.Status, &to.Status
 	ended := b.Phase.Terminal()
@@ -154,7 +154,7 @@ func (h *history) tell(format string, args ...any) {
 	h.story = append(h.story, time.Now().Format("15:04:05.000 ")+fmt.Sprintf(format, args...))
 }
 
-// look calls f with the histories locked, and returns what is closed at the next change.
+// look calls f with the history locked, and returns a channel that is closed at the next change.
 func (h *history) look(f func()) <-chan struct{} {
 	h.mu.Lock()
 	defer h.mu.Unlock()

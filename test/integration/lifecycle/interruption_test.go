@@ -14,7 +14,7 @@ import (
 )
 
 // TestInterruptions disturbs running SpiderJobs in every way, each with a Scrapy that exits with 0 on SIGTERM and with a
-// process that dies of it. None of them is finished, or failed: another attempt is made, which finishes.
+// process that dies of it. None of them finishes or fails: another attempt starts, which finishes.
 func TestInterruptions(t *testing.T) {
 	again := outcome{
 		phase: v1alpha1.PhaseFinished, reason: v1alpha1.ReasonCompleted, attempts: 2, interruptions: 1, items: 8, final: true,
@@ -63,7 +63,7 @@ func TestInterruptions(t *testing.T) {
 	}
 }
 
-// TestTooManyInterruptions ends a SpiderJob that is interrupted more often than its Spider puts up with.
+// TestTooManyInterruptions ends a SpiderJob that is interrupted more often than its Spider allows.
 func TestTooManyInterruptions(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)

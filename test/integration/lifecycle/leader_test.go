@@ -18,8 +18,8 @@ const (
 	retryPeriod   = 700 * time.Millisecond
 )
 
-// TestHandOver runs two replicas and takes the leader away in the middle of everything. The other one takes over in time, and
-// each SpiderJob is run once.
+// TestHandOver runs two replicas and stops the leader in the middle of everything. The other one takes over in time, and each
+// SpiderJob runs once.
 func TestHandOver(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -51,7 +51,7 @@ func TestHandOver(t *testing.T) {
 			s.job("late")
 			s.eventually("the other one leads", func() bool { return s.leader() != "" && s.leader() != first })
 			s.awaitJobsMade("late")
-			const slack = 2 * time.Second // for a machine that does other things, too
+			const slack = 2 * time.Second // the machine has other work, too
 			if took := time.Since(left); took > c.within+slack {
 				t.Errorf("the hand-over took %s, want at most %s", took, c.within)
 			} else {
@@ -63,8 +63,8 @@ func TestHandOver(t *testing.T) {
 					t.Errorf("SpiderJob %s took %d Jobs and %d processes, want one each", name, made, starts)
 				}
 			}
-			// What was under way when the leader went may or may not have been heard. What was answered was asked for once: the
-			// new leader looks before it makes a Job that may be there already.
+			// A call that was under way when the leader stopped may or may not have been executed. A call that was answered is not
+			// repeated: the new leader checks before it creates a Job that may already exist.
 			created, refused := 0, 0
 			for _, c := range append(leader.wire.noted(), other.wire.noted()...) {
 				if c.kind() != "create jobs" || c.answer == 0 {
@@ -99,7 +99,7 @@ func TestOneLeads(t *testing.T) {
 	}
 }
 
-// leader is who holds the Lease, empty when nobody does.
+// leader returns the holder of the Lease, empty if nobody holds it.
 func (s *stage) leader() string {
 	s.Helper()
 	var lease coordinationv1.Lease
@@ -110,13 +110,13 @@ func (s *stage) leader() string {
 	return ptr.Deref(lease.Spec.HolderIdentity, "")
 }
 
-// awaitJobsMade waits until a Job of that name has been made.
+// awaitJobsMade waits until a Job of that name has been created.
 func (s *stage) awaitJobsMade(name string) {
 	s.Helper()
 	s.wait("Job "+name+" is made", func() bool { return s.history.jobsMade[name] > 0 }, nil)
 }
 
-// names are n names with a prefix.
+// names returns n names with a prefix.
 func names(prefix string, n int) []string {
 	list := make([]string, n)
 	for i := range list {

@@ -1,7 +1,7 @@
-// Package lifecycle tests the controller on a real kube-apiserver with the real Job controller: whole lives of SpiderJobs,
-// what they cost, and that they end the same wherever the controller dies. There is no kubelet; package node plays its part.
+// Package lifecycle tests the controller on a real kube-apiserver with the real Job controller: whole lives of SpiderJobs, what
+// they cost, and that they end the same wherever the controller dies. There is no kubelet; package node acts as one.
 //
-// Whatever a test is about, its stage checks all the time what must always hold (history_test.go).
+// In every test the stage continuously checks what must always hold (history_test.go).
 package lifecycle
 
 import (
@@ -30,6 +30,6 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	flag.Parse()
-	ctrl.SetLogger(logr.Discard()) // each replica has a log of its own
+	ctrl.SetLogger(logr.Discard()) // each replica has its own log
 	os.Exit(node.Main(m, &cluster, &gopher))
 }

@@ -7,8 +7,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 )
 
-// TestMetricsOfARun counts a run once, and shows the SpiderJobs that there are, in the process that leads and in the one that
-// comes after it. Other tests would count too, so it does not run beside them.
+// TestMetricsOfARun checks that a run is counted once, and that the leading process, and its successor, show the existing
+// SpiderJobs. Other tests would count too, so it does not run beside them.
 func TestMetricsOfARun(t *testing.T) {
 	s := newStage(t)
 	s.spider(quickCrawl(7))
@@ -22,7 +22,7 @@ func TestMetricsOfARun(t *testing.T) {
 		before[name] = sample(t, name)
 	}
 	items := sample(t, "spider_operator_spider_items_total")
-	// Whoever sees a status written may see it before it is counted. Items are counted last.
+	// A status may be visible before it is counted. Items are counted last.
 	counted := func(runs float64) {
 		t.Helper()
 		s.awaitMetrics("counts the items", func() bool { return sample(t, "spider_operator_spider_items_total")-items == 7*runs })
@@ -51,7 +51,7 @@ func TestMetricsOfARun(t *testing.T) {
 	counted(2)
 }
 
-// awaitMetrics waits until something is so of the metrics, which follow the cache.
+// awaitMetrics waits until the metrics, which follow the cache, meet a condition.
 func (s *stage) awaitMetrics(what string, so func() bool) {
 	s.Helper()
 	for deadline := time.Now().Add(patience); !so(); time.Sleep(20 * time.Millisecond) {
@@ -61,7 +61,7 @@ func (s *stage) awaitMetrics(what string, so func() bool) {
 	}
 }
 
-// sample is the sum of a metric's samples that have the label values, of a histogram the number of observations.
+// sample returns the sum of a metric's samples with the label values; for a histogram, the number of observations.
 func sample(t *testing.T, name string, labels ...string) float64 {
 	t.Helper()
 	families, err := metrics.Registry.Gather()

@@ -38,7 +38,7 @@ func TestJobOfSomebodyElse(t *testing.T) {
 }
 
 // TestReplacedByForce replaces a running SpiderJob as `kubectl replace --force` does. The new one waits until nothing of the
-// old one runs any more, and is run like any other.
+// old one runs any more, and then runs like any other.
 func TestReplacedByForce(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
@@ -56,7 +56,7 @@ func TestReplacedByForce(t *testing.T) {
 	s.awaitOutcome("run", completed)
 }
 
-// TestSpiderMissing waits for the Spider for a moment, and ends the SpiderJob when it does not come.
+// TestSpiderMissing checks that the SpiderJob waits for the Spider for a moment, and ends if it does not come.
 func TestSpiderMissing(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
@@ -67,7 +67,7 @@ func TestSpiderMissing(t *testing.T) {
 	s.awaitEvent("run", v1alpha1.ReasonSpiderNotFound)
 }
 
-// TestSpiderComesLater applies the Spider after its SpiderJob.
+// TestSpiderComesLater creates the Spider after its SpiderJob.
 func TestSpiderComesLater(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
@@ -78,7 +78,7 @@ func TestSpiderComesLater(t *testing.T) {
 	s.awaitOutcome("run", completed)
 }
 
-// TestSpiderDeletedWhilePending deletes the Spider once the Job is made, which changes nothing for the run.
+// TestSpiderDeletedWhilePending deletes the Spider once the Job exists, which changes nothing for the run.
 func TestSpiderDeletedWhilePending(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
@@ -91,7 +91,7 @@ func TestSpiderDeletedWhilePending(t *testing.T) {
 	s.awaitOutcome("run", completed)
 }
 
-// TestInvalidJob refuses to run what the Spider does not allow.
+// TestInvalidJob checks that what the Spider does not allow does not run.
 func TestInvalidJob(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)

@@ -34,13 +34,13 @@ func (s *stage) onANodeWithoutLogs() {
 	s.node = mute
 }
 
-// The logs of one node hang. What has ended there ends unverified, and does not wait for each other; what has failed elsewhere is
-// told as a failure, since its log is read no later.
+// The logs of one node hang. Runs that ended there end unverified, without waiting for each other; a run that failed elsewhere
+// is reported as failed, since its log is read without delay.
 func TestANodeWhoseLogsHangDelaysNoOthers(t *testing.T) {
 	t.Parallel()
 	const (
 		ended = 24 // more than are read at once
-		// within is a read's time limit of 10 s, and the little that the node's others take once three have hung.
+		// within is a read's time limit of 10 s, plus the short time that the node's others take once three have hung.
 		within = 20 * time.Second
 	)
 	bad, good := newStage(t), newStage(t)

@@ -22,7 +22,7 @@ var orphanings = []struct {
 	{"by default, as curl and Python have it", nil},
 }
 
-// orphan deletes the Job of a running SpiderJob, and waits until its Pod is nobody's.
+// orphan deletes the Job of a running SpiderJob, and waits until its Pod has no owner.
 func (s *stage) orphan(sj *v1alpha1.SpiderJob, options ...client.DeleteOption) {
 	s.Helper()
 	job := &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: sj.Name}}
@@ -39,7 +39,7 @@ func (s *stage) orphan(sj *v1alpha1.SpiderJob, options ...client.DeleteOption) {
 	})
 }
 
-// A Job deleted without its Pods leaves a process that is still the SpiderJob's: it is stopped before another one starts.
+// A Job deleted without its Pods leaves a process that still belongs to the SpiderJob: it is stopped before another one starts.
 func TestAnOrphanedPodIsStoppedBeforeTheNextAttempt(t *testing.T) {
 	for _, orphaning := range orphanings {
 		t.Run(orphaning.name, func(t *testing.T) {
@@ -59,7 +59,7 @@ func TestAnOrphanedPodIsStoppedBeforeTheNextAttempt(t *testing.T) {
 	}
 }
 
-// A cancel ends nothing before the orphan has ended: neither of one that was orphaned, nor while no controller was there to see it.
+// A cancel does not end the job before the orphan has ended, whether or not a controller saw the orphaning.
 func TestAnOrphanedPodIsStoppedByACancel(t *testing.T) {
 	for _, orphaning := range orphanings {
 		for _, c := range []struct {
@@ -88,7 +88,8 @@ func TestAnOrphanedPodIsStoppedByACancel(t *testing.T) {
 	}
 }
 
-// Two live Pods of one SpiderJob, of which one is nobody's: a stop stops both, and no end is told while one of them lives.
+// Two live Pods of one SpiderJob, one of them without an owner: a stop stops both, and no end is recorded while one of them
+// lives.
 func TestAStopStopsEveryLivePod(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
@@ -102,7 +103,7 @@ func TestAStopStopsEveryLivePod(t *testing.T) {
 	replica := s.controller()
 	sj := s.job("run")
 	s.awaitPhase("run", v1alpha1.PhaseRunning)
-	replica.kill() // so that the second Pod is there when the stop is asked for
+	replica.kill() // so that the second Pod exists when the stop is requested
 	second := s.spiderPod("run")
 	second.Labels[v1alpha1.LabelSpiderJobUID] = string(sj.UID)
 	s.create(second)

@@ -11,7 +11,7 @@ import (
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 )
 
-// TestNoPod explains why a Job has no Pod, and runs it once the obstacle is out of the way.
+// TestNoPod checks that the status explains why a Job has no Pod, and that the job runs once the obstacle is removed.
 func TestNoPod(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -49,8 +49,8 @@ func TestNoPod(t *testing.T) {
 	}
 }
 
-// TestPodDoesNotStart explains why a Pod does not start. An image that cannot be pulled is an error when patience is over;
-// a Pod that no node has room for waits.
+// TestPodDoesNotStart checks that the status explains why a Pod does not start. An image that cannot be pulled is an error when
+// patience is over; a Pod for which no node has room waits.
 func TestPodDoesNotStart(t *testing.T) {
 	waits := func(reason string) func(*corev1.PodStatus) {
 		return func(status *corev1.PodStatus) {

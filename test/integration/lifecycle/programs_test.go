@@ -7,10 +7,10 @@ import (
 	"github.com/scrapethis/spider-operator/test/integration/lifecycle/node"
 )
 
-// brief is how long a process runs that is to be seen running and to end by itself.
+// brief is how long a process runs that has to be seen running and ends by itself.
 const brief = 500 * time.Millisecond
 
-// crawl is a Scrapy that scrapes items until it has been done for long enough, or until it gets a signal.
+// crawl is a Scrapy that scrapes items until a time is over or it gets a signal.
 func crawl(items int, finished <-chan struct{}) node.Program {
 	return func(p *node.Process) node.Exit {
 		progress(p, items)
@@ -30,11 +30,11 @@ func quickCrawl(items int) node.Program {
 	return func(p *node.Process) node.Exit { return crawl(items, closed(time.After(brief)))(p) }
 }
 
-// longCrawl is a Scrapy that goes on until it gets a signal.
+// longCrawl is a Scrapy that continues until it gets a signal.
 func longCrawl(items int) node.Program { return crawl(items, nil) }
 
-// shutDown is what Scrapy does after a signal: it waits for its requests, and closes. Here it waits until somebody listens,
-// as the requests of a real one take longer than that.
+// shutDown is what Scrapy does after a signal: it waits for its requests, and closes. Here it waits until somebody follows the
+// log, as the requests of a real one take longer than that.
 func shutDown(p *node.Process, items int) {
 	p.Printf("%s [scrapy.crawler] INFO: Received SIGTERM, shutting down gracefully. Send again to force \n", stamp)
 	p.Followed(5 * time.Second)
@@ -71,7 +71,7 @@ func exits(exit node.Exit) node.Program {
 	}
 }
 
-// dies is a process that goes on until it gets a SIGTERM, which it dies of.
+// dies is a process that continues until it gets a SIGTERM, and dies of it.
 func dies(p *node.Process) node.Exit {
 	select {
 	case <-p.Terminated():
@@ -80,7 +80,7 @@ func dies(p *node.Process) node.Exit {
 	return node.Exit{Code: 128 + 15}
 }
 
-// inTurn runs the first program in a SpiderJob's first attempt, and so on; the last one in all that follow.
+// inTurn runs the first program in a SpiderJob's first attempt, and so on; the last one also in all further attempts.
 func inTurn(programs ...node.Program) node.Program {
 	return func(p *node.Process) node.Exit { return programs[min(p.Attempt, len(programs))-1](p) }
 }
@@ -94,5 +94,5 @@ func closed(timer <-chan time.Time) <-chan struct{} {
 	return done
 }
 
-// ownCommand makes a Spider one whose counts are in its termination message alone.
+// ownCommand gives a Spider a command of its own: its counts are in the termination message only.
 func ownCommand(spec *v1alpha1.SpiderSpec) { spec.Command = []string{"/count"} }

@@ -15,14 +15,14 @@ import (
 	"github.com/scrapethis/spider-operator/test/integration/lifecycle/node"
 )
 
-// queue does to Jobs what Kueue is documented to do: those with a queue's name are suspended as they are created, get where
-// they may run written into their Pod template when they are admitted, and are suspended again when they are preempted.
+// queue does to Jobs what Kueue is documented to do: it suspends Jobs with a queue's name as they are created, writes where
+// they may run into their Pod template when it admits them, and suspends them again when it preempts them.
 type queue struct {
 	*stage
 	name string
 }
 
-// newQueue installs what Kueue's webhook does, for one namespace, and waits until it is in force.
+// newQueue installs the equivalent of Kueue's webhook, for one namespace, and waits until it is in force.
 func newQueue(s *stage) queue {
 	s.Helper()
 	q := queue{stage: s, name: "crawls"}
@@ -71,7 +71,7 @@ func newQueue(s *stage) queue {
 	return q
 }
 
-// waiting waits for a suspended Job of that name which has no Pod, and returns it.
+// waiting waits for a suspended Job of that name that has no Pod, and returns it.
 func (q queue) waiting(name string) *batchv1.Job {
 	q.Helper()
 	job := q.awaitJob(name, "waits in the queue", func(job *batchv1.Job) bool {
@@ -96,7 +96,7 @@ func (q queue) admit(name, flavour string) {
 	})
 }
 
-// preempt takes a Job back that runs: it is suspended, and its start is forgotten, so that its template may be changed again.
+// preempt takes a running Job back: it suspends the Job and resets its start time, so that its template may be changed again.
 func (q queue) preempt(name string) {
 	q.Helper()
 	q.suspend(name, true)
@@ -116,7 +116,7 @@ func (q queue) preempt(name string) {
 
 func inQueue(spec *v1alpha1.SpiderSpec) { spec.QueueName = "crawls" }
 
-// TestQueue runs a SpiderJob through a queue, which is not interfered with.
+// TestQueue runs a SpiderJob through a queue, which the controller does not interfere with.
 func TestQueue(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
@@ -144,7 +144,7 @@ func TestQueue(t *testing.T) {
 	}
 }
 
-// TestPreemption suspends the Job of a running SpiderJob. That is an interruption, even of a Scrapy that exits with 0; it
+// TestPreemption suspends the Job of a running SpiderJob. That is an interruption, even for a Scrapy that exits with 0; the job
 // waits in the queue again, and runs once more when it is admitted.
 func TestPreemption(t *testing.T) {
 	for _, c := range []struct {
@@ -185,7 +185,7 @@ func TestPreemption(t *testing.T) {
 	}
 }
 
-// TestQueuedTimeDoesNotCount keeps a SpiderJob queued for longer than its timeout, which runs only while it does.
+// TestQueuedTimeDoesNotCount keeps a SpiderJob queued for longer than its timeout, which counts only while the job runs.
 func TestQueuedTimeDoesNotCount(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)

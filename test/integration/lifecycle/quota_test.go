@@ -14,7 +14,7 @@ import (
 	"github.com/scrapethis/spider-operator/test/integration/lifecycle/node"
 )
 
-// quota lets a namespace have so many Pods that have not ended, and waits until that is in force.
+// quota limits the number of Pods of a namespace that have not ended, and waits until that is in force.
 func (s *stage) quota(pods string) {
 	s.Helper()
 	quota := &corev1.ResourceQuota{
@@ -28,16 +28,16 @@ func (s *stage) quota(pods string) {
 	})
 }
 
-// Thirty jobs wait for a namespace that may have one Pod. They cost next to nothing, the oldest run first, and all come to their
-// end.
+// Thirty jobs wait in a namespace that may have one Pod. They cost next to nothing, the oldest run first, and all come to their
+// ends.
 func TestABacklogBehindAQuotaCostsNextToNothing(t *testing.T) {
 	t.Parallel()
 	const (
 		backlog = 30
-		// atOnce is how many Jobs of a namespace may exist that quota keeps from having a Pod.
+		// atOnce bounds the Jobs of a namespace that may exist while quota refuses their Pods.
 		atOnce = 4
 		window = 15 * time.Second
-		// refusals is how many Pods the Job controller may try to create in vain meanwhile for so few Jobs: its back-off grows.
+		// refusals bounds how often the Job controller may fail to create a Pod for so few Jobs: its back-off grows.
 		refusals = 3 * atOnce
 	)
 	s := newStage(t)
@@ -92,7 +92,7 @@ func TestABacklogBehindAQuotaCostsNextToNothing(t *testing.T) {
 	}
 }
 
-// A few jobs that share one Pod's room run one after the other, by themselves, and the oldest first.
+// A few jobs that share the room of one Pod run one after the other, by themselves, the oldest first.
 func TestJobsThatShareAQuotaRunOneAfterTheOther(t *testing.T) {
 	t.Parallel()
 	const jobs = 6
@@ -133,7 +133,7 @@ func TestAJobThatWaitsForQuotaIsCancelled(t *testing.T) {
 	}
 }
 
-// refusedPods is how often the Job controller has said that it could not create a Pod.
+// refusedPods returns how often the Job controller has reported that it could not create a Pod.
 func (s *stage) refusedPods() int {
 	s.Helper()
 	var events corev1.EventList

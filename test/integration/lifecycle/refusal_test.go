@@ -10,11 +10,11 @@ import (
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 )
 
-// seconds is how soon a person has to be told something: what they look at right after they have done something.
+// seconds is how soon users have to see something that they look at right after an action.
 const seconds = 10 * time.Second
 
-// Whatever refuses a Job, and whichever way: it is told within seconds and in its own words, and within a minute of its repair
-// the job is started.
+// Whatever refuses a Job, and in whatever way: the status quotes it within seconds, and the job starts within a minute of the
+// repair.
 func TestWhateverRefusesAJobIsToldAndTriedAgain(t *testing.T) {
 	closed := "the shop is closed"
 	asked := func(serve http.HandlerFunc) func(*stage) func() {
@@ -24,7 +24,7 @@ func TestWhateverRefusesAJobIsToldAndTriedAgain(t *testing.T) {
 		name    string
 		refuse  func(s *stage) (repair func())
 		message string
-		reason  string // empty for any that says that the Job could not be created
+		reason  string // empty for any reason that says that the Job could not be created
 	}{
 		{"a webhook that nobody serves", func(s *stage) func() {
 			url, authority := nobodyServes()
@@ -73,7 +73,7 @@ func TestWhateverRefusesAJobIsToldAndTriedAgain(t *testing.T) {
 	}
 }
 
-// A webhook that looks at every image may take its time: as long as kube-apiserver waits for it, so does the operator.
+// A webhook that checks every image may take its time: the operator waits as long as kube-apiserver does.
 func TestASlowCheckStillStartsItsJob(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
@@ -87,8 +87,8 @@ func TestASlowCheckStillStartsItsJob(t *testing.T) {
 	}
 }
 
-// One namespace's webhook hangs, and many jobs wait for it. In another namespace jobs start, end and are cancelled as if there
-// were none.
+// One namespace's webhook hangs, and many jobs wait for it. In another namespace jobs start, end and are cancelled without
+// delay.
 func TestAHungWebhookHoldsUpNoOtherNamespace(t *testing.T) {
 	t.Parallel()
 	const stuck = 40 // ten for each worker
@@ -123,7 +123,7 @@ func TestAHungWebhookHoldsUpNoOtherNamespace(t *testing.T) {
 	}
 }
 
-// A Job that is refused is not made again and again: how often it is tried does not hang on how many wait.
+// The operator does not try a refused Job all the time: the number of tries does not depend on how many jobs wait.
 func TestARefusedJobCostsLittle(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)

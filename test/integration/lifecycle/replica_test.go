@@ -26,7 +26,7 @@ type replica struct {
 	cancel context.CancelFunc
 }
 
-// options are a replica's settings; tests change what they are about.
+// options are a replica's settings, which a test may change.
 func options(namespace string) controllers.Options {
 	opts := controllers.DefaultOptions()
 	opts.SpiderJobs.Namespaces = []string{namespace}
@@ -71,10 +71,10 @@ func (r *replica) stop() {
 	<-r.done
 }
 
-// kill stops the controller as a SIGKILL does: from now on nothing of it reaches the API server.
+// kill stops the controller as a SIGKILL does: nothing of it reaches kube-apiserver from now on.
 func (r *replica) kill() { r.wire.cut() }
 
-// count returns how many calls of a kind there were, as in "create jobs".
+// count returns the number of calls of a kind, as in "create jobs".
 func (r *replica) count(kind string) int {
 	n := 0
 	for _, c := range r.wire.noted() {
@@ -100,7 +100,7 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(request *http.Request) (*http.Response, error) { return f(request) }
 
-// logLines is a log that is shown only when it matters.
+// logLines is a log that is shown only if the test fails.
 type logLines struct {
 	mu    sync.Mutex
 	lines []string

@@ -16,7 +16,7 @@ import (
 
 var completed = outcome{phase: v1alpha1.PhaseFinished, reason: v1alpha1.ReasonCompleted, attempts: 1, items: 7, final: true}
 
-// TestRetention removes the Job when its time is over, and later the SpiderJob.
+// TestRetention checks that the Job is deleted when its time is over, and later the SpiderJob.
 func TestRetention(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
@@ -43,8 +43,8 @@ func TestRetention(t *testing.T) {
 	}
 }
 
-// TestRetentionAfterALongAbsence removes nothing that was not recorded, though the controller was away for longer than it
-// is kept.
+// TestRetentionAfterALongAbsence checks that nothing unrecorded is deleted, even if the controller was away for longer than the
+// retention.
 func TestRetentionAfterALongAbsence(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
@@ -74,7 +74,7 @@ func TestTTLChanged(t *testing.T) {
 	s.awaitNoJob("run")
 }
 
-// TestNothingIsLost writes statuses out of a cache that does not hold all of a SpiderJob. What it does not hold stays as it is.
+// TestNothingIsLost writes statuses from a cache that does not hold all of a SpiderJob. What it does not hold stays unchanged.
 func TestNothingIsLost(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)

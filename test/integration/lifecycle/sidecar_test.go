@@ -13,7 +13,7 @@ import (
 	"github.com/scrapethis/spider-operator/test/integration/lifecycle/node"
 )
 
-// fails is a container that fails after a while, whatever it is told.
+// fails is a container that fails after a while, and ignores signals.
 func fails(code int32, message string, delay time.Duration) node.Program {
 	return func(p *node.Process) node.Exit {
 		select {
@@ -24,7 +24,7 @@ func fails(code int32, message string, delay time.Duration) node.Program {
 	}
 }
 
-// takesItsTime is a container that works until it is told to stop, and then needs a while.
+// takesItsTime is a container that works until it is asked to stop, and then needs a while.
 func takesItsTime(delay time.Duration) node.Program {
 	return func(p *node.Process) node.Exit {
 		select {
@@ -40,14 +40,14 @@ func takesItsTime(delay time.Duration) node.Program {
 }
 
 // Others add containers to a spider's Pod, which outlive the spider, fail before or after it, or never start. The spider's
-// container decides alone, and is never run again for what another one did.
+// container alone decides, and never runs again because of another one.
 func TestTheSpidersContainerDecides(t *testing.T) {
 	ends := func(spec *v1alpha1.SpiderSpec) { spec.TimeoutSeconds = ptr.To[int64](8) }
 	failed := outcome{phase: v1alpha1.PhaseError, reason: v1alpha1.ReasonExitCode, attempts: 1}
 	for _, c := range []struct {
 		name   string
 		inject string
-		mesh   node.Program // what the injected container runs, nil to wait until it is told to stop
+		mesh   node.Program // what the injected container runs, nil to wait until it is stopped
 		absent bool         // its image cannot be pulled
 		spider node.Program
 		change []func(*v1alpha1.SpiderSpec)
@@ -89,13 +89,13 @@ func TestTheSpidersContainerDecides(t *testing.T) {
 			if n := s.starts("run"); n != 1 {
 				t.Errorf("%d processes were started", n)
 			}
-			s.pod(sj) // it stays, with its log, for as long as it would have without the others
+			s.pod(sj) // it stays, with its log, as long as without the others
 		})
 	}
 }
 
-// The verdict stands once the spider has ended: it is recorded while other containers still run, and whatever happens to the Pod
-// then changes nothing.
+// The verdict is final once the spider has ended: it is recorded while other containers still run, and nothing that happens to
+// the Pod then changes it.
 func TestAVerdictStandsWhileOtherContainersRun(t *testing.T) {
 	for _, c := range []struct {
 		name    string
@@ -142,7 +142,7 @@ func TestAVerdictStandsWhileOtherContainersRun(t *testing.T) {
 	}
 }
 
-// A failed spider is tried again only once nothing of its Pod runs, a sidecar that lives on included.
+// A failed spider is retried only once nothing of its Pod runs, including a sidecar that lives on.
 func TestARetryWaitsForTheSidecar(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
@@ -157,7 +157,7 @@ func TestARetryWaitsForTheSidecar(t *testing.T) {
 	}
 }
 
-// An init container that fails keeps the spider from starting: it is named, with its code and what it said last.
+// An init container that fails prevents the spider from starting: the message has its name, its exit code and its last output.
 func TestAFailedInitContainerIsNamed(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
@@ -177,7 +177,8 @@ func TestAFailedInitContainerIsNamed(t *testing.T) {
 	}
 }
 
-// A container that somebody else has added and whose image cannot be pulled is named, and is an error when patience is over.
+// A container that somebody else has added and whose image cannot be pulled is named, and becomes an error when patience is
+// over.
 func TestAnInjectedContainerWithoutAnImageIsNamed(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)

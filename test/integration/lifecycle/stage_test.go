@@ -18,10 +18,10 @@ import (
 	"github.com/scrapethis/spider-operator/test/integration/lifecycle/node"
 )
 
-// patience is how long a test waits for what must happen. It is never used up in a test that passes.
+// patience bounds how long a test waits for what must happen. A passing test never uses it up.
 const patience = 60 * time.Second
 
-// stage is a namespace to play lives of SpiderJobs in.
+// stage is a namespace for the lives of SpiderJobs.
 type stage struct {
 	*testing.T
 	namespace string
@@ -30,7 +30,7 @@ type stage struct {
 	options   controllers.Options
 	// patience is how long this test waits for what must happen.
 	patience time.Duration
-	// sideBySide says that the test itself has two processes of a SpiderJob run at once.
+	// sideBySide says that the test itself makes two processes of a SpiderJob run at once.
 	sideBySide bool
 }
 
@@ -85,7 +85,7 @@ func (s *stage) job(name string, change ...func(*v1alpha1.SpiderJobSpec)) *v1alp
 	return sj
 }
 
-// record makes a SpiderJob that finished a while ago, and of which no Job is left. No controller may run yet.
+// record creates a SpiderJob that finished a while ago, and of which no Job is left. No controller may run yet.
 func (s *stage) record(name string) {
 	s.Helper()
 	sj := s.job(name)
@@ -107,7 +107,7 @@ func (s *stage) create(object client.Object) {
 	}
 }
 
-// cancel asks for a SpiderJob to be cancelled.
+// cancel requests the cancellation of a SpiderJob.
 func (s *stage) cancel(name string, graceSeconds *int64) {
 	s.Helper()
 	s.update(&v1alpha1.SpiderJob{}, name, func(object client.Object) {
@@ -123,7 +123,7 @@ func (s *stage) suspend(name string, yes bool) {
 	s.update(&batchv1.Job{}, name, func(object client.Object) { object.(*batchv1.Job).Spec.Suspend = &yes })
 }
 
-// update changes an object as it is now.
+// update changes the current state of an object.
 func (s *stage) update(object client.Object, name string, change func(client.Object)) {
 	s.Helper()
 	for {
@@ -146,7 +146,7 @@ func (s *stage) get(object client.Object, name string) {
 	}
 }
 
-// delete deletes an object as kubectl does: in the background, with the grace period that the object itself has.
+// delete deletes an object as kubectl does: in the background, with the object's own grace period.
 func (s *stage) delete(object client.Object) {
 	s.Helper()
 	err := cluster.Client.Delete(s.Context(), object, client.PropagationPolicy(metav1.DeletePropagationBackground))
@@ -163,13 +163,13 @@ func (s *stage) pod(sj *v1alpha1.SpiderJob) *corev1.Pod {
 	return pod
 }
 
-// finals are the items that were ever shown as final, for each attempt of a SpiderJob.
+// finals returns the numbers of items that were ever shown as final, for each attempt of a SpiderJob.
 func (s *stage) finals(spiderJob string) (finals map[int32]int64) {
 	s.history.look(func() { finals = maps.Clone(s.history.finals[spiderJob]) })
 	return finals
 }
 
-// running is how many processes run for a SpiderJob.
+// running returns the number of running processes of a SpiderJob.
 func (s *stage) running(spiderJob string) int {
 	n := 0
 	for _, run := range s.node.Runs(s.namespace) {
@@ -180,7 +180,7 @@ func (s *stage) running(spiderJob string) int {
 	return n
 }
 
-// starts is how many processes were ever started for a SpiderJob.
+// starts returns the number of processes that were ever started for a SpiderJob.
 func (s *stage) starts(spiderJob string) int {
 	n := 0
 	for _, run := range s.node.Runs(s.namespace) {
@@ -225,7 +225,7 @@ func (s *stage) awaitEnd(name string) *v1alpha1.SpiderJob {
 	return s.await(name, "ended", func(sj *v1alpha1.SpiderJob) bool { return sj.Status.Phase.Terminal() })
 }
 
-// awaitGone waits until a SpiderJob does not exist any more.
+// awaitGone waits until a SpiderJob no longer exists.
 func (s *stage) awaitGone(name string) {
 	s.Helper()
 	s.wait("SpiderJob "+name+" is gone", func() bool { return s.history.spiderJobs[name] == nil }, nil)
@@ -246,7 +246,7 @@ func (s *stage) awaitJob(name, what string, condition func(*batchv1.Job) bool) *
 	return found
 }
 
-// awaitPod waits until a SpiderJob has a Pod, wherever that stands, and returns it.
+// awaitPod waits until a SpiderJob has a Pod, in any state, and returns it.
 func (s *stage) awaitPod(name string) *corev1.Pod {
 	s.Helper()
 	var pods corev1.PodList
@@ -291,7 +291,7 @@ func (s *stage) awaitNoJob(name string) {
 	}, nil)
 }
 
-// jobsMade is how many Jobs of a name were ever made.
+// jobsMade returns how many Jobs of a name were ever created.
 func (s *stage) jobsMade(name string) int {
 	var n int
 	s.history.look(func() { n = s.history.jobsMade[name] })
@@ -319,7 +319,7 @@ func (s *stage) wait(what string, condition func() bool, instead func() string) 
 	}
 }
 
-// eventually waits until a condition holds that no history tells of.
+// eventually waits until a condition holds that is not part of the history.
 func (s *stage) eventually(what string, condition func() bool) {
 	s.Helper()
 	ctx, cancel := context.WithTimeout(s.Context(), s.patience)
@@ -333,7 +333,7 @@ func (s *stage) eventually(what string, condition func() bool) {
 	}
 }
 
-// outcome is the end of a SpiderJob, as far as it does not differ from run to run.
+// outcome is the end of a SpiderJob, without what differs from run to run.
 type outcome struct {
 	phase         v1alpha1.Phase
 	reason        string

@@ -17,7 +17,7 @@ func startDeadline(seconds int64) func(*v1alpha1.SpiderSpec) {
 	return func(spec *v1alpha1.SpiderSpec) { spec.StartDeadlineSeconds = &seconds }
 }
 
-// A timeout counts from the start of the process: whatever a Pod waits for, the spider has all of its time.
+// A timeout counts from the start of the process: however long a Pod waits, the spider has all of its time.
 func TestATimeoutCountsFromTheStartOfTheProcess(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
@@ -45,7 +45,7 @@ func TestATimeoutCountsFromTheStartOfTheProcess(t *testing.T) {
 	}
 }
 
-// Waiting has a bound of its own. It ends what does not start, whatever it waits for, and says what that was.
+// Waiting has its own limit. It ends an attempt that does not start, whatever it waits for, and says what that was.
 func TestAStartDeadlineEndsWhatDoesNotStart(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -85,7 +85,7 @@ func TestAStartDeadlineEndsWhatDoesNotStart(t *testing.T) {
 	}
 }
 
-// A start deadline stands still while a queue suspends the Job, and does not concern what runs.
+// A start deadline does not count while a queue suspends the Job, and does not concern what runs.
 func TestAStartDeadlineStandsStillInAQueue(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
@@ -103,7 +103,7 @@ func TestAStartDeadlineStandsStillInAQueue(t *testing.T) {
 	s.awaitOutcome("run", completed)
 }
 
-// A SpiderJob may wait for less long than its Spider allows, and not for longer.
+// A SpiderJob may set a shorter wait than its Spider allows, but not a longer one.
 func TestAStartDeadlineBeyondTheSpidersIsInvalid(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
@@ -116,7 +116,7 @@ func TestAStartDeadlineBeyondTheSpidersIsInvalid(t *testing.T) {
 	}
 }
 
-// unschedulable has the scheduler say of a SpiderJob's Pod that no node has room for it.
+// unschedulable makes the scheduler report that no node has room for a SpiderJob's Pod.
 func (s *stage) unschedulable(name, message string) {
 	s.Helper()
 	pod := s.awaitPod(name)

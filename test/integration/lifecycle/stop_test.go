@@ -20,7 +20,7 @@ import (
 // somebodys is a finalizer that somebody else has set.
 const somebodys = "example.com/somebodys"
 
-// A cancel is recorded as a stop at once, so that whoever looks knows what the job is doing.
+// A cancel is recorded as a stop at once, so that users see what the job is doing.
 func TestACancelIsRecordedAsAStopAtOnce(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
@@ -41,8 +41,9 @@ func TestACancelIsRecordedAsAStopAtOnce(t *testing.T) {
 	s.awaitOutcome("run", cancelled(1, 4, true))
 }
 
-// A node that does not answer may still run what was stopped. However short the grace, and whoever says so, no end is told before
-// it has answered; what is waited for, and what can be done, is told when grace and a margin have passed.
+// A node that does not answer may still run what was stopped. However short the grace period, and whoever requests it, no end
+// is recorded before the node has answered. When grace period and a margin are over the message says what the job waits for,
+// and what users can do.
 func TestANodeThatDoesNotAnswerIsWaitedFor(t *testing.T) {
 	none := func(spec *v1alpha1.SpiderSpec) { spec.TerminationGracePeriodSeconds = ptr.To[int64](0) }
 	timeout := func(spec *v1alpha1.SpiderSpec) { spec.TimeoutSeconds = ptr.To[int64](5) }
@@ -74,7 +75,7 @@ func TestANodeThatDoesNotAnswerIsWaitedFor(t *testing.T) {
 			if st.Phase != v1alpha1.PhaseRunning || st.Reason != v1alpha1.ReasonStopping || !strings.Contains(st.Message, "gopher") {
 				t.Fatalf("with its node lost it is %s", describe(&st))
 			}
-			s.get(pod, pod.Name) // it is still there, and says what it waits for
+			s.get(pod, pod.Name) // it still exists, and says what it waits for
 			if pod.DeletionTimestamp == nil || ptr.Deref(pod.DeletionGracePeriodSeconds, 0) < 1 {
 				t.Errorf("the Pod is being deleted since %v, with grace %v", pod.DeletionTimestamp, pod.DeletionGracePeriodSeconds)
 			}
@@ -87,7 +88,8 @@ func TestANodeThatDoesNotAnswerIsWaitedFor(t *testing.T) {
 	}
 }
 
-// Whoever has asked for a gentle stop may ask for a quicker one. Nobody can take a grace back, or change who asked.
+// A user who has requested a gentle stop may request a quicker one. Nobody can take a grace period back, or change who
+// requested the stop.
 func TestTheGraceOfACancellationCanBeLowered(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
@@ -119,7 +121,7 @@ func TestTheGraceOfACancellationCanBeLowered(t *testing.T) {
 	}
 }
 
-// An ended Pod is proof enough, whoever's finalizer keeps its object.
+// An ended Pod is proof enough, even if a finalizer keeps its object.
 func TestAnEndedPodHeldBySomebodysFinalizerIsProofEnough(t *testing.T) {
 	for _, c := range []struct {
 		name  string
@@ -148,7 +150,8 @@ func TestAnEndedPodHeldBySomebodysFinalizerIsProofEnough(t *testing.T) {
 	}
 }
 
-// A Job that somebody's finalizer holds has no Pods any more, and makes none: its end is told, or what is waited for is.
+// A Job that a foreign finalizer holds has no Pods any more, and creates none: its end is recorded, or the message says what it
+// waits for.
 func TestAJobHeldBySomebodysFinalizerIsExplained(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
@@ -172,7 +175,7 @@ func TestAJobHeldBySomebodysFinalizerIsExplained(t *testing.T) {
 	s.awaitNoJob("run")
 }
 
-// A deleted SpiderJob that somebody's finalizer holds is stopped, judged and recorded like any other.
+// A deleted SpiderJob that a foreign finalizer holds is stopped, judged and recorded like any other.
 func TestADeletedSpiderJobThatIsHeldIsStoppedAndRecorded(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
@@ -190,7 +193,7 @@ func TestADeletedSpiderJobThatIsHeldIsStoppedAndRecorded(t *testing.T) {
 	s.awaitGone("run")
 }
 
-// hold sets somebody's finalizer on an object. What it returns, or the end of the test, removes it.
+// hold sets a foreign finalizer on an object. The function that it returns, or the end of the test, removes it.
 func (s *stage) hold(object client.Object) (release func()) {
 	s.Helper()
 	s.update(object, object.GetName(), func(object client.Object) { controllerutil.AddFinalizer(object, somebodys) })

@@ -11,7 +11,7 @@ import (
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 )
 
-// scheduled says of a SpiderJob's Pod that it was given to a node a while ago, which has not started it for a reason.
+// scheduled reports that a SpiderJob's Pod was scheduled a while ago, and that its node has not started it for a reason.
 func (s *stage) scheduled(name string, ago time.Duration, reason, message string) *corev1.Pod {
 	s.Helper()
 	pod := s.awaitPod(name)
@@ -28,7 +28,7 @@ func (s *stage) scheduled(name string, ago time.Duration, reason, message string
 	return pod
 }
 
-// warn has the kubelet warn of a Pod.
+// warn makes the kubelet report a Warning about a Pod.
 func (s *stage) warn(pod *corev1.Pod, reason, message string) {
 	s.Helper()
 	now := metav1.Now()
@@ -42,8 +42,8 @@ func (s *stage) warn(pod *corev1.Pod, reason, message string) {
 	})
 }
 
-// A Pod whose containers are not even made says nothing of why; its Events do. What is missing is named, and is an error when
-// patience is over.
+// A Pod whose containers are not even created does not say why; its Events do. The message names what is missing, and the job
+// is an error when patience is over.
 func TestAPodWhoseContainersAreNotMadeIsExplained(t *testing.T) {
 	for _, c := range []struct {
 		name, reason, message, says string
@@ -74,7 +74,7 @@ func TestAPodWhoseContainersAreNotMadeIsExplained(t *testing.T) {
 	}
 }
 
-// Patience is with what fails, from when it was first seen to: not with a Pod that was scheduled long ago.
+// Patience counts from when a failure was first seen, not from when a Pod was scheduled.
 func TestPatienceCountsFromTheFirstFailure(t *testing.T) {
 	const patience = 6 * time.Second
 	for _, c := range []struct {
@@ -111,7 +111,7 @@ func TestPatienceCountsFromTheFirstFailure(t *testing.T) {
 	}
 }
 
-// What a queue has let go of is not queued any more, though it may still wait for something else.
+// A job that a queue has admitted is not queued any more, even if it still waits for something else.
 func TestQueuedEndsWhenAPodExists(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)

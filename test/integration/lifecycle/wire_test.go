@@ -8,15 +8,15 @@ import (
 	"sync"
 )
 
-// errDead is what a replica's calls come to after its death.
+// errDead is the error of a replica's calls after its death.
 var errDead = errors.New("this replica is dead")
 
-// call is a call of the API server, as in "patch spiderjobs/status run".
+// call is a call of kube-apiserver, as in "patch spiderjobs/status run".
 type call struct {
 	verb     string
-	resource string // with its subresource
+	resource string // including its subresource
 	name     string
-	// answer is the HTTP status that was heard, 0 where none was: the replica had ended by then.
+	// answer is the HTTP status that the replica received, 0 if none: it had ended by then.
 	answer int
 }
 
@@ -31,7 +31,7 @@ func (c call) write() bool { return c.verb != "get" && c.verb != "list" }
 type death struct {
 	// at is the number of the call, from 1; 0 stands for never.
 	at int
-	// answered says that the call still takes effect, though its answer is not heard any more.
+	// answered says that the call still takes effect, although its answer is not received any more.
 	answered bool
 }
 
@@ -45,8 +45,8 @@ func (d death) String() string {
 	return fmt.Sprintf("before call %d", d.at)
 }
 
-// wire connects a replica to the API server. It notes the calls that the controller decides on: not the watches, the
-// lists they begin with, discovery, or what leader election needs.
+// wire connects a replica to kube-apiserver. It records the calls that the controller decides on: not the watches, the lists
+// that they begin with, discovery, or what leader election needs.
 type wire struct {
 	death death
 	// died is closed at death, after stop was called.
@@ -58,7 +58,7 @@ type wire struct {
 	dead  bool
 }
 
-// pass passes a request on, unless the replica is dead or dies of it.
+// pass forwards a request, unless the replica is dead or dies of it.
 func (w *wire) pass(next http.RoundTripper, request *http.Request) (*http.Response, error) {
 	noted, dead, dying := w.note(request)
 	switch {
@@ -82,7 +82,7 @@ func (w *wire) pass(next http.RoundTripper, request *http.Request) (*http.Respon
 	return response, err
 }
 
-// note notes a request that counts, and returns the index of its note, negative for one that does not count.
+// note records a request that counts, and returns the index of its record, negative for one that does not count.
 func (w *wire) note(request *http.Request) (noted int, dead, dying bool) {
 	c, counts := parseCall(request)
 	w.mu.Lock()
@@ -94,7 +94,7 @@ func (w *wire) note(request *http.Request) (noted int, dead, dying bool) {
 	return len(w.calls) - 1, false, len(w.calls) == w.death.at
 }
 
-// hear notes the answer to a call.
+// hear records the answer to a call.
 func (w *wire) hear(noted, answer int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -126,7 +126,7 @@ func (w *wire) noted() []call {
 	return append([]call(nil), w.calls...)
 }
 
-// parseCall reads a call out of a request, and tells whether it is one that counts.
+// parseCall parses a request into a call, and reports whether it is one that counts.
 func parseCall(request *http.Request) (c call, counts bool) {
 	path := strings.Split(strings.Trim(request.URL.Path, "/"), "/")
 	switch {

@@ -1,4 +1,4 @@
-// Package process runs the programs that tests and benchmarks are about.
+// Package process runs the programs that tests and benchmarks measure and check.
 package process
 
 import (
@@ -28,8 +28,8 @@ type Process struct {
 	err   error
 }
 
-// Start starts a program that logs to the file name.log in directory. It runs until it is stopped, or the context that the
-// command was made with ends.
+// Start starts a program that logs to the file name.log in directory. It runs until it is stopped, or until the context of the
+// command ends.
 func Start(directory, name string, command *exec.Cmd) (*Process, error) {
 	p := &Process{name: name, command: command, log: filepath.Join(directory, name+".log"), ended: make(chan struct{})}
 	log, err := os.Create(p.log)
@@ -41,7 +41,7 @@ func Start(directory, name string, command *exec.Cmd) (*Process, error) {
 	if command.SysProcAttr == nil {
 		command.SysProcAttr = &syscall.SysProcAttr{}
 	}
-	// A group of its own, so that an interrupt at the terminal reaches the caller alone, which then stops things in order.
+	// Its own process group, so that an interrupt at the terminal reaches only the caller, which then stops things in order.
 	command.SysProcAttr.Setpgid = true
 	if err := command.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
@@ -56,7 +56,7 @@ func Start(directory, name string, command *exec.Cmd) (*Process, error) {
 // PID is the ID of the process.
 func (p *Process) PID() int { return p.command.Process.Pid }
 
-// Failure is an error with the end of the log if the process has ended, else nil.
+// Failure returns an error with the end of the log if the process has ended, and nil otherwise.
 func (p *Process) Failure() error {
 	select {
 	case <-p.ended:
@@ -83,7 +83,7 @@ func (p *Process) Stop() error {
 	return fmt.Errorf("%s did not stop within %s and was killed", p.name, stopTimeout)
 }
 
-// LogTail is the end of a log, at most 4 KiB, with a heading: to be appended to an error.
+// LogTail returns the end of a log, at most 4 KiB, with a heading, to be appended to an error.
 func LogTail(path string) string {
 	content, err := os.ReadFile(path)
 	if err != nil {

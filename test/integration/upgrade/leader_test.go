@@ -15,12 +15,12 @@ import (
 )
 
 const (
-	// ownLease is the Lease of a release's own, and sharedLease the one that controllers had before there was such.
+	// ownLease is a release's own Lease, and sharedLease the one that controllers shared before that.
 	ownLease    = "shop.controller.scrapethis.app"
 	sharedLease = "spider-operator-controller.scrapethis.app"
 )
 
-// During an upgrade, and one that is taken back, the controllers of both versions run for a while: one waits until the other has gone.
+// During an upgrade, or its rollback, the controllers of both versions run for a while: one waits until the other has gone.
 func TestNeverDoControllersOfTwoVersionsLead(t *testing.T) {
 	before := previous(t)
 	namespace := cluster.Namespace(t)
@@ -53,7 +53,7 @@ func TestNeverDoControllersOfTwoVersionsLead(t *testing.T) {
 			return own != "" && shared == "lease/"+ownLease, err
 		})
 	}
-	// still looks on while a second candidate tries several times.
+	// still checks a condition while a second candidate tries several times.
 	still := func(what string, leads func(own, shared string) bool) {
 		t.Helper()
 		for end := time.Now().Add(6 * time.Second); time.Now().Before(end); time.Sleep(200 * time.Millisecond) {
@@ -80,7 +80,7 @@ func TestNeverDoControllersOfTwoVersionsLead(t *testing.T) {
 	stopAgain()
 }
 
-// holder is who holds a Lease, empty for nobody.
+// holder returns the holder of a Lease, empty for none.
 func holder(ctx context.Context, namespace, name string) (string, error) {
 	lease := &coordinationv1.Lease{}
 	if err := cluster.Client.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, lease); err != nil {

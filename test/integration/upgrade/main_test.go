@@ -1,5 +1,5 @@
-// Package upgrade tests that what an earlier version of the custom resources has stored goes on to work with today's: on a real
-// kube-apiserver, whose definitions are upgraded with the objects in place, as by `helm upgrade`.
+// Package upgrade tests that what an earlier version of the custom resources has stored continues to work with the current one:
+// on a real kube-apiserver, whose definitions are upgraded with the objects in place, as by `helm upgrade`.
 package upgrade
 
 import (

@@ -17,10 +17,10 @@ import (
 	"github.com/scrapethis/spider-operator/test/integration/controlplane"
 )
 
-// patience is how long a change of version takes at most to bring all jobs to their ends: the pauses between attempts are in it.
+// patience bounds how long a change of version may take to bring all jobs to their ends, including the pauses between attempts.
 const patience = 90 * time.Second
 
-// start makes a SpiderJob and a Spider of its own, which says how it ends in its termination message.
+// start creates a SpiderJob with its own Spider, which reports how it ends in its termination message.
 func (m *move) start(namespace, name string, spec v1alpha1.SpiderSpec) {
 	m.Helper()
 	spec.Image, spec.Command = "spiders:1", []string{"/count"}
@@ -46,7 +46,7 @@ func (m *move) delete(object client.Object) {
 	}
 }
 
-// update changes an object as it is now.
+// update changes the current state of an object.
 func (m *move) update(object client.Object, namespace, name string, change func()) {
 	m.Helper()
 	controlplane.Eventually(m, fmt.Sprintf("%T %s is changed", object, name), func(ctx context.Context) (bool, error) {
@@ -71,7 +71,7 @@ func (m *move) cancel(name string) {
 	m.update(sj, m.namespaces[name], name, func() { sj.Spec.Cancellation = &v1alpha1.Cancellation{RequestedBy: "ann"} })
 }
 
-// suspend has a queue take a job back, or let it go on.
+// suspend makes a queue take a job back, or admit it.
 func (m *move) suspend(name string, yes bool) {
 	m.Helper()
 	job := &batchv1.Job{}
@@ -95,7 +95,7 @@ func (m *move) stopping(name string) {
 	})
 }
 
-// pod is a job's Pod, nil if it has none.
+// pod returns a job's Pod, nil if it has none.
 func (m *move) pod(name string) *corev1.Pod {
 	m.Helper()
 	var pods corev1.PodList
@@ -119,7 +119,7 @@ func (m *move) awaitReason(name, reason string) {
 	m.await(name, reason, func(sj *v1alpha1.SpiderJob) bool { return sj.Status.Reason == reason })
 }
 
-// await waits until a SpiderJob is what the condition says.
+// await waits until a SpiderJob meets the condition.
 func (m *move) await(name, what string, condition func(*v1alpha1.SpiderJob) bool) *v1alpha1.SpiderJob {
 	m.Helper()
 	var sj *v1alpha1.SpiderJob
@@ -133,7 +133,8 @@ func (m *move) await(name, what string, condition func(*v1alpha1.SpiderJob) bool
 	return sj
 }
 
-// ends waits for the end of a SpiderJob, and fails the test where it is another than wanted, or two processes of it have run at once.
+// ends waits for the end of a SpiderJob, and fails the test if it is not the wanted one, or if two processes of it have run at
+// once.
 func (m *move) ends(name string, want ending) {
 	m.Helper()
 	st := m.await(name, "at its end", ended).Status
@@ -155,7 +156,7 @@ func (m *move) ends(name string, want ending) {
 	}
 }
 
-// noRoom has a quota keep all Pods from a namespace.
+// noRoom makes a quota refuse all Pods of a namespace.
 func (m *move) noRoom(namespace string) {
 	m.Helper()
 	quota := &corev1.ResourceQuota{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "pods"}}

@@ -14,17 +14,17 @@ import (
 	"github.com/scrapethis/spider-operator/test/integration/process"
 )
 
-// previousVersion is the last commit of the version that upgrades come from: its Jobs make their further attempts themselves.
+// previousVersion is the last commit of the version that upgrades come from: its Jobs make further attempts themselves.
 const previousVersion = "1ca19fa0fbdecbcaf967dca54dfe92bdaea19d66"
 
 // version is a version of the operator: its definitions and its controller.
 type version struct {
-	// definitions is the folder of its CustomResourceDefinitions, and startDeadlines says that they have startDeadlineSeconds.
+	// definitions is the folder of its CustomResourceDefinitions; startDeadlines says that they have startDeadlineSeconds.
 	definitions    string
 	startDeadlines bool
 	// run runs its controller for some namespaces, with further flags, until stop is called or the test ends.
 	run func(t *testing.T, flags []string, namespaces ...string) (stop func())
-	// control does so without any.
+	// control does the same without further flags.
 	control func(t *testing.T, namespaces ...string) (stop func())
 }
 
@@ -43,7 +43,7 @@ func previous(t *testing.T) version {
 	archive := filepath.Join(tree, "previous.tar")
 	runIn(t, "../../..", "git", "archive", "--output="+archive, previousVersion)
 	runIn(t, tree, "tar", "-xf", archive)
-	// As tests are built, so that all but the product itself is in the build cache.
+	// Built as tests are, so that everything except the product itself is in the build cache.
 	program := filepath.Join(tree, "previous")
 	runIn(t, tree, "go", "build", "-o", program, "./cmd/spider-operator")
 	v := version{
@@ -61,7 +61,7 @@ func previous(t *testing.T) version {
 			}
 			return endOnce(t, func() error {
 				if err := started.Failure(); err != nil {
-					return err // it has ended before it was told to
+					return err // it has ended by itself
 				}
 				return started.Stop()
 			})
@@ -106,7 +106,7 @@ func run(t *testing.T, options controllers.Options, namespaces ...string) (stop 
 	})
 }
 
-// endOnce is end, to be called by the test, or else when it ends.
+// endOnce wraps end, which the test calls, or its cleanup if the test does not.
 func endOnce(t *testing.T, end func() error) (stop func()) {
 	t.Helper()
 	ended := false

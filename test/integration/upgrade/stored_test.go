@@ -33,7 +33,7 @@ const (
 	namespace = "shop"
 )
 
-// install installs the definitions in a folder over those that are there, and waits until kube-apiserver works by them.
+// install installs the definitions in a folder over the existing ones, and waits until kube-apiserver uses them.
 func install(t *testing.T, folder string, inForce wait.ConditionWithContextFunc) {
 	t.Helper()
 	options := envtest.CRDInstallOptions{Paths: []string{folder}, ErrorIfPathMissing: true, Scheme: cluster.Client.Scheme()}
@@ -43,7 +43,7 @@ func install(t *testing.T, folder string, inForce wait.ConditionWithContextFunc)
 	controlplane.Eventually(t, "the definitions in "+folder+" are in force", inForce)
 }
 
-// accepts reports whether kube-apiserver would create something like this, and how it would be stored.
+// accepts reports whether kube-apiserver would create such an object, and how it would store it.
 func accepts(ctx context.Context, kind string, spec map[string]any) (accepted bool, stored *unstructured.Unstructured, err error) {
 	probe := &unstructured.Unstructured{Object: map[string]any{"spec": spec}}
 	probe.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind(kind))
@@ -56,7 +56,7 @@ func accepts(ctx context.Context, kind string, spec map[string]any) (accepted bo
 	return err == nil, probe, err
 }
 
-// acceptsNUL reports whether the definitions in force are those of the first schema, or of a later one.
+// acceptsNUL reports whether the current definitions are those of the first schema, or of a later one.
 func acceptsNUL(want bool) wait.ConditionWithContextFunc {
 	return func(ctx context.Context) (bool, error) {
 		for kind, spec := range map[string]map[string]any{
@@ -71,7 +71,7 @@ func acceptsNUL(want bool) wait.ConditionWithContextFunc {
 	}
 }
 
-// store makes what testdata/ holds of the first schema, as users, the controller and the REST API had written it.
+// store creates what testdata/ has of the first schema, as users, the controller and the REST API had written it.
 func store(t *testing.T) {
 	t.Helper()
 	shop := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}
@@ -146,7 +146,7 @@ func documents(t *testing.T, text []byte) []*unstructured.Unstructured {
 	}
 }
 
-// spiderJob reads a SpiderJob as it is now.
+// spiderJob reads the current state of a SpiderJob.
 func spiderJob(t *testing.T, namespace, name string) *v1alpha1.SpiderJob {
 	t.Helper()
 	sj := &v1alpha1.SpiderJob{}
@@ -156,7 +156,7 @@ func spiderJob(t *testing.T, namespace, name string) *v1alpha1.SpiderJob {
 	return sj
 }
 
-// awaitSpiderJob waits until a SpiderJob is what the condition says, and returns it.
+// awaitSpiderJob waits until a SpiderJob meets the condition, and returns it.
 func awaitSpiderJob(t *testing.T, name, what string, condition func(*v1alpha1.SpiderJob) bool) *v1alpha1.SpiderJob {
 	t.Helper()
 	var sj *v1alpha1.SpiderJob
@@ -167,10 +167,10 @@ func awaitSpiderJob(t *testing.T, name, what string, condition func(*v1alpha1.Sp
 	return sj
 }
 
-// ended reports whether a SpiderJob has come to its end.
+// ended reports whether a SpiderJob has ended.
 func ended(sj *v1alpha1.SpiderJob) bool { return sj.Status.Phase.Terminal() }
 
-// summary is the end of a SpiderJob in a line.
+// summary describes the end of a SpiderJob in a line.
 func summary(st *v1alpha1.SpiderJobStatus) string {
 	text := string(st.Phase) + "/" + st.Reason
 	if st.Stats != nil && st.Stats.Source != v1alpha1.OriginNone {

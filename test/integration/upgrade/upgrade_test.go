@@ -16,7 +16,7 @@ import (
 	"github.com/scrapethis/spider-operator/test/integration/running"
 )
 
-// key was made for the namespace shop when the first schema was installed. It opens nothing else.
+// key was created for the namespace shop when the first schema was installed. It is valid for nothing else.
 const key = "st_fhvixkmbsu3cxz84_f358ba42e5778d674886658f2c6e5944b3fefaae5bbf68d917b2e91db146c5cd_48d06e80"
 
 // uuidName is a name that the REST API had given.
@@ -43,8 +43,8 @@ var stored = map[string]struct {
 	"of-labels":           {"5ea09307-31a0-5894-96f3-651b17a3bafa", "Error/InvalidJob", "not a name"},
 }
 
-// Whatever the first schema has stored goes on to work, or ends for a reason that says what is wrong with it; and can be read,
-// cancelled, kept for less long, repaired and deleted, though a newer schema would not have let it in.
+// What the first schema has stored continues to work, or ends for a reason that says what is wrong with it. It can be read,
+// cancelled, kept for a shorter time, repaired and deleted, even if a newer schema would not have accepted it.
 func TestWhatIsStoredGoesOnToWork(t *testing.T) {
 	store(t)
 	upgrade(t)
@@ -105,7 +105,7 @@ func TestWhatIsStoredGoesOnToWork(t *testing.T) {
 	t.Run("repaired", repaired)
 }
 
-// keptForLessLong changes the retention of a SpiderJob that today's schema would not let in.
+// keptForLessLong changes the retention of a SpiderJob that today's schema would not accept.
 func keptForLessLong(t *testing.T) {
 	sj := spiderJob(t, namespace, "nul-ended")
 	sj.Spec.TTLSecondsAfterFinished = ptr.To[int64](0)
@@ -118,7 +118,7 @@ func keptForLessLong(t *testing.T) {
 	})
 }
 
-// repaired changes a Spider that today's schema would not let in: first something else of it, then what is wrong with it.
+// repaired changes a Spider that today's schema would not accept: first another field, then what is wrong with it.
 func repaired(t *testing.T) {
 	spider := &v1alpha1.Spider{}
 	if err := cluster.Client.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: "labels"}, spider); err != nil {
@@ -154,7 +154,7 @@ func callREST(t *testing.T, address string) *rest.Client {
 	return api
 }
 
-// statuses are those of all jobs that the stored key sees, by id.
+// statuses returns the status of all jobs that the stored key sees, by id.
 func statuses(t *testing.T, api *rest.Client) map[string]string {
 	t.Helper()
 	statuses := map[string]string{}

@@ -15,30 +15,30 @@ import (
 	"github.com/scrapethis/spider-operator/test/integration/lifecycle/node"
 )
 
-// ending is what has become of a SpiderJob.
+// ending is how a SpiderJob has ended.
 type ending struct {
 	end                     string // as summary has it
 	attempts, interruptions int32
-	// processes is how many processes of its spider have been started, ever.
+	// processes is the number of processes of its spider that were ever started.
 	processes int
 }
 
 var completed = ending{end: "Finished/Completed, 7 items", attempts: 1, processes: 1}
 
-// caught is a SpiderJob that a change of version catches in some state of its life.
+// caught is a SpiderJob that is in some state of its life when the version changes.
 type caught struct {
 	name   string
 	spider v1alpha1.SpiderSpec
-	// before brings it into that state, under the version that goes.
+	// before brings it into that state, under the old version.
 	before func(m *move, name string)
-	// after is what happens to it under the version that comes, nil for nothing.
+	// after is what happens to it under the new version, nil for nothing.
 	after func(m *move, name string)
 	want  ending
-	// rolledBack is what becomes of it instead where the version that comes is the one before.
+	// rolledBack is how it ends instead if the new version is the previous one.
 	rolledBack *ending
 }
 
-// lives are the states of a life that a change of version can catch a SpiderJob in.
+// lives are the states of a life in which the version can change.
 func lives() []caught {
 	interrupted := ending{end: completed.end, attempts: 2, interruptions: 1, processes: 2}
 	retries := v1alpha1.SpiderSpec{Retries: ptr.To[int32](1)}
@@ -51,7 +51,7 @@ func lives() []caught {
 		{name: "running", want: completed, before: (*move).running, after: (*move).release},
 		{name: "fails", spider: retries, want: ending{end: completed.end, attempts: 2, processes: 2},
 			before: (*move).running, after: (*move).release,
-			// Jobs of the newer version make no second Pod, and the older one leaves that to them.
+			// Jobs of the newer version create no second Pod, and the older version leaves that to the Jobs.
 			rolledBack: &ending{end: "Error/ExitCode, 3 items", attempts: 1, processes: 1}},
 		{name: "failed", spider: retries, want: ending{end: completed.end, attempts: 2, processes: 2},
 			before: func(m *move, name string) {
@@ -83,11 +83,11 @@ func lives() []caught {
 	}
 }
 
-// move is a change of version under SpiderJobs in all states of their lives.
+// move is a change of version while SpiderJobs are in all states of their lives.
 type move struct {
 	*testing.T
-	// busy is the namespace of those that run, full that of those that a quota keeps from it, queued that of one that a queue takes
-	// back before it has ever run, and imageless that of one whose image cannot be pulled.
+	// busy is the namespace of jobs that run, full that of jobs that a quota prevents from running, queued that of a job that a
+	// queue takes back before it has ever run, and imageless that of a job whose image cannot be pulled.
 	busy, full, queued, imageless string
 	// released are the jobs whose spiders may end, by name.
 	released map[string]chan struct{}
@@ -95,7 +95,7 @@ type move struct {
 	namespaces map[string]string
 }
 
-// Whatever a change of version catches the jobs at, each comes to its end as it would have without, and none is lost or doubled.
+// Whatever state a job is in when the version changes, it ends as it would have ended otherwise, and none is lost or doubled.
 func TestJobsOutliveAChangeOfVersion(t *testing.T) {
 	before := previous(t)
 	t.Run("upgrade", func(t *testing.T) { change(t, before, today(), false) })
@@ -103,7 +103,7 @@ func TestJobsOutliveAChangeOfVersion(t *testing.T) {
 	define(t, today())
 }
 
-// define installs the definitions of a version over those that are there.
+// define installs the definitions of a version over the existing ones.
 func define(t *testing.T, v version) {
 	t.Helper()
 	install(t, v.definitions, func(ctx context.Context) (bool, error) {
@@ -133,10 +133,10 @@ func change(t *testing.T, from, to version, back bool) {
 	gopher.Serve(m.full, m.act)
 	gopher.Serve(m.queued, m.act)
 	gopher.Serve(m.imageless, m.act)
-	gopher.RemoveAfter(m.busy, 300*time.Millisecond) // as a kubelet, which has volumes to unmount
+	gopher.RemoveAfter(m.busy, 300*time.Millisecond) // like a kubelet, which has volumes to unmount
 	gopher.CannotPull(m.imageless, v1alpha1.ContainerName)
 	m.noRoom(m.full)
-	m.noRoom(m.queued) // until it is suspended: a queue would do that before the Job controller sees it
+	m.noRoom(m.queued) // until it is suspended: a queue would suspend it before the Job controller sees it
 
 	stop := from.control(t, m.busy, m.full, m.queued, m.imageless)
 	for i := range all {
@@ -164,9 +164,9 @@ func change(t *testing.T, from, to version, back bool) {
 	old := m.spiderJob("ended").ResourceVersion
 
 	define(t, to)
-	m.start(m.busy, "new", v1alpha1.SpiderSpec{}) // which nobody has seen yet
+	m.start(m.busy, "new", v1alpha1.SpiderSpec{}) // no controller has seen it yet
 	to.control(t, m.busy, m.full, m.queued, m.imageless)
-	m.ends("new", completed) // so that it is in control: what ends before that, nobody sees
+	m.ends("new", completed) // so that the new controller works: what ends before that is not seen
 	for i := range all {
 		if all[i].after != nil {
 			all[i].after(m, all[i].name)
@@ -190,7 +190,7 @@ func change(t *testing.T, from, to version, back bool) {
 		m.ends(name, completed)
 	}
 	m.ends("queued", completed)
-	m.ends("unpulled", ending{end: "Cancelled/Cancelled", attempts: 1, processes: 1}) // the node counts what it takes on, run or not
+	m.ends("unpulled", ending{end: "Cancelled/Cancelled", attempts: 1, processes: 1}) // the node counts what it takes over, whether it runs or not
 	if now := m.spiderJob("ended").ResourceVersion; now != old {
 		t.Error("what had ended was written to by the other version")
 	}
@@ -199,7 +199,7 @@ func change(t *testing.T, from, to version, back bool) {
 	}
 }
 
-// act is the part of every spider here. A first attempt ends when it is released, where it is ever to be; told to stop, it closes
+// act is what every spider here runs. A first attempt ends when it is released, if ever; when asked to stop, it closes only
 // then, so that it can be caught stopping. All others end after a moment.
 func (m *move) act(p *node.Process) node.Exit {
 	name := p.Pod.Labels[v1alpha1.LabelSpiderJob]

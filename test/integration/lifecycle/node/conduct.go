@@ -8,7 +8,7 @@ import (
 
 // conduct is how the node treats the Pods of one namespace.
 type conduct struct {
-	// program is what spiders run, nil for a namespace whose Pods stay without a node.
+	// program is what spiders run, nil for a namespace whose Pods get no node.
 	program Program
 	// others are what the other containers run, by name.
 	others map[string]Program
@@ -18,11 +18,11 @@ type conduct struct {
 	removal time.Duration
 	// cut is closed when the node is reachable again; nil while it is.
 	cut chan struct{}
-	// muteLogs has reads of logs hang.
+	// muteLogs makes reads of logs hang.
 	muteLogs bool
 }
 
-// of is the conduct towards a namespace. The caller holds the mutex.
+// of returns the conduct towards a namespace. The caller holds the mutex.
 func (n *Node) of(namespace string) *conduct {
 	c := n.conducts[namespace]
 	if c == nil {
@@ -38,19 +38,19 @@ func (n *Node) change(namespace string, change func(*conduct)) {
 	change(n.of(namespace))
 }
 
-// Serve has the Pods of a namespace, those that wait already among them, run program from now on.
+// Serve makes the Pods of a namespace, including those that already wait, run program from now on.
 func (n *Node) Serve(namespace string, program Program) {
 	n.change(namespace, func(c *conduct) { c.program = program })
 	n.syncAll(namespace)
 }
 
-// ServeContainer has another container of a namespace's Pods run program. By default it waits to be told to stop, and an init
+// ServeContainer makes another container of a namespace's Pods run program. By default it waits to be stopped, and an init
 // container succeeds at once.
 func (n *Node) ServeContainer(namespace, container string, program Program) {
 	n.change(namespace, func(c *conduct) { c.others[container] = program })
 }
 
-// CannotPull has a container of a namespace's Pods stay without its image.
+// CannotPull makes the image of a container of a namespace's Pods impossible to pull.
 func (n *Node) CannotPull(namespace, container string) {
 	n.change(namespace, func(c *conduct) { c.missing[container] = true })
 }
@@ -60,13 +60,12 @@ func (n *Node) RemoveAfter(namespace string, delay time.Duration) {
 	n.change(namespace, func(c *conduct) { c.removal = delay })
 }
 
-// MuteLogs has reads of a namespace's logs hang until whoever reads gives up.
+// MuteLogs makes reads of a namespace's logs hang until the reader gives up.
 func (n *Node) MuteLogs(namespace string) {
 	n.change(namespace, func(c *conduct) { c.muteLogs = true })
 }
 
-// Cut has the node lose its connection as far as a namespace is concerned: it hears of nothing and says nothing, and its
-// processes run on.
+// Cut cuts the node's connection for a namespace: it receives and reports nothing, and its processes continue.
 func (n *Node) Cut(namespace string) {
 	n.change(namespace, func(c *conduct) {
 		if c.cut == nil {
@@ -95,22 +94,22 @@ func (n *Node) Rejoin(namespace string) {
 	n.syncAll(namespace)
 }
 
-// Lose has the node forget the processes of a namespace, as a reboot does: they end, and the node says of each what it makes up.
+// Lose makes the node lose the processes of a namespace, as a reboot does: they end, and the node invents an end for each.
 func (n *Node) Lose(namespace string, end Exit) {
 	for _, l := range n.livesIn(namespace) {
 		l.lose(end)
 	}
 }
 
-// Evict has the node stop the Pods of a namespace for a reason of its own: each ends as Failed with that reason and message.
+// Evict makes the node stop the Pods of a namespace for a reason of its own: each ends as Failed with that reason and message.
 func (n *Node) Evict(namespace, reason, message string) {
-	const grace = time.Second // of the kubelet for evictions at once
+	const grace = time.Second // the kubelet's, for immediate evictions
 	for _, l := range n.livesIn(namespace) {
 		l.stopFor(reason, message, grace)
 	}
 }
 
-// reachable waits until the node is not cut off, and reports whether it still exists then.
+// reachable waits until the node is connected, and reports whether it still exists then.
 func (n *Node) reachable(namespace string) bool {
 	n.mu.Lock()
 	cut := n.of(namespace).cut

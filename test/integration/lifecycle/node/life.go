@@ -15,7 +15,7 @@ import (
 // life is a Pod's life on the node: bound, started container by container, running, ended and, once it is to be deleted, gone.
 type life struct {
 	node *Node
-	// pod is the Pod as it was when the node took it on.
+	// pod is the Pod as it was when the node took it over.
 	pod       *corev1.Pod
 	processes []*Process // in the order in which they start
 	// going is closed when the Pod is to be deleted.
@@ -25,8 +25,8 @@ type life struct {
 
 	mu       sync.Mutex
 	states   map[string]corev1.ContainerState
-	started  metav1.Time // zero until the node has begun with it
-	stopped  bool        // nothing more is started
+	started  metav1.Time // zero until the node has started it
+	stopped  bool        // the node starts nothing more
 	deleted  bool
 	deadline *int64 // activeDeadlineSeconds
 	clock    *time.Timer
@@ -67,7 +67,7 @@ func (l *life) process(container string) *Process {
 	return nil
 }
 
-// program is what a container runs, nil where its image cannot be pulled.
+// program returns what a container runs, nil if its image cannot be pulled.
 func (l *life) program(p *Process) Program {
 	n := l.node
 	n.mu.Lock()
@@ -157,7 +157,7 @@ func (l *life) initialize(sidecars *sync.WaitGroup) bool {
 			return false
 		}
 	}
-	// A Pod without init containers starts even where it is already to be stopped: nobody was in time to keep it from that.
+	// A Pod without init containers starts even if it already has to stop: nothing was in time to prevent it.
 	return len(l.pod.Spec.InitContainers) == 0 || !l.isStopped()
 }
 
@@ -178,7 +178,7 @@ func (l *life) start(p *Process, group *sync.WaitGroup) {
 		p.log.close()
 		l.set(p, p.exited(exit, started))
 		if p.kind == ordinary && l.othersRun() {
-			l.report() // else the Pod has ended, which is reported once
+			l.report() // otherwise the Pod has ended, which is reported once
 		}
 	})
 }
@@ -215,7 +215,7 @@ func (l *life) follow(pod *corev1.Pod) {
 	}
 }
 
-// setClock has the Pod stopped when it has been active for as long as it may. The caller holds the mutex.
+// setClock stops the Pod when it has been active for as long as it may. The caller holds the mutex.
 func (l *life) setClock() {
 	if l.deadline == nil || l.started.IsZero() || l.over {
 		return
@@ -241,7 +241,7 @@ func (l *life) stopFor(reason, message string, grace time.Duration) {
 	l.stop(grace, true)
 }
 
-// stop stops what runs of the Pod: the sidecars after the others. The first time the node says so in Events.
+// stop stops what runs of the Pod: the sidecars after the others. The first time, the node reports it in Events.
 func (l *life) stop(grace time.Duration, first bool) {
 	l.mu.Lock()
 	l.stopped = true
@@ -261,7 +261,7 @@ func (l *life) stop(grace time.Duration, first bool) {
 	}
 }
 
-// gone kills what runs of a Pod that exists no more.
+// gone kills what runs of a Pod that no longer exists.
 func (l *life) gone() {
 	l.mu.Lock()
 	l.stopped = true

@@ -27,7 +27,7 @@ func (l *logbook) write(text string) {
 	l.tell()
 }
 
-// close ends the log: those who follow it come to its end.
+// close ends the log: its followers reach its end.
 func (l *logbook) close() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -47,14 +47,14 @@ func (l *logbook) follow(by int) {
 	l.tell()
 }
 
-// watch returns how many follow the log, and what is closed at the next change.
+// watch returns the number of followers, and a channel that is closed at the next change.
 func (l *logbook) watch() (followers int, changed <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.followers, l.changed
 }
 
-// from returns the text from an offset on, and what is closed when there will be more; nil if there will be none.
+// from returns the text from an offset on, and a channel that is closed when there is more; nil if there will be none.
 func (l *logbook) from(offset int) (text string, changed <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -70,7 +70,7 @@ func (l *logbook) lastBytes(n int) string {
 	return l.text[max(0, len(l.text)-n):]
 }
 
-// tail is the offset at which the last lines begin, all of the log for a negative number of them.
+// tail returns the offset at which the last lines begin, 0 for a negative number of them.
 func (l *logbook) tail(lines int) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -84,7 +84,7 @@ func (l *logbook) tail(lines int) int {
 	return offset
 }
 
-// logHandler serves logs as the kubelet does: nothing is answered before the log's first byte.
+// logHandler serves logs as the kubelet does: it does not answer before the log's first byte.
 func (n *Node) logHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /containerLogs/{namespace}/{pod}/{container}", func(w http.ResponseWriter, r *http.Request) {
@@ -137,7 +137,7 @@ func serveLog(w http.ResponseWriter, r *http.Request, log *logbook, offset int, 
 	}
 }
 
-// logOf is a container's log, nil where there is none, and whether reading it hangs.
+// logOf returns a container's log, nil if there is none, and whether reading it hangs.
 func (n *Node) logOf(namespace, pod, container string) (log *logbook, hangs bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

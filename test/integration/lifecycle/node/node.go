@@ -1,6 +1,6 @@
-// Package node plays a node for a control plane that has none. Containers are Go functions here: a Pod that the node takes
-// on runs the Program of its namespace, and the node reports to the API server what a kubelet would report of it, the log
-// included. What a real container prints, how it dies and what is seen of that is the end-to-end tests' business.
+// Package node simulates a node for a control plane that has none. Containers are Go functions here: a Pod that the node takes
+// over runs the Program of its namespace, and the node reports to kube-apiserver what a kubelet would report of it, including
+// the log. What a real container prints, how it dies and what is visible of that is tested end to end.
 package node
 
 import (
@@ -23,8 +23,8 @@ import (
 	"k8s.io/client-go/tools/cache"
 )
 
-// Node takes on the Pods of those namespaces for which it has a Program. All others stay without a node. What it is like, tests
-// say for each namespace (conduct.go).
+// Node takes over the Pods of namespaces for which it has a Program. All others get no node. Tests set its behaviour for each
+// namespace (conduct.go).
 type Node struct {
 	name   string
 	client kubernetes.Interface
@@ -73,14 +73,14 @@ func Start(config *rest.Config, name string) (*Node, error) {
 // Name is the name of the Node object.
 func (n *Node) Name() string { return n.name }
 
-// Stop leaves all processes to themselves.
+// Stop abandons all processes.
 func (n *Node) Stop() {
 	n.stop()
 	n.logs.CloseClientConnections()
 	n.logs.Close()
 }
 
-// syncAll does what the present state of all Pods of a namespace asks for.
+// syncAll does what the current state of all Pods of a namespace requires.
 func (n *Node) syncAll(namespace string) {
 	for _, obj := range n.pods.GetStore().List() {
 		if pod := obj.(*corev1.Pod); pod.Namespace == namespace {
@@ -89,14 +89,14 @@ func (n *Node) syncAll(namespace string) {
 	}
 }
 
-// Failures are the errors that kept the node from doing its part, in Pods of a namespace or elsewhere.
+// Failures returns the errors that prevented the node from doing its part, in Pods of a namespace or elsewhere.
 func (n *Node) Failures() error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return errors.Join(n.failures...)
 }
 
-// register creates the Node object, through which the API server finds the logs.
+// register creates the Node object, through which kube-apiserver finds the logs.
 func (n *Node) register() error {
 	address, err := url.Parse(n.logs.URL)
 	if err != nil {
@@ -122,7 +122,7 @@ func (n *Node) register() error {
 	return nil
 }
 
-// sync does what a Pod's present state asks of its node.
+// sync does what a Pod's current state requires of its node.
 func (n *Node) sync(pod *corev1.Pod) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -142,7 +142,7 @@ func (n *Node) sync(pod *corev1.Pod) {
 	go l.live()
 }
 
-// removed is called when a Pod is gone. Processes that still run then are killed, and the logs are gone with the Pod.
+// removed is called when a Pod is gone. It kills processes that still run, and removes the logs.
 func (n *Node) removed(obj any) {
 	if tombstone, ok := obj.(cache.DeletedFinalStateUnknown); ok {
 		obj = tombstone.Obj
@@ -159,7 +159,7 @@ func (n *Node) removed(obj any) {
 	}
 }
 
-// fail notes an error, unless it only says that the Pod or its namespace is gone or that the node is being stopped.
+// fail records an error, unless it only says that the Pod or its namespace is gone or that the node is being stopped.
 func (n *Node) fail(err error) {
 	if apierrors.IsNotFound(err) || apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) || n.ctx.Err() != nil {
 		return

@@ -9,11 +9,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// killedCode is the exit code of a process that was ended by a SIGKILL.
+// killedCode is the exit code of a process that a SIGKILL ended.
 const killedCode = 128 + 9
 
-// Program is what runs in place of a container's image. It returns when the process ends, and must do so when it is
-// terminated or killed, unless it means to play a process that ignores the former.
+// Program runs in place of a container's image. It returns when the process ends, and must do so when the process is terminated
+// or killed, unless it simulates a process that ignores SIGTERM.
 type Program func(p *Process) Exit
 
 // Exit is how a process ends.
@@ -21,13 +21,13 @@ type Exit struct {
 	Code int32
 	// Message is what it left in /dev/termination-log.
 	Message string
-	// Reason is the runtime's word for the end: by default Completed or Error, as the code says.
+	// Reason is the runtime's reason for the end: by default Completed or Error, according to the code.
 	Reason string
 }
 
 // Process is a running Program.
 type Process struct {
-	// Pod is the process's Pod as it was when the node took it on.
+	// Pod is the process's Pod as it was when the node took it over.
 	Pod *corev1.Pod
 	// Attempt counts the processes of its SpiderJob, from 1.
 	Attempt int
@@ -42,11 +42,11 @@ type Process struct {
 	terminated bool
 	killer     *time.Timer
 	deadline   time.Time
-	end        Exit // what a node that has lost the process says of it
+	end        Exit // what a node that has lost the process reports
 	losing     sync.Once
 }
 
-// containerKind is the part that a container plays in its Pod.
+// containerKind is the role of a container in its Pod.
 type containerKind int
 
 const (
@@ -65,10 +65,10 @@ func newProcess(pod *corev1.Pod, container string, kind containerKind) *Process 
 	}
 }
 
-// Terminated is closed when the process gets a SIGTERM, which one that is killed at once never does.
+// Terminated is closed when the process gets a SIGTERM; a process that is killed at once never gets one.
 func (p *Process) Terminated() <-chan struct{} { return p.term }
 
-// Killed is closed when the process is killed. What it does from then on is not seen by anyone.
+// Killed is closed when the process is killed. What the process does afterwards is not visible to anybody.
 func (p *Process) Killed() <-chan struct{} { return p.kill }
 
 // Printf writes to the log.
@@ -92,8 +92,8 @@ func (p *Process) Followed(limit time.Duration) {
 	}
 }
 
-// terminate sends a SIGTERM, if none was sent yet, and a SIGKILL when the grace period is over. Without one there is only the
-// SIGKILL. A shorter period given later counts, a longer one does not.
+// terminate sends a SIGTERM, if none was sent yet, and a SIGKILL when the grace period is over. Without a grace period it sends
+// only the SIGKILL. A shorter period given later applies, a longer one does not.
 func (p *Process) terminate(grace time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -125,7 +125,7 @@ func (p *Process) killAfter(grace time.Duration) {
 	}
 }
 
-// lose ends the process without a signal of anybody's. The node makes up an end for it.
+// lose ends the process without a signal. The node invents an end for it.
 func (p *Process) lose(end Exit) {
 	p.losing.Do(func() {
 		p.end = end
@@ -134,7 +134,7 @@ func (p *Process) lose(end Exit) {
 	p.limit(0)
 }
 
-// execute runs the program to its end, or for as long as it may run.
+// execute runs the program to its end, or as long as it may run.
 func (p *Process) execute(program Program) Exit {
 	exited := make(chan Exit, 1)
 	go func() { exited <- program(p) }()
@@ -153,7 +153,7 @@ func (p *Process) execute(program Program) Exit {
 	}
 }
 
-// exited describes the end of the process. One that fails without a message is quoted from its log.
+// exited describes the end of the process. The end of a process that fails without a message is quoted from its log.
 func (p *Process) exited(exit Exit, started metav1.Time) corev1.ContainerState {
 	reason := exit.Reason
 	switch {
@@ -172,7 +172,7 @@ func (p *Process) exited(exit Exit, started metav1.Time) corev1.ContainerState {
 	}}
 }
 
-// idle is a container that works until it is told to stop.
+// idle is a container that works until it is asked to stop.
 func idle(p *Process) Exit {
 	select {
 	case <-p.Terminated():

@@ -6,10 +6,10 @@ import (
 
 // Run is a spider's process, past or present.
 type Run struct {
-	// Namespace and SpiderJob say for whom it ran.
+	// Namespace and SpiderJob name the SpiderJob for which it ran.
 	Namespace, SpiderJob string
 	Pod                  string
-	// Ended is false while it, or another container of its Pod, runs.
+	// Ended is false while the process, or another container of its Pod, runs.
 	Ended bool
 	// Beside says that another process of its SpiderJob ran when it started.
 	Beside bool
@@ -28,7 +28,7 @@ func (n *Node) Runs(namespace string) []Run {
 	return runs
 }
 
-// begin notes that a spider's process starts.
+// begin records that a spider's process starts.
 func (n *Node) begin(p *Process) *Run {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -22,7 +22,7 @@ func (l *life) bind() error {
 	return nil
 }
 
-// report writes the Pod's status, once the node is reachable, and leaves those conditions alone that others have set.
+// report writes the Pod's status, once the node is connected, and leaves conditions that others have set alone.
 func (l *life) report() {
 	l.reporting.Lock()
 	defer l.reporting.Unlock()
@@ -42,7 +42,7 @@ func (l *life) report() {
 	}
 }
 
-// status is what a kubelet would say of the Pod now. A phase that is an end it says only when no process can run any more.
+// status returns what a kubelet would report of the Pod now. It reports a terminal phase only when no process can run any more.
 func (l *life) status() *corev1.PodStatus {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -103,7 +103,7 @@ func imageOf(containers []corev1.Container, name string) string {
 	return ""
 }
 
-// remove lets go of a Pod that was to be deleted and whose processes have ended.
+// remove removes a Pod that was to be deleted and whose processes have ended.
 func (l *life) remove() {
 	n := l.node
 	n.mu.Lock()
@@ -125,7 +125,7 @@ func (l *life) remove() {
 	}
 }
 
-// tellKilling says in an Event that a container is being stopped, as the kubelet does.
+// tellKilling reports in an Event that a container is being stopped, as the kubelet does.
 func (l *life) tellKilling(p *Process) {
 	field := "containers"
 	if p.kind != ordinary {
