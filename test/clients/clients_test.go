@@ -173,7 +173,8 @@ func play(ctx context.Context, job *v1alpha1.SpiderJob) error {
 	case long && status.StartedAt != nil:
 		return nil
 	case long:
-		status.Phase, status.Reason, status.StartedAt, status.Attempts = v1alpha1.PhaseRunning, v1alpha1.ReasonRunning, new(metav1.Now()), 1
+		status.Phase, status.Reason, status.StartedAt, status.Attempts = v1alpha1.PhaseRunning, v1alpha1.ReasonRunning,
+			new(metav1.Now()), 1
 	default:
 		status.Phase, status.Reason, status.Attempts = v1alpha1.PhaseFinished, v1alpha1.ReasonCompleted, 1
 		status.StartedAt, status.FinishedAt, status.ExitCode = new(metav1.Now()), new(metav1.Now()), new(int32(0))

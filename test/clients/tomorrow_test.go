@@ -78,7 +78,8 @@ func grown(value any) any {
 }
 
 func TestGrow(t *testing.T) {
-	text, err := grow([]byte(`[{"status": "finished", "stats": {"source": "none", "final": true}, "arguments": {"code": "a"}, "n": 12345678901234567890}]`))
+	text, err := grow([]byte(`[{"status": "finished", "stats": {"source": "none", "final": true}, "arguments": {"code": "a"}, ` +
+		`"n": 12345678901234567890}]`))
 	const want = `[{"arguments":{"code":"a"},"n":12345678901234567890,"new_field":{"new":[1,"two",null]},` +
 		`"stats":{"final":true,"new_field":{"new":[1,"two",null]},"source":"new_value"},"status":"finished"}]`
 	if err != nil || string(text) != want {

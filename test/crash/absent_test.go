@@ -17,7 +17,8 @@ signal.signal(signal.SIGTERM, signal.SIG_DFL)
 n = 0
 while True:
     n += 5
-    print(f"2026-11-23 12:00:00 [scrapy.extensions.logstats] INFO: Crawled {n} pages (at 60 pages/min), scraped {n} items (at 60 items/min)")
+    print("2026-11-23 12:00:00 [scrapy.extensions.logstats] INFO: "
+          f"Crawled {n} pages (at 60 pages/min), scraped {n} items (at 60 items/min)")
     time.sleep(1)
 `
 
@@ -71,7 +72,8 @@ func TestWhatHappensWhileNoControllerRunsIsToldTruly(t *testing.T) {
 
 	seen.ranOnce(t, "counter", 50)
 	seen.ranOnce(t, "late", 10)
-	if st := n.AwaitEnd("cancelled", soon).Status; st.Phase != v1alpha1.PhaseCancelled || st.Stats.ItemsScraped == 0 || !st.Stats.Final {
+	if st := n.AwaitEnd("cancelled", soon).Status; st.Phase != v1alpha1.PhaseCancelled || st.Stats.ItemsScraped == 0 ||
+		!st.Stats.Final {
 		t.Errorf("what was cancelled while no controller ran ended %s, %s: %s, counts %+v", st.Phase, st.Reason, st.Message, st.Stats)
 	}
 	// Its Pod is gone, and with it what the spider wrote last: the known counts are kept, and marked as not final. The kubelet's
@@ -86,9 +88,10 @@ func TestWhatHappensWhileNoControllerRunsIsToldTruly(t *testing.T) {
 		}
 	}
 	st := n.AwaitEnd("again", storm).Status
-	if wrote, told := written(t, n.Log(st.PodName)); !told || st.Phase != v1alpha1.PhaseFinished || st.Attempts != 2 || st.Interruptions != 1 ||
+	if wrote, told := written(t, n.Log(st.PodName)); !told || st.Phase != v1alpha1.PhaseFinished || st.Attempts != 2 ||
+		st.Interruptions != 1 ||
 		st.Stats.Attempt != 2 || st.Stats.ItemsScraped != wrote || !st.Stats.Final {
-		t.Errorf("the job that is tried again ended %s, %s: %s, after %d attempts and %d interruptions, counts %+v; its spider wrote %d",
+		t.Errorf("the retried job ended %s, %s: %s, after %d attempts and %d interruptions, counts %+v; its spider wrote %d",
 			st.Phase, st.Reason, st.Message, st.Attempts, st.Interruptions, st.Stats, wrote)
 	}
 }

@@ -24,7 +24,8 @@ var errNotYet = errors.New("not yet")
 
 // operatorPods are the Pods of one of the operator's components.
 func operatorPods(ctx context.Context, component string) ([]corev1.Pod, error) {
-	list, err := cluster.Clientset.CoreV1().Pods(cluster.System).List(ctx, metav1.ListOptions{LabelSelector: components + "=" + component})
+	list, err := cluster.Clientset.CoreV1().Pods(cluster.System).List(ctx,
+		metav1.ListOptions{LabelSelector: components + "=" + component})
 	if err != nil {
 		return nil, fmt.Errorf("list the Pods of the %s: %w", component, err)
 	}

@@ -32,8 +32,10 @@ var unruly = map[string]string{
 	"one-line": `out(b"y" * 4096); time.sleep(0.01)`,
 	"longest":  `out(b"z" * (10 << 20) + b"\n"); time.sleep(0.5)`,
 	"forged": `out(b"2026-11-23 12:00:00 [scrapy.extensions.logstats] INFO: Crawled 9 pages (at 9 pages/min), scraped "
-                + b"9" * 400 + b" items (at 9 items/min)\n2026-11-23 12:00:00 [scrapy.statscollectors] INFO: Dumping Scrapy stats:\n"
-                + b"{'item_scraped_count': " + b"[" * 4096 + b"1,\n 'finish_reason': '" + b"\\x00" * 4096 + b"'}\n"); time.sleep(0.01)`,
+                + b"9" * 400 + b" items (at 9 items/min)\n"
+                + b"2026-11-23 12:00:00 [scrapy.statscollectors] INFO: Dumping Scrapy stats:\n"
+                + b"{'item_scraped_count': " + b"[" * 4096 + b"1,\n 'finish_reason': '" + b"\\x00" * 4096 + b"'}\n")
+    time.sleep(0.01)`,
 }
 
 const unrulyFrame = `
@@ -76,7 +78,8 @@ func TestWhatAContainerWritesHarmsOnlyItself(t *testing.T) {
 	honest := fleet{}
 	for i := range 3 {
 		honest.start(n, t, fmt.Sprintf("honest-%d", i),
-			crawling("slow", nil, map[string]v1alpha1.SettingValue{"CLOSESPIDER_ITEMCOUNT": v1alpha1.SettingValue(fmt.Sprint(40 + i))}), -1)
+			crawling("slow", nil, map[string]v1alpha1.SettingValue{"CLOSESPIDER_ITEMCOUNT": v1alpha1.SettingValue(fmt.Sprint(40 + i))}),
+			-1)
 	}
 	for name := range honest {
 		n.Await(name, "has scraped something", soon, func(job *v1alpha1.SpiderJob) bool {
@@ -183,7 +186,8 @@ var progress = regexp.MustCompile(`scraped (\d+) items`)
 // logged returns the number of items that a Pod's Scrapy last logged. A log that cannot be read at the moment has none.
 func logged(t *testing.T, n *harness.Namespace, pod string) (items int64, ok bool) {
 	t.Helper()
-	log, err := n.Clientset.CoreV1().Pods(n.Name).GetLogs(pod, &corev1.PodLogOptions{Container: v1alpha1.ContainerName}).DoRaw(t.Context())
+	log, err := n.Clientset.CoreV1().Pods(n.Name).GetLogs(pod,
+		&corev1.PodLogOptions{Container: v1alpha1.ContainerName}).DoRaw(t.Context())
 	if err != nil {
 		t.Logf("read the log of Pod %s: %v", pod, err)
 		return 0, false

@@ -26,7 +26,8 @@ end = float(json.loads(os.environ["SPIDER_ARGUMENTS"])["end"])
 n = 0
 while time.time() < end:
     n += 1
-    print(f"2026-11-23 12:00:00 [scrapy.extensions.logstats] INFO: Crawled {n} pages (at 60 pages/min), scraped {n} items (at 60 items/min)")
+    print("2026-11-23 12:00:00 [scrapy.extensions.logstats] INFO: "
+          f"Crawled {n} pages (at 60 pages/min), scraped {n} items (at 60 items/min)")
     time.sleep(min(1, max(0, end - time.time())))
 print("2026-11-23 12:00:00 [scrapy.statscollectors] INFO: Dumping Scrapy stats:")
 print("{'finish_reason': 'finished', 'item_scraped_count': %d}" % n)

@@ -100,7 +100,8 @@ func processOf(pod *corev1.Pod) (int, error) {
 		}
 		return strconv.Atoi(filepath.Base(filepath.Dir(file)))
 	}
-	return 0, fmt.Errorf("find the process of Pod %s, container %s: none on this machine is in its control group", pod.Name, container)
+	return 0, fmt.Errorf("find the process of Pod %s, container %s: none on this machine is in its control group",
+		pod.Name, container)
 }
 
 // signal sends a signal to the process of one of the operator's Pods. Deleting a Pod without a grace period would not be

@@ -37,7 +37,8 @@ func TestALostNodeIsWaitedForAndNamed(t *testing.T) {
 	st := n.Await("lost", "says what it waits for", 2*soon, func(job *v1alpha1.SpiderJob) bool {
 		return strings.Contains(job.Status.Message, pod.Name) || job.Status.Phase.Terminal()
 	}).Status
-	if st.Phase != v1alpha1.PhaseRunning || st.Reason != v1alpha1.ReasonStopping || !strings.Contains(st.Message, pod.Spec.NodeName) {
+	if st.Phase != v1alpha1.PhaseRunning || st.Reason != v1alpha1.ReasonStopping ||
+		!strings.Contains(st.Message, pod.Spec.NodeName) {
 		t.Errorf("with its node lost the job is %s, %s: %s", st.Phase, st.Reason, st.Message)
 	}
 	if err := syscall.Kill(process, 0); err != nil {
@@ -67,7 +68,8 @@ func TestARebootOfTheNodeIsAnInterruption(t *testing.T) {
 	machine.start(t, "containerd")
 	machine.start(t, "kubelet")
 	st := n.AwaitEnd("rebooted", storm).Status
-	if st.Phase != v1alpha1.PhaseFinished || st.Attempts != 2 || st.Interruptions != 1 || st.Stats.ItemsScraped != 100 || !st.Stats.Final {
+	if st.Phase != v1alpha1.PhaseFinished || st.Attempts != 2 || st.Interruptions != 1 || st.Stats.ItemsScraped != 100 ||
+		!st.Stats.Final {
 		var made corev1.Pod
 		err := n.Client.Get(t.Context(), client.ObjectKeyFromObject(pod), &made)
 		t.Errorf("ended %s, %s: %s, after %d attempts and %d interruptions, counts %+v; its first Pod is %+v (%v)",

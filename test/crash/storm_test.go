@@ -44,7 +44,8 @@ func counting(items int64) v1alpha1.SpiderJobSpec {
 }
 
 // crawling is a job of Scrapy, with settings that make it take its time.
-func crawling(spider string, arguments map[string]v1alpha1.ArgumentValue, settings map[string]v1alpha1.SettingValue) v1alpha1.SpiderJobSpec {
+func crawling(spider string, arguments map[string]v1alpha1.ArgumentValue,
+	settings map[string]v1alpha1.SettingValue) v1alpha1.SpiderJobSpec {
 	return v1alpha1.SpiderJobSpec{SpiderRef: v1alpha1.SpiderReference{Name: spider}, Arguments: arguments, Settings: settings}
 }
 
@@ -61,7 +62,8 @@ func TestNoCrashLosesOrDoublesAJob(t *testing.T) {
 	long, others := fleet{}, fleet{}
 	for i := range 6 {
 		long.start(n, t, fmt.Sprintf("slow-%d", i),
-			crawling("slow", nil, map[string]v1alpha1.SettingValue{"CLOSESPIDER_ITEMCOUNT": v1alpha1.SettingValue(fmt.Sprint(40 + i))}), -1)
+			crawling("slow", nil, map[string]v1alpha1.SettingValue{"CLOSESPIDER_ITEMCOUNT": v1alpha1.SettingValue(fmt.Sprint(40 + i))}),
+			-1)
 	}
 	for i := range 4 {
 		long.start(n, t, fmt.Sprintf("category-%d", i), crawling("category", map[string]v1alpha1.ArgumentValue{"category": "Travel"},

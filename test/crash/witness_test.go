@@ -106,7 +106,8 @@ func (w *witness) stoppedByNode(t *testing.T, job string) int {
 		}
 		stopped++
 		if end := spiderEnd(pod).FinishedAt; end.After(pods[i+1].CreationTimestamp.Time) {
-			t.Errorf("Pod %s began at %s, and the spider of Pod %s ended at %s", pods[i+1].Name, pods[i+1].CreationTimestamp, pod.Name, end)
+			t.Errorf("Pod %s began at %s, and the spider of Pod %s ended at %s", pods[i+1].Name,
+				pods[i+1].CreationTimestamp, pod.Name, end)
 		}
 		t.Logf("the kubelet stopped Pod %s by itself", pod.Name)
 	}

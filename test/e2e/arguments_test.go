@@ -27,7 +27,8 @@ var hostile = map[string]string{
 	"list": `[1, "two", [], {"a" : null}]`, "object": `{"b": 1, "a": {"<&>": "\u00e9"}}`, "spaced": `{ "a" : [ 1 , 2 ] }`,
 	// What shells, options and files are made of.
 	"quotes": `"it's \"quoted\" and \\back\\slashed\\"`, "backticks": "\"`id` $(id) ; id | id & id > /tmp/x\"",
-	"option": `"--option"`, "short": `"-s LOG_FILE=/tmp/x"`, "setting": `"-s"`, "dashes": `"--"`, "equals": `"a=b=c=="`, "glob": `"* ? [a-z] ~ {a,b} !"`,
+	"option": `"--option"`, "short": `"-s LOG_FILE=/tmp/x"`, "setting": `"-s"`, "dashes": `"--"`, "equals": `"a=b=c=="`,
+	"glob":      `"* ? [a-z] ~ {a,b} !"`,
 	"traversal": `"../../etc/passwd"`, "address": `"file:///etc/passwd"`, "percent": `"%s %(x)s %n {0} {{x}}"`,
 	// White space and control characters.
 	"newlines": `"\n one\r\n two \n"`, "blanks": `"  \t  "`, "controls": `"\u0001\u0007\u001b[31m\u007f\u0085"`,
@@ -36,9 +37,11 @@ var hostile = map[string]string{
 	"shell": `"$SECRET_WORD ${SECRET_WORD} $$ $ $( $) $()"`, "nested": `{"a": ["$(SECRET_WORD)"]}`, "trailing": `"x$"`,
 	"both": `"$(SPIDER_ARGUMENTS) $(SPIDER_SETTINGS) $(PATH)"`,
 	// All of Unicode.
-	"accents": `"Größe, naïve, Ærøskøbing"`, "scripts": `"日本語 العربية עברית हिन्दी"`, "emoji": `"🕷️👩‍👩‍👧"`, "escaped": `"\ud83d\udd77 \u65e5"`,
+	"accents": `"Größe, naïve, Ærøskøbing"`, "scripts": `"日本語 العربية עברית हिन्दी"`, "emoji": `"🕷️👩‍👩‍👧"`,
+	"escaped":    `"\ud83d\udd77 \u65e5"`,
 	"separators": `"\u2028\u2029\ufeff\u200b\u202e"`, "limits": `"\uffff\ud800\udc00\udbff\udfff"`,
-	"a name of words": `"blanks"`, "a.b-c": `"dots and dashes"`, "1": `"a digit"`, "$(HOME)": `"an expansion"`, "größe": `"a name"`, "名前": `"another"`, "_": `"the shortest"`,
+	"a name of words": `"blanks"`, "a.b-c": `"dots and dashes"`, "1": `"a digit"`, "$(HOME)": `"an expansion"`, "größe": `"a name"`,
+	"名前": `"another"`, "_": `"the shortest"`,
 }
 
 // textOf is what a spider receives for a JSON value: a string as it is, any other value as its compact JSON text.

@@ -35,11 +35,13 @@ func TestASpiderIsRunByItsFileInItsProject(t *testing.T) {
 	makeSpider(api, "books", booksFile, map[string]string{"CLOSESPIDER_ITEMCOUNT": "40"})
 
 	one, two := api.Start("category", map[string]any{"category": "Travel"}), api.Start("books", nil)
-	if job := api.Wait(one, crawl); job.Status != "finished" || job.Items() != 30 || job.Spider.Name != "category" || job.Spider.RepoPath != booksFile {
+	if job := api.Wait(one, crawl); job.Status != "finished" || job.Items() != 30 || job.Spider.Name != "category" ||
+		job.Spider.RepoPath != booksFile {
 		t.Errorf("category ended as %+v", job)
 	}
 	// The other spiders of the file would fail without an argument, or never get this far.
-	if job := api.Wait(two, crawl); job.Status != "finished" || job.Items() < 40 || job.Stats.FinishReason != "closespider_itemcount" {
+	if job := api.Wait(two, crawl); job.Status != "finished" || job.Items() < 40 ||
+		job.Stats.FinishReason != "closespider_itemcount" {
 		t.Errorf("books ended as %+v", job)
 	}
 }
@@ -50,7 +52,8 @@ func TestAProjectIsFoundBelowTheWorkingDirectory(t *testing.T) {
 	n.Scrapy("category", func(spec *v1alpha1.SpiderSpec) {
 		spec.RepoPath, spec.Pod.WorkingDir = "project/"+booksFile, "/"
 	})
-	if job := n.AwaitEnd(n.Start("below", "category", map[string]string{"category": "Travel"}), crawl); job.Status.Stats.ItemsScraped != 30 {
+	if job := n.AwaitEnd(n.Start("below", "category", map[string]string{"category": "Travel"}),
+		crawl); job.Status.Stats.ItemsScraped != 30 {
 		t.Errorf("ended %s: %s", job.Status.Reason, job.Status.Message)
 	}
 }

@@ -76,9 +76,10 @@ func TestAJobIsCancelledAtEveryStage(t *testing.T) {
 		"with an image that cannot be pulled": {spider: "no-image", until: func(_ *testing.T, n *harness.Namespace, id string) {
 			n.AwaitPod(id, "waits for its image", soon, waits)
 		}},
-		"in the first second of Scrapy, which does not listen yet": {spider: "slow", until: func(_ *testing.T, n *harness.Namespace, id string) {
-			n.AwaitPod(id, "runs", soon, func(pod *corev1.Pod) bool { return pod.Status.Phase == corev1.PodRunning })
-		}},
+		"in the first second of Scrapy, which does not listen yet": {spider: "slow",
+			until: func(_ *testing.T, n *harness.Namespace, id string) {
+				n.AwaitPod(id, "runs", soon, func(pod *corev1.Pod) bool { return pod.Status.Phase == corev1.PodRunning })
+			}},
 		"with retries left": {spider: "retried", ran: true, until: func(_ *testing.T, n *harness.Namespace, id string) {
 			n.AwaitPhase(id, v1alpha1.PhaseRunning, soon)
 		}},
@@ -127,7 +128,8 @@ func TestAJobThatQuotaHoldsBackIsCancelledWithoutEverRunning(t *testing.T) {
 	}
 	api.Cancel(id)
 	ended := api.Wait(id, soon)
-	if ended.Status != "cancelled" || ended.Attempts != 0 || !ended.StartedAt.IsZero() || ended.Items() != 0 || ended.ExitCode != nil {
+	if ended.Status != "cancelled" || ended.Attempts != 0 || !ended.StartedAt.IsZero() || ended.Items() != 0 ||
+		ended.ExitCode != nil {
 		t.Errorf("a job that never ran ended as %+v", ended)
 	}
 	n.Gone(id)
@@ -184,7 +186,8 @@ signal.signal(signal.SIGTERM, signal.SIG_IGN)
 n = 0
 while True:
     n += 5
-    print(f"2026-11-23 12:00:00 [scrapy.extensions.logstats] INFO: Crawled {n} pages (at 60 pages/min), scraped {n} items (at 60 items/min)")
+    print("2026-11-23 12:00:00 [scrapy.extensions.logstats] INFO: "
+          f"Crawled {n} pages (at 60 pages/min), scraped {n} items (at 60 items/min)")
     time.sleep(1)
 `
 

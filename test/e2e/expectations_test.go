@@ -46,31 +46,35 @@ func TestEachRuleIsKeptAndBroken(t *testing.T) {
 		rules  *rules
 		broken string // the rule and its number, "" where all are kept
 	}{
-		"enough-items":      {"crawls", &rules{MinItems: ptr.To[int64](7)}, ""},
-		"too-few-items":     {"crawls", &rules{MinItems: ptr.To[int64](8)}, "minItems: 7, expected at least 8"},
-		"few-errors":        {"crawls", &rules{MaxErrors: ptr.To[int64](2)}, ""},
-		"too-many-errors":   {"crawls", &rules{MaxErrors: ptr.To[int64](1)}, "maxErrors: 2, expected at most 1"},
-		"few-failures":      {"crawls", &rules{MaxFailedResponsePercent: ptr.To[int32](20)}, ""},
-		"too-many-failures": {"crawls", &rules{MaxFailedResponsePercent: ptr.To[int32](19)}, "maxFailedResponsePercent: 20.0 % (2 of 10)"},
-		"quick":             {"crawls", &rules{MaxDurationSeconds: ptr.To[int64](600)}, ""},
-		"a-known-end":       {"crawls", &rules{FinishReasons: []string{"fin*"}}, ""},
-		"another-end":       {"crawls", &rules{FinishReasons: []string{"closespider_*"}}, "finishReasons: finished"},
-		"lost-data":         {"loses", nil, "feedFailures: 1, expected at most 0"},
-		"data-to-lose":      {"loses-knowingly", nil, ""},
-		"counts-required":   {"crawls", &rules{RequireCounts: true}, ""},
-		"no-counts":         {"silent", &rules{RequireCounts: true}, "requireCounts: none could be read"},
+		"enough-items":    {"crawls", &rules{MinItems: ptr.To[int64](7)}, ""},
+		"too-few-items":   {"crawls", &rules{MinItems: ptr.To[int64](8)}, "minItems: 7, expected at least 8"},
+		"few-errors":      {"crawls", &rules{MaxErrors: ptr.To[int64](2)}, ""},
+		"too-many-errors": {"crawls", &rules{MaxErrors: ptr.To[int64](1)}, "maxErrors: 2, expected at most 1"},
+		"few-failures":    {"crawls", &rules{MaxFailedResponsePercent: ptr.To[int32](20)}, ""},
+		"too-many-failures": {"crawls", &rules{MaxFailedResponsePercent: ptr.To[int32](19)},
+			"maxFailedResponsePercent: 20.0 % (2 of 10)"},
+		"quick":           {"crawls", &rules{MaxDurationSeconds: ptr.To[int64](600)}, ""},
+		"a-known-end":     {"crawls", &rules{FinishReasons: []string{"fin*"}}, ""},
+		"another-end":     {"crawls", &rules{FinishReasons: []string{"closespider_*"}}, "finishReasons: finished"},
+		"lost-data":       {"loses", nil, "feedFailures: 1, expected at most 0"},
+		"data-to-lose":    {"loses-knowingly", nil, ""},
+		"counts-required": {"crawls", &rules{RequireCounts: true}, ""},
+		"no-counts":       {"silent", &rules{RequireCounts: true}, "requireCounts: none could be read"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			n := n.In(t)
-			st := n.AwaitEnd(n.Start(name, tt.spider, nil, func(spec *v1alpha1.SpiderJobSpec) { spec.Expectations = tt.rules }), 2*soon).Status
+			st := n.AwaitEnd(n.Start(name, tt.spider, nil, func(spec *v1alpha1.SpiderJobSpec) { spec.Expectations = tt.rules }),
+				2*soon).Status
 			met := meta.FindStatusCondition(st.Conditions, v1alpha1.ConditionExpectationsMet)
 			switch {
 			case met == nil:
 				t.Errorf("ended %s, %s: %s; nothing is said of what was expected", st.Phase, st.Reason, st.Message)
-			case tt.broken == "" && (st.Phase != v1alpha1.PhaseFinished || met.Status != "True" || !strings.Contains(st.Message, "2 errors were logged")):
+			case tt.broken == "" && (st.Phase != v1alpha1.PhaseFinished || met.Status != "True" ||
+				!strings.Contains(st.Message, "2 errors were logged")):
 				t.Errorf("ended %s, %s: %s; want it to be as expected", st.Phase, st.Reason, st.Message)
-			case tt.broken != "" && (st.Phase != v1alpha1.PhaseError || met.Status != "False" || !strings.Contains(st.Message, tt.broken) ||
+			case tt.broken != "" && (st.Phase != v1alpha1.PhaseError || met.Status != "False" ||
+				!strings.Contains(st.Message, tt.broken) ||
 				len(st.Violations) != 1 || !strings.HasPrefix(tt.broken, st.Violations[0].Rule+":")):
 				t.Errorf("ended %s, %s: %s; violations %+v; want %s", st.Phase, st.Reason, st.Message, st.Violations, tt.broken)
 			}
@@ -86,7 +90,8 @@ func TestASpiderThatStandsStillIsStopped(t *testing.T) {
 import time
 print("2026-11-23 12:00:00 [scrapy.core.engine] INFO: Spider opened")
 print("2026-11-23 12:00:00 [scrapy.extensions.logstats] INFO: Crawled 0 pages (at 0 pages/min), scraped 0 items (at 0 items/min)")
-print("2026-11-23 12:00:10 [scrapy.extensions.logstats] INFO: Crawled 3 pages (at 3 pages/min), scraped 3 items (at 3 items/min)", flush=True)
+print("2026-11-23 12:00:10 [scrapy.extensions.logstats] INFO: Crawled 3 pages (at 3 pages/min), scraped 3 items (at 3 items/min)",
+      flush=True)
 while True:
     time.sleep(5)
     print("2026-11-23 12:00:20 [shop] INFO: waiting for the shop to open", flush=True)
@@ -141,7 +146,8 @@ func TestASpiderThatStopsItselfHasFinished(t *testing.T) {
 	n := cluster.Namespace(t)
 	n.Python("stops", fmt.Sprintf(dumps, "", "shutdown"), readsLog)
 	st := n.AwaitEnd(n.Start("stops", "stops", nil), 2*soon).Status
-	if st.Phase != v1alpha1.PhaseFinished || st.Reason != v1alpha1.ReasonStoppedItself || st.Attempts != 1 || st.Stats.ItemsScraped != 7 {
+	if st.Phase != v1alpha1.PhaseFinished || st.Reason != v1alpha1.ReasonStoppedItself || st.Attempts != 1 ||
+		st.Stats.ItemsScraped != 7 {
 		t.Errorf("ended %s, %s: %s after %d attempts, stats %+v", st.Phase, st.Reason, st.Message, st.Attempts, st.Stats)
 	}
 }
@@ -151,7 +157,8 @@ func TestASpiderThatStopsItselfHasFinished(t *testing.T) {
 func TestAProcessThatDoesNotExitIsStopped(t *testing.T) {
 	t.Parallel()
 	n := cluster.Namespace(t)
-	n.Python("lingers", "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN)"+fmt.Sprintf(dumps, "", "finished")+"time.sleep(3600)\n",
+	n.Python("lingers", "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN)"+fmt.Sprintf(dumps, "", "finished")+
+		"time.sleep(3600)\n",
 		readsLog, func(spec *v1alpha1.SpiderSpec) {
 			spec.ExitPatienceSeconds, spec.TerminationGracePeriodSeconds = ptr.To[int64](10), ptr.To[int64](1)
 		})

@@ -192,6 +192,7 @@ spec:
 	st := n.AwaitEnd(name, crawl).Status
 	// The harness checks for every name that its Pod ran alone.
 	if st.Phase != v1alpha1.PhaseFinished || st.Attempts != 1 || st.PodName == pod.Name || st.Stats.ItemsScraped == 0 {
-		t.Errorf("ended %s, %s: %s after %d attempts, Pod %s, stats %+v", st.Phase, st.Reason, st.Message, st.Attempts, st.PodName, st.Stats)
+		t.Errorf("ended %s, %s: %s after %d attempts, Pod %s, stats %+v", st.Phase, st.Reason, st.Message, st.Attempts,
+			st.PodName, st.Stats)
 	}
 }

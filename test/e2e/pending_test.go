@@ -113,7 +113,8 @@ func TestAJobThatWaitsTooLongSaysWhatForWhenItsTimeIsOver(t *testing.T) {
 	})
 	name := n.Start("too-long", "counter", nil, func(spec *v1alpha1.SpiderJobSpec) { spec.StartDeadlineSeconds = ptr.To[int64](6) })
 	st := n.AwaitEnd(name, soon).Status
-	if st.Phase != v1alpha1.PhaseError || st.Reason != v1alpha1.ReasonStartDeadlineExceeded || !strings.Contains(st.Message, "node") {
+	if st.Phase != v1alpha1.PhaseError || st.Reason != v1alpha1.ReasonStartDeadlineExceeded ||
+		!strings.Contains(st.Message, "node") {
 		t.Errorf("ended %s, %s: %s", st.Phase, st.Reason, st.Message)
 	}
 	n.Gone(name)
@@ -143,7 +144,8 @@ func TestASecretThatStaysMissingIsAnErrorInTheEnd(t *testing.T) {
 			n := n.In(t)
 			n.Counter(name, change)
 			st := n.AwaitEnd(n.Start("no-"+name, name, nil), soon).Status
-			if st.Phase != v1alpha1.PhaseError || st.Reason != v1alpha1.ReasonConfiguration || !strings.Contains(st.Message, "shop-password") {
+			if st.Phase != v1alpha1.PhaseError || st.Reason != v1alpha1.ReasonConfiguration ||
+				!strings.Contains(st.Message, "shop-password") {
 				t.Errorf("ended %s, %s: %s", st.Phase, st.Reason, st.Message)
 			}
 			n.Gone("no-" + name)

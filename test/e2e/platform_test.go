@@ -22,7 +22,8 @@ const platformUser = 1000680000
 func TestAPlatformThatGivesPodsTheirUsersRunsSpiders(t *testing.T) {
 	system := cluster.SystemNamespace(t)
 	security := func(mode string) error {
-		_, err := system.Helm("upgrade", release, chart, "--wait", "--reset-then-reuse-values", "--set", "controller.spiderPods.security="+mode)
+		_, err := system.Helm("upgrade", release, chart, "--wait", "--reset-then-reuse-values", "--set",
+			"controller.spiderPods.security="+mode)
 		return err
 	}
 	n := cluster.Namespace(t)
@@ -37,7 +38,8 @@ func TestAPlatformThatGivesPodsTheirUsersRunsSpiders(t *testing.T) {
 				ObjectMeta: metav1.ObjectMeta{Namespace: n.Name, Name: "probe", Labels: map[string]string{v1alpha1.LabelSpiderJob: "probe"}},
 				Spec: corev1.PodSpec{
 					SecurityContext: &corev1.PodSecurityContext{
-						RunAsUser: user, RunAsNonRoot: ptr.To(true), SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
+						RunAsUser: user, RunAsNonRoot: ptr.To(true),
+						SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
 					},
 					Containers: []corev1.Container{{Name: "probe", Image: cluster.CounterImage, SecurityContext: &corev1.SecurityContext{
 						AllowPrivilegeEscalation: ptr.To(false), Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},

@@ -75,7 +75,8 @@ func TestAPreemptedRunBeginsAnewWhenThereIsRoom(t *testing.T) {
 			}
 			st = n.AwaitEnd(name, crawl).Status
 			if st.Phase != v1alpha1.PhaseFinished || st.Reason != v1alpha1.ReasonCompleted || st.Attempts != 2 || st.Interruptions != 1 {
-				t.Errorf("ended %s, %s: %s, after %d attempts and %d interruptions", st.Phase, st.Reason, st.Message, st.Attempts, st.Interruptions)
+				t.Errorf("ended %s, %s: %s, after %d attempts and %d interruptions", st.Phase, st.Reason, st.Message, st.Attempts,
+					st.Interruptions)
 			}
 			if st.Stats == nil || st.Stats.ItemsScraped != tt.items || !st.Stats.Final || st.Stats.Attempt != 2 {
 				t.Errorf("stats %+v, want %d items", st.Stats, tt.items)

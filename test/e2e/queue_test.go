@@ -27,13 +27,16 @@ func TestAJobThatAQueueTakesBackWaitsAndBeginsAnew(t *testing.T) {
 	suspend(n, name, "true")
 
 	st := n.AwaitReason(name, v1alpha1.ReasonQueued, soon).Status
-	if st.Phase != v1alpha1.PhasePending || st.Interruptions != 1 || st.Stats == nil || !st.Stats.Final || st.Stats.FinishReason != "shutdown" {
-		t.Errorf("taken back, it is %s, %s: %s, after %d interruptions, stats %+v", st.Phase, st.Reason, st.Message, st.Interruptions, st.Stats)
+	if st.Phase != v1alpha1.PhasePending || st.Interruptions != 1 || st.Stats == nil || !st.Stats.Final ||
+		st.Stats.FinishReason != "shutdown" {
+		t.Errorf("taken back, it is %s, %s: %s, after %d interruptions, stats %+v", st.Phase, st.Reason, st.Message,
+			st.Interruptions, st.Stats)
 	}
 	n.AwaitGone(&corev1.Pod{}, pod.Name, soon)
 	suspend(n, name, "false")
 	st = n.AwaitEnd(name, crawl).Status
-	if st.Phase != v1alpha1.PhaseFinished || st.Attempts != 2 || st.Interruptions != 1 || st.Stats.ItemsScraped != 30 || !st.Stats.Final {
+	if st.Phase != v1alpha1.PhaseFinished || st.Attempts != 2 || st.Interruptions != 1 || st.Stats.ItemsScraped != 30 ||
+		!st.Stats.Final {
 		t.Errorf("ended %s, %s: %s, after %d attempts and %d interruptions, stats %+v",
 			st.Phase, st.Reason, st.Message, st.Attempts, st.Interruptions, st.Stats)
 	}

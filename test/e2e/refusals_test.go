@@ -32,23 +32,27 @@ func TestBadInputIsRefusedAndMakesNothing(t *testing.T) {
 		code   string // any where empty
 		says   string
 	}{
-		"no body":                    {body: "", status: 400, says: "empty"},
-		"blanks":                     {body: " \n ", status: 400, says: "empty"},
-		"half an object":             {body: `{"spider_name": "counter"`, status: 400, says: "JSON"},
-		"no JSON":                    {body: `spider_name=counter`, status: 400, says: "JSON"},
-		"single quotes":              {body: `{'spider_name': 'counter'}`, status: 400, says: "JSON"},
-		"a comma too many":           {body: `{"spider_name": "counter",}`, status: 400, says: "JSON"},
-		"two objects":                {body: `{"spider_name": "counter"} {}`, status: 400, says: "JSON"},
-		"no UTF-8":                   {body: "{\"spider_name\": \"\xff\"}", status: 400, says: "UTF-8"},
-		"a NUL byte":                 {body: "{\"spider_name\": \"a\x00\"}", status: 400, says: "JSON"},
-		"an array":                   {body: `[]`, status: 400, says: "object"},
-		"a string":                   {body: `"counter"`, status: 400, says: "object"},
-		"null":                       {body: `null`, status: 400, says: "object"},
-		"an endless array":           {body: strings.Repeat("[", 60_000), status: 400, says: "JSON"},
-		"an endless argument":        {body: arguments(`"a": ` + strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000)), status: 400},
-		"a form":                     {body: `{"spider_name": "counter"}`, header: contentType("application/x-www-form-urlencoded"), status: 415, says: "JSON"},
-		"text":                       {body: `{"spider_name": "counter"}`, header: contentType("text/plain"), status: 415, says: "JSON"},
-		"JSON in Latin-1":            {body: `{"spider_name": "counter"}`, header: contentType("application/json; charset=iso-8859-1"), status: 415, says: "JSON"},
+		"no body":          {body: "", status: 400, says: "empty"},
+		"blanks":           {body: " \n ", status: 400, says: "empty"},
+		"half an object":   {body: `{"spider_name": "counter"`, status: 400, says: "JSON"},
+		"no JSON":          {body: `spider_name=counter`, status: 400, says: "JSON"},
+		"single quotes":    {body: `{'spider_name': 'counter'}`, status: 400, says: "JSON"},
+		"a comma too many": {body: `{"spider_name": "counter",}`, status: 400, says: "JSON"},
+		"two objects":      {body: `{"spider_name": "counter"} {}`, status: 400, says: "JSON"},
+		"no UTF-8":         {body: "{\"spider_name\": \"\xff\"}", status: 400, says: "UTF-8"},
+		"a NUL byte":       {body: "{\"spider_name\": \"a\x00\"}", status: 400, says: "JSON"},
+		"an array":         {body: `[]`, status: 400, says: "object"},
+		"a string":         {body: `"counter"`, status: 400, says: "object"},
+		"null":             {body: `null`, status: 400, says: "object"},
+		"an endless array": {body: strings.Repeat("[", 60_000), status: 400, says: "JSON"},
+		"an endless argument": {body: arguments(`"a": ` + strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000)),
+			status: 400},
+		"a form": {body: `{"spider_name": "counter"}`, header: contentType("application/x-www-form-urlencoded"),
+			status: 415, says: "JSON"},
+		"text": {body: `{"spider_name": "counter"}`, header: contentType("text/plain"),
+			status: 415, says: "JSON"},
+		"JSON in Latin-1": {body: `{"spider_name": "counter"}`, header: contentType("application/json; charset=iso-8859-1"),
+			status: 415, says: "JSON"},
 		"more than any job needs":    {body: arguments(`"a": "` + strings.Repeat("x", 200<<10) + `"`), status: 413, says: "bytes"},
 		"much more than that":        {body: arguments(`"a": "` + strings.Repeat("x", 1000<<10) + `"`), status: 413, says: "bytes"},
 		"no spider":                  {body: `{}`, status: 400, says: "spider_id"},
@@ -87,7 +91,8 @@ func TestBadInputIsRefusedAndMakesNothing(t *testing.T) {
 		"an image":                   {body: with(`"image": "evil:latest"`), status: 400, says: "image"},
 		"a pod":                      {body: with(`"pod": {"privileged": true}`), status: 400, says: "pod"},
 		"another user":               {body: with(`"user_id": "bob"`), status: 400, says: "user_id"},
-		"a key that is no text":      {body: with(`"retries": 0`), header: map[string]string{"Idempotency-Key": "ü"}, status: 400, says: "Idempotency-Key"},
+		"a key that is no text": {body: with(`"retries": 0`), header: map[string]string{"Idempotency-Key": "ü"}, status: 400,
+			says: "Idempotency-Key"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -125,7 +130,8 @@ func TestBadQueriesAreRefused(t *testing.T) {
 	n := cluster.Namespace(t)
 	api := n.API("alice")
 	for query, says := range map[string]string{
-		"status=done": "status", "Status=running": "Status", "status=running;limit=5": "query", "status=%6r": "query", "status=Running": "status", "status=running&status=x": "status",
+		"status=done": "status", "Status=running": "Status", "status=running;limit=5": "query", "status=%6r": "query",
+		"status=Running": "status", "status=running&status=x": "status",
 		"spider_id=counter": "spider_id", "spider=counter": "spider", "expectations=met": "expectations",
 		"limit=0": "limit", "limit=1001": "limit", "limit=-1": "limit", "limit=ten": "limit", "limit=1.5": "limit",
 		"limit=99999999999999999999": "limit", "cursor=made-up": "cursor",
@@ -137,7 +143,8 @@ func TestBadQueriesAreRefused(t *testing.T) {
 		}
 	}
 	for _, id := range []string{
-		"00000000-0000-4000-8000-000000000000", "no-uuid", "%00", url.PathEscape("ä"), strings.Repeat("a", 300), "00000000-0000-4000-8000-00000000000G",
+		"00000000-0000-4000-8000-000000000000", "no-uuid", "%00", url.PathEscape("ä"), strings.Repeat("a", 300),
+		"00000000-0000-4000-8000-00000000000G",
 	} {
 		for _, method := range []string{http.MethodGet, http.MethodDelete} {
 			api.Refused(http.StatusNotFound, harness.Request{Method: method, Path: "/api/v1/jobs/" + id})

@@ -53,8 +53,9 @@ func TestProcessesAreRefusedWhatTheyDoNotNeed(t *testing.T) {
 	rights := "/apis/rbac.authorization.k8s.io/v1/namespaces/" + n.Name
 	own := "/apis/scrapethis.app/v1alpha1/namespaces/" + n.Name
 	const (
-		newPod  = `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"a"},"spec":{"containers":[{"name":"a","image":"a"}]}}`
-		newJob  = `{"apiVersion":"scrapethis.app/v1alpha1","kind":"SpiderJob","metadata":{"name":"a"},"spec":{"spiderRef":{"name":"b"}}}`
+		newPod = `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"a"},"spec":{"containers":[{"name":"a","image":"a"}]}}`
+		newJob = `{"apiVersion":"scrapethis.app/v1alpha1","kind":"SpiderJob","metadata":{"name":"a"},` +
+			`"spec":{"spiderRef":{"name":"b"}}}`
 		spider  = `{"apiVersion":"scrapethis.app/v1alpha1","kind":"Spider","metadata":{"name":"a"},"spec":{"image":"a"}}`
 		nothing = `{}`
 	)

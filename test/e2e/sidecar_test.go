@@ -18,7 +18,8 @@ import (
 
 // mesh is what others add to a spider's Pod: a container that runs the demo's counter, as a CEL expression.
 func mesh(list, arguments, more string) string {
-	return fmt.Sprintf(`Object.spec.%s{name: "mesh", image: %q, command: ["/counter"]%s, env: [Object.spec.%s.env{name: "SPIDER_ARGUMENTS", value: %q}]}`,
+	return fmt.Sprintf(`Object.spec.%s{name: "mesh", image: %q, command: ["/counter"]%s, `+
+		`env: [Object.spec.%s.env{name: "SPIDER_ARGUMENTS", value: %q}]}`,
 		list, cluster.CounterImage, more, list, arguments)
 }
 
@@ -78,7 +79,8 @@ func mutatePods(t *testing.T, n *harness.Namespace, patch string) {
 }
 
 // deny makes admission refuse creations in the namespace with a message unless an expression is true.
-func deny(t *testing.T, n *harness.Namespace, what *admissionv1.MatchResources, unless, message string) *admissionv1.ValidatingAdmissionPolicyBinding {
+func deny(t *testing.T, n *harness.Namespace, what *admissionv1.MatchResources, unless,
+	message string) *admissionv1.ValidatingAdmissionPolicyBinding {
 	t.Helper()
 	policy := &admissionv1.ValidatingAdmissionPolicy{
 		ObjectMeta: metav1.ObjectMeta{Name: "denied-" + n.Name},
@@ -177,7 +179,8 @@ func TestAnInjectedContainerChangesNoVerdict(t *testing.T) {
 			})
 			st := n.AwaitEnd("run", soon).Status
 			if st.Phase != tt.phase || st.Reason != tt.reason || st.Attempts != 1 || st.Interruptions != 0 {
-				t.Errorf("ended %s, %s: %s, after %d attempts and %d interruptions", st.Phase, st.Reason, st.Message, st.Attempts, st.Interruptions)
+				t.Errorf("ended %s, %s: %s, after %d attempts and %d interruptions", st.Phase, st.Reason, st.Message, st.Attempts,
+					st.Interruptions)
 			}
 			if st.Stats == nil || st.Stats.ItemsScraped != 3 || !st.Stats.Final {
 				t.Errorf("stats are %+v, want 3 items", st.Stats)
@@ -212,7 +215,8 @@ func TestAnInjectedContainerThatKeepsTheSpiderFromStartingIsNamed(t *testing.T) 
 			n.Counter("counter")
 			n.Start("run", "counter", nil)
 			st := n.AwaitEnd("run", soon).Status
-			if st.Phase != v1alpha1.PhaseError || st.Reason != tt.reason || !strings.Contains(st.Message, tt.message) || st.StartedAt != nil {
+			if st.Phase != v1alpha1.PhaseError || st.Reason != tt.reason || !strings.Contains(st.Message, tt.message) ||
+				st.StartedAt != nil {
 				t.Errorf("ended %s, %s: %s, started %v", st.Phase, st.Reason, st.Message, st.StartedAt)
 			}
 		})

@@ -94,7 +94,8 @@ func TestTheFourCallsAnswerExistingClientsToTheLetter(t *testing.T) {
 			t.Errorf("the list with %q holds %v, want %v", query, ids, want)
 		}
 	}
-	if empty := api.Do(harness.Request{Method: http.MethodGet, Path: "/api/v1/jobs?status=error"}); strings.TrimSpace(string(empty.Body)) != "[]" {
+	if empty := api.Do(harness.Request{Method: http.MethodGet,
+		Path: "/api/v1/jobs?status=error"}); strings.TrimSpace(string(empty.Body)) != "[]" {
 		t.Errorf("a list of nothing is %s", empty.Body)
 	}
 }

@@ -80,12 +80,14 @@ func run(ctx context.Context, url string, k key, arguments []string) error {
 }
 
 // startAndWait starts a job, calls a function with it, and returns it once nothing of it runs any more.
-func (p *program) startAndWait(ctx context.Context, arguments string, want api.JobStatus, do func(id string) error) (*api.Job, error) {
+func (p *program) startAndWait(ctx context.Context, arguments string, want api.JobStatus,
+	do func(id string) error) (*api.Job, error) {
 	var given map[string]json.RawMessage
 	if err := json.Unmarshal([]byte(arguments), &given); err != nil {
 		return nil, fmt.Errorf("read the arguments: %w", err)
 	}
-	body := api.StartJob{SpiderName: api.NewOptNilString(p.spider), Arguments: api.NewOptNilStartJobArguments(api.StartJobArguments{})}
+	body := api.StartJob{SpiderName: api.NewOptNilString(p.spider),
+		Arguments: api.NewOptNilStartJobArguments(api.StartJobArguments{})}
 	for name, value := range given {
 		body.Arguments.Value[name] = jx.Raw(value)
 	}

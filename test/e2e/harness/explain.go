@@ -73,7 +73,8 @@ func (n *Namespace) tellPods(ctx context.Context, into *strings.Builder) error {
 			return err
 		}
 		fmt.Fprintf(into, "--- Pod %s\n%s", pod.Name, described)
-		log, err := n.Clientset.CoreV1().Pods(n.Name).GetLogs(pod.Name, &corev1.PodLogOptions{TailLines: new(int64(shownLines))}).DoRaw(ctx)
+		log, err := n.Clientset.CoreV1().Pods(n.Name).GetLogs(pod.Name,
+			&corev1.PodLogOptions{TailLines: new(int64(shownLines))}).DoRaw(ctx)
 		if err == nil && len(log) > 0 {
 			fmt.Fprintf(into, "its log:\n%s\n", bytes.TrimSpace(log))
 		}

@@ -61,7 +61,8 @@ func (n *Namespace) Facade() *Facade {
 	if err != nil {
 		n.t.Fatal(err)
 	}
-	n.serve(exec.CommandContext(context.WithoutCancel(n.t.Context()), n.Operator, "apiserver", "--kubeconfig", kubeconfig, "--listen", address,
+	n.serve(exec.CommandContext(context.WithoutCancel(n.t.Context()), n.Operator, "apiserver", "--kubeconfig", kubeconfig,
+		"--listen", address,
 		"--metrics-listen", "", "--shutdown-delay", "0s", "--namespaces", n.Name))
 	f := &Facade{URL: "http://" + address, way: w}
 	n.Eventually(n.t, startTimeout, "the REST API of the test's own is ready", func(ctx context.Context) error {

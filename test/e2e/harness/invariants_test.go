@@ -32,9 +32,10 @@ func TestInvariantsSeeWhatMayNotBe(t *testing.T) {
 		"a new attempt counts from zero": {history: []status{running, change(running, func(s *status) {
 			s.Attempts, s.Stats.Attempt, s.Stats.ItemsScraped = 2, 2, 0
 		})}},
-		"it goes back":            {history: []status{running, {Phase: v1alpha1.PhasePending, Attempts: 1}}, says: "Pending again"},
-		"an end is taken back":    {history: []status{finished, running}, says: "after its end"},
-		"an end gets a new cause": {history: []status{finished, change(finished, func(s *status) { s.Reason = "x" })}, says: "after its end"},
+		"it goes back":         {history: []status{running, {Phase: v1alpha1.PhasePending, Attempts: 1}}, says: "Pending again"},
+		"an end is taken back": {history: []status{finished, running}, says: "after its end"},
+		"an end gets a new cause": {history: []status{finished, change(finished, func(s *status) { s.Reason = "x" })},
+			says: "after its end"},
 		"an end gets new counts": {history: []status{finished, change(finished, func(s *status) {
 			s.Stats = &v1alpha1.Stats{ItemsScraped: 1}
 		})}, says: "after its end"},

@@ -407,7 +407,8 @@ func run(command *exec.Cmd) (string, error) {
 	var output, complaint bytes.Buffer
 	command.Stdout, command.Stderr = &output, &complaint
 	if err := command.Run(); err != nil {
-		return "", fmt.Errorf("%s %q: %w: %s", filepath.Base(command.Path), command.Args[1:], err, strings.TrimSpace(complaint.String()))
+		return "", fmt.Errorf("%s %q: %w: %s", filepath.Base(command.Path), command.Args[1:], err,
+			strings.TrimSpace(complaint.String()))
 	}
 	return output.String(), nil
 }

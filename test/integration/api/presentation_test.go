@@ -78,7 +78,8 @@ func TestSpiderJobColumns(t *testing.T) {
 func TestSpiderAndAPIKeyColumns(t *testing.T) {
 	namespace := cluster.Namespace(t)
 	create(t, newObject(t, "Spider", namespace, fields{"spec.name": "Books", "spec.image": "shop:1", "spec.userID": "ann"}))
-	create(t, newObject(t, "APIKey", namespace, fields{"spec.userID": "ann", "spec.access": "Run", "spec.expiresAt": "2030-01-01T00:00:00Z"}))
+	create(t, newObject(t, "APIKey", namespace,
+		fields{"spec.userID": "ann", "spec.access": "Run", "spec.expiresAt": "2030-01-01T00:00:00Z"}))
 	expectRow(t, kubectlGet(t, "spiders", "-n", namespace, "-o", "wide"), row{
 		"NAME": "books", "SPIDER": "Books", "IMAGE": "shop:1", "USER": "ann",
 	})

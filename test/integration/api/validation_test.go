@@ -269,7 +269,8 @@ func TestAPIKeyValidation(t *testing.T) {
 
 	testCandidates(t, "APIKey", []candidate{
 		{"the least", nil, ""},
-		{"all of it", fields{"spec.userID": "ann", "spec.access": "Read", "spec.expiresAt": "2030-01-01T00:00:00Z", "spec.description": "CI"}, ""},
+		{"all of it", fields{"spec.userID": "ann", "spec.access": "Read", "spec.expiresAt": "2030-01-01T00:00:00Z",
+			"spec.description": "CI"}, ""},
 		{"access that there is not", fields{"spec.access": "Write"}, "spec.access"},
 		{"access empty", fields{"spec.access": ""}, "spec.access"},
 		{"unknown field", fields{"spec.key": "st_secret"}, "spec.key"},

@@ -14,7 +14,8 @@ import (
 
 // startControllerManager starts those of Kubernetes' own controllers that matter to Jobs and need no nodes, with client limits
 // high enough not to affect measurements.
-func startControllerManager(ctx context.Context, directory, assets, kubeconfig, serviceAccountKey string) (*process.Process, error) {
+func startControllerManager(ctx context.Context, directory, assets, kubeconfig,
+	serviceAccountKey string) (*process.Process, error) {
 	const name = "kube-controller-manager"
 	path, err := bound(directory, assets, name)
 	if err != nil {

@@ -103,7 +103,8 @@ func (s *stage) spiderPod(spiderJob string) *corev1.Pod {
 
 // injected is a patch that adds a container to a Pod.
 func injected(container string) string {
-	return `[JSONPatch{op: "add", path: "/spec/containers/-", value: Object.spec.containers{name: "` + container + `", image: "mesh:1"}}]`
+	return `[JSONPatch{op: "add", path: "/spec/containers/-", value: Object.spec.containers{name: "` + container +
+		`", image: "mesh:1"}}]`
 }
 
 // injectedFirst is a patch that adds an init container to a Pod.

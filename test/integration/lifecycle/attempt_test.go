@@ -29,7 +29,8 @@ func TestAJobIsMadeForOneAttempt(t *testing.T) {
 		t.Errorf("the Job has back-off limit %v, replacement policy %v and deadline %v",
 			job.Spec.BackoffLimit, job.Spec.PodReplacementPolicy, job.Spec.ActiveDeadlineSeconds)
 	}
-	if policy := job.Spec.PodFailurePolicy; policy == nil || len(policy.Rules) != 1 || policy.Rules[0].Action != batchv1.PodFailurePolicyActionFailJob {
+	if policy := job.Spec.PodFailurePolicy; policy == nil || len(policy.Rules) != 1 ||
+		policy.Rules[0].Action != batchv1.PodFailurePolicyActionFailJob {
 		t.Errorf("the Job has the Pod failure policy %+v", policy)
 	}
 	if got := ptr.Deref(job.Spec.Template.Spec.ActiveDeadlineSeconds, 0); got != timeout+grace+3600 {
@@ -43,7 +44,8 @@ func TestARetryIsAJobOfItsOwn(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	s.patience = 2 * time.Minute
-	s.spider(inTurn(exits(node.Exit{Code: 2, Message: "KeyError: 'price'"}), dies, exits(node.Exit{Message: `{"items_scraped": 5}`})),
+	s.spider(inTurn(exits(node.Exit{Code: 2, Message: "KeyError: 'price'"}), dies,
+		exits(node.Exit{Message: `{"items_scraped": 5}`})),
 		ownCommand, threeRetries)
 	s.controller()
 	s.job("run")
@@ -55,7 +57,8 @@ func TestARetryIsAJobOfItsOwn(t *testing.T) {
 		return sj.Status.Attempts == 2 && sj.Status.Reason == v1alpha1.ReasonRunning
 	})
 	if second.Status.Failures != 1 || second.Status.AttemptFrom == nil {
-		t.Errorf("in the second attempt it has had %d failures, and began not before %v", second.Status.Failures, second.Status.AttemptFrom)
+		t.Errorf("in the second attempt it has had %d failures, and began not before %v", second.Status.Failures,
+			second.Status.AttemptFrom)
 	}
 	s.delete(s.pod(second))
 	s.awaitOutcome("run", outcome{
@@ -126,7 +129,8 @@ func TestRetentionIsSettledAtTheEnd(t *testing.T) {
 	s.get(spider, "books")
 	s.delete(spider)
 	ended := sj.Status.FinishedAt.Time
-	s.eventually("the operator's default is over", func() bool { return time.Since(ended) > s.options.SpiderJobs.Defaults.TTL+seconds/2 })
+	s.eventually("the operator's default is over",
+		func() bool { return time.Since(ended) > s.options.SpiderJobs.Defaults.TTL+seconds/2 })
 	for _, name := range []string{"run", "own"} {
 		s.get(&v1alpha1.SpiderJob{}, name)
 	}

@@ -96,7 +96,10 @@ func TestCancel(t *testing.T) {
 			play: func(s *stage) {
 				s.options.SpiderJobs.Logs.Interval = 200 * time.Millisecond
 				s.controller()
-				s.await("run", "counted", func(sj *v1alpha1.SpiderJob) bool { return sj.Status.Stats != nil && sj.Status.Stats.ItemsScraped == 4 })
+				s.await("run", "counted", func(sj *v1alpha1.SpiderJob) bool {
+					return sj.Status.Stats != nil &&
+						sj.Status.Stats.ItemsScraped == 4
+				})
 				s.cancel("run", ptr.To[int64](1))
 			},
 			want: cancelled(1, 4, false)},
@@ -114,7 +117,8 @@ func TestCancel(t *testing.T) {
 				s.awaitReason("run", v1alpha1.ReasonInterrupted)
 				s.cancel("run", nil)
 			},
-			want: outcome{phase: v1alpha1.PhaseCancelled, reason: v1alpha1.ReasonCancelled, attempts: 1, interruptions: 1, items: 6, final: true}},
+			want: outcome{phase: v1alpha1.PhaseCancelled, reason: v1alpha1.ReasonCancelled, attempts: 1, interruptions: 1,
+				items: 6, final: true}},
 		{name: "a Pod that takes too long to terminate", program: ignores(0),
 			play: func(s *stage) {
 				s.controller()
@@ -141,7 +145,8 @@ func TestCancel(t *testing.T) {
 				s.awaitReason("run", v1alpha1.ReasonQueued)
 				s.cancel("run", nil)
 			},
-			want: outcome{phase: v1alpha1.PhaseCancelled, reason: v1alpha1.ReasonCancelled, attempts: 1, interruptions: 1, items: 4, final: true}},
+			want: outcome{phase: v1alpha1.PhaseCancelled, reason: v1alpha1.ReasonCancelled, attempts: 1, interruptions: 1,
+				items: 4, final: true}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

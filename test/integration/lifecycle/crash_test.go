@@ -32,14 +32,17 @@ func lifes() []life {
 				s.cancel("run", nil)
 			}},
 		{name: "interruption", program: inTurn(longCrawl(3), quickCrawl(8)),
-			want: outcome{phase: v1alpha1.PhaseFinished, reason: v1alpha1.ReasonCompleted, attempts: 2, interruptions: 1, items: 8, final: true},
+			want: outcome{phase: v1alpha1.PhaseFinished, reason: v1alpha1.ReasonCompleted, attempts: 2, interruptions: 1,
+				items: 8, final: true},
 			play: func(s *stage) { s.delete(s.pod(s.awaitPhase("run", v1alpha1.PhaseRunning))) }},
 		{name: "eviction of a process that dies of it",
 			program: inTurn(dies, exits(node.Exit{Message: `{"items_scraped": 8}`})), spider: with(ownCommand),
-			want: outcome{phase: v1alpha1.PhaseFinished, reason: v1alpha1.ReasonCompleted, attempts: 2, interruptions: 1, items: 8, final: true},
+			want: outcome{phase: v1alpha1.PhaseFinished, reason: v1alpha1.ReasonCompleted, attempts: 2, interruptions: 1,
+				items: 8, final: true},
 			play: func(s *stage) { s.evict(s.awaitPhase("run", v1alpha1.PhaseRunning)) }},
 		{name: "preemption", program: inTurn(longCrawl(3), quickCrawl(8)),
-			want: outcome{phase: v1alpha1.PhaseFinished, reason: v1alpha1.ReasonCompleted, attempts: 2, interruptions: 1, items: 8, final: true},
+			want: outcome{phase: v1alpha1.PhaseFinished, reason: v1alpha1.ReasonCompleted, attempts: 2, interruptions: 1,
+				items: 8, final: true},
 			play: func(s *stage) {
 				s.awaitPhase("run", v1alpha1.PhaseRunning)
 				s.suspend("run", true)

@@ -50,7 +50,8 @@ func TestExpectations(t *testing.T) {
 		{"kept", quickCrawl(7), with(atLeast(7, "")), ended(v1alpha1.PhaseFinished, v1alpha1.ReasonCompleted, 1, 7), "True"},
 		{"broken, with a retry that is not spent", quickCrawl(7), with(atLeast(8, ""), retries),
 			ended(v1alpha1.PhaseError, v1alpha1.ReasonExpectationsNotMet, 1, 7), "False"},
-		{"broken, and kept by another attempt", inTurn(quickCrawl(7), quickCrawl(9)), with(atLeast(8, v1alpha1.ViolationRetry), retries),
+		{"broken, and kept by another attempt", inTurn(quickCrawl(7), quickCrawl(9)),
+			with(atLeast(8, v1alpha1.ViolationRetry), retries),
 			ended(v1alpha1.PhaseFinished, v1alpha1.ReasonCompleted, 2, 9), "True"},
 		{"broken twice", quickCrawl(7), with(atLeast(8, v1alpha1.ViolationRetry), retries),
 			ended(v1alpha1.PhaseError, v1alpha1.ReasonExpectationsNotMet, 2, 7), "False"},
@@ -58,9 +59,11 @@ func TestExpectations(t *testing.T) {
 			ended(v1alpha1.PhaseFinished, v1alpha1.ReasonCompleted, 1, 7), "False"},
 		{"not judged", exits(node.Exit{Code: 3}), with(atLeast(8, ""), ownCommand),
 			outcome{phase: v1alpha1.PhaseError, reason: v1alpha1.ReasonExitCode, attempts: 1}, "Unknown"},
-		{"a failure by the spider's own word, and another attempt", inTurn(closes(1, "closespider_errorcount"), quickCrawl(9)), with(retries),
+		{"a failure by the spider's own word, and another attempt",
+			inTurn(closes(1, "closespider_errorcount"), quickCrawl(9)), with(retries),
 			ended(v1alpha1.PhaseFinished, v1alpha1.ReasonCompleted, 2, 9), ""},
-		{"a spider that stops itself", closes(4, "shutdown"), nil, ended(v1alpha1.PhaseFinished, v1alpha1.ReasonStoppedItself, 1, 4), ""},
+		{"a spider that stops itself", closes(4, "shutdown"), nil,
+			ended(v1alpha1.PhaseFinished, v1alpha1.ReasonStoppedItself, 1, 4), ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -136,7 +139,8 @@ func TestASpiderJobTightensItsSpidersExpectations(t *testing.T) {
 	}
 	s.job("stricter", asks(8))
 	s.job("milder", asks(4))
-	s.awaitOutcome("stricter", outcome{phase: v1alpha1.PhaseError, reason: v1alpha1.ReasonExpectationsNotMet, attempts: 1, items: 7, final: true})
+	s.awaitOutcome("stricter", outcome{phase: v1alpha1.PhaseError, reason: v1alpha1.ReasonExpectationsNotMet, attempts: 1,
+		items: 7, final: true})
 	sj := s.awaitOutcome("milder", outcome{phase: v1alpha1.PhaseError, reason: v1alpha1.ReasonInvalidJob})
 	if !strings.Contains(sj.Status.Message, "minItems 4 would loosen the spider's 5") {
 		t.Errorf("the message %q does not name both values", sj.Status.Message)
@@ -159,7 +163,8 @@ func TestAProcessThatLivesOn(t *testing.T) {
 	})
 	s.controller()
 	s.job("run")
-	sj := s.awaitOutcome("run", outcome{phase: v1alpha1.PhaseFinished, reason: v1alpha1.ReasonCompleted, attempts: 1, items: 6, final: true})
+	sj := s.awaitOutcome("run", outcome{phase: v1alpha1.PhaseFinished, reason: v1alpha1.ReasonCompleted, attempts: 1,
+		items: 6, final: true})
 	if !strings.Contains(sj.Status.Message, "exitPatienceSeconds") {
 		t.Errorf("the message %q does not say that the process was stopped", sj.Status.Message)
 	}

@@ -34,7 +34,10 @@ func TestJobOfSomebodyElse(t *testing.T) {
 			t.Errorf("the controller called %s", c)
 		}
 	}
-	s.awaitJob("run", "is still theirs", func(job *batchv1.Job) bool { return job.UID == theirs.UID && job.DeletionTimestamp == nil })
+	s.awaitJob("run", "is still theirs", func(job *batchv1.Job) bool {
+		return job.UID == theirs.UID &&
+			job.DeletionTimestamp == nil
+	})
 }
 
 // TestReplacedByForce replaces a running SpiderJob as `kubectl replace --force` does. The new one waits until nothing of the

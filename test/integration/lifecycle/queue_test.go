@@ -58,7 +58,8 @@ func newQueue(s *stage) queue {
 	s.whileTested(policy, binding)
 	s.eventually("the queue is in force", func() bool {
 		probe := &batchv1.Job{
-			ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: "probe", Labels: map[string]string{v1alpha1.LabelQueueName: q.name}},
+			ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: "probe",
+				Labels: map[string]string{v1alpha1.LabelQueueName: q.name}},
 			Spec: batchv1.JobSpec{Template: corev1.PodTemplateSpec{Spec: corev1.PodSpec{
 				RestartPolicy: corev1.RestartPolicyNever, Containers: []corev1.Container{{Name: "probe", Image: "probe:1"}},
 			}}},

@@ -41,7 +41,8 @@ func options(namespace string) controllers.Options {
 func startReplica(t *testing.T, opts controllers.Options, d death) *replica {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &replica{wire: &wire{death: d, died: make(chan struct{}), stop: cancel}, log: &logLines{}, done: make(chan struct{}), cancel: cancel}
+	r := &replica{wire: &wire{death: d, died: make(chan struct{}), stop: cancel}, log: &logLines{},
+		done: make(chan struct{}), cancel: cancel}
 	config := rest.CopyConfig(cluster.Config)
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper {
 		return roundTripper(func(request *http.Request) (*http.Response, error) {

@@ -65,7 +65,8 @@ func TestTheSpidersContainerDecides(t *testing.T) {
 		{name: "a spider that fails beside a sidecar that lives on", inject: injected("mesh"), spider: exits(node.Exit{Code: 3}),
 			change: with(ownCommand), want: failed},
 		{name: "a native sidecar", inject: injectedSidecar("mesh"), want: completed},
-		{name: "a native sidecar that takes its time", inject: injectedSidecar("mesh"), mesh: takesItsTime(3 * time.Second), want: completed},
+		{name: "a native sidecar that takes its time", inject: injectedSidecar("mesh"), mesh: takesItsTime(3 * time.Second),
+			want: completed},
 		{name: "a native sidecar that fails when it is stopped", inject: injectedSidecar("mesh"), mesh: dies,
 			change: with(threeRetries), want: completed},
 	} {
@@ -119,7 +120,10 @@ func TestAVerdictStandsWhileOtherContainersRun(t *testing.T) {
 				s.spider(quickCrawl(7))
 				replica := s.controller()
 				s.job("run")
-				sj := s.await("run", "judged", func(sj *v1alpha1.SpiderJob) bool { return sj.Status.Stop != nil || sj.Status.Phase.Terminal() })
+				sj := s.await("run", "judged", func(sj *v1alpha1.SpiderJob) bool {
+					return sj.Status.Stop != nil ||
+						sj.Status.Phase.Terminal()
+				})
 				if stop := sj.Status.Stop; stop == nil || stop.Phase != v1alpha1.PhaseFinished || stop.Reason != v1alpha1.ReasonCompleted {
 					t.Fatalf("with its spider at its end it is %s", describe(&sj.Status))
 				}
@@ -151,7 +155,8 @@ func TestARetryWaitsForTheSidecar(t *testing.T) {
 	s.spider(inTurn(exits(node.Exit{Code: 1}), exits(node.Exit{Message: `{"items_scraped": 5}`})), ownCommand, threeRetries)
 	s.controller()
 	s.job("run")
-	s.awaitOutcome("run", outcome{phase: v1alpha1.PhaseFinished, reason: v1alpha1.ReasonCompleted, attempts: 2, items: 5, final: true})
+	s.awaitOutcome("run", outcome{phase: v1alpha1.PhaseFinished, reason: v1alpha1.ReasonCompleted, attempts: 2,
+		items: 5, final: true})
 	if n := s.starts("run"); n != 2 {
 		t.Errorf("%d processes were started", n)
 	}

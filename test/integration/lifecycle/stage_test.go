@@ -251,7 +251,8 @@ func (s *stage) awaitPod(name string) *corev1.Pod {
 	s.Helper()
 	var pods corev1.PodList
 	s.eventually("SpiderJob "+name+" has a Pod", func() bool {
-		err := cluster.Client.List(s.Context(), &pods, client.InNamespace(s.namespace), client.MatchingLabels{v1alpha1.LabelSpiderJob: name})
+		err := cluster.Client.List(s.Context(), &pods, client.InNamespace(s.namespace),
+			client.MatchingLabels{v1alpha1.LabelSpiderJob: name})
 		if err != nil {
 			s.Fatalf("list the Pods of SpiderJob %s: %v", name, err)
 		}

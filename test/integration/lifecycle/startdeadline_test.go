@@ -73,7 +73,8 @@ func TestAStartDeadlineEndsWhatDoesNotStart(t *testing.T) {
 					s.unschedulable("run", c.says)
 				}
 				st := s.awaitEnd("run").Status
-				if st.Phase != v1alpha1.PhaseError || st.Reason != v1alpha1.ReasonStartDeadlineExceeded || !strings.Contains(st.Message, c.says) {
+				if st.Phase != v1alpha1.PhaseError || st.Reason != v1alpha1.ReasonStartDeadlineExceeded ||
+					!strings.Contains(st.Message, c.says) {
 					t.Errorf("it ended as %s", describe(&st))
 				}
 				if took := st.FinishedAt.Sub(sj.CreationTimestamp.Time); took < deadline*time.Second {

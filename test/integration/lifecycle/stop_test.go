@@ -30,7 +30,10 @@ func TestACancelIsRecordedAsAStopAtOnce(t *testing.T) {
 	s.awaitPhase("run", v1alpha1.PhaseRunning)
 	asked := time.Now()
 	s.cancel("run", nil)
-	st := s.await("run", "stopping", func(sj *v1alpha1.SpiderJob) bool { return sj.Status.Stop != nil || sj.Status.Phase.Terminal() }).Status
+	st := s.await("run", "stopping", func(sj *v1alpha1.SpiderJob) bool {
+		return sj.Status.Stop != nil ||
+			sj.Status.Phase.Terminal()
+	}).Status
 	if st.Phase != v1alpha1.PhaseRunning || st.Reason != v1alpha1.ReasonStopping || !strings.Contains(st.Message, "ann") {
 		t.Errorf("a SpiderJob that is being cancelled is %s", describe(&st))
 	}

@@ -91,7 +91,8 @@ func TestPatienceCountsFromTheFirstFailure(t *testing.T) {
 			s.scheduled("run", time.Hour, "ErrImagePull", "manifest unknown")
 			failing := time.Now()
 			st := s.awaitReason("run", v1alpha1.ReasonImagePull).Status
-			if st.Phase != v1alpha1.PhasePending || st.FailingSince == nil || st.FailingSince.Before(new(metav1.NewTime(failing.Add(-2*time.Second)))) {
+			if st.Phase != v1alpha1.PhasePending || st.FailingSince == nil ||
+				st.FailingSince.Before(new(metav1.NewTime(failing.Add(-2*time.Second)))) {
 				t.Errorf("right after the first failure it is %s, failing since %v", describe(&st), st.FailingSince)
 			}
 			if c.mended {

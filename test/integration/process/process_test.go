@@ -46,7 +46,8 @@ func TestTheFailureOfAProcessShowsTheEndOfItsLog(t *testing.T) {
 	if err == nil {
 		t.Fatal("it does not fail")
 	}
-	if !errors.Is(err, os.ErrProcessDone) || !strings.Contains(err.Error(), "what it said last") || !strings.Contains(err.Error(), "exit status 3") {
+	if !errors.Is(err, os.ErrProcessDone) || !strings.Contains(err.Error(), "what it said last") ||
+		!strings.Contains(err.Error(), "exit status 3") {
 		t.Errorf("it fails with %q", err)
 	}
 }

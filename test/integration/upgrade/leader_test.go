@@ -28,7 +28,8 @@ func TestNeverDoControllersOfTwoVersionsLead(t *testing.T) {
 	electing.LeaderElection, electing.LeaderElectionNamespace, electing.Lease = true, namespace, ownLease
 	electing.LeaseDuration, electing.RenewDeadline, electing.RetryPeriod = 4*time.Second, 3*time.Second, 500*time.Millisecond
 	flags := []string{
-		"--leader-elect", "--leader-elect-namespace=" + namespace, "--leader-elect-lease-duration=4s", "--leader-elect-renew-deadline=3s",
+		"--leader-elect", "--leader-elect-namespace=" + namespace, "--leader-elect-lease-duration=4s",
+		"--leader-elect-renew-deadline=3s",
 		"--leader-elect-retry-period=500ms",
 	}
 	older := func(who string) bool { return who != "" && !strings.HasPrefix(who, "lease/") }

@@ -99,7 +99,8 @@ func (m *move) stopping(name string) {
 func (m *move) pod(name string) *corev1.Pod {
 	m.Helper()
 	var pods corev1.PodList
-	err := cluster.Client.List(m.Context(), &pods, client.InNamespace(m.namespaces[name]), client.MatchingLabels{v1alpha1.LabelSpiderJob: name})
+	err := cluster.Client.List(m.Context(), &pods, client.InNamespace(m.namespaces[name]),
+		client.MatchingLabels{v1alpha1.LabelSpiderJob: name})
 	if err != nil || len(pods.Items) > 1 {
 		m.Fatalf("find the Pod of SpiderJob %s: %d of them, %v", name, len(pods.Items), err)
 	}

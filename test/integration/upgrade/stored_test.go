@@ -44,7 +44,8 @@ func install(t *testing.T, folder string, inForce wait.ConditionWithContextFunc)
 }
 
 // accepts reports whether kube-apiserver would create such an object, and how it would store it.
-func accepts(ctx context.Context, kind string, spec map[string]any) (accepted bool, stored *unstructured.Unstructured, err error) {
+func accepts(ctx context.Context, kind string,
+	spec map[string]any) (accepted bool, stored *unstructured.Unstructured, err error) {
 	probe := &unstructured.Unstructured{Object: map[string]any{"spec": spec}}
 	probe.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind(kind))
 	probe.SetNamespace(metav1.NamespaceDefault)

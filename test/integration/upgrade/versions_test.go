@@ -66,8 +66,9 @@ func lives() []caught {
 			m.cancel(name)
 			m.stopping(name)
 		}, after: (*move).release, want: ending{end: "Cancelled/Cancelled, 4 items", attempts: 1, processes: 1}},
-		{name: "overdue", spider: v1alpha1.SpiderSpec{TimeoutSeconds: ptr.To[int64](1)}, before: (*move).stopping, after: (*move).release,
-			want: ending{end: "Error/DeadlineExceeded, 4 items", attempts: 1, processes: 1}},
+		{name: "overdue", spider: v1alpha1.SpiderSpec{TimeoutSeconds: ptr.To[int64](1)}, before: (*move).stopping,
+			after: (*move).release,
+			want:  ending{end: "Error/DeadlineExceeded, 4 items", attempts: 1, processes: 1}},
 		{name: "drained", want: interrupted, before: func(m *move, name string) {
 			m.running(name)
 			m.delete(m.pod(name))
@@ -173,8 +174,10 @@ func change(t *testing.T, from, to version, back bool) {
 		}
 	}
 	m.room(m.full)
-	if sj := m.spiderJob("queued"); sj.Status.Phase != v1alpha1.PhasePending || sj.Status.Reason != v1alpha1.ReasonQueued || m.pod("queued") != nil {
-		m.Errorf("a job that a queue holds is %s/%s under the other version, with Pod %v", sj.Status.Phase, sj.Status.Reason, m.pod("queued"))
+	if sj := m.spiderJob("queued"); sj.Status.Phase != v1alpha1.PhasePending || sj.Status.Reason != v1alpha1.ReasonQueued ||
+		m.pod("queued") != nil {
+		m.Errorf("a job that a queue holds is %s/%s under the other version, with Pod %v", sj.Status.Phase, sj.Status.Reason,
+			m.pod("queued"))
 	}
 	m.suspend("queued", false)
 	m.cancel("unpulled")
@@ -190,7 +193,8 @@ func change(t *testing.T, from, to version, back bool) {
 		m.ends(name, completed)
 	}
 	m.ends("queued", completed)
-	m.ends("unpulled", ending{end: "Cancelled/Cancelled", attempts: 1, processes: 1}) // the node counts what it takes over, whether it runs or not
+	// The node counts what it takes over, whether it runs or not.
+	m.ends("unpulled", ending{end: "Cancelled/Cancelled", attempts: 1, processes: 1})
 	if now := m.spiderJob("ended").ResourceVersion; now != old {
 		t.Error("what had ended was written to by the other version")
 	}
