@@ -46,7 +46,7 @@ func TestDocumentationShowsEveryCallAndStartsAJob(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	address := running.Facade(t, cluster.Config, running.FacadeOptions(t))
+	address := running.RESTAPI(t, cluster.Config, running.RESTAPIOptions(t))
 	page := open(t, address+"/docs")
 
 	page.do(chromedp.WaitVisible(chromedp.CSS(".opblock")))

@@ -63,7 +63,7 @@ func TestGeneratedClients(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	today := running.Facade(t, cluster.Config, running.FacadeOptions(t))
+	today := running.RESTAPI(t, cluster.Config, running.RESTAPIOptions(t))
 	servers := map[string]string{"today": today, "tomorrow": tomorrow(t, today)}
 	control(t, namespace)
 	for name, how := range generated {

@@ -65,7 +65,7 @@ func TestAControllerThatIsKilledLosesNothingAndRunsNothingTwice(t *testing.T) {
 	}
 }
 
-func TestAFacadeThatIsKilledLosesNothing(t *testing.T) {
+func TestARESTAPIThatIsKilledLosesNothing(t *testing.T) {
 	n := cluster.Namespace(t)
 	n.Counter("counter")
 	api := n.API("alice")
@@ -103,7 +103,7 @@ func answersAgain(t *testing.T, n *harness.Namespace, api *harness.API) {
 }
 
 // A caller that received no answer does not know what happened; with an Idempotency-Key it can safely repeat the call.
-func TestAStartIsMadeOnceThoughTheFacadeIsKilledMeanwhile(t *testing.T) {
+func TestAStartIsMadeOnceThoughTheRESTAPIIsKilledMeanwhile(t *testing.T) {
 	n := cluster.Namespace(t)
 	n.Counter("counter")
 	api := n.API("alice")

@@ -339,13 +339,13 @@ func TestWithoutKubernetesReadsGoOnAndWritesAreRefused(t *testing.T) {
 	t.Parallel()
 	n := cluster.Namespace(t)
 	n.Counter("counter")
-	facade := n.Facade()
-	api := n.APIAt(facade.URL, "alice")
+	process := n.RESTAPI()
+	api := n.APIAt(process.URL, "alice")
 	api.AwaitSpider("counter")
 	id := api.Start("counter", map[string]any{"n": 10000, "delay": "20ms"})
 	api.Await(id, "is running", soon, func(job harness.Job) bool { return job.Status == "running" })
 
-	facade.Cut()
+	process.Cut()
 	start := harness.Request{Method: http.MethodPost, Path: "/api/v1/jobs", Body: `{"spider_name": "counter"}`}
 	refused := api.Do(start)
 	if refused.Status != http.StatusServiceUnavailable || refused.Header.Get("Retry-After") == "" {
@@ -355,7 +355,7 @@ func TestWithoutKubernetesReadsGoOnAndWritesAreRefused(t *testing.T) {
 	if problem.Error != "Failed to cancel job" {
 		t.Errorf("a cancel that cannot be recorded is answered with %+v", problem)
 	}
-	n.Eventually(t, soon, "the facade says that it has lost Kubernetes", func(ctx context.Context) error {
+	n.Eventually(t, soon, "the REST API says that it has lost Kubernetes", func(ctx context.Context) error {
 		ready, err := api.Try(ctx, harness.Request{Method: http.MethodGet, Path: "/readyz"})
 		if err == nil && (ready.Status != http.StatusOK || !strings.Contains(string(ready.Body), "degraded")) {
 			err = fmt.Errorf("readyz says %d %s", ready.Status, ready.Body)
@@ -371,7 +371,7 @@ func TestWithoutKubernetesReadsGoOnAndWritesAreRefused(t *testing.T) {
 		t.Errorf("the list does not say how old it is: X-Data-Age is %q", shown.Header.Get("X-Data-Age"))
 	}
 
-	facade.Mend()
+	process.Mend()
 	// It may wait before it tries again.
 	const reconnect = 45 * time.Second
 	n.Eventually(t, reconnect, "jobs can be started again", func(ctx context.Context) error {

@@ -31,7 +31,7 @@ func promtool(t *testing.T) string {
 	}
 	path, err := exec.LookPath("promtool")
 	if err != nil {
-		t.Fatal("promtool is needed to test the alerts: run `make promtool`, install Prometheus, or name one in the environment variable PROMTOOL")
+		t.Fatal("promtool is needed to test the alerts: run `make promtool`, install Prometheus, or set PROMTOOL to its path")
 	}
 	return path
 }
@@ -155,7 +155,8 @@ func TestAlertsFitTheInstallation(t *testing.T) {
 	}
 	for value, without := range map[string][]string{
 		"controller.leaderElection.enabled=false": {"SpiderOperatorNotLeading"},
-		"apiserver.enabled=false":                 {"SpiderOperatorViewStale", "SpiderOperatorNamespaceRefused", "SpiderOperatorAPICrowded", "SpiderOperatorAPIErrors"},
+		"apiserver.enabled=false": {"SpiderOperatorViewStale", "SpiderOperatorNamespaceRefused",
+			"SpiderOperatorAPICrowded", "SpiderOperatorAPIErrors"},
 	} {
 		t.Run(value, func(t *testing.T) {
 			fewer, _ := alerts(t, "--set", value)

@@ -219,7 +219,8 @@ func TestServiceIsWhatTheValuesSay(t *testing.T) {
 
 // An Ingress without proxies that are trusted would give all callers one address.
 func TestAnIngressAsksForItsProxies(t *testing.T) {
-	if _, err := template(t, "--set", "apiserver.ingress.enabled=true"); err == nil || !strings.Contains(err.Error(), "apiserver.trustedProxies") {
+	if _, err := template(t, "--set", "apiserver.ingress.enabled=true"); err == nil ||
+		!strings.Contains(err.Error(), "apiserver.trustedProxies") {
 		t.Errorf("error %v, want one that names apiserver.trustedProxies", err)
 	}
 	mustTemplate(t, "--set", "apiserver.ingress.enabled=true,apiserver.trustedProxies={10.0.0.0/8}")
@@ -242,13 +243,15 @@ func TestFlowSchemaIsTheReleasesOwn(t *testing.T) {
 			t.Errorf("%s: %d FlowSchemas, want %d", set, len(schemas), want)
 		}
 		for _, schema := range schemas {
-			if !strings.HasPrefix(schema.Name, releaseNamespace+"-") || schema.Spec.DistinguisherMethod.Type != flowcontrolv1.FlowDistinguisherMethodByNamespaceType ||
+			if !strings.HasPrefix(schema.Name, releaseNamespace+"-") ||
+				schema.Spec.DistinguisherMethod.Type != flowcontrolv1.FlowDistinguisherMethodByNamespaceType ||
 				schema.Spec.PriorityLevelConfiguration.Name != "workload-low" || schema.Spec.MatchingPrecedence >= 9000 {
 				t.Errorf("%s: %s is %+v", set, schema.Name, schema.Spec)
 			}
 			account := schema.Spec.Rules[0].Subjects[0].ServiceAccount
 			for _, pod := range deployments(t, mustTemplate(t, "--set", set)) {
-				if name := pod.Spec.Template.Spec.ServiceAccountName; strings.HasSuffix(pod.Name, "-apiserver") && (account.Name != name || account.Namespace != releaseNamespace) {
+				if name := pod.Spec.Template.Spec.ServiceAccountName; strings.HasSuffix(pod.Name, "-apiserver") &&
+					(account.Name != name || account.Namespace != releaseNamespace) {
 					t.Errorf("%s: it is of %+v, and the process's account is %s", set, account, name)
 				}
 			}
@@ -258,7 +261,8 @@ func TestFlowSchemaIsTheReleasesOwn(t *testing.T) {
 
 // A replica that is next to idle uses some 40 millicores at times: a target below that would make as many as there may be.
 func TestAutoscalerAimsHigherThanIdle(t *testing.T) {
-	scalers := typed[autoscalingv2.HorizontalPodAutoscaler](t, ofKind(mustTemplate(t, "--set", "apiserver.autoscaling.enabled=true"), "HorizontalPodAutoscaler"))
+	scalers := typed[autoscalingv2.HorizontalPodAutoscaler](t,
+		ofKind(mustTemplate(t, "--set", "apiserver.autoscaling.enabled=true"), "HorizontalPodAutoscaler"))
 	if len(scalers) != 1 {
 		t.Fatalf("%d autoscalers", len(scalers))
 	}

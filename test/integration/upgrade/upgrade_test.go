@@ -65,7 +65,7 @@ func TestWhatIsStoredGoesOnToWork(t *testing.T) {
 		t.Fatalf("%d SpiderJobs had ended before the upgrade, want 4", len(before))
 	}
 
-	api := callREST(t, running.Facade(t, cluster.Config, running.FacadeOptions(t)))
+	api := callREST(t, running.RESTAPI(t, cluster.Config, running.RESTAPIOptions(t)))
 	listed := statuses(t, api)
 	for name, want := range stored {
 		sj := spiderJob(t, namespace, name)

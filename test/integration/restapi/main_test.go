@@ -1,5 +1,5 @@
-// Package facade tests the REST facade against a real kube-apiserver, with no more rights than its own role grants.
-package facade
+// Package restapi tests the REST API against a real kube-apiserver, with no more rights than its own role grants.
+package restapi
 
 import (
 	"os"

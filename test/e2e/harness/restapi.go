@@ -20,8 +20,8 @@ import (
 	rest "github.com/scrapethis/spider-operator/client"
 )
 
-// Facade is a process of the REST API of a test's own, whose way to Kubernetes can be cut.
-type Facade struct {
+// RESTAPI is a test's own process of the REST API, whose way to Kubernetes can be cut.
+type RESTAPI struct {
 	// URL is its address.
 	URL string
 
@@ -29,17 +29,17 @@ type Facade struct {
 }
 
 // Cut cuts the way to Kubernetes, including existing connections.
-func (f *Facade) Cut() { f.way.open(false) }
+func (r *RESTAPI) Cut() { r.way.open(false) }
 
-// Mend lets the facade reach Kubernetes again.
-func (f *Facade) Mend() { f.way.open(true) }
+// Mend lets the REST API reach Kubernetes again.
+func (r *RESTAPI) Mend() { r.way.open(true) }
 
-// Facade starts a REST API on this machine, and stops it when the test ends.
-func (n *Namespace) Facade() *Facade {
+// RESTAPI starts a REST API on this machine, and stops it when the test ends.
+func (n *Namespace) RESTAPI() *RESTAPI {
 	n.t.Helper()
 	server, err := url.Parse(n.Config.Host)
 	if err != nil {
-		n.t.Fatalf("find the API server: %v", err)
+		n.t.Fatalf("parse the address of kube-apiserver: %v", err)
 	}
 	w, err := newWay(n.t.Context(), server.Host)
 	if err != nil {
@@ -64,16 +64,16 @@ func (n *Namespace) Facade() *Facade {
 	n.serve(exec.CommandContext(context.WithoutCancel(n.t.Context()), n.Operator, "apiserver", "--kubeconfig", kubeconfig,
 		"--listen", address,
 		"--metrics-listen", "", "--shutdown-delay", "0s", "--namespaces", n.Name))
-	f := &Facade{URL: "http://" + address, way: w}
+	api := &RESTAPI{URL: "http://" + address, way: w}
 	n.Eventually(n.t, startTimeout, "the REST API of the test's own is ready", func(ctx context.Context) error {
-		api, err := rest.New(f.URL, "", rest.WithHTTPClient(&http.Client{Transport: ownConnections}), rest.WithAttempts(1))
+		caller, err := rest.New(api.URL, "", rest.WithHTTPClient(&http.Client{Transport: ownConnections}), rest.WithAttempts(1))
 		if err != nil {
 			return err
 		}
-		_, err = api.GetReadyz(ctx)
+		_, err = caller.GetReadyz(ctx)
 		return err
 	})
-	return f
+	return api
 }
 
 // serve runs a program until the test ends. It keeps the program's output, and logs it if the test has failed.

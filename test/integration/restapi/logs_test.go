@@ -1,4 +1,4 @@
-package facade
+package restapi
 
 import (
 	"net/http"
@@ -11,7 +11,7 @@ import (
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 )
 
-// TestLogsWithoutANode asks for the logs of Pods that no node runs, with the rights that the facade is given.
+// TestLogsWithoutANode requests the logs of Pods that no node runs, with the rights of the REST API.
 func TestLogsWithoutANode(t *testing.T) {
 	namespace := cluster.Namespace(t)
 	newSpider(t, namespace, "books")
@@ -33,8 +33,9 @@ func TestLogsWithoutANode(t *testing.T) {
 	r.eventually(http.StatusGone, http.MethodGet, path, key, "")
 
 	pod := &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "a-pod", Labels: map[string]string{v1alpha1.LabelSpiderJobUID: string(job.UID)}},
-		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: v1alpha1.ContainerName, Image: "none"}}},
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "a-pod",
+			Labels: map[string]string{v1alpha1.LabelSpiderJobUID: string(job.UID)}},
+		Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: v1alpha1.ContainerName, Image: "none"}}},
 	}
 	create(t, pod)
 	pod.Status.ContainerStatuses = []corev1.ContainerStatus{{
@@ -43,7 +44,7 @@ func TestLogsWithoutANode(t *testing.T) {
 	if err := cluster.Client.Status().Update(t.Context(), pod); err != nil {
 		t.Fatal(err)
 	}
-	// What is not scheduled has an empty log, by the API server's word.
+	// kube-apiserver says that the log of an unscheduled Pod is empty.
 	if status, _, body := r.text(path, key); status != http.StatusOK || body != "" {
 		t.Errorf("the log of a Pod without a node is answered %d %q", status, body)
 	}

@@ -18,33 +18,33 @@ import (
 	"github.com/scrapethis/spider-operator/test/integration/controlplane"
 )
 
-// FacadeOptions are what a test's facade is run with, for the test to change.
-func FacadeOptions(t testing.TB) apiserver.Options {
+// RESTAPIOptions returns options for a test's REST API, which the test may change.
+func RESTAPIOptions(t testing.TB) apiserver.Options {
 	t.Helper()
 	return apiserver.Options{Listen: FreeAddress(t), Limits: guard.DefaultLimits, DrainTimeout: 10 * time.Second}
 }
 
-// Facade runs a facade on a control plane until the test ends, and returns its address once it is ready. A failed test shows its
-// log.
-func Facade(t testing.TB, config *rest.Config, options apiserver.Options) string {
+// RESTAPI runs a REST API on a control plane until the test ends, and returns its address once it is ready. A failed test shows
+// its log.
+func RESTAPI(t testing.TB, config *rest.Config, options apiserver.Options) string {
 	t.Helper()
-	return StartFacade(t, config, options).Address
+	return StartRESTAPI(t, config, options).Address
 }
 
-// Replica is a facade that runs.
+// Replica is a running REST API.
 type Replica struct {
-	// Address is where it is served, as in http://127.0.0.1:8080.
+	// Address is its address, as in http://127.0.0.1:8080.
 	Address string
 
 	stop func()
 }
 
-// Stop ends the facade as a signal would, and waits for its end. It does so once.
+// Stop ends the REST API as a signal would, and waits for its end. Further calls do nothing.
 func (r *Replica) Stop() { r.stop() }
 
-// StartFacade runs a facade on a control plane until it is stopped or the test ends, and returns once it is ready. A failed test
-// shows its log.
-func StartFacade(t testing.TB, config *rest.Config, options apiserver.Options) *Replica {
+// StartRESTAPI runs a REST API on a control plane until it is stopped or the test ends, and returns once it is ready. A failed
+// test shows its log.
+func StartRESTAPI(t testing.TB, config *rest.Config, options apiserver.Options) *Replica {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
@@ -53,7 +53,7 @@ func StartFacade(t testing.TB, config *rest.Config, options apiserver.Options) *
 	stop := sync.OnceFunc(func() {
 		cancel()
 		if err := <-ended; err != nil {
-			t.Errorf("the facade ended with %v", err)
+			t.Errorf("the REST API ended with %v", err)
 		}
 	})
 	t.Cleanup(func() {
@@ -63,13 +63,13 @@ func StartFacade(t testing.TB, config *rest.Config, options apiserver.Options) *
 		}
 	})
 	address := "http://" + options.Listen
-	controlplane.Eventually(t, "the facade is ready", func(ctx context.Context) (bool, error) {
+	controlplane.Eventually(t, "the REST API is ready", func(ctx context.Context) (bool, error) {
 		return Ready(ctx, http.DefaultClient, address)
 	})
 	return &Replica{Address: address, stop: stop}
 }
 
-// Ready reports whether a facade says that requests should come to it. One that does not listen is not ready.
+// Ready reports whether a REST API is ready for requests. One that does not listen is not ready.
 func Ready(ctx context.Context, client *http.Client, address string) (bool, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address+"/readyz", http.NoBody)
 	if err != nil {
@@ -77,12 +77,12 @@ func Ready(ctx context.Context, client *http.Client, address string) (bool, erro
 	}
 	response, err := client.Do(request)
 	if err != nil {
-		return false, nil //nolint:nilerr // not listening yet, or no more
+		return false, nil //nolint:nilerr // not listening yet, or any more
 	}
 	return response.StatusCode == http.StatusOK, response.Body.Close()
 }
 
-// FreeAddress is one of the loopback's on which nothing listens.
+// FreeAddress returns an address of the loopback on which nothing listens.
 func FreeAddress(t testing.TB) string {
 	t.Helper()
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")

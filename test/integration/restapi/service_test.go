@@ -1,4 +1,4 @@
-package facade
+package restapi
 
 import (
 	"context"
@@ -13,15 +13,15 @@ import (
 	"github.com/scrapethis/spider-operator/test/integration/running"
 )
 
-// service sends connections to replicas in turn, as a Service does: to those that say that they are ready, and without a look at
-// the requests on them. A connection stays where it is.
+// service distributes connections to replicas in turn, as a Service does: to those that report ready, without looking at the
+// requests. A connection stays with its replica.
 type service struct {
 	mu    sync.Mutex
 	ready []string
 	next  int
 }
 
-// probeInterval is how often a replica is asked whether it is ready.
+// probeInterval is how often a replica is probed.
 const probeInterval = 50 * time.Millisecond
 
 // follow adds a replica, which is ready, until the test ends.
@@ -64,7 +64,7 @@ func (s *service) set(address string, ready bool) {
 	}
 }
 
-// dial connects to the replica whose turn it is, whatever address is asked for.
+// dial connects to the replica whose turn it is, whatever the address.
 func (s *service) dial(ctx context.Context, network, _ string) (net.Conn, error) {
 	s.mu.Lock()
 	if len(s.ready) == 0 {

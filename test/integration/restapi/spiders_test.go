@@ -1,4 +1,4 @@
-package facade
+package restapi
 
 import (
 	"fmt"
@@ -51,14 +51,15 @@ func TestLifeOfASpiderThroughREST(t *testing.T) {
 	replicas[0].eventually(http.StatusNotFound, http.MethodGet, path, alice, "")
 }
 
-// Another replica knows a new spider by its name at once, whatever a selector makes of that name.
+// Another replica knows a new spider by its name at once, even if its name is special in a selector.
 func TestASpiderIsStartedByNameOnAnotherReplica(t *testing.T) {
 	namespace := cluster.Namespace(t)
 	alice, _ := newKey(t, namespace, "alice")
 	bob, _ := newKey(t, namespace, "bob")
 	replicas := []*replica{start(t), start(t)}
 	for _, name := range []string{
-		"books", "a,b=c", `back\\slash`, "a!=b", "Größe 2/ä", "a==b,spec.userID=bob", "$(X)", " books ", strings.Repeat("ü", 128), "%2C&limit=1",
+		"books", "a,b=c", `back\\slash`, "a!=b", "Größe 2/ä", "a==b,spec.userID=bob", "$(X)", " books ",
+		strings.Repeat("ü", 128), "%2C&limit=1",
 	} {
 		replicas[0].want(http.StatusOK, http.MethodPost, "/api/v1/spiders", alice, `{"name": "`+name+`", "repo_path": "a.py"}`)
 		replicas[1].want(http.StatusOK, http.MethodPost, "/api/v1/jobs", alice, `{"spider_name": "`+name+`"}`)
@@ -69,8 +70,8 @@ func TestASpiderIsStartedByNameOnAnotherReplica(t *testing.T) {
 	}
 }
 
-// TestWhatTheFacadeAcceptsOfSpidersKubernetesAccepts sends spiders at the bounds through to the stored object.
-func TestWhatTheFacadeAcceptsOfSpidersKubernetesAccepts(t *testing.T) {
+// TestWhatTheRESTAPIAcceptsOfSpidersKubernetesAccepts sends spiders at the bounds through to the stored object.
+func TestWhatTheRESTAPIAcceptsOfSpidersKubernetesAccepts(t *testing.T) {
 	namespace := cluster.Namespace(t)
 	key, _ := newKey(t, namespace, "alice")
 	r := start(t)
@@ -80,7 +81,8 @@ func TestWhatTheFacadeAcceptsOfSpidersKubernetesAccepts(t *testing.T) {
 	}
 	for _, body := range []string{
 		`{"name": "_", "repo_path": "a"}`,
-		`{"name": "` + strings.Repeat("a", 128) + `", "repo_path": "` + strings.Repeat("é", 512) + `", "description": "` + strings.Repeat("é", 1024) + `"}`,
+		`{"name": "` + strings.Repeat("a", 128) + `", "repo_path": "` + strings.Repeat("é", 512) + `", "description": "` +
+			strings.Repeat("é", 1024) + `"}`,
 		`{"name": "a.b-c_D", "repo_path": "..a/b..", "description": "\n\u0001", "settings": {` + strings.Join(settings, ",") + `}}`,
 		`{"name": " Größe 2/\u00e4$(X)", "repo_path": null}`,
 		`{"name": "` + strings.Repeat("ü", 128) + `", "repo_path": "a"}`,
@@ -99,7 +101,8 @@ func TestChangesOfASpiderAtOnceAreAllKept(t *testing.T) {
 	namespace := cluster.Namespace(t)
 	key, _ := newKey(t, namespace, "")
 	replicas := []*replica{start(t), start(t)}
-	id := replicas[0].want(http.StatusOK, http.MethodPost, "/api/v1/spiders", key, `{"name": "books", "repo_path": "a"}`)["id"].(string)
+	id := replicas[0].want(http.StatusOK, http.MethodPost, "/api/v1/spiders", key,
+		`{"name": "books", "repo_path": "a"}`)["id"].(string)
 	var together sync.WaitGroup
 	const changes = 6
 	for i := range changes {

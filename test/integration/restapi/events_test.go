@@ -1,4 +1,4 @@
-package facade
+package restapi
 
 import (
 	"net/http"
@@ -37,7 +37,7 @@ func (r *replica) events(t *testing.T, key, lastID string) *events {
 
 func (e *events) leave() { _ = e.stream.Close() }
 
-// want reads the next event, and ends the test unless it is of this type and about what is wanted.
+// want reads the next event, and ends the test unless it has this type and is about what is wanted.
 func (e *events) want(kind, about string) (id string) {
 	e.t.Helper()
 	event, err := e.stream.Next()
@@ -50,7 +50,7 @@ func (e *events) want(kind, about string) (id string) {
 	return event.ID
 }
 
-// TestEventsGoOnOnAnotherReplica follows a job's life, breaks off in the middle, and goes on with another replica.
+// TestEventsGoOnOnAnotherReplica follows a job's life, disconnects in the middle, and resumes on another replica.
 func TestEventsGoOnOnAnotherReplica(t *testing.T) {
 	namespace := cluster.Namespace(t)
 	newSpider(t, namespace, "books")
@@ -67,7 +67,7 @@ func TestEventsGoOnOnAnotherReplica(t *testing.T) {
 	first.leave()
 
 	finish(t, job)
-	// Until the other replica has come as far as the first.
+	// Wait until the other replica has caught up with the first.
 	replicas[1].eventually(http.StatusConflict, http.MethodDelete, "/api/v1/jobs/"+id, key, "")
 	second := replicas[1].events(t, key, seen)
 	second.want("job", `"status":"finished"`)
@@ -76,7 +76,7 @@ func TestEventsGoOnOnAnotherReplica(t *testing.T) {
 	}
 	second.want("deleted", id)
 
-	// A replica that was started since knows nothing of what was before.
+	// A replica that was started later knows nothing of what was before.
 	another := replicas[1].want(http.StatusOK, http.MethodPost, "/api/v1/jobs", key, started)["jobId"].(string)
 	anew := start(t).events(t, key, seen)
 	anew.want("reset", "unknown_event_id")

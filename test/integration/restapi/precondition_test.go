@@ -1,4 +1,4 @@
-package facade
+package restapi
 
 import (
 	"net/http"
@@ -9,8 +9,8 @@ import (
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 )
 
-// A tag that one replica has given out holds on another at once, whatever the controller writes meanwhile, until somebody asks for
-// something else.
+// An ETag that one replica sent is valid on another at once, whatever the controller writes meanwhile, until the specification
+// changes.
 func TestATagHoldsOnEveryReplicaUntilSomebodyWrites(t *testing.T) {
 	namespace := cluster.Namespace(t)
 	key, _ := newKey(t, namespace, "")

@@ -1,4 +1,4 @@
-package facade
+package restapi
 
 import (
 	"fmt"
@@ -12,8 +12,8 @@ import (
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 )
 
-// TestExpectationsThroughREST holds that kube-apiserver stores whatever the facade lets pass, at its bounds, and that the end's
-// judgement comes back.
+// TestExpectationsThroughREST checks that kube-apiserver stores everything that the REST API accepts, at its bounds, and that
+// the judgement at the end comes back.
 func TestExpectationsThroughREST(t *testing.T) {
 	namespace := cluster.Namespace(t)
 	create(t, &v1alpha1.Spider{
@@ -33,7 +33,8 @@ func TestExpectationsThroughREST(t *testing.T) {
 		reasons = append(reasons, fmt.Sprintf(`"%s%02d"`, strings.Repeat("é", 126), i))
 	}
 	for _, expectations := range []string{
-		`{"min_items": 9007199254740992, "max_errors": 9007199254740992, "max_failed_response_percent": 100, "max_duration_seconds": 31536000,
+		`{"min_items": 9007199254740992, "max_errors": 9007199254740992, "max_failed_response_percent": 100,
+		"max_duration_seconds": 31536000,
 			"feed_failures": 9007199254740992, "no_progress_seconds": 31536000, "on_stall": "report", "on_violation": "error",
 			"compared_to_previous": {"runs": 20, "min_items_percent": 1000, "same_arguments": false}, "require_counts": true,
 			"finish_reasons": [` + strings.Join(reasons, ",") + `]}`,
@@ -64,7 +65,8 @@ func TestExpectationsThroughREST(t *testing.T) {
 	}
 	finish(t, job)
 	ended := r.want(http.StatusOK, http.MethodGet, "/api/v1/jobs/"+id+"?wait=60s", key, "")
-	if text := fmt.Sprint(ended["expectations"]); text != "map[met:false violations:[map[actual:142 expected:at least 200 rule:min_items]]]" {
+	const judged = "map[met:false violations:[map[actual:142 expected:at least 200 rule:min_items]]]"
+	if text := fmt.Sprint(ended["expectations"]); text != judged {
 		t.Errorf("the job that has ended says of its expectations %s", text)
 	}
 	failed := r.want(http.StatusOK, http.MethodGet, "/api/v1/jobs?expectations=failed", key, "")["list"].([]any)

@@ -1,4 +1,4 @@
-package facade
+package restapi
 
 import (
 	"context"
@@ -32,10 +32,11 @@ func TestRollingRestartUnderLoad(t *testing.T) {
 	config := cluster.User(t, roleUser(t))
 	front := &service{}
 	begin := func() *running.Replica {
-		options := running.FacadeOptions(t)
+		options := running.RESTAPIOptions(t)
 		options.ShutdownDelay = time.Second
-		options.Limits = guard.Limits{RequestsPerSecond: 1e6, Burst: 1e6, NamespaceRequestsPerSecond: 1e6, FailuresPerMinute: 1, StreamsPerCaller: 1e6}
-		r := running.StartFacade(t, config, options)
+		options.Limits = guard.Limits{RequestsPerSecond: 1e6, Burst: 1e6, NamespaceRequestsPerSecond: 1e6, FailuresPerMinute: 1,
+			StreamsPerCaller: 1e6}
+		r := running.StartRESTAPI(t, config, options)
 		front.follow(t, r)
 		return r
 	}
@@ -98,7 +99,7 @@ type load struct {
 	namespace string
 	api       *rest.Client
 
-	working   sync.WaitGroup // those who start jobs and list them
+	working   sync.WaitGroup // those that start jobs and list them
 	following sync.WaitGroup
 	enough    chan struct{}
 	leave     func() // ends the followers
@@ -115,7 +116,7 @@ type load struct {
 func newLoad(t *testing.T, namespace, key string, front *service) *load {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
-	// Whoever keeps a connection idle for longer than a server takes to leave may see it cut off.
+	// A caller that keeps a connection idle for longer than a server takes to stop may see it closed.
 	transport := &http.Transport{DialContext: front.dial, MaxIdleConnsPerHost: 100, IdleConnTimeout: 500 * time.Millisecond}
 	api, err := rest.New("http://service", key, rest.WithHTTPClient(&http.Client{Transport: transport}), rest.WithAttempts(1))
 	if err != nil {
@@ -131,7 +132,7 @@ func newLoad(t *testing.T, namespace, key string, front *service) *load {
 	return l
 }
 
-// work repeats a part of the load until there is enough, or one of it fails.
+// work repeats a part of the load until it is stopped, or a call fails.
 func (l *load) work(part func(round int) error) {
 	l.working.Go(func() {
 		for round := 0; !l.t.Failed(); round++ {
@@ -147,13 +148,13 @@ func (l *load) work(part func(round int) error) {
 	})
 }
 
-// rest ends the work, each part with a whole round.
+// rest ends the work, each part after a complete round.
 func (l *load) rest() {
 	close(l.enough)
 	l.working.Wait()
 }
 
-// untilMore returns when so many jobs have finished since.
+// untilMore returns when this many more jobs have finished.
 func (l *load) untilMore(jobs int64) {
 	l.t.Helper()
 	enough := l.finished.Load() + jobs
@@ -166,8 +167,8 @@ func (l *load) untilMore(jobs int64) {
 	}
 }
 
-// send makes a call. One that may be made again, as it changes nothing or has an Idempotency-Key, is when it fails; any other must not
-// fail.
+// send makes a call. If it fails and may be repeated, because it changes nothing or has an Idempotency-Key, send repeats it; no
+// other call may fail.
 func (l *load) send(harmless bool, call func(ctx context.Context) error) error {
 	const attempts = 3
 	var failures []error
@@ -191,13 +192,13 @@ func (l *load) attempt(call func(ctx context.Context) error) error {
 	connections := 0
 	trace := &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connections++ }}
 	err := call(httptrace.WithClientTrace(l.ctx, trace))
-	if connections > 1 { // Go's client sends again by itself what was on its way to a connection that is cut off. Others do not.
+	if connections > 1 { // Go's client repeats by itself what it was sending on a connection that was cut off. Others do not.
 		l.cut.Add(1)
 	}
 	return err
 }
 
-// start starts a job. Every other start has no Idempotency-Key, which the client gives to each that it makes itself.
+// start starts a job. Every other start has no Idempotency-Key, which the client otherwise adds itself.
 func (l *load) start(round int) (string, error) {
 	body := rest.StartJob{SpiderName: "books"}
 	answer := &rest.StartedJob{}
@@ -225,7 +226,7 @@ func (l *load) read(id string, wait time.Duration) (job *rest.Job, err error) {
 	return job, err
 }
 
-// startAndWait starts a job, plays its controller, and waits for its end.
+// startAndWait starts a job, acts as its controller, and waits for its end.
 func (l *load) startAndWait(round int) error {
 	id, err := l.start(round)
 	if err != nil {
@@ -245,7 +246,7 @@ func (l *load) startAndWait(round int) error {
 		if err != nil {
 			return errors.Join(err, <-ending)
 		}
-		if !job.FinishedAt.IsZero() { // Else a server that stops has answered.
+		if !job.FinishedAt.IsZero() { // Otherwise a server that stops has answered.
 			l.finished.Add(1)
 			return <-ending
 		}
@@ -255,7 +256,7 @@ func (l *load) startAndWait(round int) error {
 	}
 }
 
-// finish plays the controller at a job's end, a moment after its start.
+// finish acts as the controller at a job's end, a moment after its start.
 func (l *load) finish(name string) error {
 	return retry.RetryOnConflict(retry.DefaultRetry, func() error {
 		job := &v1alpha1.SpiderJob{}
@@ -268,7 +269,7 @@ func (l *load) finish(name string) error {
 }
 
 func (l *load) list(int) error {
-	time.Sleep(5 * time.Millisecond) // Steady, and not all that two processors bear.
+	time.Sleep(5 * time.Millisecond) // A steady load, less than two processors could bear.
 	var page rest.Page[rest.Job]
 	err := l.send(true, func(ctx context.Context) (err error) {
 		page, err = l.api.ListJobs(ctx, rest.ListJobsParams{Limit: 20})
@@ -289,7 +290,7 @@ type follower struct {
 	ends atomic.Int64
 
 	mu sync.Mutex
-	// statuses are those of all jobs, as far as the follower was told.
+	// statuses are those of all jobs, as far as the follower knows.
 	statuses map[string]rest.JobStatus
 	last     string
 }
@@ -311,7 +312,7 @@ func (l *load) follow() *follower {
 	return f
 }
 
-// read reads one answer to its end, which the server has to tell. The first event calls begin.
+// read reads one answer to its end, which the server has to announce. The first event calls begin.
 func (f *follower) read(begin func()) error {
 	stream, err := f.load.api.StreamJobEvents(f.load.ctx, rest.StreamJobEventsParams{LastEventID: f.last})
 	if err != nil {
@@ -344,18 +345,19 @@ func (f *follower) take(event rest.Event) {
 	}
 }
 
-// wantAll fails the test unless the follower is told that these jobs, and no others, have finished.
+// wantAll fails the test unless the follower has heard that these jobs, and no others, have finished.
 func (f *follower) wantAll(jobs map[string]bool) {
 	t := f.load.t
 	t.Helper()
-	controlplane.Eventually(t, fmt.Sprintf("a follower has been told of the end of %d jobs", len(jobs)), func(context.Context) (bool, error) {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		for id := range jobs {
-			if f.statuses[id] != rest.JobStatusFinished {
-				return t.Failed(), nil
+	controlplane.Eventually(t, fmt.Sprintf("a follower has been told of the end of %d jobs", len(jobs)),
+		func(context.Context) (bool, error) {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			for id := range jobs {
+				if f.statuses[id] != rest.JobStatusFinished {
+					return t.Failed(), nil
+				}
 			}
-		}
-		return len(f.statuses) == len(jobs), nil
-	})
+			return len(f.statuses) == len(jobs), nil
+		})
 }

@@ -1,4 +1,4 @@
-package facade
+package restapi
 
 import (
 	"net/http"
@@ -15,7 +15,7 @@ import (
 	"github.com/scrapethis/spider-operator/apiserver"
 )
 
-// withTokens has a facade accept Kubernetes tokens, with the rights that are installed for it.
+// withTokens makes a REST API accept Kubernetes tokens, with the rights that are installed for it.
 func withTokens(t *testing.T) func(*rest.Config, *apiserver.Options) {
 	grant(t, roleUser(t), "kubernetes-tokens/role.yaml")
 	return func(_ *rest.Config, options *apiserver.Options) {
@@ -23,7 +23,7 @@ func withTokens(t *testing.T) func(*rest.Config, *apiserver.Options) {
 	}
 }
 
-// newAccount makes a service account that may use these verbs on SpiderJobs of its namespace.
+// newAccount creates a service account that may use these verbs on SpiderJobs of its namespace.
 func newAccount(t *testing.T, namespace, name string, verbs ...string) *corev1.ServiceAccount {
 	t.Helper()
 	meta := metav1.ObjectMeta{Namespace: namespace, Name: name}
@@ -43,7 +43,7 @@ func newAccount(t *testing.T, namespace, name string, verbs ...string) *corev1.S
 	return account
 }
 
-// tokenOf has Kubernetes issue a token.
+// tokenOf makes Kubernetes issue a token.
 func tokenOf(t *testing.T, account *corev1.ServiceAccount, audiences ...string) string {
 	t.Helper()
 	request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{Audiences: audiences}}
@@ -102,7 +102,7 @@ func TestServiceAccountCallsWithItsToken(t *testing.T) {
 	}
 }
 
-// A deleted service account's tokens are worth nothing once what is remembered of them is old.
+// Tokens of a deleted service account become invalid once the cached answers expire.
 func TestTokenOfDeletedServiceAccount(t *testing.T) {
 	namespace := cluster.Namespace(t)
 	account := newAccount(t, namespace, "short", "list")
@@ -159,7 +159,7 @@ func (s *seen) RoundTrip(request *http.Request) (*http.Response, error) {
 	return s.next.RoundTrip(request)
 }
 
-// TestCallersHeadersStayHere has every call that reaches Kubernetes carry headers that would mean something there.
+// TestCallersHeadersStayHere sends headers that would mean something to Kubernetes with every call that reaches it.
 func TestCallersHeadersStayHere(t *testing.T) {
 	namespace := cluster.Namespace(t)
 	newSpider(t, namespace, "books")
@@ -178,7 +178,8 @@ func TestCallersHeadersStayHere(t *testing.T) {
 
 	const mark = "from-the-caller"
 	headers := []string{
-		"Impersonate-User", mark, "Impersonate-Group", "system:masters-" + mark, "Impersonate-Extra-Scopes", mark, "X-Remote-User", mark,
+		"Impersonate-User", mark, "Impersonate-Group", "system:masters-" + mark, "Impersonate-Extra-Scopes", mark,
+		"X-Remote-User", mark,
 		"X-Remote-Group", mark, "X-Forwarded-For", mark, "X-Request-ID", mark, "Cookie", mark, "User-Agent", mark, "Traceparent", mark,
 		"Audit-ID", mark, "Kubectl-Command", mark, "X-" + mark, mark, "Accept", "application/json, text/" + mark,
 	}
@@ -196,7 +197,8 @@ func TestCallersHeadersStayHere(t *testing.T) {
 		kinds[request.Method+" "+segments[len(segments)-1]] = true
 		for name, values := range request.Header {
 			all := name + ": " + strings.Join(values, ", ")
-			for _, own := range []string{mark, strings.Title(mark), key, token, "Impersonate"} { //nolint:staticcheck // as net/http writes it
+			for _, own := range []string{mark, strings.Title(mark), key, token,
+				"Impersonate"} { //nolint:staticcheck // as net/http writes it
 				if strings.Contains(all, own) {
 					t.Errorf("%s %s carries the caller's %s", request.Method, request.URL.Path, all)
 				}

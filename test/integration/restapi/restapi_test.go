@@ -1,4 +1,4 @@
-package facade
+package restapi
 
 import (
 	"bytes"
@@ -24,24 +24,24 @@ import (
 	"github.com/scrapethis/spider-operator/test/integration/running"
 )
 
-// replica is a running facade.
+// replica is a running REST API.
 type replica struct {
 	t       testing.TB
 	address string
 }
 
-// start runs a facade as a user with exactly the rights of the role that is installed for it, until the test ends.
+// start runs a REST API as a user with exactly the rights of the role that is installed for it, until the test ends.
 func start(t *testing.T, change ...func(*rest.Config, *apiserver.Options)) *replica {
 	t.Helper()
 	config := cluster.User(t, roleUser(t))
-	options := running.FacadeOptions(t)
+	options := running.RESTAPIOptions(t)
 	for _, c := range change {
 		c(config, &options)
 	}
-	return &replica{t: t, address: running.Facade(t, config, options)}
+	return &replica{t: t, address: running.RESTAPI(t, config, options)}
 }
 
-// roleUser makes a user who has the facade's role in every namespace.
+// roleUser creates a user who has the REST API's role in every namespace.
 func roleUser(t *testing.T) string {
 	t.Helper()
 	name := strings.ToLower(strings.NewReplacer("/", "-", "_", "-").Replace(t.Name()))
@@ -103,7 +103,7 @@ func (r *replica) send(method, path, key, body string, headers ...string) (int, 
 	return response.StatusCode, response.Header, decoded
 }
 
-// text makes a request the answer to which is no JSON.
+// text makes a request whose answer is not JSON.
 func (r *replica) text(path, key string) (int, http.Header, string) {
 	r.t.Helper()
 	request, err := http.NewRequestWithContext(r.t.Context(), http.MethodGet, r.address+path, http.NoBody)
@@ -123,7 +123,7 @@ func (r *replica) text(path, key string) (int, http.Header, string) {
 	return response.StatusCode, response.Header, string(text)
 }
 
-// want makes a request and ends the test unless it is answered with this status.
+// want makes a request and ends the test unless the answer has this status.
 func (r *replica) want(status int, method, path, key, body string, headers ...string) map[string]any {
 	r.t.Helper()
 	got, _, decoded := r.send(method, path, key, body, headers...)
@@ -133,7 +133,7 @@ func (r *replica) want(status int, method, path, key, body string, headers ...st
 	return decoded
 }
 
-// eventually makes a request until it is answered with this status.
+// eventually repeats a request until the answer has this status.
 func (r *replica) eventually(status int, method, path, key, body string) {
 	r.t.Helper()
 	controlplane.Eventually(r.t, fmt.Sprintf("%s %s is answered %d", method, path, status), func(context.Context) (bool, error) {
@@ -175,7 +175,7 @@ func spiderJob(t *testing.T, namespace, name string) *v1alpha1.SpiderJob {
 	return job
 }
 
-// finish plays the controller at a job's end.
+// finish acts as the controller at a job's end.
 func finish(t *testing.T, job *v1alpha1.SpiderJob) {
 	t.Helper()
 	before := job.DeepCopy()

@@ -1,4 +1,4 @@
-package facade
+package restapi
 
 import (
 	"context"
@@ -19,10 +19,10 @@ import (
 	"github.com/scrapethis/spider-operator/test/integration/running"
 )
 
-// TestOutageOfKubernetes cuts the facade off, looks at what it can still do, and joins it again.
+// TestOutageOfKubernetes disconnects the REST API, checks what it can still do, and reconnects it.
 func TestOutageOfKubernetes(t *testing.T) { testOutage(t, (*line).cut) }
 
-// TestKubernetesHangs keeps the connections, and lets nothing through: it is noticed within five seconds all the same.
+// TestKubernetesHangs keeps the connections, but lets nothing through: the REST API notices within five seconds.
 func TestKubernetesHangs(t *testing.T) { testOutage(t, (*line).freeze) }
 
 func testOutage(t *testing.T, breakOff func(*line)) {
@@ -35,14 +35,14 @@ func testOutage(t *testing.T, breakOff func(*line)) {
 
 	breakOff(line)
 	begun := time.Now()
-	controlplane.Eventually(t, "the facade says how old its picture is", func(context.Context) (bool, error) {
+	controlplane.Eventually(t, "the REST API says how old its picture is", func(context.Context) (bool, error) {
 		status, header, answer := r.send(http.MethodGet, "/api/v1/jobs", key, "")
 		if list, _ := answer["list"].([]any); status != http.StatusOK || len(list) != 1 {
 			t.Fatalf("cut off, a list is answered %d %v", status, answer)
 		}
 		return header.Get("X-Data-Age") != "", nil
 	})
-	if took := time.Since(begun); took > 6*time.Second { // One more for a busy machine.
+	if took := time.Since(begun); took > 6*time.Second { // One second more for a busy machine.
 		t.Errorf("the outage was noticed after %s", took)
 	}
 	controlplane.Eventually(t, "/readyz says that it is degraded", func(context.Context) (bool, error) {
@@ -54,7 +54,8 @@ func testOutage(t *testing.T, breakOff func(*line)) {
 	if status != http.StatusServiceUnavailable || header.Get("Retry-After") == "" {
 		t.Errorf("cut off, a start is answered %d %v with Retry-After %q", status, answer, header.Get("Retry-After"))
 	}
-	if failed := r.want(http.StatusInternalServerError, http.MethodDelete, "/api/v1/jobs/"+id, key, ""); failed["error"] != "Failed to cancel job" {
+	if failed := r.want(http.StatusInternalServerError, http.MethodDelete, "/api/v1/jobs/"+id, key,
+		""); failed["error"] != "Failed to cancel job" {
 		t.Errorf("cut off, a cancel is answered %v", failed)
 	}
 
@@ -63,7 +64,7 @@ func testOutage(t *testing.T, breakOff func(*line)) {
 		Spec:       v1alpha1.SpiderJobSpec{SpiderRef: v1alpha1.SpiderReference{Name: "books"}},
 	}
 	create(t, job)
-	line.cut() // What hung does not come back.
+	line.cut() // A connection that hung does not recover.
 	line.join()
 	r.eventually(http.StatusOK, http.MethodGet, "/api/v1/jobs/"+job.ID(), key, "")
 	r.want(http.StatusOK, http.MethodDelete, "/api/v1/jobs/"+id, key, "")
@@ -80,7 +81,7 @@ type line struct {
 	mu          sync.Mutex
 	listener    net.Listener
 	connections []net.Conn
-	// frozen is closed when nothing is carried any more, though the connections stay.
+	// frozen is closed when nothing is forwarded any more, although the connections stay.
 	frozen chan struct{}
 }
 
@@ -124,7 +125,7 @@ func (l *line) carry(near net.Conn) {
 	go func() { _, _ = io.Copy(far, thawed{near, l.frozen}) }()
 }
 
-// thawed is a reader until it is frozen, and then reads nothing, for ever.
+// thawed is a reader until it is frozen, and then never returns data again.
 type thawed struct {
 	io.Reader
 
@@ -136,13 +137,13 @@ func (r thawed) Read(p []byte) (int, error) {
 	n, err := r.Reader.Read(p)
 	select {
 	case <-r.frozen:
-		return 0, io.EOF // Whoever copies stops, and closes nothing.
+		return 0, io.EOF // The copying goroutine stops, and closes nothing.
 	default:
 		return n, err
 	}
 }
 
-// freeze keeps all connections, and those to come, and carries nothing.
+// freeze keeps all connections, and accepts new ones, but forwards nothing.
 func (l *line) freeze() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -1,4 +1,4 @@
-package facade
+package restapi
 
 import (
 	"context"
@@ -61,7 +61,7 @@ func TestCancelIsRecordedOnce(t *testing.T) {
 	key, _ := newKey(t, namespace, "")
 	r := start(t)
 	id := r.want(http.StatusOK, http.MethodPost, "/api/v1/jobs", key, started)["jobId"].(string)
-	// The job changes behind the facade's back, so that its cancel meets a newer state at least now and then.
+	// The job changes without the REST API's knowledge, so that its cancel meets a newer state now and then.
 	job := spiderJob(t, namespace, id)
 	job.Labels = map[string]string{"changed": "true"}
 	if err := cluster.Client.Update(t.Context(), job); err != nil {
@@ -78,12 +78,13 @@ func TestCancelIsRecordedOnce(t *testing.T) {
 	if c == nil || !strings.HasPrefix(c.RequestedBy, namespace) || c.RequestedAt.IsZero() || *c.GracePeriodSeconds != 7 {
 		t.Errorf("cancellation %+v", c)
 	}
-	if shown := r.want(http.StatusOK, http.MethodGet, "/api/v1/jobs/"+id, key, ""); shown["status"] != "cancelled" || shown["finished_at"] != nil {
+	if shown := r.want(http.StatusOK, http.MethodGet, "/api/v1/jobs/"+id, key, ""); shown["status"] != "cancelled" ||
+		shown["finished_at"] != nil {
 		t.Errorf("a job that is being stopped shows %v", shown)
 	}
 }
 
-// A cancel that comes again may shorten the grace period, and leaves all else as the first one recorded it.
+// A repeated cancel may shorten the grace period, and leaves everything else as the first one recorded it.
 func TestGracePeriodIsShortenedByCancellingAgain(t *testing.T) {
 	namespace := cluster.Namespace(t)
 	newSpider(t, namespace, "books")
@@ -210,8 +211,8 @@ func TestJobIsKnownToEveryReplicaAtOnce(t *testing.T) {
 	}
 }
 
-// TestWhatTheFacadeAcceptsKubernetesAccepts sends arguments at the bounds, and hostile ones, through to the stored object.
-func TestWhatTheFacadeAcceptsKubernetesAccepts(t *testing.T) {
+// TestWhatTheRESTAPIAcceptsKubernetesAccepts sends arguments at the bounds, and hostile ones, through to the stored object.
+func TestWhatTheRESTAPIAcceptsKubernetesAccepts(t *testing.T) {
 	namespace := cluster.Namespace(t)
 	newSpider(t, namespace, "books")
 	key, _ := newKey(t, namespace, "")
@@ -221,7 +222,8 @@ func TestWhatTheFacadeAcceptsKubernetesAccepts(t *testing.T) {
 		many[fmt.Sprint("a", i)] = "x"
 	}
 	for name, arguments := range map[string]map[string]string{
-		"hostile":  {"a": "quotes ' \" ` \\ newline \n tab \t bell \a $(HOME) --option ; é 😀 \u2028", "_": "", "Ünïcode": "x", "名": "名"},
+		"hostile": {"a": "quotes ' \" ` \\ newline \n tab \t bell \a $(HOME) --option ; é 😀 \u2028", "_": "",
+			"Ünïcode": "x", "名": "名"},
 		"many":     many,
 		"large":    {"a": strings.Repeat("é", (32<<10-1)/2)},
 		"long":     {strings.Repeat("n", 256): "x"},
@@ -253,7 +255,7 @@ func TestQuotaIsExplained(t *testing.T) {
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "no-jobs"}, Spec: corev1.ResourceQuotaSpec{Hard: none},
 	}
 	create(t, quota)
-	// The quota controller learns of custom resources only now and then, so its part is played here, beside it.
+	// The quota controller discovers custom resources only now and then, so the test acts as it does.
 	before := quota.DeepCopy()
 	quota.Status = corev1.ResourceQuotaStatus{Hard: none, Used: none}
 	if err := cluster.Client.Status().Patch(t.Context(), quota, client.MergeFrom(before)); err != nil {
