@@ -27,10 +27,10 @@ KUBECTL ?= $(or $(shell command -v kubectl),$(BIN)/kubectl)
 # The Go modules that are checked: the product, development's programs, and the tests that need more than Go.
 MODULES := . hack test
 
-# The files that generate, manifests and chart write.
-GENERATED = api/v1alpha1/zz_generated.deepcopy.go docs/api.md apiserver/contract/contract.gen.go client/types.gen.go config/crd/bases \
-	config/rbac/controller/role.yaml config/rbac/apiserver/role.yaml config/kubernetes-tokens/role.yaml \
-	config/monitoring/prometheus_rule.yaml charts/spider-operator/files
+CHART := charts/spider-operator
+# The files that generate and manifests write.
+GENERATED = api/v1alpha1/zz_generated.deepcopy.go docs/api.md apiserver/contract/contract.gen.go client/types.gen.go \
+	config/crd config/default config/kubernetes-tokens config/monitoring config/spider-network-policy $(CHART)/files
 
 TEST_TOOLS = $(BIN)/gotestsum $(BIN)/helm $(BIN)/promtool
 # The end-to-end tests run against the demo's operator and spiders, and the demo is the first of them.
@@ -76,15 +76,16 @@ generate: $(BIN)/controller-gen $(BIN)/crd-ref-docs $(BIN)/oapi-codegen ## Write
 	$(BIN)/oapi-codegen -config client/oapi-codegen.yaml apiserver/openapi.yaml
 
 .PHONY: manifests
-manifests: $(BIN)/controller-gen ## Write the CustomResourceDefinitions and RBAC roles that are generated from markers.
-	$(BIN)/controller-gen crd:generateEmbeddedObjectMeta=true paths=./api/... output:crd:artifacts:config=config/crd/bases
-	$(BIN)/controller-gen rbac:roleName=spider-operator-controller paths=./controllers/... \
-		output:rbac:artifacts:config=config/rbac/controller
-	$(BIN)/controller-gen rbac:roleName=spider-operator-apiserver paths=./apiserver \
-		output:rbac:artifacts:config=config/rbac/apiserver
-	$(BIN)/controller-gen rbac:roleName=spider-operator-apiserver-tokens paths=./apiserver/kube \
-		output:rbac:artifacts:config=config/kubernetes-tokens
-	hack/sync-chart.sh
+manifests: $(BIN)/controller-gen $(BIN)/helm ## Write the CustomResourceDefinitions and roles from markers, and config/ from the chart.
+	$(BIN)/controller-gen crd:generateEmbeddedObjectMeta=true paths=./api/v1alpha1 output:crd:artifacts:config=config/crd/bases
+	rm -rf $(CHART)/files/crds && cp -r config/crd/bases $(CHART)/files/crds
+	$(BIN)/controller-gen rbac:roleName=spider-operator-controller,fileName=controller.yaml paths=./controllers/... \
+		output:rbac:artifacts:config=$(CHART)/files/rbac
+	$(BIN)/controller-gen rbac:roleName=spider-operator-apiserver,fileName=apiserver.yaml paths=./apiserver \
+		output:rbac:artifacts:config=$(CHART)/files/rbac
+	$(BIN)/controller-gen rbac:roleName=spider-operator-apiserver-tokens,fileName=apiserver-tokens.yaml paths=./apiserver/kube \
+		output:rbac:artifacts:config=$(CHART)/files/rbac
+	go -C hack run ./manifests --root=$(CURDIR) --helm=$(BIN)/helm
 
 .PHONY: fmt
 fmt: $(BIN)/golangci-lint ## Format the Go code.

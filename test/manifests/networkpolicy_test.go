@@ -2,7 +2,6 @@ package manifests
 
 import (
 	"net/netip"
-	"path/filepath"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -117,14 +116,6 @@ func TestEachNamespaceHasItsPolicyForSpiders(t *testing.T) {
 			t.Errorf("%v: policies in %q, want %q", args, got, namespaces)
 		}
 	}
-}
-
-// What kustomize installs for a tenant is what the chart makes of the private and link-local addresses.
-func TestChartAndKustomizeKeepSpidersOffAlike(t *testing.T) {
-	objects := mustTemplate(t, "--set", "spiderNetworkPolicy.enabled=true,spiderNetworkPolicy.namespaces={shop}",
-		"--set", "spiderNetworkPolicy.clusterCIDRs={10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,100.64.0.0/10}")
-	overlay := filepath.Join("..", "test", "manifests", "testdata", "spider-network-policy")
-	compare(t, ofKind(objects, "NetworkPolicy"), kustomize(t, overlay))
 }
 
 // spiderPolicies are the NetworkPolicies among objects that a spider's Pod is held to when it sends.

@@ -271,3 +271,29 @@ func TestAutoscalerAimsHigherThanIdle(t *testing.T) {
 		t.Errorf("it aims at %+v", target)
 	}
 }
+
+// Uninstalling keeps the CustomResourceDefinitions, and with them everyone's jobs, unless told otherwise.
+func TestCRDsAreKept(t *testing.T) {
+	tests := map[string]struct {
+		args   []string
+		crds   int
+		policy string
+	}{
+		"by default":       {crds: 3, policy: "keep"},
+		"unless told not":  {args: []string{"--set", "crds.keep=false"}, crds: 3},
+		"not when not had": {args: []string{"--set", "crds.enabled=false"}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			crds := ofKind(mustTemplate(t, test.args...), kindCRD)
+			if len(crds) != test.crds {
+				t.Errorf("%d CustomResourceDefinitions were rendered, want %d", len(crds), test.crds)
+			}
+			for _, crd := range crds {
+				if got := crd.GetAnnotations()["helm.sh/resource-policy"]; got != test.policy {
+					t.Errorf("%s: helm.sh/resource-policy is %q, want %q", describe(crd), got, test.policy)
+				}
+			}
+		})
+	}
+}

@@ -102,7 +102,7 @@ annotations:
 {{- end }}
 
 {{/*
-The rules of a component's role, as controller-gen wrote them from the markers in the code; see hack/sync-chart.sh. Where callers of
+The rules of a component's role, as controller-gen wrote them from the markers in the code. Where callers of
 the REST API do not change Spiders, its process may not either.
 */}}
 {{- define "spider-operator.rules" -}}

@@ -45,14 +45,14 @@ func start(t *testing.T, change ...func(*rest.Config, *apiserver.Options)) *repl
 func roleUser(t *testing.T) string {
 	t.Helper()
 	name := strings.ToLower(strings.NewReplacer("/", "-", "_", "-").Replace(t.Name()))
-	grant(t, name, "rbac/apiserver/role.yaml")
+	grant(t, name, "apiserver.yaml")
 	return name
 }
 
-// grant gives a user a role in every namespace, read from the file under config/ that is installed.
+// grant gives a user a role in every namespace, read from the file of the chart that is installed.
 func grant(t *testing.T, user, file string) {
 	t.Helper()
-	text, err := os.ReadFile("../../../config/" + file)
+	text, err := os.ReadFile("../../../charts/spider-operator/files/rbac/" + file)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,7 +17,7 @@ import (
 
 // withTokens makes a REST API accept Kubernetes tokens, with the rights that are installed for it.
 func withTokens(t *testing.T) func(*rest.Config, *apiserver.Options) {
-	grant(t, roleUser(t), "kubernetes-tokens/role.yaml")
+	grant(t, roleUser(t), "apiserver-tokens.yaml")
 	return func(_ *rest.Config, options *apiserver.Options) {
 		options.KubernetesTokens = apiserver.KubernetesTokens{Enabled: true, Audience: apiserver.DefaultTokenAudience}
 	}
