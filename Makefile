@@ -23,14 +23,14 @@ WITHOUT ?=
 export GOTOOLCHAIN ?= local
 
 BIN := $(CURDIR)/bin
+CHART := charts/spider-operator
 KUBECTL ?= $(or $(shell command -v kubectl),$(BIN)/kubectl)
 # The Go modules that are checked: the product, development's programs, and the tests that need more than Go.
 MODULES := . hack test
 
-CHART := charts/spider-operator
-# The files that generate and manifests write.
-GENERATED = api/v1alpha1/zz_generated.deepcopy.go docs/api.md apiserver/contract/contract.gen.go client/types.gen.go \
-	config/crd config/default config/kubernetes-tokens config/monitoring config/spider-network-policy $(CHART)/files
+# The files that generate, manifests and chart write.
+GENERATED = api/v1alpha1/zz_generated.deepcopy.go docs/api.md docs/configuration.md apiserver/contract/contract.gen.go client/types.gen.go \
+	config charts/spider-operator/files
 
 TEST_TOOLS = $(BIN)/gotestsum $(BIN)/helm $(BIN)/promtool
 # The end-to-end tests run against the demo's operator and spiders, and the demo is the first of them.
@@ -69,23 +69,27 @@ down: ## Stop the local cluster and put back what it changed of the machine.
 
 .PHONY: generate
 generate: $(BIN)/controller-gen $(BIN)/crd-ref-docs $(BIN)/oapi-codegen ## Write what is generated from types (code, docs/api.md) and from the REST contract.
-	$(BIN)/controller-gen object:headerFile=hack/boilerplate.go.txt paths=./api/...
-	$(BIN)/crd-ref-docs --log-level=ERROR --source-path=api --config=hack/tools/crd-ref-docs/config.yaml \
-		--templates-dir=hack/tools/crd-ref-docs/templates --renderer=markdown --output-path=docs/api.md
+	$(BIN)/controller-gen object:headerFile=hack/boilerplate.go.txt paths=./api/v1alpha1
+	$(call write-reference,api/v1alpha1,api.md)
+	$(call write-reference,api/config/v1alpha1,configuration.md)
 	$(BIN)/oapi-codegen -config apiserver/oapi-codegen.yaml apiserver/openapi.yaml
 	$(BIN)/oapi-codegen -config client/oapi-codegen.yaml apiserver/openapi.yaml
 
+# write-reference writes the page docs/$(2) from the types in $(1).
+write-reference = $(BIN)/crd-ref-docs --log-level=ERROR --source-path=$(1) --config=hack/tools/crd-ref-docs/config.yaml \
+	--templates-dir=hack/tools/crd-ref-docs/templates --renderer=markdown --output-path=docs/$(2)
+
 .PHONY: manifests
-manifests: $(BIN)/controller-gen $(BIN)/helm ## Write the CustomResourceDefinitions and roles from markers, and config/ from the chart.
+manifests: $(BIN)/controller-gen $(BIN)/helm ## Write CustomResourceDefinitions and roles from markers, and config/ from the chart.
 	$(BIN)/controller-gen crd:generateEmbeddedObjectMeta=true paths=./api/v1alpha1 output:crd:artifacts:config=config/crd/bases
-	rm -rf $(CHART)/files/crds && cp -r config/crd/bases $(CHART)/files/crds
-	$(BIN)/controller-gen rbac:roleName=spider-operator-controller,fileName=controller.yaml paths=./controllers/... \
-		output:rbac:artifacts:config=$(CHART)/files/rbac
-	$(BIN)/controller-gen rbac:roleName=spider-operator-apiserver,fileName=apiserver.yaml paths=./apiserver \
-		output:rbac:artifacts:config=$(CHART)/files/rbac
-	$(BIN)/controller-gen rbac:roleName=spider-operator-apiserver-tokens,fileName=apiserver-tokens.yaml paths=./apiserver/kube \
-		output:rbac:artifacts:config=$(CHART)/files/rbac
-	go -C hack run ./manifests --root=$(CURDIR) --helm=$(BIN)/helm
+	cp config/crd/bases/*.yaml $(CHART)/files/crds/
+	$(call write-role,controller,./controllers/...)
+	$(call write-role,apiserver,./apiserver)
+	$(call write-role,apiserver-tokens,./apiserver/kube)
+	HELM=$(BIN)/helm hack/render-config.sh
+
+# write-role writes the rules of the role $(1), from the markers in the packages $(2), into the chart.
+write-role = $(BIN)/controller-gen rbac:roleName=spider-operator-$(1) paths=$(2) output:rbac:stdout >$(CHART)/files/rbac/$(1).yaml
 
 .PHONY: fmt
 fmt: $(BIN)/golangci-lint ## Format the Go code.

@@ -68,7 +68,7 @@ func TestVictim(t *testing.T) {
 		}
 	}
 	private := freeAddress(t)
-	stop, ended := served(t, f, Options{MetricsListen: private, DrainTimeout: 30 * time.Second})
+	stop, ended := served(t, f, Options{MetricsListen: private, Config: draining(0, 30*time.Second)})
 	v.URL, v.Private = f.url, "http://"+private
 	answers := json.NewEncoder(os.Stdout)
 	if err := answers.Encode(v); err != nil {

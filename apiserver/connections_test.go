@@ -38,7 +38,7 @@ func TestConnectionsWithoutAKeyMakeRoom(t *testing.T) {
 	f := newFacade(t, func(c *Config) { c.MaxConnections = most })
 	key := f.key("team", "")
 	id := f.apply("team", "endless")
-	served(t, f, Options{DrainTimeout: 30 * time.Second})
+	served(t, f, Options{Config: draining(0, 30*time.Second)})
 	count := func() (open, onPurpose int) {
 		open, onPurpose, _ = f.server.guard.Connections().Count()
 		return open, onPurpose
@@ -103,7 +103,7 @@ func statusOn(t *testing.T, f *facade, connection net.Conn) int {
 // An answer that does not depend on the body does not wait for it, nor does the connection: not for as long as bodies have.
 func TestBodyThatNeverComesHoldsNoConnection(t *testing.T) {
 	f := newFacade(t)
-	served(t, f, Options{DrainTimeout: 30 * time.Second})
+	served(t, f, Options{Config: draining(0, 30*time.Second)})
 	key := f.key("team", "")
 	id := f.apply("team", "endless")
 	const never = "Content-Length: 9\r\n\r\n"
@@ -141,7 +141,7 @@ func TestBodyThatNeverComesHoldsNoConnection(t *testing.T) {
 // A body that comes keeps its connection, though the answer did not need it.
 func TestBodyThatComesKeepsItsConnection(t *testing.T) {
 	f := newFacade(t)
-	served(t, f, Options{DrainTimeout: 30 * time.Second})
+	served(t, f, Options{Config: draining(0, 30*time.Second)})
 	connection := dial(t, f)
 	_ = connection.SetDeadline(time.Now().Add(30 * time.Second))
 	answers := bufio.NewReader(connection)
@@ -163,7 +163,7 @@ func TestBodyThatComesKeepsItsConnection(t *testing.T) {
 // A caller that sends headers of a body, and the body, is noticed to be gone as any other is.
 func TestWhoeverIsGoneWaitsNoLongerWhateverItHasSent(t *testing.T) {
 	f := newFacade(t, func(c *Config) { c.Limits.StreamsPerCaller = 1 })
-	served(t, f, Options{DrainTimeout: 30 * time.Second})
+	served(t, f, Options{Config: draining(0, 30*time.Second)})
 	key := f.key("team", "")
 	id := f.apply("team", "endless")
 	onPurpose := func() int {
@@ -185,7 +185,7 @@ func TestWhoeverIsGoneWaitsNoLongerWhateverItHasSent(t *testing.T) {
 func TestNamespacesShareTheRoomForWaits(t *testing.T) {
 	const room = 6
 	f := newFacade(t, func(c *Config) { c.MaxConnections = room / 3 * 4 })
-	served(t, f, Options{DrainTimeout: 30 * time.Second})
+	served(t, f, Options{Config: draining(0, 30*time.Second)})
 	greedy, modest := f.key("greedy", ""), f.key("modest", "")
 	greedys, modests := f.apply("greedy", "endless"), f.apply("modest", "endless")
 	onPurpose := func() int {

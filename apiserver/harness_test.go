@@ -32,6 +32,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	configv1alpha1 "github.com/scrapethis/spider-operator/api/config/v1alpha1"
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 	"github.com/scrapethis/spider-operator/apiserver/auth"
 	"github.com/scrapethis/spider-operator/apiserver/contract/contracttest"
@@ -826,4 +827,11 @@ func holdUndocumented(request *http.Request, response *http.Response, body []byt
 		return fmt.Errorf("not an error object: %v", problem)
 	}
 	return nil
+}
+
+// draining is the default configuration but for how it shuts down.
+func draining(delay, timeout time.Duration) configv1alpha1.APIServerConfiguration {
+	config := configv1alpha1.DefaultAPIServer()
+	config.ShutdownDelay.Duration, config.DrainTimeout.Duration = delay, timeout
+	return config
 }

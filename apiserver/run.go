@@ -18,6 +18,7 @@ import (
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	configv1alpha1 "github.com/scrapethis/spider-operator/api/config/v1alpha1"
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 	"github.com/scrapethis/spider-operator/apiserver/auth"
 	"github.com/scrapethis/spider-operator/apiserver/guard"
@@ -25,7 +26,7 @@ import (
 	"github.com/scrapethis/spider-operator/apiserver/view"
 )
 
-// Options say how the facade is run.
+// Options say how the REST API is run.
 type Options struct {
 	// Listen and MetricsListen are addresses as in ":8080". At the latter metrics are served, and the probes of the kubelet; neither is
 	// when it is empty.
@@ -38,23 +39,10 @@ type Options struct {
 	TLS TLS
 	// KubernetesTokens says whether tokens of service accounts are accepted, and how.
 	KubernetesTokens KubernetesTokens
-	// Limits are the rates that callers are held to, and Timeouts the times.
-	Limits   guard.Limits
-	Timeouts guard.Timeouts
-	// Caps bound what the jobs of each namespace take. The zero value bounds nothing.
-	Caps view.Caps
-	// MaxConnections bounds the connections to the API that are open at once; 0 stands for guard.DefaultMaxConnections.
-	MaxConnections int
-	// MaxConnectionsPerAddress bounds those from one address on which no credential has been accepted; 0 stands for
-	// guard.DefaultMaxConnectionsPerAddress.
-	MaxConnectionsPerAddress int
-	// TrustedProxies are the addresses or CIDRs whose X-Forwarded-For is believed.
-	TrustedProxies []string
+	// Config is what all replicas have in common: limits, caps, timeouts.
+	Config configv1alpha1.APIServerConfiguration
 	// SpidersReadOnly says that no caller may make, change or delete Spiders.
 	SpidersReadOnly bool
-	// ShutdownDelay is for how long requests are still accepted after the server has called itself not ready, so that
-	// load balancers can learn of it; DrainTimeout is how long requests then have to end.
-	ShutdownDelay, DrainTimeout time.Duration
 }
 
 // KubernetesTokens says how tokens of service accounts are accepted beside API keys.
@@ -67,7 +55,7 @@ type KubernetesTokens struct {
 // DefaultTokenAudience is the audience that tokens are asked for.
 const DefaultTokenAudience = "spider-operator.scrapethis.app"
 
-// Run serves the facade until the context ends, and then ends all requests in order. config says where Kubernetes is.
+// Run serves the REST API until the context ends, and then ends all requests in order. config says where Kubernetes is.
 func Run(ctx context.Context, config *rest.Config, options Options, log *slog.Logger) error {
 	kubernetes, err := newClient(config)
 	if err != nil {
@@ -93,17 +81,17 @@ func Run(ctx context.Context, config *rest.Config, options Options, log *slog.Lo
 		Pods:              pods,
 		Health:            feeds,
 		Authenticator:     keys,
-		Limits:            options.Limits,
-		Timeouts:          options.Timeouts,
-		Caps:              options.Caps,
-		MaxConnections:    connectionsWithinFiles(options.MaxConnections, log),
-		TrustedProxies:    options.TrustedProxies,
+		Limits:            limits(&options.Config),
+		Timeouts:          timeouts(&options.Config),
+		Caps:              view.Caps{UnfinishedJobs: options.Config.MaxUnfinishedJobs, ArgumentBytes: options.Config.MaxArgumentBytes},
+		MaxConnections:    connectionsWithinFiles(options.Config.MaxConnections, log),
+		TrustedProxies:    options.Config.TrustedProxies,
 		Registry:          registry,
 		Log:               log,
 		Now:               time.Now,
 		SpidersReadOnly:   options.SpidersReadOnly,
 
-		MaxConnectionsPerAddress: options.MaxConnectionsPerAddress,
+		MaxConnectionsPerAddress: options.Config.MaxConnectionsPerAddress,
 	}
 	if options.KubernetesTokens.Enabled {
 		if options.KubernetesTokens.Audience == "" {
@@ -130,6 +118,25 @@ func Run(ctx context.Context, config *rest.Config, options Options, log *slog.Lo
 		<-fed
 	}()
 	return serve(ctx, server, registry, options, log)
+}
+
+func limits(config *configv1alpha1.APIServerConfiguration) guard.Limits {
+	return guard.Limits{
+		RequestsPerSecond:          config.Rate,
+		Burst:                      config.Burst,
+		NamespaceRequestsPerSecond: config.NamespaceRate,
+		FailuresPerMinute:          config.FailedAuthentications,
+		StreamsPerCaller:           config.MaxStreams,
+	}
+}
+
+func timeouts(config *configv1alpha1.APIServerConfiguration) guard.Timeouts {
+	return guard.Timeouts{
+		Header: config.Timeouts.Header.Duration,
+		Read:   config.Timeouts.Read.Duration,
+		Write:  config.Timeouts.Write.Duration,
+		Idle:   config.Timeouts.Idle.Duration,
+	}
 }
 
 // newClient makes a client that is not throttled: kube-apiserver's own fairness decides.
@@ -261,12 +268,12 @@ func serve(ctx context.Context, server *Server, registry *prometheus.Registry, o
 	select {
 	case err = <-failed:
 	case <-ctx.Done():
-		log.Info("shutting down", "delay", options.ShutdownDelay.String())
+		log.Info("shutting down", "delay", options.Config.ShutdownDelay.Duration.String())
 		server.Unready()
-		time.Sleep(options.ShutdownDelay)
+		time.Sleep(options.Config.ShutdownDelay.Duration)
 	}
 	server.Stop()
-	draining, cancel := context.WithTimeout(context.WithoutCancel(ctx), options.DrainTimeout)
+	draining, cancel := context.WithTimeout(context.WithoutCancel(ctx), options.Config.DrainTimeout.Duration)
 	defer cancel()
 	err = errors.Join(err, shutdown(draining, public, "requests"))
 	// Last of all, so that the kubelet is answered for as long as callers are.

@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/client-go/rest"
 
+	configv1alpha1 "github.com/scrapethis/spider-operator/api/config/v1alpha1"
 	"github.com/scrapethis/spider-operator/apiserver/guard"
 )
 
@@ -69,7 +70,7 @@ func TestServerEndsInOrder(t *testing.T) {
 	f := newFacade(t)
 	key := f.key("team", "")
 	id := f.apply("team", "endless")
-	stop, ended := served(t, f, Options{ShutdownDelay: 3 * time.Second, DrainTimeout: 20 * time.Second})
+	stop, ended := served(t, f, Options{Config: draining(3*time.Second, 20*time.Second)})
 	var waiting sync.WaitGroup
 	waiting.Go(func() { f.get(key, "/api/v1/jobs/"+id+"?wait=5m").want(http.StatusOK) })
 
@@ -92,7 +93,7 @@ func TestServerEndsInOrder(t *testing.T) {
 func TestTheKubeletIsAnsweredApartAndToTheEnd(t *testing.T) {
 	f := newFacade(t, func(c *Config) { c.MaxConnections = 1 })
 	private := freeAddress(t)
-	stop, ended := served(t, f, Options{MetricsListen: private, ShutdownDelay: time.Second, DrainTimeout: 2 * time.Second})
+	stop, ended := served(t, f, Options{MetricsListen: private, Config: draining(time.Second, 2*time.Second)})
 	probe := func(path string) (int, string) {
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+private+path, http.NoBody)
 		if err != nil {
@@ -244,18 +245,18 @@ func TestAnswersThatEndWithTheServerEndTheirConnections(t *testing.T) {
 
 func TestImpossibleOptionsAreNamed(t *testing.T) {
 	for says, change := range map[string]func(*Options){
-		"time-out":   func(o *Options) { o.Timeouts = guard.DefaultTimeouts; o.Timeouts.Idle = 0 },
-		"connection": func(o *Options) { o.MaxConnections = -1 },
-		"limit":      func(o *Options) { o.Limits.Burst = 0 },
-		"callers":    func(o *Options) { o.Limits.RequestsPerSecond = math.NaN() },
-		"more than":  func(o *Options) { o.Limits.NamespaceRequestsPerSecond = 0 },
-		"address":    func(o *Options) { o.MaxConnectionsPerAddress = -1 },
-		"shuts":      func(o *Options) { o.Limits.StreamsPerCaller = -1 },
-		"everyone":   func(o *Options) { o.Limits.FailuresPerMinute = 0 },
+		"time-out":   func(o *Options) { o.Config.Timeouts.Idle.Duration = 0 },
+		"connection": func(o *Options) { o.Config.MaxConnections = -1 },
+		"limit":      func(o *Options) { o.Config.Burst = 0 },
+		"callers":    func(o *Options) { o.Config.Rate = math.NaN() },
+		"more than":  func(o *Options) { o.Config.NamespaceRate = 0 },
+		"address":    func(o *Options) { o.Config.MaxConnectionsPerAddress = -1 },
+		"shuts":      func(o *Options) { o.Config.MaxStreams = -1 },
+		"everyone":   func(o *Options) { o.Config.FailedAuthentications = 0 },
 		"audience":   func(o *Options) { o.KubernetesTokens.Enabled = true },
-		"proxies":    func(o *Options) { o.TrustedProxies = []string{"nowhere"} },
+		"proxies":    func(o *Options) { o.Config.TrustedProxies = []string{"nowhere"} },
 	} {
-		options := Options{Limits: guard.DefaultLimits}
+		options := Options{Config: configv1alpha1.DefaultAPIServer()}
 		change(&options)
 		err := Run(t.Context(), &rest.Config{Host: "127.0.0.1:1"}, options, slog.New(slog.DiscardHandler))
 		if err == nil || !strings.Contains(err.Error(), says) {

@@ -66,7 +66,7 @@ func newTLS(t *testing.T) TLS {
 func TestCertificateIsTakenUpWhenItChanges(t *testing.T) {
 	f := newFacade(t)
 	files := newTLS(t)
-	served(t, f, Options{TLS: files, DrainTimeout: 10 * time.Second})
+	served(t, f, Options{TLS: files, Config: draining(0, 10*time.Second)})
 	f.url = strings.Replace(f.url, "http:", "https:", 1)
 
 	// The certificates sign themselves; which one is shown is what is tested.
@@ -121,7 +121,7 @@ func TestConnectionsWithTLSAreToldApart(t *testing.T) {
 		c.Timeouts = guard.DefaultTimeouts
 		c.Timeouts.Header = 300 * time.Millisecond
 	})
-	served(t, f, Options{TLS: newTLS(t), DrainTimeout: 10 * time.Second})
+	served(t, f, Options{TLS: newTLS(t), Config: draining(0, 10*time.Second)})
 	address := strings.TrimPrefix(f.url, "http://")
 	f.url = "https://" + address
 	count := func() (open, onPurpose int) {

@@ -3,11 +3,11 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"strings"
 	"time"
 
-	"github.com/go-logr/logr"
 	"github.com/google/uuid"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -40,7 +40,7 @@ type leaseLock struct {
 	host        string
 	duration    time.Duration // for how long a holder is believed to hold a Lease without a sign of it
 	clock       clock.PassiveClock
-	log         logr.Logger
+	log         *slog.Logger
 
 	ownMissing, sharedMissing bool
 	// foreign says that another release holds the shared Lease, in words that have not changed since foreignSince.
@@ -65,7 +65,8 @@ func newLeaseLock(config *rest.Config, opts Options) (lock *leaseLock, stop func
 		return nil, nil, fmt.Errorf("name the leader: %w", err)
 	}
 	config = rest.AddUserAgent(config, "leader-election")
-	config.Timeout = max(opts.RenewDeadline/2, time.Second) // so that one request that hangs does not end the lead
+	// So that one request that hangs does not end the lead.
+	config.Timeout = max(opts.Config.LeaderElection.RenewDeadline.Duration/2, time.Second)
 	clients, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		return nil, nil, fmt.Errorf("set up a client for the leader's Lease: %w", err)
@@ -87,7 +88,7 @@ func makeLeaseLock(leases coordinationv1client.LeasesGetter, namespace, host str
 	}
 	return &leaseLock{
 		own: lock(opts.Lease, host+"_"+uuid.NewString()), shared: lock(sharedLease, leasePrefix+opts.Lease),
-		host: host, duration: opts.LeaseDuration, clock: clock.RealClock{}, log: opts.Log,
+		host: host, duration: opts.Config.LeaderElection.LeaseDuration.Duration, clock: clock.RealClock{}, log: opts.Log,
 	}
 }
 

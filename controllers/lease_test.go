@@ -11,7 +11,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/go-logr/logr"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -142,7 +141,8 @@ func stand(l *leases, number int, release string, older bool) *candidate {
 	c := &candidate{release: release, older: older, client: &leaseClient{leases: l}}
 	host := fmt.Sprintf("%s-controller-%010d-%05d", release, number, number)
 	opts := DefaultOptions()
-	opts.Lease, opts.Log = release+".controller.scrapethis.app", logr.Discard()
+	opts.Lease = release + ".controller.scrapethis.app"
+	election := opts.Config.LeaderElection
 	var lock resourcelock.Interface = makeLeaseLock(c.client, "operators", host, opts)
 	if older {
 		lock = &resourcelock.LeaseLock{
@@ -152,7 +152,8 @@ func stand(l *leases, number int, release string, older bool) *candidate {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
-		Lock: lock, LeaseDuration: opts.LeaseDuration, RenewDeadline: opts.RenewDeadline, RetryPeriod: opts.RetryPeriod, ReleaseOnCancel: true,
+		Lock: lock, LeaseDuration: election.LeaseDuration.Duration, RenewDeadline: election.RenewDeadline.Duration,
+		RetryPeriod: election.RetryPeriod.Duration, ReleaseOnCancel: true,
 		Callbacks: leaderelection.LeaderCallbacks{
 			OnStartedLeading: func(context.Context) { c.leads.Store(true) },
 			OnStoppedLeading: func() { c.leads.Store(false) },

@@ -1,41 +1,39 @@
 package controllers
 
 import (
-	"time"
+	"log/slog"
 
-	"github.com/go-logr/logr"
-
-	"github.com/scrapethis/spider-operator/controllers/spiderjob"
+	configv1alpha1 "github.com/scrapethis/spider-operator/api/config/v1alpha1"
 )
 
 // Options are the settings of the controller process.
 type Options struct {
-	// SpiderJobs are the settings of the controller of SpiderJobs.
-	SpiderJobs spiderjob.Options
-	// MetricsAddress and ProbeAddress are where metrics and health are served, as host:port; "0" for nowhere.
-	MetricsAddress, ProbeAddress string
+	// Config is what all replicas have in common.
+	Config configv1alpha1.ControllerConfiguration
+	// Namespaces are the namespaces to serve, all of them when empty.
+	Namespaces []string
+	// MetricsListen is where metrics and probes are served, as host:port; empty for nowhere.
+	MetricsListen string
+	// ProbesListen is where the probes are served besides, as they were until version 0.1; empty for nowhere.
+	ProbesListen string
+	// Profiling serves net/http/pprof beside the metrics.
+	Profiling bool
 	// LeaderElection lets several replicas run, of which one leads. Its Lease is in LeaderElectionNamespace, by default the
 	// one the process runs in.
 	LeaderElection          bool
 	LeaderElectionNamespace string
 	// Lease is the name of that Lease: one for each release, so that several may run in one namespace.
 	Lease string
-	// LeaseDuration is how long a leader is believed to lead without a sign of it; RenewDeadline, shorter, how long it keeps
-	// trying to give one; RetryPeriod, shorter still, the time between two tries.
-	LeaseDuration, RenewDeadline, RetryPeriod time.Duration
 	// Log is where log lines go.
-	Log logr.Logger
+	Log *slog.Logger
 }
 
 // DefaultOptions returns the settings of a controller that was given none.
 func DefaultOptions() Options {
 	return Options{
-		SpiderJobs:     spiderjob.DefaultOptions(),
-		MetricsAddress: ":8080",
-		ProbeAddress:   ":8081",
-		Lease:          defaultLease,
-		LeaseDuration:  13 * time.Second,
-		RenewDeadline:  10 * time.Second,
-		RetryPeriod:    time.Second,
+		Config:        configv1alpha1.DefaultController(),
+		MetricsListen: ":8081",
+		Lease:         defaultLease,
+		Log:           slog.New(slog.DiscardHandler),
 	}
 }

@@ -1,9 +1,13 @@
 package controllers
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"net/http"
+	"net/http/pprof"
 
+	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
@@ -36,22 +40,23 @@ func Run(ctx context.Context, config *rest.Config, opts Options) error {
 	config = rest.CopyConfig(config)
 	config.QPS = -1                  // kube-apiserver's own fairness bounds the requests
 	config.DisableCompression = true // otherwise watches are compressed, which costs both ends more than it spares the network
-	cacheOptions, err := cacheOptions(opts.SpiderJobs.Namespaces)
+	cacheOptions, err := cacheOptions(opts.Namespaces)
 	if err != nil {
 		return err
 	}
+	election := opts.Config.LeaderElection
 	options := ctrl.Options{
 		Scheme:                        scheme,
 		Cache:                         cacheOptions,
-		Metrics:                       metricsserver.Options{BindAddress: opts.MetricsAddress},
-		HealthProbeBindAddress:        opts.ProbeAddress,
+		Metrics:                       metricsserver.Options{BindAddress: orNowhere(opts.MetricsListen), ExtraHandlers: private(opts.Profiling)},
+		HealthProbeBindAddress:        orNowhere(opts.ProbesListen),
 		LeaderElection:                opts.LeaderElection,
 		LeaderElectionID:              opts.Lease, // which its metric is called after
 		LeaderElectionReleaseOnCancel: true,
-		LeaseDuration:                 &opts.LeaseDuration,
-		RenewDeadline:                 &opts.RenewDeadline,
-		RetryPeriod:                   &opts.RetryPeriod,
-		Logger:                        opts.Log,
+		LeaseDuration:                 &election.LeaseDuration.Duration,
+		RenewDeadline:                 &election.RenewDeadline.Duration,
+		RetryPeriod:                   &election.RetryPeriod.Duration,
+		Logger:                        logr.FromSlogHandler(opts.Log.Handler()),
 	}
 	if opts.LeaderElection {
 		lock, stop, err := newLeaseLock(config, opts)
@@ -65,7 +70,7 @@ func Run(ctx context.Context, config *rest.Config, opts Options) error {
 	if err != nil {
 		return fmt.Errorf("set up the controller: %w", err)
 	}
-	if err := spiderjob.Setup(ctx, mgr, opts.SpiderJobs); err != nil {
+	if err := spiderjob.Setup(ctx, mgr, spiderjob.NewOptions(&opts.Config, opts.Namespaces)); err != nil {
 		return err
 	}
 	if err := mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {
@@ -79,3 +84,20 @@ func Run(ctx context.Context, config *rest.Config, opts Options) error {
 	}
 	return nil
 }
+
+// private answers the kubelet's probes, and profiles, beside the metrics.
+func private(profiling bool) map[string]http.Handler {
+	alive := healthz.CheckHandler{Checker: healthz.Ping}
+	handlers := map[string]http.Handler{"/livez": alive, "/readyz": alive}
+	if profiling {
+		handlers["/debug/pprof/"] = http.HandlerFunc(pprof.Index)
+		handlers["/debug/pprof/cmdline"] = http.HandlerFunc(pprof.Cmdline)
+		handlers["/debug/pprof/profile"] = http.HandlerFunc(pprof.Profile)
+		handlers["/debug/pprof/symbol"] = http.HandlerFunc(pprof.Symbol)
+		handlers["/debug/pprof/trace"] = http.HandlerFunc(pprof.Trace)
+	}
+	return handlers
+}
+
+// orNowhere is an address as controller-runtime takes it: where none is given it would choose one.
+func orNowhere(address string) string { return cmp.Or(address, "0") }

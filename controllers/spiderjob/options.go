@@ -1,10 +1,7 @@
 package spiderjob
 
 import (
-	"time"
-
-	"k8s.io/apimachinery/pkg/api/resource"
-
+	configv1alpha1 "github.com/scrapethis/spider-operator/api/config/v1alpha1"
 	"github.com/scrapethis/spider-operator/controllers/spiderjob/podlog"
 )
 
@@ -20,18 +17,20 @@ type Options struct {
 	Workers int
 }
 
-// DefaultOptions returns the settings of a controller that was given none.
-func DefaultOptions() Options {
+// NewOptions takes the settings out of the process's configuration.
+func NewOptions(config *configv1alpha1.ControllerConfiguration, namespaces []string) Options {
 	return Options{
 		Defaults: Defaults{
-			GracePeriod:      30 * time.Second,
-			PodRetention:     time.Hour,
-			TTL:              7 * 24 * time.Hour,
-			MaxInterruptions: 3,
-			ImagePatience:    5 * time.Minute,
-			Pods:             PodDefaults{Security: PodSecurityRestricted, TmpSize: resource.MustParse("10Gi")},
+			SpiderImage:      config.SpiderImage,
+			GracePeriod:      config.DefaultGracePeriod.Duration,
+			PodRetention:     config.PodRetention.Duration,
+			TTL:              config.TTL.Duration,
+			MaxInterruptions: config.MaxInterruptions,
+			ImagePatience:    config.ImagePatience.Duration,
+			Pods:             PodDefaults(config.SpiderPods),
 		},
-		Logs:    podlog.Options{Interval: 10 * time.Second, Budget: 10},
-		Workers: 64,
+		Logs:       podlog.Options{Interval: config.LogInterval.Duration, Budget: config.LogBudget},
+		Namespaces: namespaces,
+		Workers:    config.Workers,
 	}
 }

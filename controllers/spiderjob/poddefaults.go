@@ -5,38 +5,14 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/utils/ptr"
 
+	configv1alpha1 "github.com/scrapethis/spider-operator/api/config/v1alpha1"
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 )
 
-// PodDefaults are the operator's settings for all spiders' Pods: what a cluster asks of every Pod, and Spiders that are made
-// through the REST API cannot say.
-type PodDefaults struct {
-	// Security is what a Pod's security context is made by where its Spider has none of its own. Empty is PodSecurityRestricted.
-	Security PodSecurity
-	// ImagePullSecrets are names of Secrets in the Spider's namespace, used besides the Spider's own. One that does not exist
-	// is passed over by the kubelet.
-	ImagePullSecrets []string
-	// NodeSelector and Labels have the Spider's own laid over them, name by name.
-	NodeSelector, Labels map[string]string
-	// Tolerations are added to the Spider's own.
-	Tolerations []corev1.Toleration
-	// TmpSize is how much the /tmp that every spider is given may hold; a Pod whose /tmp holds more is evicted. 0 for no limit.
-	TmpSize resource.Quantity
-}
-
-// PodSecurity names a way to make a Pod's security context. All of them are within the restricted Pod Security Standard.
-type PodSecurity string
-
-const (
-	// PodSecurityRestricted runs spiders as user and group 65532.
-	PodSecurityRestricted PodSecurity = "restricted"
-	// PodSecurityPlatform leaves user and groups to the platform's own admission, which gives each namespace a range of its own,
-	// as OpenShift's security context constraints do, and refuses any other.
-	PodSecurityPlatform PodSecurity = "platform"
-)
+// PodDefaults are the operator's settings for all spiders' Pods.
+type PodDefaults configv1alpha1.SpiderPods
 
 // securityContext is the Pod's: the Spider's own, or the operator's.
 func (d *PodDefaults) securityContext(own *corev1.PodSecurityContext) *corev1.PodSecurityContext {
@@ -49,7 +25,7 @@ func (d *PodDefaults) securityContext(own *corev1.PodSecurityContext) *corev1.Po
 		FSGroupChangePolicy: ptr.To(corev1.FSGroupChangeOnRootMismatch),
 		SeccompProfile:      &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
 	}
-	if d.Security != PodSecurityPlatform {
+	if d.Security != configv1alpha1.PodSecurityPlatform {
 		made.RunAsUser, made.RunAsGroup, made.FSGroup = ptr.To[int64](nonRootID), ptr.To[int64](nonRootID), ptr.To[int64](nonRootID)
 	}
 	return made
@@ -58,8 +34,8 @@ func (d *PodDefaults) securityContext(own *corev1.PodSecurityContext) *corev1.Po
 // pullSecrets are the Spider's own and the operator's, each once: Kubernetes tells them apart by name.
 func (d *PodDefaults) pullSecrets(own []corev1.LocalObjectReference) []corev1.LocalObjectReference {
 	all := slices.Clone(own)
-	for _, name := range d.ImagePullSecrets {
-		if secret := (corev1.LocalObjectReference{Name: name}); !slices.Contains(all, secret) {
+	for _, secret := range d.ImagePullSecrets {
+		if !slices.Contains(all, secret) {
 			all = append(all, secret)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/utils/ptr"
 
+	configv1alpha1 "github.com/scrapethis/spider-operator/api/config/v1alpha1"
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 )
 
@@ -47,15 +48,15 @@ func TestSecurityContextIsTheSpidersElseTheOperators(t *testing.T) {
 	own := &corev1.PodSecurityContext{RunAsUser: ptr.To[int64](1000)}
 	for _, c := range []struct {
 		name     string
-		security PodSecurity
+		security configv1alpha1.PodSecurity
 		own      *corev1.PodSecurityContext
 		want     *corev1.PodSecurityContext
 	}{
 		{"restricted where nobody says otherwise", "", nil, restricted},
-		{"restricted", PodSecurityRestricted, nil, restricted},
-		{"platform leaves user and groups open", PodSecurityPlatform, nil, platform},
-		{"the Spider's own, as it stands", PodSecurityRestricted, own, own},
-		{"the Spider's own on a platform", PodSecurityPlatform, own, own},
+		{"restricted", configv1alpha1.PodSecurityRestricted, nil, restricted},
+		{"platform leaves user and groups open", configv1alpha1.PodSecurityPlatform, nil, platform},
+		{"the Spider's own, as it stands", configv1alpha1.PodSecurityRestricted, own, own},
+		{"the Spider's own on a platform", configv1alpha1.PodSecurityPlatform, own, own},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			template := buildUnder(t, PodDefaults{Security: c.security},
@@ -87,7 +88,7 @@ func TestPodsAreTheSpidersOverTheOperators(t *testing.T) {
 	briefly.TolerationSeconds, lengthily.TolerationSeconds = ptr.To[int64](10), ptr.To[int64](600)
 
 	operators := PodDefaults{
-		ImagePullSecrets: []string{"registry", "mirror"},
+		ImagePullSecrets: []corev1.LocalObjectReference{{Name: "registry"}, {Name: "mirror"}},
 		NodeSelector:     map[string]string{"pool": "spiders", "zone": "a"},
 		Tolerations:      []corev1.Toleration{dedicated, briefly},
 		Labels:           map[string]string{"team": "platform", "cost": "1", v1alpha1.LabelSpider: "another"},
@@ -171,7 +172,7 @@ func TestTmpIsBoundedWhereTheOperatorSaysSo(t *testing.T) {
 	if limit := tmp("3Gi"); limit == nil || limit.String() != "3Gi" {
 		t.Errorf("with a bound of 3Gi /tmp has the limit %s", limit)
 	}
-	if limit := DefaultOptions().Defaults.Pods.TmpSize; limit.String() != "10Gi" {
+	if limit := defaultPods().TmpSize; limit.String() != "10Gi" {
 		t.Errorf("by default /tmp has the limit %s, want 10Gi", limit.String())
 	}
 }
@@ -233,7 +234,7 @@ func TestHomeIsTmpButForRoot(t *testing.T) {
 // Some nodes report no ephemeral storage, and no Pod that requests any would ever be scheduled.
 func TestEphemeralStorageIsRequestedWhereTheSpiderDoes(t *testing.T) {
 	requested := func(spider *v1alpha1.Spider) *corev1.ResourceRequirements {
-		return &buildUnder(t, DefaultOptions().Defaults.Pods, spider).Spec.Containers[0].Resources
+		return &buildUnder(t, defaultPods(), spider).Spec.Containers[0].Resources
 	}
 	for kind, list := range map[string]corev1.ResourceList{
 		"request": requested(makeSpider()).Requests, "limit": requested(makeSpider()).Limits,
@@ -248,3 +249,6 @@ func TestEphemeralStorageIsRequestedWhereTheSpiderDoes(t *testing.T) {
 		t.Errorf("the Spider's own requests (-want +got):\n%s", diff)
 	}
 }
+
+// defaultPods are the settings of an operator that is given none.
+func defaultPods() PodDefaults { return PodDefaults(configv1alpha1.DefaultController().SpiderPods) }

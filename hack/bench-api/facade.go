@@ -20,8 +20,8 @@ import (
 
 	"k8s.io/client-go/tools/clientcmd"
 
+	configv1alpha1 "github.com/scrapethis/spider-operator/api/config/v1alpha1"
 	"github.com/scrapethis/spider-operator/apiserver"
-	"github.com/scrapethis/spider-operator/apiserver/guard"
 )
 
 // facadeCommand is the argument that makes this program a facade.
@@ -37,15 +37,16 @@ func runFacade(ctx context.Context, args []string) error {
 	if err != nil {
 		return fmt.Errorf("read the kubeconfig: %w", err)
 	}
+	settings := configv1alpha1.DefaultAPIServer()
+	settings.Rate, settings.Burst, settings.NamespaceRate, settings.FailedAuthentications, settings.MaxStreams = 1e9, 1e9, 1e9, 1e9, 1e9
+	settings.MaxUnfinishedJobs, settings.MaxArgumentBytes = 0, 0
+	settings.ShutdownDelay.Duration, settings.DrainTimeout.Duration = 0, time.Second
 	return apiserver.Run(ctx, config, apiserver.Options{
+		Config:        settings,
 		Namespaces:    []string{args[1]},
 		Listen:        args[2],
 		MetricsListen: args[3],
 		Profiling:     true,
-		Limits: guard.Limits{
-			RequestsPerSecond: 1e9, Burst: 1e9, NamespaceRequestsPerSecond: 1e9, FailuresPerMinute: 1e9, StreamsPerCaller: 1e9,
-		},
-		DrainTimeout: time.Second,
 	}, slog.New(slog.NewJSONHandler(os.Stderr, nil)))
 }
 

@@ -67,7 +67,7 @@ func parse(args []string) (options, error) {
 	flags.IntVar(&opts.running, "running", 1000, "SpiderJobs that run meanwhile")
 	flags.DurationVar(&opts.podTime, "pod-time", 3*time.Second, "how long each Pod runs")
 	flags.IntVar(&opts.nodes, "nodes", 20, "nodes, played by KWOK, each with room for 10000 Pods")
-	flags.IntVar(&opts.workers, "workers", controllers.DefaultOptions().SpiderJobs.Workers, "SpiderJobs that the operator reconciles at once")
+	flags.IntVar(&opts.workers, "workers", controllers.DefaultOptions().Config.Workers, "SpiderJobs that the operator reconciles at once")
 	flags.BoolVar(&opts.byFile, "by-file", false, "run the spider by its file: its Jobs and Pods hold the launcher, of 2 KiB")
 	flags.BoolVar(&opts.trouble, "trouble", false, "measure nothing but how a hung webhook in one namespace delays another")
 	flags.IntVar(&opts.troubleJobs, "trouble-jobs", 1000, "SpiderJobs behind the hung webhook")

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/pprof"
@@ -14,6 +15,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"k8s.io/client-go/tools/clientcmd"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -67,9 +69,9 @@ func runOperator(ctx context.Context, args []string) error {
 // operatorOptions are the defaults of the controller, but for where it listens.
 func operatorOptions(workers int) controllers.Options {
 	opts := controllers.DefaultOptions()
-	opts.SpiderJobs.Workers = workers
-	opts.MetricsAddress, opts.ProbeAddress = "0", "0" // metrics are served beside the profiles
-	opts.Log = ctrl.Log
+	opts.Config.Workers = workers
+	opts.MetricsListen = "" // metrics are served beside the profiles
+	opts.Log = slog.New(logr.ToSlogHandler(ctrl.Log))
 	return opts
 }
 

@@ -165,7 +165,8 @@ func chartValues(wanted images, known digests) map[string]any {
 	}
 	return map[string]any{
 		"image":      map[string]any{"repository": repository, "tag": tag},
-		"controller": map[string]any{"spiderImage": wanted.spiders, "podAnnotations": annotations},
+		"config":     map[string]any{"controller": map[string]any{"spiderImage": wanted.spiders}},
+		"controller": map[string]any{"podAnnotations": annotations},
 		"apiserver":  map[string]any{"podAnnotations": annotations},
 	}
 }

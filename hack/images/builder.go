@@ -21,7 +21,6 @@ type builder struct {
 	archives  string // folder of the archives, in the repository and ignored by git
 	cache     string // folder of buildah's storage, shared by all clones of the repository
 	goVersion string // of the machine's Go, which compiles static images
-	say       *progress.Printer
 }
 
 func newBuilder(ctx context.Context, root, tag string) (*builder, error) {
@@ -78,11 +77,11 @@ func (b *builder) ensure(ctx context.Context, img projectImage, note progress.No
 	if err := os.Remove(stamp); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", "", fmt.Errorf("replace %s: %w", archive, err)
 	}
-	make := b.build
+	produce := b.build
 	if img.Static != nil {
-		make = b.write
+		produce = b.write
 	}
-	if err := make(ctx, img, archive, note); err != nil {
+	if err := produce(ctx, img, archive, note); err != nil {
 		return "", "", err
 	}
 	if err := os.WriteFile(stamp, []byte(inputs), 0o600); err != nil {

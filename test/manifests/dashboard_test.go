@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
 	"sigs.k8s.io/yaml"
 )
 
@@ -30,9 +32,12 @@ type panel struct {
 // readDashboard reads the dashboard as the chart installs it.
 func readDashboard(t *testing.T) dashboard {
 	t.Helper()
-	objects := ofKind(mustTemplate(t, "--set", "metrics.dashboard.enabled=true"), "ConfigMap")
-	if len(objects) != 1 || objects[0].GetLabels()["grafana_dashboard"] != "1" {
-		t.Fatalf("%d ConfigMaps were rendered, want one that is labelled grafana_dashboard: %v", len(objects), objects)
+	rendered := mustTemplate(t, "--set", "metrics.dashboard.enabled=true")
+	objects := filter(ofKind(rendered, "ConfigMap"), func(object *unstructured.Unstructured) bool {
+		return object.GetLabels()["grafana_dashboard"] == "1"
+	})
+	if len(objects) != 1 {
+		t.Fatalf("%d ConfigMaps were rendered, want one that is labelled grafana_dashboard", len(objects))
 	}
 	data, _ := objects[0].Object["data"].(map[string]any)
 	text, _ := data["spider-operator.json"].(string)

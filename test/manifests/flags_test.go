@@ -1,14 +1,23 @@
 package manifests
 
 import (
+	"encoding/json"
+	"errors"
+	"os"
 	"os/exec"
+	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
+	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	configv1alpha1 "github.com/scrapethis/spider-operator/api/config/v1alpha1"
 )
 
 // flagInHelp finds a flag in what --help prints, and its default where it names one.
@@ -87,18 +96,146 @@ func TestFlagsAreTaken(t *testing.T) {
 	}
 }
 
-// The chart's defaults are those of the processes, which the documentation names.
-func TestDefaultsAreTheProcesses(t *testing.T) {
-	forEachFlag(t, mustTemplate(t), func(component, name, value string) {
-		want := flags(t, component)[name]
-		if want == "" {
-			return
+// The chart gives each process a configuration that it takes, at the path that it is told, and restarts it when that changes.
+func TestConfigurationsAreTaken(t *testing.T) {
+	for name, objects := range renderings(t) {
+		t.Run(name, func(t *testing.T) {
+			files := configurations(t, objects)
+			for component, file := range files {
+				if err := read(component, file); err != nil {
+					t.Errorf("%s: %v\n%s", component, err, file)
+				}
+			}
+			for _, deployment := range typed[appsv1.Deployment](t, ofKind(objects, "Deployment")) {
+				pod := deployment.Spec.Template
+				component := pod.Labels["app.kubernetes.io/component"]
+				if files[component] == "" || pod.Annotations["checksum/config"] == "" ||
+					!slices.Contains(pod.Spec.Containers[0].Args, "--config=/etc/spider-operator/config/config.yaml") ||
+					!slices.ContainsFunc(pod.Spec.Volumes, func(v corev1.Volume) bool {
+						return v.ConfigMap != nil && v.ConfigMap.Name == deployment.Name+"-config"
+					}) {
+					t.Errorf("Deployment %s does not use its ConfigMap", deployment.Name)
+				}
+			}
+		})
+	}
+}
+
+// read reads a process's configuration as the process does.
+func read(component, file string) error {
+	if component == "controller" {
+		config := configv1alpha1.DefaultController()
+		return errors.Join(configv1alpha1.DecodeController([]byte(file), &config), config.Validate().ToAggregate())
+	}
+	config := configv1alpha1.DefaultAPIServer()
+	return errors.Join(configv1alpha1.DecodeAPIServer([]byte(file), &config), config.Validate().ToAggregate())
+}
+
+// configurations are the configuration files of the processes, by component.
+func configurations(t *testing.T, objects []*unstructured.Unstructured) map[string]string {
+	t.Helper()
+	files := map[string]string{}
+	for _, object := range typed[corev1.ConfigMap](t, ofKind(objects, "ConfigMap")) {
+		if file, found := object.Data["config.yaml"]; found {
+			files[object.Labels["app.kubernetes.io/component"]] = file
 		}
-		if duration, err := time.ParseDuration(value); err == nil {
-			value = duration.String()
+	}
+	return files
+}
+
+// Every value from before there were configuration files still works: what the chart makes of them is what it makes of their
+// successors, and the notes name each of them.
+func TestValuesFromBeforeTheConfiguration(t *testing.T) {
+	before, now := "testdata/values-before-config.yaml", chartDir+"/ci/full-values.yaml"
+	got, want := configurations(t, mustTemplate(t, "--values", before)), configurations(t, mustTemplate(t, "--values", now))
+	if diff := cmp.Diff(want, got); diff != "" || len(want) != 2 {
+		t.Errorf("configurations (-of config.* +of the values before):\n%s", diff)
+	}
+	for _, pod := range podTemplates(t, mustTemplate(t, "--values", before)) {
+		args := pod.Spec.Containers[0].Args
+		if args[0] == "controller" && !(slices.Contains(args, "--log-level=INFO-3") && slices.Contains(args, "--log-format=text")) {
+			t.Errorf("logLevel 3 and logEncoder console became %q", args)
 		}
-		if value != want {
-			t.Errorf("%s: the chart's default for --%s is %s, the process's own %s", component, name, value, want)
+	}
+	for path, property := range deprecatedValues(t) {
+		set := strings.Contains(readText(t, before), property+":")
+		if !set {
+			t.Errorf("%s is deprecated, and %s does not set it", path, before)
 		}
-	})
+	}
+	both := configurations(t, mustTemplate(t, "--values", before, "--set", "config.controller.workers=5,config.controller.spiderPods.tmpSize=1Gi"))
+	config := configv1alpha1.DefaultController()
+	if err := configv1alpha1.DecodeController([]byte(both["controller"]), &config); err != nil {
+		t.Fatal(err)
+	}
+	if config.Workers != 5 || config.SpiderPods.TmpSize.String() != "1Gi" || config.SpiderPods.Security != configv1alpha1.PodSecurityPlatform {
+		t.Errorf("with both, the configuration is %+v", config)
+	}
+}
+
+// deprecatedValues are the names of the values that the schema calls deprecated, by path.
+func deprecatedValues(t *testing.T) map[string]string {
+	t.Helper()
+	var schema schemaNode
+	readInto(t, "values.schema.json", json.Unmarshal, &schema)
+	found := map[string]string{}
+	var walk func(path string, node schemaNode)
+	walk = func(path string, node schemaNode) {
+		for name, child := range node.Properties {
+			if child.Deprecated {
+				found[path+"."+name] = name
+			}
+			walk(path+"."+name, child)
+		}
+	}
+	walk("", schema)
+	if len(found) < 20 {
+		t.Fatalf("only %d deprecated values are found", len(found))
+	}
+	return found
+}
+
+// The schema of the chart knows every setting that the processes have, and no other.
+func TestSchemaKnowsEverySetting(t *testing.T) {
+	var schema schemaNode
+	readInto(t, "values.schema.json", json.Unmarshal, &schema)
+	for definition, config := range map[string]any{
+		"controllerConfiguration": configv1alpha1.ControllerConfiguration{}, "apiserverConfiguration": configv1alpha1.APIServerConfiguration{},
+	} {
+		settings(t, definition, schema.Definitions[definition], reflect.TypeOf(config))
+	}
+}
+
+func readText(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func settings(t *testing.T, path string, node schemaNode, config reflect.Type) {
+	t.Helper()
+	known := map[string]bool{}
+	for i := range config.NumField() {
+		field := config.Field(i)
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		if name == "" { // of TypeMeta, which the chart sets
+			continue
+		}
+		known[name] = true
+		child, found := node.Properties[name]
+		if !found {
+			t.Errorf("values.schema.json does not know %s.%s", path, name)
+		}
+		if field.Type.Kind() == reflect.Struct && len(child.Properties) > 0 {
+			settings(t, path+"."+name, child, field.Type)
+		}
+	}
+	for name := range node.Properties {
+		if !known[name] {
+			t.Errorf("values.schema.json knows %s.%s, which is no setting", path, name)
+		}
+	}
 }

@@ -147,10 +147,11 @@ func TestAPIServerWithTLS(t *testing.T) {
 				t.Errorf("a probe asks %+v", probe.HTTPGet)
 			}
 		}
-		if len(pod.Volumes) != 1 || pod.Volumes[0].Secret == nil || pod.Volumes[0].Secret.SecretName != "api-tls" {
-			t.Fatalf("volumes %+v", pod.Volumes)
+		if secrets := secretVolumes(pod); len(secrets) != 1 || secrets["tls"] != "api-tls" {
+			t.Fatalf("volumes of Secrets %v", secrets)
 		}
-		mounted := container.VolumeMounts[0].MountPath
+		tls := slices.IndexFunc(container.VolumeMounts, func(mount corev1.VolumeMount) bool { return mount.Name == "tls" })
+		mounted := container.VolumeMounts[tls].MountPath
 		for _, flag := range []string{"--tls-cert-file=" + mounted + "/tls.crt", "--tls-key-file=" + mounted + "/tls.key"} {
 			if !slices.Contains(container.Args, flag) {
 				t.Errorf("the arguments %v lack %s", container.Args, flag)
@@ -190,12 +191,23 @@ func TestIssuedCertificateIsServed(t *testing.T) {
 			t.Errorf("the names (-want +got):\n%s", diff)
 		}
 		for _, deployment := range deployments(t, objects) {
-			if volumes := deployment.Spec.Template.Spec.Volumes; strings.HasSuffix(deployment.Name, "-apiserver") &&
-				(len(volumes) != 1 || volumes[0].Secret.SecretName != secret) {
-				t.Errorf("the API reads %+v, want the Secret %s", volumes, secret)
+			if secrets := secretVolumes(deployment.Spec.Template.Spec); strings.HasSuffix(deployment.Name, "-apiserver") &&
+				(len(secrets) != 1 || secrets["tls"] != secret) {
+				t.Errorf("the API reads %v, want the Secret %s", secrets, secret)
 			}
 		}
 	}
+}
+
+// secretVolumes are the names of the Secrets that a Pod has as volumes, by the volumes' names.
+func secretVolumes(pod corev1.PodSpec) map[string]string {
+	secrets := map[string]string{}
+	for i := range pod.Volumes {
+		if secret := pod.Volumes[i].Secret; secret != nil {
+			secrets[pod.Volumes[i].Name] = secret.SecretName
+		}
+	}
+	return secrets
 }
 
 // What the Service is given goes into its spec, and what is not known by name is laid over all of it.

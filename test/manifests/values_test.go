@@ -15,11 +15,18 @@ func TestWrongValuesAreRefused(t *testing.T) {
 	tests := []struct{ set, names string }{
 		{"controler.workers=3", "controler"},
 		{"controller.worker=3", "worker"},
+		{"config.controller.worker=3", "worker"},
+		{"config.api.rate=3", "api"},
 		{"controller.workers=0", "/controller/workers"},
+		{"config.controller.workers=0", "/config/controller/workers"},
 		{"controller.workers=many", "/controller/workers"},
+		{"config.controller.workers=many", "/config/controller/workers"},
 		{"controller.ttl=7d", "/controller/ttl"},
+		{"config.controller.ttl=7d", "/config/controller/ttl"},
 		{"controller.logBudget=0", "/controller/logBudget"},
+		{"config.controller.logBudget=0", "/config/controller/logBudget"},
 		{"controller.spiderPods.security=privileged", "/controller/spiderPods/security"},
+		{"config.controller.spiderPods.security=privileged", "/config/controller/spiderPods/security"},
 		{"controller.spiderPods.imagePullSecrets={registry}", "/controller/spiderPods/imagePullSecrets/0"},
 		{"controller.spiderPods.nodeSelector.pool=a b", "/controller/spiderPods/nodeSelector/pool"},
 		{"controller.spiderPods.nodeSelector.a/b/c=d", "/controller/spiderPods/nodeSelector"},
@@ -38,10 +45,12 @@ func TestWrongValuesAreRefused(t *testing.T) {
 		{"apiserver.tls.certificate.enabled=true", "/apiserver/tls/certificate/issuerRef"},
 		{"tests.spider=books", "/tests/apiKeySecret"},
 		{"apiserver.timeouts.read=0s", "/apiserver/timeouts/read"},
+		{"config.apiserver.timeouts.read=0s", "/config/apiserver/timeouts/read"},
 		{"apiserver.timeouts.idle=0", "/apiserver/timeouts/idle"},
 		{"apiserver.maxConnections=0", "/apiserver/maxConnections"},
 		{"apiserver.maxConnectionsPerAddress=0", "/apiserver/maxConnectionsPerAddress"},
 		{"apiserver.namespaceRate=0", "/apiserver/namespaceRate"},
+		{"config.apiserver.namespaceRate=0", "/config/apiserver/namespaceRate"},
 		{"apiserver.restSpiders=off", "/apiserver/restSpiders"},
 		{"apiserver.autoscaling.targetCPU=much", "/apiserver/autoscaling/targetCPU"},
 		{"apiserver.service.externalTrafficPolicy=Here", "/apiserver/service/externalTrafficPolicy"},
@@ -49,6 +58,7 @@ func TestWrongValuesAreRefused(t *testing.T) {
 		{"apiserver.service.type=ExternalName", "/apiserver/service/type"},
 		{"apiserver.service.port=70000", "/apiserver/service/port"},
 		{"apiserver.maxStreams=0", "/apiserver/maxStreams"},
+		{"config.apiserver.maxStreams=0", "/config/apiserver/maxStreams"},
 		{"metrics.prometheusRule.thresholds.pendingMinutes=15", "pendingMinutes"},
 		{"metrics.prometheusRule.thresholds.errorRatio=25", "/metrics/prometheusRule/thresholds/errorRatio"},
 		{"metrics.prometheusRule.thresholds.notLeadingFor=120", "/metrics/prometheusRule/thresholds/notLeadingFor"},
@@ -76,6 +86,7 @@ type schemaNode struct {
 	Ref         string                `json:"$ref"`
 	Properties  map[string]schemaNode `json:"properties"`
 	Definitions map[string]schemaNode `json:"definitions"`
+	Deprecated  bool                  `json:"deprecated"`
 }
 
 // The schema knows every value in values.yaml, and values.yaml shows every value that the schema knows.
@@ -101,8 +112,9 @@ func TestSchemaAndValuesAgree(t *testing.T) {
 			}
 			walk(path+"."+name, node.Properties[name], child)
 		}
-		for name := range node.Properties {
-			if _, shown := object[name]; !shown && !optional[path+"."+name] {
+		for name, child := range node.Properties {
+			hidden := child.Deprecated || optional[path+"."+name] || strings.HasPrefix(path, ".config.")
+			if _, shown := object[name]; !shown && !hidden {
 				t.Errorf("values.yaml does not show %s.%s", path, name)
 			}
 		}

@@ -1,14 +1,26 @@
 {{/*
-A component's Deployment. Takes (dict "root" $ "component" … "args" [] "ports" {name: number} "probes" {…} "replicas" n) and
-optionally "volumes" and "volumeMounts":
-what the two processes share is here; what differs is with each of them. "replicas" of -1 leaves the number to an autoscaler.
+A component's configuration and Deployment. Takes (dict "root" $ "component" … "args" [] "ports" {name: number} "replicas" n) and
+optionally "volumes" and "volumeMounts": what the two processes share is here; what differs is with each of them. "replicas" of -1 leaves
+the number to an autoscaler.
 */}}
 {{- define "spider-operator.deployment" -}}
 {{- $values := get .root.Values .component -}}
+{{- $config := include "spider-operator.config" . -}}
+{{- $name := include "spider-operator.componentName" . -}}
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: {{ $name }}-config
+  namespace: {{ .root.Release.Namespace }}
+  {{- include "spider-operator.metadata" . | nindent 2 }}
+data:
+  config.yaml: |
+    {{- $config | nindent 4 }}
+---
 apiVersion: apps/v1
 kind: Deployment
 metadata:
-  name: {{ include "spider-operator.componentName" . }}
+  name: {{ $name }}
   namespace: {{ .root.Release.Namespace }}
   {{- include "spider-operator.metadata" (dict "root" .root "component" .component "labels" $values.labels "annotations" $values.annotations) | nindent 2 }}
 spec:
@@ -24,7 +36,7 @@ spec:
       {{- include "spider-operator.selectorLabels" . | nindent 6 }}
   template:
     metadata:
-      {{- include "spider-operator.podMetadata" . | nindent 6 }}
+      {{- include "spider-operator.podMetadata" (merge (dict "checksum" (sha256sum $config)) .) | nindent 6 }}
     spec:
       serviceAccountName: {{ include "spider-operator.serviceAccountName" . }}
       automountServiceAccountToken: true
@@ -66,7 +78,7 @@ spec:
           imagePullPolicy: {{ .root.Values.image.pullPolicy }}
           args:
             - {{ .component }}
-            {{- range concat .args $values.extraArgs }}
+            {{- range concat .args (include "spider-operator.logging" $values | fromYamlArray) $values.extraArgs }}
             - {{ . | quote }}
             {{- end }}
           {{- with $values.extraEnv }}
@@ -79,13 +91,16 @@ spec:
               containerPort: {{ $port }}
               protocol: TCP
             {{- end }}
-          {{- range $kind, $probe := .probes }}
-          {{ $kind }}Probe:
+          livenessProbe:
             httpGet:
-              path: {{ $probe.path }}
-              port: {{ $probe.port }}
-            {{- toYaml (get $values (printf "%sProbe" $kind)) | nindent 12 }}
-          {{- end }}
+              path: /livez
+              port: metrics
+            {{- toYaml $values.livenessProbe | nindent 12 }}
+          readinessProbe:
+            httpGet:
+              path: /readyz
+              port: metrics
+            {{- toYaml $values.readinessProbe | nindent 12 }}
           {{- with $values.resources }}
           resources:
             {{- toYaml . | nindent 12 }}
@@ -94,12 +109,18 @@ spec:
           securityContext:
             {{- toYaml . | nindent 12 }}
           {{- end }}
-          {{- with concat (default list .volumeMounts) $values.extraVolumeMounts }}
           volumeMounts:
+            - name: config
+              mountPath: /etc/spider-operator/config
+              readOnly: true
+            {{- with concat (default list .volumeMounts) $values.extraVolumeMounts }}
             {{- toYaml . | nindent 12 }}
-          {{- end }}
-      {{- with concat (default list .volumes) $values.extraVolumes }}
+            {{- end }}
       volumes:
+        - name: config
+          configMap:
+            name: {{ $name }}-config
+        {{- with concat (default list .volumes) $values.extraVolumes }}
         {{- toYaml . | nindent 8 }}
-      {{- end }}
+        {{- end }}
 {{- end }}

@@ -50,7 +50,7 @@ annotations:
 labels:
   {{- toYaml (merge (include "spider-operator.selectorLabels" . | fromYaml) $values.podLabels .root.Values.commonLabels) | nindent 2 }}
 annotations:
-  {{- toYaml (merge (dict) $values.podAnnotations (dict "kubectl.kubernetes.io/default-container" .component) .root.Values.commonAnnotations) | nindent 2 }}
+  {{- toYaml (merge (dict) $values.podAnnotations (dict "kubectl.kubernetes.io/default-container" .component "checksum/config" .checksum) .root.Values.commonAnnotations) | nindent 2 }}
 {{- end }}
 
 {{/* Takes (dict "root" $ "component" …). */}}
@@ -71,15 +71,6 @@ annotations:
 {{- else -}}
 {{- default "default" $account.name }}
 {{- end -}}
-{{- end }}
-
-{{/* Labels as flags take them: name=value,…, in the order of their names. Takes the labels. */}}
-{{- define "spider-operator.pairs" -}}
-{{- $pairs := list -}}
-{{- range $name, $value := . -}}
-{{- $pairs = append $pairs (printf "%s=%s" $name $value) -}}
-{{- end -}}
-{{- join "," $pairs -}}
 {{- end }}
 
 {{/* The Secret with the REST API's certificate, empty where it is served without TLS. */}}

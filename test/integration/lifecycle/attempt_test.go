@@ -115,7 +115,7 @@ func TestThePauseBetweenInterruptionsGrows(t *testing.T) {
 func TestRetentionIsSettledAtTheEnd(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
-	s.options.SpiderJobs.Defaults.TTL = 3 * time.Second
+	s.options.Config.TTL.Duration = 3 * time.Second
 	s.spider(quickCrawl(7), func(spec *v1alpha1.SpiderSpec) { spec.TTLSecondsAfterFinished = ptr.To[int64](3600) })
 	s.controller()
 	s.job("run")
@@ -129,8 +129,7 @@ func TestRetentionIsSettledAtTheEnd(t *testing.T) {
 	s.get(spider, "books")
 	s.delete(spider)
 	ended := sj.Status.FinishedAt.Time
-	s.eventually("the operator's default is over",
-		func() bool { return time.Since(ended) > s.options.SpiderJobs.Defaults.TTL+seconds/2 })
+	s.eventually("the operator's default is over", func() bool { return time.Since(ended) > s.options.Config.TTL.Duration+seconds/2 })
 	for _, name := range []string{"run", "own"} {
 		s.get(&v1alpha1.SpiderJob{}, name)
 	}

@@ -94,7 +94,7 @@ func TestCancel(t *testing.T) {
 			want: cancelled(1, 0, false)},
 		{name: "a Scrapy that ignores it, and is killed", program: ignores(4),
 			play: func(s *stage) {
-				s.options.SpiderJobs.Logs.Interval = 200 * time.Millisecond
+				s.options.Config.LogInterval.Duration = 200 * time.Millisecond
 				s.controller()
 				s.await("run", "counted", func(sj *v1alpha1.SpiderJob) bool {
 					return sj.Status.Stats != nil &&

@@ -35,7 +35,8 @@ func TestHandOver(t *testing.T) {
 			s := newStage(t)
 			s.options.LeaderElection = true
 			s.options.LeaderElectionNamespace = s.namespace
-			s.options.LeaseDuration, s.options.RenewDeadline, s.options.RetryPeriod = leaseDuration, renewDeadline, retryPeriod
+			election := &s.options.Config.LeaderElection
+			election.LeaseDuration.Duration, election.RenewDeadline.Duration, election.RetryPeriod.Duration = leaseDuration, renewDeadline, retryPeriod
 			s.spider(quickCrawl(7))
 
 			leader := s.controller()
@@ -89,7 +90,8 @@ func TestOneLeads(t *testing.T) {
 	s := newStage(t)
 	s.options.LeaderElection = true
 	s.options.LeaderElectionNamespace = s.namespace
-	s.options.LeaseDuration, s.options.RenewDeadline, s.options.RetryPeriod = leaseDuration, renewDeadline, retryPeriod
+	election := &s.options.Config.LeaderElection
+	election.LeaseDuration.Duration, election.RenewDeadline.Duration, election.RetryPeriod.Duration = leaseDuration, renewDeadline, retryPeriod
 	s.spider(quickCrawl(7))
 	replicas := []*replica{s.controller(), s.controller()}
 	s.job("run")

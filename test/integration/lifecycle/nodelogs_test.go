@@ -52,7 +52,7 @@ func TestANodeWhoseLogsHangDelaysNoOthers(t *testing.T) {
 		dump(p, 4, "closespider_errorcount")
 		return node.Exit{}
 	})
-	bad.options.SpiderJobs.Namespaces = []string{bad.namespace, good.namespace}
+	bad.options.Namespaces = []string{bad.namespace, good.namespace}
 	bad.controller()
 	for _, name := range names("run", ended) {
 		bad.job(name)

@@ -78,7 +78,7 @@ func TestPodDoesNotStart(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			s := newStage(t)
-			s.options.SpiderJobs.Defaults.ImagePatience = 5 * time.Second
+			s.options.Config.ImagePatience.Duration = 5 * time.Second
 			s.spider(nil)
 			s.controller()
 			s.job("run")

@@ -96,7 +96,7 @@ func TestAHungWebhookHoldsUpNoOtherNamespace(t *testing.T) {
 	bad.webhook(10, hangs)
 	bad.spider(quickCrawl(7))
 	good.spider(longCrawl(4))
-	bad.options.SpiderJobs.Namespaces = []string{bad.namespace, good.namespace}
+	bad.options.Namespaces = []string{bad.namespace, good.namespace}
 	bad.controller()
 	good.job("running")
 	good.awaitPhase("running", v1alpha1.PhaseRunning)

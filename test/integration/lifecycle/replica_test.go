@@ -3,6 +3,7 @@ package lifecycle
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"strings"
 	"sync"
@@ -29,11 +30,11 @@ type replica struct {
 // options are a replica's settings, which a test may change.
 func options(namespace string) controllers.Options {
 	opts := controllers.DefaultOptions()
-	opts.SpiderJobs.Namespaces = []string{namespace}
-	opts.SpiderJobs.Workers = 4
-	opts.MetricsAddress, opts.ProbeAddress = "0", "0"
-	opts.SpiderJobs.Defaults.SpiderImage = "spiders:1"
-	opts.SpiderJobs.Defaults.GracePeriod = 10 * time.Second
+	opts.Namespaces = []string{namespace}
+	opts.Config.Workers = 4
+	opts.MetricsListen = ""
+	opts.Config.SpiderImage = "spiders:1"
+	opts.Config.DefaultGracePeriod.Duration = 10 * time.Second
 	return opts
 }
 
@@ -49,7 +50,7 @@ func startReplica(t *testing.T, opts controllers.Options, d death) *replica {
 			return r.wire.pass(next, request)
 		})
 	})
-	opts.Log = r.log.logger()
+	opts.Log = slog.New(logr.ToSlogHandler(r.log.logger()))
 	go func() {
 		defer close(r.done)
 		r.err = controllers.Run(ctx, config, opts)

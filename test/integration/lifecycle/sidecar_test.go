@@ -187,7 +187,7 @@ func TestAFailedInitContainerIsNamed(t *testing.T) {
 func TestAnInjectedContainerWithoutAnImageIsNamed(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
-	s.options.SpiderJobs.Defaults.ImagePatience = 5 * time.Second
+	s.options.Config.ImagePatience.Duration = 5 * time.Second
 	s.inject(injectedFirst("istio-init"))
 	s.node.CannotPull(s.namespace, "istio-init")
 	s.spider(quickCrawl(7))

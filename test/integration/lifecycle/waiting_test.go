@@ -56,7 +56,7 @@ func TestAPodWhoseContainersAreNotMadeIsExplained(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			s := newStage(t)
-			s.options.SpiderJobs.Defaults.ImagePatience = 10 * time.Second
+			s.options.Config.ImagePatience.Duration = 10 * time.Second
 			s.spider(nil)
 			s.controller()
 			s.job("run")
@@ -84,7 +84,7 @@ func TestPatienceCountsFromTheFirstFailure(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			s := newStage(t)
-			s.options.SpiderJobs.Defaults.ImagePatience = patience
+			s.options.Config.ImagePatience.Duration = patience
 			s.spider(nil)
 			s.controller()
 			s.job("run")

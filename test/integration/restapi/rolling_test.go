@@ -17,7 +17,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
-	"github.com/scrapethis/spider-operator/apiserver/guard"
 	rest "github.com/scrapethis/spider-operator/client"
 	"github.com/scrapethis/spider-operator/test/integration/controlplane"
 	"github.com/scrapethis/spider-operator/test/integration/running"
@@ -33,9 +32,9 @@ func TestRollingRestartUnderLoad(t *testing.T) {
 	front := &service{}
 	begin := func() *running.Replica {
 		options := running.RESTAPIOptions(t)
-		options.ShutdownDelay = time.Second
-		options.Limits = guard.Limits{RequestsPerSecond: 1e6, Burst: 1e6, NamespaceRequestsPerSecond: 1e6, FailuresPerMinute: 1,
-			StreamsPerCaller: 1e6}
+		options.Config.ShutdownDelay.Duration = time.Second
+		limits := &options.Config
+		limits.Rate, limits.Burst, limits.NamespaceRate, limits.FailedAuthentications, limits.MaxStreams = 1e6, 1e6, 1e6, 1, 1e6
 		r := running.StartRESTAPI(t, config, options)
 		front.follow(t, r)
 		return r

@@ -13,15 +13,17 @@ import (
 
 	"k8s.io/client-go/rest"
 
+	configv1alpha1 "github.com/scrapethis/spider-operator/api/config/v1alpha1"
 	"github.com/scrapethis/spider-operator/apiserver"
-	"github.com/scrapethis/spider-operator/apiserver/guard"
 	"github.com/scrapethis/spider-operator/test/integration/controlplane"
 )
 
 // RESTAPIOptions returns options for a test's REST API, which the test may change.
 func RESTAPIOptions(t testing.TB) apiserver.Options {
 	t.Helper()
-	return apiserver.Options{Listen: FreeAddress(t), Limits: guard.DefaultLimits, DrainTimeout: 10 * time.Second}
+	options := apiserver.Options{Listen: FreeAddress(t), Config: configv1alpha1.DefaultAPIServer()}
+	options.Config.ShutdownDelay.Duration, options.Config.DrainTimeout.Duration = 0, 10*time.Second
+	return options
 }
 
 // RESTAPI runs a REST API on a control plane until the test ends, and returns its address once it is ready. A failed test shows

@@ -26,7 +26,8 @@ func TestNeverDoControllersOfTwoVersionsLead(t *testing.T) {
 	namespace := cluster.Namespace(t)
 	electing := controllers.DefaultOptions()
 	electing.LeaderElection, electing.LeaderElectionNamespace, electing.Lease = true, namespace, ownLease
-	electing.LeaseDuration, electing.RenewDeadline, electing.RetryPeriod = 4*time.Second, 3*time.Second, 500*time.Millisecond
+	election := &electing.Config.LeaderElection
+	election.LeaseDuration.Duration, election.RenewDeadline.Duration, election.RetryPeriod.Duration = 4*time.Second, 3*time.Second, 500*time.Millisecond
 	flags := []string{
 		"--leader-elect", "--leader-elect-namespace=" + namespace, "--leader-elect-lease-duration=4s",
 		"--leader-elect-renew-deadline=3s",

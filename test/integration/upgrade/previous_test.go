@@ -3,12 +3,11 @@ package upgrade
 import (
 	"bytes"
 	"context"
+	"log/slog"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"github.com/go-logr/logr"
 
 	"github.com/scrapethis/spider-operator/controllers"
 	"github.com/scrapethis/spider-operator/test/integration/process"
@@ -94,9 +93,9 @@ func control(t *testing.T, namespaces ...string) (stop func()) {
 // run does so with options.
 func run(t *testing.T, options controllers.Options, namespaces ...string) (stop func()) {
 	t.Helper()
-	options.SpiderJobs.Namespaces = namespaces
-	options.MetricsAddress, options.ProbeAddress = "0", "0"
-	options.Log = logr.Discard()
+	options.Namespaces = namespaces
+	options.MetricsListen = ""
+	options.Log = slog.New(slog.DiscardHandler)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- controllers.Run(ctx, cluster.Config, options) }()

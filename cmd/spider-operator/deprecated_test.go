@@ -1,25 +1,28 @@
 package main
 
 import (
-	"io"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/utils/ptr"
 
-	"github.com/scrapethis/spider-operator/controllers/spiderjob"
+	configv1alpha1 "github.com/scrapethis/spider-operator/api/config/v1alpha1"
 )
 
 // readPodFlags reads the flags for all spiders' Pods over the operator's defaults.
-func readPodFlags(args ...string) (spiderjob.PodDefaults, error) {
-	pods := spiderjob.DefaultOptions().Defaults.Pods
-	cmd := &cobra.Command{}
-	cmd.SetOut(io.Discard)
-	addPodFlags(cmd, &pods)
-	return pods, cmd.ParseFlags(args)
+func readPodFlags(args ...string) (configv1alpha1.SpiderPods, error) {
+	config := configv1alpha1.DefaultController()
+	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
+	addPodFlags(flags, &config.SpiderPods)
+	err := flags.Parse(args)
+	if err == nil {
+		err = config.Validate().ToAggregate()
+	}
+	return config.SpiderPods, err
 }
 
 func TestPodFlags(t *testing.T) {
@@ -34,10 +37,10 @@ func TestPodFlags(t *testing.T) {
 	if size := pods.TmpSize.String(); size != "500Mi" {
 		t.Errorf("/tmp may hold %s", size)
 	}
-	pods.TmpSize = spiderjob.PodDefaults{}.TmpSize
-	want := spiderjob.PodDefaults{
-		Security:         spiderjob.PodSecurityPlatform,
-		ImagePullSecrets: []string{"registry", "mirror.example"},
+	pods.TmpSize = resource.Quantity{}
+	want := configv1alpha1.SpiderPods{
+		Security:         configv1alpha1.PodSecurityPlatform,
+		ImagePullSecrets: []corev1.LocalObjectReference{{Name: "registry"}, {Name: "mirror.example"}},
 		NodeSelector:     map[string]string{"pool": "spiders", "example.org/disk": ""},
 		Labels:           map[string]string{"team": "data", "sidecar.istio.io/inject": "false"},
 		Tolerations: []corev1.Toleration{
@@ -61,20 +64,29 @@ func TestPodFlagsMayBeEmpty(t *testing.T) {
 	}
 }
 
+// A text that cannot be read is refused with the flag, a value that no Pod may have with the setting that it is of.
 func TestWrongPodFlagsAreRefusedByName(t *testing.T) {
+	settings := map[string]string{
+		"spider-pod-security":  "spiderPods.security",
+		"spider-pull-secrets":  "spiderPods.imagePullSecrets",
+		"spider-node-selector": "spiderPods.nodeSelector",
+		"spider-labels":        "spiderPods.labels",
+		"spider-tmp-size":      "spiderPods.tmpSize",
+		"spider-tolerations":   "spiderPods.tolerations",
+	}
 	for _, test := range []struct {
 		flag, value string
 		says        string
 	}{
-		{"spider-pod-security", "privileged", "restricted or platform"},
-		{"spider-pod-security", "", "restricted or platform"},
-		{"spider-pull-secrets", "registry,", `""`},
+		{"spider-pod-security", "privileged", "platform"},
+		{"spider-pod-security", "", "platform"},
+		{"spider-pull-secrets", "registry,", `imagePullSecrets[1].name: Invalid value: ""`},
 		{"spider-pull-secrets", "Registry", "Registry"},
-		{"spider-pull-secrets", "a,a", "twice"},
+		{"spider-pull-secrets", "a,a", "Duplicate"},
 		{"spider-node-selector", "pool", "name=value"},
 		{"spider-node-selector", "pool=a,", "name=value"},
-		{"spider-node-selector", "=a", "name of a label"},
-		{"spider-node-selector", "pool=a b", "value of the label pool"},
+		{"spider-node-selector", "=a", "name part must be non-empty"},
+		{"spider-node-selector", "pool=a b", "nodeSelector[pool]"},
 		{"spider-node-selector", "pool=a,pool=b", "twice"},
 		{"spider-labels", "scrapethis.app/spiderjob=a", "reserved"},
 		{"spider-labels", "batch.kubernetes.io/job-name=a", "reserved"},
@@ -85,8 +97,8 @@ func TestWrongPodFlagsAreRefusedByName(t *testing.T) {
 		{"spider-tolerations", `{"key": "a"}`, "JSON list"},
 		{"spider-tolerations", `[{"key": "a"}] []`, "nothing behind it"},
 		{"spider-tolerations", `[{"key": "a", "effects": "NoSchedule"}]`, "effects"},
-		{"spider-tolerations", `[{"key": "a"}, {"effect": "NoSchedule"}]`, "[1]: without a key"},
-		{"spider-tolerations", `[{"key": "a", "operator": "In"}]`, "[0]: operator"},
+		{"spider-tolerations", `[{"key": "a"}, {"effect": "NoSchedule"}]`, "tolerations[1]: Invalid value: \"\": without a key"},
+		{"spider-tolerations", `[{"key": "a", "operator": "In"}]`, "tolerations[0]: Invalid value: \"a\": operator"},
 		{"spider-tolerations", `[{"key": "a b"}]`, "key of a taint"},
 		{"spider-tolerations", `[{"key": "a", "operator": "Exists", "value": "b"}]`, "no value"},
 		{"spider-tolerations", `[{"key": "a", "value": "b c"}]`, "value of a taint"},
@@ -95,7 +107,8 @@ func TestWrongPodFlagsAreRefusedByName(t *testing.T) {
 	} {
 		t.Run(test.flag+"="+test.value, func(t *testing.T) {
 			_, err := readPodFlags("--" + test.flag + "=" + test.value)
-			if err == nil || !strings.Contains(err.Error(), "--"+test.flag) || !strings.Contains(err.Error(), test.says) {
+			named := err != nil && (strings.Contains(err.Error(), "--"+test.flag) || strings.Contains(err.Error(), settings[test.flag]))
+			if !named || !strings.Contains(err.Error(), test.says) {
 				t.Errorf("want a refusal that names --%s and says %q, got %v", test.flag, test.says, err)
 			}
 		})
@@ -112,14 +125,13 @@ func TestPodFlagsReadBackWhatTheyShow(t *testing.T) {
 		"spider-tolerations":   `[{"key":"a","operator":"Exists"}]`,
 		"spider-tmp-size":      "1Gi",
 	}
-	pods := spiderjob.PodDefaults{}
-	cmd := &cobra.Command{}
-	addPodFlags(cmd, &pods)
+	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
+	addPodFlags(flags, &configv1alpha1.SpiderPods{})
 	for name, text := range texts {
-		if err := cmd.Flags().Set(name, text); err != nil {
+		if err := flags.Set(name, text); err != nil {
 			t.Fatal(err)
 		}
-		if shown := cmd.Flags().Lookup(name).Value.String(); shown != text {
+		if shown := flags.Lookup(name).Value.String(); shown != text {
 			t.Errorf("--%s=%s is shown as %s", name, text, shown)
 		}
 	}
