@@ -50,7 +50,7 @@ help: ## List the targets.
 ##@ Try it
 
 .PHONY: demo
-demo: $(BIN)/helm ## From nothing to a finished spider job, on a real Kubernetes. CLUSTER=current uses your own (IMG, SPIDER_IMG).
+demo: announce-demo $(BIN)/helm ## From nothing to a finished spider job, on a real Kubernetes. CLUSTER=current uses your own (IMG, SPIDER_IMG).
 	@go -C hack run ./demo --cluster=$(CLUSTER) --helm=$(BIN)/helm --image=$(IMG) --spider-image=$(SPIDER_IMG)
 
 .PHONY: env
@@ -116,10 +116,19 @@ run: install ## Run the controller here, against the current kubeconfig.
 ##@ Test
 
 .PHONY: test
-test: $(TEST_TOOLS) chromium node $(if $(filter off,$(E2E)),,$(E2E_SYSTEM) reader) ## Run every test: unit, integration, browser, clients, end-to-end and crash. E2E=off leaves the last two out, RACE=on looks for data races.
+test: announce-test $(TEST_TOOLS) chromium node $(if $(filter off,$(E2E)),,$(E2E_SYSTEM) reader) ## Run every test: unit, integration, browser, clients, end-to-end and crash. E2E=off leaves the last two out, RACE=on looks for data races.
 	@code=0; $(call run-tests,unit integration browser clients $(if $(filter off,$(E2E)),,e2e crash)) || code=$$?; \
 	[[ '$(E2E)' != off ]] || echo 'E2E=off: THE END-TO-END AND CRASH TESTS WERE LEFT OUT. Nothing has run on a real kubelet.'; \
 	exit $$code
+
+# Programs of Debian packages that the local cluster and its images need.
+CLUSTER_PROGRAMS := containerd runc nft ip conntrack buildah mmdebstrap
+
+.PHONY: announce-test announce-demo
+announce-test:
+	@hack/announce.sh bin/helm bin/gotestsum bin/promtool chromium npm $(if $(filter off,$(E2E)),,$(CLUSTER_PROGRAMS) curl jq)
+announce-demo:
+	@$(if $(filter local,$(CLUSTER)),hack/announce.sh bin/helm $(CLUSTER_PROGRAMS))
 
 .PHONY: test-unit
 test-unit: $(TEST_TOOLS) ## Run the tests that need nothing but Go and promtool, of all modules.

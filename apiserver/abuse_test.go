@@ -1,3 +1,5 @@
+//go:build load
+
 package apiserver
 
 import (
@@ -225,9 +227,9 @@ func (v *victim) honest(t *testing.T) (stop func() (int, time.Duration)) {
 	}
 }
 
-// TestHonestCallersAreServedDuringAbuse opens connections that send nothing, or their headers or bodies too slowly, sends bodies
+// TestHonestCallersAreServedUnderLoad opens connections that send nothing, or their headers or bodies too slowly, sends bodies
 // without end and JSON without bottom, floods with bad keys from many addresses, and has thousands of callers wait.
-func TestHonestCallersAreServedDuringAbuse(t *testing.T) {
+func TestHonestCallersAreServedUnderLoad(t *testing.T) {
 	v, end := newVictim(t, proxied)
 	before := v.ask().Peak
 	stop := v.honest(t)
@@ -272,14 +274,6 @@ func TestHonestCallersAreServedDuringAbuse(t *testing.T) {
 	if number := <-answered; number != waiters {
 		t.Errorf("%d of %d waiters were answered when the server stopped", number, waiters)
 	}
-}
-
-// hasEnded reports whether the server has closed a connection, having said what it had to say.
-func hasEnded(connection net.Conn) bool {
-	_ = connection.SetReadDeadline(time.Now().Add(time.Millisecond))
-	_, err := io.Copy(io.Discard, connection)
-	timeout, ok := err.(net.Error) //nolint:errorlint // as net returns it
-	return !ok || !timeout.Timeout()
 }
 
 // sendBodies sends what no honest caller does.

@@ -48,6 +48,7 @@ func TestCancelTwiceIsTheSameAsOnce(t *testing.T) {
 
 // A cancel of a job that is being stopped may shorten the grace period, and changes nothing else.
 func TestCancelAgainWithAnotherGracePeriod(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		name         string
 		first, again string // The queries of the two cancels.
@@ -233,6 +234,7 @@ func TestCancelGivesUpOnAJobThatKeepsChanging(t *testing.T) {
 
 // A kube-apiserver that is being replaced fails a moment, and may have recorded what it did not answer.
 func TestACancelIsTriedAgain(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		fail          func(attempt int, recorded bool) error
 		status, tries int

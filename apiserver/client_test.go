@@ -88,6 +88,7 @@ func TestTheClientRunsJobs(t *testing.T) {
 }
 
 func TestTheClientFollowsJobsAndLogs(t *testing.T) {
+	t.Parallel()
 	f := newFacade(t)
 	c := f.client(f.key("team", ""))
 	id, _ := f.running(t, "team", "running")

@@ -222,3 +222,11 @@ func TestNamespacesShareTheRoomForWaits(t *testing.T) {
 		(<-answered).want(http.StatusOK)
 	}
 }
+
+// hasEnded reports whether the server has closed a connection, having said what it had to say.
+func hasEnded(connection net.Conn) bool {
+	_ = connection.SetReadDeadline(time.Now().Add(time.Millisecond))
+	_, err := io.Copy(io.Discard, connection)
+	timeout, ok := err.(net.Error) //nolint:errorlint // as net returns it
+	return !ok || !timeout.Timeout()
+}

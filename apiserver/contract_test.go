@@ -33,6 +33,7 @@ func finishedJob(job *v1alpha1.SpiderJob) {
 // TestAnswersToExistingClients replays the calls that clients made before there was this server, and checks every field they
 // know.
 func TestAnswersToExistingClients(t *testing.T) {
+	t.Parallel()
 	f := newFacade(t)
 	key := f.key("team", "alice")
 	spider := f.spider("team", "books", func(s *v1alpha1.Spider) {

@@ -1,3 +1,5 @@
+//go:build load
+
 package apiserver
 
 import (
@@ -109,10 +111,10 @@ func statuses(connections []net.Conn, within time.Duration) map[string]int {
 	return counts
 }
 
-// TestACrowdKeepsNobodyWaiting opens as many connections as there may be, several times over: with bodies that never come, from few
+// TestACrowdKeepsNobodyWaitingUnderLoad opens as many connections as there may be, several times over: with bodies that never come, from few
 // addresses and from many, and by honest callers who wait. All the time the kubelet is answered, and so is whoever is honest and new, from
 // an address of its own and from one of those that flood.
-func TestACrowdKeepsNobodyWaiting(t *testing.T) {
+func TestACrowdKeepsNobodyWaitingUnderLoad(t *testing.T) {
 	v, end := newVictim(t, direct)
 	eventually(t, "the private port is served", func() bool {
 		response, err := http.DefaultClient.Do(request(t, v.Private+"/livez", ""))

@@ -173,6 +173,7 @@ func TestEventsGoOnWithTheWatch(t *testing.T) {
 }
 
 func TestEventsEndWithTheServerAndTheKey(t *testing.T) {
+	t.Parallel()
 	f := newFacade(t)
 	key := f.key("team", "")
 	var object *v1alpha1.APIKey

@@ -17,10 +17,7 @@ import (
 // TestAFollowerIsGoneWhateverItSent has callers that leave a log which says nothing. Nothing is written to them by which that could be
 // found out.
 func TestAFollowerIsGoneWhateverItSent(t *testing.T) {
-	f := newFacade(t)
-	key := f.key("team", "")
-	id, _ := f.running(t, "team", "a-job")
-	served(t, f, Options{})
+	t.Parallel()
 	for name, test := range map[string]struct {
 		rest    string // of the request, behind what all have
 		then    string // sent once the answer has begun
@@ -43,6 +40,11 @@ func TestAFollowerIsGoneWhateverItSent(t *testing.T) {
 		"more, and the end of it":      {rest: "\r\n", then: "GET /livez HTTP/1.1\r\n", half: true},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFacade(t)
+			key := f.key("team", "")
+			id, _ := f.running(t, "team", "a-job")
+			served(t, f, Options{})
 			connection, err := new(net.Dialer).DialContext(t.Context(), "tcp", strings.TrimPrefix(f.url, "http://"))
 			if err != nil {
 				t.Fatal(err)

@@ -138,6 +138,7 @@ func everyRight() (rights []string) {
 
 // TestNobodyReachesWhatIsAnothers tries every route with every wrong caller. A route without an attempt fails it.
 func TestNobodyReachesWhatIsAnothers(t *testing.T) {
+	t.Parallel()
 	known := &accounts{}
 	f := newFacade(t, withAccounts(known))
 	alice := f.key("team", "alice")

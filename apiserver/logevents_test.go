@@ -42,6 +42,7 @@ func (o *opened) wantLines(lines ...string) (id string) {
 }
 
 func TestLogAsEvents(t *testing.T) {
+	t.Parallel()
 	f := newFacade(t)
 	key := f.key("team", "")
 	id, pod := f.running(t, "team", "a-job")
@@ -141,6 +142,7 @@ func TestFollowedLogIsGoneOnWithAfterACut(t *testing.T) {
 
 // TestEventsOfALogAreItsText puts a log together again, whatever it holds.
 func TestEventsOfALogAreItsText(t *testing.T) {
+	t.Parallel()
 	f := newFacade(t)
 	key := f.key("team", "")
 	jobs := 0
@@ -175,6 +177,7 @@ func TestEventsOfALogAreItsText(t *testing.T) {
 }
 
 func TestGapsInALogAreTold(t *testing.T) {
+	t.Parallel()
 	f := newFacade(t)
 	key := f.key("team", "")
 	id, pod := f.running(t, "team", "a-job")

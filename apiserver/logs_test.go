@@ -157,6 +157,7 @@ func TestLogIsFollowedToItsEnd(t *testing.T) {
 }
 
 func TestFollowedLogSurvivesTheEndOfANodesStream(t *testing.T) {
+	t.Parallel()
 	f := newFacade(t)
 	key := f.key("team", "")
 	id, pod := f.running(t, "team", "a-job")
@@ -240,6 +241,7 @@ func TestJobsWithoutALog(t *testing.T) {
 }
 
 func TestFollowerWaitsForTheStart(t *testing.T) {
+	t.Parallel()
 	f := newFacade(t)
 	key := f.key("team", "")
 	follow := func(id string) *opened {
@@ -329,6 +331,7 @@ func TestFollowedLogEndsWithEitherSide(t *testing.T) {
 
 // TestStreamsEndWithTheirKey has streams of which some are told something, and the others nothing.
 func TestStreamsEndWithTheirKey(t *testing.T) {
+	t.Parallel()
 	f := newFacade(t)
 	var object *v1alpha1.APIKey
 	key := f.key("team", "", func(k *v1alpha1.APIKey) { object = k })

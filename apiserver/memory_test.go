@@ -99,14 +99,6 @@ func heap() int64 {
 	return int64(stats.HeapAlloc)
 }
 
-// TestLongArgumentsTakeNoMemory fills a view with jobs, without arguments and with 32 KiB each, and reads the list once more.
-func TestLongArgumentsTakeNoMemory(t *testing.T) {
-	if testing.Short() {
-		t.Skip("makes 20,000 jobs, four times")
-	}
-	measureMemory(t, 20_000)
-}
-
 // BenchmarkMemory measures as many jobs as a large installation keeps.
 func BenchmarkMemory(b *testing.B) {
 	for b.Loop() {

@@ -108,6 +108,7 @@ func TestATagOfAnotherReplicaIsKnown(t *testing.T) {
 
 // A cancel that was recorded though it was not answered is not taken for somebody else's.
 func TestACancelMeetsItself(t *testing.T) {
+	t.Parallel()
 	f := newFacade(t)
 	key := f.key("team", "")
 	path := "/api/v1/jobs/" + f.apply("team", "a")

@@ -321,6 +321,7 @@ func TestOwnWritesAreSeenAtOnce(t *testing.T) {
 }
 
 func TestReadsGoOnWithoutKubernetes(t *testing.T) {
+	t.Parallel()
 	f := newFacade(t)
 	key := f.key("team", "")
 	f.spider("team", "books")

@@ -67,6 +67,7 @@ func eventually(t testing.TB, what string, condition func() bool) {
 }
 
 func TestServerEndsInOrder(t *testing.T) {
+	t.Parallel()
 	f := newFacade(t)
 	key := f.key("team", "")
 	id := f.apply("team", "endless")
@@ -91,6 +92,7 @@ func TestServerEndsInOrder(t *testing.T) {
 // The kubelet asks on a port of its own, which is there for longest: it is told at once when the server leaves, and that it lives until
 // the last caller is answered.
 func TestTheKubeletIsAnsweredApartAndToTheEnd(t *testing.T) {
+	t.Parallel()
 	f := newFacade(t, func(c *Config) { c.MaxConnections = 1 })
 	private := freeAddress(t)
 	stop, ended := served(t, f, Options{MetricsListen: private, Config: draining(time.Second, 2*time.Second)})

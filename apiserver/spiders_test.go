@@ -392,6 +392,7 @@ func TestSpiderWritesMeetOthers(t *testing.T) {
 }
 
 func TestSpiderWritesWithoutKubernetes(t *testing.T) {
+	t.Parallel()
 	f := newFacade(t)
 	key := f.key("team", "")
 	id := f.made(key, "books")
@@ -448,6 +449,7 @@ func TestKubectlsSpiderIsShownByItsResourcesName(t *testing.T) {
 
 // A caller can make spiders of 100 KiB each: a page of a thousand of them would take the server's memory.
 func TestPageOfLargeSpidersIsBounded(t *testing.T) {
+	t.Parallel()
 	f := newFacade(t)
 	key := f.key("team", "alice")
 	settings := map[string]v1alpha1.SettingValue{}

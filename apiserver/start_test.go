@@ -351,6 +351,7 @@ func TestStartsAtOnceWithOneKeyMakeOneJob(t *testing.T) {
 }
 
 func TestKubernetesRefusals(t *testing.T) {
+	t.Parallel()
 	f := newFacade(t)
 	key := f.key("team", "")
 	f.spider("team", "books")
@@ -393,6 +394,7 @@ func TestKubernetesRefusals(t *testing.T) {
 
 // TestStartWhoseAnswerIsLostMakesOneJob lets Kubernetes record the job and the answer get lost.
 func TestStartWhoseAnswerIsLostMakesOneJob(t *testing.T) {
+	t.Parallel()
 	f := newFacade(t)
 	key := f.key("team", "")
 	f.spider("team", "books")

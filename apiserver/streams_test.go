@@ -46,6 +46,7 @@ func (r *revocable) may(rights ...string) {
 }
 
 func TestServiceAccountWhoseRightIsTakenIsToldNoMore(t *testing.T) {
+	t.Parallel()
 	known := &revocable{accounts: accounts{token: crawlersToken}}
 	f := newFacade(t, func(c *Config) {
 		c.Authenticator, c.Authorizer = auth.ByForm{Keys: c.Authenticator, Tokens: known}, known

@@ -4,28 +4,29 @@
 #
 #   hack/test.sh unit|integration|browser|clients|e2e|crash...
 #
-# RACE=on runs the unit tests with the race detector, which needs a C compiler.
+# RACE=on runs the unit tests, and those under load, with the race detector, which needs a C compiler.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+race=$([[ "${RACE:-off}" != on ]] || echo on)
 
 # unit runs what needs nothing but Go, and Helm and promtool for the chart: the product, hack/ and test/manifests.
 unit() {
-  local flags=(-json -shuffle=on -timeout=15m) failed=0
-  if [[ "${RACE:-off}" == on ]]; then
-    flags+=(-race)
-  fi
+  local flags=(-json -shuffle=on -timeout=15m ${race:+-race}) failed=0
   go test "${flags[@]}" ./... || failed=1
   go -C hack test "${flags[@]}" ./... || failed=1
   go -C test test "${flags[@]}" ./manifests ./spiders/... || failed=1
   return $failed
 }
 
-# integration runs what needs a real control plane. Each package starts its own, so they take turns. client-go watches that
-# nobody changes an object in a cache, which all of its readers share.
+# integration runs what needs a real control plane, and the REST API's tests under load. Each package starts a control plane of its own,
+# so they take turns. client-go watches that nobody changes an object in a cache, which all of its readers share.
 integration() {
+  local failed=0
+  go test -json -count=1 -timeout=10m -tags=load ${race:+-race} -run='UnderLoad$' ./apiserver || failed=1
   KUBEBUILDER_ASSETS=${KUBEBUILDER_ASSETS:-$(go -C hack run ./cluster assets)}
   export KUBEBUILDER_ASSETS
-  KUBE_CACHE_MUTATION_DETECTOR=true go -C test test -json -count=1 -p=1 -timeout=20m ./integration/...
+  KUBE_CACHE_MUTATION_DETECTOR=true go -C test test -json -count=1 -p=1 -timeout=20m ./integration/... || failed=1
+  return $failed
 }
 
 # browser runs what needs a browser, and a real control plane to show something of.
@@ -53,8 +54,14 @@ crash() {
   hack/e2e/run.sh ./crash/...
 }
 
+events=$(mktemp)
+trap 'rm -f "$events"' EXIT
 failed=0
 for suite in "$@"; do
-  "$suite" || failed=1
+  "$suite" | tee -a "$events" || failed=1
 done
+{
+  echo 'The ten slowest tests:'
+  bin/gotestsum tool slowest --jsonfile="$events" --num=10 || true # It says itself what is wrong; the tests' result is another matter.
+} >&2
 exit $failed
