@@ -30,7 +30,12 @@ func underFlags(flags flagSet, file string, read func([]byte) error) error {
 			return
 		}
 		given := f.Value.String()
-		restore = append(restore, func() error { return f.Value.Set(given) })
+		restore = append(restore, func() error {
+			if f.Value.String() == given { // The flag may be none of the configuration, and not read what it shows.
+				return nil
+			}
+			return f.Value.Set(given)
+		})
 	})
 	if err := read(text); err != nil {
 		return fmt.Errorf("read the configuration %s:\n%w", file, err)

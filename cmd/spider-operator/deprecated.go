@@ -42,11 +42,10 @@ func addDeprecatedControllerFlags(flags *pflag.FlagSet, opts *controllers.Option
 
 	flags.Var(parsed(&process.logLevel, zapLevel, plain), "zap-log-level", "")
 	flags.Var(parsed(&process.logFormat, zapEncoder, plain), "zap-encoder", "")
-	ignored := new(string)
-	flags.Var(parsed(ignored, zapDevelopment(process), plain), "zap-devel", "")
+	flags.Var(parsed(new(string), zapDevelopment(process), plain), "zap-devel", "")
 	flags.Lookup("zap-devel").NoOptDefVal = "true"
-	flags.StringVar(ignored, "zap-stacktrace-level", "", "")
-	flags.StringVar(ignored, "zap-time-encoding", "", "")
+	flags.String("zap-stacktrace-level", "", "") // which has no effect, nor has the next
+	flags.String("zap-time-encoding", "", "")
 	deprecate(flags, map[string]string{
 		"watch-namespaces":            "--namespaces",
 		"metrics-bind-address":        "--metrics-listen",

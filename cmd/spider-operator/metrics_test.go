@@ -19,6 +19,7 @@ import (
 	"github.com/scrapethis/spider-operator/apiserver/auth"
 	"github.com/scrapethis/spider-operator/apiserver/guard"
 	"github.com/scrapethis/spider-operator/apiserver/view"
+	"github.com/scrapethis/spider-operator/controllers/spiderjob"
 )
 
 // alive is a facade's health that is always good.
@@ -38,7 +39,13 @@ func registered(t *testing.T) (controller, api map[string]bool) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return names(t, metrics.Registry), names(t, registry)
+	controllers := prometheus.NewRegistry()
+	if _, err := spiderjob.RegisterMetrics(controllers); err != nil {
+		t.Fatal(err)
+	}
+	controller = names(t, controllers)
+	maps.Copy(controller, names(t, metrics.Registry))
+	return controller, names(t, registry)
 }
 
 var fqName = regexp.MustCompile(`fqName: "([a-z0-9_]+)"`)
