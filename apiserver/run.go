@@ -7,11 +7,9 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/http/pprof"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -24,6 +22,7 @@ import (
 	"github.com/scrapethis/spider-operator/apiserver/guard"
 	"github.com/scrapethis/spider-operator/apiserver/kube"
 	"github.com/scrapethis/spider-operator/apiserver/view"
+	"github.com/scrapethis/spider-operator/internal/private"
 )
 
 // Options say how the REST API is run.
@@ -183,21 +182,6 @@ func newFeeds(
 	return feeds
 }
 
-// privateHandler answers what is not for callers: probes, metrics and profiles.
-func privateHandler(probes http.Handler, registry *prometheus.Registry, profiling bool) http.Handler {
-	mux := http.NewServeMux()
-	mux.Handle("/", probes)
-	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
-	if profiling {
-		mux.HandleFunc("/debug/pprof/", pprof.Index)
-		mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
-		mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
-		mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
-		mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
-	}
-	return mux
-}
-
 // serve answers requests until the context ends or a listener fails.
 func serve(ctx context.Context, server *Server, registry *prometheus.Registry, options Options, log *slog.Logger) error {
 	certificates, err := options.TLS.certificates()
@@ -224,15 +208,15 @@ func serve(ctx context.Context, server *Server, registry *prometheus.Registry, o
 		return fmt.Errorf("listening for requests on %s: %w", options.Listen, err)
 	}
 	accepting := guard.NewAcceptor(listener, time.Now)
-	private := &http.Server{
-		Handler:           privateHandler(server.guard.Probes(accepting.Check), registry, options.Profiling),
+	privateServer := &http.Server{
+		Handler:           private.Handler(server.guard.Probes(accepting.Check), registry, options.Profiling),
 		ReadHeaderTimeout: timeouts.Header,
 		ReadTimeout:       timeouts.Header,
 		IdleTimeout:       timeouts.Idle,
 		MaxHeaderBytes:    guard.MaxHeader,
 	}
 	// Whoever reaches this port, other Pods perhaps, does not keep the kubelet from it: the oldest connections make room.
-	guard.NewConnections(privateConnections, privateConnections, nil).Install(private)
+	guard.NewConnections(privateConnections, privateConnections, nil).Install(privateServer)
 
 	failed := make(chan error, 3)
 	start := func(s *http.Server, l net.Listener, what string) {
@@ -261,7 +245,7 @@ func serve(ctx context.Context, server *Server, registry *prometheus.Registry, o
 			_ = listener.Close()
 			return fmt.Errorf("listening for probes and metrics requests on %s: %w", options.MetricsListen, err)
 		}
-		go start(private, metricsListener, "probes and metrics")
+		go start(privateServer, metricsListener, "probes and metrics")
 	}
 	go start(public, accepting, "requests")
 
@@ -279,7 +263,7 @@ func serve(ctx context.Context, server *Server, registry *prometheus.Registry, o
 	// Last of all, so that the kubelet is answered for as long as callers are.
 	closing, cancelClosing := context.WithTimeout(context.WithoutCancel(ctx), privateDrain)
 	defer cancelClosing()
-	return errors.Join(err, shutdown(closing, private, "probes and metrics"))
+	return errors.Join(err, shutdown(closing, privateServer, "probes and metrics"))
 }
 
 const (

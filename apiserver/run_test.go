@@ -21,6 +21,7 @@ import (
 
 	configv1alpha1 "github.com/scrapethis/spider-operator/api/config/v1alpha1"
 	"github.com/scrapethis/spider-operator/apiserver/guard"
+	"github.com/scrapethis/spider-operator/internal/private"
 )
 
 // served runs a facade's server as the command does. stop begins its end, and ended tells when and how that was over.
@@ -94,10 +95,10 @@ func TestServerEndsInOrder(t *testing.T) {
 func TestTheKubeletIsAnsweredApartAndToTheEnd(t *testing.T) {
 	t.Parallel()
 	f := newFacade(t, func(c *Config) { c.MaxConnections = 1 })
-	private := freeAddress(t)
-	stop, ended := served(t, f, Options{MetricsListen: private, Config: draining(time.Second, 2*time.Second)})
+	metricsAddress := freeAddress(t)
+	stop, ended := served(t, f, Options{MetricsListen: metricsAddress, Config: draining(time.Second, 2*time.Second)})
 	probe := func(path string) (int, string) {
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+private+path, http.NoBody)
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+metricsAddress+path, http.NoBody)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -118,13 +119,13 @@ func TestTheKubeletIsAnsweredApartAndToTheEnd(t *testing.T) {
 			t.Errorf("%s is answered %d %s, want %d with %s", path, got, text, status, part)
 		}
 	}
-	eventually(t, "the private port is served", func() bool { status, _ := probe("/livez"); return status == http.StatusOK })
+	eventually(t, "the metricsAddress port is served", func() bool { status, _ := probe("/livez"); return status == http.StatusOK })
 	want("/readyz", http.StatusOK, `"ok"`)
 	f.health.unsynced.Store(true)
 	want("/readyz", http.StatusServiceUnavailable, `"starting"`)
 	f.health.unsynced.Store(false)
 	for range privateConnections + 10 { // Others that reach the port do not keep the kubelet from it.
-		connection, err := new(net.Dialer).DialContext(t.Context(), "tcp", private)
+		connection, err := new(net.Dialer).DialContext(t.Context(), "tcp", metricsAddress)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -290,13 +291,15 @@ func TestMetricsAndProfilesAreServedApart(t *testing.T) {
 	f.get("", "/made-up").want(http.StatusNotFound)
 	for profiling, want := range map[bool]int{true: http.StatusOK, false: http.StatusNotFound} {
 		recorder := httptest.NewRecorder()
-		privateHandler(f.server.guard.Probes(func() error { return nil }), registry, profiling).ServeHTTP(recorder, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/debug/pprof/", nil))
+		handler := private.Handler(f.server.guard.Probes(func() error { return nil }), registry, profiling)
+		handler.ServeHTTP(recorder, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/debug/pprof/", nil))
 		if recorder.Code != want {
 			t.Errorf("profiling %t: /debug/pprof/ is answered %d, want %d", profiling, recorder.Code, want)
 		}
 	}
 	recorder := httptest.NewRecorder()
-	privateHandler(f.server.guard.Probes(func() error { return nil }), registry, false).ServeHTTP(recorder, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil))
+	handler := private.Handler(f.server.guard.Probes(func() error { return nil }), registry, false)
+	handler.ServeHTTP(recorder, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil))
 	text, err := io.ReadAll(recorder.Result().Body)
 	if err != nil {
 		t.Fatal(err)

@@ -1,18 +1,15 @@
 package controllers
 
 import (
-	"cmp"
 	"context"
 	"fmt"
-	"net/http"
-	"net/http/pprof"
 
 	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
@@ -48,8 +45,7 @@ func Run(ctx context.Context, config *rest.Config, opts Options) error {
 	options := ctrl.Options{
 		Scheme:                        scheme,
 		Cache:                         cacheOptions,
-		Metrics:                       metricsserver.Options{BindAddress: orNowhere(opts.MetricsListen), ExtraHandlers: private(opts.Profiling)},
-		HealthProbeBindAddress:        orNowhere(opts.ProbesListen),
+		Metrics:                       metricsserver.Options{BindAddress: "0"}, // serve.go has them
 		LeaderElection:                opts.LeaderElection,
 		LeaderElectionID:              opts.Lease, // which its metric is called after
 		LeaderElectionReleaseOnCancel: true,
@@ -70,34 +66,15 @@ func Run(ctx context.Context, config *rest.Config, opts Options) error {
 	if err != nil {
 		return fmt.Errorf("set up the controller: %w", err)
 	}
-	if err := spiderjob.Setup(ctx, mgr, spiderjob.NewOptions(&opts.Config, opts.Namespaces)); err != nil {
+	registry := prometheus.NewRegistry()
+	if err := spiderjob.Setup(ctx, mgr, registry, spiderjob.NewOptions(&opts.Config, opts.Namespaces)); err != nil {
 		return err
 	}
-	if err := mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {
-		return fmt.Errorf("add the health check: %w", err)
-	}
-	if err := mgr.AddReadyzCheck("ping", healthz.Ping); err != nil {
-		return fmt.Errorf("add the readiness check: %w", err)
+	if err := serve(ctx, mgr, registry, opts); err != nil {
+		return err
 	}
 	if err := mgr.Start(ctx); err != nil {
 		return fmt.Errorf("run the controller: %w", err)
 	}
 	return nil
 }
-
-// private answers the kubelet's probes, and profiles, beside the metrics.
-func private(profiling bool) map[string]http.Handler {
-	alive := healthz.CheckHandler{Checker: healthz.Ping}
-	handlers := map[string]http.Handler{"/livez": alive, "/readyz": alive}
-	if profiling {
-		handlers["/debug/pprof/"] = http.HandlerFunc(pprof.Index)
-		handlers["/debug/pprof/cmdline"] = http.HandlerFunc(pprof.Cmdline)
-		handlers["/debug/pprof/profile"] = http.HandlerFunc(pprof.Profile)
-		handlers["/debug/pprof/symbol"] = http.HandlerFunc(pprof.Symbol)
-		handlers["/debug/pprof/trace"] = http.HandlerFunc(pprof.Trace)
-	}
-	return handlers
-}
-
-// orNowhere is an address as controller-runtime takes it: where none is given it would choose one.
-func orNowhere(address string) string { return cmp.Or(address, "0") }

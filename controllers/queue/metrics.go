@@ -22,8 +22,6 @@ var longestWait = prometheus.NewGaugeVec(prometheus.GaugeOpts{
 	Help: "How long the SpiderJob that has waited longest for a worker has waited, by class.",
 }, []string{"class"})
 
-func init() { metrics.Registry.MustRegister(longestWait) }
-
 // Metrics are what Prometheus is told of a queue: the series of controller-runtime's queues, under their names, so that whatever
 // was made for those shows this one, and the longest wait by class.
 type Metrics struct {
@@ -55,6 +53,7 @@ func NewMetrics(to prometheus.Registerer, name string) (*Metrics, error) {
 		retries: v.counter(metrics.RetriesKey, "Total number of items added to the workqueue with a non-zero delay (rate-limited "+
 			"requeues, explicit RequeueAfter or AddAfter calls)").WithLabelValues(name, name),
 	}
+	register(&v, longestWait)
 	if err := errors.Join(v.errs...); err != nil {
 		return nil, fmt.Errorf("register the metrics of queue %s: %w", name, err)
 	}

@@ -68,7 +68,6 @@ func TestMetricsAreControllerRuntimes(t *testing.T) {
 func TestMetricsTellWhatHappens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		registry := prometheus.NewRegistry()
-		registry.MustRegister(longestWait)
 		m, err := NewMetrics(registry, "test")
 		if err != nil {
 			t.Fatal(err)

@@ -1,6 +1,8 @@
 package spiderjob
 
 import (
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -8,9 +10,10 @@ import (
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
-	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
+	"github.com/scrapethis/spider-operator/controllers/queue"
+	"github.com/scrapethis/spider-operator/controllers/spiderjob/podlog"
 )
 
 const (
@@ -107,9 +110,19 @@ func knownReason(reason string) string {
 	return otherReason
 }
 
-func init() {
-	metrics.Registry.MustRegister(jobsEnded, queueDuration, startDuration, runDuration, itemsTotal, requestsTotal,
-		interruptionsTotal, expectationsTotal, stallsTotal, statusWrites, &populations)
+// RegisterMetrics registers everything that Prometheus is told of SpiderJobs, and returns the metrics of their queue. It may be called
+// again for the same registry: the values are the process's, whichever of its controllers they come from.
+func RegisterMetrics(to prometheus.Registerer) (*queue.Metrics, error) {
+	own := []prometheus.Collector{
+		jobsEnded, queueDuration, startDuration, runDuration, itemsTotal, requestsTotal, interruptionsTotal, expectationsTotal,
+		stallsTotal, statusWrites, &populations,
+	}
+	for _, collector := range append(own, podlog.Metrics()...) {
+		err := to.Register(collector)
+		if _, already := errors.AsType[prometheus.AlreadyRegisteredError](err); err != nil && !already {
+			return nil, fmt.Errorf("register the metrics of SpiderJobs: %w", err)
+		}
+	}
 	// A counter that is not there until it is 1 hides its first increase from whoever asks for rates.
 	for phase, reasons := range ends {
 		for _, reason := range reasons {
@@ -122,6 +135,7 @@ func init() {
 	for _, result := range []string{writeDone, writeConflict, writeGone, writeFailed} {
 		statusWrites.WithLabelValues(result)
 	}
+	return queue.NewMetrics(to, controllerName)
 }
 
 // outcomes are what can become of a run's expectations, by the status of their condition.

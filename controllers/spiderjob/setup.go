@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/kubernetes"
@@ -16,7 +17,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
-	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
@@ -30,8 +30,8 @@ import (
 // controllerName is the controller's name in metrics.
 const controllerName = "spiderjob"
 
-// Setup adds the SpiderJob controller to a manager whose cache keeps what Caches says.
-func Setup(ctx context.Context, mgr ctrl.Manager, opts Options) error {
+// Setup adds the SpiderJob controller to a manager whose cache keeps what Caches says. Its metrics are registered in the registry.
+func Setup(ctx context.Context, mgr ctrl.Manager, registry prometheus.Registerer, opts Options) error {
 	clientset, err := kubernetes.NewForConfig(mgr.GetConfig())
 	if err != nil {
 		return fmt.Errorf("set up a client for logs: %w", err)
@@ -58,7 +58,7 @@ func Setup(ctx context.Context, mgr ctrl.Manager, opts Options) error {
 	if err := mgr.Add(gate); err != nil {
 		return fmt.Errorf("add the quota gate: %w", err)
 	}
-	queueMetrics, err := queue.NewMetrics(metrics.Registry, controllerName)
+	queueMetrics, err := RegisterMetrics(registry)
 	if err != nil {
 		return err
 	}

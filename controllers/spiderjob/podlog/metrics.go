@@ -5,7 +5,6 @@ import (
 	"errors"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	logs "github.com/scrapethis/spider-operator/internal/podlog"
 )
@@ -42,9 +41,9 @@ var (
 	})
 )
 
-func init() {
-	metrics.Registry.MustRegister(readsTotal, readBytesTotal, streamsOpen, streamsWaiting, nodesUnserved, sampleInterval,
-		budgetWanted)
+// Metrics are what Prometheus is told of the reading of logs, by all Collectors of the process.
+func Metrics() []prometheus.Collector {
+	return []prometheus.Collector{readsTotal, readBytesTotal, streamsOpen, streamsWaiting, nodesUnserved, sampleInterval, budgetWanted}
 }
 
 // countRead counts a read that has ended. A read that was called off, because nobody wants it any more, is none.

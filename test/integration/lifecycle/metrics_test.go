@@ -4,7 +4,9 @@ import (
 	"testing"
 	"time"
 
-	"sigs.k8s.io/controller-runtime/pkg/metrics"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/scrapethis/spider-operator/controllers/spiderjob"
 )
 
 // TestMetricsOfARun checks that a run is counted once, and that the leading process, and its successor, show the existing
@@ -64,7 +66,11 @@ func (s *stage) awaitMetrics(what string, so func() bool) {
 // sample returns the sum of a metric's samples with the label values; for a histogram, the number of observations.
 func sample(t *testing.T, name string, labels ...string) float64 {
 	t.Helper()
-	families, err := metrics.Registry.Gather()
+	registry := prometheus.NewRegistry()
+	if _, err := spiderjob.RegisterMetrics(registry); err != nil {
+		t.Fatal(err)
+	}
+	families, err := registry.Gather()
 	if err != nil {
 		t.Fatalf("gather the metrics: %v", err)
 	}
