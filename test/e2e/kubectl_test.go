@@ -56,8 +56,8 @@ func TestKubectlAnswersTheFirstQuestions(t *testing.T) {
 		}},
 		{"describe spiderjob good", []string{`Phase: +Finished`, `Source: +TerminationMessage`, `Events: +<none>`}},
 		{"explain spiderjob.spec", []string{`arguments\s`, `cancellation\s`, `spiderRef\s.*-required-`, `immutable except for`}},
-		{"explain spiderjob.status.phase", []string{`Pending, Running, Finished, Cancelled or Error`}},
-		{"explain spider.spec.pod", []string{`resources\s`, `beyond the image`}},
+		{"explain spiderjob.status.phase", []string{`Pending, Running, Finished, Cancelled`}},
+		{"explain spider.spec.pod", []string{`resources\s`, `in addition to the image`}},
 		{"wait --for=condition=Succeeded spiderjob/good --timeout=5s", []string{`condition met`}},
 		{"logs job/good", []string{`items_scraped`}},
 	} {
