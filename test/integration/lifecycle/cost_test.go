@@ -72,7 +72,7 @@ func TestCost(t *testing.T) {
 }
 
 // TestCostOfNothing leaves the controller alone with SpiderJobs that run, that have just ended, and that ended long ago. It
-// makes no calls; a controller that has just been started makes only those that show since when it leads. hack/bench does the
+// makes no calls; a controller that has just been started makes only those that show since when it leads. hack/load does the
 // same with more SpiderJobs, and counts the writes of the whole cluster.
 func TestCostOfNothing(t *testing.T) {
 	const running, justEnded, ended = 60, 10, 290
