@@ -1,11 +1,11 @@
-// Package apiserver is the REST facade: it turns HTTP calls with API keys into SpiderJobs, and answers reads from its own
-// picture of them.
+// Package apiserver is the REST API: it turns HTTP calls with API keys into SpiderJobs, and answers reads from its own view of
+// them.
 //
-// It is a house of rooms, of which only this one knows all: the face that the contract, openapi.yaml, describes is rest, in front of
-// which guard stands; what calls do is in jobs and spiders, which know of no face; they read from view and write by kube, and auth
-// knows who is calling.
+// Only this package knows all packages below it. Package rest implements the contract, openapi.yaml; package guard limits and
+// authenticates callers in front of it. Packages jobs and spiders are the use cases, without HTTP; they read from package view
+// and write by package kube. Package auth identifies callers.
 //
-// The facade's needs of Kubernetes are these and no more:
+// These are all rights that the REST API needs in Kubernetes:
 //
 // +kubebuilder:rbac:groups=scrapethis.app,resources=spiderjobs,verbs=get;list;watch;create;patch
 // +kubebuilder:rbac:groups=scrapethis.app,resources=spiders,verbs=get;list;watch;create;patch;delete

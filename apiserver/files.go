@@ -9,17 +9,17 @@ import (
 	"github.com/scrapethis/spider-operator/apiserver/guard"
 )
 
-// filesBesides is how many files the process may need open besides the connections of callers: those to Kubernetes, of probes and
-// metrics, and the process's own.
+// filesBesides is how many files the process may have open in addition to the connections of callers: connections to
+// Kubernetes, of probes and metrics, and the process's own files.
 const filesBesides = privateConnections + 256
 
-// fitConnections lowers a bound of connections, 0 for the default, to what the open files that the process may have leave room for: were
-// they used up, no connection could be accepted at all, nor one be made to Kubernetes.
+// fitConnections lowers a bound of connections, 0 for the default, so that enough open files are left for everything else:
+// without free files no connection could be accepted at all, nor made to Kubernetes.
 func fitConnections(wanted, files int) (most int) {
 	return min(cmp.Or(wanted, guard.DefaultMaxConnections), max(1, files-filesBesides))
 }
 
-// connectionsWithinFiles is fitConnections with the limit that the process has. It tells where that is too low.
+// connectionsWithinFiles is fitConnections with the process's own limit. It logs a limit that is too low.
 func connectionsWithinFiles(wanted int, log *slog.Logger) int {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {

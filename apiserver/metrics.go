@@ -8,7 +8,7 @@ import (
 	"github.com/scrapethis/spider-operator/apiserver/guard"
 )
 
-// oldest returns for how long the picture that is worst off has not heard from Kubernetes, of those that may be read.
+// oldest returns how long the least up-to-date view, of those that may be read, has not heard from Kubernetes.
 func oldest(health guard.Health) time.Duration {
 	var age time.Duration
 	for _, state := range health.Scopes() {
@@ -19,7 +19,7 @@ func oldest(health guard.Health) time.Duration {
 	return age
 }
 
-// refusals tells which namespaces Kubernetes does not let be read. They are those that the process was started for.
+// refusals reports which namespaces Kubernetes does not let be read. They are those that the process was configured with.
 type refusals struct{ health guard.Health }
 
 var refused = prometheus.NewDesc(

@@ -27,14 +27,14 @@ import (
 
 // Options say how the REST API is run.
 type Options struct {
-	// Listen and MetricsListen are addresses as in ":8080". At the latter metrics are served, and the probes of the kubelet; neither is
-	// when it is empty.
+	// Listen and MetricsListen are addresses as in ":8080". The latter serves metrics, and the kubelet's probes; if it is empty,
+	// nothing does.
 	Listen, MetricsListen string
 	// Profiling serves net/http/pprof beside the metrics.
 	Profiling bool
 	// Namespaces are the ones served; all when empty.
 	Namespaces []string
-	// TLS is what the API is served with. Metrics are always served without.
+	// TLS is the certificate of the REST API. Metrics are always served without TLS.
 	TLS TLS
 	// KubernetesTokens says whether tokens of service accounts are accepted, and how.
 	KubernetesTokens KubernetesTokens
@@ -44,14 +44,14 @@ type Options struct {
 	SpidersReadOnly bool
 }
 
-// KubernetesTokens says how tokens of service accounts are accepted beside API keys.
+// KubernetesTokens configures tokens of service accounts, beside API keys.
 type KubernetesTokens struct {
 	Enabled bool
-	// Audience is what a token must have been issued for.
+	// Audience is the audience for which a token must have been issued.
 	Audience string
 }
 
-// DefaultTokenAudience is the audience that tokens are asked for.
+// DefaultTokenAudience is the default audience of tokens.
 const DefaultTokenAudience = "spider-operator.scrapethis.app"
 
 // Run serves the REST API until the context ends, and then ends all requests in order. config says where Kubernetes is.
@@ -100,12 +100,12 @@ func Run(ctx context.Context, config *rest.Config, options Options, log *slog.Lo
 			kube.Reviews{Client: kubernetes}, options.KubernetesTokens.Audience, options.Namespaces, time.Now)
 		serverConfig.Authenticator, serverConfig.Authorizer = auth.ByForm{Keys: keys, Tokens: tokens}, tokens
 	}
-	server, err := New(serverConfig) //nolint:contextcheck // A request has a context of its own.
+	server, err := New(serverConfig) //nolint:contextcheck // A request has its own context.
 	if err != nil {
 		return err
 	}
 
-	// The feeds outlive the requests: those that are being ended still read and wait.
+	// The feeds outlive the requests: requests that are ending still read and wait.
 	feeding, stopFeeding := context.WithCancel(context.WithoutCancel(ctx))
 	fed := make(chan struct{})
 	go func() {
@@ -138,7 +138,7 @@ func timeouts(config *configv1alpha1.APIServerConfiguration) guard.Timeouts {
 	}
 }
 
-// newClient makes a client that is not throttled: kube-apiserver's own fairness decides.
+// newClient makes a client without a rate limit: kube-apiserver's own fairness decides.
 func newClient(config *rest.Config) (client.WithWatch, error) {
 	scheme := runtime.NewScheme()
 	builder := runtime.NewSchemeBuilder(v1alpha1.AddToScheme, authenticationv1.AddToScheme, authorizationv1.AddToScheme)
@@ -154,7 +154,7 @@ func newClient(config *rest.Config) (client.WithWatch, error) {
 	return kubernetes, nil
 }
 
-// newFeeds makes the feeds of all pictures, for each namespace that is served.
+// newFeeds makes the feeds of all views, for each served namespace.
 func newFeeds(
 	kubernetes client.WithWatch, namespaces []string, spiders *view.Spiders, jobs *view.Jobs, keys *auth.Keys, log *slog.Logger,
 ) kube.Feeds {
@@ -189,14 +189,14 @@ func serve(ctx context.Context, server *Server, registry *prometheus.Registry, o
 		return err
 	}
 	timeouts := server.guard.Timeouts()
-	// There is no time limit on whole requests: some wait on purpose. The middleware limits the others.
+	// There is no time limit on whole requests: some wait intentionally. The middleware limits the others.
 	public := &http.Server{
 		Handler:           server,
 		ReadHeaderTimeout: timeouts.Header,
 		IdleTimeout:       timeouts.Idle,
 		MaxHeaderBytes:    guard.MaxHeader,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-		// What one connection may hold is bounded as that of HTTP/1.1 is, and one whose caller is gone is noticed.
+		// HTTP/2 connections are bounded like those of HTTP/1.1, and one whose caller is gone is noticed.
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams: 100, MaxReceiveBufferPerConnection: 256 << 10, MaxReceiveBufferPerStream: 64 << 10,
 			SendPingTimeout: 30 * time.Second,
@@ -260,7 +260,7 @@ func serve(ctx context.Context, server *Server, registry *prometheus.Registry, o
 	draining, cancel := context.WithTimeout(context.WithoutCancel(ctx), options.Config.DrainTimeout.Duration)
 	defer cancel()
 	err = errors.Join(err, shutdown(draining, public, "requests"))
-	// Last of all, so that the kubelet is answered for as long as callers are.
+	// Last, so that the kubelet gets answers as long as callers do.
 	closing, cancelClosing := context.WithTimeout(context.WithoutCancel(ctx), privateDrain)
 	defer cancelClosing()
 	return errors.Join(err, shutdown(closing, privateServer, "probes and metrics"))
@@ -269,7 +269,7 @@ func serve(ctx context.Context, server *Server, registry *prometheus.Registry, o
 const (
 	// privateConnections bounds the connections to the port of probes and metrics.
 	privateConnections = 256
-	// privateDrain is how long what is asked there has to end.
+	// privateDrain is how long requests there have to end.
 	privateDrain = 2 * time.Second
 )
 

@@ -34,11 +34,11 @@ type Config struct {
 	Pods          jobs.Pods
 	Health        guard.Health
 	Authenticator auth.Authenticator
-	// Authorizer is asked about service accounts. It is needed only where the Authenticator knows any.
+	// Authorizer decides about service accounts. It is needed only if the Authenticator accepts any.
 	Authorizer auth.Authorizer
 	Limits     guard.Limits
 	Timeouts   guard.Timeouts
-	// Caps bound what the jobs of each namespace take. The zero value bounds nothing.
+	// Caps bound the jobs of each namespace. The zero value bounds nothing.
 	Caps view.Caps
 	// MaxConnections bounds the connections that are open at once; 0 stands for guard.DefaultMaxConnections.
 	MaxConnections int
@@ -124,8 +124,8 @@ func New(config Config) (*Server, error) {
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.engine.ServeHTTP(w, r) }
 
-// Unready makes the server say that it is about to stop. Requests are served as before.
+// Unready makes the server report that it is about to stop. It still serves requests.
 func (s *Server) Unready() { s.guard.Unready() }
 
-// Stop makes the server not ready, answers whoever waits on purpose and ends streams. Requests are served as before.
+// Stop makes the server not ready, answers all intended waits and ends streams. It still serves requests.
 func (s *Server) Stop() { s.guard.Stop() }

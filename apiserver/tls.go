@@ -8,14 +8,13 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/certwatcher"
 )
 
-// TLS names the files, in PEM, of the certificate that the API is served with, followed by those of its issuers, and of its key.
-// The zero value serves without TLS. The files are read again when they change; connections keep the certificate they began
-// with.
+// TLS names the files, in PEM, of the server's certificate, followed by those of its issuers, and of its key. The zero value
+// serves without TLS. The files are read again when they change; connections keep the certificate with which they began.
 type TLS struct {
 	CertFile, KeyFile string
 }
 
-// certificates reads the files and prepares to follow them; nil when there are none.
+// certificates reads the files and prepares to follow them; nil if there are none.
 func (t TLS) certificates() (*certwatcher.CertWatcher, error) {
 	switch {
 	case t == TLS{}:

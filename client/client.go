@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// Client calls one REST API with one key. Any number of goroutines may use it at once.
+// Client calls one REST API with one key. It is safe for concurrent use.
 type Client struct {
 	base     string
 	key      string
@@ -23,26 +23,26 @@ type Client struct {
 	attempts int
 }
 
-// Option changes a Client that New makes.
+// Option configures a Client.
 type Option func(*Client)
 
-// WithHTTPClient makes the calls by an http.Client of one's own: with another transport, or certificates. It should have no Timeout,
-// which would cut off waits and streams: see WithTimeout.
+// WithHTTPClient makes calls with the given http.Client, for instance with another transport, or certificates. It should have
+// no Timeout, which would cut off waits and streams: see WithTimeout.
 func WithHTTPClient(h *http.Client) Option { return func(c *Client) { c.http = h } }
 
-// WithTimeout bounds how long one attempt of a call may take, without the time that it waits on purpose: 30 seconds by default. A
-// stream has to begin within it.
+// WithTimeout bounds how long one attempt of a call may take, not including an intended wait: 30 seconds by default. A stream
+// has to begin within it.
 func WithTimeout(timeout time.Duration) Option { return func(c *Client) { c.timeout = timeout } }
 
-// WithAttempts bounds how often a call is tried that fails in a way that time may heal: 5 times by default, 1 for never again.
+// WithAttempts bounds how often a call that fails with a transient error is tried: 5 times by default, 1 for no retries.
 //
-// After 429 every call is tried again, since the server has not begun it. After 502, 503, 504, a 500 that says when to try again, and
-// a connection that fails, those are that do no harm twice: reads, starts, cancels. Where the server says nothing of the time to
-// wait, that doubles from a quarter of a second. A call whose context ends before that is given up at once.
+// After 429 every call is retried, since the server has not begun it. After 502, 503, 504, a 500 that says when to try again,
+// and a failed connection, only calls that may be repeated are: reads, starts, cancels. If the server does not say how long to
+// wait, the wait doubles from a quarter of a second. A call whose context ends before that is given up at once.
 func WithAttempts(attempts int) Option { return func(c *Client) { c.attempts = attempts } }
 
-// New makes a client of the API that is served at an address, such as https://spiders.example.org, with an API key or a Kubernetes
-// token. Without a key only the probes are answered.
+// New makes a client of the REST API at an address, such as https://spiders.example.org, with an API key or a Kubernetes token.
+// Without a key only the probes work.
 func New(address, key string, options ...Option) (*Client, error) {
 	parsed, err := url.Parse(address)
 	if err != nil {
@@ -62,9 +62,9 @@ func New(address, key string, options ...Option) (*Client, error) {
 	return c, nil
 }
 
-// Do makes a call for which there is no method, such as one that a newer server has. Path begins behind the address, as in
-// /api/v1/me?x=y. The body is sent as JSON unless it is nil, and the answer, which has to be a success, read into answer unless that
-// is nil. It is tried again as WithAttempts tells, a POST or PATCH after 429 only.
+// Do makes a call that has no method, such as one of a newer server. path is relative to the address, as in /api/v1/me?x=y. The
+// body is sent as JSON unless it is nil; the answer, which has to be a success, is decoded into answer unless that is nil. The
+// call is retried as described at WithAttempts, a POST or PATCH only after 429.
 func (c *Client) Do(ctx context.Context, method, path string, body, answer any) error {
 	_, err := c.call(ctx, call{
 		method: method, path: path, body: body,
@@ -73,16 +73,16 @@ func (c *Client) Do(ctx context.Context, method, path string, body, answer any) 
 	return err
 }
 
-// call is what is asked for.
+// call is a call to make.
 type call struct {
 	method, path string
 	query        url.Values
 	header       http.Header
 	// body is sent as JSON, unless it is nil.
 	body any
-	// harmless says that the call may be made twice.
+	// harmless says that the call may be repeated.
 	harmless bool
-	// wait is how long the server waits on purpose.
+	// wait is how long the server intentionally waits.
 	wait time.Duration
 }
 
@@ -91,7 +91,7 @@ func (r call) String() string { return r.method + " " + r.path }
 // maxAnswer bounds what is read of one answer, in bytes. The largest is a page of a thousand jobs.
 const maxAnswer = 64 << 20
 
-// call makes a call, as often as it takes, and reads its answer. It returns the answer's headers.
+// call makes a call, with retries, and decodes its answer. It returns the answer's headers.
 func (c *Client) call(ctx context.Context, request call, answer any) (http.Header, error) {
 	var header http.Header
 	err := c.again(ctx, request, func() error {
@@ -118,12 +118,12 @@ func (c *Client) call(ctx context.Context, request call, answer any) (http.Heade
 	return header, err
 }
 
-// unreadableError says that there was an answer, and that it is not one of the contract's. Asking again does not help.
+// unreadableError means that there was an answer, but not one of the contract. Repeating the call does not help.
 type unreadableError struct{ error }
 
 func (e *unreadableError) Unwrap() error { return e.error }
 
-// send makes a call once, and returns the answer when it is a success.
+// send makes a call once, and returns the answer if it is a success.
 func (c *Client) send(ctx context.Context, request call) (*http.Response, error) {
 	address := c.base + request.path
 	if len(request.query) > 0 {
@@ -157,24 +157,24 @@ func (c *Client) send(ctx context.Context, request call) (*http.Response, error)
 	return nil, readError(request, response)
 }
 
-// encode is a body as it is sent.
+// encode encodes a body.
 func encode(body any) (io.Reader, error) {
 	if body == nil {
 		return http.NoBody, nil
 	}
 	var text bytes.Buffer
 	encoder := json.NewEncoder(&text)
-	encoder.SetEscapeHTML(false) // The text of arguments that are no strings reaches the spider as it is.
+	encoder.SetEscapeHTML(false) // Arguments that are not strings reach the spider as this text.
 	if err := encoder.Encode(body); err != nil {
 		return nil, fmt.Errorf("encoding the body: %w", err)
 	}
 	return &text, nil
 }
 
-// firstPause is how long to wait before the second attempt, where the server does not say.
+// firstPause is how long to wait before the second attempt, if the server does not say.
 const firstPause = 250 * time.Millisecond
 
-// again tries what may fail for a moment.
+// again retries transient failures.
 func (c *Client) again(ctx context.Context, request call, try func() error) error {
 	for attempt := 1; ; attempt++ {
 		err := try()
@@ -182,17 +182,17 @@ func (c *Client) again(ctx context.Context, request call, try func() error) erro
 			return err
 		}
 		wait := firstPause << (attempt - 1)
-		wait = wait/2 + rand.N(wait/2+1) //nolint:gosec // It only keeps callers from coming all at once.
+		wait = wait/2 + rand.N(wait/2+1) //nolint:gosec // It only spreads the callers.
 		if refused, ok := errors.AsType[*Error](err); ok && refused.RetryAfter > 0 {
 			wait = refused.RetryAfter
 		}
 		if pause(ctx, wait) != nil {
-			return err // which tells more than that there is no time left
+			return err // which says more than that there is no time left
 		}
 	}
 }
 
-// mayPass reports whether a call that has failed may be made again, and may then succeed.
+// mayPass reports whether a call that has failed may be repeated, and may then succeed.
 func mayPass(request call, err error) bool {
 	if _, unreadable := errors.AsType[*unreadableError](err); unreadable {
 		return false
@@ -213,7 +213,7 @@ func mayPass(request call, err error) bool {
 	}
 }
 
-// pause waits. Its error is that the context ends before the time is up: it does not begin to wait for what will not be.
+// pause waits. It returns an error at once if the context ends before the time is over.
 func pause(ctx context.Context, wait time.Duration) error {
 	if end, ends := ctx.Deadline(); ends && time.Until(end) < wait {
 		return context.DeadlineExceeded

@@ -1,7 +1,6 @@
 package client
 
-// The codes of errors that are known today: the contract explains each. Others may come; take one that you do not know for what the
-// status says.
+// The known codes of errors: the contract explains each. There may be others; treat an unknown one by the status.
 const (
 	CodeInvalidRequest       ErrorCode = "invalid_request"
 	CodeMalformedBody        ErrorCode = "malformed_body"

@@ -11,20 +11,20 @@ import (
 	"time"
 )
 
-// Error is an answer that is no success, in the server's words.
+// Error is an answer that is not a success, in the server's words.
 type Error struct {
 	// Status is the answer's HTTP status.
 	Status int
-	// Code is what is wrong, in a word for programs: one of the constants, or one that came later. It is empty where
-	// something on the way to the server has answered.
+	// Code is what is wrong, in one machine-readable word: one of the constants, or a newer one. It is empty if a proxy has
+	// answered.
 	Code ErrorCode
-	// Message is the same in a sentence for people.
+	// Message is the same in a human-readable sentence.
 	Message string
-	// Field is the one field of the body, parameter or header that is to blame; empty where there is none.
+	// Field is the field of the body, the parameter or the header at fault; empty if there is none.
 	Field string
-	// RequestID names the request in the server's log.
+	// RequestID identifies the request in the server's log.
 	RequestID string
-	// RetryAfter is after how long to try again; 0 where the server says nothing about it.
+	// RetryAfter is after how long to try again; 0 if the server does not say.
 	RetryAfter time.Duration
 
 	call string
@@ -54,10 +54,10 @@ func HasCode(err error, code ErrorCode) bool {
 	return ok && refused.Code == code
 }
 
-// maxErrorText bounds what is kept of an answer that is not the server's, such as a proxy's page.
+// maxErrorText bounds what is kept of an answer that does not come from the server, such as a proxy's page.
 const maxErrorText = 1 << 10
 
-// readError reads an answer that is no success.
+// readError parses an answer that is not a success.
 func readError(request call, response *http.Response) *Error {
 	failure := &Error{
 		Status: response.StatusCode, RequestID: response.Header.Get("X-Request-ID"),
@@ -78,7 +78,7 @@ func readError(request call, response *http.Response) *Error {
 	return failure
 }
 
-// retryAfter reads a Retry-After header, of either form.
+// retryAfter parses a Retry-After header, of either form.
 func retryAfter(header string) time.Duration {
 	if seconds, err := strconv.Atoi(header); err == nil {
 		return time.Duration(max(seconds, 0)) * time.Second

@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// The types of events. Others may come: ignore those that you do not know. Logs have EventLine, EventGap and EventEnd, jobs all but the
+// The types of events. There may be others: ignore unknown ones. Logs have EventLine, EventGap and EventEnd, jobs all but the
 // first two.
 const (
 	// EventLine carries a line of a log, or a part of one.
@@ -24,23 +24,23 @@ const (
 	// EventGap says that lines of a log may be missing here.
 	EventGap = "gap"
 
-	// EventReady says that what comes from here on is new.
+	// EventReady says that all further events are new.
 	EventReady = "ready"
-	// EventJob carries a job that was started or has changed. It may be told twice.
+	// EventJob carries a job that was started or has changed. The same job may come twice.
 	EventJob = "job"
-	// EventDeleted carries the id of a job that does not exist any more.
+	// EventDeleted carries the id of a job that no longer exists.
 	EventDeleted = "deleted"
 	// EventReset says that changes were missed: forget what you know. Each job follows, then EventReady.
 	EventReset = "reset"
-	// EventEnd is the last of a stream that the server ends.
+	// EventEnd is the last event of a stream that the server ends.
 	EventEnd = "end"
 )
 
-// Event is a change of a job, a line of a log, or a word about the stream itself.
+// Event is a change of a job, a line of a log, or about the stream itself.
 type Event struct {
-	// ID is where to go on after the event. Some have none.
+	// ID is the position after the event, to resume from. Some events have none.
 	ID string
-	// Type is one of the constants above, or one that came later.
+	// Type is one of the constants above, or a newer one.
 	Type string
 	// Job is the job of an EventJob.
 	Job *Job
@@ -48,15 +48,15 @@ type Event struct {
 	JobID string
 	// Line is the line of an EventLine.
 	Line *LogLine
-	// Reason is that of an EventReset or an EventEnd.
+	// Reason is the reason of an EventReset or an EventEnd.
 	Reason string
-	// Data is the event's data as they came.
+	// Data is the event's raw data.
 	Data json.RawMessage
 }
 
-// JobEvents goes through the changes of the caller's jobs, from those behind the event of this id on: from now on where it is empty,
-// and from all jobs as they are where it is "0". A stream that ends or is cut off is taken up where it was, by the same server or
-// another, until the context ends. An error is the last thing that it yields: that the server refuses the caller, or cannot be
+// JobEvents iterates over the changes of the caller's jobs, from those after the event with this id: from now on if it is
+// empty, and from the current state of all jobs if it is "0". A stream that ends or is cut off is resumed, with the same server
+// or another, until the context ends. An error is the last thing that it yields: the server refuses the caller, or cannot be
 // reached for longer than the attempts last.
 func (c *Client) JobEvents(ctx context.Context, after string) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
@@ -71,7 +71,7 @@ func (c *Client) JobEvents(ctx context.Context, after string) iter.Seq2[Event, e
 	}
 }
 
-// takeAll hands events to take until that wants no more. A stream that ends or is cut off is opened again behind its last event.
+// takeAll passes events to take until that wants no more. A stream that ends or is cut off is reopened after its last event.
 func takeAll(
 	ctx context.Context, after string, open func(after string) (*EventStream, error), take func(Event) bool,
 ) error {
@@ -91,14 +91,14 @@ func takeAll(
 	}
 }
 
-// StreamJobEvents opens one stream of events, which ends when the server ends it. JobEvents goes on after that. Whoever reads has to
-// close it.
+// StreamJobEvents opens one stream of events, which ends when the server ends it. JobEvents resumes after that. The caller has
+// to close it.
 func (c *Client) StreamJobEvents(ctx context.Context, params StreamJobEventsParams) (*EventStream, error) {
 	_, header := split(params)
 	return c.events(ctx, call{method: http.MethodGet, path: jobsPath + "/events", header: header, harmless: true}, params.LastEventID)
 }
 
-// events opens a stream of events behind the one of this id.
+// events opens a stream of events after the one with this id.
 func (c *Client) events(ctx context.Context, request call, after string) (*EventStream, error) {
 	request.header.Set("Accept", "text/event-stream")
 	body, err := c.stream(ctx, request, silence)
@@ -108,7 +108,7 @@ func (c *Client) events(ctx context.Context, request call, after string) (*Event
 	return &EventStream{body: body, lines: bufio.NewReader(body), lastID: after}, nil
 }
 
-// silence is for how long a stream of events may say nothing before it is given up: the server sends a comment every 15 seconds.
+// silence is how long a stream of events may be silent before it is given up: the server sends a comment every 15 seconds.
 const silence = 45 * time.Second
 
 // EventStream reads server-sent events, as the HTML standard defines them.
@@ -118,8 +118,8 @@ type EventStream struct {
 	lastID string
 }
 
-// take hands events on until take wants no more; going says that it does, and that the stream has come to its end. An event that
-// cannot be read is an error: the next attempt would not read it either.
+// take passes events on until take wants no more; going says that it does, and that the stream has ended. An event that cannot
+// be parsed is an error: the next attempt could not parse it either.
 func (s *EventStream) take(take func(Event) bool) (going bool, err error) {
 	defer func() { _ = s.Close() }()
 	for {
@@ -128,7 +128,7 @@ func (s *EventStream) take(take func(Event) bool) (going bool, err error) {
 			return false, err
 		}
 		if err != nil {
-			return true, nil // It is opened again, and says why where it cannot be.
+			return true, nil // It is reopened; if that fails, the error says why.
 		}
 		if !take(event) {
 			return false, nil
@@ -142,23 +142,23 @@ func (s *EventStream) take(take func(Event) bool) (going bool, err error) {
 // maxLine bounds one line of a stream. The longest is a job with 32 KiB of arguments, each character escaped.
 const maxLine = 1 << 20
 
-// Next returns the next event. Its error is io.EOF at an end that the server has made.
+// Next returns the next event. Its error is io.EOF at an end made by the server.
 func (s *EventStream) Next() (Event, error) {
 	var event Event
 	var data []byte
 	for {
 		line, err := s.line()
 		if err != nil {
-			return Event{}, err // What was begun and has no end is no event.
+			return Event{}, err // An incomplete event is not an event.
 		}
 		name, value, _ := bytes.Cut(line, []byte(":"))
 		value = bytes.TrimPrefix(value, []byte(" "))
 		if len(line) == 0 {
-			s.lastID = cmp.Or(event.ID, s.lastID) // Not before: what is cut off has to be told again.
+			s.lastID = cmp.Or(event.ID, s.lastID) // Not before: an event that is cut off has to be repeated.
 		}
 		switch {
 		case len(line) == 0 && data == nil:
-			event = Event{} // Nothing was said, but perhaps an id.
+			event = Event{} // No event, but perhaps an id.
 		case len(line) == 0:
 			event.Data = data[:len(data)-1]
 			err := event.read()
@@ -190,7 +190,7 @@ func (s *EventStream) line() ([]byte, error) {
 	}
 }
 
-// read reads what the event carries. An event of another type may carry anything.
+// read parses the content of the event. An event of another type may have any content.
 func (e *Event) read() error {
 	var err error
 	switch e.Type {
@@ -216,19 +216,19 @@ func (e *Event) read() error {
 	return nil
 }
 
-// LastID is where to go on: the last id that the stream has told, also where no event came with it.
+// LastID is the position to resume from: the last id that the stream has sent, also without an event.
 func (s *EventStream) LastID() string { return s.lastID }
 
 // Close ends the stream.
 func (s *EventStream) Close() error { return s.body.Close() }
 
-// stream makes a call whose answer is read as it comes. Where it says nothing for the given time it is cut off; 0 for never.
+// stream makes a call whose answer is read as it comes. It is cut off if it is silent for the given time; 0 for never.
 func (c *Client) stream(ctx context.Context, request call, silence time.Duration) (io.ReadCloser, error) {
 	var body io.ReadCloser
 	err := c.again(ctx, request, func() error {
 		ctx, cancel := context.WithCancelCause(ctx)
 		late := time.AfterFunc(c.timeout, func() { cancel(errSilent) })
-		response, err := c.send(ctx, request) //nolint:bodyclose // Whoever reads the stream closes it.
+		response, err := c.send(ctx, request) //nolint:bodyclose // The reader of the stream closes it.
 		late.Stop()
 		if err != nil {
 			if cause := context.Cause(ctx); errors.Is(cause, errSilent) {
@@ -243,10 +243,10 @@ func (c *Client) stream(ctx context.Context, request call, silence time.Duration
 	return body, err
 }
 
-// errSilent says that nothing came for too long.
+// errSilent means that nothing came for too long.
 var errSilent = errors.New("the server is silent")
 
-// openStream is a body that has to go on.
+// openStream is a body that must not be silent.
 type openStream struct {
 	ctx     context.Context //nolint:containedctx // It is that of the request, which its reader reads.
 	body    io.ReadCloser
@@ -273,7 +273,7 @@ func (s *openStream) Close() error {
 	return s.body.Close()
 }
 
-// nextCursor is the cursor in the Link to the next page; empty where there is none.
+// nextCursor returns the cursor in the Link to the next page; empty if there is none.
 func nextCursor(header http.Header) string {
 	for _, link := range header.Values("Link") {
 		address, rest, _ := strings.Cut(link, ">")

@@ -20,7 +20,7 @@ const (
 // Page is a part of a list.
 type Page[T any] struct {
 	Items []T
-	// Next is the Cursor of the page behind this one; empty on the last page.
+	// Next is the Cursor of the next page; empty on the last page.
 	Next string
 }
 
@@ -37,7 +37,7 @@ func (c *Client) GetJobsSummary(ctx context.Context) (*JobsSummary, error) {
 	return orNil(summary, err)
 }
 
-// AllJobs goes through all of the caller's jobs that the parameters select, page by page. It ends after an error.
+// AllJobs iterates over all of the caller's jobs that match the parameters, page by page. It ends after an error.
 func (c *Client) AllJobs(ctx context.Context, params ListJobsParams) iter.Seq2[Job, error] {
 	return eachPage(&params.Cursor, func() (Page[Job], error) { return c.ListJobs(ctx, params) })
 }
@@ -50,7 +50,7 @@ func list[T any](ctx context.Context, c *Client, path string, query url.Values) 
 	return page, err
 }
 
-// eachPage goes through what the pages hold, from the one at the cursor on.
+// eachPage iterates over the content of the pages, from the one at the cursor on.
 func eachPage[T any](cursor *string, read func() (Page[T], error)) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		for first := *cursor; ; {
@@ -65,15 +65,15 @@ func eachPage[T any](cursor *string, read func() (Page[T], error)) iter.Seq2[T, 
 				}
 			}
 			if *cursor = page.Next; page.Next == "" {
-				*cursor = first // for the next time that somebody goes through
+				*cursor = first // for the next iteration
 				return
 			}
 		}
 	}
 }
 
-// StartJob starts a job. Where the parameters have no IdempotencyKey it is given one, so that a start whose answer is lost is not
-// made twice.
+// StartJob starts a job. It adds an IdempotencyKey if the parameters have none, so that a start whose answer is lost is not
+// executed twice.
 func (c *Client) StartJob(ctx context.Context, body StartJob, params StartJobParams) (*StartedJob, error) {
 	if params.IdempotencyKey == "" {
 		params.IdempotencyKey = rand.Text()
@@ -84,7 +84,7 @@ func (c *Client) StartJob(ctx context.Context, body StartJob, params StartJobPar
 	return orNil(started, err)
 }
 
-// GetJob returns a job; with Wait, when it has ended or the time is up.
+// GetJob returns a job; with Wait, once it has ended or the time is over.
 func (c *Client) GetJob(ctx context.Context, id string, params GetJobParams) (*Job, error) {
 	query, header := split(params)
 	job := &Job{}
@@ -96,14 +96,14 @@ func (c *Client) GetJob(ctx context.Context, id string, params GetJobParams) (*J
 }
 
 const (
-	// waitAtOnce is how long one call waits for a job's end. Proxies on the way rarely bear more.
+	// waitAtOnce is how long one call waits for a job's end. Proxies rarely allow more.
 	waitAtOnce = time.Minute
-	// askAgain is how long to wait where the server did not: it is about to stop, and another will answer.
+	// askAgain is how long to wait if the server did not wait: it is about to stop, and another will answer.
 	askAgain = time.Second
 )
 
-// WaitForEnd returns a job once nothing of it runs any more, however it ended: its Status tells. The context bounds the wait; the job
-// goes on when it ends.
+// WaitForEnd returns a job once nothing of it runs any more, in whatever Status. The context bounds the wait; the job continues
+// when it ends.
 func (c *Client) WaitForEnd(ctx context.Context, id string) (*Job, error) {
 	for {
 		asked := time.Now()
@@ -122,7 +122,7 @@ func (c *Client) WaitForEnd(ctx context.Context, id string) (*Job, error) {
 	}
 }
 
-// CancelJob asks a job to stop. It is stopped once it has its FinishedAt.
+// CancelJob requests that a job stop. It has stopped once it has its FinishedAt.
 func (c *Client) CancelJob(ctx context.Context, id string, params CancelJobParams) error {
 	query, header := split(params)
 	_, err := c.call(ctx, call{
@@ -131,8 +131,8 @@ func (c *Client) CancelJob(ctx context.Context, id string, params CancelJobParam
 	return err
 }
 
-// GetJobLogs reads the log of a job's latest attempt; with Follow, also what is yet to be written. Whoever reads has to close it. A log
-// that is cut off ends with an error other than io.EOF; FollowLog goes on after that.
+// GetJobLogs reads the log of a job's latest attempt; with Follow, also what is yet to be written. The caller has to close it.
+// A log that is cut off ends with an error other than io.EOF; FollowLog resumes after that.
 func (c *Client) GetJobLogs(ctx context.Context, id string, params GetJobLogsParams) (io.ReadCloser, error) {
 	query, header := split(params)
 	return c.stream(ctx, call{
@@ -140,9 +140,9 @@ func (c *Client) GetJobLogs(ctx context.Context, id string, params GetJobLogsPar
 	}, 0)
 }
 
-// FollowLog goes through the lines of a job's log, as they are written, until the spider's process has ended: events of the types
-// EventLine and EventGap, from behind the parameters' LastEventID on. A log that is cut off is taken up where it was, by the same server
-// or another. An error is the last thing that it yields.
+// FollowLog iterates over the lines of a job's log, as they are written, until the spider's process has ended: events of the
+// types EventLine and EventGap, from the parameters' LastEventID on. A log that is cut off is resumed, with the same server or
+// another. An error is the last thing that it yields.
 func (c *Client) FollowLog(ctx context.Context, id string, params GetJobLogsParams) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		params.Follow = true
@@ -169,13 +169,13 @@ func (c *Client) FollowLog(ctx context.Context, id string, params GetJobLogsPara
 	}
 }
 
-// The reasons for the end of a log that is not to be taken up again.
+// The reasons for the end of a log that cannot be resumed.
 const (
 	logFinished = "finished"
 	logGone     = "log_gone"
 )
 
-// orNil returns nothing beside an error.
+// orNil returns nil with an error.
 func orNil[T any](answer *T, err error) (*T, error) {
 	if err != nil {
 		return nil, err

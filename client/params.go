@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// split reads the parameters of a call, a generated structure, as a query and headers. What is empty is left out.
+// split turns the parameters of a call, a generated structure, into a query and headers. It leaves empty ones out.
 func split(params any) (url.Values, http.Header) {
 	query, header := url.Values{}, http.Header{}
 	value := reflect.ValueOf(params)
@@ -28,7 +28,7 @@ func split(params any) (url.Values, http.Header) {
 	return query, header
 }
 
-// texts are a parameter's values, as they are sent.
+// texts returns a parameter's values, as they are sent.
 func texts(value reflect.Value) []string {
 	switch value.Kind() {
 	case reflect.Pointer:

@@ -13,7 +13,7 @@ func (c *Client) ListSpiders(ctx context.Context, params ListSpidersParams) (Pag
 	return list[Spider](ctx, c, spidersPath, query)
 }
 
-// AllSpiders goes through all spiders that the parameters select, page by page. It ends after an error.
+// AllSpiders iterates over all spiders that match the parameters, page by page. It ends after an error.
 func (c *Client) AllSpiders(ctx context.Context, params ListSpidersParams) iter.Seq2[Spider, error] {
 	return eachPage(&params.Cursor, func() (Page[Spider], error) { return c.ListSpiders(ctx, params) })
 }
@@ -32,7 +32,7 @@ func (c *Client) CreateSpider(ctx context.Context, body NewSpider) (*Spider, err
 	return orNil(spider, err)
 }
 
-// ChangeSpider changes the fields that are given, by a JSON merge patch: nil removes a description, settings, or one of the settings.
+// ChangeSpider changes the given fields, by a JSON merge patch: nil removes a description, settings, or one of the settings.
 func (c *Client) ChangeSpider(ctx context.Context, id string, body SpiderChange) (*Spider, error) {
 	spider := &Spider{}
 	_, err := c.call(ctx, call{method: http.MethodPatch, path: spidersPath + "/" + url.PathEscape(id), body: body}, spider)
@@ -45,7 +45,7 @@ func (c *Client) DeleteSpider(ctx context.Context, id string) error {
 	return err
 }
 
-// GetMe returns who is calling, and what they may.
+// GetMe returns the caller, and what it may do.
 func (c *Client) GetMe(ctx context.Context) (*Caller, error) {
 	caller := &Caller{}
 	_, err := c.call(ctx, call{method: http.MethodGet, path: "/api/v1/me", harmless: true}, caller)
@@ -55,7 +55,7 @@ func (c *Client) GetMe(ctx context.Context) (*Caller, error) {
 // GetLivez returns whether the server's process works.
 func (c *Client) GetLivez(ctx context.Context) (*Health, error) { return c.probe(ctx, "/livez") }
 
-// GetReadyz returns whether requests can be served. That they cannot is an *Error, of status 503.
+// GetReadyz returns whether requests can be served. If not, it returns an *Error with status 503.
 func (c *Client) GetReadyz(ctx context.Context) (*Health, error) { return c.probe(ctx, "/readyz") }
 
 func (c *Client) probe(ctx context.Context, path string) (*Health, error) {

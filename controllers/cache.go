@@ -7,7 +7,7 @@ import (
 	"github.com/scrapethis/spider-operator/controllers/spiderjob"
 )
 
-// cacheOptions limits the cache to the given namespaces, all of them when there is none, and to what the controllers read.
+// cacheOptions limits the cache to the given namespaces, or to none if the list is empty, and to what the controllers read.
 func cacheOptions(namespaces []string) (cache.Options, error) {
 	kinds, err := spiderjob.Caches()
 	if err != nil {

@@ -23,22 +23,24 @@ import (
 )
 
 const (
-	// defaultLease is the name of the Lease where none is given: that of a release called spider-operator.
+	// defaultLease is the default name of the Lease: that of a release called spider-operator.
 	defaultLease = "spider-operator.controller.scrapethis.app"
-	// sharedLease is the one Lease that the controllers of all releases in a namespace contended for before 0.1.0. A controller holds it
-	// besides its own for as long as one of that time may run beside it, as it does during an upgrade, or one that is taken back.
+	// sharedLease is the one Lease for which the controllers of all releases in a namespace competed before 0.1.0. A controller
+	// holds it in addition to its own as long as a controller of that time may run beside it, as during an upgrade or its
+	// rollback.
 	sharedLease = "spider-operator-controller.scrapethis.app"
-	// leasePrefix marks the holder of the shared Lease as one that leads by a Lease of its own, which follows. No host name has a slash.
+	// leasePrefix marks a holder of the shared Lease that leads by a Lease of its own, whose name follows. Host names contain no
+	// slash.
 	leasePrefix = "lease/"
 )
 
-// leaseLock is the lock of the leader's election: a Lease of the release's own, and with it the shared one, so that no controller that
-// knows only that leads beside this one. The shared Lease is not waited for where another release holds it: while it does, no older
-// controller of our own can.
+// leaseLock is the lock of the leader election: the release's own Lease, and with it the shared one, so that no controller that
+// knows only the shared Lease leads beside this one. If another release holds the shared Lease, the lock does not wait for it:
+// meanwhile no older controller of this release can hold it.
 type leaseLock struct {
 	own, shared *resourcelock.LeaseLock
 	host        string
-	duration    time.Duration // for how long a holder is believed to hold a Lease without a sign of it
+	duration    time.Duration // how long a holder that does not renew a Lease is assumed to hold it
 	clock       clock.PassiveClock
 	log         *slog.Logger
 
@@ -92,15 +94,15 @@ func makeLeaseLock(leases coordinationv1client.LeasesGetter, namespace, host str
 	}
 }
 
-// Get implements resourcelock.Interface. Where an older controller of this release holds the shared Lease, what it says is added to what
-// the release's own says: the lock is then held until neither gives a sign any more.
+// Get implements resourcelock.Interface. If an older controller of this release holds the shared Lease, its record is added to
+// that of the release's own Lease: the lock then counts as held until neither is renewed any more.
 func (l *leaseLock) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []byte, error) {
 	shared, sharedWords, err := l.lookAtShared(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
 	if shared != nil && strings.HasPrefix(shared.HolderIdentity, leasePrefix) {
-		l.foreign = false // To be taken over at once: a holder that leads by a Lease of its own can do without it.
+		l.foreign = false // Take it over at once: a holder that leads by its own Lease does not need it.
 	}
 	inTheWay := l.inTheWay(shared)
 	if inTheWay && l.waitsFor != shared.HolderIdentity {
@@ -122,7 +124,7 @@ func (l *leaseLock) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord
 	return own, append(words, sharedWords...), nil
 }
 
-// lookAtShared reads the shared Lease, nil where there is none, or nobody holds it.
+// lookAtShared reads the shared Lease, nil if there is none, or nobody holds it.
 func (l *leaseLock) lookAtShared(ctx context.Context) (*resourcelock.LeaderElectionRecord, []byte, error) {
 	held, words, err := l.shared.Get(ctx)
 	l.foreign, l.sharedMissing = false, apierrors.IsNotFound(err)
@@ -140,13 +142,13 @@ func (l *leaseLock) lookAtShared(ctx context.Context) (*resourcelock.LeaderElect
 	}
 	believed := l.duration
 	if strings.HasPrefix(held.HolderIdentity, leasePrefix) {
-		believed /= 2 // It leads by a Lease of its own. Older controllers, which believe it for longer, are not to get hold of the shared one.
+		believed /= 2 // It leads by its own Lease. Older controllers, which wait longer, must not get hold of the shared one.
 	}
 	l.foreign = l.ofAnother(held) && l.clock.Since(l.foreignSince) < believed
 	return held, words, nil
 }
 
-// inTheWay reports whether an older controller of this release holds the shared Lease, as far as anybody knows.
+// inTheWay reports whether, as far as is known, an older controller of this release holds the shared Lease.
 func (l *leaseLock) inTheWay(shared *resourcelock.LeaderElectionRecord) bool {
 	return shared != nil && shared.HolderIdentity != l.shared.Identity() && !l.ofAnother(shared)
 }
@@ -186,7 +188,7 @@ func (l *leaseLock) Update(ctx context.Context, next resourcelock.LeaderElection
 // writeShared takes or renews the shared Lease, unless another release holds it.
 func (l *leaseLock) writeShared(ctx context.Context, next resourcelock.LeaderElectionRecord) error {
 	if l.foreign || next.HolderIdentity == "" {
-		return nil // Left to run out, it goes to the next controller of this version, or another release's, before one that knows no other.
+		return nil // When it expires, a controller of this version, or of another release, gets it before one that knows no other Lease.
 	}
 	next.HolderIdentity = l.shared.Identity()
 	if l.sharedMissing {
@@ -208,8 +210,8 @@ func (l *leaseLock) Identity() string { return l.own.Identity() }
 // Describe implements resourcelock.Interface.
 func (l *leaseLock) Describe() string { return l.own.Describe() }
 
-// ofAnotherRelease reports whether the holder of the shared Lease is surely no controller of our release, which has an identity of its
-// own there and runs on the host.
+// ofAnotherRelease reports whether the holder of the shared Lease is certainly not a controller of this release, which has an
+// identity of its own there and runs on the host.
 func ofAnotherRelease(holder, identity, host string) bool {
 	if strings.HasPrefix(holder, leasePrefix) {
 		return holder != identity
@@ -218,8 +220,8 @@ func ofAnotherRelease(holder, identity, host string) bool {
 	return theirs != "" && ours != "" && theirs != ours
 }
 
-// deploymentOf is the name of a Pod's Deployment: a Pod's name is that, the ReplicaSet's hash and five characters. It is empty where the
-// name is none of such a Pod, as on the host's network.
+// deploymentOf returns the name of a Pod's Deployment: a Pod's name is that, the ReplicaSet's hash and five characters. It is
+// empty for other names, as on the host's network.
 func deploymentOf(pod string) string {
 	parts := strings.Split(pod, "-")
 	n := len(parts) - 2

@@ -18,17 +18,17 @@ type Options struct {
 	ProbesListen string
 	// Profiling serves net/http/pprof beside the metrics.
 	Profiling bool
-	// LeaderElection lets several replicas run, of which one leads. Its Lease is in LeaderElectionNamespace, by default the
-	// one the process runs in.
+	// LeaderElection lets several replicas run, of which one leads. The Lease is in LeaderElectionNamespace, by default the
+	// namespace in which the process runs.
 	LeaderElection          bool
 	LeaderElectionNamespace string
-	// Lease is the name of that Lease: one for each release, so that several may run in one namespace.
+	// Lease is the name of that Lease: each release has its own, so that several may run in one namespace.
 	Lease string
-	// Log is where log lines go.
+	// Log receives the log.
 	Log *slog.Logger
 }
 
-// DefaultOptions returns the settings of a controller that was given none.
+// DefaultOptions returns the default settings.
 func DefaultOptions() Options {
 	return Options{
 		Config:        configv1alpha1.DefaultController(),

@@ -16,7 +16,7 @@ import (
 	"github.com/scrapethis/spider-operator/controllers/spiderjob"
 )
 
-// NewScheme returns a scheme of the kinds the controller works with.
+// NewScheme returns a scheme of the kinds that the controllers work with.
 func NewScheme() (*runtime.Scheme, error) {
 	scheme := runtime.NewScheme()
 	if err := clientgoscheme.AddToScheme(scheme); err != nil {
@@ -28,14 +28,14 @@ func NewScheme() (*runtime.Scheme, error) {
 	return scheme, nil
 }
 
-// Run runs the controller until ctx ends.
+// Run runs the controllers until ctx ends.
 func Run(ctx context.Context, config *rest.Config, opts Options) error {
 	scheme, err := NewScheme()
 	if err != nil {
 		return err
 	}
 	config = rest.CopyConfig(config)
-	config.QPS = -1                  // kube-apiserver's own fairness bounds the requests
+	config.QPS = -1                  // kube-apiserver's own fairness limits the requests
 	config.DisableCompression = true // otherwise watches are compressed, which costs both ends more than it spares the network
 	cacheOptions, err := cacheOptions(opts.Namespaces)
 	if err != nil {
@@ -47,7 +47,7 @@ func Run(ctx context.Context, config *rest.Config, opts Options) error {
 		Cache:                         cacheOptions,
 		Metrics:                       metricsserver.Options{BindAddress: "0"}, // serve.go has them
 		LeaderElection:                opts.LeaderElection,
-		LeaderElectionID:              opts.Lease, // which its metric is called after
+		LeaderElectionID:              opts.Lease, // its metric is named after it
 		LeaderElectionReleaseOnCancel: true,
 		LeaseDuration:                 &election.LeaseDuration.Duration,
 		RenewDeadline:                 &election.RenewDeadline.Duration,

@@ -1,4 +1,4 @@
-// Package auth tells who is calling the facade, and what Kubernetes lets a service account do.
+// Package auth identifies callers of the REST API, and asks Kubernetes what service accounts may do.
 package auth
 
 import (
@@ -17,17 +17,17 @@ import (
 type Identity struct {
 	// Namespace is the tenant: nothing outside of it exists for the caller.
 	Namespace string
-	// User is whose jobs the caller sees and acts on.
+	// User is the user whose jobs the caller sees and acts on.
 	User string
-	// UserID is what goes into the spec.userID of what the caller makes; empty when the user is the namespace itself.
+	// UserID is the spec.userID of what the caller makes; empty if the user is the namespace itself.
 	UserID string
-	// KeyName and KeyID name an API key, for people and for the log. They are no secret. Empty for a service account.
+	// KeyName and KeyID name an API key, for users and for the log. They are not secret. Empty for a service account.
 	KeyName, KeyID string
-	// Access is what an API key opens. Empty for a service account, of which Kubernetes knows what it may do.
+	// Access is which calls an API key permits. Empty for a service account, whose rights Kubernetes knows.
 	Access v1alpha1.APIKeyAccess
 	// Account is the service account whose Kubernetes token was presented; nil for the owner of an API key.
 	Account *Account
-	// ExpiresAt is when the credential stops being accepted; zero for never, or for not known.
+	// ExpiresAt is when the credential stops being accepted; zero for never, or unknown.
 	ExpiresAt time.Time
 }
 
@@ -35,7 +35,7 @@ type Identity struct {
 type Account struct {
 	// Name is the service account's own, in the namespace of the Identity.
 	Name string
-	// Username, UID, Groups and Extra are what Kubernetes' authorizers are asked with.
+	// Username, UID, Groups and Extra are the attributes for Kubernetes' authorizers.
 	Username, UID string
 	Groups        []string
 	Extra         map[string][]string
@@ -43,8 +43,8 @@ type Account struct {
 	Token string
 }
 
-// Principal names who is held to a rate: the API key by its namespace and id, since a namespace can make keys of another's ids, or
-// the service account by its user name, whichever of its tokens it shows. Empty when the caller is not known.
+// Principal identifies the caller whose rate is limited: an API key by its namespace and id, since a namespace can make keys
+// with another's ids, or a service account by its user name, with all its tokens. Empty if the caller is unknown.
 func (i Identity) Principal() string {
 	switch {
 	case i.Account != nil:
@@ -56,7 +56,7 @@ func (i Identity) Principal() string {
 	}
 }
 
-// String says for people who the caller is.
+// String describes the caller for users.
 func (i Identity) String() string {
 	if i.Account != nil {
 		return i.User + " (service account " + i.Account.Name + ")"
@@ -64,35 +64,35 @@ func (i Identity) String() string {
 	return i.User + " (API key " + i.KeyID + ")"
 }
 
-// ErrUnauthenticated says that a credential is not accepted. Callers are never told more.
+// ErrUnauthenticated means that a credential is not accepted. Callers get no reason.
 var ErrUnauthenticated = errors.New("the credential is not accepted")
 
-// ErrUnknownKey says that there is no such API key among those that were read. It is an ErrUnauthenticated.
+// ErrUnknownKey means that there is no such API key among those that were read. It wraps ErrUnauthenticated.
 var ErrUnknownKey = fmt.Errorf("%w: there is no such key", ErrUnauthenticated)
 
-// Authenticator tells whom a Bearer token belongs to.
+// Authenticator finds the owner of a Bearer token.
 type Authenticator interface {
-	// Authenticate returns the token's owner; an error that is or wraps ErrUnauthenticated when the token is not accepted; or
-	// another error when that could not be found out. The context may be used after the call has returned.
+	// Authenticate returns the token's owner; an error that is or wraps ErrUnauthenticated if the token is not accepted; or
+	// another error if that could not be decided. The context may be used after the call has returned.
 	Authenticate(ctx context.Context, token string) (Identity, error)
 }
 
-// Access is what a call needs: of an API key its access, of a service account the right to do any of the verbs on a resource of the
-// API group, in the caller's namespace.
+// Access is what a call needs: the access of an API key, or the right of a service account to any of the verbs on a resource of
+// the API group, in the caller's namespace.
 type Access struct {
 	Key      v1alpha1.APIKeyAccess
 	Verbs    []string
 	Resource string
 }
 
-// Authorizer tells whether service accounts may do what they ask for. What the owners of API keys may do their keys say.
+// Authorizer decides what service accounts may do. API keys themselves say what their owners may do.
 type Authorizer interface {
-	// Authorize reports whether the account may, or returns an error when that could not be found out. The context may be used
-	// after the call has returned.
+	// Authorize reports whether the account may make a call, or returns an error if that could not be decided. The context may be
+	// used after the call has returned.
 	Authorize(ctx context.Context, namespace string, account *Account, access Access) (bool, error)
 }
 
-// ByForm authenticates API keys and Kubernetes tokens, which it tells apart by their form.
+// ByForm authenticates API keys and Kubernetes tokens, which it distinguishes by their form.
 type ByForm struct {
 	Keys, Tokens Authenticator
 }
@@ -105,17 +105,17 @@ func (b ByForm) Authenticate(ctx context.Context, token string) (Identity, error
 	return b.Tokens.Authenticate(ctx, token)
 }
 
-// Fingerprint names a token without telling it: its SHA-256 in hex.
+// Fingerprint identifies a token without revealing it: its SHA-256 in hex.
 func Fingerprint(token string) string {
 	sum := sha256.Sum256([]byte(token))
 	return hex.EncodeToString(sum[:])
 }
 
-// Form is what a credential looks like.
+// Form is the form of a credential.
 type Form int
 
 const (
-	// FormOther is what cannot be a credential.
+	// FormOther is a text that cannot be a credential.
 	FormOther Form = iota
 	// FormKey is an API key, checksum included.
 	FormKey
@@ -123,14 +123,14 @@ const (
 	FormToken
 )
 
-// Credential is what a token claims to be, before it is known whether it is that.
+// Credential is what a token claims to be, before it is checked.
 type Credential struct {
 	Form Form
-	// Name is the Fingerprint of a token; else empty.
+	// Name is the Fingerprint of a token; otherwise empty.
 	Name string
 }
 
-// CredentialOf tells what a token claims to be.
+// CredentialOf returns what a token claims to be.
 func CredentialOf(token string) Credential {
 	if _, err := ParseKey(token); err == nil {
 		return Credential{Form: FormKey}

@@ -11,9 +11,9 @@ import (
 	"strings"
 )
 
-// An API key is "st_<key id>_<secret>_<checksum>": 16 lower-case letters and digits that find the APIKey resource, 256
-// random bits in hex, and the CRC-32 of all before its underscore, in hex. The checksum finds typing errors, and lets secret
-// scanners tell keys from what looks like them; it protects nothing.
+// An API key is "st_<key id>_<secret>_<checksum>": 16 lower-case letters and digits that identify the APIKey resource, 256
+// random bits in hex, and the CRC-32 of everything before its underscore, in hex. The checksum detects typing errors, and lets
+// secret scanners recognise keys; it protects nothing.
 const (
 	keyPrefix      = "st_"
 	keyIDLength    = 16
@@ -33,7 +33,7 @@ type Key struct {
 // NewKey makes a random key.
 func NewKey() Key {
 	const alphabet = "abcdefghijklmnopqrstuvwxyz0123456789"
-	// Bytes from 252 on are drawn again, so that all 36 characters are equally likely.
+	// Bytes from 252 on are discarded, so that all 36 characters are equally likely.
 	const unbiased = 256 / len(alphabet) * len(alphabet)
 	id := make([]byte, 0, keyIDLength)
 	for len(id) < keyIDLength {
@@ -48,11 +48,11 @@ func NewKey() Key {
 	return Key{ID: string(id), secret: hex.EncodeToString(secret[:])}
 }
 
-// mustRead fills b with random bytes. crypto/rand ends the process rather than to fail.
+// mustRead fills b with random bytes. crypto/rand ends the process if it cannot provide them.
 func mustRead(b []byte) { _, _ = rand.Read(b) }
 
-// ParseKey takes a key apart. It refuses whatever is not exactly of the key's form, checksum included, without looking anything
-// up.
+// ParseKey parses a key. It refuses everything that does not have exactly the form of a key, including the checksum, without
+// any look-up.
 func ParseKey(text string) (Key, error) {
 	if len(text) != keyLength || !strings.HasPrefix(text, keyPrefix) {
 		return Key{}, errMalformedKey
@@ -68,7 +68,7 @@ func ParseKey(text string) (Key, error) {
 	return Key{ID: id, secret: secret}, nil
 }
 
-// Reveal returns the key itself. It is for the one moment in which the key is handed to its owner.
+// Reveal returns the key itself, for the one moment in which its owner gets it.
 func (k Key) Reveal() string {
 	body := keyPrefix + k.ID + "_" + k.secret
 	return body + "_" + checksum(body)
@@ -80,8 +80,8 @@ func (k Key) String() string { return keyPrefix + k.ID + "_…" }
 // GoString hides the secret from %#v too.
 func (k Key) GoString() string { return k.String() }
 
-// Hash returns what an APIKey resource of the given namespace holds of this key: the SHA-256, in hex, over namespace, key id
-// and secret, each followed by a NUL, which none of them can contain.
+// Hash returns what an APIKey resource of the given namespace stores of this key: the SHA-256, in hex, of namespace, key id and
+// secret, each followed by a NUL, which none of them can contain.
 func (k Key) Hash(namespace string) string {
 	h := sha256.New()
 	for _, part := range []string{namespace, k.ID, k.secret} {

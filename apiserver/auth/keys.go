@@ -16,7 +16,7 @@ type APIKey struct {
 	user, userID    string
 	access          v1alpha1.APIKeyAccess
 	expiresAt       time.Time
-	// revoked says that the resource is being deleted, though something holds it back.
+	// revoked says that the resource is being deleted, although a finalizer holds it.
 	revoked bool
 }
 
@@ -38,13 +38,13 @@ func FromAPIKey(key *v1alpha1.APIKey) (*APIKey, error) {
 	return k, nil
 }
 
-// Keys authenticates API keys against the APIKey resources that a watch shows it, so a key is accepted as soon, and no
-// longer, than its resource is there. It is safe for concurrent use.
+// Keys authenticates API keys against the APIKey resources that a watch shows, so a key is valid exactly as long as its
+// resource exists. It is safe for concurrent use.
 type Keys struct {
 	now func() time.Time
 
 	mu sync.RWMutex
-	// byID finds resources by key id. There are several when one was copied; at most the original has the right hash.
+	// byID finds resources by key id. There are several if one was copied; at most the original has the right hash.
 	byID   map[string][]*APIKey
 	byName map[resource]*APIKey
 }
@@ -58,7 +58,7 @@ func NewKeys(now func() time.Time) *Keys {
 	return &Keys{now: now, byID: map[string][]*APIKey{}, byName: map[resource]*APIKey{}}
 }
 
-// nobody is compared with when a key id is unknown, so that this takes as long as a wrong secret does.
+// nobody is compared if a key id is unknown, so that this takes as long as a wrong secret.
 var nobody = []*APIKey{{revoked: true}}
 
 // Authenticate implements Authenticator.
@@ -104,25 +104,25 @@ func (k *APIKey) identity() Identity {
 	}
 }
 
-// Set takes a state that a watch shows.
+// Set takes a state from a watch.
 func (k *Keys) Set(_ string, key *APIKey) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.set(key)
 }
 
-// Delete takes a watch's word that a key is revoked.
+// Delete takes the deletion of a key from a watch.
 func (k *Keys) Delete(_ string, key *APIKey) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.remove(resource{key.namespace, key.name})
 }
 
-// Bookmark does nothing: nobody asks how far the watch of keys has come.
+// Bookmark does nothing: the progress of the watch of keys is not needed.
 func (*Keys) Bookmark(string, string) {}
 
-// Relist takes all keys of a scope: a namespace, or all of them when it is empty. They take the place of those that are known in one
-// step, when the list is complete.
+// Relist takes all keys of a scope: a namespace, or all if it is empty. They replace the known ones in one step, when the list
+// is complete.
 func (k *Keys) Relist(scope, _ string) (page func([]*APIKey), done func()) {
 	var all []*APIKey
 	return func(keys []*APIKey) { all = append(all, keys...) }, func() { k.replace(scope, all) }

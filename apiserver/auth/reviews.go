@@ -11,20 +11,20 @@ import (
 )
 
 const (
-	// reviewsKept bounds the answers that are remembered, of each kind.
+	// reviewsKept bounds the number of cached answers, of each kind.
 	reviewsKept = 4096
-	// reviewsAtOnce bounds the questions that Kubernetes is asked at the same time, of each kind.
+	// reviewsAtOnce bounds the concurrent questions to Kubernetes, of each kind.
 	reviewsAtOnce = 16
-	// reviewTimeout bounds how long one question may take, its turn included.
+	// reviewTimeout bounds how long one question may take, including its wait in line.
 	reviewTimeout = 5 * time.Second
-	// ReviewTTL is for how long an answer of Kubernetes about a token or a right is believed, whether it was yes or no.
+	// ReviewTTL is how long an answer of Kubernetes about a token or a right is cached, whether yes or no.
 	ReviewTTL = 10 * time.Second
 )
 
 var errBusy = errors.New("too many questions about tokens and rights are open")
 
-// reviews asks Kubernetes questions that are worth remembering the answers to: each answer is kept for ReviewTTL, questions that
-// are the same are asked once, and only so many at a time. It is safe for concurrent use.
+// reviews asks Kubernetes and caches the answers: each answer is kept for ReviewTTL, callers with the same question share one
+// request, and the number of concurrent requests is bounded. It is safe for concurrent use.
 type reviews[T any] struct {
 	answers *cache.LRUExpireCache
 	asking  singleflight.Group
@@ -43,14 +43,14 @@ func newReviews[T any](now func() time.Time) *reviews[T] {
 	}
 }
 
-// answer returns what ask answered to this question, now or lately. Errors are not remembered.
+// answer returns what ask answers to this question, now or recently. Errors are not cached.
 func (r *reviews[T]) answer(ctx context.Context, question string, ask func(ctx context.Context) (T, error)) (T, error) {
 	var none T
 	if known, found := r.answers.Get(question); found {
 		return known.(T), nil
 	}
 	asked := r.asking.DoChan(question, func() (any, error) {
-		// Whoever asked first may go; others wait for the same answer.
+		// The first caller may leave while others wait for the same answer.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), reviewTimeout)
 		defer cancel()
 		select {

@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// Reviewer asks Kubernetes about tokens and rights. Its errors say that no answer was got.
+// Reviewer asks Kubernetes about tokens and rights. An error means that there was no answer.
 type Reviewer interface {
-	// ReviewToken asks whom a token belongs to that was issued for the audience.
+	// ReviewToken asks for the owner of a token that was issued for the audience.
 	ReviewToken(ctx context.Context, token, audience string) (TokenReview, error)
 	// ReviewAccess asks whether the account may do this to all resources of the kind in the namespace.
 	ReviewAccess(ctx context.Context, account *Account, namespace, verb, resource string) (bool, error)
@@ -20,10 +20,10 @@ type Reviewer interface {
 
 // TokenReview is Kubernetes' answer about a token.
 type TokenReview struct {
-	// Accepted says that the token is valid, for one of the audiences at least that are named.
+	// Accepted says that the token is valid for at least one of the named audiences.
 	Accepted  bool
 	Audiences []string
-	// Username, UID, Groups and Extra are who it belongs to.
+	// Username, UID, Groups and Extra are its owner.
 	Username, UID string
 	Groups        []string
 	Extra         map[string][]string
@@ -31,8 +31,8 @@ type TokenReview struct {
 	Reason string
 }
 
-// Tokens authenticates service accounts by their Kubernetes tokens, and asks Kubernetes what they may do. Any token of another
-// audience, and any caller that is no service account, is refused. It is safe for concurrent use.
+// Tokens authenticates service accounts by their Kubernetes tokens, and asks Kubernetes what they may do. It refuses tokens of
+// other audiences, and callers that are not service accounts. It is safe for concurrent use.
 type Tokens struct {
 	reviewer   Reviewer
 	audience   string
@@ -42,7 +42,7 @@ type Tokens struct {
 	rights     *reviews[bool]
 }
 
-// verdict is what is remembered of a token: its owner, or why it has none that is let in.
+// verdict is what is cached of a token: its owner, or why it is refused.
 type verdict struct {
 	identity Identity
 	refusal  error
@@ -54,7 +54,7 @@ var (
 )
 
 // NewTokens returns an authenticator of tokens that were issued for the audience, of service accounts in the namespaces, or in
-// any when there are none. now is the clock by which answers grow old.
+// any if the list is empty. now is the clock by which answers expire.
 func NewTokens(reviewer Reviewer, audience string, namespaces []string, now func() time.Time) *Tokens {
 	return &Tokens{
 		reviewer:   reviewer,
@@ -82,14 +82,14 @@ func (t *Tokens) Authenticate(ctx context.Context, token string) (Identity, erro
 	if err != nil {
 		return Identity{}, err
 	}
-	// An answer that is remembered does not outlive its token.
+	// A cached answer does not outlive its token.
 	if expires := found.identity.ExpiresAt; found.refusal == nil && !expires.IsZero() && !t.now().Before(expires) {
 		return Identity{}, fmt.Errorf("%w: it has expired", ErrUnauthenticated)
 	}
 	return found.identity, found.refusal
 }
 
-// judge decides whether to let in whom Kubernetes named.
+// judge decides whether to accept the owner that Kubernetes named.
 func (t *Tokens) judge(review TokenReview, fingerprint string, expires time.Time) verdict {
 	refuse := func(format string, args ...any) verdict {
 		return verdict{refusal: fmt.Errorf("%w: %s", ErrUnauthenticated, fmt.Sprintf(format, args...))}
@@ -97,7 +97,7 @@ func (t *Tokens) judge(review TokenReview, fingerprint string, expires time.Time
 	if !review.Accepted {
 		return refuse("Kubernetes does not accept it: %s", review.Reason)
 	}
-	// An API server that knows of no audiences answers for its own.
+	// A kube-apiserver without audiences answers for its own.
 	if !slices.Contains(review.Audiences, t.audience) {
 		return refuse("it was not issued for the audience %s", t.audience)
 	}
@@ -137,7 +137,7 @@ func (t *Tokens) Authorize(ctx context.Context, namespace string, account *Accou
 	return false, nil
 }
 
-// splitServiceAccount takes the user name of a service account apart.
+// splitServiceAccount parses the user name of a service account.
 func splitServiceAccount(username string) (namespace, name string, ok bool) {
 	rest, ok := strings.CutPrefix(username, "system:serviceaccount:")
 	if !ok {
@@ -147,11 +147,11 @@ func splitServiceAccount(username string) (namespace, name string, ok bool) {
 	return namespace, name, ok && namespace != "" && name != "" && !strings.Contains(name, ":")
 }
 
-// maxToken bounds a token that is looked at, in bytes. Kubernetes' own have about 1,000.
+// maxToken bounds the length of a token, in bytes. Kubernetes' own have about 1,000.
 const maxToken = 8 << 10
 
 // isJWT reports whether a token has the form of a signed JSON Web Token, as Kubernetes issues them: three parts in base64url
-// with dots between them. It says nothing about what is in them.
+// separated by dots. It does not look into the parts.
 func isJWT(token string) bool {
 	if len(token) > maxToken {
 		return false
@@ -169,8 +169,8 @@ func isBase64URL(b byte) bool {
 	return isLowerAlphanumeric(b) || b >= 'A' && b <= 'Z' || b == '-' || b == '_'
 }
 
-// expiryOf returns when a JSON Web Token says that it expires; zero where it does not say it in the usual way. It is worth
-// something only once Kubernetes has accepted the token.
+// expiryOf returns when a JSON Web Token says that it expires; zero if it does not say so in the usual way. Trust it only once
+// Kubernetes has accepted the token.
 func expiryOf(token string) time.Time {
 	parts := strings.Split(token, ".")
 	payload, err := base64.RawURLEncoding.DecodeString(parts[len(parts)/2])

@@ -1,4 +1,4 @@
-// Package check tries a REST API as a caller would: whether it works, is ready, accepts a key and runs a spider.
+// Package check tests a REST API as a caller would: whether it works, is ready, accepts a key and runs a spider.
 package check
 
 import (
@@ -16,26 +16,26 @@ import (
 )
 
 const (
-	// wait is how long one call waits for a job's end, before it is said how the job is.
+	// wait is how long one call waits for a job's end, before the check reports the job's state.
 	wait = 60 * time.Second
-	// pause is before the next such call, since a server that stops does not wait.
+	// pause is the pause before the next such call, since a server that stops does not wait.
 	pause = time.Second
 )
 
-// Options say what is tried.
+// Options say what to check.
 type Options struct {
-	// URL is where the API is served, as in https://spiders.example.org.
+	// URL is the address of the REST API, as in https://spiders.example.org.
 	URL string
-	// Certificate, PEM, is the one that the server has to show, whatever names it is for. Where it is empty the server's has to
-	// be valid for the URL, by the machine's authorities.
+	// Certificate, in PEM, is the one that the server has to present, whatever names it is for. If it is empty, the server's
+	// certificate has to be valid for the URL, by the machine's authorities.
 	Certificate []byte
-	// Key is the API key. Without one, only the probes are asked.
+	// Key is the API key. Without one, Run checks only the probes.
 	Key string
-	// Spider is the name of a spider to run to its end. None is run where it is empty.
+	// Spider is the name of a spider to run to its end. If it is empty, none runs.
 	Spider string
 }
 
-// Run tries the API until the end of ctx, and says on out, line by line, what works. Its error says what does not.
+// Run checks the REST API until ctx ends, and writes to out, line by line, what works. Its error says what does not.
 func Run(ctx context.Context, options Options, out io.Writer) error {
 	api, err := newClient(options)
 	if err != nil {
@@ -118,7 +118,7 @@ func say(out io.Writer, format string, args ...any) {
 	_, _ = fmt.Fprintf(out, format+"\n", args...)
 }
 
-// newClient makes a client that tries each call once: what does not work the first time is what a check is to tell.
+// newClient makes a client that makes each call once: the check has to report what does not work the first time.
 func newClient(options Options) (*client.Client, error) {
 	transport, err := trusting(options.Certificate)
 	if err != nil {
@@ -127,7 +127,8 @@ func newClient(options Options) (*client.Client, error) {
 	return client.New(options.URL, options.Key, client.WithAttempts(1), client.WithHTTPClient(&http.Client{Transport: transport}))
 }
 
-// trusting makes connections to the server that shows the certificate, or, without one, to any that is valid for its name.
+// trusting makes connections to the server that presents the certificate or, without one, to any whose certificate is valid for
+// its name.
 func trusting(certificate []byte) (http.RoundTripper, error) {
 	if len(certificate) == 0 {
 		return http.DefaultTransport, nil
@@ -138,7 +139,7 @@ func trusting(certificate []byte) (http.RoundTripper, error) {
 	}
 	return &http.Transport{TLSClientConfig: &tls.Config{
 		MinVersion: tls.VersionTLS12,
-		// Who holds the key of this very certificate is the server that is meant. Its names are for others to check.
+		// The server that has the key of this very certificate is the right one. Its names do not matter here.
 		InsecureSkipVerify: true, //nolint:gosec // VerifyConnection is stricter.
 		VerifyConnection: func(state tls.ConnectionState) error {
 			if !bytes.Equal(state.PeerCertificates[0].Raw, block.Bytes) {

@@ -1,5 +1,5 @@
-// Package docs is a page to read the REST API on, and to try it: Swagger UI over the contract that the server serves. All of it
-// is in the binary, and it asks nothing of any other host.
+// Package docs is a page to read and try the REST API: Swagger UI with the contract that the server serves. Everything is in
+// the binary; the page loads nothing from other hosts.
 package docs
 
 import (
@@ -18,7 +18,7 @@ import (
 //go:embed index.html page.js swagger-ui/swagger-ui-bundle.js swagger-ui/swagger-ui.css
 var files embed.FS
 
-// policy lets the page load, and reach, nothing but the server it came from. Swagger UI has its icons in its style sheet.
+// policy lets the page load from, and connect to, only the server it came from. Swagger UI has its icons in its style sheet.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
@@ -30,7 +30,7 @@ var pages = []struct{ address, file, contentType string }{
 	{"/docs/swagger-ui.css", "swagger-ui/swagger-ui.css", "text/css; charset=utf-8"},
 }
 
-// Serve adds the page, and what it is made of, to the routes. It is the same for everyone and needs no key.
+// Serve adds the page and its files to the routes. They are the same for everyone and need no key.
 func Serve(routes gin.IRoutes) error {
 	for _, page := range pages {
 		content, err := files.ReadFile(page.file)
@@ -50,7 +50,7 @@ func Serve(routes gin.IRoutes) error {
 		})
 	}
 	routes.GET("/docs/", func(c *gin.Context) {
-		// Relative, since a proxy may have taken a prefix off the address.
+		// Relative, since a proxy may have stripped a prefix from the address.
 		c.Header("Location", "../docs")
 		c.Status(http.StatusMovedPermanently)
 	})

@@ -1,5 +1,5 @@
-// Package exchange carries what is known of one request, and its answer, through the rooms of the server: from the guard, which begins
-// it, by the face and the use cases, which add to it, back to the guard, which logs it.
+// Package exchange carries what is known of one request and its answer through the server: from the guard, which creates it,
+// through package rest and the use cases, which add to it, back to the guard, which logs it.
 package exchange
 
 import (
@@ -12,25 +12,25 @@ import (
 // Exchange is what is known of one request and its answer. A request is served by one goroutine, so it needs no lock.
 type Exchange struct {
 	RequestID string
-	// Route is the method and the route of the request, by which the contract knows it. HEAD is a GET.
+	// Route is the method and the route of the request, as in the contract. HEAD counts as GET.
 	Route  string
 	Caller auth.Identity
 	// Object is the Kubernetes object a write was about, as namespace/name, for the audit line.
 	Object string
 	// Failure is what went wrong, if anything did.
 	Failure *failure.Error
-	// Cut says that it went wrong in the middle of the answer.
+	// Cut says that the failure happened in the middle of the answer.
 	Cut bool
 }
 
 type key struct{}
 
-// With returns a context of the request that the exchange is about.
+// With returns a context that carries the exchange.
 func With(ctx context.Context, e *Exchange) context.Context {
 	return context.WithValue(ctx, key{}, e)
 }
 
-// Of returns the exchange of the request that the context belongs to.
+// Of returns the exchange that the context carries.
 func Of(ctx context.Context) *Exchange {
 	if e, ok := ctx.Value(key{}).(*Exchange); ok {
 		return e

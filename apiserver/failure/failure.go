@@ -1,5 +1,5 @@
-// Package failure has the errors that callers are told of. An error says of which kind it is, in terms that any face of the server
-// can word for its callers: it knows nothing of HTTP.
+// Package failure has the errors that callers see. An error has a kind, which any transport can translate for its callers: the
+// package knows nothing of HTTP.
 package failure
 
 import (
@@ -11,25 +11,26 @@ import (
 	"unicode"
 )
 
-// Kind says what kind of thing went wrong.
+// Kind is the kind of a failure.
 type Kind int
 
 const (
-	// KindInternal is a fault of the server's own, and the kind of every error that says of itself no other.
+	// KindInternal is a fault of the server, and the kind of every error that has no other.
 	KindInternal Kind = iota
-	// KindInvalid is a request that can never be met as it is.
+	// KindInvalid is a request that can never succeed as it is.
 	KindInvalid
-	// KindUnauthenticated is a caller that is not known.
+	// KindUnauthenticated is an unknown caller.
 	KindUnauthenticated
-	// KindDenied is what the caller, or anyone, may not do; only an administrator of the namespace or the cluster can change that.
+	// KindDenied is something that the caller, or anybody, may not do; only an administrator of the namespace or the cluster can
+	// change that.
 	KindDenied
-	// KindNotFound is what does not exist, or not for this caller.
+	// KindNotFound is something that does not exist, or not for this caller.
 	KindNotFound
-	// KindConflict is what the present state does not allow.
+	// KindConflict is something that the current state does not allow.
 	KindConflict
-	// KindGone is what existed and will not come back.
+	// KindGone is something that existed and will not come back.
 	KindGone
-	// KindPreconditionFailed is a condition of the caller's that does not hold.
+	// KindPreconditionFailed is a condition of the caller that does not hold.
 	KindPreconditionFailed
 	// KindTooLarge is more than is taken.
 	KindTooLarge
@@ -42,11 +43,11 @@ const (
 // Error is an error as callers see it.
 type Error struct {
 	Kind Kind
-	// Code is for programs, and Message a sentence for people.
+	// Code is machine-readable, and Message a sentence for users.
 	Code, Message string
-	// Field is what of the request is to blame, where it is one thing: a field of the body, a parameter or a header.
+	// Field is the part of the request at fault, if it is one: a field of the body, a parameter or a header.
 	Field string
-	// RetryAfter is after how long to try again; 0 says nothing about it.
+	// RetryAfter is after how long to try again; 0 for no advice.
 	RetryAfter time.Duration
 	// Cause is for the log only.
 	Cause error
@@ -63,7 +64,7 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Cause }
 
-// Of returns the Error that an error is or wraps, else an internal one that it caused.
+// Of returns the Error that an error is or wraps, and otherwise an internal one with the error as its cause.
 func Of(err error) *Error {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e
@@ -77,14 +78,14 @@ func Is(err error, kind Kind) bool {
 	return ok && e.Kind == kind
 }
 
-// Invalid blames one field of a request: of the body, the query or the headers.
+// Invalid refuses one field of a request: of the body, the query or the headers.
 func Invalid(field, format string, args ...any) *Error {
 	return &Error{
 		Kind: KindInvalid, Code: "invalid_request", Message: field + ": " + fmt.Sprintf(format, args...) + ".", Field: field,
 	}
 }
 
-// Unauthenticated is the one answer to callers that are not known. Its message does not tell why.
+// Unauthenticated is the only answer to unknown callers. Its message has no reason.
 func Unauthenticated(cause error, message string) *Error {
 	return &Error{Kind: KindUnauthenticated, Code: "unauthorized", Message: message, Cause: cause}
 }
@@ -109,39 +110,39 @@ func Gone(code, message string) *Error {
 	return &Error{Kind: KindGone, Code: code, Message: message}
 }
 
-// PreconditionFailed refuses to change something, such as "This job", that is not any more what the caller takes it for.
+// PreconditionFailed refuses to change something, such as "This job", that has changed since the caller read it.
 func PreconditionFailed(what string) *Error {
 	return &Error{
 		Kind: KindPreconditionFailed, Code: "precondition_failed", Message: what + " has changed since you read it. Read it again.",
 	}
 }
 
-// TooLarge refuses what is more than is taken. The cause may be nil.
+// TooLarge refuses what exceeds a size limit. The cause may be nil.
 func TooLarge(cause error, code, message string) *Error {
 	return &Error{Kind: KindTooLarge, Code: code, Message: message, Cause: cause}
 }
 
-// TooMany refuses one more than a limit allows, and says after how long there may be room.
+// TooMany refuses what exceeds a number or a rate, and says after how long there may be room.
 func TooMany(code, message string, retryAfter time.Duration) *Error {
 	return &Error{Kind: KindTooMany, Code: code, Message: message, RetryAfter: retryAfter}
 }
 
-// Unavailable puts off what needs Kubernetes, or something else that will come back. The cause may be nil.
+// Unavailable refuses what needs Kubernetes, or something else that will come back. The cause may be nil.
 func Unavailable(cause error, message string) *Error {
 	return &Error{Kind: KindUnavailable, Code: "unavailable", Message: message, RetryAfter: RetryUnavailable, Cause: cause}
 }
 
-// RetryUnavailable is after how long to try again what needs Kubernetes when that cannot be reached.
+// RetryUnavailable is after how long to try again while Kubernetes cannot be reached.
 const RetryUnavailable = 2 * time.Second
 
-// Internal owns up to a fault of the server's own.
+// Internal is a fault of the server itself.
 func Internal(cause error) *Error {
 	return &Error{
 		Kind: KindInternal, Code: "internal", Message: "The server failed. Its log tells more under this request id.", Cause: cause,
 	}
 }
 
-// Name makes a name from a request fit for an error message.
+// Name makes a name from a request safe for an error message.
 func Name(name string) string {
 	const most = 64
 	if runes := []rune(name); len(runes) > most {

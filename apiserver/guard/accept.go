@@ -8,12 +8,12 @@ import (
 	"time"
 )
 
-// acceptPatience is for how long a listener may fail, or nobody ask it for connections, before it counts as broken. net/http itself
+// acceptPatience is how long a listener may fail, or not be asked for connections, before it counts as broken. net/http itself
 // tries again within a second.
 const acceptPatience = 5 * time.Second
 
-// Acceptor is a listener that knows whether its connections are accepted. It is watched rather than tried, since a connection of our
-// own would wait behind those of a flood, and the kubelet would take the server away when it is needed most.
+// Acceptor is a listener that knows whether its connections are accepted. It observes instead of connecting, since a connection
+// of our own would wait behind those of a flood, and the kubelet would stop the server when it is needed most.
 type Acceptor struct {
 	net.Listener
 	now func() time.Time
@@ -21,13 +21,13 @@ type Acceptor struct {
 	mu sync.Mutex
 	// waiting says that the server asks for a connection.
 	waiting bool
-	// idleSince is when the server last went away with what it got. failingSince and failure are of the first failure after the last
+	// idleSince is when the server last left with what it got. failingSince and failure are of the first failure after the last
 	// success; nil for none.
 	idleSince, failingSince time.Time
 	failure                 error
 }
 
-// NewAcceptor watches a listener. now is the clock.
+// NewAcceptor wraps a listener. now is the clock.
 func NewAcceptor(listener net.Listener, now func() time.Time) *Acceptor {
 	return &Acceptor{Listener: listener, now: now, idleSince: now()}
 }
@@ -47,7 +47,7 @@ func (a *Acceptor) Accept() (net.Conn, error) {
 	case a.failure == nil:
 		a.failure, a.failingSince = err, a.idleSince
 	}
-	return connection, err //nolint:wrapcheck // It is the listener's own, which net/http looks into.
+	return connection, err //nolint:wrapcheck // The listener's own error, which net/http inspects.
 }
 
 // Check returns an error once connections have not been accepted for acceptPatience.

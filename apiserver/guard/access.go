@@ -12,7 +12,7 @@ import (
 	"github.com/scrapethis/spider-operator/apiserver/kube"
 )
 
-// Authorize holds API keys to their access, and service accounts to the rights that Kubernetes gives them.
+// Authorize limits API keys to their access, and service accounts to the rights that Kubernetes gives them.
 func (g *Guard) Authorize(c *gin.Context) {
 	caller := exchange.Of(c).Caller
 	route := exchange.Of(c).Route
@@ -40,7 +40,7 @@ func (g *Guard) mayCall(ctx context.Context, caller auth.Identity, route string)
 	return g.authorizer.Authorize(ctx, caller.Namespace, caller.Account, access)
 }
 
-// denied tells a caller what it may not do. It knows what it is, so there is nothing to hide.
+// denied says what the caller may not do. The caller knows who it is, so there is nothing to hide.
 func denied(caller auth.Identity, access auth.Access) *failure.Error {
 	if caller.Account == nil {
 		return failure.Denied(nil, "access_denied",
@@ -54,7 +54,7 @@ func denied(caller auth.Identity, access auth.Access) *failure.Error {
 		caller.Account.Name, what, caller.Namespace))
 }
 
-// unanswered is the answer where Kubernetes could not be asked about a token or a right: nothing is known of either then.
+// unanswered is the answer if Kubernetes could not be asked about a token or a right: nothing is known of either then.
 func unanswered(err error) *failure.Error {
 	if !kube.MayPass(err) {
 		return failure.Internal(err)

@@ -12,8 +12,8 @@ import (
 	"github.com/scrapethis/spider-operator/apiserver/exchange"
 )
 
-// record writes a request's one line of the log: "audit" for whoever tries to change something through the API, whether it was
-// let or not, and "request" for all else. An audit line is written whatever the log's level.
+// record writes the one log line of a request: "audit" for every attempt to change something through the REST API, allowed or
+// not, and "request" for everything else. An audit line is written whatever the log's level.
 func (g *Guard) record(c *gin.Context, e *exchange.Exchange, took time.Duration) {
 	route, status := c.FullPath(), c.Writer.Status()
 	attributes := []slog.Attr{
@@ -47,15 +47,15 @@ func (g *Guard) record(c *gin.Context, e *exchange.Exchange, took time.Duration)
 	g.log.LogAttrs(c, level, "request", attributes...)
 }
 
-// audit passes the level by, since who did what must not depend on it.
+// audit bypasses the level, since the record of who did what must not depend on it.
 func (g *Guard) audit(ctx context.Context, attributes []slog.Attr) {
 	line := slog.NewRecord(g.now(), slog.LevelInfo, "audit", 0)
 	line.AddAttrs(attributes...)
-	// A log that cannot be written to has no other place to say so.
+	// If the log cannot be written to, there is no other place to report that.
 	_ = g.log.Handler().Handle(ctx, line)
 }
 
-// who names the caller: nothing, as long as it is not known.
+// who names the caller; empty while the caller is unknown.
 func who(e *exchange.Exchange) []slog.Attr {
 	caller := e.Caller
 	if caller.Principal() == "" {

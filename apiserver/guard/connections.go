@@ -9,15 +9,16 @@ import (
 	"time"
 )
 
-// The documented bounds. Callers that wait on all connections that may be waited on fit into the memory that the chart gives.
+// The documented bounds. If callers wait on all connections that may wait, they fit into the memory limit of the chart.
 const (
 	DefaultMaxConnections           = 8_000
 	DefaultMaxConnectionsPerAddress = 1_000
 )
 
-// Connections bounds how many connections are open at once, and with them the memory that callers can take who do nothing else. It
-// never refuses a new one, as it may be honest: others make room, by their class. Within a class the one who has the most loses its
-// oldest: an address among those without a key, a namespace among those with one. It is safe for concurrent use.
+// Connections bounds the number of open connections, and with them the memory that idle callers can hold. It never refuses a
+// new one, which may be an honest one: others make room, by class. Within a class the address or namespace with the most
+// connections loses its oldest: addresses count among those without a key, namespaces among those with one. It is safe for
+// concurrent use.
 type Connections struct {
 	most, perAddress int
 	// trusted reports whether an address is a proxy's, whose connections are those of many callers.
@@ -30,20 +31,21 @@ type Connections struct {
 	closed map[Cause]int
 }
 
-// class is what a connection is worth. Those of the lowest make room first, unless they are new; those that last do not, since their
-// number is bounded by itself.
+// class is the value of a connection. Those of the lowest class make room first, unless they are new; lasting ones do not,
+// since their number has its own bound.
 type class int
 
 const (
-	// keyless are connections on which no credential has been accepted: nothing was sent, or too little, or what everybody may ask.
+	// keyless are connections on which no credential has been accepted: they sent nothing, too little, or only calls that need no
+	// key.
 	keyless class = iota
-	// proxied are those from trusted proxies: whoever sends nothing is behind it.
+	// proxied are those from trusted proxies: the silent caller is behind the proxy.
 	proxied
 	// idle are those of known callers between two requests.
 	idle
 	// busy are those of known callers whose request is being answered.
 	busy
-	// lasting are those that are open on purpose: waits, logs and events.
+	// lasting are intentionally open: waits, logs and events.
 	lasting
 )
 
@@ -62,18 +64,18 @@ type connection struct {
 	address string
 	trusted bool
 	opened  time.Time
-	// namespace is that of the caller whose credential was accepted on it last; empty for none.
+	// namespace is the namespace of the caller whose credential was last accepted on the connection; empty for none.
 	namespace string
 	active    bool
-	// lasting counts the requests on it that are open on purpose: with HTTP/2 there may be several.
+	// lasting counts the intentionally open requests on it: with HTTP/2 there may be several.
 	lasting int
 
 	class class
 	place *place[*connection]
 }
 
-// NewConnections bounds connections to so many in all, and to so many without a key from one address, unless that is trusted. None is
-// where trusted is nil.
+// NewConnections bounds the connections in total, and those without a key from one address, unless the address is trusted. A
+// nil function trusts none.
 func NewConnections(most, perAddress int, trusted func(netip.Addr) bool) *Connections {
 	c := &Connections{
 		most: most, perAddress: perAddress, trusted: trusted, open: map[net.Conn]*connection{},
@@ -85,7 +87,7 @@ func NewConnections(most, perAddress int, trusted func(netip.Addr) bool) *Connec
 	return c
 }
 
-// Install has a server tell of its connections.
+// Install makes a server report its connections.
 func (c *Connections) Install(server *http.Server) {
 	server.ConnState = c.follow
 	server.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
@@ -95,7 +97,7 @@ func (c *Connections) Install(server *http.Server) {
 
 type connectionKey struct{}
 
-// follow is told of every change of a connection, as http.Server.ConnState is.
+// follow handles every change of a connection, as http.Server.ConnState.
 func (c *Connections) follow(conn net.Conn, state http.ConnState) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -113,7 +115,7 @@ func (c *Connections) follow(conn net.Conn, state http.ConnState) {
 	}
 }
 
-// enter takes in a new connection, for which others make room.
+// enter adds a new connection, for which others make room.
 func (c *Connections) enter(conn net.Conn) {
 	address := addressOf(conn)
 	fresh := &connection{
@@ -130,12 +132,12 @@ func (c *Connections) enter(conn net.Conn) {
 	c.rank(fresh)
 }
 
-// courtesy is how long a new connection has to show a key before it makes room for others as one that shows none. Honest callers need
-// milliseconds, also where all other connections are those of callers who wait.
+// courtesy is how long a new connection has to present a key before it makes room like one without. Honest callers need
+// milliseconds, even if callers wait on all other connections.
 const courtesy = time.Second
 
-// makeRoom closes a connection of the lowest class, and reports whether there was one that may be closed. Those that are new are spared
-// as long as there is one of a caller who does not need it at the moment.
+// makeRoom closes a connection of the lowest class, and reports whether there was one that may be closed. New ones are spared
+// as long as there is one whose caller does not need it at the moment.
 func (c *Connections) makeRoom() bool {
 	now := time.Now()
 	for _, rule := range []struct {
@@ -155,7 +157,7 @@ func (c *Connections) turnAway(known *connection, why Cause) {
 	c.close(known, why)
 }
 
-// close closes a connection in its own time: with TLS that may take a moment.
+// close closes a connection in the background: with TLS that may take a moment.
 func (c *Connections) close(known *connection, why Cause) {
 	c.closed[why]++
 	go func() { _ = known.Close() }()
@@ -166,7 +168,7 @@ func (c *Connections) forget(known *connection) {
 	delete(c.open, known.Conn)
 }
 
-// change changes what is known of a connection that is open, and with it perhaps its class.
+// change changes what is known of an open connection, and with it perhaps its class.
 func (c *Connections) change(conn net.Conn, change func(*connection)) {
 	known := c.open[conn]
 	if known == nil {
@@ -204,7 +206,7 @@ func (k *connection) wantedClass() class {
 	}
 }
 
-// accepted notes that a credential of the namespace was accepted on the connection of a request, by its context.
+// accepted records that a credential of the namespace was accepted on the connection of a request, given by its context.
 func (c *Connections) accepted(ctx context.Context, namespace string) {
 	if conn, ok := ctx.Value(connectionKey{}).(net.Conn); ok {
 		c.mu.Lock()
@@ -213,7 +215,7 @@ func (c *Connections) accepted(ctx context.Context, namespace string) {
 	}
 }
 
-// lasts notes that a request is open on purpose, until the function that it returns is called.
+// lasts marks a request as intentionally open, until the function that it returns is called.
 func (c *Connections) lasts(ctx context.Context) (over func()) {
 	conn, ok := ctx.Value(connectionKey{}).(net.Conn)
 	if !ok {
@@ -228,7 +230,7 @@ func (c *Connections) lasts(ctx context.Context) (over func()) {
 	return func() { add(-1) }
 }
 
-// Count returns how many connections are open, how many of them are open on purpose, and how many had to make room, by cause.
+// Count returns how many connections are open, how many of them intentionally, and how many had to make room, by cause.
 func (c *Connections) Count() (open, onPurpose int, closed map[Cause]int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -239,7 +241,7 @@ func (c *Connections) Count() (open, onPurpose int, closed map[Cause]int) {
 	return len(c.open), c.classes[lasting].total, closed
 }
 
-// addressOf returns the address that a connection comes from; the zero value where it has none.
+// addressOf returns the address that a connection comes from; the zero value if it has none.
 func addressOf(conn net.Conn) netip.Addr {
 	if remote, ok := conn.RemoteAddr().(*net.TCPAddr); ok {
 		return remote.AddrPort().Addr().Unmap()
@@ -247,8 +249,8 @@ func addressOf(conn net.Conn) netip.Addr {
 	return netip.Addr{}
 }
 
-// network is the unit in which addresses are counted: one IPv4 address, or the 64 bits of an IPv6 address that one customer usually
-// has to themselves.
+// network is the unit in which addresses are counted: one IPv4 address, or the 64 bits of an IPv6 address that one customer
+// usually has to themselves.
 func network(address netip.Addr) string {
 	if !address.IsValid() || address.Unmap().Is4() {
 		return address.Unmap().String()

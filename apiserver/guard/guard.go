@@ -1,6 +1,6 @@
-// Package guard stands before the face of the server: it names and logs each request, finds out who is calling with which rights, and
-// holds callers to their limits: of rates, of connections, of what they keep open, and of time. It knows neither what the calls do
-// nor how a failure is written; both are told to it.
+// Package guard is in front of package rest: it names and logs each request, finds out who is calling with which rights, and
+// enforces the limits of callers: rates, connections, streams and time. It knows neither what the calls do nor how a failure is
+// written; both are passed in.
 package guard
 
 import (
@@ -21,14 +21,15 @@ import (
 	"github.com/scrapethis/spider-operator/apiserver/kube"
 )
 
-// Limits are the rates that callers are held to.
+// Limits are the rates of callers.
 type Limits struct {
 	// RequestsPerSecond and Burst are of each key.
 	RequestsPerSecond float64
 	Burst             int
 	// NamespaceRequestsPerSecond is of all callers of a namespace together, who may make those of two seconds at once.
 	NamespaceRequestsPerSecond float64
-	// FailuresPerMinute is how many authentications from one address may fail, with API keys, tokens and what is neither each.
+	// FailuresPerMinute is how many authentications from one address may fail, counted separately for API keys, tokens and
+	// everything else.
 	FailuresPerMinute int
 	// StreamsPerCaller is how many waits, logs and event streams each caller may have open at once.
 	StreamsPerCaller int
@@ -50,7 +51,7 @@ func (l Limits) check() error {
 type Timeouts struct {
 	// Header is how long a request's headers may take, and Read its body. A TLS handshake may take as long as the headers.
 	Header, Read time.Duration
-	// Write is how long an answer may take, where it does not wait on purpose.
+	// Write bounds how long an answer may take, without any intended wait.
 	Write time.Duration
 	// Idle is how long a connection may be kept open between requests.
 	Idle time.Duration
@@ -68,11 +69,11 @@ func (t Timeouts) check() error {
 	return nil
 }
 
-// Health tells how the pictures of the cluster are kept.
+// Health reports how up to date the views of the cluster are.
 type Health interface {
-	// Of tells of those that show a namespace.
+	// Of reports on the views that show a namespace.
 	Of(namespace string) kube.State
-	// Scopes tells of all: by namespace, or under "" of all namespaces.
+	// Scopes reports on all: by namespace, or under "" for all namespaces.
 	Scopes() map[string]kube.State
 }
 
@@ -80,9 +81,9 @@ type Health interface {
 type Config struct {
 	Health        Health
 	Authenticator auth.Authenticator
-	// Authorizer is asked about service accounts. It is needed only where the Authenticator knows any.
+	// Authorizer decides about service accounts. It is needed only if the Authenticator accepts any.
 	Authorizer auth.Authorizer
-	// Accesses tell what right each call needs, by method and route. A call that is not listed is refused to service accounts.
+	// Accesses is which right each call needs, by method and route. A call that is not listed is refused to service accounts.
 	Accesses map[string]auth.Access
 	Limits   Limits
 	Timeouts Timeouts
@@ -91,7 +92,7 @@ type Config struct {
 	// MaxConnectionsPerAddress bounds those from one address on which no credential has been accepted; 0 stands for
 	// DefaultMaxConnectionsPerAddress.
 	MaxConnectionsPerAddress int
-	// TrustedProxies are the addresses or CIDRs for which that does not hold.
+	// TrustedProxies are the addresses or CIDRs without that bound.
 	TrustedProxies []string
 	// Abort answers a request with a failure, and ends it.
 	Abort    func(*gin.Context, *failure.Error)
@@ -100,7 +101,7 @@ type Config struct {
 	Now      func() time.Time
 }
 
-// Guard lets requests pass, or not. Its middleware is used in the order of its methods.
+// Guard lets requests pass, or refuses them. Use its middleware in the order of its methods.
 type Guard struct {
 	health        Health
 	authenticator auth.Authenticator
@@ -120,7 +121,7 @@ type Guard struct {
 	started       time.Time
 
 	leaving atomic.Bool
-	// stopping ends when those who wait on purpose are to be answered; stop ends it.
+	// stopping ends when intended waits have to be answered; stop ends it.
 	stopping context.Context
 	stop     context.CancelFunc
 }
@@ -172,10 +173,10 @@ func New(config Config) (*Guard, error) {
 // mostBodies is how many bodies may be read at once, of 128 KiB each at most.
 const mostBodies = 256
 
-// mostStreams is how many of so many connections may be open on purpose: the others are left to calls that are answered at once.
+// mostStreams is how many of the connections may be intentionally open: the others are left to calls that are answered at once.
 func mostStreams(connections int) int { return max(1, connections/4*3) }
 
-// proxies returns what tells the addresses of trusted proxies.
+// proxies returns a function that recognises the addresses of trusted proxies.
 func proxies(texts []string) (func(netip.Addr) bool, error) {
 	prefixes := make([]netip.Prefix, 0, len(texts))
 	for _, text := range texts {
@@ -196,23 +197,23 @@ func proxies(texts []string) (func(netip.Addr) bool, error) {
 	}, nil
 }
 
-// Limits are those that callers are held to.
+// Limits returns the limits of callers.
 func (g *Guard) Limits() Limits { return g.limits }
 
-// Timeouts are those that callers are held to.
+// Timeouts returns the timeouts of callers.
 func (g *Guard) Timeouts() Timeouts { return g.timeouts }
 
-// Connections are those that are open.
+// Connections returns the open connections.
 func (g *Guard) Connections() *Connections { return g.connections }
 
-// Unready makes the server say that it is about to stop. Requests are served as before.
+// Unready makes the server report that it is about to stop. It still serves requests.
 func (g *Guard) Unready() { g.leaving.Store(true) }
 
-// Stop makes the server not ready, answers whoever waits on purpose and ends streams. Requests are served as before.
+// Stop makes the server not ready, answers all intended waits and ends streams. It still serves requests.
 func (g *Guard) Stop() {
 	g.Unready()
 	g.stop()
 }
 
-// Stopping is the context that Stop ends.
+// Stopping returns the context that Stop ends.
 func (g *Guard) Stopping() context.Context { return g.stopping }

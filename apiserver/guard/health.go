@@ -13,12 +13,12 @@ import (
 	"github.com/gin-gonic/gin"
 )
 
-// degradedAfter is for how long Kubernetes may be silent before the server calls itself degraded. Watches are renewed now and
-// then, which takes a moment.
+// degradedAfter is how long Kubernetes may be silent before the server calls itself degraded. Watches are renewed now and then,
+// which takes a moment.
 const degradedAfter = 2 * time.Second
 
-// readyAfter is for how long after its start the server waits for namespaces that are neither read nor refused, before it serves the
-// others.
+// readyAfter is how long after its start the server waits for namespaces that are neither read nor refused, before it serves
+// the others.
 const readyAfter = time.Minute
 
 // healthAnswer is the answer of the probes.
@@ -26,23 +26,24 @@ type healthAnswer struct {
 	Status  string `json:"status"`
 	Message string `json:"message,omitempty"`
 	// Waiting are namespaces whose state has not been read yet, and Refused those that Kubernetes does not let be read. Only the
-	// kubelet and administrators are told: the names are tenants'.
+	// kubelet and administrators see them: the names belong to tenants.
 	Waiting []string `json:"waiting,omitempty"`
 	Refused []string `json:"refused,omitempty"`
 }
 
-// Livez tells that the server runs.
+// Livez reports that the server runs.
 func (g *Guard) Livez(c *gin.Context) { c.JSON(http.StatusOK, healthAnswer{Status: "ok"}) }
 
-// Readyz tells whether requests should come here.
+// Readyz reports whether requests should come here.
 func (g *Guard) Readyz(c *gin.Context) {
 	status, answer := g.readiness()
 	answer.Waiting, answer.Refused = nil, nil
 	c.JSON(status, answer)
 }
 
-// readiness is the answer to whether requests should come here. A server that has lost Kubernetes stays ready: all replicas have lost
-// it then, and reads go on. So does one that cannot read some namespaces, as long as it can read any: their callers are refused.
+// readiness decides whether requests should come here. A server that has lost Kubernetes stays ready: all replicas have lost it
+// then, and reads continue. So does one that cannot read some namespaces, as long as it can read any: only their callers are
+// refused.
 func (g *Guard) readiness() (status int, answer healthAnswer) {
 	if g.leaving.Load() {
 		return http.StatusServiceUnavailable, healthAnswer{Status: "stopping"}
@@ -85,8 +86,8 @@ func (g *Guard) readiness() (status int, answer healthAnswer) {
 	return http.StatusOK, answer
 }
 
-// Probes answers the kubelet, at /livez and /readyz, on a port that callers do not reach, so that no number of them keeps it waiting.
-// Ready is a server only while it accepts connections to what callers reach.
+// Probes answers the kubelet, at /livez and /readyz, on a port that callers do not reach, so that no number of callers can
+// delay it. A server is ready only while it accepts connections on the callers' port.
 func (g *Guard) Probes(accepting func() error) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
@@ -108,8 +109,8 @@ func answerProbe(w http.ResponseWriter, status int, answer healthAnswer) {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	text, err := json.Marshal(answer)
 	if err != nil {
-		panic(err) // of texts, which cannot fail to be encoded
+		panic(err) // encoding texts cannot fail
 	}
 	w.WriteHeader(status)
-	_, _ = w.Write(append(text, '\n')) // A prober that has gone does not read its answer.
+	_, _ = w.Write(append(text, '\n')) // The prober may have gone.
 }

@@ -11,17 +11,17 @@ import (
 	"github.com/scrapethis/spider-operator/apiserver/auth"
 )
 
-// tableSize bounds each table of limiters, in entries. Whoever is forgotten begins afresh.
+// tableSize bounds each table of limiters, in entries. A caller that is dropped starts with a full allowance.
 const tableSize = 16 << 10
 
-// rates holds each caller, and all callers of a namespace together, to a lasting rate and a burst.
+// rates limits each caller, and all callers of a namespace together, to a sustained rate and a burst.
 type rates struct {
 	ofCaller, ofNamespace quota
 	// policy is the value of the header RateLimit-Policy.
 	policy []string
 }
 
-// quota is a rate that each of many is held to.
+// quota is a rate that applies to each of many.
 type quota struct {
 	name      string
 	perSecond rate.Limit
@@ -40,7 +40,7 @@ func newRates(limits Limits) *rates {
 	return r
 }
 
-// burstOf is how many requests all callers of a namespace may make at once: those of two seconds.
+// burstOf returns how many requests all callers of a namespace may make at once: those of two seconds.
 func burstOf(perSecond float64) int { return max(1, int(min(2*perSecond, math.MaxInt32))) }
 
 func (q quota) limiter(of string) *rate.Limiter {
@@ -49,14 +49,14 @@ func (q quota) limiter(of string) *rate.Limiter {
 
 // allowance is what a caller has left.
 type allowance struct {
-	// wait is how long to wait where a request is one too many, and 0 where it was counted; of says whose limit it exceeds.
+	// wait is how long to wait if a request is one too many, and 0 if it was counted; of says whose limit it exceeds.
 	wait time.Duration
 	of   string
 	// left is the value of the header RateLimit.
 	left string
 }
 
-// take counts a request of the caller, unless it is one too many for the caller or its namespace.
+// take counts a request of the caller, unless it exceeds the limit of the caller or its namespace.
 func (r *rates) take(now time.Time, caller, namespace string) allowance {
 	own, shared := r.ofCaller.limiter(caller), r.ofNamespace.limiter(namespace)
 	var a allowance
@@ -75,12 +75,12 @@ func (r *rates) take(now time.Time, caller, namespace string) allowance {
 	return a
 }
 
-// policy appends an item of the header RateLimit-Policy: the burst, and in how many seconds it is made again from nothing.
+// policy appends an item of the header RateLimit-Policy: the burst, and in how many seconds it is refilled.
 func (q quota) policy(text []byte) []byte {
 	return appendItem(text, q.name, ";q=", int64(q.burst), ";w=", float64(q.burst)/float64(q.perSecond))
 }
 
-// left appends an item of the header RateLimit: the requests that are left, and in how many seconds the burst is whole again.
+// left appends an item of the header RateLimit: the requests left, and in how many seconds the burst is complete again.
 func (q quota) left(text []byte, tokens float64) []byte {
 	tokens = max(0, tokens)
 	return appendItem(text, q.name, ";r=", int64(tokens), ";t=", (float64(q.burst)-tokens)/float64(q.perSecond))
@@ -92,9 +92,9 @@ func appendItem(text []byte, name, first string, number int64, second string, se
 	return strconv.AppendInt(append(text, second...), int64(math.Ceil(min(seconds, math.MaxInt32))), 10)
 }
 
-// failures limits how many authentications from one address may fail. What deserves no work, and what causes much, is refused before
-// any is done; an API key, which is found in memory, is always looked at, so that nobody who shares an address with others is shut
-// out by them.
+// failures limits how many authentications from one address may fail. Malformed credentials and tokens, which cause work, are
+// refused before any is done; an API key, which is checked in memory, is always checked, so that others at the same address
+// cannot shut its owner out.
 type failures struct {
 	perSecond rate.Limit
 	burst     int
@@ -102,8 +102,8 @@ type failures struct {
 	known     *lru.Cache
 }
 
-// attempts are those of an address with credentials of one form. Each form is counted by itself: those who try keys do not shut out
-// those who have tokens.
+// attempts are the failures of an address with credentials of one form. Each form is counted separately: callers who try keys
+// do not shut out those with tokens.
 type attempts struct {
 	address string
 	form    auth.Form
@@ -121,7 +121,7 @@ func newFailures(perMinute int) *failures {
 	}
 }
 
-// before returns for how long a credential that is no API key is refused unseen; 0 for not at all.
+// before returns for how long a credential that is not an API key is refused unchecked; 0 for not at all.
 func (f *failures) before(now time.Time, address string, credential auth.Credential) time.Duration {
 	limiter, found := f.byAddress.Get(attempts{address, credential.Form})
 	if !found || limiter.(*rate.Limiter).TokensAt(now) >= 1 {
@@ -133,7 +133,7 @@ func (f *failures) before(now time.Time, address string, credential auth.Credent
 	return untilToken(limiter.(*rate.Limiter), now)
 }
 
-// failed counts a failure. It returns 0, or how long to wait where it is one too many.
+// failed counts a failure. It returns 0, or how long to wait if it is one too many.
 func (f *failures) failed(now time.Time, address string, form auth.Form) time.Duration {
 	limiter := limiterOf(f.byAddress, attempts{address, form}, f.perSecond, f.burst)
 	if limiter.AllowN(now, 1) {
@@ -142,12 +142,12 @@ func (f *failures) failed(now time.Time, address string, form auth.Form) time.Du
 	return untilToken(limiter, now)
 }
 
-// succeeded notes a token that was accepted.
+// succeeded records a token that was accepted.
 func (f *failures) succeeded(address string, token auth.Credential) {
 	f.known.Add(acquaintance{address, token.Name}, struct{}{})
 }
 
-// limiterOf returns the key's limiter in the table. Two requests at the same moment may each make one, of which one stays.
+// limiterOf returns the key's limiter in the table. Two concurrent requests may each create one, of which one stays.
 func limiterOf(table *lru.Cache, key lru.Key, perSecond rate.Limit, burst int) *rate.Limiter {
 	if limiter, found := table.Get(key); found {
 		return limiter.(*rate.Limiter)

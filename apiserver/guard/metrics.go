@@ -38,13 +38,13 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 
 func (m *metrics) observe(method, route string, status int, took time.Duration) {
 	if route == "" {
-		// Whatever was asked for, so that callers cannot make up series.
+		// One label for all unknown requests, so that callers cannot create series.
 		method, route = "other", "none"
 	}
 	m.duration.WithLabelValues(method, route, strconv.Itoa(status)).Observe(took.Seconds())
 }
 
-// measures are those of what is open at once.
+// measures are the metrics of connections and streams.
 func (g *Guard) measures() []prometheus.Collector {
 	gauge := func(name, help string, value func() int) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return float64(value()) })

@@ -19,10 +19,10 @@ import (
 	"github.com/scrapethis/spider-operator/apiserver/failure"
 )
 
-// saneRequestID is the form in which a caller's own request id is kept.
+// saneRequestID is the form that a caller's own request id must have to be kept.
 var saneRequestID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,128}$`)
 
-// Observe names the request, and when it is done counts it and logs it. It turns a panic into an answer.
+// Observe names the request, counts and logs it when it is done, and turns a panic into an answer.
 func (g *Guard) Observe(c *gin.Context) {
 	start := g.now()
 	e := &exchange.Exchange{RequestID: c.GetHeader("X-Request-ID"), Route: routeOf(c)}
@@ -34,7 +34,7 @@ func (g *Guard) Observe(c *gin.Context) {
 	c.Header("X-Content-Type-Options", "nosniff")
 	c.Header("Cache-Control", "no-store")
 	if g.leaving.Load() {
-		c.Header("Connection", "close") // The next request is then made elsewhere, and not on a connection that is being cut off.
+		c.Header("Connection", "close") // The next request then uses another connection, not one that is being closed.
 	}
 
 	defer func() {
@@ -47,7 +47,7 @@ func (g *Guard) Observe(c *gin.Context) {
 		g.metrics.observe(c.Request.Method, c.FullPath(), c.Writer.Status(), took)
 		g.record(c, e, took)
 		if e.Cut {
-			panic(http.ErrAbortHandler) // net/http then closes the connection: nobody shall take half an answer for a whole one.
+			panic(http.ErrAbortHandler) // net/http then closes the connection: half an answer must not look complete.
 		}
 	}()
 	c.Next()
@@ -60,20 +60,20 @@ const (
 	MaxHeader = 32 << 10
 )
 
-// decidedTime is how long a body may still take whose request does not need it, or no more: its answer is decided. It is enough for
-// one that is on its way; whoever sends none holds the connection for no longer.
+// decidedTime bounds how long a body may still take if its request does not need it, or no longer: the answer is decided. It is
+// enough for a body that is on its way, and limits how long a caller that sends none holds the connection.
 const decidedTime = time.Second
 
-// Bound refuses addresses that are too long, and gives body and answer their time: to the answer what it takes, and to a body what is
-// left to it once nobody wants it. ReadBody gives it more; what waits on purpose gives more to the answer.
+// Bound refuses addresses that are too long, and bounds the time of body and answer: the answer gets its full time, a body only
+// a moment unless the call wants it. ReadBody extends that; an intended wait extends the time of the answer.
 func (g *Guard) Bound(c *gin.Context) {
 	now := time.Now()
 	connection := http.NewResponseController(c.Writer)
-	// A connection without deadlines, as tests use, is as good as one with them.
+	// A connection without deadlines, as in tests, works as well.
 	_ = connection.SetWriteDeadline(now.Add(g.timeouts.Write))
 	if hasBody(c.Request) {
 		_ = connection.SetReadDeadline(now.Add(decidedTime))
-		// net/http sends most answers only when it has read the body to its end, to read the next request behind it.
+		// net/http sends most answers only after it has read the body to its end, to find the next request behind it.
 		defer func() { _ = connection.SetReadDeadline(time.Now().Add(decidedTime)) }()
 	}
 	if len(c.Request.RequestURI) > MaxURI {
@@ -85,11 +85,11 @@ func (g *Guard) Bound(c *gin.Context) {
 
 func hasBody(request *http.Request) bool { return request.ContentLength != 0 }
 
-// maxIgnoredBody bounds a body that is read though nobody wants it, in bytes. net/http itself reads as much.
+// maxIgnoredBody bounds a body that is read although the call does not want it, in bytes. net/http itself reads as much.
 const maxIgnoredBody = 256 << 10
 
-// ReadBody gives a body that the call wants the time that there is for it, until it is read. Only so many are read at once, since they
-// take memory: where there are more, those that have been coming for longest are given up, of the namespace that has the most.
+// ReadBody gives a body that the call wants its full time, until it is read. The number of bodies read at once is bounded,
+// since they take memory: if there are more, the oldest are given up, of the namespace that has the most.
 func (g *Guard) ReadBody(c *gin.Context) (read func()) {
 	connection := http.NewResponseController(c.Writer)
 	_ = connection.SetReadDeadline(time.Now().Add(g.timeouts.Read))
@@ -102,8 +102,8 @@ func (g *Guard) ReadBody(c *gin.Context) (read func()) {
 // longAgo is a deadline that is over.
 var longAgo = time.Unix(1, 0)
 
-// IgnoreBody reads a body that the call does not want, so that the end of its connection is noticed while the call waits or streams:
-// net/http looks for that only behind the body. It returns an error where none comes in time.
+// IgnoreBody reads a body that the call does not want, so that the end of its connection is noticed while the call waits or
+// streams: net/http looks for that only behind the body. It returns an error if no end comes in time.
 func (g *Guard) IgnoreBody(c *gin.Context) error {
 	if !hasBody(c.Request) {
 		return nil
@@ -114,13 +114,13 @@ func (g *Guard) IgnoreBody(c *gin.Context) error {
 	return nil
 }
 
-// ExtendWrite gives the answer to a request that waits on purpose so much more time, from now on.
+// ExtendWrite extends the time of the answer to an intended wait, from now on.
 func (g *Guard) ExtendWrite(c *gin.Context, wait time.Duration) {
 	_ = http.NewResponseController(c.Writer).SetWriteDeadline(time.Now().Add(wait + g.timeouts.Write))
 }
 
-// RequireSync refuses calls until the picture of the caller's namespace is complete: before that, nothing it shows would be true. What
-// Kubernetes does not let be read may be anything by now.
+// RequireSync refuses calls until the view of the caller's namespace is complete: before that, nothing it shows would be
+// reliable. Of a namespace that Kubernetes does not let be read, nothing is known.
 func (g *Guard) RequireSync(c *gin.Context) {
 	switch state := g.health.Of(exchange.Of(c).Caller.Namespace); {
 	case state.Refused:
@@ -132,7 +132,7 @@ func (g *Guard) RequireSync(c *gin.Context) {
 	}
 }
 
-// knowsAllKeys reports whether the keys of all namespaces were read, and may be read still.
+// knowsAllKeys reports whether the keys of all namespaces were read, and can still be read.
 func (g *Guard) knowsAllKeys() bool {
 	for _, state := range g.health.Scopes() {
 		if !state.Synced || state.Refused {
@@ -142,7 +142,7 @@ func (g *Guard) knowsAllKeys() bool {
 	return true
 }
 
-// Authenticate finds out who is calling. Whoever fails is told nothing but that.
+// Authenticate finds out who is calling. A failed caller gets a bare 401: no reason.
 func (g *Guard) Authenticate(c *gin.Context) {
 	token, ok := bearer(c.GetHeader("Authorization"))
 	credential := auth.CredentialOf(token)
@@ -184,7 +184,7 @@ func (g *Guard) Authenticate(c *gin.Context) {
 	g.abort(c, unauthorized(err))
 }
 
-// clientOf is the address that a request is counted under.
+// clientOf returns the address under which a request is counted.
 func clientOf(c *gin.Context) string {
 	address, err := netip.ParseAddr(c.ClientIP())
 	if err != nil {
@@ -197,14 +197,14 @@ func tooManyFailures(wait time.Duration) *failure.Error {
 	return tooMany(wait, "Too many failed authentications from your address.")
 }
 
-// unauthorized is the one answer to whoever is not known. It does not tell why.
+// unauthorized is the only answer to unknown callers. It has no reason.
 func unauthorized(cause error) *failure.Error {
 	return failure.Unauthenticated(
 		cause, "A valid API key is needed, as in 'Authorization: Bearer st_…', or a Kubernetes token where the server takes them.")
 }
 
-// LimitRate holds each key, each service account, and all callers of a namespace together, to their rates, and tells them in headers
-// what is left of these.
+// LimitRate limits each key, each service account, and all callers of a namespace together, to their rates, and shows in
+// headers what is left.
 func (g *Guard) LimitRate(c *gin.Context) {
 	caller := exchange.Of(c).Caller
 	allowed := g.rates.take(g.now(), caller.Principal(), caller.Namespace)
@@ -227,7 +227,7 @@ func tooMany(wait time.Duration, message string) *failure.Error {
 	return failure.TooMany("too_many_requests", message, wait)
 }
 
-// routeOf is the method and the route of a request, by which the contract knows it. HEAD is a GET.
+// routeOf returns the method and the route of a request, as in the contract. HEAD counts as GET.
 func routeOf(c *gin.Context) string {
 	method := c.Request.Method
 	if method == http.MethodHead {

@@ -2,16 +2,16 @@ package guard
 
 import "container/list"
 
-// ranking keeps things by their owners, each owner's oldest first, and knows who owns the most. All of it takes the same time however
-// many there are. It is not safe for concurrent use.
+// ranking keeps things by their owners, each owner's oldest first, and knows which owner has the most. Each operation takes
+// constant time. It is not safe for concurrent use.
 type ranking[T any] struct {
 	owners map[string]*owner[T]
-	// bySize holds the owners of as many things as the index says, those first that have had so many for longest.
+	// bySize holds the owners by the number of their things, those first that have had that many for longest.
 	bySize []*list.List
 	total  int
 }
 
-// owner is whose things count together.
+// owner owns things that count together.
 type owner[T any] struct {
 	name string
 	// things are places, oldest first.
@@ -20,7 +20,7 @@ type owner[T any] struct {
 	rank *list.Element
 }
 
-// place is where a thing stands in its ranking.
+// place is the place of a thing in its ranking.
 type place[T any] struct {
 	thing   T
 	owner   *owner[T]
@@ -53,7 +53,7 @@ func (r *ranking[T]) remove(p *place[T]) {
 	}
 }
 
-// resize moves an owner to where it belongs after a change of its things.
+// resize moves an owner to its place after a change of its things.
 func (r *ranking[T]) resize(o *owner[T], change func()) {
 	if o.rank != nil {
 		r.bySize[o.things.Len()].Remove(o.rank)
@@ -80,7 +80,7 @@ func (r *ranking[T]) count(name string) int {
 	return 0
 }
 
-// oldestOf returns the oldest thing of an owner; nil where it has none.
+// oldestOf returns the oldest thing of an owner; nil if it has none.
 func (r *ranking[T]) oldestOf(name string) *place[T] {
 	if o := r.owners[name]; o != nil {
 		return o.oldest()
@@ -88,7 +88,7 @@ func (r *ranking[T]) oldestOf(name string) *place[T] {
 	return nil
 }
 
-// most returns how many things the owner has who has the most, and the oldest of them; 0 and nil where there is none at all.
+// most returns the number of things of the owner with the most, and the oldest of them; 0 and nil if there are none.
 func (r *ranking[T]) most() (int, *place[T]) {
 	last := len(r.bySize) - 1
 	if last == 0 {

@@ -8,8 +8,8 @@ import (
 	"github.com/scrapethis/spider-operator/apiserver/auth"
 )
 
-// redacting passes log records on without the credentials that callers may have put into whatever is logged: a path, a request
-// id, an error that quotes them.
+// redacting forwards log records without the credentials that callers may have put into what is logged: a path, a request id,
+// an error that quotes them.
 type redacting struct{ slog.Handler }
 
 // Handle implements slog.Handler.

@@ -2,28 +2,28 @@ package guard
 
 import "sync"
 
-// shares lets so many things be open at once, and shares the room among their owners: where it is full, whoever has the most loses its
-// oldest one to an owner that has fewer. So an owner alone may have all of it, and none can keep another out. It is safe for
+// shares bounds the number of open things, and shares the room among their owners: if it is full, the owner with the most loses
+// its oldest thing to an owner with fewer. So a single owner may have all of it, and none can keep another out. It is safe for
 // concurrent use.
 type shares struct {
 	most int
 
 	mu   sync.Mutex
 	held *ranking[*share]
-	// displaced counts what had to make room.
+	// displaced counts the things that had to make room.
 	displaced int
 }
 
 // share is one thing that is open.
 type share struct {
 	place *place[*share]
-	// lost is called once the thing has to make room. It must not block, nor use the shares.
+	// lost is called once the thing has to make room. It must neither block nor use the shares.
 	lost func()
 }
 
 func newShares(most int) *shares { return &shares{most: most, held: newRanking[*share]()} }
 
-// enter opens one more thing of an owner's, until leave is called. It is refused where there is no room and nobody has more than the
+// enter opens one more thing of an owner, until leave is called. It is refused if there is no room and nobody has more than the
 // owner would have.
 func (s *shares) enter(name string, lost func()) (leave func(), ok bool) {
 	s.mu.Lock()
@@ -38,8 +38,8 @@ func (s *shares) enter(name string, lost func()) (leave func(), ok bool) {
 	return s.add(name, lost), true
 }
 
-// push opens one more thing of an owner's as enter does, but is never refused: where nobody has more, an older one of the owner's own
-// makes room. It is for what takes long only where something is wrong with it.
+// push opens one more thing of an owner as enter does, but is never refused: if nobody has more, an older one of the same owner
+// makes room. It is for things that take long only if something is wrong with them.
 func (s *shares) push(name string, lost func()) (leave func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -69,7 +69,7 @@ func (s *shares) add(name string, lost func()) (leave func()) {
 	}
 }
 
-// remove takes a thing away, unless it has lost its room already.
+// remove removes a thing, unless it has already lost its room.
 func (s *shares) remove(gone *share) {
 	if gone.place != nil {
 		s.held.remove(gone.place)

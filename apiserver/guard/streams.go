@@ -17,8 +17,8 @@ import (
 	"github.com/scrapethis/spider-operator/apiserver/failure"
 )
 
-// streams bounds what callers keep open on purpose: waits, followed logs and events. Each caller may have so many, and all
-// together so many, which their namespaces share.
+// streams bounds what callers keep intentionally open: waits, followed logs and events. There is a bound for each caller, and
+// one for all together, which their namespaces share.
 type streams struct {
 	perCaller int
 	shared    *shares
@@ -31,11 +31,11 @@ func newStreams(perCaller, most int) *streams {
 	return &streams{perCaller: perCaller, shared: newShares(most), byCaller: map[string]int{}}
 }
 
-// retryStreams is after how long to try again when a caller has too much open. What ends it is up to the caller.
+// retryStreams is after how long to try again if a caller has too much open. The caller itself decides when that ends.
 const retryStreams = 5 * time.Second
 
-// open counts one more of a caller's, until release is called. It is refused when that were too many. lost is called when it
-// has to make room for another namespace's; it must not block.
+// open counts one more of a caller, until release is called. It is refused if that exceeds a bound. lost is called when it has
+// to make room for another namespace; it must not block.
 func (s *streams) open(caller auth.Identity, lost func()) (release func(), err error) {
 	principal := caller.Principal()
 	s.mu.Lock()
@@ -60,8 +60,8 @@ func (s *streams) open(caller auth.Identity, lost func()) (release func(), err e
 	}, nil
 }
 
-// enter lets a request last until leave is called. ending ends before that when the server stops, or when the request has to
-// make room for another namespace's: the request is to be answered then.
+// enter lets a request last until leave is called. ending ends earlier if the server stops, or if the request has to make room
+// for another namespace: the request then has to be answered.
 func (g *Guard) enter(ctx context.Context) (ending context.Context, leave func(), err error) {
 	ending, end := context.WithCancel(g.stopping)
 	release, err := g.streams.open(exchange.Of(ctx).Caller, end)
@@ -78,19 +78,18 @@ func (g *Guard) enter(ctx context.Context) (ending context.Context, leave func()
 	}, nil
 }
 
-// Stream is an answer that lasts for as long as its caller and the server want. What is written to it has the time that any
-// answer has, but between two writes there is none.
+// Stream is an answer that lasts as long as its caller and the server want. Each write has the time of an ordinary answer; the
+// time between two writes is not bounded.
 type Stream struct {
 	writer     http.ResponseWriter
 	connection *http.ResponseController
-	// ctx ends when the caller has gone or, as its cause tells, for one of the reasons below.
+	// ctx ends when the caller has gone or for one of the reasons below, which is then its cause.
 	ctx    context.Context
 	cancel context.CancelCauseFunc
-	// alone says that no other request shares the connection, as they do with HTTP/2, and conn is that connection where it is
-	// known.
+	// alone says that no other request shares the connection, as they do with HTTP/2; conn is that connection if it is known.
 	alone bool
 	conn  net.Conn
-	// review returns an error when the caller may not be told any more.
+	// review returns an error if the caller may no longer be answered.
 	review func(context.Context) error
 	// writeTime is how long one write may take.
 	writeTime time.Duration
@@ -101,33 +100,33 @@ type Stream struct {
 }
 
 const (
-	// CheckInterval is how old the knowledge may be that a stream's caller may still be told, when something is written to it, and
-	// reviewInterval when nothing is.
+	// CheckInterval is how old the last review of a stream's caller may be when something is written to it, and reviewInterval
+	// when nothing is.
 	CheckInterval  = time.Second
 	reviewInterval = 3 * time.Second
-	// heartbeatInterval is how often something is sent where there is nothing to tell, so that either side notices when the
-	// other has gone, and those between them do not take the stream for dead.
+	// heartbeatInterval is how often something is sent on a silent stream, so that either side notices when the other has gone,
+	// and proxies between them do not close the stream.
 	heartbeatInterval = 15 * time.Second
 )
 
-// Why a stream ends that its caller has not left.
+// Why a stream ends although its caller has not left.
 var (
-	// ErrCallerRefused says that whoever has opened a stream may not be told any more.
+	// ErrCallerRefused means that the caller of a stream may no longer be answered.
 	ErrCallerRefused = errors.New("the caller of an open stream is not accepted any more")
-	// ErrStopping says that the server stops.
+	// ErrStopping means that the server stops.
 	ErrStopping error = failure.Unavailable(nil, "The server is stopping.")
-	// ErrCrowdedOut says that a stream has to make room for another namespace's.
+	// ErrCrowdedOut means that a stream has to make room for another namespace.
 	ErrCrowdedOut error = failure.TooMany("too_many_streams",
 		"The server has as many waits, logs and event streams open as it can, and another namespace has fewer of them than yours.", retryStreams)
 )
 
-// OpenWait lets a request wait, until release is called; it is refused where too many do. ending ends when the request is to be
-// answered before its time: when the server stops, or another namespace, which has fewer waits, needs the room.
+// OpenWait lets a request wait, until release is called; it is refused if too many do. ending ends when the request has to be
+// answered early: when the server stops, or another namespace, which has fewer waits, needs the room.
 func (g *Guard) OpenWait(ctx context.Context) (ending context.Context, release func(), err error) {
 	return g.enter(ctx)
 }
 
-// NewStream prepares a request for an answer that lasts. closeStream has to be called in the end.
+// NewStream prepares a request for an answer that lasts. Call closeStream in the end.
 func (g *Guard) NewStream(c *gin.Context) (s *Stream, closeStream func(), err error) {
 	ending, leave, err := g.enter(c.Request.Context())
 	if err != nil {
@@ -146,7 +145,7 @@ func (g *Guard) NewStream(c *gin.Context) (s *Stream, closeStream func(), err er
 	}, nil
 }
 
-// whyEnding is why a request is to end before its time.
+// whyEnding returns why a request has to end early.
 func (g *Guard) whyEnding() error {
 	if g.stopping.Err() != nil {
 		return ErrStopping
@@ -154,8 +153,8 @@ func (g *Guard) whyEnding() error {
 	return ErrCrowdedOut
 }
 
-// StreamTo returns a stream to a writer that lasts as long as ctx does. One write may take writeTime, and review returns an
-// error when the caller may not be told any more.
+// StreamTo returns a stream to a writer that lasts as long as ctx. One write may take writeTime; review returns an error if the
+// caller may no longer be answered.
 func StreamTo(
 	ctx context.Context, w http.ResponseWriter, writeTime time.Duration, review func(context.Context) error,
 ) *Stream {
@@ -166,8 +165,8 @@ func StreamTo(
 	}
 }
 
-// Reviewer returns what tells whether a request that lasts may still be answered: as long as its token makes the caller who it
-// was, with the right to make this call. Where that cannot be found out it may.
+// Reviewer returns a function that checks whether a lasting request may still be answered: as long as its token identifies the
+// same caller, with the right to make this call. If that cannot be decided, it may.
 func (g *Guard) Reviewer(c *gin.Context) func(context.Context) error {
 	caller, route := exchange.Of(c).Caller, exchange.Of(c).Route
 	token, _ := bearer(c.GetHeader("Authorization"))
@@ -177,7 +176,7 @@ func (g *Guard) Reviewer(c *gin.Context) func(context.Context) error {
 		case errors.Is(err, auth.ErrUnauthenticated):
 			return unauthorized(err)
 		case err != nil:
-			return nil //nolint:nilerr // It is not known to be refused.
+			return nil //nolint:nilerr // Not known to be refused.
 		case now.Namespace != caller.Namespace || now.UserID != caller.UserID:
 			return unauthorized(nil)
 		}
@@ -188,12 +187,12 @@ func (g *Guard) Reviewer(c *gin.Context) func(context.Context) error {
 	}
 }
 
-// Context ends when the caller has gone. Where it ends for another reason its cause is ErrCallerRefused, ErrStopping or
+// Context ends when the caller has gone. If it ends for another reason, its cause is ErrCallerRefused, ErrStopping or
 // ErrCrowdedOut.
 func (s *Stream) Context() context.Context { return s.ctx }
 
-// Begin sends the head of the answer. Where that goes on until one side ends it, its connection ends with it: the next request
-// shall not be made on one that a server which stops is cutting off.
+// Begin sends the head of the answer. If the answer lasts until one side ends it, its connection ends with it: the next request
+// must not use a connection that a stopping server is closing.
 func (s *Stream) Begin(requestID, contentType string, lasting bool) {
 	header := s.writer.Header()
 	if lasting && s.alone {
@@ -202,13 +201,14 @@ func (s *Stream) Begin(requestID, contentType string, lasting bool) {
 	}
 	header.Set("Content-Type", contentType)
 	header.Set("X-Request-ID", requestID)
-	header.Set("X-Accel-Buffering", "no") // A proxy that gathers a stream keeps it from its reader.
+	header.Set("X-Accel-Buffering", "no") // A proxy that buffers a stream withholds it from its reader.
 	s.writer.WriteHeader(http.StatusOK)
 }
 
 // awaitClose ends the stream when the caller closes its connection, whatever it has sent before. net/http notices that, too,
-// but only as long as nothing else comes: at the first byte of another request it waits for this one to be answered. None is:
-// the connection ends with the stream, so that all that comes is thrown away. Reads end at the latest with the connection.
+// but only as long as nothing else arrives: at the first byte of another request it waits for this one to be answered. No
+// further request is answered: the connection ends with the stream, so everything that arrives is discarded. Reads end at the
+// latest with the connection.
 func (s *Stream) awaitClose() {
 	if s.conn == nil {
 		return
@@ -217,15 +217,15 @@ func (s *Stream) awaitClose() {
 		ignored := io.LimitReader(s.conn, maxIgnoredBody)
 		_, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, ignored, make([]byte, 512))
 		if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
-			return // It is net/http that wants no more, since the answer is at its end.
+			return // net/http stops reading, since the answer has ended.
 		}
 		s.cancel(context.Canceled)
 	}()
 }
 
-// KeepAlive looks after a stream to which nothing is written for a while, until stop is called, which has to be before the
-// answer ends: it reviews the caller, and writes the heartbeat, if there is any, as often as it is due. What is written to a
-// stream with a heartbeat is written in one piece wherever that must not be torn apart.
+// KeepAlive maintains a stream to which nothing is written for a while, until stop is called, which has to happen before the
+// answer ends: it reviews the caller, and writes the heartbeat, if there is one, as often as it is due. On a stream with a
+// heartbeat, write in one piece whatever must not be torn apart.
 func (s *Stream) KeepAlive(heartbeat []byte) (stop func()) {
 	ctx, cancel := context.WithCancel(s.ctx)
 	var running sync.WaitGroup
@@ -257,7 +257,7 @@ func (s *Stream) tick(heartbeat []byte) error {
 		return err
 	}
 	if heartbeat == nil || time.Since(s.written)+reviewInterval <= heartbeatInterval {
-		return nil // The next time is early enough.
+		return nil // The next check is early enough.
 	}
 	if err := s.write(heartbeat); err != nil {
 		return err
@@ -265,7 +265,7 @@ func (s *Stream) tick(heartbeat []byte) error {
 	return s.flush()
 }
 
-// check returns an error when the caller may not be told any more.
+// check returns an error if the caller may no longer be answered.
 func (s *Stream) check() error {
 	if s.ctx.Err() != nil {
 		return context.Cause(s.ctx)
@@ -300,9 +300,9 @@ func (s *Stream) write(p []byte) error {
 	return err
 }
 
-// Last writes what is to be said when the stream is at its end. Whether it arrives does not matter any more.
+// Last writes the end of the stream. Whether it arrives no longer matters.
 func (s *Stream) Last(p []byte) {
-	_ = s.connection.SetWriteDeadline(time.Now().Add(lastWriteTime)) // Also for a heartbeat that is being written.
+	_ = s.connection.SetWriteDeadline(time.Now().Add(lastWriteTime)) // Also for a heartbeat being written.
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	_ = s.connection.SetWriteDeadline(time.Now().Add(lastWriteTime))
@@ -310,10 +310,10 @@ func (s *Stream) Last(p []byte) {
 	_ = s.connection.Flush()
 }
 
-// lastWriteTime is how long whoever does not read may hold up the end of its stream, and with that of the server.
+// lastWriteTime bounds how long a caller that does not read may delay the end of its stream, and with it that of the server.
 const lastWriteTime = 2 * time.Second
 
-// Flush hands on what was written, and ends the time for it.
+// Flush flushes what was written, and ends the time for it.
 func (s *Stream) Flush() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

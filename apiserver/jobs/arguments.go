@@ -14,11 +14,11 @@ import (
 	"github.com/scrapethis/spider-operator/apiserver/view"
 )
 
-// reads shares reads of arguments between all who ask for the same job's at once.
+// reads lets all callers that ask for the same job's arguments at the same time share one read.
 type reads struct{ singleflight.Group }
 
-// Arguments returns the arguments of a job that the view leaves out, as a JSON object of strings: Kubernetes is asked for them.
-// ok is false where they cannot be had now, or the job has gone.
+// Arguments returns the arguments of a job that the view leaves out, as a JSON object of strings, from Kubernetes. ok is false
+// if they cannot be read now, or the job is gone.
 func (s *Jobs) Arguments(ctx context.Context, job *view.Job) (arguments string, ok bool) {
 	read := s.reads.DoChan(job.Namespace+"/"+job.Name, func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), kube.ReadTimeout)
@@ -36,7 +36,7 @@ func (s *Jobs) Arguments(ctx context.Context, job *view.Job) (arguments string, 
 	select {
 	case result := <-read:
 		of, read := result.Val.(ofObject)
-		if !read || of.userID != job.UserID || of.created != job.Created { // Another job has taken the name since.
+		if !read || of.userID != job.UserID || of.created != job.Created { // Another job has the name now.
 			return "", false
 		}
 		return of.arguments, true
@@ -45,17 +45,17 @@ func (s *Jobs) Arguments(ctx context.Context, job *view.Job) (arguments string, 
 	}
 }
 
-// ofObject is what is read of a SpiderJob: whose it is, so that nobody is shown another's, and its arguments.
+// ofObject is what is read of a SpiderJob: its owner, so that nobody sees another's, and its arguments.
 type ofObject struct {
 	arguments, userID string
 	created           int64
 }
 
-// retryCaps is after how long to try again where a namespace has as many jobs as it may: when others have ended.
+// retryCaps is after how long to try again if a namespace has as many jobs as it may: when others have ended.
 const retryCaps = 10 * time.Second
 
-// room makes room for a job among those of its namespace, until release is called. Where there is none it returns the job that
-// the same request has made before, which this view may not know yet, or refuses.
+// room reserves room for a job in its namespace, until release is called. If there is none it returns the job that an earlier
+// attempt of the same request has made, which this view may not know yet, or refuses.
 func (s *Jobs) room(
 	ctx context.Context, caller auth.Identity, identity startIdentity, argumentBytes int,
 ) (release func(), made *view.Job, err error) {

@@ -16,15 +16,15 @@ import (
 	"github.com/scrapethis/spider-operator/apiserver/view"
 )
 
-// cancelAttempts bounds how often a cancellation that meets a newer state of the job is tried again on that.
+// cancelAttempts bounds how often a cancellation that meets a newer state of the job is retried with that state.
 const cancelAttempts = 8
 
-// Condition tells whether a job is still what its caller takes it for. Nil holds for every job.
+// Condition reports whether a job still has the state that its caller expects. Nil holds for every job.
 type Condition func(*view.Job) bool
 
 // Cancel records a cancellation on a state of the job that has not ended, so that a job that ends at the same moment is either
-// cancelled or ended, and never both. Where the job is cancelled already, it shortens the grace period. It does so only where the
-// condition holds, and returns the job as it is then.
+// cancelled or ended, never both. If the job is cancelled already, it shortens the grace period. It does so only if the
+// condition holds, and returns the resulting job.
 func (s *Jobs) Cancel(
 	ctx context.Context, caller auth.Identity, id string, gracePeriod *int64, condition Condition,
 ) (*view.Job, error) {
@@ -37,10 +37,10 @@ func (s *Jobs) Cancel(
 	exchange.Of(ctx).Object = job.Namespace + "/" + job.Name
 	requestedAt := metav1.NewTime(s.now())
 	failures := 0
-	recorded := false // whether an attempt that failed may have been recorded
-	live := false     // whether the job is as Kubernetes has it, and not only as this server has seen it
+	recorded := false // whether a failed attempt may have been recorded
+	live := false     // whether the job was read from Kubernetes, not only from the view
 	for range cancelAttempts {
-		if job.UserID != caller.UserID { // Deleted, and made anew under its name by another.
+		if job.UserID != caller.UserID { // Deleted, and recreated under its name by another user.
 			return nil, failure.NotFound("This job")
 		}
 		needed, refused := cancelNeeded(job, gracePeriod)
@@ -51,14 +51,14 @@ func (s *Jobs) Cancel(
 			return s.asShown(job), nil
 		case holds:
 			cancellation := v1alpha1.Cancellation{GracePeriodSeconds: gracePeriod}
-			if needed == firstCancel { // What shortens the grace period leaves unsaid who asked first, and when: that stays.
+			if needed == firstCancel { // A shorter grace period keeps who asked first, and when.
 				cancellation.RequestedBy, cancellation.RequestedAt = caller.String(), &requestedAt
 			}
 			object, err := s.kubernetes.Cancel(ctx, job.Namespace, job.Name, job.ResourceVersion, cancellation)
 			if err == nil {
 				return s.view.Written(object)
 			}
-			if !apierrors.IsConflict(err) { // What may pass is tried again, as a start is.
+			if !apierrors.IsConflict(err) { // Transient errors are retried, as for a start.
 				if failures++; !kube.TryAgain(ctx, failures, err) {
 					return nil, cancelFailure(err)
 				}
@@ -80,7 +80,7 @@ func (s *Jobs) Cancel(
 	return nil, cancelFailure(errors.New("the job kept changing"))
 }
 
-// asShown returns a job that Kubernetes has told of as the view shows it: with the names of its spider.
+// asShown returns a job from Kubernetes as the view shows it: with the names of its spider.
 func (s *Jobs) asShown(job *view.Job) *view.Job {
 	if known := s.view.Get(job.Namespace, job.ID); known != nil && known.ResourceVersion == job.ResourceVersion {
 		return known
@@ -92,12 +92,12 @@ func (s *Jobs) asShown(job *view.Job) *view.Job {
 type cancelStep int
 
 const (
-	nothingToCancel cancelStep = iota // The job is cancelled as it was asked for.
-	firstCancel                       // The cancellation, as a whole.
-	shorterGrace                      // Of the cancellation that is there, the grace period.
+	nothingToCancel cancelStep = iota // The job is already cancelled like this.
+	firstCancel                       // The whole cancellation.
+	shorterGrace                      // Only the grace period of the existing cancellation.
 )
 
-// cancelNeeded says what a cancel with this grace period, or none, has to record on a job, or why it is refused.
+// cancelNeeded returns what a cancel with this grace period, or none, has to record on a job, or why it is refused.
 func cancelNeeded(job *view.Job, gracePeriod *int64) (cancelStep, error) {
 	switch {
 	case job.Status != view.Cancelled && job.Ended:
@@ -121,7 +121,7 @@ func cancelNeeded(job *view.Job, gracePeriod *int64) (cancelStep, error) {
 	}
 }
 
-// reread returns the job as Kubernetes has it now.
+// reread reads the job from Kubernetes.
 func (s *Jobs) reread(ctx context.Context, job *view.Job) (*view.Job, error) {
 	object, err := s.kubernetes.Get(ctx, job.Namespace, job.Name)
 	if err != nil {
@@ -133,7 +133,7 @@ func (s *Jobs) reread(ctx context.Context, job *view.Job) (*view.Job, error) {
 	return view.FromSpiderJob(object)
 }
 
-// cancelFailure is the answer to a cancel that could not be recorded. That the job is not there is no such failure.
+// cancelFailure is the answer to a cancel that could not be recorded. A missing job is not such a failure.
 func cancelFailure(err error) *failure.Error {
 	if apierrors.IsNotFound(err) {
 		return failure.NotFound("This job")

@@ -10,39 +10,38 @@ import (
 )
 
 const (
-	// heartbeatInterval is how often something is sent where there is nothing to tell, so that either side notices when the
-	// other has gone.
+	// heartbeatInterval is how often something is sent on a silent stream, so that either side notices when the other has gone.
 	heartbeatInterval = 15 * time.Second
-	// snapshotPage is how many jobs of a snapshot are looked up at once.
+	// snapshotPage is how many jobs of a snapshot are read at once.
 	snapshotPage = 200
 )
 
-// Listener is told of its caller's jobs. An error of its ends that.
+// Listener receives the changes of its caller's jobs. If a method returns an error, the listening ends.
 type Listener interface {
-	// Ready tells that everything was told up to the position.
+	// Ready says that everything up to the position was sent.
 	Ready(position string) error
-	// Reset tells to forget what was told, and why. Every job as it is follows, and Ready. Up to that no position can be gone on behind,
-	// nor that before.
+	// Reset says to forget everything, and why. Every job in its current state follows, then Ready. Until then neither the old
+	// position nor any other can be resumed from.
 	Reset(reason string) error
-	// Show tells of a job as it is.
+	// Show sends the current state of a job.
 	Show(job *view.Job) error
-	// Change tells of a change, which many listeners may be told of.
+	// Change sends a change, which many listeners may receive.
 	Change(entry *view.Entry) error
-	// Alive tells that there is nothing to tell, and up to which position; that is empty where it is as before.
+	// Alive says that there is nothing to send, and up to which position; empty if the position is unchanged.
 	Alive(position string) error
-	// Flush is called when there is nothing more to tell at the moment.
+	// Flush is called when there is nothing more to send at the moment.
 	Flush() error
 }
 
-// ErrTooSlow says that a listener does not keep up with the changes of its jobs.
+// ErrTooSlow means that a listener does not keep up with the changes of its jobs.
 var ErrTooSlow = errors.New("the reader of events is too slow")
 
-// Listen tells of the changes of the caller's jobs until the context ends or the listener does: of those behind the position, or of
-// those to come where that is empty.
+// Listen sends the changes of the caller's jobs until the context ends or the listener returns an error: those after the
+// position, or, if that is empty, those to come.
 func (s *Jobs) Listen(ctx context.Context, caller auth.Identity, after string, to Listener) error {
 	subscription, known := s.view.Subscribe(ctx, caller.Namespace, caller.UserID, after)
 	defer subscription.Stop()
-	fresh := false // whether nothing was told since a snapshot
+	fresh := false // whether nothing was sent since a snapshot
 	var err error
 	switch {
 	case after == "":
@@ -72,7 +71,7 @@ func (s *Jobs) Listen(ctx context.Context, caller auth.Identity, after string, t
 	return err
 }
 
-// await waits until there is something to tell. In the meantime it shows the caller that it is still there.
+// await waits until there is something to send. In the meantime it shows the caller that it is still there.
 func await(ctx context.Context, subscription *view.Subscription, to Listener, heartbeat <-chan time.Time) error {
 	if err := to.Flush(); err != nil {
 		return err
@@ -87,7 +86,8 @@ func await(ctx context.Context, subscription *view.Subscription, to Listener, he
 	}
 }
 
-// snapshot tells the caller to forget what it knows, and then every job as it is. What changes in the meantime is told after.
+// snapshot makes the caller forget what it knows, and then sends the current state of every job. Changes in the meantime are
+// sent afterwards.
 func (s *Jobs) snapshot(caller auth.Identity, subscription *view.Subscription, to Listener, reason string) error {
 	position := subscription.Renew()
 	if err := to.Reset(reason); err != nil {

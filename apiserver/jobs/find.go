@@ -13,9 +13,9 @@ import (
 	"github.com/scrapethis/spider-operator/apiserver/view"
 )
 
-// Find returns the caller's job of this id. What the view does not show as the caller's is looked up: another replica may have made it a
-// moment ago. Another user's job is looked up just as one that does not exist, since an id can be made of another's Idempotency-Key:
-// how long an answer takes is not to tell whether there is one.
+// Find returns the caller's job with this id. If the view has no such job of the caller, it asks Kubernetes: another replica
+// may have made it a moment ago. Another user's job is looked up like one that does not exist, since an id can be derived from
+// another's Idempotency-Key: the time that an answer takes must not reveal whether it exists.
 func (s *Jobs) Find(ctx context.Context, caller auth.Identity, text string) (*view.Job, error) {
 	id, ok := v1alpha1.ParseID(text)
 	if !ok {
@@ -34,8 +34,8 @@ func (s *Jobs) Find(ctx context.Context, caller auth.Identity, text string) (*vi
 	return job, nil
 }
 
-// lookUp asks Kubernetes for the job that is named by its id, and returns what the view shows then; nil where there is none. Ids of
-// version 5 belong to objects of other names, which only the watch finds.
+// lookUp asks Kubernetes for the job that is named by its id, and returns what the view then shows; nil if there is none. Ids
+// of version 5 belong to objects with other names, which only the watch finds.
 func (s *Jobs) lookUp(ctx context.Context, namespace string, id uuid.UUID) (*view.Job, error) {
 	if id.Version() == 5 {
 		return nil, nil
@@ -57,8 +57,8 @@ func (s *Jobs) lookUp(ctx context.Context, namespace string, id uuid.UUID) (*vie
 	return s.view.Get(namespace, id), nil
 }
 
-// Wait returns the job once nothing of it runs any more, the time is up or the context ends. It is not found when it was deleted
-// meanwhile, even where another of its name was made.
+// Wait returns the job once nothing of it runs any more, the time is over or the context ends. It is not found if it was
+// deleted meanwhile, even if another with its name was created.
 func (s *Jobs) Wait(ctx context.Context, job *view.Job, wait time.Duration) (*view.Job, error) {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()

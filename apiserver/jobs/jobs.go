@@ -1,5 +1,5 @@
-// Package jobs has the use cases of jobs: starting, finding, listing, waiting for and cancelling them, reading their logs and following
-// their changes. Any face of the server may call them: they know of no HTTP and no contract.
+// Package jobs has the use cases of jobs: starting, finding, listing, waiting for and cancelling them, reading their logs and
+// following their changes. It knows nothing of HTTP and of the contract, so any transport can use it.
 package jobs
 
 import (
@@ -17,14 +17,14 @@ import (
 type Kubernetes interface {
 	Get(ctx context.Context, namespace, name string) (*v1alpha1.SpiderJob, error)
 	Create(ctx context.Context, job *v1alpha1.SpiderJob) (*v1alpha1.SpiderJob, error)
-	// Cancel records a cancellation on the SpiderJob in exactly the state of the given resource version. What the given
-	// cancellation leaves empty stays as it is.
+	// Cancel records a cancellation on the SpiderJob in exactly the state of the given resource version. Empty fields of the
+	// given cancellation stay unchanged.
 	Cancel(
 		ctx context.Context, namespace, name, resourceVersion string, cancellation v1alpha1.Cancellation,
 	) (*v1alpha1.SpiderJob, error)
 }
 
-// Spiders finds what jobs run, among what the caller may see.
+// Spiders finds the spiders that the caller may run.
 type Spiders interface {
 	// Find returns the spider of this id.
 	Find(ctx context.Context, caller auth.Identity, id string) (*view.Spider, error)
@@ -38,7 +38,7 @@ type Config struct {
 	Kubernetes Kubernetes
 	Pods       Pods
 	Spiders    Spiders
-	// Caps bound what the jobs of each namespace take. The zero value bounds nothing.
+	// Caps bound the jobs of each namespace. The zero value bounds nothing.
 	Caps view.Caps
 	Now  func() time.Time
 }
@@ -55,7 +55,7 @@ type Jobs struct {
 	lookups    *kube.Lookups
 }
 
-// New makes the use cases of the jobs that a view shows and Kubernetes has.
+// New makes the use cases of the jobs in a view and in Kubernetes.
 func New(config Config) *Jobs {
 	return &Jobs{
 		view: config.View, kubernetes: config.Kubernetes, pods: config.Pods, spiders: config.Spiders, caps: config.Caps,
@@ -68,7 +68,7 @@ func (s *Jobs) Summary(caller auth.Identity) view.Summary {
 	return s.view.Summary(caller.Namespace, caller.UserID)
 }
 
-// List returns the caller's jobs that the query asks for, newest first, and whether there are more behind them.
+// List returns the caller's jobs that match the query, newest first, and whether more follow.
 func (s *Jobs) List(caller auth.Identity, query view.Query) (found []*view.Job, more bool) {
 	query.Namespace, query.UserID = caller.Namespace, caller.UserID
 	return s.view.List(query)

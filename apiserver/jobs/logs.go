@@ -26,21 +26,21 @@ type Pods interface {
 }
 
 const (
-	// openTimeout is how long a node may take to begin with a log.
+	// openTimeout is how long a node may take to open a log.
 	openTimeout = 10 * time.Second
 	// lookAgain is after how long a follower looks again for a Pod of a job that has started. Such a job is between two attempts,
-	// which the view does not tell. So it does where Kubernetes cannot be reached, for up to followPatience.
+	// which the view does not show, or Kubernetes cannot be reached; the latter is tolerated for up to followPatience.
 	lookAgain      = time.Second
 	followPatience = time.Minute
 )
 
-// LogRequest says what of a log is wanted.
+// LogRequest says which part of a log is requested.
 type LogRequest struct {
 	// Options say where to begin, and whether to follow.
 	Options corev1.PodLogOptions
-	// Lines asks for lines with their positions. Without it, and unless the log is followed, it is text.
+	// Lines requests lines with their positions. Otherwise, unless the log is followed, it is plain text.
 	Lines bool
-	// After is behind what to go on, in place of where Options begin.
+	// After is the position to resume after, instead of the beginning in Options.
 	After LogPosition
 }
 
@@ -51,12 +51,12 @@ type LogPosition struct {
 	Position podlog.Position
 }
 
-// Log is a log of a job's newest Pod, which is open, or is to be followed.
+// Log is the log of a job's newest Pod: open, or still to be followed.
 type Log struct {
 	jobs    *Jobs
 	job     *view.Job
 	request LogRequest
-	// pod is empty where a follower waits for it.
+	// pod is empty while a follower waits for it.
 	pod podName
 	// text is an open log that is neither followed nor read by lines; the others have lines.
 	text  *podlog.Log
@@ -69,8 +69,8 @@ type podName struct {
 	ended           bool
 }
 
-// OpenLog opens the log of the job's newest Pod. One that is followed need not be there yet: it is waited for when it is read.
-// The log may be read for as long as the context lasts.
+// OpenLog opens the log of the job's newest Pod. A Pod whose log is followed need not exist yet: reading waits for it. The log
+// may be read as long as the context lasts.
 func (s *Jobs) OpenLog(ctx context.Context, job *view.Job, request LogRequest) (*Log, error) {
 	log := &Log{jobs: s, job: job, request: request}
 	pod, err := s.podOf(ctx, job)
@@ -82,7 +82,7 @@ func (s *Jobs) OpenLog(ctx context.Context, job *view.Job, request LogRequest) (
 	}
 	log.found(pod)
 	if log.Follows() {
-		return log, nil // Its beginning may be long in coming.
+		return log, nil // It may take long to begin.
 	}
 	if log.request.Lines {
 		err = log.lines.Begin(ctx, openTimeout)
@@ -112,7 +112,7 @@ func (l *Log) openText(ctx context.Context) error {
 	return nil
 }
 
-// found notes of which Pod the log is. What has come to its end need not be followed.
+// found records the Pod of the log. The log of an ended Pod need not be followed.
 func (l *Log) found(pod podName) {
 	l.pod = pod
 	l.request.Options.Follow = l.request.Options.Follow && !pod.ended
@@ -122,10 +122,10 @@ func (l *Log) found(pod podName) {
 	}
 }
 
-// Follows reports whether the log goes on until the spider ends.
+// Follows reports whether the log continues until the spider ends.
 func (l *Log) Follows() bool { return l.request.Options.Follow }
 
-// Close gives up a log that is not read.
+// Close closes a log that is not read.
 func (l *Log) Close() error {
 	if l.text != nil {
 		return l.text.Close()
@@ -145,7 +145,7 @@ const (
 	podGone  = "The log is gone: it is kept for as long as the job's Pod, which does not exist any more."
 )
 
-// missing says that a log is not there: it is gone when the job has ended, and will yet come when it has not.
+// missing says that a log does not exist: it is gone if the job has ended, and will come if it has not.
 func missing(job *view.Job) error {
 	if job.Ended {
 		return logGone(podGone)
@@ -153,7 +153,7 @@ func missing(job *view.Job) error {
 	return errNotStarted
 }
 
-// podOf returns the newest Pod of the job, whose spider has started. Errors are errNotStarted or other failures.
+// podOf returns the newest Pod of the job whose spider has started. Errors are errNotStarted or other failures.
 func (s *Jobs) podOf(ctx context.Context, job *view.Job) (podName, error) {
 	switch {
 	case job.Ended && job.Attempts == 0:
@@ -180,7 +180,7 @@ func (s *Jobs) podOf(ctx context.Context, job *view.Job) (podName, error) {
 		return podName{}, missing(job)
 	case err != nil:
 		return podName{}, failure.Unavailable(err, "Kubernetes cannot be reached, so the log cannot be read.")
-	case pod.Labels[v1alpha1.LabelSpiderJobUID] != string(object.UID): // Another's, under a name that was used before.
+	case pod.Labels[v1alpha1.LabelSpiderJobUID] != string(object.UID): // The Pod of another job, which had the name before.
 		return podName{}, missing(job)
 	}
 	state := spiderState(pod)
@@ -213,18 +213,18 @@ func (l *Log) ended(ctx context.Context) (bool, error) {
 	return pod.UID != l.pod.uid || spiderState(pod).Terminated != nil, nil
 }
 
-// LogBuffer is the memory that the copying of one log takes, in bytes.
+// LogBuffer is the memory that copying one log takes, in bytes.
 const LogBuffer = 16 << 10
 
-// LogText is whom a log is passed on to as text.
+// LogText receives a log as text.
 type LogText interface {
 	io.Writer
 	// Flush is called when there is nothing more at the moment.
 	Flush() error
 }
 
-// CopyTo passes the log on as text until it has come to its end, and returns nil only if that was all of it. The context is
-// that with which it was opened.
+// CopyTo copies the log as text until its end, and returns nil only if that was all of it. The context is that with which it
+// was opened.
 func (l *Log) CopyTo(ctx context.Context, to LogText) error {
 	if err := to.Flush(); err != nil {
 		return errors.Join(err, l.Close())
@@ -236,7 +236,7 @@ func (l *Log) CopyTo(ctx context.Context, to LogText) error {
 	return errors.Join(err, l.text.Close(), to.Flush())
 }
 
-// textSink passes on the text of lines.
+// textSink writes lines as text.
 type textSink struct{ LogText }
 
 // Take implements podlog.Sink.
@@ -245,21 +245,21 @@ func (s textSink) Take(piece podlog.Piece) error {
 	return err
 }
 
-// Gap implements podlog.Sink. Text has no place to say so.
+// Gap implements podlog.Sink. Plain text cannot show a gap.
 func (textSink) Gap() error { return nil }
 
 // Idle implements podlog.Sink.
 func (s textSink) Idle() error { return s.Flush() }
 
-// Read passes the log on line by line until it has come to its end, and returns nil only if that was all of it. A follower
-// first waits for the start.
+// Read sends the log line by line until its end, and returns nil only if that was all of it. A follower first waits for the
+// start.
 func (l *Log) Read(ctx context.Context, to podlog.Sink) error {
 	if l.lines == nil {
 		if over, err := l.await(ctx); over || err != nil {
 			return err
 		}
 	}
-	// What is behind the position in the log of another Pod is not known any more.
+	// What follows the position in the log of another Pod is not known any more.
 	if after := l.request.After.Pod; after != "" && after != l.pod.uid {
 		if err := to.Gap(); err != nil {
 			return err
@@ -271,7 +271,7 @@ func (l *Log) Read(ctx context.Context, to podlog.Sink) error {
 	return l.lines.Read(to)
 }
 
-// Position returns the position of what was read of the log.
+// Position returns the position up to which the log was read.
 func (l *Log) Position(at podlog.Position) LogPosition {
 	return LogPosition{Pod: l.pod.uid, Position: at}
 }
@@ -289,7 +289,7 @@ func (l *Log) await(ctx context.Context) (over bool, err error) {
 		if err == nil {
 			stop()
 			l.found(pod)
-			l.request.Options.Follow = true // Also what has ended by now is opened only when it is read.
+			l.request.Options.Follow = true // A log that has ended by now is also opened only when it is read.
 			return false, nil
 		}
 		if failure.Is(err, failure.KindGone) || failure.Is(err, failure.KindNotFound) {

@@ -22,7 +22,7 @@ import (
 
 // Request asks for a run of a spider.
 type Request struct {
-	// SpiderID and SpiderName say which spider is meant: one of them, or both of the same spider.
+	// SpiderID and SpiderName identify the spider: one of them, or both of the same spider.
 	SpiderID, SpiderName string
 	Arguments            map[string]v1alpha1.ArgumentValue
 	Settings             map[string]v1alpha1.SettingValue
@@ -30,13 +30,13 @@ type Request struct {
 	StartDeadlineSeconds *int64
 	Retries              *int32
 	Expectations         *v1alpha1.Expectations
-	// Once is nil where each request makes a job of its own.
+	// Once is nil if each request makes a job of its own.
 	Once *Once
 }
 
-// Once names a request, so that it makes one job however often it is sent, as long as that job exists.
+// Once identifies a request, so that it makes one job however often it is sent, as long as that job exists.
 type Once struct {
-	// Key is the caller's name for the request, and Hash stands for what it asks for.
+	// Key is the caller's name for the request, and Hash a hash of its content.
 	Key, Hash string
 }
 
@@ -54,7 +54,7 @@ func (r *Request) Check() error {
 // onceKey is the form that the contract gives an Idempotency-Key.
 var onceKey = regexp.MustCompile(`^[!-~]{1,255}$`)
 
-// Start makes a job of the caller's, or returns the one that the same request has made before.
+// Start creates a job for the caller, or returns the one that the same request has created before.
 func (s *Jobs) Start(ctx context.Context, caller auth.Identity, request *Request) (*view.Job, error) {
 	if err := request.Check(); err != nil {
 		return nil, err
@@ -85,14 +85,14 @@ func (s *Jobs) Start(ctx context.Context, caller auth.Identity, request *Request
 	return s.create(ctx, caller, identity, job)
 }
 
-// startIdentity is by what a start is known: the id of the job it makes and, with an Idempotency-Key, the hash of its body.
+// startIdentity identifies a start: the id of the job that it makes and, with an Idempotency-Key, the hash of its body.
 type startIdentity struct {
 	id   uuid.UUID
 	hash string
 }
 
-// identify names a start: by the time, or by its Idempotency-Key, in which case every replica comes to the same name at any
-// time, and Kubernetes itself lets only one of them make the job.
+// identify derives the id of a start: from the time, or from its Idempotency-Key. With a key every replica derives the same id
+// at any time, and Kubernetes itself lets only one of them create the job.
 func identify(caller auth.Identity, once *Once) (startIdentity, error) {
 	if once == nil {
 		id, err := uuid.NewV7()
@@ -103,12 +103,12 @@ func identify(caller auth.Identity, once *Once) (startIdentity, error) {
 	}
 	user := caller.User
 	if caller.UserID == caller.Namespace {
-		user = " " + user // Which is the namespace itself's otherwise. No user has a blank in its name.
+		user = " " + user // Otherwise it would be the namespace itself. No user name contains a blank.
 	}
 	// Neither namespace nor user nor key can contain a NUL.
 	sum := sha256.Sum256([]byte(caller.Namespace + "\x00" + user + "\x00" + once.Key))
 	id := uuid.UUID(sum[:16])
-	id[6] = id[6]&0x0f | 0x80 // Version 8: made by a rule of one's own.
+	id[6] = id[6]&0x0f | 0x80 // Version 8: custom derivation (RFC 9562).
 	id[8] = id[8]&0x3f | 0x80 // The variant of RFC 9562.
 	return startIdentity{id: id, hash: once.Hash}, nil
 }
@@ -121,7 +121,7 @@ func sameStart(known *view.Job, caller auth.Identity, identity startIdentity) (*
 	return known, nil
 }
 
-// resolve finds the spider that a start means, among those that the caller may see.
+// resolve finds the spider of a start, among those that the caller may see.
 func (s *Jobs) resolve(ctx context.Context, caller auth.Identity, request *Request) (*view.Spider, error) {
 	if request.SpiderID == "" {
 		named, err := s.spiders.Named(ctx, caller, request.SpiderName)
@@ -187,8 +187,8 @@ func (s *Jobs) create(
 	return s.view.Written(created)
 }
 
-// existing answers a start whose job is there already: made by an earlier attempt of this very request, or by an earlier
-// request with the same Idempotency-Key.
+// existing answers a start whose job exists already: made by an earlier attempt of this request, or by an earlier request with
+// the same Idempotency-Key.
 func (s *Jobs) existing(
 	ctx context.Context, caller auth.Identity, identity startIdentity, triedBefore bool,
 ) (*view.Job, error) {
@@ -207,7 +207,7 @@ func (s *Jobs) existing(
 	}
 }
 
-// refusedRun is the answer to a run that asks for what it may not have; anything else that went wrong stays what it is.
+// refusedRun translates the error of a run that asks for something that it may not have; other errors stay unchanged.
 func refusedRun(err error) error {
 	refused, ok := errors.AsType[*allowed.RefusedError](err)
 	if !ok {

@@ -8,42 +8,42 @@ import (
 )
 
 const (
-	// silence is for how long an open watch may say nothing: kube-apiserver sends a bookmark every minute.
+	// silence is how long an open watch may be silent: kube-apiserver sends a bookmark every minute.
 	silence = 75 * time.Second
-	// refusedAfter is how often in a row Kubernetes has to refuse a read before it counts as refused: one that has just started
-	// refuses much, until it has read its roles.
+	// refusedAfter is how often in a row Kubernetes has to refuse a read before it counts as refused: a kube-apiserver that has
+	// just started refuses much, until it has read its roles.
 	refusedAfter = 3
 )
 
-// State tells how a picture of a scope is kept.
+// State says how up to date a view of a scope is.
 type State struct {
-	// Synced says that the picture has been complete at least once.
+	// Synced says that the view has been complete at least once.
 	Synced bool
 	// Refused says that Kubernetes does not let the scope be read.
 	Refused bool
-	// Age is for how long nothing has been heard on a watch of it: 0 while it is open.
+	// Age is how long nothing has been heard on a watch of it: 0 while it is open.
 	Age time.Duration
 }
 
-// contact knows whether Kubernetes is heard of.
+// contact knows when Kubernetes was last heard.
 type contact struct {
 	mu     sync.Mutex
 	synced bool
 	open   bool
-	last   time.Time // when Kubernetes was last heard of
-	// doubtful says that an open watch proves nothing: the last said nothing for too long, or a probe had no answer.
+	last   time.Time // when Kubernetes was last heard
+	// doubtful says that an open watch proves nothing: the last one was silent for too long, or a probe had no answer.
 	doubtful bool
 	refusals int
 }
 
-// listed takes that a complete list was read.
+// listed records that a complete list was read.
 func (c *contact) listed() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.synced, c.refusals, c.last = true, 0, time.Now()
 }
 
-// opened takes that a watch was opened behind a complete list.
+// opened records that a watch was opened after a complete list.
 func (c *contact) opened() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -53,14 +53,14 @@ func (c *contact) opened() {
 	}
 }
 
-// heard takes that the watch has moved on, were it by a bookmark only, or that Kubernetes has answered a probe.
+// heard records that the watch has progressed, if only by a bookmark, or that Kubernetes has answered a probe.
 func (c *contact) heard() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.last, c.doubtful = time.Now(), false
 }
 
-// closed takes that the watch has ended, and that Kubernetes was there until the given time.
+// closed records that the watch has ended, and that Kubernetes was reachable until the given time.
 func (c *contact) closed(until time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -70,14 +70,14 @@ func (c *contact) closed(until time.Time) {
 	}
 }
 
-// doubt takes that Kubernetes does not answer a probe, though the watch is open.
+// doubt records that Kubernetes does not answer a probe, although the watch is open.
 func (c *contact) doubt() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.doubtful = true
 }
 
-// silent takes that the watch was given up because it had said nothing for too long.
+// silent records that the watch was given up because it had been silent for too long.
 func (c *contact) silent() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -90,7 +90,7 @@ func (c *contact) isDoubtful() bool {
 	return c.doubtful
 }
 
-// failed takes why the scope could not be read, and reports whether Kubernetes has refused that again and again.
+// failed records why the scope could not be read, and reports whether Kubernetes has refused that repeatedly.
 func (c *contact) failed(err error) (refused bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -1,3 +1,3 @@
-// Package kube is the facade's side of Kubernetes: feeds that keep its pictures of resources up to date through watches, and
-// the few writes it makes.
+// Package kube connects the REST API to Kubernetes: feeds keep its views up to date through watches, and clients make its few
+// writes.
 package kube

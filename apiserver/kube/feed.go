@@ -17,21 +17,21 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// Sink takes what watches show. Each call names the scope of the watch it comes from: a namespace, or "" for all of them.
+// Sink receives what watches show. Each call names the scope of the watch: a namespace, or "" for all of them.
 type Sink[T any] interface {
-	// Set takes the present state of an object.
+	// Set takes the current state of an object.
 	Set(scope string, item T)
-	// Delete takes the last state of an object that is gone.
+	// Delete takes the last state of a deleted object.
 	Delete(scope string, item T)
-	// Bookmark takes how far the watch has come where it has nothing else to show.
+	// Bookmark takes the progress of the watch if it has nothing else to show.
 	Bookmark(scope, resourceVersion string)
-	// Relist takes all objects of the scope as of the given resource version: page is called with some of them at a time, and done
-	// after the last. done is not called when the list could not be read to its end; another Relist follows then.
+	// Relist takes all objects of the scope as of the given resource version: page is called with some of them at a time, and
+	// done after the last. done is not called if the list could not be read to its end; another Relist follows then.
 	Relist(scope, resourceVersion string) (page func(items []T), done func())
 }
 
-// Feed keeps a Sink up to date with one kind of resource in one scope. Objects are turned into the Sink's compact form as
-// they arrive, so that they are never held in full: but for one page of a list.
+// Feed keeps a Sink up to date with one kind of resource in one scope. It turns objects into the Sink's compact form as they
+// arrive, so they are never held in full, except for one page of a list.
 type Feed[O client.Object, T any] struct {
 	// Client reads the resource.
 	Client client.WithWatch
@@ -39,14 +39,14 @@ type Feed[O client.Object, T any] struct {
 	NewList func() client.ObjectList
 	// Scope is the namespace to watch; empty for all of them.
 	Scope string
-	// Compact turns an object into the Sink's form. An object it refuses is left out, and reported.
+	// Compact turns an object into the Sink's form. An object that it refuses is left out, and reported.
 	Compact func(O) (T, error)
 	Sink    Sink[T]
 	// Report takes errors of the watch and refused objects, for the log.
 	Report func(error)
 
 	contact contact
-	// reported is what was reported last, so that it is not reported again on each attempt.
+	// reported is the last report, so that it is not repeated on each attempt.
 	reported string
 }
 
@@ -55,26 +55,26 @@ const (
 	pageSize = 250
 	// pageTimeout bounds the read of one page.
 	pageTimeout = 60 * time.Second
-	// probeTimeout bounds a read that shall show whether etcd answers, and probePause is how long the next one waits when it did not.
+	// probeTimeout bounds a read that checks whether etcd answers; probePause is the pause after one that failed.
 	probeTimeout = 10 * time.Second
 	probePause   = 5 * time.Second
-	// longStep is how long following lasts at least that makes the next pause a short one again.
+	// longStep is how long a watch has to last to reset the pause to a short one.
 	longStep = 10 * time.Second
-	// shortWatch is how long a watch lasts at least that ends for no reason to pause.
+	// shortWatch is how long a watch has to last to be reopened without a pause.
 	shortWatch = time.Second
 )
 
-// pages bounds how many pages of lists, of all kinds and scopes, are held in full at once. One that hangs does not hold up all
+// pages bounds how many pages of lists, of all kinds and scopes, are held in full at once. One that hangs does not delay all
 // others.
 var pages = make(chan struct{}, 2)
 
-// reconnect is how long a feed waits between attempts to reach Kubernetes: from half a second to five.
+// reconnect is the pause between attempts to reach Kubernetes: from half a second to five.
 var reconnect = wait.Backoff{Duration: 500 * time.Millisecond, Factor: 2, Jitter: 0.2, Steps: 4, Cap: 5 * time.Second}
 
 // Run feeds the Sink until the context ends.
 func (f *Feed[O, T]) Run(ctx context.Context) {
 	backoff := reconnect
-	resourceVersion := "" // how far the Sink knows all changes; empty when it needs a complete list
+	resourceVersion := "" // up to which the Sink knows all changes; empty if it needs a complete list
 	for ctx.Err() == nil {
 		begun := time.Now()
 		err := f.step(ctx, &resourceVersion)
@@ -95,7 +95,7 @@ func (f *Feed[O, T]) Run(ctx context.Context) {
 	}
 }
 
-// step reads a complete list where one is needed, and then follows the watch until that ends.
+// step reads a complete list if one is needed, and then follows the watch until that ends.
 func (f *Feed[O, T]) step(ctx context.Context, resourceVersion *string) error {
 	if f.contact.isDoubtful() {
 		switch err := f.probe(ctx, *resourceVersion); {
@@ -124,11 +124,11 @@ func (f *Feed[O, T]) step(ctx context.Context, resourceVersion *string) error {
 	return fmt.Errorf("watching %s: %w", f.name(), err)
 }
 
-// errRestored says that Kubernetes is in an older state than the watch has shown: etcd was restored from a backup. No watch would
-// show anything until it has caught up, so a complete list is needed.
+// errRestored means that Kubernetes is in an older state than the watch has shown: etcd was restored from a backup. No watch
+// would show anything until it has caught up, so a complete list is needed.
 var errRestored = errors.New("its state is older than what was shown: etcd was restored")
 
-// probe asks Kubernetes for its present state, which only an etcd that answers can tell.
+// probe reads the current state from Kubernetes, which only an etcd that answers can provide.
 func (f *Feed[O, T]) probe(ctx context.Context, resourceVersion string) error {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
@@ -146,12 +146,12 @@ func (f *Feed[O, T]) probe(ctx context.Context, resourceVersion string) error {
 // Watches returns the scope.
 func (f *Feed[O, T]) Watches() string { return f.Scope }
 
-// State tells how the feed stands.
+// State returns the state of the feed.
 func (f *Feed[O, T]) State(now time.Time) State { return f.contact.state(now) }
 
-// list gives the Sink a complete list, and returns its resource version. It asks for the present state, and not for what a
-// kube-apiserver remembers, which may be older than what the Sink has seen; and page by page, each of which is compacted before
-// the next is read.
+// list gives the Sink a complete list, and returns its resource version. It requests the current state, not the cache of
+// kube-apiserver, which may be older than what the Sink has seen; and page by page, each of which is compacted before the next
+// is read.
 func (f *Feed[O, T]) list(ctx context.Context) (resourceVersion string, err error) {
 	options := &client.ListOptions{Namespace: f.Scope, Limit: pageSize}
 	var page func([]T)
@@ -197,7 +197,7 @@ func (f *Feed[O, T]) readPage(ctx context.Context, options *client.ListOptions) 
 	return items, head, err
 }
 
-// compact turns an object into the Sink's form. ok is false for one that is left out.
+// compact turns an object into the Sink's form. ok is false for an object that is left out.
 func (f *Feed[O, T]) compact(object runtime.Object) (item T, ok bool) {
 	full, ok := object.(O)
 	if !ok {
@@ -212,13 +212,13 @@ func (f *Feed[O, T]) compact(object runtime.Object) (item T, ok bool) {
 	return item, true
 }
 
-// unreadable is the cause that client-go gives where a watch breaks off, rather than that Kubernetes ends it.
+// unreadable is the cause that client-go gives if a watch breaks, as opposed to a watch that Kubernetes ends.
 const unreadable = "ClientWatchDecoding"
 
-// errSilent says that a watch is open and tells nothing.
+// errSilent means that a watch is open but silent.
 var errSilent = fmt.Errorf("nothing was heard for %s, not even a bookmark", silence)
 
-// watch hands on what a watch shows behind the resource version, and moves that on. It returns nil when the watch has ended and
+// watch forwards what a watch shows after the resource version, and advances that. It returns nil if the watch has ended and
 // another may follow at once.
 func (f *Feed[O, T]) watch(ctx context.Context, resourceVersion *string) error {
 	begun := time.Now()
@@ -236,7 +236,7 @@ func (f *Feed[O, T]) watch(ctx context.Context, resourceVersion *string) error {
 	defer quiet.Stop()
 	probing, stopProbing := context.WithCancel(ctx)
 	defer stopProbing()
-	var probed chan error // of the probe that is under way
+	var probed chan error // the result of the current probe
 	for {
 		select {
 		case err := <-probed:
@@ -264,7 +264,7 @@ func (f *Feed[O, T]) watch(ctx context.Context, resourceVersion *string) error {
 				return nil
 			case event.Type == watch.Error:
 				err, until := apierrors.FromObject(event.Object), time.Now()
-				if apierrors.HasStatusCause(err, unreadable) { // Pings have not been answered for as long.
+				if apierrors.HasStatusCause(err, unreadable) { // Pings have not been answered for that long.
 					until = until.Add(-pingIdle - pingTimeout)
 				}
 				f.contact.closed(until)
@@ -274,9 +274,9 @@ func (f *Feed[O, T]) watch(ctx context.Context, resourceVersion *string) error {
 			switch moved := f.take(event, resourceVersion); {
 			case moved:
 				f.contact.heard()
-				probed = nil // Its answer says no more than that.
+				probed = nil // Its answer says nothing else.
 			case probed == nil:
-				// A bookmark that does not move tells that kube-apiserver is there. Of its etcd it tells nothing.
+				// A bookmark that does not move shows that kube-apiserver works, but says nothing about its etcd.
 				probed = f.startProbe(probing, *resourceVersion, 0)
 			}
 		case <-quiet.C:
@@ -288,7 +288,7 @@ func (f *Feed[O, T]) watch(ctx context.Context, resourceVersion *string) error {
 	}
 }
 
-// take hands on an event, and reports whether it moves the watch on.
+// take forwards an event, and reports whether it advances the watch.
 func (f *Feed[O, T]) take(event watch.Event, resourceVersion *string) (moved bool) {
 	object, ok := event.Object.(O)
 	if !ok {
@@ -303,7 +303,7 @@ func (f *Feed[O, T]) take(event watch.Event, resourceVersion *string) (moved boo
 	}
 	item, ok := f.compact(object)
 	switch {
-	case !ok: // It has been reported. How far the watch has come is told by the next event.
+	case !ok: // It has been reported. The next event shows the progress of the watch.
 	case event.Type == watch.Deleted:
 		f.Sink.Delete(f.Scope, item)
 	default:
@@ -312,7 +312,7 @@ func (f *Feed[O, T]) take(event watch.Event, resourceVersion *string) (moved boo
 	return true
 }
 
-// startProbe asks, after a pause, whether Kubernetes can still read what the watch shows.
+// startProbe checks, after a pause, whether Kubernetes can still read what the watch shows.
 func (f *Feed[O, T]) startProbe(ctx context.Context, resourceVersion string, pause time.Duration) chan error {
 	result := make(chan error, 1)
 	go func() {
@@ -325,7 +325,7 @@ func (f *Feed[O, T]) startProbe(ctx context.Context, resourceVersion string, pau
 	return result
 }
 
-// report reports an error, but not again on each attempt.
+// report reports an error once, not on each attempt.
 func (f *Feed[O, T]) report(ctx context.Context, err error) {
 	if ctx.Err() == nil && err.Error() != f.reported {
 		f.reported = err.Error()
@@ -333,7 +333,7 @@ func (f *Feed[O, T]) report(ctx context.Context, err error) {
 	}
 }
 
-// name says what is fed, for errors.
+// name describes the feed, for errors.
 func (f *Feed[O, T]) name() string {
 	var example O
 	if f.Scope == "" {

@@ -18,7 +18,7 @@ type Runner interface {
 
 var _ Runner = (*Feed[client.Object, any])(nil)
 
-// Feeds is a set of feeds that are run and judged together.
+// Feeds is a set of feeds that run together and have one state.
 type Feeds []Runner
 
 // Run runs all feeds until the context ends.
@@ -30,7 +30,7 @@ func (f Feeds) Run(ctx context.Context) {
 	running.Wait()
 }
 
-// Scopes tells how the pictures of each scope are kept: of each namespace that is watched, or of all of them, which is "".
+// Scopes returns the state of the views of each scope: of each watched namespace, or of all of them, which is "".
 func (f Feeds) Scopes() map[string]State {
 	now := time.Now()
 	scopes := map[string]State{}
@@ -44,7 +44,7 @@ func (f Feeds) Scopes() map[string]State {
 	return scopes
 }
 
-// Of tells how the pictures are kept that show a namespace.
+// Of returns the state of the views that show a namespace.
 func (f Feeds) Of(namespace string) State {
 	now := time.Now()
 	all, found := State{}, false
@@ -61,7 +61,7 @@ func (f Feeds) Of(namespace string) State {
 	return all
 }
 
-// and returns the state of two pictures together.
+// and combines the states of two views.
 func (s State) and(other State) State {
 	return State{
 		Synced: s.Synced && other.Synced, Refused: s.Refused || other.Refused, Age: max(s.Age, other.Age),

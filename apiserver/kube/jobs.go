@@ -34,9 +34,8 @@ func (j Jobs) Create(ctx context.Context, job *v1alpha1.SpiderJob) (*v1alpha1.Sp
 	return created, nil
 }
 
-// Cancel records a cancellation on the SpiderJob in exactly the state of the given resource version, and returns the
-// SpiderJob as it is then. What the given cancellation leaves empty stays as it is. It is a conflict when the SpiderJob has
-// changed since.
+// Cancel records a cancellation on the SpiderJob in exactly the state of the given resource version, and returns the resulting
+// SpiderJob. Empty fields of the given cancellation stay unchanged. It is a conflict if the SpiderJob has changed since.
 func (j Jobs) Cancel(
 	ctx context.Context, namespace, name, resourceVersion string, cancellation v1alpha1.Cancellation,
 ) (*v1alpha1.SpiderJob, error) {

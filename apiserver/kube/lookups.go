@@ -9,35 +9,36 @@ import (
 )
 
 const (
-	// lookupsAtOnce bounds how much is looked up at once, and lookupsOfNamespace how much of that for one namespace.
+	// lookupsAtOnce bounds the number of concurrent look-ups, and lookupsOfNamespace that for one namespace.
 	lookupsAtOnce      = 32
 	lookupsOfNamespace = 8
-	// lookupStands is for how long something is not looked up again, and lookupsKept of how much that is remembered.
+	// lookupStands is how long the result of a look-up is used, and lookupsKept how many results are kept.
 	lookupStands = time.Second
 	lookupsKept  = 4096
 )
 
-// Lookups look for what a view does not show: another replica may have made it a moment ago, or it does not exist. Callers can make up
-// names without end. So whoever asks for the same shares one look, which stands for a moment; and only so much is looked for at once,
-// for each namespace and in all, while the others wait. It is safe for concurrent use.
+// Lookups look for what a view does not show: another replica may have made it a moment ago, or it does not exist. Callers can
+// invent names without end. So callers that ask for the same share one look-up, whose result is used for a moment, and the
+// number of concurrent look-ups is bounded, for each namespace and in total, while the others wait. It is safe for concurrent
+// use.
 type Lookups struct {
 	all chan struct{}
 
 	mu sync.Mutex
-	// recent holds looks, by what they were for.
+	// recent holds look-ups, by what they were for.
 	recent     *lru.Cache
 	namespaces map[string]*share
 }
 
-// share is what one namespace may look up at once.
+// share is the number of concurrent look-ups of one namespace.
 type share struct {
 	slots chan struct{}
 	users int
 }
 
-// look is one look for something.
+// look is one look-up.
 type look struct {
-	done chan struct{} // closed when it was made
+	done chan struct{} // closed when it is done
 	err  error
 	made time.Time
 }
@@ -51,8 +52,8 @@ func NewLookups() *Lookups {
 	}
 }
 
-// Do has read look for something, unless somebody else does, or did a moment ago. What read finds it puts where all callers find it.
-// Its context outlives the caller, with whom others may wait; within ReadTimeout it ends.
+// Do calls read to look for something, unless another caller does, or did a moment ago. read puts what it finds where all
+// callers find it. Its context outlives the caller, with whom others may wait; it ends within ReadTimeout.
 func (l *Lookups) Do(ctx context.Context, namespace, name string, read func(context.Context) error) error {
 	look := l.look(ctx, lookupKey{namespace, name}, read)
 	select {
@@ -81,7 +82,7 @@ func (l *Lookups) look(ctx context.Context, key lookupKey, read func(context.Con
 	return begun
 }
 
-// stands reports whether there is no need for another look yet. One that has failed is made again.
+// stands reports whether the result of a look-up can still be used. A failed one is repeated.
 func (k *look) stands() bool {
 	select {
 	case <-k.done:

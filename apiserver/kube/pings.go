@@ -8,8 +8,8 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// pingIdle is how long a connection to Kubernetes may be silent before it is asked for a sign of life, and pingTimeout how long
-// that may take. Otherwise a kube-apiserver that hangs, or a network that swallows packets, would be noticed after 45 s.
+// pingIdle is how long a connection to Kubernetes may be silent before it is pinged, and pingTimeout how long the answer may
+// take. Otherwise a kube-apiserver that hangs, or a network that swallows packets, would be noticed after 45 s.
 const (
 	pingIdle    = 2 * time.Second
 	pingTimeout = 2 * time.Second
@@ -35,7 +35,7 @@ func WithPings(config *rest.Config) *rest.Config {
 	return config
 }
 
-// plainTransport returns the transport that others are wrapped around, or nil where it is none of net/http's.
+// plainTransport returns the transport that others wrap, or nil if it is not one of net/http.
 func plainTransport(transport http.RoundTripper) *http.Transport {
 	for {
 		switch t := transport.(type) {

@@ -19,8 +19,8 @@ type Pods struct {
 	client typedcorev1.PodsGetter
 }
 
-// NewPods makes a client of its own. It speaks HTTP/1.1: a log whose reader is slow then holds back its node, while HTTP/2
-// would have up to 4 MiB of each gathered here.
+// NewPods creates its own client. It speaks HTTP/1.1: with it, a log with a slow reader holds back its node, while HTTP/2 would
+// buffer up to 4 MiB of each here.
 func NewPods(config *rest.Config) (Pods, error) {
 	config = rest.CopyConfig(config)
 	config.QPS = -1

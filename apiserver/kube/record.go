@@ -15,19 +15,19 @@ const (
 	ReadTimeout  = 5 * time.Second
 )
 
-// SeenToItsEnd returns a context for what is not given up once it was begun, though the caller may have gone.
+// SeenToItsEnd returns a context for work that has to be completed once begun, even if the caller has gone.
 func SeenToItsEnd(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), WriteTimeout)
 }
 
-// WriteAttempts is how often a write that fails is tried, and writePause how long after a failure the next attempt begins.
+// WriteAttempts is how often a write is attempted, and writePause the pause after a failure.
 const (
 	WriteAttempts = 3
 	writePause    = 100 * time.Millisecond
 )
 
-// TryAgain reports whether to try again what has failed so often, this time with err, and waits a little before that. What time may
-// heal is tried again, as long as there is time.
+// TryAgain reports whether to retry what has failed this often, the last time with err, and pauses before that. Transient
+// errors are retried while there is time.
 func TryAgain(ctx context.Context, failures int, err error) bool {
 	if failures >= WriteAttempts || !MayPass(err) {
 		return false
@@ -42,18 +42,18 @@ func TryAgain(ctx context.Context, failures int, err error) bool {
 	}
 }
 
-// NameTakenError says that an object of the name of a new one exists already.
+// NameTakenError means that an object with the name of a new one exists already.
 type NameTakenError struct {
-	// PerhapsByUs says that an attempt before failed in a way in which it may have made the object.
+	// PerhapsByUs says that an earlier attempt failed in a way in which it may have created the object.
 	PerhapsByUs bool
 }
 
 // Error implements error.
 func (e *NameTakenError) Error() string { return "an object of this name exists" }
 
-// Record calls create, which records a new object, until Kubernetes has answered it: with a failure that may have happened
-// after the object was recorded it is called again. So no object is made twice, and none is made that the caller is not told
-// of. Errors are a NameTakenError, or a failure.
+// Record calls create, which creates a new object, until Kubernetes has answered: after a failure that may have happened after
+// the object was recorded it calls it again. So no object is created twice, and none without the caller's knowledge. Errors are
+// a NameTakenError, or a failure.
 func Record[T any](ctx context.Context, what string, create func(context.Context) (T, error)) (T, error) {
 	var none T
 	for failures := 0; ; {

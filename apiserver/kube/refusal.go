@@ -11,8 +11,8 @@ import (
 	"github.com/scrapethis/spider-operator/apiserver/failure"
 )
 
-// MayPass reports whether an error of Kubernetes is one that time may heal: the connection's, a time-out, overload. Such a
-// write may have been recorded all the same.
+// MayPass reports whether an error of Kubernetes is transient: of the connection, a time-out, overload. Such a write may
+// nevertheless have been recorded.
 func MayPass(err error) bool {
 	var status apierrors.APIStatus
 	if !errors.As(err, &status) {
@@ -22,7 +22,7 @@ func MayPass(err error) bool {
 	return code >= http.StatusInternalServerError || code == http.StatusTooManyRequests
 }
 
-// Refusal words Kubernetes' refusal of a job or a spider for the caller who wanted it.
+// Refusal translates Kubernetes' refusal of a job or a spider for the caller.
 func Refusal(err error, what string) *failure.Error {
 	switch {
 	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
@@ -42,8 +42,8 @@ func Refusal(err error, what string) *failure.Error {
 	}
 }
 
-// causesOf names the fields that Kubernetes found wrong, as in "spec.arguments: too long", and where it is one, what the contract
-// calls it.
+// causesOf names the fields that Kubernetes found wrong, as in "spec.arguments: too long", and, if there is only one, its name
+// in the contract.
 func causesOf(err error, what string) (message, field string) {
 	var status apierrors.APIStatus
 	if !errors.As(err, &status) || status.Status().Details == nil || len(status.Status().Details.Causes) == 0 {

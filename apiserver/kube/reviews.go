@@ -12,8 +12,8 @@ import (
 	"github.com/scrapethis/spider-operator/apiserver/auth"
 )
 
-// Where Kubernetes tokens are accepted the facade needs more than its own role grants. Reviews belong to no namespace, so this
-// is a ClusterRole even where the facade serves some namespaces only:
+// If Kubernetes tokens are accepted the REST API needs more than its own role grants. Reviews belong to no namespace, so this
+// is a ClusterRole even if the REST API serves only some namespaces:
 //
 // +kubebuilder:rbac:groups=authentication.k8s.io,resources=tokenreviews,verbs=create
 // +kubebuilder:rbac:groups=authorization.k8s.io,resources=subjectaccessreviews,verbs=create

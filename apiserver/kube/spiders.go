@@ -49,7 +49,7 @@ func (s Spiders) Create(ctx context.Context, spider *v1alpha1.Spider) (*v1alpha1
 }
 
 // Patch merges spec, a JSON merge patch, into the spec of the Spider in exactly the state of the given resource version, and
-// returns the Spider as it is then. It is a conflict when the Spider has changed since.
+// returns the resulting Spider. It is a conflict if the Spider has changed since.
 func (s Spiders) Patch(
 	ctx context.Context, namespace, name, resourceVersion string, spec map[string]any,
 ) (*v1alpha1.Spider, error) {
@@ -65,7 +65,7 @@ func (s Spiders) Patch(
 	return spider, nil
 }
 
-// Delete deletes the Spider in exactly the state of the given resource version. It is a conflict when the Spider has changed
+// Delete deletes the Spider in exactly the state of the given resource version. It is a conflict if the Spider has changed
 // since.
 func (s Spiders) Delete(ctx context.Context, namespace, name, resourceVersion string) error {
 	spider := &v1alpha1.Spider{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}

@@ -9,8 +9,8 @@ import (
 	"github.com/scrapethis/spider-operator/apiserver/failure"
 )
 
-// Accesses tell what each call needs, by method and route: the access of an API key, and the right of a service account. What
-// needs neither tells a caller about itself. A call that is not listed is refused to everybody.
+// Accesses is what each call needs, by method and route: the access of an API key, and the right of a service account. A call
+// that needs neither only tells a caller about itself. A call that is not listed is refused to everybody.
 var Accesses = map[string]auth.Access{
 	"GET /api/v1/jobs":     {Key: v1alpha1.AccessRead, Resource: "spiderjobs", Verbs: []string{"list"}},
 	"POST /api/v1/jobs":    {Key: v1alpha1.AccessRun, Resource: "spiderjobs", Verbs: []string{"create"}},
@@ -28,7 +28,7 @@ var Accesses = map[string]auth.Access{
 	"GET /api/v1/me":             {},
 }
 
-// closeSpiders refuses whatever would change Spiders, to all callers alike.
+// closeSpiders refuses every change of Spiders, to all callers.
 func closeSpiders(c *gin.Context) {
 	if needed := Accesses[exchange.Of(c).Route]; needed.Resource == "spiders" && needed.Key != v1alpha1.AccessRead {
 		Abort(c, failure.Denied(nil, "spiders_read_only", "Spiders are not changed through this API: its administrators have switched that off."))

@@ -20,12 +20,13 @@ import (
 const (
 	// maxBody bounds a request's body, in bytes. The largest useful one holds 32 KiB of arguments, escaped.
 	maxBody = 128 << 10
-	// maxDiscarded is how much of a body beyond maxBody is read, and thrown away, before it is refused.
+	// maxDiscarded is how much of a body beyond maxBody is read and discarded before it is refused.
 	maxDiscarded = 1 << 20
 )
 
-// readBody returns the body of a POST, PUT or PATCH, which has to be exactly one JSON object in UTF-8 of a bounded size; nil of any other
-// request, whose body is read and thrown away. A body without a Content-Type is taken for JSON, as it always was.
+// readBody returns the body of a POST, PUT or PATCH, which has to be exactly one JSON object in UTF-8 of a bounded size; for
+// any other request it reads and discards the body, and returns nil. A body without a Content-Type counts as JSON, as it always
+// did.
 func readBody(g *guard.Guard, c *gin.Context) (body []byte, err error) {
 	switch c.Request.Method {
 	case http.MethodPost, http.MethodPut, http.MethodPatch:
@@ -46,8 +47,8 @@ func readBody(g *guard.Guard, c *gin.Context) (body []byte, err error) {
 	body, err = io.ReadAll(io.LimitReader(rest, maxBody+1))
 	switch {
 	case len(body) > maxBody:
-		// Whoever is still sending when the connection is closed does not get to see the answer.
-		_, _ = io.Copy(io.Discard, rest) // which fails where there is more than that
+		// A caller that is still sending when the connection is closed does not see the answer.
+		_, _ = io.Copy(io.Discard, rest) // which fails if there is more than that
 		return nil, failure.TooLarge(nil, "body_too_large", fmt.Sprintf("The body is larger than %d bytes.", maxBody))
 	case err != nil:
 		return nil, unreadable(err)
@@ -74,7 +75,7 @@ func isJSON(contentType string) bool {
 		(!given || strings.EqualFold(charset, "utf-8"))
 }
 
-// checkObject reports what keeps a body from being one JSON object.
+// checkObject reports why a body is not one JSON object.
 func checkObject(body []byte) *failure.Error {
 	trimmed := bytes.TrimLeft(body, " \t\r\n")
 	switch {

@@ -10,8 +10,8 @@ import (
 	"github.com/scrapethis/spider-operator/apiserver/view"
 )
 
-// A cursor is the position of the last job that was shown: a version, the second of its creation and its id. It is no secret
-// and needs no signature, since it opens nothing: the caller's own jobs are all it can point into.
+// A cursor is the position of the last job shown: a version, the second of its creation and its id. It is not secret and needs
+// no signature, since it can only point at the caller's own jobs.
 const (
 	cursorVersion = 1
 	cursorLength  = 1 + 8 + 16

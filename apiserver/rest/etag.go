@@ -13,7 +13,7 @@ import (
 	"github.com/scrapethis/spider-operator/apiserver/view"
 )
 
-// tags makes ETags. It stands for how things are shown: a server that shows them otherwise has another contract.
+// tags makes ETags. It includes the contract, since a server that shows things differently has another contract.
 type tags struct {
 	contract string
 }
@@ -23,20 +23,21 @@ func tagsOf(contract []byte) tags {
 	return tags{string(sum[:])}
 }
 
-// job names a job as it is shown: its state, and what it shows of its Spider until it starts.
+// job identifies a job as it is shown: its state, and what it shows of its Spider until it starts.
 func (t tags) job(job *view.Job) string {
 	return tag(jobState(job), t.sum(job.ResourceVersion, job.SpiderName, job.RepoPath))
 }
 
-// partialTag names a job as it is shown without arguments that it has.
+// partialTag identifies a job as it is shown without arguments that it has.
 func partialTag(tag string) string { return strings.TrimSuffix(tag, `"`) + `-partial"` }
 
-// spider names a spider as it is shown.
+// spider identifies a spider as it is shown.
 func (t tags) spider(spider *view.Spider) string {
 	return tag(spiderState(spider), t.sum(spider.ResourceVersion))
 }
 
-// jobState and spiderState name what was asked of an object, whatever is told of it besides. It is the beginning of each of its tags.
+// jobState and spiderState identify the specification of an object, whatever its status. They are the beginning of each of its
+// tags.
 func jobState(job *view.Job) string { return stateOf(job.ID, job.Created, int64(job.Generation)) }
 
 func spiderState(spider *view.Spider) string {
@@ -44,32 +45,32 @@ func spiderState(spider *view.Spider) string {
 }
 
 func stateOf(id uuid.UUID, created, generation int64) string {
-	state := binary.BigEndian.AppendUint64(id[:], uint64(created))   //nolint:gosec // It need not be turned back.
-	state = binary.BigEndian.AppendUint64(state, uint64(generation)) //nolint:gosec // It need not be turned back.
+	state := binary.BigEndian.AppendUint64(id[:], uint64(created))   //nolint:gosec // It need not be reversible.
+	state = binary.BigEndian.AppendUint64(state, uint64(generation)) //nolint:gosec // It need not be reversible.
 	sum := sha256.Sum256(state)
 	return base64.RawURLEncoding.EncodeToString(sum[:6])
 }
 
-// sum differs where any of the parts does.
+// sum differs if any of the parts does.
 func (t tags) sum(parts ...string) string {
-	// None of them contains a NUL, but the sum of the contract, which has always the same length.
+	// None of them contains a NUL, except the sum of the contract, whose length is fixed.
 	sum := sha256.Sum256([]byte(t.contract + strings.Join(parts, "\x00")))
 	return base64.RawURLEncoding.EncodeToString(sum[:12])
 }
 
 func tag(state, sum string) string { return `"` + state + sum + `"` }
 
-// isKnown shows the tag of what is answered, and reports whether the caller has named it, or any, in If-None-Match. It says that the
-// answer may be kept, and is to be asked for each time. It does not vary by who asks: whether somebody may have it is answered anew. A
-// ninth header would make net/http's map of them grow, at six allocations a read.
+// isKnown sends the tag of the answer, and reports whether the caller has named it, or any, in If-None-Match. It says that the
+// answer may be stored, but has to be revalidated each time. It does not vary by caller: whether a caller may have it is
+// checked each time. A ninth header would make net/http's map of them grow, at six allocations a read.
 func (r *request) isKnown(tag string) bool {
 	r.c.Header("Cache-Control", "private, no-cache")
 	r.c.Header("ETag", tag)
 	return namesTag(r.c.Request.Header.Values("If-None-Match"), func(given string) bool { return given == tag })
 }
 
-// namesTag reports whether a tag that is meant is among those of a header, or all are. A proxy that changes how an answer is encoded
-// makes its tag a weak one.
+// namesTag reports whether the tag is among those of a header, or the header has "*". A proxy that changes how an answer is
+// encoded makes its tag a weak one.
 func namesTag(header []string, meant func(tag string) bool) bool {
 	for given := range strings.SplitSeq(strings.Join(header, ","), ",") {
 		given = strings.TrimSpace(given)
@@ -80,7 +81,7 @@ func namesTag(header []string, meant func(tag string) bool) bool {
 	return false
 }
 
-// jobCondition is what If-Match asks of a job: to be in the state of one of the tags. It is nil where nothing is asked.
+// jobCondition returns what If-Match requires of a job: to be in the state of one of the tags. It is nil without the header.
 func (r *request) jobCondition() jobs.Condition {
 	header := r.c.Request.Header.Values("If-Match")
 	if header == nil {
@@ -89,7 +90,7 @@ func (r *request) jobCondition() jobs.Condition {
 	return func(job *view.Job) bool { return namesState(header, jobState(job)) }
 }
 
-// spiderCondition is what If-Match asks of a spider, as jobCondition is of a job.
+// spiderCondition returns what If-Match requires of a spider, as jobCondition does for a job.
 func (r *request) spiderCondition() spiders.Condition {
 	header := r.c.Request.Header.Values("If-Match")
 	if header == nil {

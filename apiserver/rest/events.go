@@ -40,13 +40,14 @@ func (h *handlers) streamJobEvents(r *request) error {
 	})
 }
 
-// tell has a caller listen to the changes of jobs until one of the two, or the server, ends it, and says in the last event why.
+// tell lets a caller listen to the changes of jobs until the caller, the stream or the server ends it, and says in the last
+// event why.
 func tell(stream *guard.Stream, listen func(jobs.Listener) error) error {
 	defer stream.KeepAlive(nil)()
 	return tellEnd(stream, listen(eventWriter{stream}))
 }
 
-// endReasons are those of the last event of a stream, by what it ends with.
+// endReasons are the reasons in the last event of a stream, by the error that ended it.
 var endReasons = []struct {
 	err    error
 	reason string
@@ -58,7 +59,7 @@ var endReasons = []struct {
 	{podlog.ErrCutOff, "log_gone"},
 }
 
-// tellEnd says in the last event why a stream ends. It returns the error where that cannot be told.
+// tellEnd says in the last event why a stream ends. It returns the error if that is not one to send.
 func tellEnd(stream *guard.Stream, err error) error {
 	if hasLeft(stream) {
 		return nil
@@ -79,7 +80,7 @@ func hasLeft(stream *guard.Stream) bool {
 		!errors.Is(cause, guard.ErrStopping) && !errors.Is(cause, guard.ErrCrowdedOut) && !errors.Is(cause, guard.ErrCallerRefused)
 }
 
-// eventWriter writes what is told of jobs as events.
+// eventWriter writes changes of jobs as events.
 type eventWriter struct {
 	*guard.Stream
 }
@@ -91,8 +92,8 @@ func (w eventWriter) Ready(position string) error {
 	return w.write(frame(position, eventReady, struct{}{}))
 }
 
-// resetID is the id of a reset: one that is never known, so that a caller which is cut off before it knows the whole snapshot
-// begins anew.
+// resetID is the id of a reset: one that is never known, so that a caller that is cut off before it has the whole snapshot
+// starts again.
 const resetID = "reset"
 
 // Reset implements jobs.Listener.
@@ -106,7 +107,7 @@ func (w eventWriter) Show(job *view.Job) error { return w.write(jobFrame("", job
 // Change implements jobs.Listener.
 func (w eventWriter) Change(entry *view.Entry) error { return w.write(entry.Frame(frameOf)) }
 
-// Alive implements jobs.Listener. An id without data is no event: it only moves the caller's last event id.
+// Alive implements jobs.Listener. An id without data is not an event: it only moves the caller's last event id.
 func (w eventWriter) Alive(position string) error {
 	if position == "" {
 		return w.write(comment)
@@ -134,9 +135,9 @@ func jobFrame(id string, job *view.Job) []byte {
 
 // frame returns an event as it is sent.
 func frame(id, event string, data any) []byte {
-	text, err := json.Marshal(data) // on one line, as the format wants it
+	text, err := json.Marshal(data) // on one line, as the format requires
 	if err != nil {
-		panic(err) // of texts, which cannot fail to be encoded
+		panic(err) // encoding texts cannot fail
 	}
 	return append(append(eventHead(id, event), text...), "\n\n"...)
 }

@@ -20,7 +20,7 @@ var (
 	}
 )
 
-// parseExpectations reads the rules of a run. It returns nil where there are none.
+// parseExpectations parses the rules of a run. It returns nil if there are none.
 func parseExpectations(value json.RawMessage) (*v1alpha1.Expectations, error) {
 	expectations := &v1alpha1.Expectations{}
 	count := 0
@@ -36,10 +36,10 @@ func parseExpectations(value json.RawMessage) (*v1alpha1.Expectations, error) {
 	return expectations, nil
 }
 
-// fieldsOf reads the fields of an object into a T. Each is given the field's whole path.
+// fieldsOf parses the fields of an object into a T. Each field's parser gets its full path.
 type fieldsOf[T any] map[string]func(to *T, path string, value json.RawMessage) error
 
-// eachField reads an object, and counts the fields that were given. One that is null is as good as absent.
+// eachField parses an object, and counts the given fields. A field that is null counts as absent.
 func eachField[T any](object json.RawMessage, path string, fields fieldsOf[T], to *T, count *int) error {
 	if !isObject(object) {
 		return failure.Invalid(path, "must be an object")
@@ -57,7 +57,7 @@ func eachField[T any](object json.RawMessage, path string, fields fieldsOf[T], t
 	})
 }
 
-// expectationFields reads the fields of expectations.
+// expectationFields parse the fields of expectations.
 var expectationFields = fieldsOf[v1alpha1.Expectations]{
 	"min_items": func(e *v1alpha1.Expectations, path string, value json.RawMessage) error {
 		return readInteger(&e.MinItems, path, value, 0, allowed.MaxCount)
@@ -111,7 +111,7 @@ func parseComparison(path string, value json.RawMessage) (*v1alpha1.ComparedToPr
 	return comparison, nil
 }
 
-// comparisonFields reads the fields of a comparison with earlier runs.
+// comparisonFields parse the fields of a comparison with earlier runs.
 var comparisonFields = fieldsOf[v1alpha1.ComparedToPrevious]{
 	"runs": func(c *v1alpha1.ComparedToPrevious, path string, value json.RawMessage) error {
 		runs, err := parseInteger(path, value, 1, allowed.MaxPreviousRuns)

@@ -6,7 +6,7 @@ import (
 	"github.com/gin-gonic/gin"
 )
 
-// withHead answers HEAD wherever GET is: with the same status and headers. net/http keeps the body back.
+// withHead answers HEAD wherever it answers GET: with the same status and headers. net/http withholds the body.
 type withHead struct {
 	gin.IRouter
 }
@@ -14,7 +14,7 @@ type withHead struct {
 // GET implements gin.IRoutes.
 func (r withHead) GET(path string, handlers ...gin.HandlerFunc) gin.IRoutes {
 	if path == eventsPath {
-		// There is nothing to be told of what has no end; without a route of its own the path would be that of a job.
+		// A stream without an end has nothing to answer to HEAD; without its own route the path would be that of a job.
 		r.HEAD(path, func(c *gin.Context) {
 			c.Header("Allow", http.MethodGet)
 			Abort(c, methodNotAllowed(c))

@@ -39,17 +39,17 @@ func (h *handlers) listJobs(r *request) error {
 	})
 }
 
-// answers are buffers for texts of answers. A buffer that has grown beyond maxKeptAnswer is not kept, nor is one whose text was
-// not written: HTTP/2 returns from a write that the caller has cut off while the text may still be on its way to that caller.
+// answers are buffers for answers. A buffer that has grown beyond maxKeptAnswer is not kept, nor is one whose text was not
+// written: HTTP/2 returns from a write that the caller has cut off while the text may still be on its way to that caller.
 var answers sync.Pool
 
 const maxKeptAnswer = 64 << 10
 
-// writeJSON answers with the text that appendText appends, in one piece. Jobs are shown so: to make values for encoding/json first, and
-// have them encoded, would be most of what a list costs.
+// writeJSON answers with the text that appendText appends, in one piece. It is for jobs: making values for encoding/json, and
+// encoding them, would be most of the cost of a list.
 func writeJSON(w http.ResponseWriter, appendText func([]byte) []byte) error {
 	buffer, ok := answers.Get().(*[]byte)
-	if !ok { // none is left
+	if !ok { // no buffer is free
 		buffer = new([]byte)
 	}
 	text := append(appendText((*buffer)[:0]), '\n')
@@ -81,7 +81,7 @@ func (h *handlers) getJob(r *request) error {
 	}
 	h.tellAge(r)
 	tag := h.tags.job(job)
-	// Whoever has waited is perhaps one of many, whose jobs have ended at once: that is no time to read arguments.
+	// Many callers may have waited for jobs that end at once: no time to read arguments.
 	partial := job.ArgumentsOmitted && wait > 0
 	if r.isKnown(tag) || partial && r.isKnown(partialTag(tag)) {
 		r.unchanged()
@@ -89,7 +89,7 @@ func (h *handlers) getJob(r *request) error {
 	}
 	arguments, omitted := job.Arguments, job.ArgumentsOmitted
 	if omitted && !partial {
-		if r.isHead() { // The length would take a read.
+		if r.isHead() { // The length would need a read.
 			r.c.Header("Content-Type", contentTypeJSON)
 			r.c.Status(http.StatusOK)
 			return nil
@@ -104,7 +104,7 @@ func (h *handlers) getJob(r *request) error {
 	return writeJSON(r.c.Writer, func(text []byte) []byte { return appendMembers(text, job, arguments, omitted) })
 }
 
-// wait returns the job as it is after a wait for its end, to a caller that may still be told.
+// wait returns the job after a wait for its end, to a caller that may still see it.
 func (h *handlers) wait(r *request, job *view.Job, wait time.Duration) (*view.Job, error) {
 	ending, release, err := h.guard.OpenWait(r.context())
 	if err != nil {
@@ -117,7 +117,7 @@ func (h *handlers) wait(r *request, job *view.Job, wait time.Duration) (*view.Jo
 	defer context.AfterFunc(ending, cancel)()
 	job, gone := h.jobs.Wait(waiting, job, wait)
 	if ending.Err() != nil {
-		r.c.Header("Connection", "close") // As every answer of a server that leaves, or needs the room; this one was begun before.
+		r.c.Header("Connection", "close") // Like every answer of a server that stops, or needs the room; this one was begun before.
 	}
 	review := h.guard.Reviewer(r.c)
 	if err := review(r.context()); err != nil {
@@ -126,7 +126,7 @@ func (h *handlers) wait(r *request, job *view.Job, wait time.Duration) (*view.Jo
 	return job, gone
 }
 
-// maxWait is the longest a caller can ask to wait: proxies on the way rarely bear more.
+// maxWait is the longest wait that a caller can ask for: proxies rarely allow more.
 const maxWait = 5 * time.Minute
 
 // waitText is the form that the contract gives a wait.

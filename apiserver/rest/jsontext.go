@@ -10,8 +10,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// jsonText is JSON that grows by what is appended to it. It is for the text of jobs: encoding/json takes five times as long for
-// that, which was half of what a list costs. The names of members are constants that need no escaping.
+// jsonText is JSON text that grows by appending. It is used for jobs: encoding/json takes five times as long, which was half of
+// the cost of a list. The names of members are constants that need no escaping.
 type jsonText []byte
 
 // begin and end enclose the members of an object.
@@ -59,20 +59,20 @@ func (t *jsonText) time(name string, seconds int64) {
 	*t = append(time.Unix(seconds, 0).UTC().AppendFormat(append(*t, '"'), time.RFC3339), '"')
 }
 
-// raw appends what is JSON already.
+// raw appends text that is already JSON.
 func (t *jsonText) raw(name, value string) {
 	t.member(name)
 	*t = append(*t, value...)
 }
 
-// appendString appends a string as encoding/json does, which it asks where there is something to escape.
+// appendString appends a string as encoding/json does, which it calls if there is something to escape.
 func appendString(text []byte, value string) []byte {
 	if isPlain(value) {
 		return append(append(append(text, '"'), value...), '"')
 	}
 	quoted, err := json.Marshal(value)
 	if err != nil {
-		panic(err) // it takes any string
+		panic(err) // it accepts any string
 	}
 	return append(text, quoted...)
 }

@@ -19,7 +19,7 @@ const (
 	maxLimit     = 1000
 )
 
-// parseList reads the query of a list as a question to the view about the caller's jobs.
+// parseList parses the query of a list of the caller's jobs.
 func parseList(given parameters) (view.Query, error) {
 	var query view.Query
 	for _, read := range []func(*view.Query, parameters) error{
@@ -71,7 +71,7 @@ func readExpectations(query *view.Query, given parameters) error {
 	return nil
 }
 
-// readTimes turns two moments, both excluded, into whole seconds, both included: jobs know their creation to the second.
+// readTimes turns two times, both excluded, into whole seconds, both included: jobs know their creation to the second.
 func readTimes(query *view.Query, given parameters) error {
 	if text := given.text("created_after"); text != nil {
 		after, err := parseTime("created_after", *text)
@@ -95,7 +95,7 @@ func readTimes(query *view.Query, given parameters) error {
 
 func parseTime(field, text string) (time.Time, error) {
 	t, err := time.Parse(time.RFC3339, text)
-	// A job can be no older than Kubernetes; before 1970 seconds would be negative, and 0 means no bound.
+	// A job cannot be older than Kubernetes; before 1970 seconds would be negative, and 0 means no bound.
 	if err != nil || t.Unix() < 2 {
 		return time.Time{}, failure.Invalid(field, "must be an RFC 3339 time, such as 2025-01-15T10:30:00Z")
 	}
@@ -107,7 +107,7 @@ func readPage(query *view.Query, given parameters) (err error) {
 	return err
 }
 
-// parsePage reads how many entries a page holds, and behind which position it begins: nil for the newest.
+// parsePage parses how many entries a page holds, and after which position it begins: nil for the newest.
 func parsePage(limitText, cursorText *string, standard int) (limit int, after *view.Position, err error) {
 	limit = standard
 	if limitText != nil {
@@ -125,8 +125,8 @@ func parsePage(limitText, cursorText *string, standard int) (limit int, after *v
 	return limit, after, nil
 }
 
-// nextPage is the Link header that leads to the page behind a position: the same question, and a cursor. The path is relative to that of
-// the request: a proxy may have taken a prefix off it.
+// nextPage returns the Link header for the page after a position: the same query with a cursor. The path is relative to that of
+// the request: a proxy may have stripped a prefix.
 func nextPage(path string, given parameters, last view.Position) string {
 	values := maps.Clone(url.Values(given))
 	if values == nil {

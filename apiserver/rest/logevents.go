@@ -17,7 +17,7 @@ import (
 	"github.com/scrapethis/spider-operator/internal/podlog"
 )
 
-// comment is no event, and shows that the server is there.
+// comment is not an event, and shows that the server is there.
 var comment = []byte(":\n\n")
 
 // The names of a log's events.
@@ -26,10 +26,10 @@ const (
 	eventGap  = "gap"
 )
 
-// logID is the id of the event behind which a position lies.
+// logID is the id of the event after which a position lies.
 func logID(at jobs.LogPosition) string { return string(at.Pod) + "." + at.Position.String() }
 
-// parseLogID reads the id of an event that a caller has seen; an empty one is of none.
+// parseLogID parses the id of the last event that a caller has received; empty for none.
 func parseLogID(text string) (jobs.LogPosition, error) {
 	if text == "" {
 		return jobs.LogPosition{}, nil
@@ -43,10 +43,10 @@ func parseLogID(text string) (jobs.LogPosition, error) {
 	return jobs.LogPosition{Pod: types.UID(text[:i]), Position: position}, nil
 }
 
-// tellLog tells a log line by line, and in the last event why it ends.
+// tellLog sends a log line by line, and in the last event why it ends.
 func tellLog(stream *guard.Stream, log *jobs.Log) error {
 	lines := &logEvents{stream: stream, log: log}
-	_, err := stream.Write(comment) // Something comes at once, for those on the way who wait for it.
+	_, err := stream.Write(comment) // Proxies may wait for the first bytes.
 	if err == nil {
 		err = stream.Flush()
 	}
@@ -67,7 +67,7 @@ func tellLog(stream *guard.Stream, log *jobs.Log) error {
 type logEvents struct {
 	stream *guard.Stream
 	log    *jobs.Log
-	// part is the beginning of a character whose end is in the next piece, and last what was told of before it.
+	// part is the beginning of a character whose end is in the next piece, and last the position before it.
 	part []byte
 	last podlog.Piece
 }
@@ -106,7 +106,7 @@ func (w *logEvents) write(piece podlog.Piece, text []byte, after podlog.Position
 	return err
 }
 
-// encodeLine returns the data of an event, on a line of its own. What is not UTF-8 comes as U+FFFD.
+// encodeLine returns the data of an event, on its own line. Invalid UTF-8 is replaced by U+FFFD.
 func encodeLine(line contract.LogLine) ([]byte, error) {
 	var text bytes.Buffer
 	encoder := json.NewEncoder(&text)
@@ -117,7 +117,7 @@ func encodeLine(line contract.LogLine) ([]byte, error) {
 	return text.Bytes(), nil
 }
 
-// release tells what was held back, since nothing that belongs to it will come.
+// release sends what was held back, since the rest of it will not come.
 func (w *logEvents) release() error {
 	if len(w.part) == 0 {
 		return nil
@@ -139,7 +139,7 @@ func (w *logEvents) Gap() error {
 // Idle implements podlog.Sink.
 func (w *logEvents) Idle() error { return w.stream.Flush() }
 
-// beginning returns how many bytes at the end of a text are the beginning of a character and not all of it.
+// beginning returns how many bytes at the end of a text are an incomplete character.
 func beginning(text []byte) int {
 	for n := 1; n < utf8.UTFMax && n <= len(text); n++ {
 		if b := text[len(text)-n:]; utf8.RuneStart(b[0]) {

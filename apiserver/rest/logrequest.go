@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	// maxTail is the most lines that can be asked for, and maxSince the longest time.
+	// maxTail is the largest number of lines that can be requested, and maxSince the longest time.
 	maxTail  = 1_000_000
 	maxSince = 365 * 24 * time.Hour
 )
@@ -21,7 +21,7 @@ const (
 // sinceText is the form that the contract gives a time before now.
 var sinceText = regexp.MustCompile(`^([0-9]+|([0-9]+(\.[0-9]+)?(ms|s|m|h))+)$`)
 
-// parseLogRequest reads which log is wanted, and how.
+// parseLogRequest parses which log is requested, and how.
 func parseLogRequest(r *request) (jobs.LogRequest, error) {
 	var asked jobs.LogRequest
 	var err error
@@ -42,7 +42,7 @@ func parseLogRequest(r *request) (jobs.LogRequest, error) {
 	return asked, err
 }
 
-// parseLogOptions reads the query of a request for a log.
+// parseLogOptions parses the query of a request for a log.
 func parseLogOptions(given parameters) (corev1.PodLogOptions, error) {
 	var options corev1.PodLogOptions
 	if text := given.text("follow"); text != nil {
@@ -66,7 +66,7 @@ func parseLogOptions(given parameters) (corev1.PodLogOptions, error) {
 	return options, nil
 }
 
-// readSince reads a time before now, or a moment.
+// readSince parses a duration before now, or a time.
 func readSince(options *corev1.PodLogOptions, text string) error {
 	if moment, err := time.Parse(time.RFC3339, text); err == nil && moment.Unix() > 0 {
 		options.SinceTime = &metav1.Time{Time: moment}

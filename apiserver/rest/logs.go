@@ -6,8 +6,8 @@ import (
 	"github.com/scrapethis/spider-operator/apiserver/jobs"
 )
 
-// getJobLogs answers with the bytes as they come, or with events. Its error says that the log was cut off; it is none that the
-// caller has gone.
+// getJobLogs answers with the bytes as they come, or with events. Its error means that the log was cut off; a caller that has
+// gone is not an error.
 func (h *handlers) getJobLogs(r *request) error {
 	asked, err := parseLogRequest(r)
 	if err != nil {

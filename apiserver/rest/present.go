@@ -7,18 +7,20 @@ import (
 	"github.com/scrapethis/spider-operator/apiserver/view"
 )
 
-// appendJob appends a job to JSON as the contract shows a single one: with its arguments, unless they are too long to be kept.
+// appendJob appends a job to JSON as the contract shows a single one: with its arguments, unless they are too long for the
+// view.
 func appendJob(text []byte, job *view.Job) []byte {
 	return appendMembers(text, job, job.Arguments, job.ArgumentsOmitted)
 }
 
-// appendListed appends a job to JSON as lists show it. They leave the arguments out: a page of a thousand jobs could otherwise
-// be hundreds of kilobytes.
+// appendListed appends a job to JSON as lists show it: without arguments, which could make a page of a thousand jobs hundreds
+// of kilobytes.
 func appendListed(text []byte, job *view.Job) []byte {
 	return appendMembers(text, job, "", job.ArgumentBytes > 0)
 }
 
-// appendMembers appends what encoding/json makes of a contract.Job. omitted says that the job has arguments which are left out.
+// appendMembers appends what encoding/json would make of a contract.Job. omitted says that the job has arguments that are left
+// out.
 func appendMembers(text jsonText, job *view.Job, arguments string, omitted bool) []byte {
 	text.begin()
 	text.id("id", job.ID)
@@ -55,7 +57,7 @@ func appendMembers(text jsonText, job *view.Job, arguments string, omitted bool)
 	return text
 }
 
-// expectations appends nothing for a job that nothing was expected of.
+// expectations appends nothing for a job without expectations.
 func (t *jsonText) expectations(judgement *view.Judgement) {
 	if judgement == nil {
 		return
@@ -70,8 +72,8 @@ func (t *jsonText) expectations(judgement *view.Judgement) {
 	t.end()
 }
 
-// reasonOf is the reason for the status that is shown. That is cancelled as soon as it was asked for, while the recorded reason
-// still speaks of what goes on.
+// reasonOf returns the reason for the shown status. The status is cancelled as soon as that was requested, while the recorded
+// reason still describes the current activity.
 func reasonOf(job *view.Job) string {
 	if job.Status == view.Cancelled && !job.Ended {
 		return v1alpha1.ReasonStopping
@@ -86,7 +88,7 @@ var statsSources = map[v1alpha1.StatsOrigin]string{
 	v1alpha1.OriginNone:               "none",
 }
 
-// stats appends nothing for a job of which nothing was ever counted.
+// stats appends nothing for a job without any counts.
 func (t *jsonText) stats(stats *view.Stats) {
 	source, known := statsSources[stats.Source.Origin()]
 	if !known {
@@ -117,7 +119,7 @@ func (t *jsonText) stats(stats *view.Stats) {
 	t.end()
 }
 
-// knownCount leaves out a count that is not known, as the contract does.
+// knownCount leaves out an unknown count, as the contract does.
 func (t *jsonText) knownCount(name string, count int64) {
 	if count >= 0 {
 		t.int(name, count)

@@ -27,7 +27,7 @@ var statuses = map[failure.Kind]int{
 	failure.KindUnavailable:        http.StatusServiceUnavailable,
 }
 
-// The codes of what only HTTP knows, and has statuses of its own for.
+// The codes of errors that only exist in HTTP, which has statuses for them.
 const (
 	codeMethodNotAllowed     = "method_not_allowed"
 	codeURITooLong           = "uri_too_long"
@@ -78,5 +78,5 @@ func Abort(c *gin.Context, f *failure.Error) {
 	})
 }
 
-// wholeSeconds rounds up, so that whoever waits that long has waited long enough; at least 1.
+// wholeSeconds rounds up, so that a caller that waits that long has waited long enough; at least 1.
 func wholeSeconds(d time.Duration) int { return max(1, int((d+time.Second-1)/time.Second)) }

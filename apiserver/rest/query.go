@@ -13,13 +13,13 @@ import (
 	"github.com/scrapethis/spider-operator/apiserver/failure"
 )
 
-// queryRules are the parameters that the contract has for the query of each call, by method and route.
+// queryRules are the query parameters that the contract has for each call, by method and route.
 type queryRules map[string]queryRule
 
 // queryRule says of each parameter of a call whether it may be repeated.
 type queryRule map[string]bool
 
-// isList reports whether a call answers with a page. Forms that are sent as they are leave its filters empty.
+// isList reports whether a call answers with a page. Browsers that submit forms leave its filters empty.
 func (r queryRule) isList() bool {
 	_, paged := r["limit"]
 	return paged
@@ -66,9 +66,9 @@ func readQueryRules(contract []byte) (queryRules, error) {
 	return rules, nil
 }
 
-// read returns what is to be understood of a query: not names that begin with "_", which callers add to get past caches, nor a
-// list's filters that are empty. What the call does not know is refused: a filter that is not understood would otherwise answer with
-// everything.
+// read returns the relevant parameters of a query: without names that begin with "_", which callers add to bypass caches, and
+// without a list's empty filters. A parameter that the call does not know is refused: an ignored filter would otherwise answer
+// with everything.
 func (r queryRule) read(text string) (parameters, error) {
 	if text == "" {
 		return nil, nil

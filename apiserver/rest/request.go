@@ -19,19 +19,19 @@ import (
 	"github.com/scrapethis/spider-operator/apiserver/failure"
 )
 
-// request is one of a caller who may make it. What it holds is known to the contract, as far as names go: handlers read the values.
+// request is a request of a caller that may make it. The contract knows the names in it; handlers parse the values.
 type request struct {
 	c *gin.Context
-	// query has the parameters that were given, each once unless it may be repeated.
+	// query has the given parameters, each once unless it may be repeated.
 	query parameters
-	// body is one JSON object; nil where the call has none.
+	// body is one JSON object; nil if the call has none.
 	body []byte
 }
 
 // parameters are those of a query.
 type parameters url.Values
 
-// text returns a parameter, or nil where it was not given.
+// text returns a parameter, or nil if it is absent.
 func (p parameters) text(name string) *string {
 	values := p[name]
 	if len(values) == 0 {
@@ -40,21 +40,21 @@ func (p parameters) text(name string) *string {
 	return &values[0]
 }
 
-// context is the request's own. Gin's is another request's after the answer, and a client of Kubernetes may still look at what it
-// was given then: a connection that it dials outlives the request that it was dialled for.
+// context returns the request's own context. After the answer, Gin's context belongs to another request, and a client of
+// Kubernetes may still use the context that it was given: a connection that it dials outlives the request.
 func (r *request) context() context.Context { return r.c.Request.Context() }
 
 func (r *request) exchange() *exchange.Exchange { return exchange.Of(r.context()) }
 
 func (r *request) caller() auth.Identity { return r.exchange().Caller }
 
-// id is the one in the path.
+// id returns the id in the path.
 func (r *request) id() string { return r.c.Param("id") }
 
-// isHead reports whether headers alone are asked for: such a request does not wait, follow or stream.
+// isHead reports whether only headers are requested: such a request does not wait, follow or stream.
 func (r *request) isHead() bool { return r.c.Request.Method == http.MethodHead }
 
-// header returns a header that is given once at most, or nil.
+// header returns a header that may be given at most once, or nil.
 func (r *request) header(name string) (*string, error) {
 	values := r.c.Request.Header.Values(name)
 	switch len(values) {
@@ -67,7 +67,7 @@ func (r *request) header(name string) (*string, error) {
 	}
 }
 
-// prefersEvents reports whether events are named among what the caller accepts, and not less welcome than text that is named, too.
+// prefersEvents reports whether the caller accepts events, and does not prefer text if it also accepts that.
 func (r *request) prefersEvents() bool {
 	welcome := map[string]float64{}
 	for _, list := range r.c.Request.Header.Values("Accept") {
@@ -96,7 +96,7 @@ func (r *request) show(value any) error {
 	return nil
 }
 
-// unchanged answers that the caller has what there is.
+// unchanged answers that the caller's copy is up to date.
 func (r *request) unchanged() {
 	r.c.Status(http.StatusNotModified)
 	r.c.Writer.WriteHeaderNow()

@@ -1,7 +1,7 @@
-// Package rest is the face that the contract describes: it reads requests into the terms of the use cases, and shows what comes of
-// them. The types of answers in package contract are generated from the contract; there is a handler for each of its calls. What a
-// handler may take for granted is made true in front of it: the picture is complete, the caller is known and within its rate, the
-// contract knows every parameter of the query, and a body is one JSON object of a bounded size.
+// Package rest implements the contract: it parses requests for the use cases, and presents their results. The types of answers
+// in package contract are generated from the contract; there is a handler for each of its calls. Handlers can rely on what is
+// checked before them: the view is complete, the caller is known and within its rate, the contract knows every parameter of the
+// query, and a body is one JSON object of a bounded size.
 package rest
 
 import (
@@ -23,12 +23,12 @@ import (
 	"github.com/scrapethis/spider-operator/apiserver/spiders"
 )
 
-// Config is what the face is made of.
+// Config is what the handlers need.
 type Config struct {
 	Jobs    *jobs.Jobs
 	Spiders *spiders.Spiders
 	Guard   *guard.Guard
-	// Age returns for how long nothing has been heard from Kubernetes of a namespace: 0 while connected.
+	// Age returns how long nothing has been heard from Kubernetes about a namespace: 0 while connected.
 	Age func(namespace string) time.Duration
 	// Contract is openapi.yaml.
 	Contract []byte
@@ -48,7 +48,7 @@ type handlers struct {
 // handler answers a call.
 type handler func(*handlers, *request) error
 
-// calls are all calls that are answered to callers who are known, by method and route.
+// calls are all calls for known callers, by method and route.
 var calls = map[string]handler{
 	"GET /api/v1/jobs":           (*handlers).listJobs,
 	"POST /api/v1/jobs":          (*handlers).startJob,
@@ -65,14 +65,14 @@ var calls = map[string]handler{
 	"GET /api/v1/me":             (*handlers).getMe,
 }
 
-// Serve has an engine answer everything that the contract has.
+// Serve registers everything that the contract has with an engine.
 func Serve(engine *gin.Engine, config Config) error {
 	engine.ContextWithFallback = true
 	engine.HandleMethodNotAllowed = true
 	engine.RedirectTrailingSlash = false
 	engine.NoRoute(func(c *gin.Context) {
 		if asksForAPage(c.Request) {
-			// Relative, since a proxy may have taken a prefix off the address.
+			// Relative, since a proxy may have stripped a prefix from the address.
 			c.Header("Location", "docs")
 			c.Header("Vary", "Accept")
 			c.Status(http.StatusFound)
@@ -108,8 +108,7 @@ func Serve(engine *gin.Engine, config Config) error {
 	return queries.register(withHead{api}, h)
 }
 
-// register has the routes answer each call of the contract. What the contract has and nobody answers, or the other way round, is an
-// error.
+// register adds a route for each call of the contract. A call without a handler, or a handler without a call, is an error.
 func (q queryRules) register(routes gin.IRoutes, h *handlers) error {
 	for name := range q {
 		if _, answered := calls[name]; !answered && strings.Contains(name, " /api/") {
@@ -136,7 +135,7 @@ func (q queryRules) register(routes gin.IRoutes, h *handlers) error {
 	return nil
 }
 
-// serve reads a request and answers it.
+// serve parses a request and answers it.
 func (h *handlers) serve(c *gin.Context, rule queryRule, call handler) error {
 	query, err := rule.read(c.Request.URL.RawQuery)
 	if err != nil {
@@ -149,7 +148,7 @@ func (h *handlers) serve(c *gin.Context, rule queryRule, call handler) error {
 	return call(h, &request{c: c, query: query, body: body})
 }
 
-// asksForAPage reports whether a browser has opened the server's address: it is to see what there is.
+// asksForAPage reports whether a browser has opened the server's address: it is redirected to the documentation.
 func asksForAPage(r *http.Request) bool {
 	if r.URL.Path != "/" || r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return false
@@ -185,7 +184,7 @@ func (h *handlers) getMe(r *request) error {
 	return r.show(body)
 }
 
-// tellAge says in the answer how old what it shows may be, unless Kubernetes is connected.
+// tellAge says in the answer how old its data may be, unless Kubernetes is connected.
 func (h *handlers) tellAge(r *request) {
 	if age := h.age(r.caller().Namespace); age >= time.Second {
 		r.c.Header("X-Data-Age", strconv.Itoa(wholeSeconds(age)))

@@ -16,7 +16,7 @@ import (
 // defaultSpiderLimit is how many spiders a page holds unless its caller says otherwise.
 const defaultSpiderLimit = 200
 
-// parseSpiderList reads the query of a list as a question to the view about what the caller may see.
+// parseSpiderList parses the query of a list of the spiders that the caller may see.
 func parseSpiderList(given parameters) (view.SpiderQuery, error) {
 	var query view.SpiderQuery
 	if name := given.text("name"); name != nil {
@@ -30,7 +30,7 @@ func parseSpiderList(given parameters) (view.SpiderQuery, error) {
 	return query, err
 }
 
-// parseSpider reads the body of a new spider, or of a change of one, which is known to be a JSON object. It is as strict as that of a
+// parseSpider parses the body of a new spider, or of a change, which is known to be a JSON object. It is as strict as that of a
 // start.
 func parseSpider(body []byte) (*spiders.Change, error) {
 	change := &spiders.Change{}
@@ -47,7 +47,7 @@ func parseSpider(body []byte) (*spiders.Change, error) {
 	return change, nil
 }
 
-// spiderFields reads the fields that a body may have.
+// spiderFields parses the fields that a body may have.
 var spiderFields = map[string]func(*spiders.Change, json.RawMessage) error{
 	"name": func(c *spiders.Change, value json.RawMessage) error {
 		text, err := parseSpiderName(value)
@@ -123,7 +123,7 @@ func parseDescription(value json.RawMessage) (string, error) {
 	return text, err
 }
 
-// parseText reads a JSON string that must be one: null is none.
+// parseText parses a JSON string; null is not one.
 func parseText(field string, value json.RawMessage) (string, error) {
 	if isNull(value) {
 		return "", failure.Invalid(field, "must be a string")
@@ -133,7 +133,7 @@ func parseText(field string, value json.RawMessage) (string, error) {
 
 func isNull(value json.RawMessage) bool { return string(value) == "null" }
 
-// parseSettingChanges reads settings to set, and those that are null as settings to remove.
+// parseSettingChanges parses settings to set, and those that are null as settings to remove.
 func parseSettingChanges(value json.RawMessage) (map[string]*v1alpha1.SettingValue, error) {
 	changes := map[string]*v1alpha1.SettingValue{}
 	err := eachSetting(value, func(name string, value json.RawMessage) error {

@@ -33,7 +33,7 @@ func (h *handlers) listSpiders(r *request) error {
 // megabytes of them, and a page is made in memory.
 const maxSpiderPage = 1 << 20
 
-// fittingPage returns how many of the spiders, from the first on, are one page: one at least, where there is one.
+// fittingPage returns how many of the spiders, from the first on, fit on one page: at least one, if there is one.
 func fittingPage(found []*view.Spider) int {
 	size := 0
 	for i, spider := range found {
@@ -66,7 +66,7 @@ func (h *handlers) createSpider(r *request) error {
 	if err != nil {
 		return err
 	}
-	r.c.Header("Location", "spiders/"+spider.ID.String()) // Relative, as a Link is.
+	r.c.Header("Location", "spiders/"+spider.ID.String()) // Relative, like a Link.
 	r.c.Header("ETag", h.tags.spider(spider))
 	return r.show(presentSpider(spider))
 }

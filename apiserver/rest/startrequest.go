@@ -14,8 +14,8 @@ import (
 	"github.com/scrapethis/spider-operator/internal/allowed"
 )
 
-// parseStart reads the body of a start, which is known to be a JSON object. It refuses what encoding/json would let pass:
-// unknown and repeated fields, names in another case, and text that is not Unicode.
+// parseStart parses the body of a start, which is known to be a JSON object. It refuses what encoding/json would accept:
+// unknown and repeated fields, names in another case, and invalid Unicode.
 func parseStart(body []byte) (*jobs.Request, error) {
 	request := &jobs.Request{}
 	err := eachMember(body, "", func(name string, value json.RawMessage) error {
@@ -35,7 +35,7 @@ func parseStart(body []byte) (*jobs.Request, error) {
 	return request, nil
 }
 
-// startFields reads the fields that a body may have. A field that is null is as good as absent.
+// startFields parses the fields that a body may have. A field that is null counts as absent.
 var startFields = map[string]func(*jobs.Request, json.RawMessage) error{
 	"spider_id": func(r *jobs.Request, value json.RawMessage) (err error) {
 		r.SpiderID, err = parseString("spider_id", value)
@@ -103,7 +103,7 @@ func parseSettings(value json.RawMessage) (map[string]v1alpha1.SettingValue, err
 	return settings, err
 }
 
-// eachSetting calls visit for each member of an object of settings, the name of which is known to be one.
+// eachSetting calls visit for each member of an object of settings, after checking its name.
 func eachSetting(value json.RawMessage, visit func(name string, value json.RawMessage) error) error {
 	if !isObject(value) {
 		return failure.Invalid("settings", "must be an object of names and values")
@@ -161,8 +161,8 @@ func eachMember(object []byte, path string, visit func(name string, value json.R
 	return nil
 }
 
-// textOf returns the text that stands for a JSON value on a spider's command line: a string is itself, anything else its
-// exact JSON text without spaces between its parts.
+// textOf returns the text for a JSON value on a spider's command line: a string as it is, anything else as its exact JSON text
+// without spaces between its parts.
 func textOf(field string, value json.RawMessage) (string, error) {
 	if value[0] == '"' {
 		text, err := parseString(field, value)
@@ -178,8 +178,8 @@ func textOf(field string, value json.RawMessage) (string, error) {
 	return text.String(), nil
 }
 
-// parseString reads a JSON string. An escaped half of a surrogate pair without its other half is refused: it is no character,
-// and could not be handed on.
+// parseString parses a JSON string. It refuses an escaped half of a surrogate pair without its other half: it is not a
+// character, and could not be passed on.
 func parseString(field string, value json.RawMessage) (string, error) {
 	var text string
 	if err := json.Unmarshal(value, &text); err != nil {
@@ -200,7 +200,7 @@ func hasLoneSurrogate(value []byte) bool {
 		}
 		switch unit := escapedUnit(value[i:]); {
 		case unit < 0xD800 || unit > 0xDFFF:
-			i += 2 // The rest of a \u escape of a character is four hexadecimal digits, which need no look.
+			i += 2 // The rest of a \u escape of a character is four hexadecimal digits, which need no check.
 		case unit > 0xDBFF:
 			return true
 		default:

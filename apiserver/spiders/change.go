@@ -10,12 +10,12 @@ import (
 	"github.com/scrapethis/spider-operator/internal/allowed"
 )
 
-// Change is what a caller wants to be said about a spider. Nil fields were not given.
+// Change is a change of a spider. Nil fields were not given.
 type Change struct {
 	Name *string
-	// RepoPath is empty when the spider is to be run by its name alone.
+	// RepoPath is empty if the spider is to be run by its name alone.
 	RepoPath *string
-	// Description is empty when it is to be removed.
+	// Description is empty if it is to be removed.
 	Description *string
 	// Settings are those to set and, nil, those to remove. ClearSettings removes all of them first.
 	Settings      map[string]*v1alpha1.SettingValue
@@ -40,7 +40,7 @@ func (c *Change) Spec(userID string) v1alpha1.SpiderSpec {
 	return spec
 }
 
-// Patch is the change as a JSON merge patch of the Spider's spec; empty when there is nothing to change.
+// Patch returns the change as a JSON merge patch of the Spider's spec; empty if there is nothing to change.
 func (c *Change) Patch(spider *view.Spider) (map[string]any, error) {
 	if err := c.checkSettings(spider); err != nil {
 		return nil, err
@@ -64,7 +64,7 @@ func (c *Change) Patch(spider *view.Spider) (map[string]any, error) {
 	return spec, nil
 }
 
-// valueOrNull is a text as a merge patch sets it: an empty one removes the field.
+// valueOrNull returns a text for a merge patch: an empty one removes the field.
 func valueOrNull(text string) any {
 	if text == "" {
 		return nil
@@ -72,7 +72,7 @@ func valueOrNull(text string) any {
 	return text
 }
 
-// checkSettings holds the settings that a Spider has after the change to their number.
+// checkSettings checks the number of settings that a Spider has after the change.
 func (c *Change) checkSettings(spider *view.Spider) error {
 	if len(c.Settings) == 0 {
 		return nil

@@ -1,5 +1,5 @@
-// Package spiders has the use cases of spiders: finding, listing, making, changing and deleting them. Any face of the server may call
-// them: they know of no HTTP and no contract.
+// Package spiders has the use cases of spiders: finding, listing, making, changing and deleting them. It knows nothing of HTTP
+// and of the contract, so any transport can use it.
 package spiders
 
 import (
@@ -40,11 +40,11 @@ type Spiders struct {
 	view       *view.Spiders
 	kubernetes Kubernetes
 	names      nameClaims
-	// byID and byName look for what the view does not show.
+	// byID and byName look up what the view does not show.
 	byID, byName *kube.Lookups
 }
 
-// New makes the use cases of the spiders that a view shows and Kubernetes has.
+// New makes the use cases of the spiders in a view and in Kubernetes.
 func New(shown *view.Spiders, kubernetes Kubernetes) *Spiders {
 	return &Spiders{
 		view: shown, kubernetes: kubernetes, names: nameClaims{claims: map[nameClaim]struct{}{}},
@@ -52,20 +52,20 @@ func New(shown *view.Spiders, kubernetes Kubernetes) *Spiders {
 	}
 }
 
-// List returns the spiders that the caller may see and the query asks for, newest first, and whether there are more behind them.
+// List returns the spiders that the caller may see and that match the query, newest first, and whether more follow.
 func (s *Spiders) List(caller auth.Identity, query view.SpiderQuery) (found []*view.Spider, more bool) {
 	query.Namespace, query.UserID = caller.Namespace, caller.UserID
 	return s.view.List(query)
 }
 
-// Named returns the spiders of this name that the caller may see. Where the view shows none they are looked up: another replica may have
-// made one a moment ago.
+// Named returns the spiders of this name that the caller may see. If the view has none it asks Kubernetes: another replica may
+// have made one a moment ago.
 func (s *Spiders) Named(ctx context.Context, caller auth.Identity, name string) ([]*view.Spider, error) {
 	if found := s.view.ByName(caller.Namespace, caller.UserID, name); len(found) > 0 {
 		return found, nil
 	}
 	if utf8.RuneCountInString(name) > allowed.MaxSpiderName || !allowed.SpiderName.MatchString(name) {
-		return nil, nil // No spider has such a name, and a selector may not hold it.
+		return nil, nil // No spider has such a name, and a selector cannot contain it.
 	}
 	err := s.byName.Do(ctx, caller.Namespace, name, func(ctx context.Context) error {
 		objects, err := s.kubernetes.Named(ctx, caller.Namespace, name)
@@ -77,7 +77,7 @@ func (s *Spiders) Named(ctx context.Context, caller auth.Identity, name string) 
 	return s.view.ByName(caller.Namespace, caller.UserID, name), nil
 }
 
-// take has the view show what Kubernetes has told of.
+// take puts what Kubernetes answered into the view.
 func (s *Spiders) take(objects ...*v1alpha1.Spider) error {
 	for _, object := range objects {
 		if _, err := s.view.Put(object); err != nil {
@@ -87,8 +87,9 @@ func (s *Spiders) take(objects ...*v1alpha1.Spider) error {
 	return nil
 }
 
-// Find returns the spider of this id that the caller may see. What the view does not show it is looked up: another replica may have
-// made it a moment ago. Another user's is looked up just as one that does not exist: how long an answer takes is not to tell of it.
+// Find returns the spider with this id that the caller may see. If the view has none it asks Kubernetes: another replica may
+// have made it a moment ago. Another user's spider is looked up like one that does not exist: the time that an answer takes
+// must not reveal it.
 func (s *Spiders) Find(ctx context.Context, caller auth.Identity, text string) (*view.Spider, error) {
 	id, ok := v1alpha1.ParseID(text)
 	if !ok {
@@ -106,8 +107,8 @@ func (s *Spiders) Find(ctx context.Context, caller auth.Identity, text string) (
 	return nil, failure.NotFound("This spider")
 }
 
-// lookUp has the view show the spider that is named by its id, if there is one. Ids of version 5 belong to objects of other names, which
-// only the watch finds.
+// lookUp puts the spider that is named by its id into the view, if it exists. Ids of version 5 belong to objects with other
+// names, which only the watch finds.
 func (s *Spiders) lookUp(ctx context.Context, namespace string, id uuid.UUID) error {
 	if id.Version() == 5 {
 		return nil
@@ -124,7 +125,7 @@ func (s *Spiders) lookUp(ctx context.Context, namespace string, id uuid.UUID) er
 	})
 }
 
-// Create records a new spider of the caller's.
+// Create creates a spider of the caller.
 func (s *Spiders) Create(ctx context.Context, caller auth.Identity, change *Change) (*view.Spider, error) {
 	switch {
 	case change.Name == nil:
@@ -166,13 +167,13 @@ func (s *Spiders) Create(ctx context.Context, caller auth.Identity, change *Chan
 	return s.view.Written(object)
 }
 
-// writeAttempts bounds how often a write that meets a newer state of its object is tried again on that.
+// writeAttempts bounds how often a write that meets a newer state of its object is retried with that state.
 const writeAttempts = 8
 
-// Condition tells whether a spider is still what its caller takes it for. Nil holds for every spider.
+// Condition reports whether a spider still has the state that its caller expects. Nil holds for every spider.
 type Condition func(*view.Spider) bool
 
-// Change merges a change into a spider of the caller's own for which the condition holds.
+// Change merges a change into a spider of the caller if the condition holds.
 func (s *Spiders) Change(
 	ctx context.Context, caller auth.Identity, id string, change *Change, condition Condition,
 ) (*view.Spider, error) {
@@ -203,7 +204,7 @@ func (s *Spiders) Change(
 	return changed, err
 }
 
-// Delete deletes a spider of the caller's own for which the condition holds.
+// Delete deletes a spider of the caller if the condition holds.
 func (s *Spiders) Delete(ctx context.Context, caller auth.Identity, id string, condition Condition) error {
 	return s.write(ctx, caller, id, condition, func(ctx context.Context, spider *view.Spider) error {
 		if err := s.kubernetes.Delete(ctx, spider.Namespace, spider.Ref, spider.ResourceVersion); err != nil {
@@ -214,8 +215,8 @@ func (s *Spiders) Delete(ctx context.Context, caller auth.Identity, id string, c
 	})
 }
 
-// write calls write with a spider of the caller's own for which the condition holds, and again with its newest state when write meets
-// a newer one: so nothing is written to a spider that has meanwhile become another's, or another one than its caller takes it for.
+// write calls write with a spider of the caller for which the condition holds, and again with its newest state if write meets a
+// newer one: so nothing is written to a spider that meanwhile belongs to another user, or is not what its caller expects.
 func (s *Spiders) write(
 	ctx context.Context, caller auth.Identity, id string, condition Condition, write func(context.Context, *view.Spider) error,
 ) error {
@@ -228,7 +229,7 @@ func (s *Spiders) write(
 	}
 	about.Object = spider.Namespace + "/" + spider.Ref
 	var conflicting error
-	live := false // whether the spider is as Kubernetes has it, and not only as this server has seen it
+	live := false // whether the spider was read from Kubernetes, not only from the view
 	for range writeAttempts {
 		switch {
 		case !spider.VisibleTo(caller.UserID):
@@ -260,7 +261,7 @@ func (s *Spiders) write(
 	return p
 }
 
-// failed is the answer to a write that Kubernetes did not record; nil for none.
+// failed translates the error of a write that Kubernetes did not record; nil for none.
 func failed(err error) error {
 	_, answered := errors.AsType[*failure.Error](err)
 	switch {
@@ -275,7 +276,7 @@ func failed(err error) error {
 	}
 }
 
-// nameClaims keeps two requests at the same moment from giving one name to two spiders of a user.
+// nameClaims prevents two concurrent requests from giving one name to two spiders of a user.
 type nameClaims struct {
 	mu     sync.Mutex
 	claims map[nameClaim]struct{}
@@ -283,8 +284,8 @@ type nameClaims struct {
 
 type nameClaim struct{ namespace, userID, name string }
 
-// claimName returns a conflict when the caller sees a spider of this name other than the given one. Otherwise the name is the
-// caller's until release is called.
+// claimName returns a conflict if the caller sees a spider of this name other than the given one. Otherwise the name is
+// reserved for the caller until release is called.
 func (s *Spiders) claimName(caller auth.Identity, name string, except uuid.UUID) (release func(), err error) {
 	exists := failure.Conflict("spider_exists", "There is a spider of this name already.")
 	claim := nameClaim{caller.Namespace, caller.UserID, name}

@@ -2,15 +2,15 @@ package view
 
 import "fmt"
 
-// Usage is what the jobs of a namespace take.
+// Usage is what the jobs of a namespace take up.
 type Usage struct {
 	// UnfinishedJobs are those that have not ended.
 	UnfinishedJobs int
-	// ArgumentBytes are the bytes of all names and values of arguments: of ended jobs too, for as long as they are kept.
+	// ArgumentBytes are the bytes of all names and values of arguments, including ended jobs as long as they are kept.
 	ArgumentBytes int64
 }
 
-// Caps bound the Usage of each namespace. What is 0 bounds nothing.
+// Caps bound the Usage of each namespace. 0 means no bound.
 type Caps Usage
 
 // DefaultCaps are the documented ones.
@@ -24,10 +24,10 @@ func (c Caps) Check() error {
 	return nil
 }
 
-// CapError says that one more job would take more than a namespace may. Its text is for callers.
+// CapError means that one more job would exceed a bound of its namespace. Its text is for callers.
 type CapError struct {
 	caps Caps
-	jobs bool // Else arguments.
+	jobs bool // Otherwise arguments.
 }
 
 // Error implements error.
@@ -58,7 +58,7 @@ func usageOf(job *Job) Usage {
 	return u
 }
 
-// Usage returns what the jobs of a namespace take.
+// Usage returns what the jobs of a namespace take up.
 func (v *Jobs) Usage(namespace string) Usage {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
@@ -72,8 +72,9 @@ func (v *Jobs) usage(namespace string) Usage {
 	return Usage{}
 }
 
-// Reserve makes room for a job that is about to be made, with so many bytes of arguments, so that no two take the same room. The
-// room is given back by release, once the job is in the view or was not made. It is a CapError when there is none.
+// Reserve reserves room for a job that is about to be made, with this many bytes of arguments, so that no two jobs take the
+// same room. release returns the room, once the job is in the view or was not made. The error is a CapError if there is no
+// room.
 func (v *Jobs) Reserve(namespace string, argumentBytes int, caps Caps) (release func(), err error) {
 	wanted := Usage{UnfinishedJobs: 1, ArgumentBytes: int64(argumentBytes)}
 	v.mu.Lock()

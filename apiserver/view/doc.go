@@ -1,7 +1,7 @@
-// Package view is the in-memory picture of SpiderJobs and Spiders that the facade's reads are served from.
+// Package view is the in-memory view of SpiderJobs and Spiders from which the REST API serves reads.
 //
-// Jobs is an ordered index: a page of jobs costs the same among a hundred jobs and among a hundred thousand, under every
-// combination of filters. It is itself the store that a watch writes to, so nothing is held twice. It forgets nothing on a
-// relist, which replaces its content in one step, and it takes this process's own writes as well, so that whoever wrote
-// sees what it wrote at once.
+// Jobs is an ordered index: a page costs the same among a hundred jobs and among a hundred thousand, with every combination of
+// filters. It is also the store that a watch writes to, so nothing is held twice. It forgets nothing on a relist, which
+// replaces its content in one step. It also takes this process's own writes, so that a caller that wrote something sees it at
+// once.
 package view

@@ -11,50 +11,50 @@ import (
 )
 
 const (
-	// mostDeleted is how many deleted jobs are remembered of each namespace, for those who come back after a break.
+	// mostDeleted is how many deleted jobs of each namespace are remembered, for readers that resume after a break.
 	mostDeleted = 2048
-	// deletedTime is for how long they are remembered at least where there are no more. Namespaces come and go.
+	// deletedTime is how long they are remembered at least if there are no more of them. Namespaces come and go.
 	deletedTime = 24 * time.Hour
-	// mostBehind is how many changes a subscriber may be behind before it is left behind.
+	// mostBehind is how many changes a subscriber may lag before it loses its place.
 	mostBehind = 1024
-	// catchUpTime is for how long a view that is behind a reader's position waits to come so far, and aheadTime for how long that
-	// reader's position is believed: a bookmark moves each watch at least so often.
+	// catchUpTime is how long a view that is behind a reader's position waits to catch up, and aheadTime how long that reader's
+	// position is believed: a bookmark advances each watch at least that often.
 	catchUpTime = time.Second
 	aheadTime   = 90 * time.Second
 )
 
-// Change is something that the watch has shown of a job.
+// Change is a change of a job that the watch has shown.
 type Change struct {
-	// Job is the job as it is since; its last state when it is Deleted.
+	// Job is the job after the change; its last state if it is Deleted.
 	Job     *Job
 	Deleted bool
-	// Position is where a reader that knows all changes up to this one can go on, on any replica.
+	// Position is where a reader that knows all changes up to this one can resume, on any replica.
 	Position string
 }
 
-// Entry is a change as it stands in the chain of a user's changes. All subscribers of the user read the same chain, each from
-// its own place, so that a subscriber costs no more than that place; what all have read is not held any more.
+// Entry is a change in the chain of a user's changes. All subscribers of the user read the same chain, each from its own place,
+// so that a subscriber costs no more than that place; entries that all have read are released.
 type Entry struct {
 	Change
 
-	reset    bool // not a change: what comes before is not all that has changed
+	reset    bool // not a change: the entries before it are incomplete
 	number   uint64
 	next     *Entry
-	appended chan struct{} // closed once there is a next
+	appended chan struct{} // closed once there is a next entry
 
 	encode sync.Once
 	frame  []byte
 }
 
-// Frame returns what encode makes of the change. It is called once for all subscribers.
+// Frame returns the change as encoded by encode, which is called once for all subscribers.
 func (e *Entry) Frame(encode func(*Change) []byte) []byte {
 	e.encode.Do(func() { e.frame = encode(&e.Change) })
 	return e.frame
 }
 
-// history holds the chains of those who have subscribers, and the deletions that a fresh look at the jobs does not show.
+// history holds the chains of users with subscribers, and the deletions that a look at the current jobs does not show.
 type history struct {
-	most int // how many deletions are remembered of each namespace
+	most int // number of deletions remembered per namespace
 
 	mu      sync.Mutex
 	chains  map[chainKey]*chain
@@ -69,18 +69,18 @@ type chain struct {
 	subscribers int
 }
 
-// deletion is what is remembered of a job that is gone.
+// deletion is what is remembered of a deleted job.
 type deletion struct {
 	maybe
 	user            string
 	born            uint64
 	resourceVersion uint64
-	// since is where the watch was before a complete list that did not have the job: it went at some time after that. It is 0 where
-	// the watch itself has shown the deletion.
+	// since is the progress of the watch before a complete list that did not have the job: it was deleted at some time after
+	// that. It is 0 if the watch itself has shown the deletion.
 	since uint64
 }
 
-// deletions are the last ones of a namespace, in a ring of which the oldest is at next when it is full.
+// deletions are the latest ones of a namespace, in a ring whose oldest entry is at next when it is full.
 type deletions struct {
 	ring []deletion
 	next int
@@ -91,7 +91,7 @@ func newHistory() *history {
 	return &history{most: mostDeleted, chains: map[chainKey]*chain{}, deleted: map[string]*deletions{}}
 }
 
-// publish tells the subscribers of a user of a change.
+// publish sends a change to the subscribers of a user.
 func (h *history) publish(user string, change Change) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -100,7 +100,7 @@ func (h *history) publish(user string, change Change) {
 	}
 }
 
-// followed reports whether anybody reads the changes of a user.
+// followed reports whether a user has subscribers.
 func (h *history) followed(namespace, user string) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -126,7 +126,7 @@ func (h *history) remember(namespace string, d deletion) {
 	all.next = (all.next + 1) % h.most
 }
 
-// begin makes all who follow jobs of a scope begin anew: etcd was restored, and what they know may never have been.
+// begin makes all subscribers in a scope start again: etcd was restored, and what they know may never have been.
 func (h *history) begin(scope string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -150,11 +150,11 @@ func (c *chain) append(e *Entry) {
 	close(before.appended)
 }
 
-// tell hands on a change that Kubernetes has shown.
+// tell forwards a change that Kubernetes has shown.
 func (v *Jobs) tell(change shown[*Job]) {
 	was, is, resourceVersion := change.was, change.is, number(change.resourceVersion)
 	reached := resourceVersion
-	if change.listed { // In any order: what belongs between may follow.
+	if change.listed { // In any order: earlier changes may follow.
 		reached = number(change.progress)
 	}
 	if was != nil && (is == nil || is.UserID != was.UserID) {
@@ -172,7 +172,7 @@ func (v *Jobs) tell(change shown[*Job]) {
 	}
 }
 
-// publish tells a user's subscribers of a change. reached is the resource version up to which all changes are then told.
+// publish sends a change to a user's subscribers. reached is the resource version up to which all changes have then been sent.
 func (v *Jobs) publish(user string, change Change, reached uint64) {
 	namespace := change.Job.Namespace
 	if v.history.followed(namespace, user) {
@@ -202,15 +202,15 @@ type Subscription struct {
 	chain   *chain
 	backlog []Change
 	last    *Entry // the last entry that was read
-	// ahead is the resource version that the reader knew before the view did; 0 when there is none, or no longer. It is believed
-	// until the given time.
+	// ahead is the resource version that the reader knew before the view did; 0 for none, or if it no longer matters. It is
+	// believed until the given time.
 	ahead uint64
 	until time.Time
 }
 
-// Subscribe begins to read the changes of a user's jobs behind a position, which is one that a Change or Subscription has named,
-// on any replica. known is false when it cannot be told what has changed since; reading then begins with the present. A view that
-// is behind the position waits for a moment to come so far. Stop has to be called in the end.
+// Subscribe begins to read the changes of a user's jobs after a position from a Change or Subscription of any replica. known is
+// false if it is not known what has changed since; reading then begins with the current state. A view that is behind the
+// position waits for a moment to catch up. Call Stop in the end.
 func (v *Jobs) Subscribe(ctx context.Context, namespace, user, after string) (s *Subscription, known bool) {
 	s = v.subscribe(chainKey{namespace, user})
 	p, ok := parsePosition(after)
@@ -246,8 +246,8 @@ func (v *Jobs) subscribe(key chainKey) *Subscription {
 	return &Subscription{jobs: v, key: key, chain: c, last: c.last}
 }
 
-// resume goes on behind a position. known is false when it cannot be told what has changed since. ahead says that the view has
-// not come as far as the position.
+// resume continues after a position. known is false if it is not known what has changed since. ahead says that the view has not
+// reached the position.
 func (s *Subscription) resume(p position) (known, ahead bool) {
 	v := s.jobs
 	v.mu.RLock()
@@ -271,21 +271,21 @@ func (s *Subscription) resume(p position) (known, ahead bool) {
 // since is what has happened to a user's jobs since a position.
 type since struct {
 	changes []sinceChange
-	// sum is the checksum of the jobs that were there at the position, as far as that is certain; maybe are those of which it is not
-	// known whether they were.
+	// sum is the checksum of the jobs that existed at the position, as far as that is certain; maybe are those that may have
+	// existed.
 	sum   uint64
 	maybe []maybe
 }
 
-// sinceChange is one of the changes. there says that the job was there at the position, and sum is its part of the checksum.
+// sinceChange is one of the changes. there says that the job existed at the position, and sum is its part of the checksum.
 type sinceChange struct {
 	Change
 	resourceVersion, sum uint64
 	there                bool
 }
 
-// backlog returns the changes in their order. Whoever reads only some of them goes on behind the old position again, with a
-// checksum of what it knows by then.
+// backlog returns the changes in order. A reader that reads only some of them resumes after the old position, with a checksum
+// of what it knows by then.
 func (s *since) backlog(from, now position) []Change {
 	slices.SortStableFunc(s.changes, func(a, b sinceChange) int { return cmp.Compare(a.resourceVersion, b.resourceVersion) })
 	backlog := make([]Change, 0, len(s.changes))
@@ -305,23 +305,23 @@ func (s *since) backlog(from, now position) []Change {
 	return backlog
 }
 
-// maybe is a job that may have been there at a position, and its part of the checksum.
+// maybe is a job that may have existed at a position, and its part of the checksum.
 type maybe struct {
 	Position
 	sum uint64
-	// change is the place of what has happened to it, among the changes; -1 where that is nothing.
+	// change is the index of its change among the changes; -1 if there is none.
 	change int
 }
 
 func maybeOf(job *Job) maybe { return maybe{PositionOf(job), checksum(job), -1} }
 
-// since finds out what has happened behind a resource version. The caller holds both locks.
+// since finds out what has happened after a resource version. The caller holds both locks.
 func (v *Jobs) since(key chainKey, resourceVersion uint64) *since {
 	s := &since{}
 	if tenant := v.tenants[key.namespace]; tenant != nil && tenant.users[key.user] != nil {
 		tenant.users[key.user].all.Scan(func(job *Job) bool {
 			if !job.kept.shown {
-				return true // It is told once Kubernetes has shown it.
+				return true // It is sent once Kubernetes has shown it.
 			}
 			is, m := number(job.ResourceVersion), maybeOf(job)
 			if is > resourceVersion {
@@ -342,7 +342,7 @@ func (v *Jobs) since(key chainKey, resourceVersion uint64) *since {
 				gone := &Job{ID: d.ID, Namespace: key.namespace, UserID: key.user, Created: d.Created}
 				m.change = s.add(Change{Job: gone, Deleted: true}, d.resourceVersion, d.sum)
 			}
-			if d.since != 0 && d.since < resourceVersion { // It may have gone before.
+			if d.since != 0 && d.since < resourceVersion { // It may have been deleted before.
 				s.maybe = append(s.maybe, m)
 			} else {
 				s.count(m, d.born, resourceVersion, false)
@@ -357,8 +357,8 @@ func (s *since) add(change Change, resourceVersion, sum uint64) (place int) {
 	return len(s.changes) - 1
 }
 
-// count takes a job that was there at a resource version if it was created before, with the resource version born. That is 0
-// where it is not known. certain says that the job was there in any case.
+// count adds a job that existed at a resource version if it was created before, at the resource version born, which is 0 if
+// unknown. certain says that the job existed in any case.
 func (s *since) count(m maybe, born, resourceVersion uint64, certain bool) {
 	switch {
 	case certain, born != 0 && born <= resourceVersion:
@@ -375,8 +375,8 @@ func (s *since) wasThere(m maybe) {
 	}
 }
 
-// explains reports whether the jobs that were there can have had the given checksum: then no deletion is unknown, nor another
-// name of a Spider. Of those that may have been there the oldest were.
+// explains reports whether the jobs that existed can have had the given checksum: then there is no unknown deletion, nor
+// another name of a Spider. Of those that may have existed, the oldest did.
 func (s *since) explains(sum uint64) bool {
 	slices.SortFunc(s.maybe, func(a, b maybe) int { return compareNewest(b.Position, a.Position) })
 	for _, m := range s.maybe {
@@ -388,8 +388,8 @@ func (s *since) explains(sum uint64) bool {
 	return s.sum == sum
 }
 
-// Next returns the next change, or nil when there is none yet. ok is false when the subscriber is left behind, because it was
-// too slow or because what it knows may not be true: it may then go on after Renew.
+// Next returns the next change, or nil if there is none yet. ok is false if the subscriber has lost its place, because it was
+// too slow or because what it knows may not be true: it may then continue after Renew.
 func (s *Subscription) Next() (entry *Entry, ok bool) {
 	if s.chain.number.Load()-s.last.number > mostBehind {
 		return nil, false
@@ -408,8 +408,8 @@ func (s *Subscription) Next() (entry *Entry, ok bool) {
 	}
 }
 
-// believed reports whether the reader's position may still be ahead of the view. If it never comes so far, the position is of a
-// cluster whose etcd was restored since.
+// believed reports whether the reader's position may still be ahead of the view. If the view never reaches it, the position
+// comes from a cluster whose etcd was restored since.
 func (s *Subscription) believed() bool {
 	if s.ahead == 0 || time.Now().Before(s.until) {
 		return true
@@ -426,8 +426,8 @@ func (s *Subscription) believed() bool {
 // Changed is closed once Next has something to return.
 func (s *Subscription) Changed() <-chan struct{} { return s.last.appended }
 
-// Position returns where a reader can go on that has read everything so far; empty when there is more to read, and when the
-// reader knows more than the view.
+// Position returns where a reader that has read everything so far can resume; empty if there is more to read, or if the reader
+// knows more than the view.
 func (s *Subscription) Position() string {
 	s.jobs.mu.RLock()
 	defer s.jobs.mu.RUnlock()
@@ -440,7 +440,8 @@ func (s *Subscription) Position() string {
 	return now.String()
 }
 
-// Renew goes on with the present, and returns the position that the view has come to: what it shows is as new at least.
+// Renew continues with the current state, and returns the position that the view has reached: what it shows is at least that
+// new.
 func (s *Subscription) Renew() (position string) {
 	s.jobs.mu.RLock()
 	defer s.jobs.mu.RUnlock()

@@ -6,8 +6,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// ids finds the objects of a namespace by id. Most are named by it, and are found under their name; this holds the others. Where
-// somebody names an object by the id of another, the one that is named by it is found, for as long as it is there.
+// ids finds the objects of a namespace by id. Most are named by their id, and are found by name; this holds the others. If
+// somebody names an object by the id of another, the one with the name is found, as long as it exists.
 type ids[T object] map[uuid.UUID]T
 
 func (i ids[T]) add(id uuid.UUID, o T) {
@@ -22,7 +22,7 @@ func (i ids[T]) remove(id uuid.UUID, o T) {
 	}
 }
 
-// get returns the object of this id, or the zero value. names are the objects of the namespace.
+// get returns the object with this id, or the zero value. names are the objects of the namespace.
 func (i ids[T]) get(id uuid.UUID, names map[string]T) T {
 	text := textOf(id)
 	if o, found := names[string(text[:])]; found {

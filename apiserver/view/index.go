@@ -7,11 +7,11 @@ import (
 	"github.com/tidwall/btree"
 )
 
-// series holds jobs newest first: all of them, and those of each status. Trees are made when they are first needed.
+// series holds jobs newest first: all of them, and those of each status. Trees are created on first use.
 type series struct {
 	all      *btree.BTreeG[*Job]
 	byStatus statusTrees
-	// broken are the jobs that have broken what was expected of them.
+	// broken are the jobs that broke an expectation.
 	broken statusTrees
 }
 
@@ -25,7 +25,7 @@ func (t *statusTrees) insert(job *Job) {
 	t[job.Status].Set(job)
 }
 
-// of appends the trees of the given statuses; of every status when none is given.
+// of appends the trees of the given statuses; of every status if none is given.
 func (t *statusTrees) of(to []*btree.BTreeG[*Job], statuses []Status) []*btree.BTreeG[*Job] {
 	for status, tree := range t {
 		if tree != nil && (len(statuses) == 0 || slices.Contains(statuses, Status(status))) {
@@ -73,8 +73,8 @@ func (s *series) trees(to []*btree.BTreeG[*Job], q *Query) []*btree.BTreeG[*Job]
 	}
 }
 
-// spiderKey tells a user's jobs apart by spider. The name belongs to it because jobs of one Spider have several names when
-// the Spider was renamed, and jobs of several Spiders can have the same.
+// spiderKey distinguishes a user's jobs by spider. It includes the name because jobs of one Spider have several names if the
+// Spider was renamed, and jobs of several Spiders can have the same.
 type spiderKey struct {
 	id   uuid.UUID
 	name string
@@ -141,7 +141,7 @@ func forget[K comparable](keys map[K][]spiderKey, k K, key spiderKey) {
 	keys[k] = left
 }
 
-// trees returns the trees that together hold exactly the jobs that the query asks for, but for its times.
+// trees returns the trees that together hold exactly the jobs that match the query, apart from its times.
 func (u *userJobs) trees(q *Query) []*btree.BTreeG[*Job] {
 	if q.SpiderID == nil && q.SpiderName == "" {
 		return u.series.trees(nil, q)

@@ -14,7 +14,7 @@ import (
 	"github.com/scrapethis/spider-operator/internal/allowed"
 )
 
-// Status is a job's status as the REST API tells it: the terminal phase, else Cancelled once a cancellation is recorded.
+// Status is a job's status in the REST API: the terminal phase, or Cancelled once a cancellation is recorded.
 type Status uint8
 
 // The statuses of a job.
@@ -29,10 +29,10 @@ const (
 
 var statusNames = [statusCount]string{"pending", "running", "finished", "cancelled", "error"}
 
-// String returns the status in the REST API's word for it.
+// String returns the status as named in the REST API.
 func (s Status) String() string { return statusNames[s] }
 
-// ParseStatus returns the status that the REST API calls by the given name.
+// ParseStatus returns the status with the given name in the REST API.
 func ParseStatus(name string) (Status, bool) {
 	for i, n := range statusNames {
 		if n == name {
@@ -42,51 +42,50 @@ func ParseStatus(name string) (Status, bool) {
 	return 0, false
 }
 
-// Job is what the facade needs to know of a SpiderJob, in a compact form. A Job never changes: a newer state of the SpiderJob
+// Job is what the REST API needs to know of a SpiderJob, in a compact form. A Job never changes: a newer state of the SpiderJob
 // is another Job. Times are in seconds since 1970, as precise as Kubernetes keeps them; 0 means absent.
 type Job struct {
 	ID              uuid.UUID
 	Namespace       string
 	Name            string
 	ResourceVersion string
-	UserID          string // The spec.userID, by which jobs are told apart; empty where nobody in particular has made it.
+	UserID          string // The spec.userID, by which visibility is decided; empty for the namespace itself.
 
 	// SpiderID is the id of the Spider the job refers to, whether or not it exists.
 	SpiderID uuid.UUID
 	// SpiderRef is the name of the Spider resource.
 	SpiderRef string
-	// SpiderName and RepoPath are those of the Spider that was run; until then those of the Spider as it is now.
+	// SpiderName and RepoPath are those of the Spider that ran; until then those of the current Spider.
 	SpiderName, RepoPath string
 
 	Created, Started, Finished, CancelRequested int64
 
 	Reason, Message string
-	// Arguments is a JSON object of strings; empty when there are none, and where ArgumentsOmitted says that there are too many to
-	// keep.
+	// Arguments is a JSON object of strings; empty if there are none, or if ArgumentsOmitted says that they are too long to keep.
 	Arguments string
 	Image     string
 	// RequestHash is the hash of the request that started the job with an Idempotency-Key, in hex, if one did.
 	RequestHash string
 
 	Stats Stats
-	// Expectations says whether the job kept them; nil where there are none, or it is not judged yet.
+	// Expectations says whether the job met its expectations; nil if it has none, or is not judged yet.
 	Expectations *Judgement
 
 	ExitCode *int32
-	// CancelGrace is the grace period that the job was cancelled with, in seconds; -1 where none was named.
+	// CancelGrace is the grace period of the cancellation, in seconds; -1 if none was given.
 	CancelGrace int32
 	Attempts    int32
 	// ArgumentBytes is how many bytes all names and values of the arguments have.
 	ArgumentBytes int32
-	// Generation counts, modulo 65,536, the changes of what was asked of the job.
+	// Generation counts, modulo 65,536, the changes of the specification.
 	Generation uint16
 	Status     Status
-	// ArgumentsOmitted says that Kubernetes alone has the arguments.
+	// ArgumentsOmitted says that only Kubernetes has the arguments.
 	ArgumentsOmitted bool
-	// Ended says that the phase is a terminal one. A cancelled job may not have ended yet.
+	// Ended says that the phase is terminal. A cancelled job may not have ended yet.
 	Ended bool
 
-	// snapshot says that SpiderName and RepoPath are of the Spider that was run, and so will not change.
+	// snapshot says that SpiderName and RepoPath are of the Spider that ran, and will not change.
 	snapshot bool
 	kept     note
 	bornAt   uint64
@@ -106,7 +105,7 @@ func ArgumentsOf(job *v1alpha1.SpiderJob) (string, error) {
 	return arguments, nil
 }
 
-// User is the user that the job is shown to be of: its own, or the namespace itself.
+// User returns the user to show as the job's owner: its own, or the namespace itself.
 func (j *Job) User() string {
 	if j.UserID == "" {
 		return j.Namespace
@@ -192,7 +191,7 @@ func statusOf(job *v1alpha1.SpiderJob) Status {
 	}
 }
 
-// encodeStrings keeps arguments or settings as the text they are answered with, which takes a fraction of a map's memory.
+// encodeStrings encodes arguments or settings as the text that answers contain, which takes a fraction of a map's memory.
 func encodeStrings[V ~string](values map[string]V) (string, error) {
 	if len(values) == 0 {
 		return "", nil
@@ -213,12 +212,11 @@ func seconds(t *metav1.Time) int64 {
 	return t.Unix()
 }
 
-// intern returns a string equal to s that is shared by all who intern it: most jobs have few namespaces, users, spiders,
-// reasons and images between them.
+// intern returns a shared string equal to s: most jobs have few different namespaces, users, spiders, reasons and images.
 func intern(s string) string { return unique.Make(s).Value() }
 
-// newestFirst orders jobs by creation, the newest first, and jobs of the same second by id, the highest first: the facade's
-// own ids begin with the time in milliseconds. Two jobs have one id where somebody names an object by the id of another.
+// newestFirst orders jobs by creation, the newest first, and jobs of the same second by id, the highest first: ids made by the
+// REST API begin with the time in milliseconds. Two jobs have the same id if somebody names an object by the id of another.
 func newestFirst(a, b *Job) bool {
 	if a.Created != b.Created {
 		return a.Created > b.Created

@@ -8,12 +8,12 @@ import (
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 )
 
-// SpiderNamer knows the name and the path of a Spider as it is now. ok is false when there is no such Spider.
+// SpiderNamer knows the current name and path of a Spider. ok is false if there is no such Spider.
 type SpiderNamer interface {
 	SpiderNames(namespace, ref string) (name, repoPath string, ok bool)
 }
 
-// Jobs is the ordered picture of all SpiderJobs of the watched namespaces. It is safe for concurrent use.
+// Jobs is the ordered view of all SpiderJobs of the watched namespaces. It is safe for concurrent use.
 type Jobs struct {
 	Store[*Job]
 	spiders SpiderNamer
@@ -22,7 +22,7 @@ type Jobs struct {
 	tenants map[string]*tenant // by namespace
 	waiters waiters
 	history *history
-	// reserved is, by namespace, what jobs take that are about to be made.
+	// reserved is, by namespace, the room reserved for jobs that are about to be made.
 	reserved map[string]Usage
 }
 
@@ -55,9 +55,8 @@ func (v *Jobs) Get(namespace string, id uuid.UUID) *Job {
 	return v.byID(namespace, id)
 }
 
-// Put takes what Kubernetes answered to a read or a write of this process's own, so that it is seen before the watch shows
-// it. It returns what the view then knows: the given state, a newer one it already had, or nil when the watch has shown
-// meanwhile that the job is gone.
+// Put takes an answer of Kubernetes to a read or a write of this process, so that it is visible before the watch shows it. It
+// returns what the view then knows: the given state, a newer one, or nil if the watch has shown meanwhile that the job is gone.
 func (v *Jobs) Put(object *v1alpha1.SpiderJob) (*Job, error) {
 	job, err := FromSpiderJob(object)
 	if err != nil {
@@ -67,8 +66,8 @@ func (v *Jobs) Put(object *v1alpha1.SpiderJob) (*Job, error) {
 	return known, nil
 }
 
-// Written takes what Kubernetes answered to a write of this process's own, and returns what the view then knows: the written state,
-// also where the job has been deleted again since, or a newer one.
+// Written takes an answer of Kubernetes to a write of this process, and returns what the view then knows: the written state or
+// a newer one. If the watch already saw the job deleted, it still returns the state that was written.
 func (v *Jobs) Written(object *v1alpha1.SpiderJob) (*Job, error) {
 	job, err := FromSpiderJob(object)
 	if err != nil {
@@ -77,14 +76,14 @@ func (v *Jobs) Written(object *v1alpha1.SpiderJob) (*Job, error) {
 	return v.written(job), nil
 }
 
-// RefreshSpider gives the jobs of a Spider that do not tell yet what they have run its present name and path.
+// RefreshSpider gives the current name and path of a Spider to those of its jobs that do not record yet what they ran.
 func (v *Jobs) RefreshSpider(namespace, name string) {
 	for batch := range slices.Chunk(v.unstarted(namespace, name), relistBatch) {
 		v.refresh(batch)
 	}
 }
 
-// unstarted returns the jobs of a Spider that do not tell yet what they have run.
+// unstarted returns the jobs of a Spider that do not record yet what they ran.
 func (v *Jobs) unstarted(namespace, name string) (jobs []*Job) {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
@@ -116,7 +115,7 @@ func (v *Jobs) refresh(jobs []*Job) {
 	defer v.mu.Unlock()
 	for _, job := range jobs {
 		if known, _ := v.get(job.ref()); known != job {
-			continue // It is newer, and was named then.
+			continue // It is newer, and got its name then.
 		}
 		fresh := *job
 		v.place(&fresh)
@@ -190,7 +189,7 @@ func (v *Jobs) tenantOf(namespace string) *tenant {
 	return t
 }
 
-// nameSpider fills in what the SpiderJob's status does not tell yet.
+// nameSpider fills in what the SpiderJob's status does not have yet.
 func (v *Jobs) nameSpider(job *Job) {
 	if job.snapshot {
 		return

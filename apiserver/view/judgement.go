@@ -10,21 +10,21 @@ import (
 	"github.com/scrapethis/spider-operator/apiserver/failure"
 )
 
-// Judgement says whether a job kept its expectations.
+// Judgement says whether a job met its expectations.
 type Judgement struct {
-	// Judged says that it could be told, and Met that all were kept.
+	// Judged says that it could be decided, and Met that all were met.
 	Judged, Met bool
 	// Message says why it could not be judged.
 	Message string
-	// Violations is a JSON array of the rules that were broken, as the contract shows them; empty when there are none.
+	// Violations is a JSON array of the broken rules, as in the contract; empty if there are none.
 	Violations string
 }
 
-// met is the judgement of every job that kept its expectations.
+// met is the judgement of every job that met its expectations.
 var met = &Judgement{Judged: true, Met: true}
 
-// judgementOf returns nil for a job that nothing was expected of, and for one that is not judged yet: it has not ended, and has
-// not stalled either. What the condition says in between may be of an attempt that another is about to follow.
+// judgementOf returns nil for a job without expectations, and for one that is not judged yet: it has neither ended nor stalled.
+// What the condition says in between may be about an attempt that is followed by another.
 func judgementOf(status *v1alpha1.SpiderJobStatus) (*Judgement, error) {
 	condition := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionExpectationsMet)
 	switch {
@@ -51,14 +51,14 @@ func judgementOf(status *v1alpha1.SpiderJobStatus) (*Judgement, error) {
 	return judgement, nil
 }
 
-// violation is a rule that was broken, in the contract's words.
+// violation is a broken rule, as in the contract.
 type violation struct {
 	Rule     string `json:"rule"`
 	Expected string `json:"expected"`
 	Actual   string `json:"actual"`
 }
 
-// broken reports whether a job has broken what was expected of it.
+// broken reports whether a job broke an expectation.
 func (j *Job) broken() bool {
 	return j.Expectations != nil && j.Expectations.Judged && !j.Expectations.Met
 }

@@ -6,14 +6,14 @@ import (
 )
 
 // position is how far a reader of changes knows a user's jobs: all that the watch has shown up to a resource version, and which
-// jobs there were then. Resource versions are those of Kubernetes, and the checksum follows from the jobs alone, so that a
-// position means the same on every replica, however young that is.
+// jobs existed then. Resource versions are those of Kubernetes, and the checksum follows from the jobs alone, so a position
+// means the same on every replica, whatever its age.
 type position struct{ resourceVersion, sum uint64 }
 
-// positionVersion begins every position as text: the rules by which it is read.
+// positionVersion begins every position as text: its format version.
 const positionVersion = 1
 
-// String returns the position as text that says nothing to its reader; empty text where the resource version is not known.
+// String returns the position as opaque text; empty if the resource version is unknown.
 func (p position) String() string {
 	if p.resourceVersion == 0 {
 		return ""
@@ -24,18 +24,18 @@ func (p position) String() string {
 	return base64.RawURLEncoding.EncodeToString(text[:])
 }
 
-// parsePosition reads what String has made. What it cannot read is no position of this version.
+// parsePosition parses what String has made. Anything else is not a position of this version.
 func parsePosition(text string) (p position, ok bool) {
 	decoded, err := base64.RawURLEncoding.Strict().DecodeString(text)
 	if err != nil || len(decoded) != 17 || decoded[0] != positionVersion {
 		return p, false
 	}
 	p = position{binary.BigEndian.Uint64(decoded[1:]), binary.BigEndian.Uint64(decoded[9:])}
-	return p, p.String() == text // Decoding passes over line ends.
+	return p, p.String() == text // Decoding ignores line ends.
 }
 
-// checksum is a job's part in the checksum of a user's jobs, which is the sum of all parts. It covers what of a job can change
-// without a new resource version: that it is there at all, and what it shows of its Spider.
+// checksum is a job's part in the checksum of a user's jobs, which is the sum of all parts. It covers what can change of a job
+// without a new resource version: its existence, and what it shows of its Spider.
 func checksum(job *Job) uint64 {
 	const offset, prime = 14695981039346656037, 1099511628211 // FNV-1a
 	sum := uint64(offset)
@@ -48,7 +48,7 @@ func checksum(job *Job) uint64 {
 		}
 		sum *= prime // As for a zero byte, which neither contains.
 	}
-	// A sum of parts needs each bit of a part to depend on all of the job. This is the finalizer of MurmurHash3.
+	// In a sum of parts, each bit of a part has to depend on the whole job. This is the finalizer of MurmurHash3.
 	sum = (sum ^ sum>>33) * 0xff51afd7ed558ccd
 	sum = (sum ^ sum>>33) * 0xc4ceb9fe1a85ec53
 	return sum ^ sum>>33

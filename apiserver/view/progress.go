@@ -7,10 +7,10 @@ import (
 )
 
 // progress is, by the scope of each watch (a namespace, or all of them: ""), the newest resource version that the watch has
-// shown. What is not in a view and not newer than that does not exist any more.
+// shown. An object that is not in a view and not newer than that no longer exists.
 type progress map[string]string
 
-// of returns how far the watch of a namespace has come.
+// of returns the progress of the watch of a namespace.
 func (p progress) of(namespace string) string { return p[p.scopeOf(namespace)] }
 
 // scopeOf returns the scope of the watch that shows a namespace.
@@ -27,7 +27,7 @@ func (p progress) advance(scope, resourceVersion string) {
 	}
 }
 
-// newer reports whether resource version a is newer than b. Where that cannot be told, the last word wins.
+// newer reports whether resource version a is newer than b. If that cannot be decided, the last one counts as newer.
 func newer(a, b string) bool {
 	order, err := resourceversion.CompareResourceVersion(a, b)
 	return err != nil || order > 0
@@ -39,7 +39,7 @@ func older(a, b string) bool {
 	return err == nil && order < 0
 }
 
-// number returns a resource version as a number, 0 where it is none. Kubernetes' own are.
+// number returns a resource version as a number, 0 if it is not one. Kubernetes' own are.
 func number(resourceVersion string) uint64 {
 	n, err := strconv.ParseUint(resourceVersion, 10, 64)
 	if err != nil {

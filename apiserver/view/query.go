@@ -7,24 +7,24 @@ import (
 	"github.com/tidwall/btree"
 )
 
-// Query says which of a user's jobs to list, by its spec.userID: without one, those that nobody in particular has made. The zero
-// value of a filter accepts every job.
+// Query selects jobs of a user, by its spec.userID: without one, those of the namespace itself. The zero value of a filter
+// accepts every job.
 type Query struct {
 	Namespace, UserID string
 
 	Statuses   []Status
 	SpiderID   *uuid.UUID
 	SpiderName string
-	// Broken accepts only jobs that have broken what was expected of them.
+	// Broken accepts only jobs that broke an expectation.
 	Broken bool
-	// Shown leaves out what this process has made and the watch has not shown yet: those who follow changes are told of it then.
+	// Shown leaves out what this process has created and the watch has not shown yet: subscribers get it then.
 	Shown bool
 	// CreatedFrom and CreatedTo bound the time of creation, in seconds since 1970, both included. 0 means no bound.
 	CreatedFrom, CreatedTo int64
 
-	// After is where the page begins: behind this position. Nil begins with the newest job.
+	// After is the position after which the page begins. Nil begins with the newest job.
 	After *Position
-	// Limit is the most jobs to return, at least 1.
+	// Limit is the largest number of jobs to return, at least 1.
 	Limit int
 }
 
@@ -37,7 +37,7 @@ type Position struct {
 // PositionOf returns the job's own position.
 func PositionOf(job *Job) Position { return Position{Created: job.Created, ID: job.ID} }
 
-// List returns the jobs that the query asks for, newest first, and whether there are more behind them.
+// List returns the jobs that match the query, newest first, and whether more follow.
 func (v *Jobs) List(q Query) (jobs []*Job, more bool) {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
@@ -104,7 +104,7 @@ func merge(pages [][]*Job, most int) []*Job {
 	return merged
 }
 
-// startOf returns a job that stands before every job the query can show, and behind every newer one.
+// startOf returns a job that sorts before every job that the query can show, and after every newer one.
 func startOf(q *Query) *Job {
 	newest := &Job{Created: math.MaxInt64, ID: uuid.Max}
 	if q.CreatedTo != 0 {

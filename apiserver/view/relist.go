@@ -4,7 +4,8 @@ import (
 	"slices"
 )
 
-// relistBatch is how many objects of a complete list are compared before the lock is given up, so that no reader waits for long.
+// relistBatch is how many objects of a complete list are compared before the lock is released, so that no reader waits for
+// long.
 const relistBatch = 256
 
 // relist takes a complete list of a scope. Readers see each object as it was before or as it is in the list.
@@ -12,23 +13,24 @@ type relist[T object] struct {
 	store           *Store[T]
 	scope           string
 	resourceVersion string
-	// name is what the objects that the list has shown are marked by.
+	// name marks the objects that the list has shown.
 	name uint8
-	// progress is how far the watch had come before the list.
+	// progress is the progress of the watch before the list.
 	progress string
-	// restored says that the list is older than what the watch has shown: etcd was restored from a backup. Its resource versions are
-	// then given a second time, to other states.
+	// restored says that the list is older than what the watch has shown: etcd was restored from a backup. Its resource versions
+	// are then assigned a second time, to other states.
 	restored bool
 }
 
 // Relist begins to take a complete list of a scope as of a resource version. page is called with all of its objects, in any
-// number of pieces, and done after the last of them. What differs is changed as if the watch had shown it; of what is not listed
-// only this process's own newer writes are kept. It must not be used at the same time as Set or Delete of the same scope.
+// number of pieces, and done after the last of them. Differences are handled as if the watch had shown them; of objects that
+// are not listed only this process's own newer writes are kept. Do not use it at the same time as Set or Delete of the same
+// scope.
 func (s *Store[T]) Relist(scope, resourceVersion string) (page func([]T), done func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.lists[scope]++
-	if s.lists[scope] == 0 { // 0 stands for no list at all.
+	if s.lists[scope] == 0 { // 0 means no list at all.
 		s.lists[scope]++
 	}
 	r := &relist[T]{
@@ -87,8 +89,8 @@ func (r *relist[T]) shown(was, is T, resourceVersion string) shown[T] {
 	return shown[T]{scope: r.scope, was: was, is: is, resourceVersion: resourceVersion, listed: true, progress: r.progress}
 }
 
-// done removes what the list has not shown. Before that it moves the progress of the scope: what this process reads meanwhile of
-// an object that is not there, and is no newer than the list, is not taken in any more.
+// done removes what the list has not shown. Before that it advances the progress of the scope: an object that this process
+// reads meanwhile, but that does not exist any more and is no newer than the list, is not taken in.
 func (r *relist[T]) done() {
 	s := r.store
 	s.mu.Lock()
@@ -111,7 +113,7 @@ func (r *relist[T]) done() {
 				s.kind.shown(r.shown(was, none, r.resourceVersion))
 				gone = append(gone, was.ref())
 			}
-			if seen++; seen%relistBatch == 0 { // A map can be changed while it is ranged over.
+			if seen++; seen%relistBatch == 0 { // A map can be changed during a range over it.
 				s.mu.Unlock()
 				s.notify(gone...)
 				gone = gone[:0]
@@ -124,8 +126,7 @@ func (r *relist[T]) done() {
 	s.notify(gone...)
 }
 
-// missing reports whether an object is not there any more: the list has not shown it, and it is no newer write of this process's
-// own.
+// missing reports whether an object no longer exists: the list has not shown it, and it is not a newer write of this process.
 func (r *relist[T]) missing(o T) bool {
 	n := o.note()
 	return n.listed != r.name && (r.restored || !n.unconfirmed || !newer(o.version(), r.resourceVersion))

@@ -14,16 +14,16 @@ import (
 	"github.com/scrapethis/spider-operator/internal/allowed"
 )
 
-// Spider is what the facade needs to know of a Spider. It never changes: a newer state of the Spider is another one.
+// Spider is what the REST API needs to know of a Spider. It never changes: a newer state of the Spider is another one.
 type Spider struct {
 	ID              uuid.UUID
 	Namespace       string
 	Ref             string // The name of the resource.
 	ResourceVersion string
-	Name            string // The name Scrapy and REST callers know it by.
+	Name            string // The spider's name in Scrapy and in the REST API.
 	RepoPath        string
 	Description     string
-	UserID          string // Empty when the Spider is shared by its namespace.
+	UserID          string // Empty if the Spider is shared by its namespace.
 	Created         int64  // In seconds since 1970.
 	Generation      int64  // Counts the changes of the Spider's fields.
 	// Settings is a JSON object of strings; empty when there are none.
@@ -43,7 +43,7 @@ func (s *Spider) born() *uint64   { return &s.bornAt }
 // VisibleTo reports whether callers of this spec.userID, in the Spider's namespace, may see and run it.
 func (s *Spider) VisibleTo(userID string) bool { return s.UserID == "" || s.UserID == userID }
 
-// Owner is the user that the Spider is shown to be of: its own, or the namespace itself where that shares it.
+// Owner returns the user to show as the Spider's owner: its own, or the namespace itself if that shares it.
 func (s *Spider) Owner() string {
 	if s.UserID == "" {
 		return s.Namespace
@@ -81,7 +81,7 @@ func FromSpider(spider *v1alpha1.Spider) (*Spider, error) {
 	return s, nil
 }
 
-// Spiders is the picture of all Spiders of the watched namespaces. It is safe for concurrent use.
+// Spiders is the view of all Spiders of the watched namespaces. It is safe for concurrent use.
 type Spiders struct {
 	Store[*Spider]
 
@@ -103,7 +103,7 @@ func NewSpiders() *Spiders {
 	return v
 }
 
-// OnChange sets what is called, with no lock held, after a Spider was added, changed or removed. It must be set before the
+// OnChange sets a function that is called, without any lock, after a Spider was added, changed or removed. Set it before the
 // view is first written to.
 func (v *Spiders) OnChange(changed func(namespace, ref string)) { v.changed = changed }
 
@@ -153,18 +153,18 @@ func (v *Spiders) SpiderNames(namespace, resource string) (name, repoPath string
 	return spider.Name, spider.RepoPath, true
 }
 
-// SpiderQuery says which of the Spiders that a user may see to list.
+// SpiderQuery selects Spiders among those that a user may see.
 type SpiderQuery struct {
 	Namespace, UserID string
 	// NamePart is a part of the name, in upper or lower case; empty for any name.
 	NamePart string
-	// After is where the page begins: behind this position. Nil begins with the newest Spider.
+	// After is the position after which the page begins. Nil begins with the newest Spider.
 	After *Position
-	// Limit is the most Spiders to return, at least 1.
+	// Limit is the largest number of Spiders to return, at least 1.
 	Limit int
 }
 
-// List returns the Spiders that the query asks for, newest first, and whether there are more behind them.
+// List returns the Spiders that match the query, newest first, and whether more follow.
 func (v *Spiders) List(q SpiderQuery) (spiders []*Spider, more bool) {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
@@ -188,7 +188,7 @@ func (v *Spiders) List(q SpiderQuery) (spiders []*Spider, more bool) {
 	return spiders, false
 }
 
-// spidersOf returns the tree's first Spiders that the query asks for, one more than its limit.
+// spidersOf returns the tree's first Spiders that match the query, one more than its limit.
 func spidersOf(tree *btree.BTreeG[*Spider], q *SpiderQuery) []*Spider {
 	start := &Spider{Created: math.MaxInt64, ID: uuid.Max}
 	if q.After != nil {
@@ -206,9 +206,8 @@ func spidersOf(tree *btree.BTreeG[*Spider], q *SpiderQuery) []*Spider {
 	return page
 }
 
-// Put takes what Kubernetes answered to a read or a write of this process's own, so that it is seen before the watch shows
-// it. It returns what the view then knows: the given state, a newer one it already had, or nil when the Spider is known to be
-// gone since.
+// Put takes an answer of Kubernetes to a read or a write of this process, so that it is visible before the watch shows it. It
+// returns what the view then knows: the given state, a newer one, or nil if the Spider is known to be gone since.
 func (v *Spiders) Put(object *v1alpha1.Spider) (*Spider, error) {
 	spider, err := FromSpider(object)
 	if err != nil {
@@ -218,8 +217,8 @@ func (v *Spiders) Put(object *v1alpha1.Spider) (*Spider, error) {
 	return known, nil
 }
 
-// Written takes what Kubernetes answered to a write of this process's own, and returns what the view then knows: the written state,
-// also where the Spider has been deleted again since, or a newer one.
+// Written takes an answer of Kubernetes to a write of this process, and returns what the view then knows: the written state or
+// a newer one. If the watch already saw the Spider deleted, it still returns the state that was written.
 func (v *Spiders) Written(object *v1alpha1.Spider) (*Spider, error) {
 	spider, err := FromSpider(object)
 	if err != nil {
@@ -249,7 +248,7 @@ func (v *Spiders) swap(was, is *Spider) {
 // revealed implements kind.
 func (*Spiders) revealed(*Spider) {}
 
-// shown implements kind: nobody follows the changes of Spiders but by OnChange.
+// shown implements kind: changes of Spiders are only reported by OnChange.
 func (*Spiders) shown(shown[*Spider]) {}
 
 // relisted implements kind.

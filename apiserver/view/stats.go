@@ -7,26 +7,26 @@ import (
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 )
 
-// Stats are the counts of a job. Counts that are not known are -1, but for Items, which is then 0.
+// Stats are the counts of a job. Unknown counts are -1, except for Items, which is then 0.
 type Stats struct {
 	Items, Responses, Requests, Errors int64
 	ObservedAt                         int64
 	FinishReason                       string
-	// More are the counts that only a job with final counts usually has.
+	// More are counts that usually only a job with final counts has.
 	More   PackedCounts
 	Source Source
 	Final  bool
 }
 
-// Source tells where counts come from, in a byte.
+// Source says where counts come from, in a byte.
 type Source uint8
 
-// sources are the origins that there are; the zero Source is none of them.
+// sources are all origins; the zero Source is none of them.
 var sources = [...]v1alpha1.StatsOrigin{
 	"", v1alpha1.OriginTerminationMessage, v1alpha1.OriginScrapyStats, v1alpha1.OriginScrapyLog, v1alpha1.OriginNone,
 }
 
-// SourceOf returns the Source of an origin, and the zero Source of one that is not known.
+// SourceOf returns the Source of an origin, and the zero Source of an unknown one.
 func SourceOf(origin v1alpha1.StatsOrigin) Source {
 	return Source(max(0, slices.Index(sources[:], origin))) //nolint:gosec // There are five.
 }
@@ -34,7 +34,7 @@ func SourceOf(origin v1alpha1.StatsOrigin) Source {
 // Origin returns the origin; empty for the zero Source.
 func (s Source) Origin() v1alpha1.StatsOrigin { return sources[s] }
 
-// MoreCounts are the counts beyond those that every job is asked for: -1 where they are not known.
+// MoreCounts are the less common counts: -1 if unknown.
 type MoreCounts struct {
 	RequestRetries, FailedRequests                         int64
 	Responses2xx, Responses3xx, Responses4xx, Responses5xx int64
@@ -50,11 +50,11 @@ func (c *MoreCounts) all() [10]*int64 {
 	}
 }
 
-// PackedCounts are MoreCounts in a tenth of their memory: each as a varint of one more than itself, 0 where it is not known.
-// Empty text stands for none at all. It exists in memory only.
+// PackedCounts are MoreCounts in a tenth of their memory: each as a varint of one more than its value, 0 if unknown. Empty text
+// means none at all. The format exists in memory only.
 type PackedCounts string
 
-// Pack returns the counts as they are kept.
+// Pack packs the counts.
 func (c MoreCounts) Pack() PackedCounts {
 	packed := make([]byte, 0, 32)
 	known := false
@@ -82,7 +82,7 @@ func (p PackedCounts) Unpack() MoreCounts {
 	return counts
 }
 
-// uvarint is binary.Uvarint of a string, which would have to be copied for that. Of an empty one it is 0.
+// uvarint is binary.Uvarint for a string, which would otherwise have to be copied. For an empty one it is 0.
 func uvarint(text PackedCounts) (value uint64, size int) {
 	for ; size < len(text); size++ {
 		value |= uint64(text[size]&0x7f) << (7 * size)

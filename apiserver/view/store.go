@@ -4,16 +4,16 @@ import (
 	"sync"
 )
 
-// object is what a Store has to know of the objects that it keeps. An object never changes, but for its note: a newer state is
-// another object.
+// object is what a Store has to know of its objects. An object never changes, except for its note: a newer state is another
+// object.
 type object interface {
 	comparable
 	// ref names the resource.
 	ref() ref
 	// version is the resource version.
 	version() string
-	// note is what the Store keeps with the object, and born the resource version that the object was created with; 0 where that
-	// is not known. The Store's lock guards both.
+	// note is what the Store keeps with the object, and born the resource version at which the object was created; 0 if unknown.
+	// The Store's lock guards both.
 	note() *note
 	born() *uint64
 }
@@ -23,23 +23,23 @@ type ref struct{ namespace, name string }
 
 // note is what a Store keeps with an object. Its lock guards it.
 type note struct {
-	// unconfirmed says that this state comes from this process's own write, and that the watch has not shown it yet; shown, that it
+	// unconfirmed says that this state comes from a write of this process that the watch has not shown yet; shown, that the watch
 	// has shown the object in some state.
 	unconfirmed, shown bool
-	// listed names the last complete list that has shown the object.
+	// listed identifies the last complete list that has shown the object.
 	listed uint8
 }
 
-// kind is what follows from the changes of a Store, for one kind of object. Its methods are called with the Store's lock held.
-// The zero value stands for no object.
+// kind handles the changes of a Store for one kind of object. Its methods are called with the Store's lock held. The zero value
+// means no object.
 type kind[T object] interface {
-	// swap puts is in the place of was in the kind's own indexes.
+	// swap replaces was by is in the kind's own indexes.
 	swap(was, is T)
-	// revealed tells that Kubernetes has shown an object that is there from an own write, in an earlier state.
+	// revealed reports that Kubernetes has shown an object that is known from an own write, in an earlier state.
 	revealed(o T)
-	// shown tells that Kubernetes has shown is in the place of was.
+	// shown reports that Kubernetes has shown is in place of was.
 	shown(change shown[T])
-	// relisted tells that a complete list of the scope was taken. restored says that it is older than what was shown before.
+	// relisted reports that a complete list of the scope was taken. restored says that it is older than what was shown before.
 	relisted(scope, resourceVersion string, restored bool)
 }
 
@@ -47,17 +47,17 @@ type kind[T object] interface {
 type shown[T object] struct {
 	scope   string
 	was, is T
-	// resourceVersion is how far the watch of the scope has come with the change.
+	// resourceVersion is the progress of the watch of the scope with the change.
 	resourceVersion string
-	// listed says that a complete list has shown it, which tells nothing of the order of changes, and progress how far the watch of
-	// the scope had come before.
+	// listed says that a complete list has shown it, which has no order of changes; progress is the progress of the watch of the
+	// scope before the list.
 	listed   bool
 	progress string
 }
 
 // Store keeps the newest known state of all objects of one kind. A watch writes to it, and so does this process with what
-// Kubernetes has answered to it, so that whoever wrote sees what it wrote at once: the newer state wins, whichever comes first.
-// It is safe for concurrent use.
+// Kubernetes has answered, so that a caller sees its own writes at once: the newer state wins, whichever comes first. It is
+// safe for concurrent use.
 type Store[T object] struct {
 	kind kind[T]
 	// changed is called, with no lock held, after an object was added, changed or removed.
@@ -67,10 +67,10 @@ type Store[T object] struct {
 	objects  map[string]map[string]T // by namespace and name
 	count    int
 	progress progress
-	// removed are the objects that this process has deleted and that the watch still may show, each with the resource version
-	// that it had then.
+	// removed are the objects that this process has deleted and that the watch may still show, each with its last resource
+	// version.
 	removed map[ref]string
-	// lists names, by its scope, the last complete list.
+	// lists identifies, by scope, the last complete list.
 	lists map[string]uint8
 }
 
@@ -87,14 +87,14 @@ func (s *Store[T]) Len() int {
 	return s.count
 }
 
-// Set takes a state that the watch of the given scope shows.
+// Set takes a state from the watch of the given scope.
 func (s *Store[T]) Set(scope string, is T) {
 	s.mu.Lock()
 	s.progress.advance(scope, is.version())
 	was, found := s.get(is.ref())
 	stale := s.isRemoved(is) || found && older(is.version(), was.version())
 	first := !found || !was.note().shown
-	if stale && found && first { // The newer state is of an own write. It is there for those who follow from now on.
+	if stale && found && first { // The newer state comes from an own write. Subscribers see it from now on.
 		s.reveal(was, number(is.version()))
 	}
 	if !stale {
@@ -111,7 +111,7 @@ func (s *Store[T]) Set(scope string, is T) {
 	}
 }
 
-// Delete takes the watch's word that an object is gone; last is its last state.
+// Delete takes a deletion from the watch; last is the object's last state.
 func (s *Store[T]) Delete(scope string, last T) {
 	key := last.ref()
 	s.mu.Lock()
@@ -131,16 +131,15 @@ func (s *Store[T]) Delete(scope string, last T) {
 	}
 }
 
-// Bookmark takes how far the watch of the scope has come, where there was nothing else to show.
+// Bookmark takes the progress of the watch of the scope, if there was nothing else to show.
 func (s *Store[T]) Bookmark(scope, resourceVersion string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.progress.advance(scope, resourceVersion)
 }
 
-// put takes what Kubernetes answered to a read or a write of this process's own, so that it is seen before the watch shows it. It
-// returns what is then known: the given state, or a newer one that was known already. ok is false when the object is known to be
-// gone since.
+// put takes an answer of Kubernetes to a read or a write of this process, so that it is visible before the watch shows it. It
+// returns what is then known: the given state, or a newer one. ok is false if the object is known to be gone since.
 func (s *Store[T]) put(is T) (known T, ok bool) {
 	is.note().unconfirmed = true
 	s.mu.Lock()
@@ -159,8 +158,8 @@ func (s *Store[T]) put(is T) (known T, ok bool) {
 	return is, true
 }
 
-// written takes what Kubernetes answered to a write of this process's own. Unlike put, it returns a state also where the object is known
-// to be gone since: the one that was written.
+// written takes an answer of Kubernetes to a write of this process. Unlike put, it returns the written state even if the object
+// is known to be gone since.
 func (s *Store[T]) written(is T) T {
 	if known, ok := s.put(is); ok {
 		return known
@@ -168,13 +167,13 @@ func (s *Store[T]) written(is T) T {
 	return is
 }
 
-// Remove takes that this process has deleted an object in the state of the given resource version.
+// Remove records that this process has deleted an object in the state of the given resource version.
 func (s *Store[T]) Remove(namespace, name, resourceVersion string) {
 	key := ref{namespace, name}
 	s.mu.Lock()
 	was, found := s.get(key)
 	gone := found && !newer(was.version(), resourceVersion)
-	if gone { // What the watch has shown to be gone needs no memory; what is there it still has to show to be gone.
+	if gone { // Only a deletion that the watch has not shown yet has to be remembered.
 		s.drop(was)
 		s.removed[key] = resourceVersion
 	}
@@ -195,7 +194,7 @@ func (s *Store[T]) get(key ref) (o T, found bool) {
 	return o, found
 }
 
-// place puts an object in the place of that of its name, if there is one.
+// place replaces the object of its name, if there is one.
 func (s *Store[T]) place(is T) {
 	key := is.ref()
 	was, found := s.get(key)
@@ -217,7 +216,7 @@ func (s *Store[T]) place(is T) {
 	s.kind.swap(was, is)
 }
 
-// reveal takes that the watch has shown an object that is there from an own write.
+// reveal records that the watch has shown an object that is known from an own write.
 func (s *Store[T]) reveal(o T, born uint64) {
 	o.note().shown, *o.born() = true, born
 	s.kind.revealed(o)

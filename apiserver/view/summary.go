@@ -8,7 +8,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// Counts are numbers of jobs by their status.
+// Counts are the numbers of jobs by status.
 type Counts [statusCount]int
 
 // Total returns the number of all jobs.
@@ -24,7 +24,7 @@ func (c *Counts) Total() int {
 type Summary struct {
 	Counts
 
-	// Spiders are the numbers by what was run, by name.
+	// Spiders are the numbers by spider, ordered by name.
 	Spiders []SpiderCounts
 }
 

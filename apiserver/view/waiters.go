@@ -9,8 +9,8 @@ type waiterKey struct {
 	id        uuid.UUID
 }
 
-// waiters holds who waits for a job to change. Whoever waits shares one channel per job, so a waiter costs no more than
-// its goroutine.
+// waiters are the goroutines that wait for a job to change. They share one channel per job, so a waiter costs no more than its
+// goroutine.
 type waiters map[waiterKey]*waiter
 
 type waiter struct {
@@ -29,8 +29,8 @@ func (w waiters) wake(namespace string, id uuid.UUID) {
 	}
 }
 
-// Watch returns the job as it is, nil if there is none, and a channel that is closed when it changes or goes. The caller
-// calls stop when it waits no longer.
+// Watch returns the current job, nil if there is none, and a channel that is closed when it changes or goes. The caller calls
+// stop when it no longer waits.
 func (v *Jobs) Watch(namespace string, id uuid.UUID) (job *Job, changed <-chan struct{}, stop func()) {
 	v.mu.Lock()
 	defer v.mu.Unlock()

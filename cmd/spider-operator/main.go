@@ -1,4 +1,4 @@
-// Command spider-operator runs web-scraping jobs on Kubernetes: the controller, the REST facade, and the facade's API keys.
+// Command spider-operator runs web-scraping jobs on Kubernetes: the controller, the REST API, and the REST API's keys.
 package main
 
 import (

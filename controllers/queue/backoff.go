@@ -3,14 +3,14 @@ package queue
 import "time"
 
 const (
-	// firstBackOff is how long an item waits after its first failure. Each further one doubles it.
+	// firstBackOff is how long an item waits after its first failure. Each further failure doubles it.
 	firstBackOff = 5 * time.Millisecond
-	// longestBackOff is the most that an item waits: what refuses is tried again within a minute of its repair.
+	// longestBackOff bounds how long an item waits, so that it is retried within a minute of the repair.
 	longestBackOff = time.Minute
 )
 
-// backOff is how long an item waits after so many failures in a row, at least 1. There is no jitter: workers are few, and what
-// they do has a pace of its own.
+// backOff returns how long an item waits after this many failures in a row, at least 1. There is no jitter: there are few
+// workers, and their work has its own pace.
 func backOff(failures int) time.Duration {
 	wait := firstBackOff
 	for range failures - 1 {

@@ -3,23 +3,23 @@ package queue
 import "sigs.k8s.io/controller-runtime/pkg/handler"
 
 // The classes of items, the most urgent first. They are controller-runtime's priorities: any other number counts as the next
-// class below it.
+// lower class.
 const (
-	// Stop is for a run that is to be stopped, until it is: somebody waits for it, and a Pod's log is gone with the Pod.
+	// Stop is for a run that has to be stopped: somebody waits for that, and a Pod's log is deleted with the Pod.
 	Stop = 300
 	// End is for a process that has ended, or whose time is over.
 	End = 200
 	// Create is for a Job that is to be created.
 	Create = 100
-	// Routine is for all else that has changed.
+	// Routine is for all other changes.
 	Routine = 0
-	// CreateAgain is for a creation that has failed: those that never were tried go first, and whatever has changed.
+	// CreateAgain is for a creation that has failed: first tries go before it, and so do changes.
 	CreateAgain = -10
-	// Idle is for what is looked at because the controller has just started, and most likely needs nothing.
+	// Idle is for objects that are reconciled because the controller has just started, and most likely need nothing.
 	Idle = handler.LowPriority
 )
 
-// rank is the place of a class among all of them, 0 for the most urgent.
+// rank is the position of a class, 0 for the most urgent.
 type rank int
 
 const (
@@ -35,7 +35,7 @@ const (
 // classes are the classes by their rank.
 var classes = [ranks]int{Stop, End, Create, Routine, CreateAgain, Idle}
 
-// rankOf is the rank of the highest class that is not above a priority.
+// rankOf returns the rank of the highest class that is not above a priority.
 func rankOf(priority int) rank {
 	for r, class := range classes {
 		if priority >= class {
@@ -48,7 +48,7 @@ func rankOf(priority int) rank {
 // creates reports whether items of this rank may create a Job.
 func (r rank) creates() bool { return r == createRank || r == createAgainRank }
 
-// afterFailure is the rank with which an item that has failed is tried again: it loses its place to what has not failed.
+// afterFailure returns the rank with which a failed item is retried: it loses its place to items that have not failed.
 func (r rank) afterFailure() rank {
 	if r.creates() {
 		return createAgainRank

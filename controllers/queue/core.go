@@ -7,31 +7,31 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
 
-// Core is the queue as a value: the same calls give the same answers. It has no clock, no goroutines and no lock of its own.
+// Core is the queue as a value: the same calls give the same results. It has no clock, no goroutines and no lock.
 type Core struct {
 	limits Limits
 	items  map[reconcile.Request]*item
 	// delayed are the items whose time has not come.
 	delayed dueHeap
-	// turns are, by rank, the lanes that are not empty; the first has its turn next.
+	// turns are, by rank, the lanes that are not empty; the first is next.
 	turns [ranks]list[*lane]
-	// namespaces are those with something ready or in progress; waiting is how many have something ready, and ready how many
-	// items that is.
+	// namespaces are those with items that are ready or in progress; waiting is the number of namespaces with ready items, and
+	// ready the number of ready items.
 	namespaces     map[string]*namespace
 	waiting, ready int
-	// progress are the items in progress, those taken first in front; taken and creations count them.
+	// progress are the items in progress, in the order in which they were taken; taken and creations count them.
 	progress         list[*item]
 	taken, creations int
 
-	// orders numbers what is delayed.
+	// orders numbers the delayed items.
 	orders uint64
-	// depth counts by rank what waits for a worker, or for its own end to be ready then. adds counts what came to that, and
-	// retries what was delayed.
+	// depth counts by rank the items that wait for a worker, or for their own end to be ready then. adds counts the items that
+	// began to wait, and retries those that were delayed.
 	depth         [ranks]int
 	adds, retries int
 }
 
-// NewCore returns an empty queue for that many workers.
+// NewCore returns an empty queue for this number of workers.
 func NewCore(workers int) *Core {
 	return &Core{
 		limits:     LimitsFor(workers),
@@ -42,17 +42,17 @@ func NewCore(workers int) *Core {
 
 // AddOptions say how an item is added.
 type AddOptions struct {
-	// Class is its class, nil for Routine or, where it failed while in progress, the class with which it was taken.
+	// Class is the class, nil for Routine or, if the item failed while in progress, for the class with which it was taken.
 	Class *int
-	// After is how long it waits before it is ready; not at all if it is not positive.
+	// After is how long the item waits before it is ready; not at all if it is not positive.
 	After time.Duration
-	// Failed says that it is tried again: it waits for its back-off or for After, whichever is positive and shorter, and loses
-	// its place.
+	// Failed says that this is a retry: the item waits for its back-off or for After, whichever is positive and shorter, and
+	// loses its place.
 	Failed bool
 }
 
-// Add adds an item. One that waits already is raised to the higher class and the earlier time, and never lowered or put off. One
-// that is in progress is ready again when it is done.
+// Add adds an item. An item that already waits is raised to the higher class and the earlier time, never lowered or delayed. An
+// item in progress is ready again when it is done.
 func (c *Core) Add(now time.Time, request reconcile.Request, opts AddOptions) {
 	it := c.items[request]
 	if it == nil {
@@ -98,7 +98,7 @@ func (c *Core) Add(now time.Time, request reconcile.Request, opts AddOptions) {
 	}
 }
 
-// askedRank is the rank that a caller asks for.
+// askedRank returns the rank that a caller asks for.
 func (it *item) askedRank(class *int, failed bool) rank {
 	switch {
 	case class != nil:
@@ -166,7 +166,7 @@ func (c *Core) unline(it *item) {
 	}
 }
 
-// account is the account of a namespace.
+// account returns the account of a namespace.
 func (c *Core) account(name string) *namespace {
 	ns := c.namespaces[name]
 	if ns == nil {
@@ -180,14 +180,14 @@ func (c *Core) account(name string) *namespace {
 	return ns
 }
 
-// Advance makes the delayed items ready whose time has come.
+// Advance makes the delayed items ready that are due.
 func (c *Core) Advance(now time.Time) {
 	for len(c.delayed) > 0 && !c.delayed[0].due.After(now) {
 		c.arrive(now, heap.Pop(&c.delayed).(*item))
 	}
 }
 
-// NextDue is when the next delayed item is ready; false if there is none.
+// NextDue returns when the next delayed item is due; false if there is none.
 func (c *Core) NextDue() (time.Time, bool) {
 	if len(c.delayed) == 0 {
 		return time.Time{}, false
@@ -198,13 +198,13 @@ func (c *Core) NextDue() (time.Time, bool) {
 // Taken is an item that was taken to be worked on.
 type Taken struct {
 	Request reconcile.Request
-	// Class is that with which it waited.
+	// Class is the class with which it waited.
 	Class int
 	// Waited is how long it waited for a worker.
 	Waited time.Duration
 }
 
-// Take takes the next item. It is false where nothing is ready, or nothing that the limits let be taken now.
+// Take takes the next item. It returns false if nothing is ready, or the limits permit nothing now.
 func (c *Core) Take(now time.Time) (Taken, bool) {
 	c.Advance(now)
 	if c.taken >= c.limits.Workers {
@@ -223,7 +223,7 @@ func (c *Core) Take(now time.Time) (Taken, bool) {
 	return Taken{}, false
 }
 
-// permits reports whether a namespace that has an item of that rank ready may hold one worker more.
+// permits reports whether a namespace with a ready item of that rank may hold one more worker.
 func (c *Core) permits(ns *namespace, r rank) bool {
 	if c.waiting > 1 {
 		return ns.holds < c.limits.Shared
@@ -231,7 +231,7 @@ func (c *Core) permits(ns *namespace, r rank) bool {
 	return ns.holds < c.limits.Alone && (!r.creates() || ns.creations < c.limits.CreationsAlone)
 }
 
-// take takes the first item of a lane, whose turn is over then.
+// take takes the first item of a lane and ends the lane's turn.
 func (c *Core) take(now time.Time, l *lane, r rank) Taken {
 	it, ns := l.items.first.owner, l.namespace
 	c.unline(it)
@@ -276,7 +276,7 @@ func (c *Core) Done(now time.Time, request reconcile.Request) (took time.Duratio
 	return now.Sub(it.started), true
 }
 
-// drop forgets an item of which there is nothing to know.
+// drop forgets an item without any state.
 func (c *Core) drop(it *item) {
 	if it.state == absent && !it.taken && it.failures == 0 {
 		delete(c.items, it.request)
@@ -291,7 +291,7 @@ func (c *Core) Forget(request reconcile.Request) {
 	}
 }
 
-// Failures is how often in a row an item has failed.
+// Failures returns how often in a row an item has failed.
 func (c *Core) Failures(request reconcile.Request) int {
 	if it := c.items[request]; it != nil {
 		return it.failures
@@ -299,7 +299,7 @@ func (c *Core) Failures(request reconcile.Request) int {
 	return 0
 }
 
-// ClassOf is the class with which an item that is in progress was taken; false for one that is not.
+// ClassOf returns the class with which an item in progress was taken; false if it is not in progress.
 func (c *Core) ClassOf(request reconcile.Request) (class int, ok bool) {
 	it := c.items[request]
 	if it == nil || !it.taken {
@@ -308,8 +308,8 @@ func (c *Core) ClassOf(request reconcile.Request) (class int, ok bool) {
 	return classes[it.takenRank], true
 }
 
-// Ready is how many items wait for a worker.
+// Ready returns how many items wait for a worker.
 func (c *Core) Ready() int { return c.ready }
 
-// Taken is how many items are in progress.
+// Taken returns how many items are in progress.
 func (c *Core) Taken() int { return c.taken }

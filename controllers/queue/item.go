@@ -6,17 +6,17 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
 
-// state is where an item waits, if it does.
+// state says where an item waits, if it does.
 type state int
 
 const (
-	// absent does not wait. It is known only because it is in progress, or has failed.
+	// absent does not wait. The item is known only because it is in progress, or has failed.
 	absent state = iota
 	// delayed waits for its time.
 	delayed
 	// ready waits for a worker.
 	ready
-	// dirty waits for the end of its own progress, and is ready then.
+	// dirty waits for the end of its own progress, and is then ready.
 	dirty
 )
 
@@ -24,22 +24,22 @@ const (
 type item struct {
 	request reconcile.Request
 	state   state
-	// rank is that with which it waits.
+	// rank is the rank with which it waits.
 	rank rank
-	// failures counts those in a row.
+	// failures counts failures in a row.
 	failures int
 
-	// due is when a delayed item's time has come; order settles who is first among equals; index is its place in the heap.
+	// due is when a delayed item is due; order decides among equals; index is its place in the heap.
 	due   time.Time
 	order uint64
 	index int
 
-	// since is since when it waits for a worker, joined since when with this rank.
+	// since is when it began to wait for a worker, joined when it got this rank.
 	since, joined time.Time
 	// place is its place in its lane.
 	place node[*item]
 
-	// taken says that it is in progress: since started, with takenRank, on the account of namespace.
+	// taken says that it is in progress: since started, with takenRank, charged to the account of namespace.
 	taken     bool
 	takenRank rank
 	started   time.Time
@@ -47,10 +47,11 @@ type item struct {
 	progress  node[*item]
 }
 
-// namespace is the account of a namespace that has something ready or in progress.
+// namespace is the account of a namespace with items that are ready or in progress.
 type namespace struct {
 	name string
-	// ready is how many of its items wait for a worker, holds how many are in progress, and creations how many of those create.
+	// ready is how many of its items wait for a worker, holds how many are in progress, and creations how many of those are
+	// creations.
 	ready, holds, creations int
 	lanes                   [ranks]lane
 }
@@ -63,7 +64,7 @@ type lane struct {
 	namespace *namespace
 }
 
-// dueHeap holds the delayed items, the next to come first.
+// dueHeap holds the delayed items, the next due first.
 type dueHeap []*item
 
 func (h dueHeap) Len() int { return len(h) }

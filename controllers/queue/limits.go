@@ -1,22 +1,22 @@
 package queue
 
-// Limits are how many workers may be in progress at once, each at least 1 so that no limit can stop all work.
+// Limits are how many workers may be in progress at once, each at least 1 so that no limit stops all work.
 type Limits struct {
-	// Workers is how many there are.
+	// Workers is the number of workers.
 	Workers int
-	// Creations is how many may be creations, of all namespaces together: half. A creation passes webhooks of others, which may
-	// hang until kube-apiserver's own time limit.
+	// Creations bounds the creations of all namespaces together: half of the workers. A creation passes webhooks of others, which
+	// may hang up to kube-apiserver's own time limit.
 	Creations int
-	// Shared is how many one namespace may hold while another has something ready: a quarter.
+	// Shared bounds the workers of one namespace while another has something ready: a quarter.
 	Shared int
-	// Alone is how many a namespace may hold that nobody shares with: all but a quarter, so that whoever comes next is served at
-	// once even where every call of this one hangs. With fewer than four workers it is all of them.
+	// Alone bounds the workers of a namespace while no other has work: all but a quarter, so that the next namespace is served at
+	// once even if every call of this one hangs. With fewer than four workers it is all of them.
 	Alone int
-	// CreationsAlone is how many of them may be creations, by the same rule: all but a quarter of Creations.
+	// CreationsAlone bounds the creations among them, by the same rule: all but a quarter of Creations.
 	CreationsAlone int
 }
 
-// LimitsFor are the limits for that many workers, at least 1.
+// LimitsFor returns the limits for this number of workers, at least 1.
 func LimitsFor(workers int) Limits {
 	workers = max(workers, 1)
 	creations := max(workers/2, 1)

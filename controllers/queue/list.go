@@ -1,7 +1,7 @@
 package queue
 
-// list is a doubly linked list whose nodes are part of its members, so that one can be taken out of its middle, and putting one
-// in costs no memory.
+// list is a doubly linked list whose nodes are part of its members, so that a member can be removed from the middle, and adding
+// one allocates nothing.
 type list[T any] struct {
 	first, last *node[T]
 }
@@ -23,7 +23,7 @@ func (l *list[T]) push(n *node[T]) {
 	l.last = n
 }
 
-// remove takes a node out. It has to be in this list.
+// remove removes a node, which has to be in this list.
 func (l *list[T]) remove(n *node[T]) {
 	if n.before == nil {
 		l.first = n.behind

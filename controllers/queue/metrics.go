@@ -11,7 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 )
 
-// measureInterval is the time between two measurements of what lasts, as in Kubernetes' own queues.
+// measureInterval is the time between two measurements of durations, as in Kubernetes' own queues.
 const measureInterval = 500 * time.Millisecond
 
 // rankNames are the values of the label class.
@@ -30,16 +30,16 @@ type Metrics struct {
 	latency, work              prometheus.Observer
 	unfinished, longestRunning prometheus.Gauge
 
-	// What was told last.
+	// The last reported values.
 	toldDepth             [ranks]int
 	toldAdds, toldRetries int
 }
 
-// NewMetrics returns the metrics of the queue of that name, in a registry. Where that is controller-runtime's, they are part of the
-// vectors of its own queues.
+// NewMetrics returns the metrics of the queue of that name, in a registry. In controller-runtime's registry they are part of
+// the vectors of its own queues.
 func NewMetrics(to prometheus.Registerer, name string) (*Metrics, error) {
 	v := vectors{to: to}
-	// The help texts are controller-runtime's: only with these is a vector the same.
+	// The help texts are controller-runtime's: otherwise the vectors would differ.
 	depth := v.gauge(metrics.DepthKey, "Current depth of workqueue by workqueue and priority", "priority")
 	m := &Metrics{
 		adds:    v.counter(metrics.AddsKey, "Total number of adds handled by workqueue").WithLabelValues(name, name),
@@ -104,7 +104,7 @@ func register[C prometheus.Collector](v *vectors, collector C) C {
 	return collector
 }
 
-// changed tells what a core counts.
+// changed reports the counters of a core.
 func (m *Metrics) changed(c *Core) {
 	if m == nil {
 		return
@@ -135,7 +135,7 @@ func (m *Metrics) done(took time.Duration) {
 	}
 }
 
-// measured tells what lasts: progress and waits.
+// measured reports durations: progress and waits.
 func (m *Metrics) measured(c *Core, now time.Time) {
 	total, longest := c.unfinished(now)
 	m.unfinished.Set(total.Seconds())
@@ -145,7 +145,7 @@ func (m *Metrics) measured(c *Core, now time.Time) {
 	}
 }
 
-// unfinished is for how long all items in progress together have been, and the one that was taken first.
+// unfinished returns how long all items in progress together have been so, and the longest of them.
 func (c *Core) unfinished(now time.Time) (total, longest time.Duration) {
 	for n := c.progress.first; n != nil; n = n.behind {
 		age := now.Sub(n.owner.started)
@@ -155,7 +155,7 @@ func (c *Core) unfinished(now time.Time) (total, longest time.Duration) {
 	return total, longest
 }
 
-// longestWait is how long the item has waited, with this rank, that has waited longest.
+// longestWait returns how long the item that has waited longest with this rank has waited.
 func (c *Core) longestWait(now time.Time, r rank) time.Duration {
 	longest := time.Duration(0)
 	for n := c.turns[r].first; n != nil; n = n.behind {

@@ -11,29 +11,29 @@ import (
 
 // Options are the settings of a Queue.
 type Options struct {
-	// Workers is how many workers there are, at least 1.
+	// Workers is the number of workers, at least 1.
 	Workers int
 	// Clock tells the time; nil for the real one.
 	Clock clock.WithTicker
-	// Metrics are told what happens; nil for none.
+	// Metrics are the metrics to update; nil for none.
 	Metrics *Metrics
 }
 
-// Queue is a Core that many goroutines use at once: controller-runtime's workers, and those that add items.
+// Queue is a Core for concurrent use: by controller-runtime's workers, and by those that add items.
 type Queue struct {
 	clock   clock.WithTicker
 	metrics *Metrics
 
 	mu   sync.Mutex
 	core *Core
-	// changed wakes one of those who wait in Get, and all of them at the end.
+	// changed wakes one of the waiters in Get, and all of them at the end.
 	changed *sync.Cond
-	// minding says that a goroutine wakes them when delayed items are ready. It begins with the first that waits, so that who
-	// only calls TryGet has neither goroutines nor timers.
+	// minding says that a goroutine wakes the waiters when delayed items are due. It starts with the first waiter, so that a
+	// caller that only uses TryGet has neither goroutines nor timers.
 	minding bool
 	shut    bool
 
-	// planned is when that goroutine will look next; sooner tells it that this is too late.
+	// planned is when that goroutine will check next; sooner signals that this is too late.
 	planned time.Time
 	sooner  chan struct{}
 	over    chan struct{}
@@ -65,7 +65,7 @@ func (q *Queue) AddWithOpts(o priorityqueue.AddOpts, items ...reconcile.Request)
 // Add adds an item that has changed.
 func (q *Queue) Add(item reconcile.Request) { q.add(AddOptions{}, item) }
 
-// AddAfter adds an item that is to be looked at later.
+// AddAfter adds an item to reconcile later.
 func (q *Queue) AddAfter(item reconcile.Request, after time.Duration) {
 	q.add(AddOptions{After: after}, item)
 }
@@ -93,7 +93,7 @@ func (q *Queue) add(opts AddOptions, items ...reconcile.Request) {
 	}
 }
 
-// settle passes on what a change means: to the metrics, and to one that waits in Get, who passes it on if there is more.
+// settle publishes a change: to the metrics, and to one waiter in Get, which wakes the next if there is more.
 func (q *Queue) settle() {
 	q.metrics.changed(q.core)
 	if q.core.Ready() > 0 {
@@ -101,8 +101,8 @@ func (q *Queue) settle() {
 	}
 }
 
-// GetWithPriority waits for an item that may be worked on now, and returns it with its class. After ShutDown it returns at once:
-// what is not begun is not begun any more.
+// GetWithPriority waits for an item that may be worked on now, and returns it with its class. After ShutDown it returns at
+// once: no new work begins.
 func (q *Queue) GetWithPriority() (item reconcile.Request, class int, shutdown bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -125,7 +125,7 @@ func (q *Queue) Get() (item reconcile.Request, shutdown bool) {
 	return item, shutdown
 }
 
-// TryGet returns what GetWithPriority would return now, and false where that would wait or is shut down.
+// TryGet returns what GetWithPriority would return now, and false if that would wait or the queue is shut down.
 func (q *Queue) TryGet() (item reconcile.Request, class int, ok bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -145,7 +145,8 @@ func (q *Queue) take() (Taken, bool) {
 	return taken, ok
 }
 
-// NextDue is when the next delayed item is ready; false if there is none. Whoever steps a clock of its own steps it to this.
+// NextDue returns when the next delayed item is due; false if there is none. A caller with its own clock can advance it to this
+// time.
 func (q *Queue) NextDue() (time.Time, bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -172,21 +173,21 @@ func (q *Queue) Forget(item reconcile.Request) {
 	q.core.Forget(item)
 }
 
-// NumRequeues is how often in a row an item has failed.
+// NumRequeues returns how often in a row an item has failed.
 func (q *Queue) NumRequeues(item reconcile.Request) int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.core.Failures(item)
 }
 
-// ClassOf is the class with which an item that is in progress was taken; false for one that is not.
+// ClassOf returns the class with which an item in progress was taken; false if it is not in progress.
 func (q *Queue) ClassOf(item reconcile.Request) (class int, ok bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.core.ClassOf(item)
 }
 
-// Len is how many items wait for a worker.
+// Len returns how many items wait for a worker.
 func (q *Queue) Len() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -195,7 +196,7 @@ func (q *Queue) Len() int {
 	return q.core.Ready()
 }
 
-// ShutDown lets nothing more in or out.
+// ShutDown closes the queue: nothing more goes in or out.
 func (q *Queue) ShutDown() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -224,7 +225,7 @@ func (q *Queue) ShuttingDown() bool {
 	return q.shut
 }
 
-// mind wakes those who wait when delayed items are ready, and measures from time to time, until the queue is shut down.
+// mind wakes the waiters when delayed items are due, and updates the metrics from time to time, until the queue is shut down.
 func (q *Queue) mind() {
 	timer := q.clock.NewTimer(measureInterval)
 	defer timer.Stop()
@@ -251,7 +252,7 @@ func (q *Queue) mind() {
 	}
 }
 
-// plan makes ready what is due, and returns how long to wait for what comes next; false if nothing does.
+// plan makes due items ready, and returns how long to wait for the next; false if there is none.
 func (q *Queue) plan() (time.Duration, bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

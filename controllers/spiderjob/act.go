@@ -14,7 +14,7 @@ import (
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 )
 
-// act does what was decided. Deleting what is already gone is no error; every deletion names the UID it means.
+// act executes a decision. Deleting what is already gone is not an error; every deletion names the UID of its object.
 func (r *Reconciler) act(ctx context.Context, o *observation, mem *recollection, a action) error {
 	switch a.kind {
 	case createJob:
@@ -26,8 +26,8 @@ func (r *Reconciler) act(ctx context.Context, o *observation, mem *recollection,
 		return r.deleteOnce(ctx, mem, a, &corev1.Pod{ObjectMeta: a.on.meta()}, "Pod",
 			deletion(a.on.uid, &grace, metav1.DeletePropagationBackground))
 	case deleteJob:
-		// A Job deleted in the foreground outlives its Pods, so that one look at it tells that they are gone. A bare delete
-		// of a batch/v1 Job would orphan them.
+		// A Job deleted in the foreground outlives its Pods, so that one look at the Job shows that they are gone. A bare delete of
+		// a batch/v1 Job would orphan them.
 		return r.deleteOnce(ctx, mem, a, &batchv1.Job{ObjectMeta: a.on.meta()}, "Job",
 			deletion(a.on.uid, nil, metav1.DeletePropagationForeground))
 	case deleteSpiderJob:
@@ -41,9 +41,9 @@ func (r *Reconciler) act(ctx context.Context, o *observation, mem *recollection,
 	return nil
 }
 
-// createJob creates the Job. The first try is given a few seconds: where kube-apiserver does not answer so soon, as behind a webhook
-// that takes its time or hangs, the SpiderJob says so, and the next try waits for as long as kube-apiserver itself does. A creation
-// that was given up and has happened all the same is found by its name.
+// createJob creates the Job. The first try takes a few seconds at most: if kube-apiserver does not answer in that time, as
+// behind a slow or hanging webhook, the SpiderJob says so, and the next try waits as long as kube-apiserver itself does. A
+// creation that was given up but executed nevertheless is found by its name.
 func (r *Reconciler) createJob(ctx context.Context, mem *recollection, job *batchv1.Job) error {
 	limited := ctx
 	if mem.refused == nil {
@@ -62,7 +62,7 @@ func (r *Reconciler) createJob(ctx context.Context, mem *recollection, job *batc
 	return nil
 }
 
-// endPod has the kubelet end what still runs of a Pod. A Pod that is gone has ended.
+// endPod makes the kubelet end what still runs of a Pod. A Pod that is gone has ended.
 func (r *Reconciler) endPod(ctx context.Context, mem *recollection, a action) error {
 	key, now := a.key(), r.clock.Now()
 	if mem.done(key, now) {
@@ -79,7 +79,7 @@ func (r *Reconciler) endPod(ctx context.Context, mem *recollection, a action) er
 
 func (a action) key() actionKey { return actionKey{kind: a.kind, uid: a.on.uid, grace: a.grace} }
 
-// meta names the object in a call to kube-apiserver.
+// meta identifies the object in a call to kube-apiserver.
 func (r objectRef) meta() metav1.ObjectMeta {
 	return metav1.ObjectMeta{Namespace: r.namespace, Name: r.name, UID: r.uid}
 }
@@ -99,7 +99,7 @@ func (r *Reconciler) deleteOnce(
 	return nil
 }
 
-// isOther reports whether a write was refused because the object is another one by now: the one that was meant is gone.
+// isOther reports whether a write was refused because another object has the name by now: the intended one is gone.
 func isOther(err error) bool { return apierrors.IsConflict(err) }
 
 func deletion(uid types.UID, grace *int64, policy metav1.DeletionPropagation) *client.DeleteOptions {

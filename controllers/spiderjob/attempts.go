@@ -12,20 +12,22 @@ import (
 )
 
 const (
-	// firstPause is the pause after the first failed attempt and after the second interruption. Each further one is twice as long,
-	// up to maxPause: the Job controller's own back-off.
+	// firstPause is the pause after the first failed attempt and after the second interruption. Each further pause is twice as
+	// long, up to maxPause, like the Job controller's own back-off.
 	firstPause = 10 * time.Second
 	maxPause   = 6 * time.Minute
-	// maxUnstarted is how many attempts in a row may be interrupted before their process started without being counted.
+	// maxUnstarted is how many attempts in a row may be interrupted before their process started without counting as
+	// interruptions.
 	maxUnstarted = 10
 )
 
-// A SpiderJob's Job makes one Pod. Every further attempt, after a failure or an interruption, goes the same way: the stop of the
-// present one is recorded, its Job is removed, and when nothing of it can run any more, and a pause is over, comes a new Job.
+// The Job of a SpiderJob creates one Pod. Every further attempt, after a failure or an interruption, takes the same way: the
+// stop of the current attempt is recorded, its Job is deleted, and when nothing of it can run any more, and a pause is over, a
+// new Job is created.
 
-// interrupt decides that the current attempt was disturbed from outside and proves nothing. Its Job is removed; then comes
-// a new attempt, or the end if there were too many. The caches are not enough for that: they may show that a Pod is being
-// deleted before they show that its Job was suspended, which is why.
+// interrupt decides that the current attempt was disturbed from outside and proves nothing. Its Job is deleted; then a new
+// attempt begins, or the job ends if there were too many. This needs a live read: the caches may show that a Pod is being
+// deleted before they show that its Job was suspended, which explains it.
 func (d decision) interrupt(o *observation, p plan, cause string, now time.Time) decision {
 	if !o.live {
 		return decision{need: needLive}
@@ -33,7 +35,7 @@ func (d decision) interrupt(o *observation, p plan, cause string, now time.Time)
 	st := &d.status
 	pod := o.lastPod
 	if pod != nil && o.job != nil && !pod.controlledBy(o.job) {
-		pod = nil // of an earlier attempt
+		pod = nil // it belongs to an earlier attempt
 	}
 	started := attemptStarted(o, st) || pod != nil && !pod.started().IsZero()
 	if o.job != nil {
@@ -63,20 +65,20 @@ func (d decision) interrupt(o *observation, p plan, cause string, now time.Time)
 	return d.stop(v1alpha1.Stop{Reason: v1alpha1.ReasonInterrupted, Message: message, Retry: retry}, v1alpha1.ReasonInterrupted, now)
 }
 
-// attemptStarted reports whether it is recorded that the current attempt's process has started.
+// attemptStarted reports whether the status records that the process of the current attempt has started.
 func attemptStarted(o *observation, st *v1alpha1.SpiderJobStatus) bool {
-	return st.RunningSince != nil || // an earlier version recorded no such time
+	return st.RunningSince != nil || // an earlier version did not record this time
 		st.Phase == v1alpha1.PhaseRunning && st.PodUID == "" && st.PodName != "" && (o.job == nil || st.JobUID == string(o.job.uid))
 }
 
-// tryAgain decides that a failed attempt is followed by another.
+// tryAgain decides that another attempt follows a failed one.
 func (d decision) tryAgain(o *observation, p plan, pod *podView, reason, message string, now time.Time) decision {
 	d.describeRun(o, p, pod, now)
 	d.noteExit(pod)
 	return d.retry(reason, message, now)
 }
 
-// retry spends a retry on the present attempt, which has failed.
+// retry spends a retry on the current attempt, which has failed.
 func (d decision) retry(reason, message string, now time.Time) decision {
 	st := &d.status
 	st.Failures = d.failures() + 1
@@ -85,8 +87,8 @@ func (d decision) retry(reason, message string, now time.Time) decision {
 	return d.stop(v1alpha1.Stop{Reason: v1alpha1.ReasonRetrying, Message: message, Retry: true}, v1alpha1.ReasonRetrying, now)
 }
 
-// failures is how many earlier attempts have failed. A version before this one did not record it: what was not interrupted of
-// its attempts had failed, but for the present one.
+// failures returns how many earlier attempts have failed. Earlier versions did not record that: there, every attempt that was
+// not interrupted had failed, except the current one.
 func (d *decision) failures() int32 {
 	st := &d.status
 	if st.Failures == 0 && st.PodUID == "" {
@@ -95,7 +97,7 @@ func (d *decision) failures() int32 {
 	return st.Failures
 }
 
-// stopJob decides to stop the current Job for good. A cache may not show yet that its spider has just started, or ended.
+// stopJob decides to stop the current Job for good. The caches may not show yet that its spider has just started, or ended.
 func (d decision) stopJob(o *observation, reason, message string, now time.Time) decision {
 	if !o.live {
 		return decision{need: needLive}
@@ -104,7 +106,7 @@ func (d decision) stopJob(o *observation, reason, message string, now time.Time)
 	return d.stop(v1alpha1.Stop{Reason: reason, Message: message}, v1alpha1.ReasonStopping, now)
 }
 
-// stop records that the current attempt is over. Nothing is deleted before that is recorded.
+// stop records that the current attempt is over. Nothing is deleted before this is recorded.
 func (d decision) stop(s v1alpha1.Stop, reason string, now time.Time) decision {
 	st := &d.status
 	s.JobUID, s.Since = st.JobUID, &metav1.Time{Time: now}
@@ -115,7 +117,7 @@ func (d decision) stop(s v1alpha1.Stop, reason string, now time.Time) decision {
 	return d
 }
 
-// jobGone decides what follows when the SpiderJob had a Job and has none.
+// jobGone decides what follows if the SpiderJob had a Job and has none any more.
 func (d decision) jobGone(o *observation, now time.Time) decision {
 	p := currentPlan(o)
 	switch last := o.lastPod; {
@@ -129,7 +131,7 @@ func (d decision) jobGone(o *observation, now time.Time) decision {
 	return d.interrupt(o, p, "its Job was deleted", now)
 }
 
-// closing asks for what a stopped Pod says last: its log is gone with it.
+// closing requests the log of a Pod that is being stopped: the log is deleted with the Pod.
 func (d *decision) closing(p plan, pod *podView) {
 	mode := podlog.Follow
 	if pod.ended() {
@@ -138,8 +140,8 @@ func (d *decision) closing(p plan, pod *podView) {
 	d.demand(p, pod, mode)
 }
 
-// nextAttempt forgets what was of the attempt that is now proven gone, and sets when the next may begin. The message of the stop
-// stands until it does.
+// nextAttempt resets what the status says of the attempt that is now proven gone, and sets when the next may begin. The message
+// of the stop stays until it does.
 func (d *decision) nextAttempt(s *stop, now time.Time) {
 	st := &d.status
 	pause := pauseAfter(st, s.Reason)
@@ -148,7 +150,7 @@ func (d *decision) nextAttempt(s *stop, now time.Time) {
 	d.forgetExpectations()
 }
 
-// pauseAfter is the pause before the next attempt: it grows with the failures, or with the interruptions, so far.
+// pauseAfter returns the pause before the next attempt: it grows with the failures, or with the interruptions, so far.
 func pauseAfter(st *v1alpha1.SpiderJobStatus, reason string) time.Duration {
 	n := st.Interruptions - 1 + st.Unstarted
 	if reason == v1alpha1.ReasonRetrying {
@@ -160,7 +162,8 @@ func pauseAfter(st *v1alpha1.SpiderJobStatus, reason string) time.Duration {
 	return min(firstPause<<min(n-1, 10), maxPause)
 }
 
-// pauseLeft is the time until the next attempt may begin. No clock that was set back makes it longer than any pause.
+// pauseLeft returns the time until the next attempt may begin. A clock that was set back does not make it longer than any
+// pause.
 func pauseLeft(st *v1alpha1.SpiderJobStatus, now time.Time) time.Duration {
 	if st.AttemptFrom == nil {
 		return 0

@@ -11,16 +11,16 @@ import (
 	"github.com/scrapethis/spider-operator/controllers/spiderjob/earlier"
 )
 
-// spiderPatience is how long a missing Spider is waited for, so that both can be applied in one go in any order.
+// spiderPatience is how long to wait for a missing Spider, so that both can be applied together in any order.
 const spiderPatience = 5 * time.Second
 
-// begin creates the Job, where none is there and none has to be gone first.
+// begin creates the Job, if there is none and none has to be deleted first.
 func (d decision) begin(o *observation, now time.Time) decision {
 	if wait, waits := d.waitsToCreate(o, now); waits {
 		return wait
 	}
-	// Nobody else acts while this process leads, and what it did itself it knows. A copy that may be older is not to be
-	// trusted: a cache that lags behind must not run what has run and gone.
+	// Only the leading process acts, and it knows what it did itself. A copy from before it led is not to be trusted: with a
+	// cache that lags, a job that has already run could run again.
 	untried := o.sj.Status.ObservedGeneration == 0 || o.refused != nil && d.status.JobUID == "" && d.status.AttemptFrom == nil
 	if fresh := o.sinceLead && untried; (!fresh || argumentsOmitted(o.sj)) && !o.live {
 		return decision{need: needLive}
@@ -44,7 +44,7 @@ func (d decision) begin(o *observation, now time.Time) decision {
 		return d.withoutSpider(o, now)
 	}
 	sj := *o.sj
-	sj.Status = d.status // what was counted of earlier attempts, recorded or not yet
+	sj.Status = d.status // the counts of earlier attempts, recorded or not yet
 	p, err := makePlan(&sj, o.spider, o.defaults)
 	if err != nil {
 		return d.invalid(o, err, now)
@@ -69,7 +69,7 @@ func (d decision) begin(o *observation, now time.Time) decision {
 	return d
 }
 
-// afterLost waits for a Pod to end whose Job was deleted without it, and has it end.
+// afterLost waits for the end of a Pod whose Job was deleted without it, and stops the Pod.
 func (d decision) afterLost(o *observation, pod *podView) decision {
 	d.pending(v1alpha1.ReasonWaiting, "Pod "+pod.name+", which has lost its Job, has to end first")
 	if d.status.Reason == v1alpha1.ReasonRunning {
@@ -78,8 +78,8 @@ func (d decision) afterLost(o *observation, pod *podView) decision {
 	return d.clearPods(o)
 }
 
-// waitsToCreate says what a Job waits for that is not to be made yet: a Pod that is being stopped, or is an earlier SpiderJob's, a
-// pause, room in a quota, or the time to try again what was refused. None of that has to be read live.
+// waitsToCreate says what delays the creation of a Job: a Pod that is being stopped, or belongs to an earlier SpiderJob, a
+// pause, room in a quota, or the time of the next try after a refusal. None of that needs a live read.
 func (d decision) waitsToCreate(o *observation, now time.Time) (wait decision, waits bool) {
 	over := d.status.JobUID == "" || o.lastPod != nil && endSeen(o, o.lastPod)
 	if alive := o.alive(); len(alive) > 0 && d.removable(o) == nil && over {
@@ -131,7 +131,7 @@ func (d decision) withoutSpider(o *observation, now time.Time) decision {
 	return d.end(o, v1alpha1.PhaseError, v1alpha1.ReasonSpiderNotFound, message, now)
 }
 
-// invalid ends a SpiderJob that cannot be run as it stands.
+// invalid ends a SpiderJob that cannot run as it is.
 func (d decision) invalid(o *observation, err error, now time.Time) decision {
 	if !o.live {
 		return decision{need: needLive}
@@ -139,12 +139,14 @@ func (d decision) invalid(o *observation, err error, now time.Time) decision {
 	return d.end(o, v1alpha1.PhaseError, v1alpha1.ReasonInvalidJob, err.Error(), now)
 }
 
-// endedUnrecorded reports whether this process saw the spider of a Pod end whose Job was deleted before anything of it was recorded.
+// endedUnrecorded reports whether this process saw the spider of a Pod end whose Job was deleted before anything of that was
+// recorded.
 func endedUnrecorded(o *observation, st *v1alpha1.SpiderJobStatus) bool {
 	return o.lastPod != nil && endSeen(o, o.lastPod) && string(o.lastPod.uid) != st.PodUID
 }
 
-// endedWithoutJob is a Pod that ended undisturbed, and was not judged before somebody deleted its Job; nil where there is none.
+// endedWithoutJob returns a Pod that ended undisturbed, and was not judged before somebody deleted its Job; nil if there is
+// none.
 func endedWithoutJob(o *observation, st *v1alpha1.SpiderJobStatus) *podView {
 	judged := types.UID("") // of an attempt that is over
 	if st.JobUID == "" {

@@ -16,8 +16,8 @@ import (
 	"github.com/scrapethis/spider-operator/internal/allowed"
 )
 
-// Caches says what a cache keeps of the controller's kinds: the operator's own Jobs and Pods only, and of all objects only what is read.
-// Callers share the objects they get from it, and must not change them.
+// Caches says what a cache keeps of the controller's kinds: only the operator's own Jobs and Pods, and of all objects only what
+// is read. Callers share the objects they get from it, and must not change them.
 func Caches() (map[client.Object]cache.ByObject, error) {
 	ours, err := labels.NewRequirement(v1alpha1.LabelSpiderJob, selection.Exists, nil)
 	if err != nil {
@@ -31,7 +31,7 @@ func Caches() (map[client.Object]cache.ByObject, error) {
 	}, nil
 }
 
-// transform is slim for a cache, which may also hold tombstones.
+// transform applies slim in a cache, which may also hold tombstones.
 func transform[T client.Object](slim func(T)) func(any) (any, error) {
 	return func(obj any) (any, error) {
 		if object, ok := obj.(T); ok {
@@ -41,8 +41,8 @@ func transform[T client.Object](slim func(T)) func(any) (any, error) {
 	}
 }
 
-// slimSpiderJob drops what the controller never reads of a SpiderJob, which is most of one that has ended: it is only kept, until
-// its time is over, and there may be many. A status so slimmed must not be written, and is not (record.go).
+// slimSpiderJob drops what the controller never reads of a SpiderJob: ended SpiderJobs stay cached until their TTL, possibly
+// many. A slimmed status must not be written, and is not (record.go).
 func slimSpiderJob(sj *v1alpha1.SpiderJob) {
 	generation := sj.Generation
 	sj.ObjectMeta = slimMeta(&sj.ObjectMeta)
@@ -62,11 +62,11 @@ func slimSpiderJob(sj *v1alpha1.SpiderJob) {
 	}
 }
 
-// annotationOmitted marks a SpiderJob whose arguments were left out of what this process holds. It is on no object of the cluster.
+// annotationOmitted marks a SpiderJob whose arguments are left out of the cache. No object of the cluster has it.
 const annotationOmitted = "scrapethis.app/arguments-omitted"
 
-// slimCachedSpiderJob is slimSpiderJob for the cache. Long arguments leave it, too: they may be 32 KiB, and are needed only for the
-// making of a Job, for which the SpiderJob is then read live. Once that exists the others follow.
+// slimCachedSpiderJob is slimSpiderJob for the cache. It also drops long arguments, which may be 32 KiB, and are needed only to
+// create a Job, for which the SpiderJob is read live. Once the Job exists, it drops the others.
 func slimCachedSpiderJob(sj *v1alpha1.SpiderJob) {
 	slimSpiderJob(sj)
 	omitArguments(sj)
@@ -86,8 +86,9 @@ func argumentsOmitted(sj *v1alpha1.SpiderJob) bool {
 	return omitted
 }
 
-// slimJob drops what the controller never reads of a Job. That spares memory, and wakes nobody: an update of what was
-// dropped changes nothing (wake.go). What is read live is slimmed too, so that nothing can be read that would not wake.
+// slimJob drops what the controller never reads of a Job. That saves memory, and reconciles: an update of a dropped field
+// changes nothing. Objects that are read live are slimmed, too, so that no decision can depend on a field whose change would
+// not cause a reconcile.
 func slimJob(job *batchv1.Job) {
 	var annotations map[string]string
 	if note, ok := job.Annotations[v1alpha1.AnnotationPlan]; ok {

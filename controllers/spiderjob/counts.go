@@ -11,8 +11,8 @@ import (
 	"github.com/scrapethis/spider-operator/controllers/spiderjob/stats"
 )
 
-// finalCounts are the counts that an ended Pod's spider itself gave when it closed. Known is false while they may still
-// come; once they are known not to come the counts are whatever was last read, and not final.
+// finalCounts returns the counts that an ended Pod's spider itself reported when it closed. known is false while they may still
+// come; once they are known not to come, the counts are the last ones read, and not final.
 func finalCounts(o *observation, p plan, pod *podView, now time.Time) (counts stats.Counts, known bool) {
 	if p.StatsSource == v1alpha1.StatsFromNowhere {
 		return stats.Counts{}, true
@@ -23,13 +23,13 @@ func finalCounts(o *observation, p plan, pod *podView, now time.Time) (counts st
 	}
 	r := o.reading(pod)
 	counts = logCounts(r, pod)
-	// A stream that was opened to see the end come may have begun long before it.
+	// A stream that was opened to follow the log to its end may have begun long before it.
 	waited := r.Mode == podlog.Final && !r.Began.IsZero() && now.Sub(r.Began) >= countsPatience
 	return withFinishReason(message, counts), r.Done || counts.Final || waited
 }
 
-// logCounts are the counts that were read from the log of a Pod. What the log of a running spider ended with is no end of one that has
-// ended since: another crawl may have begun in between.
+// logCounts returns the counts that were read from the log of a Pod. The end of a running spider's log is not the end of a run
+// that has ended since: another crawl may have begun in between.
 func logCounts(r podlog.Reading, pod *podView) stats.Counts {
 	counts := r.Counts
 	if r.Since.IsZero() && pod.exit() != nil {
@@ -38,8 +38,8 @@ func logCounts(r podlog.Reading, pod *podView) stats.Counts {
 	return counts
 }
 
-// withFinishReason are the counts that a log gave with what the termination message says of the end. A message without counts leaves
-// these to the log.
+// withFinishReason returns the counts of a log with what the termination message says about the end. If the message has no
+// counts, those of the log stay.
 func withFinishReason(message, counts stats.Counts) stats.Counts {
 	if message.FinishReason != "" {
 		counts.FinishReason = message.FinishReason
@@ -50,7 +50,7 @@ func withFinishReason(message, counts stats.Counts) stats.Counts {
 	return counts
 }
 
-// terminationCounts are the counts in the termination message of a Pod's spider.
+// terminationCounts returns the counts in the termination message of a Pod's spider.
 func terminationCounts(pod *podView) (stats.Counts, bool) {
 	ended := pod.exit()
 	if ended == nil {
@@ -59,10 +59,10 @@ func terminationCounts(pod *podView) (stats.Counts, bool) {
 	return stats.ParseTerminationMessage(ended.Message)
 }
 
-// currentStats is what is known of the counts of a Pod, which is the SpiderJob's current attempt according to st. Counts are
-// final only when the process has ended: before that, a spider can only claim so.
+// currentStats returns what is known of the counts of a Pod, which is the SpiderJob's current attempt according to st. Counts
+// are final only once the process has ended: before that, a spider can only claim so.
 //
-// Where attempts are summed up it also moves what is recorded of the attempts before into st.EarlierStats, once, and adds that.
+// If attempts are summed up, it also moves the recorded counts of earlier attempts into st.EarlierStats, once, and adds those.
 func currentStats(o *observation, p plan, pod *podView, ended bool, st *v1alpha1.SpiderJobStatus) *v1alpha1.Stats {
 	if p.StatsSource == v1alpha1.StatsFromNowhere {
 		return ofAttempt(st.Stats, st.Attempts)
@@ -70,7 +70,7 @@ func currentStats(o *observation, p plan, pod *podView, ended bool, st *v1alpha1
 	if p.SumAttempts || st.EarlierStats != nil {
 		st.EarlierStats = earlierStats(st)
 	}
-	previous := ofAttempt(st.Stats, st.Attempts) // the counts of an earlier attempt say nothing of this one
+	previous := ofAttempt(st.Stats, st.Attempts) // the counts of an earlier attempt say nothing about this one
 	message, found := terminationCounts(pod)
 	r := o.reading(pod)
 	read := p.StatsSource == v1alpha1.StatsFromScrapy && r.Known
@@ -98,14 +98,14 @@ func ofAttempt(s *v1alpha1.Stats, attempt int32) *v1alpha1.Stats {
 	return s
 }
 
-// earlierStats is the sum of the counts of all attempts before the current one, nil where that is the first. It is worked out from what
-// the status says of the last attempt and of those before, and once it is recorded comes out the same however often that is done. Of an
-// attempt that began and left no counts behind the sum is not final; which did not begin is known until the current one begins.
+// earlierStats returns the sum of the counts of all attempts before the current one, nil if that is the first. It follows from
+// the counts of the last attempt and of those before in the status; once it is recorded, computing it again gives the same. If
+// an attempt began and left no counts, the sum is not final; whether an attempt began is known until the next one begins.
 func earlierStats(st *v1alpha1.SpiderJobStatus) *v1alpha1.Stats {
 	before := st.Attempts - 1
 	sum := st.EarlierStats
 	if s := st.Stats; s != nil && s.Attempt <= before && (sum == nil || s.Attempt > sum.Attempt) {
-		sum = s // which is a sum as well
+		sum = s // which is also a sum
 	}
 	included := int32(0)
 	if sum != nil {
@@ -115,7 +115,7 @@ func earlierStats(st *v1alpha1.SpiderJobStatus) *v1alpha1.Stats {
 		return sum
 	}
 	missing := before - included - st.Unstarted
-	next := &v1alpha1.Stats{Source: v1alpha1.OriginNone, Final: true} // nothing was counted since nothing ran
+	next := &v1alpha1.Stats{Source: v1alpha1.OriginNone, Final: true} // nothing ran, so nothing was counted
 	if sum != nil {
 		next = sum.DeepCopy()
 	}
@@ -124,7 +124,7 @@ func earlierStats(st *v1alpha1.SpiderJobStatus) *v1alpha1.Stats {
 	return next
 }
 
-// lastCounts are the counts of a Pod that is gone, as far as they were read before.
+// lastCounts returns the counts of a Pod that is gone, as far as they were read before.
 func lastCounts(o *observation, pod *podView) stats.Counts {
 	message, _ := terminationCounts(pod)
 	if message.Final {
@@ -133,14 +133,14 @@ func lastCounts(o *observation, pod *podView) stats.Counts {
 	return withFinishReason(message, logCounts(o.reading(pod), pod))
 }
 
-// lastStats is what is known of the counts when nothing of the run is there any more.
+// lastStats returns what is known of the counts when nothing of the run exists any more.
 func lastStats(o *observation, st *v1alpha1.SpiderJobStatus) *v1alpha1.Stats {
-	p := plan{StatsSource: v1alpha1.StatsFromScrapy} // what was not to be read was not read
+	p := plan{StatsSource: v1alpha1.StatsFromScrapy} // if nothing was to be read, nothing was
 	return currentStats(o, p, o.lastPod, true, st)
 }
 
-// merge lays what was read, with the sum of earlier attempts where attempts are summed up, over what is recorded of the same attempt.
-// Counts never go down, and final ones never change.
+// merge combines what was read, and the sum of earlier attempts if attempts are summed up, with what is recorded of the same
+// attempt. Counts never go down, and final ones never change.
 func merge(previous, earlier *v1alpha1.Stats, counts stats.Counts, at time.Time, attempt int32) *v1alpha1.Stats {
 	if previous != nil && previous.Final {
 		return previous
@@ -169,7 +169,7 @@ func merge(previous, earlier *v1alpha1.Stats, counts stats.Counts, at time.Time,
 	return next
 }
 
-// statsOf are counts as a status has them.
+// statsOf returns counts as a status has them.
 func statsOf(counts stats.Counts) *v1alpha1.Stats {
 	return &v1alpha1.Stats{
 		ItemsScraped:    counts.Items,
@@ -192,8 +192,9 @@ func statsOf(counts stats.Counts) *v1alpha1.Stats {
 	}
 }
 
-// addStats adds the sum of earlier attempts to the counts of the current one. The sum is final where both are; what one of them does not
-// know is then not known. Else the rest counts as far as it is known. The finish reason is the current attempt's.
+// addStats adds the sum of earlier attempts to the counts of the current one. If both are final, so is the sum, and a count
+// that one of them does not have is unknown. Otherwise each count is the sum of what is known. The finish reason is the current
+// attempt's.
 func addStats(next, earlier *v1alpha1.Stats) {
 	if earlier.Final && earlier.Source == v1alpha1.OriginNone {
 		return // no earlier attempt has begun
@@ -219,7 +220,7 @@ func addStats(next, earlier *v1alpha1.Stats) {
 	}
 }
 
-// optionalCounts are the counts that may be unknown, in a fixed order.
+// optionalCounts returns the counts that may be unknown, in a fixed order.
 func optionalCounts(s *v1alpha1.Stats) [13]**int64 {
 	return [...]**int64{
 		&s.Responses, &s.Requests, &s.Errors, &s.RequestRetries, &s.FailedRequests, &s.Responses2xx, &s.Responses3xx, &s.Responses4xx,

@@ -14,12 +14,12 @@ import (
 	"github.com/scrapethis/spider-operator/internal/allowed"
 )
 
-// recheck is when to look again for what no watch reports, such as the outcome of an action of the past.
+// recheck is when to look again for something that no watch reports, such as the effect of an earlier action.
 const recheck = 5 * time.Second
 
 // decision is what decide makes of an observation.
 type decision struct {
-	// need is what has to be observed before anything can be decided. All else is empty then.
+	// need is what has to be observed before anything can be decided. Everything else is empty then.
 	need need
 	// status is the status to record.
 	status v1alpha1.SpiderJobStatus
@@ -29,11 +29,11 @@ type decision struct {
 	logs []logDemand
 	// after is when to look again if nothing happens meanwhile; zero for never.
 	after time.Duration
-	// class is the place in the work queue of that next look, one of package queue.
+	// class is the class in the work queue of that next look, one of package queue.
 	class int
-	// room is what the quota gate is to be told.
+	// room is the news for the quota gate.
 	room roomNews
-	// compare names the earlier runs that needEarlierRuns asks for.
+	// compare selects the earlier runs that needEarlierRuns asks for.
 	compare comparison
 }
 
@@ -47,9 +47,9 @@ const (
 	// needJobEvents and needPodEvents ask for the Warning Events of the Job, or of its Pod.
 	needJobEvents
 	needPodEvents
-	// needKilling asks whether the kubelet has told of stopping the last Pod's spider.
+	// needKilling asks whether the kubelet has reported that it stopped the last Pod's spider.
 	needKilling
-	// needEarlierRuns asks for the runs that this one is to be compared with.
+	// needEarlierRuns asks for the runs to compare this one with.
 	needEarlierRuns
 )
 
@@ -58,7 +58,7 @@ type actionKind int
 const (
 	doNothing actionKind = iota
 	createJob
-	// endPod has the kubelet end the containers that outlive the spider: Pod and log stay.
+	// endPod makes the kubelet end the containers that outlive the spider: Pod and log stay.
 	endPod
 	deletePod
 	deleteJob
@@ -83,32 +83,32 @@ type logDemand struct {
 	mode podlog.Mode
 }
 
-// roomNews is what a decision says of the room that the namespace's quota has for a SpiderJob's Pod.
+// roomNews is what a decision says about the room that the namespace's quota has for a SpiderJob's Pod.
 type roomNews int
 
 const (
 	roomUnknown roomNews = iota
 	// roomRefused says that the Pod was refused for quota.
 	roomRefused
-	// roomFound says that the Pod is there.
+	// roomFound says that the Pod exists.
 	roomFound
 	// roomUnwanted says that no Pod is wanted now.
 	roomUnwanted
 )
 
-// limitPatience is how long a Job that has a time limit of its own is waited for to say that this is why its Pod is being deleted. The
-// Job controller deletes Pods first, and writes the Job's status afterwards.
+// limitPatience is how long to wait until a Job with its own time limit says that this is why its Pod is being deleted. The Job
+// controller deletes Pods first, and writes the Job's status afterwards.
 const limitPatience = 2 * time.Second
 
-// decide is the lifecycle of a SpiderJob. It does no I/O and knows no time but now: whatever order events arrive in, and
+// decide is the lifecycle of a SpiderJob. It does no I/O and knows no time except now: in whatever order events arrive, and
 // wherever the process died before, the same observation leads to the same decision.
 //
-//	has ended                stop what still runs, remove the Job, later the SpiderJob, when their time is over (retention.go)
-//	is to be stopped         stop the Pods, remove the Job, prove that nothing runs, then end or try again (teardown.go)
-//	its Job is there         follow the Pods: pending (pending.go), running, or ended with a verdict (verdict.go)
-//	another's Job is there   wait if it is an earlier SpiderJob's, else an error
+//	has ended                stop what still runs; delete the Job, later the SpiderJob, when their time is over (retention.go)
+//	has to be stopped        stop the Pods, delete the Job, prove that nothing runs, then end or try again (teardown.go)
+//	its Job exists           follow the Pods: pending (pending.go), running, or ended with a verdict (verdict.go)
+//	another's Job exists     wait if it is an earlier SpiderJob's, otherwise an error
 //	no Job, never had one    create it, once no Pod of an earlier SpiderJob of the name runs (begin.go)
-//	no Job, but had one      an interruption: somebody else removed it (attempts.go)
+//	no Job, but had one      an interruption: somebody else deleted it (attempts.go)
 func decide(o *observation, now time.Time) decision {
 	d := decision{status: *o.sj.Status.DeepCopy(), class: queue.Routine}
 	switch stop := wantedStop(o.sj); {
@@ -136,8 +136,8 @@ func decide(o *observation, now time.Time) decision {
 	}
 }
 
-// attemptOver reports whether the Job is of an attempt that was recorded as over, and proven gone: a cache that lags still shows it, and
-// what became of it would be counted twice.
+// attemptOver reports whether the Job belongs to an attempt that was recorded as over, and proven gone: a lagging cache still
+// shows it, and its end would be counted twice.
 func attemptOver(o *observation) bool {
 	st := &o.sj.Status
 	return st.JobUID == "" && st.AttemptFrom != nil &&
@@ -170,7 +170,7 @@ func (d decision) run(o *observation, now time.Time) decision {
 	case o.job.timedOut():
 		return d.stopJob(o, v1alpha1.ReasonDeadlineExceeded, "its Job failed: "+o.job.failing.message, now)
 	case o.job.deleting && pod != nil && endSeen(o, pod):
-		return d.judge(o, p, pod, now) // the spider had ended before the deletion reached its Pod
+		return d.judge(o, p, pod, now) // the spider ended before its Pod was deleted
 	case o.job.deleting:
 		return d.interrupt(o, p, "its Job was deleted", now)
 	case pod == nil:
@@ -187,7 +187,7 @@ func (d decision) run(o *observation, now time.Time) decision {
 	case pod.exit() != nil || pod.ended():
 		return d.judge(o, p, pod, now)
 	case o.job.suspended || o.job.failing != nil:
-		// The Job controller is about to stop the Pod. How it ends is judged when it has ended.
+		// The Job controller is about to stop the Pod. Its end is judged when it has ended.
 		d.demand(p, pod, podlog.Follow)
 		return d.beingStopped(o, pod, now)
 	}
@@ -214,7 +214,7 @@ func (d decision) run(o *observation, now time.Time) decision {
 	return d.watchProgress(o, p, pod, now)
 }
 
-// beingStopped says, once it takes longer than usual, that the Job controller stops a Pod.
+// beingStopped reports, once it takes longer than usual, that the Job controller stops a Pod.
 func (d decision) beingStopped(o *observation, pod *podView, now time.Time) decision {
 	if wait := explainAfter + time.Duration(pod.ownGrace)*time.Second - now.Sub(o.stopSeen); wait > 0 {
 		d.after = wait
@@ -228,8 +228,8 @@ func (d decision) beingStopped(o *observation, pod *podView, now time.Time) deci
 	return d
 }
 
-// disturbedAfterExit reports whether the Job's Pod was removed or disrupted after this process had seen its spider end: whether
-// something had stopped the spider before is then for Events to tell.
+// disturbedAfterExit reports whether the Job's Pod was deleted or disrupted after this process had seen its spider end: Events
+// then have to show whether something had stopped the spider before.
 func disturbedAfterExit(o *observation, pod *podView) bool {
 	if o.exited == nil || !o.exited.controlledBy(o.job) {
 		return false
@@ -240,8 +240,8 @@ func disturbedAfterExit(o *observation, pod *podView) bool {
 	return endSeen(o, pod) && (disrupted(pod) || pod.deleting)
 }
 
-// endSeen reports whether this process saw a Pod's spider end while nothing had been done to the Pod. What has happened since came
-// too late to be the cause, unless the kubelet tells that it had stopped the spider: then the Pod's own end says why.
+// endSeen reports whether this process saw a Pod's spider end before anything had been done to the Pod. What happened since
+// came too late to be the cause, unless the kubelet reports that it had stopped the spider: then the Pod's own end says why.
 func endSeen(o *observation, pod *podView) bool {
 	return o.exited != nil && o.exited.uid == pod.uid && (o.killing.found != evidenceOfStop || !disrupted(pod) && !pod.ended())
 }
@@ -249,13 +249,13 @@ func endSeen(o *observation, pod *podView) bool {
 // disrupted reports whether something has ended a Pod as a whole, other than a deletion.
 func disrupted(pod *podView) bool { return pod.disruption != nil || pod.reason != "" }
 
-// completedByAnother reports whether the Job is complete though the newest of its Pods that is left had failed: in a Job of an earlier
-// version the one that made it complete came later, and somebody has removed it.
+// completedByAnother reports whether the Job is complete although the newest of its remaining Pods failed: in a Job of an
+// earlier version the Pod that completed it came later, and somebody has deleted that.
 func completedByAnother(o *observation, pod *podView) bool {
 	return o.job.replacesPods() && o.job.complete && o.job.failing == nil && pod != nil && pod.ended() && spiderFailed(pod)
 }
 
-// strayPod is a Pod of this SpiderJob that may run though its Job is not the present one, nil where there is none.
+// strayPod returns a Pod of this SpiderJob that may run although its Job is not the current one, nil if there is none.
 func strayPod(o *observation) *podView {
 	for _, pod := range o.alive() {
 		if !pod.controlledBy(o.job) {
@@ -265,7 +265,7 @@ func strayPod(o *observation) *podView {
 	return nil
 }
 
-// undisturbedPods counts the Pods that run, or are about to, and that nobody stops.
+// undisturbedPods counts the Pods that run, or are about to, and that nothing stops.
 func undisturbedPods(pods []*podView) int {
 	n := 0
 	for _, pod := range pods {
@@ -276,14 +276,14 @@ func undisturbedPods(pods []*podView) int {
 	return n
 }
 
-// running says that the spider's process runs.
+// running reports that the spider's process runs.
 func (d *decision) running(o *observation, p plan, pod *podView, now time.Time) {
 	st := &d.status
 	st.Phase, st.Reason, st.Message = v1alpha1.PhaseRunning, v1alpha1.ReasonRunning, ""
 	d.describeRun(o, p, pod, now)
 }
 
-// describeRun notes which Pod of which Job runs which image, and since when.
+// describeRun records which Pod of which Job runs which image, and since when.
 func (d *decision) describeRun(o *observation, p plan, pod *podView, now time.Time) {
 	st := &d.status
 	d.countAttempts(o, p)
@@ -308,8 +308,8 @@ func (d *decision) describeRun(o *observation, p plan, pod *podView, now time.Ti
 	st.Stats = currentStats(o, p, pod, pod.exit() != nil, st)
 }
 
-// runningSince is when the spider's process began to run, by this process' own clock. That of the node, which may be minutes off,
-// counts only where the start was not seen.
+// runningSince returns when the spider's process began to run, by this process's own clock. The node's clock, which may be
+// minutes off, counts only if the start was not seen.
 func runningSince(o *observation, pod *podView, now time.Time) time.Time {
 	started := pod.started()
 	if o.lastPod != nil && o.lastPod.uid == pod.uid && !o.runningSeen.IsZero() {
@@ -321,21 +321,21 @@ func runningSince(o *observation, pod *podView, now time.Time) time.Time {
 	return started
 }
 
-// rememberStart notes when the spider's process first started.
+// rememberStart records when the spider's process first started.
 func (d *decision) rememberStart(started time.Time) {
 	if d.status.StartedAt == nil && !started.IsZero() {
 		d.status.StartedAt = &metav1.Time{Time: started}
 	}
 }
 
-// countAttempts counts the Pods that were ever made for the SpiderJob. One that is gone without a record of how, while its Job is
-// still there, was taken back by a queue, or replaced by the Job controller in a Job of an earlier version.
+// countAttempts counts the Pods that were ever created for the SpiderJob. A Pod that is gone without a record of its end, while
+// its Job still exists, was taken back by a queue, or replaced by the Job controller in a Job of an earlier version.
 func (d *decision) countAttempts(o *observation, p plan) {
 	st := &d.status
 	pods := o.podsOfJob()
 	attempts := p.EarlierAttempts + int32(max(len(pods), 1)) //nolint:gosec // a Job has at most 101 attempts
 	if len(pods) > 0 && st.JobUID == string(o.job.uid) && st.PodName != "" && !containsPod(pods, st.PodName) {
-		if o.sj.Status.Phase == v1alpha1.PhaseRunning { // else it was counted when a queue took the Job back
+		if o.sj.Status.Phase == v1alpha1.PhaseRunning { // otherwise it was counted when a queue took the Job back
 			st.Interruptions++
 		}
 		attempts = st.Attempts + 1
@@ -344,8 +344,8 @@ func (d *decision) countAttempts(o *observation, p plan) {
 	st.Attempts = max(st.Attempts, attempts)
 }
 
-// pending says what a SpiderJob waits for. One that has run before is still Running between two attempts; only a queue that
-// holds the next one back makes it Pending again.
+// pending reports what a SpiderJob waits for. A SpiderJob that has run before is still Running between two attempts; only a
+// queue that holds the next one back makes it Pending again.
 func (d *decision) pending(reason, message string) {
 	st := &d.status
 	if st.Phase == v1alpha1.PhaseRunning && reason != v1alpha1.ReasonQueued {
@@ -355,7 +355,7 @@ func (d *decision) pending(reason, message string) {
 	st.Phase, st.Reason, st.Message = v1alpha1.PhasePending, reason, truncate(message, maxMessage)
 }
 
-// end writes a terminal phase. The caller has the proof that it is true.
+// end sets a terminal phase. The caller has the proof for it.
 func (d decision) end(o *observation, phase v1alpha1.Phase, reason, message string, now time.Time) decision {
 	st := &d.status
 	judged := st.Stop != nil && st.Stop.Phase != "" && st.Stop.Phase == phase
@@ -379,7 +379,7 @@ func (d decision) end(o *observation, phase v1alpha1.Phase, reason, message stri
 	return d
 }
 
-// judgedPod is the last Pod, as it was when its spider was seen to end where that was seen.
+// judgedPod returns the last Pod, as it was when its spider was seen to end, if it was seen.
 func (d *decision) judgedPod(o *observation) *podView {
 	if o.witness != nil && (o.lastPod == nil || o.witness.uid == o.lastPod.uid) {
 		return o.witness
@@ -387,7 +387,7 @@ func (d *decision) judgedPod(o *observation) *podView {
 	return o.lastPod
 }
 
-// noteExit notes the exit code of a spider that ran. A kubelet gives one that never ran 137, and no time of start.
+// noteExit records the exit code of a spider that ran. A kubelet reports 137, and no start time, for one that never ran.
 func (d *decision) noteExit(pod *podView) {
 	if exit := pod.exit(); exit != nil && !exit.StartedAt.IsZero() {
 		code := exit.ExitCode
@@ -395,12 +395,12 @@ func (d *decision) noteExit(pod *podView) {
 	}
 }
 
-// timeLeft is the time until the attempt's timeout, and whether it has one.
+// timeLeft returns the time until the attempt's timeout, and whether it has one.
 func timeLeft(st *v1alpha1.SpiderJobStatus, p plan, now time.Time) (left time.Duration, limited bool) {
 	if p.TimeoutSeconds <= 0 || st.RunningSince == nil {
 		return 0, false
 	}
-	// Times of the API are cut to whole seconds: no run is given less than it was promised.
+	// Times in the API are cut to whole seconds: no run gets less than it was promised.
 	return st.RunningSince.Add(time.Duration(p.TimeoutSeconds)*time.Second + time.Second).Sub(now), true
 }
 
@@ -408,8 +408,8 @@ func deadlineMessage(p plan) string {
 	return fmt.Sprintf("not finished within its timeout of %s", time.Duration(p.TimeoutSeconds)*time.Second)
 }
 
-// startLeft is the time until the attempt must have started, and whether that is limited. It counts from the creation, from the
-// last time that a queue resumed the Job, or from the earliest time of a further attempt.
+// startLeft returns the time until the attempt must have started, and whether that is limited. It counts from the creation,
+// from the last time that a queue resumed the Job, or from the earliest time of a further attempt.
 func startLeft(o *observation, st *v1alpha1.SpiderJobStatus, p plan, now time.Time) (left time.Duration, limited bool) {
 	if p.StartDeadlineSeconds <= 0 || o.jobIsOurs() && o.job.paused() {
 		return 0, false
@@ -432,7 +432,7 @@ func startDeadlineMessage(p plan, st *v1alpha1.SpiderJobStatus) string {
 	return message
 }
 
-// demand asks for a Pod's log, if the plan says that there is something to be read in it.
+// demand requests a Pod's log, if the plan says that there is something to read in it.
 func (d *decision) demand(p plan, pod *podView, mode podlog.Mode) (wanted bool) {
 	if p.StatsSource != v1alpha1.StatsFromScrapy || pod.started().IsZero() {
 		return false

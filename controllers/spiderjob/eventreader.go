@@ -18,17 +18,17 @@ import (
 )
 
 const (
-	// eventsFresh is how long the Warning Events of a namespace serve all who ask for one of its objects.
+	// eventsFresh is how long the Warning Events of a namespace are used for all of its objects.
 	eventsFresh = 5 * time.Second
 	// eventsTimeout bounds one listing: the worker that lists waits for it.
 	eventsTimeout = 10 * time.Second
-	// eventsPage and eventsPages bound what is read of a namespace at once.
+	// eventsPage and eventsPages bound how much of a namespace is read at once.
 	eventsPage, eventsPages = 500, 4
 )
 
-// eventReader tells what Events say of Jobs and Pods. Events are not indexed: whatever is asked for, kube-apiserver reads all
-// Events of the namespace. So one listing serves a whole namespace, and all listings together make one request a second. Nobody
-// waits for a turn: who has none is told when to come back. What was read is dropped with the next listing after eventsFresh.
+// eventReader reads Events of Jobs and Pods. Events are not indexed: whatever the query, kube-apiserver reads all Events of the
+// namespace. So one listing serves a whole namespace, and all listings together make one request a second. Nobody blocks for a
+// turn: a caller without a turn is told when to come back. The next listing after eventsFresh replaces what was read.
 type eventReader struct {
 	reader client.Reader
 	clock  clock.PassiveClock
@@ -42,7 +42,7 @@ type eventReader struct {
 type namespaceWarnings struct {
 	readAt time.Time
 	latest map[types.UID]*eventWarning
-	// cut says that there was more than is read at once: an object that is not in latest may have Warnings all the same.
+	// cut says that there was more than is read at once: an object that is not in latest may still have Warnings.
 	cut bool
 }
 
@@ -51,13 +51,13 @@ type eventWarning struct {
 	reason  string
 	message string
 	at      time.Time
-	// count is how often it was said, at least 1.
+	// count is how often it occurred, at least 1.
 	count int32
 }
 
-// eventAnswer is what Events say of an object.
+// eventAnswer is what the Events of an object say.
 type eventAnswer struct {
-	// askAt is when to ask again, if this is no answer yet; else it is zero.
+	// askAt is when to ask again, if there is no answer yet; otherwise zero.
 	askAt time.Time
 	// readAt is when the Events were read.
 	readAt time.Time
@@ -71,7 +71,7 @@ func newEventReader(reader client.Reader, now clock.PassiveClock) *eventReader {
 	return &eventReader{reader: reader, clock: now, namespaces: map[string]*namespaceWarnings{}, turns: newTurns()}
 }
 
-// Warnings tells what the latest Warning Event says of a Job or Pod, as of at most eventsFresh ago.
+// Warnings returns the latest Warning Event of a Job or Pod, at most eventsFresh old.
 func (r *eventReader) Warnings(ctx context.Context, namespace string, uid types.UID) (eventAnswer, error) {
 	shared, own := turn{namespace: namespace}, turn{namespace: namespace, object: uid}
 	mine, answer, done := r.begin(shared, own)
@@ -100,7 +100,7 @@ func (r *eventReader) Warnings(ctx context.Context, namespace string, uid types.
 	return eventAnswer{askAt: r.turns.reserve(own, r.clock.Now())}, nil
 }
 
-// begin answers from what was read a moment ago, or says for what it is the caller's turn to list, or when to ask again.
+// begin answers from what was read a moment ago, or says that the caller has the turn to list, and what, or when to ask again.
 func (r *eventReader) begin(shared, own turn) (mine turn, answer eventAnswer, done bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -126,8 +126,8 @@ func (r *eventReader) begin(shared, own turn) (mine turn, answer eventAnswer, do
 	return mine, eventAnswer{}, false
 }
 
-// Killing tells whether the kubelet began to kill the spider's container of a Pod. Where its UID is not known, any Pod counts that is
-// named like one of the Job. Events live for an hour.
+// Killing reports whether the kubelet began to kill the spider's container of a Pod. If the Pod's UID is unknown, any Pod that
+// is named like one of the Job counts. Events live for an hour.
 func (r *eventReader) Killing(ctx context.Context, job types.NamespacedName, pod types.UID) (eventAnswer, error) {
 	const reason = "Killing"
 	own := turn{namespace: job.Namespace, object: cmp.Or(pod, types.UID(job.Name)), reason: reason}
@@ -159,7 +159,8 @@ func (r *eventReader) Killing(ctx context.Context, job types.NamespacedName, pod
 	return answer, nil
 }
 
-// list hands all Events that match to each, as far as a few pages go, and reports how many it asked for and whether there are more.
+// list passes all Events that match to each, up to a few pages, and reports how many pages it requested and whether there are
+// more.
 func (r *eventReader) list(
 	ctx context.Context, namespace string, selector fields.Set, each func(*corev1.Event),
 ) (pages int, cut bool, err error) {
@@ -184,7 +185,7 @@ func (r *eventReader) list(
 	return pages, true, nil
 }
 
-// add keeps an Event that is the latest Warning of a Job or Pod.
+// add keeps an Event if it is the latest Warning of a Job or Pod.
 func (w *namespaceWarnings) add(event *corev1.Event) {
 	of := event.InvolvedObject
 	if event.Type != corev1.EventTypeWarning || of.Kind != "Job" && of.Kind != "Pod" {
@@ -198,17 +199,17 @@ func (w *namespaceWarnings) add(event *corev1.Event) {
 	if event.Series != nil {
 		count = max(event.Series.Count, count)
 	}
-	message := strings.Clone(truncate(printable(event.Message), maxMessage)) // the clone lets the rest of the answer go
+	message := strings.Clone(truncate(printable(event.Message), maxMessage)) // the clone releases the rest of the answer
 	w.latest[of.UID] = &eventWarning{reason: strings.Clone(event.Reason), message: message, at: at, count: count}
 }
 
-// of is the answer for one object, unless what was read cannot tell.
+// of returns the answer for one object, unless what was read is not enough to know.
 func (w *namespaceWarnings) of(uid types.UID) (eventAnswer, bool) {
 	warning := w.latest[uid]
 	return eventAnswer{readAt: w.readAt, warning: warning}, warning != nil || !w.cut
 }
 
-// eventTime is when an Event was last said, in whichever of its forms.
+// eventTime returns when an Event last occurred, in whichever of its forms.
 func eventTime(event *corev1.Event) time.Time {
 	latest := event.LastTimestamp.Time
 	if event.Series != nil && event.Series.LastObservedTime.After(latest) {

@@ -12,14 +12,14 @@ import (
 )
 
 const (
-	// wordsLife is how long a Warning Event that is not repeated says what is wrong now. Kubelets try a volume again within about two
-	// minutes. The time counts from when it was read first: the clocks of nodes are not to be trusted.
+	// wordsLife is how long a Warning Event that is not repeated counts as current. Kubelets retry a volume within about two
+	// minutes. The time counts from the first read: the clocks of nodes are not to be trusted.
 	wordsLife = 3 * time.Minute
-	// killingLife is for how long the absence of an Event proves anything: kube-apiserver keeps Events for an hour by default.
+	// killingLife is how long the absence of an Event proves anything: kube-apiserver keeps Events for an hour by default.
 	killingLife = 50 * time.Minute
 )
 
-// readWords asks what the Warning Events of the Job, or of its Pod, say, and remembers it.
+// readWords reads the Warning Events of the Job, or of its Pod, and remembers them.
 func (r *Reconciler) readWords(ctx context.Context, o *observation, mem *recollection, what need) error {
 	words := eventWords{of: o.job.uid, at: r.clock.Now()}
 	if what == needPodEvents {
@@ -50,12 +50,12 @@ func (r *Reconciler) readWords(ctx context.Context, o *observation, mem *recolle
 	return nil
 }
 
-// explainEvent finds the reason in a Warning Event. What keeps a Pod that exists from starting is called a configuration: a
-// Secret that is to be mounted, a volume that cannot be attached, a network that is not set up.
+// explainEvent derives the reason from a Warning Event. Whatever prevents an existing Pod from starting counts as
+// configuration: a Secret that cannot be mounted, a volume that cannot be attached, a network that is not set up.
 func explainEvent(w *eventWarning, what need) refusal {
 	switch {
 	case what == needPodEvents && w.reason == "FailedScheduling":
-		return refusal{} // the Pod's own condition says so, for as long as it is true
+		return refusal{} // the Pod's own condition says so while it is true
 	case what == needPodEvents:
 		return refusal{v1alpha1.ReasonConfiguration, truncate(w.reason+": "+w.message, maxMessage)}
 	}
@@ -66,7 +66,7 @@ func explainEvent(w *eventWarning, what need) refusal {
 	return cause
 }
 
-// readKilling looks for the kubelet's word of having stopped the last Pod's spider, and remembers it.
+// readKilling looks for the kubelet's Event of having stopped the last Pod's spider, and remembers it.
 func (r *Reconciler) readKilling(ctx context.Context, o *observation, mem *recollection) error {
 	found := stopTrace{of: killingOf(o), found: evidenceGone}
 	now := r.clock.Now()
@@ -86,7 +86,7 @@ func (r *Reconciler) readKilling(ctx context.Context, o *observation, mem *recol
 	return nil
 }
 
-// lastSign is when the last Pod is known to have been there.
+// lastSign returns when the last Pod is known to have existed.
 func lastSign(o *observation) time.Time {
 	sign := o.exitSeen
 	if o.job != nil {
@@ -95,7 +95,7 @@ func lastSign(o *observation) time.Time {
 	return sign
 }
 
-// lastPodUID is the UID of the last Pod as far as it is known, and else empty.
+// lastPodUID returns the UID of the last Pod if it is known, and "" otherwise.
 func lastPodUID(o *observation) types.UID {
 	switch {
 	case o.lastPod != nil && (o.job == nil || o.lastPod.controlledBy(o.job)):
@@ -106,7 +106,7 @@ func lastPodUID(o *observation) types.UID {
 	return ""
 }
 
-// killingOf names the end that evidence is looked for.
+// killingOf identifies the end for which evidence is sought.
 func killingOf(o *observation) types.UID {
 	uid := lastPodUID(o)
 	if uid == "" && o.job != nil {
@@ -122,7 +122,7 @@ func latest(a, b time.Time) time.Time {
 	return a
 }
 
-// recordedQuota is the message of a status that tells of a quota, empty for any other.
+// recordedQuota returns the message of a status about a quota, empty for any other.
 func recordedQuota(st *v1alpha1.SpiderJobStatus) string {
 	if st.Reason == v1alpha1.ReasonQuotaExceeded {
 		return st.Message

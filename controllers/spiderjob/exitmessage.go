@@ -8,11 +8,11 @@ import (
 	"github.com/scrapethis/spider-operator/controllers/spiderjob/stats"
 )
 
-// maxExitLines is how many of the last lines of a container's log a message quotes where none of them is known to tell more.
+// maxExitLines is how many of the last lines of a container's log a message quotes if none of them is known to be significant.
 const maxExitLines = 3
 
-// exitMessage is what the termination message of a failed container adds to a status message: ": " and text, or nothing. The message
-// is a spider's own JSON, a container runtime's sentence, or else the end of the container's log.
+// exitMessage returns what the termination message of a failed container adds to a status message: ": " and text, or nothing.
+// The termination message is a spider's own JSON, a sentence of the container runtime, or the end of the container's log.
 func exitMessage(message string) string {
 	if counts, ok := stats.ParseTerminationMessage(message); ok {
 		if counts.Failure == "" {
@@ -34,11 +34,11 @@ func exitMessage(message string) string {
 	return ": " + truncate(strings.Join(lines, " | "), maxLastWords)
 }
 
-// quote makes a line of a container's output fit for a message.
+// quote makes a line of a container's output safe for a message.
 func quote(line string) string { return truncate(strings.TrimSpace(printable(line)), maxLastWords) }
 
-// mistakes are what people get wrong when they name a spider, its place or its arguments, in the words of those who notice it. $1 and
-// $2 in a sentence are the groups of its pattern.
+// mistakes are common mistakes in the name of a spider, its place or its arguments, by the words of the program that detects
+// them. $1 and $2 in a sentence are the groups of the pattern.
 var mistakes = []struct {
 	pattern  *regexp.Regexp
 	sentence string
@@ -60,7 +60,7 @@ var mistakes = []struct {
 		"no argument can be named $1, since Scrapy itself passes one of that name"},
 }
 
-// knownMistake is the sentence on the mistake that was noticed last, and the line that it was noticed in. "" for none.
+// knownMistake returns the sentence about the last detected mistake, and the line in which it was detected; "" for none.
 func knownMistake(message string) (sentence, line string) {
 	last := -1
 	for _, m := range mistakes {
@@ -76,16 +76,16 @@ func knownMistake(message string) (sentence, line string) {
 }
 
 var (
-	// exceptionLine is the first line of an exception below its traceback, as Python prints it.
+	// exceptionLine matches the first line of an exception below its traceback, as Python prints it.
 	exceptionLine = regexp.MustCompile(`^[A-Za-z_][\w.]*(?::|$)`)
-	// frameLine is the line of a traceback, or of a syntax error, that names a place.
+	// frameLine matches the line of a traceback, or of a syntax error, that names a place.
 	frameLine = regexp.MustCompile(`^ +File "([^"]+)", line (\d+)`)
-	// usageLine is how argparse says what is wrong with a command line.
+	// usageLine matches argparse's line about a wrong command line.
 	usageLine = regexp.MustCompile(`^\S.*: error: `)
 )
 
-// tellingLines are the lines of a log's end that say what a process died of: the last exception and where it was raised, or what is
-// wrong with the command line, and the last line. Where there is neither, they are the last lines.
+// tellingLines returns the lines of a log's end that say why a process failed: the last exception and where it was raised, or
+// what is wrong with the command line, and the last line. If there is neither, it returns the last lines.
 func tellingLines(message string) []string {
 	lines := slices.DeleteFunc(strings.Split(message, "\n"), func(line string) bool { return strings.TrimSpace(line) == "" })
 	if len(lines) == 0 {
@@ -109,7 +109,7 @@ func ofTraceback(line string) bool {
 	return strings.HasPrefix(line, "  ") || strings.HasPrefix(line, "Traceback")
 }
 
-// withLast is the lines up to that of an index, and the last line if it is another one.
+// withLast returns the lines up to that of an index, and the last line if it is another one.
 func withLast(telling, lines []string, index int) []string {
 	if last := len(lines) - 1; index < last {
 		return append(slices.Clone(telling), lines[last])
@@ -117,7 +117,7 @@ func withLast(telling, lines []string, index int) []string {
 	return telling
 }
 
-// placed is an exception with the place of the last frame above it.
+// placed returns an exception with the place of the last frame above it.
 func placed(exception, above []string) []string {
 	for _, line := range slices.Backward(above) {
 		if at := frameLine.FindStringSubmatch(line); at != nil {

@@ -14,24 +14,24 @@ import (
 	"github.com/scrapethis/spider-operator/internal/allowed"
 )
 
-// earlierRuns are the items of the runs that one is compared with.
+// earlierRuns are the items of the runs to compare with.
 type earlierRuns struct {
-	// known says that they were asked for.
+	// known says that they were requested.
 	known bool
 	items []int64
 }
 
-// comparison asks for the earlier runs that one is to be compared with.
+// comparison selects the earlier runs to compare with.
 type comparison struct {
 	key          string
 	anyArguments bool
 	runs         int
 }
 
-// expected lays the expectations over the end that a run has come to, whose counts are those of the status. Only a run that finished
-// is judged: what has failed has failed already. unsettled is what to do first, nil for nothing.
+// expected applies the expectations to a run that has ended, with the counts of the status. Only a run that finished is judged:
+// a failed run has failed already. unsettled is what to do first, nil for nothing.
 //
-// What a rule is broken by is told in any case. What follows is the policy's, but for feeds that failed without any rule on feeds.
+// Broken rules are reported in any case. The policy decides what follows, except for failed feeds without a rule about feeds.
 func (d *decision) expected(
 	o *observation, p plan, e ending, ran time.Duration, feedError string, now time.Time,
 ) (next ending, unsettled *decision) {
@@ -69,12 +69,12 @@ func (d *decision) expected(
 		e.reason = v1alpha1.ReasonFeedFailed
 		e.message = "the spider finished, but items could not be written or delivered: " + j.Sentence() + "; " + expect.FeedRemedy(feedError)
 	}
-	// Another attempt costs the site as much again: only whoever asks for it gets it.
+	// Another attempt costs the site as much again: it is made only if the Spider asks for it.
 	e.retries = policy == v1alpha1.ViolationRetry && !(feeds && j.Unasked)
 	return e, nil
 }
 
-// noteJudgement writes into the status what became of the rules, besides a stall that was told of before.
+// noteJudgement writes the result for the rules into the status, in addition to a stall that was reported before.
 func (d *decision) noteJudgement(o *observation, p plan, j expect.Judgement, now time.Time) {
 	st := &d.status
 	broken := slices.DeleteFunc(slices.Clone(st.Violations), func(v v1alpha1.Violation) bool {
@@ -93,7 +93,7 @@ func (d *decision) noteJudgement(o *observation, p plan, j expect.Judgement, now
 			reason = v1alpha1.ReasonStalled
 		}
 		d.violated(o, broken, reason, sentence, now)
-	case p.Expectations == nil: // nobody waits for a word
+	case p.Expectations == nil: // nobody expects a result
 	case j.Missing:
 		d.noteExpectations(o, metav1.ConditionUnknown, v1alpha1.ExpectationsWithoutCounts, sentence, now)
 	case j.Few:
@@ -126,14 +126,14 @@ func (d *decision) noteExpectations(o *observation, status metav1.ConditionStatu
 	})
 }
 
-// forgetExpectations takes back what was told of an attempt that is followed by another.
+// forgetExpectations removes what the status says about an attempt that is followed by another.
 func (d *decision) forgetExpectations() {
 	d.status.Violations = nil
 	apimeta.RemoveStatusCondition(&d.status.Conditions, v1alpha1.ConditionExpectationsMet)
 }
 
-// settleExpectations says at the end of a run, however it ended, that its expectations could not be judged where they were not; and
-// marks a run that later ones are compared with.
+// settleExpectations says at the end of a run, of whatever kind, that its expectations could not be judged if they were not;
+// and marks a run that later ones are compared with.
 func (d *decision) settleExpectations(o *observation, now time.Time) {
 	st := &d.status
 	p := o.plan()
@@ -147,8 +147,8 @@ func (d *decision) settleExpectations(o *observation, now time.Time) {
 	}
 }
 
-// comparisonKey is the key of the runs to compare with, as the Job has it. Where that is gone it follows from the SpiderJob as
-// kube-apiserver has it: the cache does not keep its arguments.
+// comparisonKey returns the key of the runs to compare with, as recorded in the Job. If the Job is gone, it follows from the
+// SpiderJob in kube-apiserver: the cache does not keep its arguments.
 func (p plan) comparisonKey(o *observation) string {
 	if p.ComparisonKey == "" && o.live && o.spider != nil && !o.jobIsOurs() {
 		return earlier.KeyOf(o.spider.UID, o.sj.User(), o.sj.Spec.Arguments)

@@ -20,8 +20,8 @@ import (
 const (
 	// nonRootID is the user and group of spiders unless the Spider says otherwise: "nonroot" in distroless images.
 	nonRootID = 65532
-	// deadlineSlackSeconds is how much later than the controller's own stop the Pod's activeDeadlineSeconds strikes, which the kubelet
-	// keeps where there is no controller.
+	// deadlineSlackSeconds is how much later than the controller's own stop the Pod's activeDeadlineSeconds expires, which the
+	// kubelet enforces even without a controller.
 	deadlineSlackSeconds = 3600
 	// tmpVolume is the writable /tmp that every spider has.
 	tmpVolume = "scrapethis-tmp"
@@ -29,7 +29,8 @@ const (
 	sharedMemoryVolume = "scrapethis-shm"
 )
 
-// buildJob makes the Job that runs one attempt of a SpiderJob: it never makes a second Pod, but after a queue has taken it back.
+// buildJob makes the Job that runs one attempt of a SpiderJob: it never creates a second Pod, except after a queue has taken it
+// back.
 func buildJob(sj *v1alpha1.SpiderJob, spider *v1alpha1.Spider, p plan, defaults Defaults) (*batchv1.Job, error) {
 	note, err := json.Marshal(p)
 	if err != nil {
@@ -74,7 +75,7 @@ func buildJob(sj *v1alpha1.SpiderJob, spider *v1alpha1.Spider, p plan, defaults 
 		TerminationGracePeriodSeconds: ptr.To(p.GraceSeconds),
 		EnableServiceLinks:            ptr.To(false),
 		AutomountServiceAccountToken:  ptr.To(false),
-		// As process 1 a spider that is stopped before it has installed its signal handler would ignore the SIGTERM, and run on
+		// As process 1, a spider that is stopped before it has installed its signal handler would ignore the SIGTERM, and continue
 		// until its grace period is over.
 		ShareProcessNamespace: ptr.To(ptr.Deref(pod.ShareProcessNamespace, true)),
 		ServiceAccountName:    pod.ServiceAccountName,
@@ -132,8 +133,8 @@ func buildJob(sj *v1alpha1.SpiderJob, spider *v1alpha1.Spider, p plan, defaults 
 	return job, nil
 }
 
-// commandLine is what the container runs, as argv entries. Arguments, settings and names are data: Kubernetes must not
-// expand $(NAME) in them, which would let a job read its Pod's secrets.
+// commandLine returns the command of the container, as argv entries. Arguments, settings and names are data: Kubernetes must
+// not expand $(NAME) in them, which would let a job read its Pod's secrets.
 func commandLine(sj *v1alpha1.SpiderJob, spider *v1alpha1.Spider, p plan) []string {
 	if len(spider.Spec.Command) > 0 {
 		return spider.Spec.Command
@@ -152,27 +153,28 @@ func commandLine(sj *v1alpha1.SpiderJob, spider *v1alpha1.Spider, p plan) []stri
 	return argv
 }
 
-// scrapySettings are the settings of a run: what the item counts are read from, then the Spider's, then the SpiderJob's own.
+// scrapySettings returns the settings of a run: those that the item counts need, then the Spider's, then the SpiderJob's own.
 func scrapySettings(sj *v1alpha1.SpiderJob, spider *v1alpha1.Spider) map[string]string {
 	settings := map[string]string{
-		// A project may have its log off, or in a file, where nobody would see it.
+		// A project may disable its log, or write it to a file, where it cannot be read.
 		"LOG_ENABLED": "True", "LOG_FILE": "", "LOG_LEVEL": "INFO", "LOGSTATS_INTERVAL": "10", "STATS_DUMP": "True",
-		// Nobody can reach it in a Pod, and it logs an error where it cannot write below the home directory (Scrapy 2.19).
+		// The remote control cannot be reached in a Pod, and logs an error if it cannot write below the home directory (Scrapy
+		// 2.19).
 		"REMOTE_CONTROL_ENABLED": "False",
 	}
 	settings = withPlain(settings, spider.Spec.Settings)
 	return withPlain(settings, sj.Spec.Settings)
 }
 
-// environment is the spider container's environment. Unlike the platform team's own entries, what comes from a SpiderJob is
+// environment returns the spider container's environment. Unlike the platform team's own entries, values from a SpiderJob are
 // never expanded.
 func environment(sj *v1alpha1.SpiderJob, spider *v1alpha1.Spider, p plan) ([]corev1.EnvVar, error) {
 	env := slices.Clone(spider.Spec.Pod.Env)
-	// The home of root, which the runtime finds in the image, is the one place where a program of root's looks for its files.
+	// A program of root's looks for its files in root's home only, which the runtime finds in the image.
 	if !runsAsRoot(&spider.Spec.Pod) && !slices.ContainsFunc(env, func(e corev1.EnvVar) bool { return e.Name == "HOME" }) {
 		env = append(env, corev1.EnvVar{Name: "HOME", Value: "/tmp"})
 	}
-	if !p.launches() { // The launcher does it itself, and better: it sees what the image and every envFrom have set.
+	if !p.launches() { // The launcher does it itself, and better: it sees what the image and every envFrom set.
 		env = withUserName(env, spider.Spec.Pod.EnvFrom)
 	}
 	if len(spider.Spec.Command) == 0 {
@@ -191,10 +193,10 @@ func environment(sj *v1alpha1.SpiderJob, spider *v1alpha1.Spider, p plan) ([]cor
 		corev1.EnvVar{Name: "SPIDER_SETTINGS", Value: literal(settings)}), nil
 }
 
-// literal doubles every $, which is how Kubernetes is told not to expand $(NAME) in commands and environment values.
+// literal doubles every $, so that Kubernetes does not expand $(NAME) in commands and environment values.
 func literal(s string) string { return strings.ReplaceAll(s, "$", "$$") }
 
-// compactJSON is m as JSON with no escapes for the sake of HTML, so that an argument reads as it was given.
+// compactJSON returns m as JSON without HTML escapes, so that an argument reads as it was given.
 func compactJSON(m map[string]string) (string, error) {
 	if m == nil {
 		return "{}", nil
@@ -208,7 +210,7 @@ func compactJSON(m map[string]string) (string, error) {
 	return strings.TrimSuffix(out.String(), "\n"), nil
 }
 
-// withPlain returns base with the entries of more laid over it; neither is changed.
+// withPlain returns base overridden by the entries of more; neither is changed.
 func withPlain[V ~string](base map[string]string, more map[string]V) map[string]string {
 	if len(more) == 0 {
 		return base

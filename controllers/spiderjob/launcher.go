@@ -11,15 +11,15 @@ import (
 //go:embed launcher.py
 var launcherSource string
 
-// launcher is the Python program that runs a spider of a file as part of its project. It stands in Job and Pod of every run of a
-// Spider with a repoPath, in at most maxLauncher bytes.
+// launcher is the Python program that runs a spider from a file as part of its project. It is in the Job and Pod of every run
+// of a Spider with a repoPath, in at most maxLauncher bytes.
 var launcher = withoutComments(launcherSource)
 
 // maxLauncher bounds the launcher in bytes: each of them is stored with every Job and every Pod.
 const maxLauncher = 2 << 10
 
-// withoutComments leaves out what Python does not need: lines that are blank or a comment, and three of the four blanks of each
-// level of indentation. No string of the program goes over several lines.
+// withoutComments removes what Python does not need: lines that are blank or a comment, and three of the four blanks of each
+// level of indentation. No string of the program spans several lines.
 func withoutComments(source string) string {
 	var out strings.Builder
 	for line := range strings.Lines(source) {
@@ -33,14 +33,14 @@ func withoutComments(source string) string {
 	return out.String()
 }
 
-// launches reports whether a Spider is run by the launcher: by its file, and not by a command of its own.
+// launches reports whether a Spider is run by the launcher: from its file, and without a command of its own.
 func (p plan) launches() bool { return p.RepoPath != "" }
 
-// userName is what a spider's process is called that has no name of its own. Python's getpass.getuser() fails without one.
+// userName is the user name of a spider's process that has none. Python's getpass.getuser() fails without one.
 const userName = "spider"
 
-// withUserName adds USER and LOGNAME to the environment of a spider's container, but where they are set or an envFrom could set
-// them, which these would override.
+// withUserName adds USER and LOGNAME to the environment of a spider's container, unless they are set or an envFrom could set
+// them, which they would override.
 func withUserName(env []corev1.EnvVar, sources []corev1.EnvFromSource) []corev1.EnvVar {
 	for _, name := range []string{"USER", "LOGNAME"} {
 		set := slices.ContainsFunc(env, func(e corev1.EnvVar) bool { return e.Name == name })

@@ -12,18 +12,18 @@ import (
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 )
 
-// lead knows when, in the API server's own count of changes, this process began to lead. No clock is asked: clocks jump.
+// lead knows the resource version of kube-apiserver at which this process began to lead. It uses no clock: clocks jump.
 type lead struct {
 	reader client.Reader
-	// namespace is one in which SpiderJobs may be listed, empty for all.
+	// namespace is a namespace in which SpiderJobs may be listed, empty for all.
 	namespace string
 
-	mu    sync.Mutex // held while the beginning is marked
+	mu    sync.Mutex // held while the beginning is recorded
 	since atomic.Pointer[string]
 }
 
-// before reports whether the process already led at a resource version. The first call marks the beginning: there is no
-// reconcile before.
+// before reports whether the process already led at a resource version. The first call records the beginning: there is no
+// reconcile before it.
 func (l *lead) before(ctx context.Context, version string) (bool, error) {
 	since := l.since.Load()
 	if since == nil {
@@ -39,7 +39,7 @@ func (l *lead) before(ctx context.Context, version string) (bool, error) {
 	return order > 0, nil
 }
 
-// begin marks the beginning, unless another worker has done so.
+// begin records the beginning, unless another worker has done so.
 func (l *lead) begin(ctx context.Context) (*string, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

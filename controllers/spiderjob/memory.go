@@ -13,25 +13,27 @@ import (
 )
 
 const (
-	// createdFor is how long a Job just created is taken to exist though the cache does not show it yet.
+	// createdFor is how long a Job that was just created is assumed to exist although the cache does not show it yet.
 	createdFor = 5 * time.Second
-	// repeatAfter is how long an action is given to show its effect in the cache before it is done again.
+	// repeatAfter is how long to wait for the effect of an action in the cache before repeating it.
 	repeatAfter = 5 * time.Second
 )
 
 // memory is what the controller remembers of each SpiderJob beyond what the caches show: its own latest writes, which the
-// caches show a moment later, and what is gone from the cluster but still to be recorded. All of it may be lost at any time;
-// it saves API calls, and last-known facts, never correctness. It holds a bounded amount of each SpiderJob.
+// caches show a moment later, and what is gone from the cluster but still has to be recorded. All of it may be lost at any
+// time: it saves API calls and keeps last-known facts, but correctness never depends on it. It holds a bounded amount for each
+// SpiderJob.
 type memory struct {
 	mu   sync.Mutex
 	jobs map[types.NamespacedName]*recollection
 }
 
-// recollection is what is remembered of one SpiderJob. Only the worker that reconciles it touches it, but for passed.
+// recollection is what is remembered of one SpiderJob. Only the worker that reconciles it touches it, except for passed.
 type recollection struct {
 	uid types.UID
-	// passed are Pods whose spider had ended, as the watch showed them since the last reconcile: the first such sight, and the latest. A
-	// Pod that is stopped may end and go within milliseconds, and its last words with it. The memory's lock guards it.
+	// passed are Pods whose spider had ended, as the watch showed them since the last reconcile: the first such state, and the
+	// latest. A Pod that is stopped may end and disappear within milliseconds, and its termination message with it. The memory's
+	// lock guards it.
 	passed []*podView
 	// written is the SpiderJob as the last status write returned it.
 	written *v1alpha1.SpiderJob
@@ -40,31 +42,31 @@ type recollection struct {
 	createdAt time.Time
 	// lastPod is the newest Pod seen.
 	lastPod *podView
-	// idle is the UID of a Pod that was seen before its spider ran, and runningSeen when that was first seen to run.
+	// idle is the UID of a Pod that was seen before its spider ran, and runningSeen when the spider was first seen to run.
 	idle        types.UID
 	runningSeen time.Time
 	// witness is a Pod as it was when it was last seen to have ended undisturbed.
 	witness *podView
-	// exitSeen is when the spider of lastPod was first seen to have ended, and exited the Pod as it was then, where nothing outside
+	// exitSeen is when the spider of lastPod was first seen to have ended, and exited the Pod at that time, if nothing outside
 	// had touched it.
 	exitSeen time.Time
 	exited   *podView
-	// job is the UID of the Job seen last, and jobSeen and podSeen when it and lastPod were seen first.
+	// job is the UID of the Job seen last, and jobSeen and podSeen when it and lastPod were first seen.
 	job              types.UID
 	jobSeen, podSeen time.Time
-	// stopSeen is when it was first seen that the Job controller is to stop lastPod.
+	// stopSeen is when it was first seen that the Job controller is about to stop lastPod.
 	stopSeen time.Time
-	// words are what Warning Events said last, and killing what Events told of the end of a Pod that is gone.
+	// words are the latest Warning Events, and killing what Events say about the end of a Pod that is gone.
 	words   eventWords
 	killing stopTrace
-	// refused is the latest refusal of a Job that was to be created.
+	// refused is the latest refusal of a Job.
 	refused *refusedCreation
 	// lastAction is the last action other than a creation, and actedAt when it was done.
 	lastAction actionKey
 	actedAt    time.Time
 }
 
-// actionKey tells one action from another.
+// actionKey identifies an action.
 type actionKey struct {
 	kind  actionKind
 	uid   types.UID
@@ -75,7 +77,7 @@ func newMemory() *memory {
 	return &memory{jobs: map[types.NamespacedName]*recollection{}}
 }
 
-// of returns what is remembered of the SpiderJob with that name and UID, a blank sheet if nothing is.
+// of returns what is remembered of the SpiderJob with that name and UID, empty if nothing is.
 func (m *memory) of(key types.NamespacedName, uid types.UID) *recollection {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -94,8 +96,8 @@ func (m *memory) forget(key types.NamespacedName) {
 	delete(m.jobs, key)
 }
 
-// pass notes a Pod that the watch shows, or, with gone, showed last, if its spider has ended. It is called between reconciles, which
-// may come too late to find the Pod.
+// pass records a Pod that the watch shows, or, with gone, showed last, if its spider has ended. It is called between
+// reconciles, which may come too late to find the Pod.
 func (m *memory) pass(sj types.NamespacedName, pod *corev1.Pod, gone bool) {
 	if !spiderEnded(pod) {
 		return
@@ -115,7 +117,7 @@ func (m *memory) pass(sj types.NamespacedName, pod *corev1.Pod, gone bool) {
 	}
 }
 
-// takePassed returns the Pods that have passed since it was last called, in the order in which they did.
+// takePassed returns the Pods that have passed since the last call, in order.
 func (m *memory) takePassed(r *recollection) []*podView {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -124,9 +126,9 @@ func (m *memory) takePassed(r *recollection) []*podView {
 	return passed
 }
 
-// remember notes what an observation shows for the first time, and before that the Pods that have passed and are not in it. What is
-// noted here only makes later decisions better: the same follows from the objects themselves, if less exactly, for a process that has
-// just begun.
+// remember records what an observation shows for the first time, and before that the Pods that have passed and are not in it.
+// This only improves later decisions: without it, a process that has just started concludes the same from the objects
+// themselves, if less exactly.
 func (r *recollection) remember(o *observation, passed []*podView, now time.Time) {
 	if o.job != nil && o.job.uid != r.job {
 		r.job, r.jobSeen = o.job.uid, now
@@ -142,7 +144,7 @@ func (r *recollection) remember(o *observation, passed []*podView, now time.Time
 	}
 }
 
-// see notes what a Pod shows for the first time.
+// see records what a Pod shows for the first time.
 func (r *recollection) see(o *observation, pod *podView, now time.Time) {
 	if r.lastPod == nil || r.lastPod.uid != pod.uid {
 		r.podSeen, r.runningSeen, r.exitSeen, r.stopSeen, r.exited = now, time.Time{}, time.Time{}, time.Time{}, nil
@@ -168,7 +170,7 @@ func (r *recollection) see(o *observation, pod *podView, now time.Time) {
 	}
 }
 
-// latest is the newer of the SpiderJob that was observed and the one written last.
+// latest returns the newer of the observed SpiderJob and the last written one.
 func (r *recollection) latest(observed *v1alpha1.SpiderJob) *v1alpha1.SpiderJob {
 	if r.written == nil {
 		return observed
@@ -181,7 +183,7 @@ func (r *recollection) latest(observed *v1alpha1.SpiderJob) *v1alpha1.SpiderJob 
 	return r.written
 }
 
-// refuse notes that a Job was not taken.
+// refuse records that a Job was refused.
 func (r *recollection) refuse(err error, now time.Time) {
 	since := now
 	if r.refused != nil {
@@ -190,14 +192,14 @@ func (r *recollection) refuse(err error, now time.Time) {
 	r.refused = &refusedCreation{err: err, since: since, at: now}
 }
 
-// seen notes that the Job was seen: from now on, if it is not, it is gone.
+// seen records that the Job was seen: if it is not seen from now on, it is gone.
 func (r *recollection) seen(job *batchv1.Job) {
 	if r.created != nil && r.created.UID == job.UID {
 		r.created = nil
 	}
 }
 
-// show adds to an observation what is remembered.
+// show adds what is remembered to an observation.
 func (r *recollection) show(o *observation) {
 	o.lastPod, o.witness, o.exited, o.exitSeen, o.runningSeen = r.lastPod, r.witness, r.exited, r.exitSeen, r.runningSeen
 	o.podSeen, o.stopSeen, o.words, o.refused = r.podSeen, r.stopSeen, r.words, r.refused
@@ -209,7 +211,7 @@ func (r *recollection) show(o *observation) {
 	}
 }
 
-// recentJob is the Job created last, for as long as the cache may not show it yet.
+// recentJob returns the Job created last, while the cache may not show it yet.
 func (r *recollection) recentJob(now time.Time) *batchv1.Job {
 	if r.created == nil || now.Sub(r.createdAt) >= createdFor {
 		r.created = nil
@@ -217,7 +219,7 @@ func (r *recollection) recentJob(now time.Time) *batchv1.Job {
 	return r.created
 }
 
-// done reports whether the action was done so recently that its effect may not have shown yet.
+// done reports whether the action was done so recently that its effect may not be visible yet.
 func (r *recollection) done(key actionKey, now time.Time) bool {
 	return r.lastAction == key && now.Sub(r.actedAt) < repeatAfter
 }

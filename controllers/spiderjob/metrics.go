@@ -17,10 +17,10 @@ import (
 )
 
 const (
-	// maxCounted is the most items, or requests, that one job adds to the metrics. They are what a spider says of itself: one that
-	// lies must not drown what all the others say.
+	// maxCounted bounds the items, or requests, that one job adds to the metrics. Spiders report them themselves: one that lies
+	// must not drown out all others.
 	maxCounted = 1_000_000_000
-	// otherReason stands in metrics for a reason that this controller does not give.
+	// otherReason replaces in metrics a reason that this controller does not set.
 	otherReason = "Other"
 )
 
@@ -83,7 +83,7 @@ var ends = map[v1alpha1.Phase][]string{
 	},
 }
 
-// reasons are all reasons that a status can give, by themselves: metrics have these and no others for labels.
+// reasons are all reasons that a status can have: metrics use only these as labels.
 var reasons = func() map[string]string {
 	all := map[string]string{}
 	for _, reason := range []string{
@@ -102,7 +102,7 @@ var reasons = func() map[string]string {
 	return all
 }()
 
-// knownReason is a reason as metrics name it. What it returns holds on to nothing of its argument.
+// knownReason returns a reason as metrics name it. The result does not keep its argument in memory.
 func knownReason(reason string) string {
 	if known, ok := reasons[reason]; ok {
 		return known
@@ -138,7 +138,7 @@ func RegisterMetrics(to prometheus.Registerer) (*queue.Metrics, error) {
 	return queue.NewMetrics(to, controllerName)
 }
 
-// outcomes are what can become of a run's expectations, by the status of their condition.
+// outcomes are the results of a run's expectations, by the status of their condition.
 var outcomes = map[metav1.ConditionStatus]string{
 	metav1.ConditionTrue: "met", metav1.ConditionFalse: "broken", metav1.ConditionUnknown: "unknown",
 }
@@ -164,8 +164,8 @@ func writeResult(err error) string {
 	return writeFailed
 }
 
-// advance is what one write of a status has changed, as far as metrics tell of it. Each change is in one write only, whichever
-// process makes it, since a write is refused where the status is no longer the one it was decided upon.
+// advance is what one write of a status has changed, as far as metrics count it. Each change is in only one write, by whichever
+// process, since a write is refused if the status is no longer the one on which the decision was based.
 type advance struct {
 	// started says that the spider has run for the first time, after the times queued and starting.
 	started          bool
@@ -173,18 +173,18 @@ type advance struct {
 	// ended is the terminal phase and its reason, empty before the end.
 	ended  v1alpha1.Phase
 	reason string
-	// ran is the time since the first start, where ended and there was one.
+	// ran is the time since the first start, if ended and there was one.
 	hasRun bool
 	ran    time.Duration
-	// items and requests are what was counted, where ended.
+	// items and requests are the counts, if ended.
 	items, requests int64
 	interruptions   int32
-	// expectations are what became of them, where ended; empty where there were none.
+	// expectations is the result of the expectations, if ended; empty without any.
 	expectations string
 	stalled      bool
 }
 
-// advanceTo is what changes with the next status of an observed SpiderJob.
+// advanceTo returns what changes with the next status of an observed SpiderJob.
 func advanceTo(o *observation, next *v1alpha1.SpiderJobStatus) advance {
 	previous := &o.sj.Status
 	p := advance{
@@ -213,7 +213,7 @@ func advanceTo(o *observation, next *v1alpha1.SpiderJobStatus) advance {
 	return p
 }
 
-// count adds to the metrics what has changed with a status that was written.
+// count adds the changes of a written status to the metrics.
 func (p advance) count() {
 	if p.started {
 		queueDuration.Observe(p.queued.Seconds())

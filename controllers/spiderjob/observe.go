@@ -19,8 +19,8 @@ import (
 // podsBySpiderJob is the cache's index of Pods by the name of their SpiderJob.
 const podsBySpiderJob = "spiderjob"
 
-// observe reads everything that concerns a SpiderJob from the caches, or with live from the API server. It returns nil where
-// there is no such SpiderJob.
+// observe reads everything that concerns a SpiderJob from the caches, or with live from kube-apiserver. It returns nil if there
+// is no such SpiderJob.
 func (r *Reconciler) observe(ctx context.Context, key types.NamespacedName, live bool) (*observation, *recollection, error) {
 	reader := client.Reader(r.client)
 	if live {
@@ -71,7 +71,7 @@ func (r *Reconciler) observe(ctx context.Context, key types.NamespacedName, live
 	return o, mem, nil
 }
 
-// readLogs notes what is known from the logs of the Pods. The Collector reads no other Pods of this SpiderJob any longer.
+// readLogs adds what is known from the logs of the Pods. The Collector then reads no other Pods of this SpiderJob any longer.
 func (r *Reconciler) readLogs(o *observation) {
 	wanted := make([]types.UID, 0, len(o.pods)+3)
 	for _, pod := range append(slices.Clone(o.pods), o.lastPod, o.witness, o.exited) {
@@ -89,8 +89,8 @@ func (r *Reconciler) readLogs(o *observation) {
 	r.logs.Keep(client.ObjectKeyFromObject(o.sj), wanted...)
 }
 
-// ownedLikeOurs reports whether a Pod is one of ours by its owner: the Job of its SpiderJob's name controls it, or nobody does since
-// somebody has deleted that Job and left its Pods.
+// ownedLikeOurs reports whether a Pod may be ours by its owner: the Job of its SpiderJob's name controls it, or nothing does
+// because somebody has deleted that Job and left its Pods.
 func ownedLikeOurs(pod *podView, spiderJob string) bool {
 	return pod.controller == nil || pod.controller.Kind == "Job" && pod.controller.Name == spiderJob
 }
@@ -150,7 +150,7 @@ func get(ctx context.Context, reader client.Reader, key types.NamespacedName, in
 	}
 }
 
-// logTarget is the log of the Pod's spider.
+// logTarget identifies the log of the Pod's spider.
 func logTarget(o *observation, pod *podView) podlog.Target {
 	return podlog.Target{
 		Namespace: pod.namespace,

@@ -7,13 +7,13 @@ import (
 
 // Options are the settings of the SpiderJob controller.
 type Options struct {
-	// Defaults are for what Spiders leave open.
+	// Defaults apply to what Spiders do not set.
 	Defaults Defaults
 	// Logs bounds the reading of spiders' logs.
 	Logs podlog.Options
 	// Namespaces are the namespaces to serve, all of them when empty.
 	Namespaces []string
-	// Workers is how many SpiderJobs are reconciled at once, and so the most writes that are under way.
+	// Workers is how many SpiderJobs are reconciled at once, which also bounds the concurrent writes.
 	Workers int
 }
 

@@ -14,31 +14,32 @@ import (
 const (
 	// explainAfter is how long the status stays silent while a Pod is being scheduled, which is rarely instant.
 	explainAfter = 2 * time.Second
-	// refusalPatience is how long a Job may have no Pod once the Job controller has come to it, before Events are asked why. That
-	// controller tries to make the Pod before it says that the Job has started, so most that have none then were refused one. The
-	// sooner a namespace's first refusal is known, the fewer Jobs are made, and tried again after 1, 2 and 4 s, that have to wait.
+	// refusalPatience is how long a Job that the Job controller has seen may have no Pod before Events are read. The Job
+	// controller tries to create the Pod before it reports that the Job has started, so most Jobs without a Pod were refused one.
+	// The sooner a namespace's first refusal is known, the fewer Jobs are created, and retried after 1, 2 and 4 s, that have to
+	// wait.
 	refusalPatience = 2 * time.Second
-	// podPatience is how long a Pod may have no running spider before Events are asked why.
+	// podPatience is how long a Pod may have no running spider before Events are read.
 	podPatience = 5 * time.Second
-	// startPatience is how long containers may take to be made before the status says that they are being made.
+	// startPatience is how long containers may take to be created before the status says so.
 	startPatience = 15 * time.Second
-	// jobPatience is how long the Job controller may take to come to a Job before the status says that it has not.
+	// jobPatience is how long the Job controller may take to see a Job before the status says so.
 	jobPatience = time.Minute
 	// maxBackOff bounds the time between two looks at why there is no Pod.
 	maxBackOff = time.Minute
 )
 
-// queued says that an admission system holds the Job back. It suspends and resumes the Job as it sees fit; nobody here
-// interferes.
+// queued reports that an admission system holds the Job back. It suspends and resumes the Job as it sees fit; the controller
+// does not interfere.
 func (d decision) queued() decision {
 	d.pending(v1alpha1.ReasonQueued, "its Job is suspended, and waits to be resumed by the queue that admits it")
 	d.after, d.room = 0, roomUnwanted
 	return d
 }
 
-// takenBack counts that a queue has taken the Job back from under a Pod that ran. The Job stays where it is, and keeps its
-// place in the queue: the Job controller does not count a Pod that it stops for this, and makes another one when the Job is
-// resumed. Only a Job that had been interrupted too often before, or is not to be run again, is removed.
+// takenBack records that a queue has suspended the Job of a running Pod. The Job stays, and keeps its place in the queue: the
+// Job controller does not count a Pod that it stops for this, and creates another one when the Job is resumed. Only a Job that
+// was interrupted too often before, or may not run again, is deleted.
 func (d decision) takenBack(o *observation, p plan, now time.Time) decision {
 	if !p.triesAgain(d.status.Interruptions + 1) {
 		return d.interrupt(o, p, "its Job was suspended", now)
@@ -51,7 +52,7 @@ func (d decision) takenBack(o *observation, p plan, now time.Time) decision {
 	return d.queued()
 }
 
-// preempted follows a Pod that has ended since its Job was suspended, whatever its exit code: its counts are worth keeping.
+// preempted handles a Pod that has ended after its Job was suspended, whatever its exit code: only its counts are kept.
 func (d decision) preempted(o *observation, p plan, pod *podView, now time.Time) decision {
 	st := &d.status
 	counted := st.Phase == v1alpha1.PhasePending && st.JobUID == string(o.job.uid) && st.PodName == pod.name
@@ -65,7 +66,7 @@ func (d decision) preempted(o *observation, p plan, pod *podView, now time.Time)
 	return d.takenBack(o, p, now)
 }
 
-// withoutPod is for a Job that has no Pod: not yet, not now, or no more.
+// withoutPod handles a Job that has no Pod: not yet, not now, or no more.
 func (d decision) withoutPod(o *observation, p plan, now time.Time) decision {
 	ran := d.status.JobUID == string(o.job.uid) && d.status.PodName != "" && d.status.Phase == v1alpha1.PhaseRunning
 	switch {
@@ -79,7 +80,7 @@ func (d decision) withoutPod(o *observation, p plan, now time.Time) decision {
 		return d.interrupt(o, p, "its Pod was deleted", now)
 	}
 	if o.quota.park {
-		// The Job controller would go on asking for a Pod that cannot be: an older SpiderJob's Job does so for all.
+		// The Job controller would keep trying to create a Pod that cannot be: an older SpiderJob's Job does so for all.
 		d.pending(v1alpha1.ReasonQuotaExceeded, o.quota.message)
 		d.action, d.after = action{kind: deleteJob, on: o.job.objectRef}, recheck
 		return d
@@ -93,7 +94,7 @@ func (d decision) withoutPod(o *observation, p plan, now time.Time) decision {
 	return d.explainNoPod(o, now)
 }
 
-// podGone judges a Job that has come to its end, and whose Pod somebody has removed before its end was looked at.
+// podGone judges a Job that has ended, and whose Pod somebody has deleted before its end was seen.
 func (d decision) podGone(o *observation, p plan, now time.Time) decision {
 	if !o.live {
 		return decision{need: needLive}
@@ -149,20 +150,20 @@ func (d decision) podGone(o *observation, p plan, now time.Time) decision {
 	return d.end(o, e.phase, e.reason, e.message, now)
 }
 
-// assumeRan has an attempt whose Pod nobody has seen count as one that ran.
+// assumeRan counts an attempt whose Pod nobody has seen as one that ran.
 func (d *decision) assumeRan(pod *podView, now time.Time) {
 	if pod == nil && d.status.RunningSince == nil {
 		d.status.RunningSince = &metav1.Time{Time: now}
 	}
 }
 
-// jobReasonPodFailurePolicy is the Job controller's reason for a Job that failed by a rule of its podFailurePolicy: in ours that its
-// Pod was disrupted.
+// jobReasonPodFailurePolicy is the Job controller's reason for a Job that failed by a rule of its podFailurePolicy: in ours
+// that its Pod was disrupted.
 const jobReasonPodFailurePolicy = "PodFailurePolicy"
 
-// explainPod says why the spider of a Pod has not started yet, once that takes longer than usual. What can be mended, but rarely
-// mends itself, ends the job when patience with it is over, counted from when it was first seen to fail; a Pod that finds no node
-// waits for as long as the start deadline allows.
+// explainPod says why the spider of a Pod has not started yet, once that takes longer than usual. A failure that can be
+// repaired, but rarely resolves itself, ends the job when patience with it is over, counted from when it was first seen; a Pod
+// without a node waits as long as the start deadline allows.
 func (d decision) explainPod(o *observation, pod *podView, now time.Time) decision {
 	age := ageOf(pod.created, o.podSeen, now)
 	if pod.unscheduled != "" {
@@ -208,7 +209,7 @@ func (d decision) explainPod(o *observation, pod *podView, now time.Time) decisi
 	return d
 }
 
-// begins says that a Pod is there, where the status still tells what kept it from being made; not in the first moment, in which most
+// begins reports that a Pod exists if the status still says what had prevented it; not in the first moment, in which most
 // spiders start.
 func (d decision) begins(pod *podView, age time.Duration) decision {
 	st := &d.status
@@ -234,8 +235,8 @@ func startingMessage(pod *podView) string {
 	return fmt.Sprintf("its Pod %s is being started on node %s", pod.name, pod.node)
 }
 
-// waiting is why the kubelet cannot start a Pod's spider, in the words of the container or init container that fails; empty where
-// nothing is wrong.
+// waiting returns why the kubelet cannot start a Pod's spider, in the words of the container or init container that fails;
+// empty if nothing is wrong.
 func waiting(pod *podView) refusal {
 	for i := range pod.inits {
 		c := &pod.inits[i]
@@ -267,8 +268,8 @@ func waitingContainer(c *containerView) refusal {
 	return refusal{}
 }
 
-// explainNoPod says why a Job has no Pod, in the words of its Events. They are left alone while the Job controller has not even come
-// to the Job, as in a burst: there is nothing to be read then, and when it comes to the Job it says so there.
+// explainNoPod says why a Job has no Pod, in the words of its Events. It does not read them while the Job controller has not
+// even seen the Job, as in a burst: there is nothing to read then.
 func (d decision) explainNoPod(o *observation, now time.Time) decision {
 	if o.job.started.IsZero() {
 		age := ageOf(o.job.created, o.jobSeen, now)
@@ -301,7 +302,7 @@ func (d decision) explainNoPod(o *observation, now time.Time) decision {
 	return d
 }
 
-// explain finds the reason in what admission or the Job controller said about a Job or Pod that could not be created.
+// explain derives the reason from what admission or the Job controller said about a Job or Pod that could not be created.
 func explain(message string) refusal {
 	text := strings.ToLower(message)
 	reason := v1alpha1.ReasonPodNotCreated
@@ -316,12 +317,12 @@ func explain(message string) refusal {
 	return refusal{reason: reason, message: truncate(printable(message), maxMessage)}
 }
 
-// backOff is the time until the next look, for what has lasted for age: about as long again, within bounds.
+// backOff returns the time until the next look at something that has lasted for age: about as long again, within bounds.
 func backOff(age time.Duration) time.Duration {
 	return min(max(age, podPatience), maxBackOff)
 }
 
-// sooner is the shorter of two waits, where zero is no wait at all.
+// sooner returns the shorter of two waits, where zero means no wait at all.
 func sooner(a, b time.Duration) time.Duration {
 	if a == 0 {
 		return b

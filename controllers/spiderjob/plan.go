@@ -18,17 +18,17 @@ import (
 type Defaults struct {
 	// SpiderImage is run where a Spider names no image.
 	SpiderImage string
-	// GracePeriod is how long a stopped spider has to close, in whole seconds.
+	// GracePeriod is how long a spider that is stopped has to close, in whole seconds.
 	GracePeriod time.Duration
 	// PodRetention is how long Job and Pod are kept after the end.
 	PodRetention time.Duration
 	// TTL is how long a SpiderJob is kept after its end.
 	TTL time.Duration
-	// MaxInterruptions is how many interruptions are followed by a new attempt.
+	// MaxInterruptions is the number of interruptions that are followed by a new attempt.
 	MaxInterruptions int32
-	// ImagePatience is how long an image may fail to be pulled, or a container or volume fail to be made, before that is an error.
+	// ImagePatience is how long the pull of an image, or the creation of a container or volume, may fail before that is an error.
 	ImagePatience time.Duration
-	// Pods are for the Pods of all Spiders.
+	// Pods apply to the Pods of all Spiders.
 	Pods PodDefaults
 }
 
@@ -38,8 +38,8 @@ var defaultErrorFinishReasons = []string{
 	"memusage_exceeded", "start_error",
 }
 
-// plan is what the controller has to know of a Spider while a Job of it runs. It is fixed when the Job is created and kept
-// on it, so that a Spider that is changed or deleted meanwhile changes nothing for the run.
+// plan is what the controller has to know of a Spider while a Job of it runs. It is fixed when the Job is created and stored on
+// it, so that a change or deletion of the Spider changes nothing for the run.
 type plan struct {
 	Spider             string               `json:"spider"`
 	RepoPath           string               `json:"repoPath,omitempty"`
@@ -53,23 +53,23 @@ type plan struct {
 	Interruptions        v1alpha1.InterruptionPolicy `json:"interruptions"`
 	MaxInterruptions     int32                       `json:"maxInterruptions"`
 	RetentionSeconds     int64                       `json:"retentionSeconds"`
-	// TTLSeconds is the Spider's retention of SpiderJobs, absent where it has none.
+	// TTLSeconds is the Spider's retention of SpiderJobs, absent if it has none.
 	TTLSeconds *int64 `json:"ttlSeconds,omitempty"`
 	// EarlierAttempts is how many Pods earlier Jobs of the SpiderJob have had.
 	EarlierAttempts int32 `json:"earlierAttempts,omitempty"`
-	// Expectations are the Spider's rules as the SpiderJob tightens them, nil where neither has any.
+	// Expectations are the Spider's rules as tightened by the SpiderJob, nil if neither has any.
 	Expectations *v1alpha1.Expectations `json:"expectations,omitempty"`
 	// ExitPatienceSeconds is how long the process may live on after its spider has closed, 0 for ever.
 	ExitPatienceSeconds int64 `json:"exitPatienceSeconds,omitempty"`
 	// OwnCommand says that the spider's process is not Scrapy's own command, which runs one crawl and no more.
 	OwnCommand bool `json:"ownCommand,omitempty"`
-	// ComparisonKey is that of the runs that this one is compared with, "" where it is not known.
+	// ComparisonKey is the key of the runs to compare with, "" if unknown.
 	ComparisonKey string `json:"comparisonKey,omitempty"`
 	// SumAttempts says that the counts are those of all attempts together.
 	SumAttempts bool `json:"sumAttempts,omitempty"`
 }
 
-// makePlan puts a SpiderJob and its Spider together. Its error says, for people, what the SpiderJob asks for in vain.
+// makePlan combines a SpiderJob and its Spider. The error is for users: what the Spider does not allow.
 func makePlan(sj *v1alpha1.SpiderJob, spider *v1alpha1.Spider, defaults Defaults) (plan, error) {
 	spec := &spider.Spec
 	p := plan{
@@ -112,8 +112,8 @@ func makePlan(sj *v1alpha1.SpiderJob, spider *v1alpha1.Spider, defaults Defaults
 	return p, nil
 }
 
-// withNUL names what no command line can hold, "" for nothing: a NUL character would end it early, or keep the container from
-// starting. Today's schema refuses them, but not in what an earlier one has stored.
+// withNUL names what contains a NUL character, "" for nothing: no command line can contain one, which would end it early, or
+// prevent the container from starting. The current schema refuses them, but earlier ones did not.
 func withNUL(sj *v1alpha1.SpiderJob, spider *v1alpha1.Spider) string {
 	if slices.ContainsFunc(spider.Spec.Command, func(word string) bool { return strings.ContainsRune(word, 0) }) {
 		return "the command of Spider " + spider.Name
@@ -130,9 +130,9 @@ func withNUL(sj *v1alpha1.SpiderJob, spider *v1alpha1.Spider) string {
 	return ""
 }
 
-// planFromJob reads the plan back from a Job. What it reads can have been edited by anyone who may write Jobs: what cannot be
-// understood counts as an empty plan, which reads no log, sets no time limit, keeps the Job for the default time and knows the usual
-// finish reasons of errors.
+// planFromJob reads the plan back from a Job. Anyone who may write Jobs can have edited it: an unreadable plan counts as an
+// empty one, which reads no log, sets no time limit, keeps the Job for the default time and has the default finish reasons of
+// errors.
 func planFromJob(job *jobView, defaults Defaults) plan {
 	fallback := plan{
 		StatsSource:        v1alpha1.StatsFromTerminationMessage,
@@ -157,7 +157,8 @@ func planFromJob(job *jobView, defaults Defaults) plan {
 	return p
 }
 
-// currentPlan is the plan that a Job of the SpiderJob would have now, for when the Job that holds the real one is gone.
+// currentPlan returns the plan that a Job of the SpiderJob would have now, for use when the Job that holds the real one is
+// gone.
 func currentPlan(o *observation) plan {
 	if o.spider != nil {
 		if p, err := makePlan(o.sj, o.spider, o.defaults); err == nil {
@@ -167,7 +168,7 @@ func currentPlan(o *observation) plan {
 	return planFromJob(nil, o.defaults)
 }
 
-// triesAgain reports whether so many interruptions are followed by another attempt.
+// triesAgain reports whether another attempt follows after this many interruptions.
 func (p plan) triesAgain(interruptions int32) bool {
 	return p.Interruptions == v1alpha1.InterruptionRetry && interruptions <= p.MaxInterruptions
 }

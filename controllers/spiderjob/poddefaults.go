@@ -14,14 +14,14 @@ import (
 // PodDefaults are the operator's settings for all spiders' Pods.
 type PodDefaults configv1alpha1.SpiderPods
 
-// securityContext is the Pod's: the Spider's own, or the operator's.
+// securityContext returns the Pod's security context: the Spider's own, or the operator's.
 func (d *PodDefaults) securityContext(own *corev1.PodSecurityContext) *corev1.PodSecurityContext {
 	if own != nil {
 		return own
 	}
 	made := &corev1.PodSecurityContext{
 		RunAsNonRoot: ptr.To(true),
-		// The other policy changes the owner of every file of a volume at each start, which takes minutes where there are many.
+		// The other policy changes the owner of every file of a volume at each start, which takes minutes if there are many.
 		FSGroupChangePolicy: ptr.To(corev1.FSGroupChangeOnRootMismatch),
 		SeccompProfile:      &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
 	}
@@ -31,7 +31,7 @@ func (d *PodDefaults) securityContext(own *corev1.PodSecurityContext) *corev1.Po
 	return made
 }
 
-// pullSecrets are the Spider's own and the operator's, each once: Kubernetes tells them apart by name.
+// pullSecrets returns the Spider's own and the operator's, each once: Kubernetes identifies them by name.
 func (d *PodDefaults) pullSecrets(own []corev1.LocalObjectReference) []corev1.LocalObjectReference {
 	all := slices.Clone(own)
 	for _, secret := range d.ImagePullSecrets {
@@ -42,8 +42,8 @@ func (d *PodDefaults) pullSecrets(own []corev1.LocalObjectReference) []corev1.Lo
 	return all
 }
 
-// tolerations are the Spider's own and the operator's. Of a taint that both tolerate in the same words the Spider's counts,
-// since it may say for how long.
+// tolerations returns the Spider's own and the operator's. If both tolerate the same taint, the Spider's applies, since it may
+// limit the time.
 func (d *PodDefaults) tolerations(own []corev1.Toleration) []corev1.Toleration {
 	all := slices.Clone(own)
 	for i := range d.Tolerations {
@@ -55,12 +55,12 @@ func (d *PodDefaults) tolerations(own []corev1.Toleration) []corev1.Toleration {
 	return all
 }
 
-// nodeSelector is the operator's with the Spider's own laid over it.
+// nodeSelector returns the operator's, overridden by the Spider's own.
 func (d *PodDefaults) nodeSelector(own map[string]string) map[string]string {
 	return maps.Clone(withPlain(d.NodeSelector, own))
 }
 
-// labels are the operator's with the Spider's own laid over them.
+// labels returns the operator's, overridden by the Spider's own.
 func (d *PodDefaults) labels(own map[string]v1alpha1.LabelValue) map[string]string {
 	return maps.Clone(withPlain(d.Labels, own))
 }
@@ -80,8 +80,8 @@ func (d *PodDefaults) addTmp(pod *corev1.PodSpec, container *corev1.Container) {
 	container.VolumeMounts = append(slices.Clone(container.VolumeMounts), corev1.VolumeMount{Name: tmpVolume, MountPath: "/tmp"})
 }
 
-// addSharedMemory gives the spider a /dev/shm that may grow as far as its memory limit, in which what it holds counts, unless the
-// Spider mounts its own. The runtime's has 64 MiB, at which browsers crash, and databases in memory.
+// addSharedMemory gives the spider a /dev/shm that may grow up to its memory limit, which includes it, unless the Spider mounts
+// its own. The runtime's has 64 MiB, at which browsers and in-memory databases crash.
 func (d *PodDefaults) addSharedMemory(pod *corev1.PodSpec, container *corev1.Container) {
 	if mountsAt(container, "/dev/shm") {
 		return
@@ -94,12 +94,12 @@ func (d *PodDefaults) addSharedMemory(pod *corev1.PodSpec, container *corev1.Con
 		corev1.VolumeMount{Name: sharedMemoryVolume, MountPath: "/dev/shm"})
 }
 
-// mountsAt reports whether the Spider mounts something of its own there.
+// mountsAt reports whether the Spider mounts something of its own at a path.
 func mountsAt(container *corev1.Container, path string) bool {
 	return slices.ContainsFunc(container.VolumeMounts, func(m corev1.VolumeMount) bool { return m.MountPath == path })
 }
 
-// runsAsRoot reports whether the Spider says that its process is root's.
+// runsAsRoot reports whether the Spider runs its process as root.
 func runsAsRoot(pod *v1alpha1.PodOptions) bool {
 	if c := pod.ContainerSecurityContext; c != nil && c.RunAsUser != nil {
 		return *c.RunAsUser == 0

@@ -25,10 +25,10 @@ var (
 		"Time since the oldest stop that is under way was decided, 0 where there is none. Told by the process that leads.", nil, nil)
 )
 
-// population counts the SpiderJobs in a cache by what is said of them. It is told of each change, so that the answer costs the
-// same however many there are, but for those that are Pending: of these it knows each, to find the oldest.
+// population counts the SpiderJobs in a cache by their state. It follows each change, so that reading the counts costs the same
+// for any number, except for Pending ones: it knows each of these, to find the oldest.
 //
-// It is a manager.Runnable, which begins when the process leads, and asks nothing of the API server.
+// It is a manager.Runnable, which starts when the process leads, and makes no requests to kube-apiserver.
 type population struct {
 	cache cache.Informers
 	clock clock.PassiveClock
@@ -39,7 +39,7 @@ type population struct {
 	stops   map[types.UID]time.Time
 }
 
-// condition is the phase of a SpiderJob and the reason for it, as metrics name them.
+// condition is the phase of a SpiderJob and its reason, as metrics name them.
 type condition struct {
 	phase  v1alpha1.Phase
 	reason string
@@ -58,7 +58,7 @@ func newPopulation(informers cache.Informers, now clock.PassiveClock) *populatio
 	}
 }
 
-// Start follows the cache until ctx ends, and shows meanwhile what it counts.
+// Start follows the cache until ctx ends, and shows the counts meanwhile.
 func (p *population) Start(ctx context.Context) error {
 	informer, err := p.cache.GetInformer(ctx, &v1alpha1.SpiderJob{})
 	if err == nil {
@@ -66,7 +66,7 @@ func (p *population) Start(ctx context.Context) error {
 	}
 	switch {
 	case ctx.Err() != nil:
-		return nil //nolint:nilerr // Whatever failed did so because the process is about to end.
+		return nil //nolint:nilerr // It failed because the process is about to end.
 	case err != nil:
 		return fmt.Errorf("count SpiderJobs: %w", err)
 	}
@@ -132,7 +132,7 @@ func (p *population) enter(sj *v1alpha1.SpiderJob, c condition) {
 	}
 }
 
-// stopSince is when the stop that is under way was decided, the zero time where there is none.
+// stopSince returns when the current stop was decided, zero if there is none.
 func stopSince(sj *v1alpha1.SpiderJob) time.Time {
 	if stop := sj.Status.Stop; stop != nil && stop.Since != nil {
 		return stop.Since.Time
@@ -148,7 +148,7 @@ func (p *population) leave(sj *v1alpha1.SpiderJob, c condition) {
 	delete(p.stops, sj.UID)
 }
 
-// oldest is when the oldest of those that are Pending was created, by reason. The caller holds the mutex.
+// oldest returns when the oldest Pending SpiderJob was created, by reason. The caller holds the mutex.
 func (p *population) oldest() map[string]time.Time {
 	oldest := map[string]time.Time{}
 	for _, w := range p.pending {
@@ -159,7 +159,7 @@ func (p *population) oldest() map[string]time.Time {
 	return oldest
 }
 
-// collect reports the counts. What was once there and is no more is reported as 0.
+// collect reports the counts. A series that was once there and is now empty is reported as 0.
 func (p *population) collect(metrics chan<- prometheus.Metric) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -180,8 +180,8 @@ func (p *population) collect(metrics chan<- prometheus.Metric) {
 	metrics <- prometheus.MustNewConstMetric(oldestStopDesc, prometheus.GaugeValue, now.Sub(oldest).Seconds())
 }
 
-// populations shows the population of the controller that leads in this process, and nothing while none does: of several
-// replicas one counts.
+// populations shows the counts of the controller that leads in this process, and nothing while none does: of several replicas
+// only one counts.
 var populations shownPopulation
 
 type shownPopulation struct{ shown atomic.Pointer[population] }

@@ -10,13 +10,14 @@ import (
 	"github.com/scrapethis/spider-operator/controllers/spiderjob/podlog"
 )
 
-// livesOnAfter is how long a process may take to exit after its spider has closed before the status says that it lives on.
+// livesOnAfter is how long a process may take to exit after its spider has closed before the status reports that it lives on.
 const livesOnAfter = 30 * time.Second
 
-// A spider that runs can stand still in two ways: its counts no longer change though it has not closed (a stall), or it has closed and
-// its process does not exit. Both are told by reads of its log that were made after the time was over, never by the lack of a read.
+// A running spider can stop making progress in two ways: its counts no longer change although it has not closed (a stall), or
+// it has closed and its process does not exit. Both need a read of its log that was made after the allowed time; a missing read
+// shows neither.
 
-// watchProgress says of a spider that runs whether it stands still, and what follows.
+// watchProgress decides whether a running spider makes progress, and what follows if not.
 func (d decision) watchProgress(o *observation, p plan, pod *podView, now time.Time) decision {
 	if p.StatsSource != v1alpha1.StatsFromScrapy {
 		return d
@@ -28,7 +29,7 @@ func (d decision) watchProgress(o *observation, p plan, pod *podView, now time.T
 	return d.stall(o, p, r, now)
 }
 
-// lookAt has a running spider looked at again in time. What is overdue waits for a read.
+// lookAt schedules the next look at a running spider in time. If that is overdue, a read has to come first.
 func (d *decision) lookAt(left time.Duration) {
 	if left <= 0 {
 		left = recheck
@@ -38,8 +39,8 @@ func (d *decision) lookAt(left time.Duration) {
 	}
 }
 
-// livesOn follows a process whose spider has closed. It is stopped where the Spider has a patience with it, and the run ends as what
-// the spider said: that it had to be stopped is no failure of the run.
+// livesOn handles a process whose spider has closed. It is stopped if the Spider has an exitPatienceSeconds, and the run ends
+// with the result that the spider reported: having to be stopped is no failure of the run.
 func (d decision) livesOn(o *observation, p plan, pod *podView, r podlog.Reading, now time.Time) decision {
 	silence := r.Read.Sub(r.Quiet)
 	if r.Quiet.IsZero() || silence < 0 {
@@ -79,11 +80,11 @@ func patienceHint(p plan) string {
 	return ""
 }
 
-// moment is a time as messages tell it.
+// moment formats a time for messages.
 func moment(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
-// stall watches for a spider whose counts stand still. The last change of counts that is recorded is its progress, else the start of
-// its process: both survive a restart of the operator.
+// stall watches for a spider whose counts do not change. Its progress is the last recorded change of counts, or the start of
+// its process without one: both survive a restart of the operator.
 func (d decision) stall(o *observation, p plan, r podlog.Reading, now time.Time) decision {
 	rules, st := p.Expectations, &d.status
 	if told := stallTold(st); told != "" {
@@ -123,7 +124,7 @@ func (d decision) stall(o *observation, p plan, r podlog.Reading, now time.Time)
 	return d.stopJob(o, v1alpha1.ReasonStalled, message, now)
 }
 
-// stallTold is what is told already of a stall of this attempt, "" where it has not stalled.
+// stallTold returns what was already reported of a stall of this attempt, "" if it has not stalled.
 func stallTold(st *v1alpha1.SpiderJobStatus) string {
 	for _, v := range st.Violations {
 		if v.Rule == v1alpha1.RuleNoProgressSeconds {
@@ -133,7 +134,7 @@ func stallTold(st *v1alpha1.SpiderJobStatus) string {
 	return ""
 }
 
-// soFar is what a run has come to.
+// soFar describes the result of a run so far.
 func soFar(st *v1alpha1.SpiderJobStatus) string {
 	if st.Stats == nil || st.Stats.Source == v1alpha1.OriginNone {
 		return "nothing was counted"

@@ -21,10 +21,10 @@ import (
 )
 
 const (
-	// maxRounds is how often one reconcile may observe anew: from the cache, live, with Events, with earlier runs,
-	// and with a refusal.
+	// maxRounds is how often one reconcile may observe again: from the cache, live, with Events, with earlier runs, and with a
+	// refusal.
 	maxRounds = 8
-	// conflictPause is how long a stale cache is given to catch up after a conflict.
+	// conflictPause is how long a stale cache gets to catch up after a conflict.
 	conflictPause = 100 * time.Millisecond
 )
 
@@ -35,17 +35,17 @@ type logReader interface {
 	Keep(spiderJob types.NamespacedName, pods ...types.UID)
 }
 
-// Reconciler brings SpiderJobs to their end.
+// Reconciler takes SpiderJobs to their end.
 type Reconciler struct {
 	client client.Client
 	live   client.Reader
-	// decide is the lifecycle; tests of the simulation give it faults.
+	// decide is the lifecycle; simulations inject faults into it.
 	decide   func(o *observation, now time.Time) decision
 	logs     logReader
 	events   events.EventRecorder
 	warnings *eventReader
 	quota    *quota.Gate
-	// classOf tells with which class the work queue gave out a SpiderJob that is being reconciled.
+	// classOf returns the class with which the work queue handed out a SpiderJob that is being reconciled.
 	classOf  func(reconcile.Request) (class int, ok bool)
 	clock    clock.PassiveClock
 	defaults Defaults
@@ -58,11 +58,11 @@ type Reconciler struct {
 type runHistory interface {
 	// Last returns the items of the last n runs of a key, the newest first.
 	Last(key string, anyArguments bool, n int) []int64
-	// HasSynced reports whether it knows of all that the cache held at first.
+	// HasSynced reports whether it knows everything that the cache held at first.
 	HasSynced() bool
 }
 
-// readEarlier notes the earlier runs that a run is to be compared with. It reports whether they are known.
+// readEarlier reads the earlier runs to compare with. It reports whether they are known.
 func (r *Reconciler) readEarlier(o *observation, c comparison) bool {
 	if !r.earlier.HasSynced() {
 		return false
@@ -124,8 +124,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	return reconcile.Result{}, fmt.Errorf("no decision on SpiderJob %s after %d rounds: %w", key, maxRounds, err)
 }
 
-// noteRefusal records a stop, or a wait for a Pod that is to go, though kube-apiserver refuses what it takes, and who does: a webhook
-// that hangs, say. The call is tried again as any that has failed.
+// noteRefusal records a stop, or a wait for a Pod that has to go, although kube-apiserver refuses the necessary call, and what
+// refuses it: for instance a webhook that hangs. The call is retried like any that has failed.
 func (r *Reconciler) noteRefusal(ctx context.Context, o *observation, mem *recollection, d decision, refusal error) error {
 	message := d.status.Message
 	if d.status.Stop != nil {
@@ -141,13 +141,13 @@ func (r *Reconciler) noteRefusal(ctx context.Context, o *observation, mem *recol
 	return nil
 }
 
-// mayCreate reports whether the SpiderJob was given out by the work queue as one that creates a Job: a bounded number are at once.
+// mayCreate reports whether the work queue handed out the SpiderJob as one that creates a Job: their number is bounded.
 func (r *Reconciler) mayCreate(req reconcile.Request) bool {
 	class, known := r.classOf(req)
 	return !known || class == queue.Create || class == queue.CreateAgain
 }
 
-// conclude records a decision that was acted upon.
+// conclude records a decision after its action.
 func (r *Reconciler) conclude(ctx context.Context, o *observation, mem *recollection, d decision) (reconcile.Result, error) {
 	switch err := r.record(ctx, o, mem, d.status); {
 	case apierrors.IsConflict(err):
@@ -172,13 +172,13 @@ func (r *Reconciler) conclude(ctx context.Context, o *observation, mem *recollec
 	return requeue(d.after, d.class), nil
 }
 
-// requeue asks for another look after some time, zero for none, in a class of the work queue.
+// requeue asks for another reconcile after some time, zero for none, in a class of the work queue.
 func requeue(after time.Duration, class int) reconcile.Result {
 	return reconcile.Result{RequeueAfter: after, Priority: &class}
 }
 
-// clearAfter clears up after a SpiderJob that is gone. The garbage collector removes its Job and what that controls, but knows
-// nothing of a Pod that somebody had cut off from its Job before.
+// clearAfter cleans up after a SpiderJob that is gone. The garbage collector removes its Job and the Job's Pods, but does not
+// know a Pod that somebody had orphaned before.
 func (r *Reconciler) clearAfter(ctx context.Context, key types.NamespacedName) (reconcile.Result, error) {
 	r.memory.forget(key)
 	r.logs.Keep(key)

@@ -14,10 +14,10 @@ import (
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 )
 
-// record writes the status that was decided: one update, refused if the object has changed meanwhile, and none at all if the
-// status has not changed. Events, log lines and metrics follow only a write that succeeded.
+// record writes the decided status: one update, refused if the object has changed meanwhile, and none if the status has not
+// changed. Events, log lines and metrics follow only a successful write.
 //
-// A patch would cost kube-apiserver more: it has to encode what it has, lay the patch over it, and decode the result.
+// A patch would cost kube-apiserver more: it has to encode the object, apply the patch, and decode the result.
 func (r *Reconciler) record(ctx context.Context, o *observation, mem *recollection, next v1alpha1.SpiderJobStatus) error {
 	if o.sj.Status.Phase.Terminal() || sameStatus(next, o.sj.Status) {
 		return nil // an end never changes, and the cache does not hold all of it
@@ -47,7 +47,7 @@ func (r *Reconciler) record(ctx context.Context, o *observation, mem *recollecti
 	return nil
 }
 
-// tellViolation makes an Event of a broken rule where the reason of the status makes none: what broke it is only reported.
+// tellViolation emits an Event for a broken rule if the reason of the status emits none: the broken rule is only reported.
 func (r *Reconciler) tellViolation(sj *v1alpha1.SpiderJob, previous *v1alpha1.SpiderJobStatus) {
 	met := apimeta.FindStatusCondition(sj.Status.Conditions, v1alpha1.ConditionExpectationsMet)
 	known := previous.Stop == nil && apimeta.IsStatusConditionFalse(previous.Conditions, v1alpha1.ConditionExpectationsMet)
@@ -86,7 +86,7 @@ func complete(next *v1alpha1.SpiderJobStatus, sj *v1alpha1.SpiderJob, now metav1
 	})
 }
 
-// noteworthy reports whether a reason deserves an Event: whatever somebody may have to act on, and no routine step.
+// noteworthy reports whether a reason deserves an Event: everything that somebody may have to act on, and no routine step.
 func noteworthy(reason string) bool {
 	switch reason {
 	case "", v1alpha1.ReasonRunning, v1alpha1.ReasonCompleted, v1alpha1.ReasonCancelled, v1alpha1.ReasonQueued,
@@ -103,5 +103,5 @@ func items(st *v1alpha1.SpiderJobStatus) int64 {
 	return st.Stats.ItemsScraped
 }
 
-// sameStatus reports whether two statuses say the same, so that nothing is written where nothing changed.
+// sameStatus reports whether two statuses say the same, so that nothing is written if nothing changed.
 func sameStatus(a, b v1alpha1.SpiderJobStatus) bool { return equality.Semantic.DeepEqual(a, b) }

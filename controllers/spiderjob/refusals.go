@@ -13,12 +13,12 @@ import (
 	"github.com/scrapethis/spider-operator/controllers/spiderjob/quota"
 )
 
-// firstRefusal is how soon a Job that was refused is tried again; then after about as long as it has been refused already, and
-// once a minute at the least.
+// firstRefusal is how soon a refused Job is retried; then after about as long as it has been refused already, and at least once
+// a minute.
 const firstRefusal = 2 * time.Second
 
-// refusedJob is for a Job that kube-apiserver did not take. Only a Job that is wrong in itself is an error of the SpiderJob:
-// whatever else refuses it may be mended, and then the Job is made.
+// refusedJob handles a Job that kube-apiserver refused. Only a Job that is itself invalid is an error of the SpiderJob: any
+// other cause may be repaired, and then the Job is created.
 func (d decision) refusedJob(o *observation, now time.Time) decision {
 	r := o.refused
 	if wrongInItself(r.err) {
@@ -33,7 +33,7 @@ func (d decision) refusedJob(o *observation, now time.Time) decision {
 	return d
 }
 
-// due is when the creation is to be tried again: what was only slow, at once.
+// due returns when to retry the creation: at once if it was only slow.
 func (r *refusedCreation) due() time.Time {
 	if errors.Is(r.err, errSlowCreation) {
 		return r.at.Add(time.Millisecond)
@@ -60,7 +60,7 @@ func wrongInItself(err error) bool {
 	return true
 }
 
-// explainRefusal is why a Job was not taken, in the words of who refused it.
+// explainRefusal returns why a Job was refused, in the words of what refused it.
 func explainRefusal(err error) refusal {
 	cause := explain(err.Error())
 	switch cause.reason {
@@ -78,15 +78,15 @@ func explainRefusal(err error) refusal {
 	return cause
 }
 
-// isRefusal reports whether kube-apiserver answered that it does not take the Job as it is, or not now: the SpiderJob has to say why.
-// What got no answer is tried again like any failed call. Nothing is created in a namespace that is going.
+// isRefusal reports whether kube-apiserver answered that it does not accept the Job as it is, or not now: the SpiderJob has to
+// say why. A call without an answer is retried like any failed call. Nothing is created in a namespace that is being deleted.
 func isRefusal(err error) bool {
 	_, answered := errors.AsType[*apierrors.StatusError](err)
 	return (answered || errors.Is(err, errSlowCreation)) && !apierrors.IsAlreadyExists(err) &&
 		!apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause)
 }
 
-// unwrapStatus is kube-apiserver's own answer within err, which is what people should read.
+// unwrapStatus returns kube-apiserver's own answer within err, which is what users should read.
 func unwrapStatus(err error) error {
 	if errors.Is(err, errSlowCreation) {
 		return errSlowCreation
@@ -97,10 +97,10 @@ func unwrapStatus(err error) error {
 	return err
 }
 
-// slowCreation is how long kube-apiserver may take to answer to the first try of a creation. A webhook may take up to 30 seconds, and
-// what it lets through then is a Job like any other.
+// slowCreation is how long kube-apiserver may take to answer the first try of a creation. A webhook may take up to 30 seconds,
+// and what it then admits is a Job like any other.
 const slowCreation = 3 * time.Second
 
-// errSlowCreation says that kube-apiserver has not answered within slowCreation.
+// errSlowCreation means that kube-apiserver has not answered within slowCreation.
 var errSlowCreation = fmt.Errorf(
 	"kube-apiserver has not answered for %s to its creation: an admission webhook may be slow, or hang", slowCreation)

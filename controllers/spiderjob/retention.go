@@ -9,12 +9,12 @@ import (
 	"github.com/scrapethis/spider-operator/internal/allowed"
 )
 
-// forEver is the retention, in seconds, that never ends: ten years, the most that can be asked for.
+// forEver is the retention, in seconds, that never ends: ten years, the largest allowed value.
 const forEver = allowed.MaxTTLSeconds
 
-// retain removes what an ended SpiderJob leaves behind when its time is over: first the Job with its Pods, and their logs;
-// later the SpiderJob itself. Both times count from the recorded end, so nothing goes that nobody has noted. What still runs
-// though the SpiderJob has ended is stopped.
+// retain deletes what an ended SpiderJob leaves behind when its time is over: first the Job with its Pods, and their logs;
+// later the SpiderJob itself. Both times count from the recorded end, so nothing unrecorded is deleted. What still runs
+// although the SpiderJob has ended is stopped.
 func (d decision) retain(o *observation, now time.Time) decision {
 	d.room = roomUnwanted
 	st := &o.sj.Status
@@ -27,7 +27,7 @@ func (d decision) retain(o *observation, now time.Time) decision {
 		d.after = recheck
 	}
 	if st.FinishedAt == nil || o.sj.DeletionTimestamp != nil {
-		return d // the first is not our writing: the controller never ends a SpiderJob without noting when
+		return d // somebody else wrote this status: the controller never ends a SpiderJob without recording when
 	}
 	age := now.Sub(st.FinishedAt.Time)
 	if keep := ttl(o); keep < forEver {
@@ -50,7 +50,7 @@ func (d decision) retain(o *observation, now time.Time) decision {
 	return d
 }
 
-// retainOrphans removes ended Pods that no Job holds any more, when a Job's time would be over.
+// retainOrphans deletes ended Pods without a Job, when a Job's time would be over.
 func (d decision) retainOrphans(o *observation, age time.Duration) decision {
 	pod := d.removable(o)
 	if pod == nil {
@@ -64,8 +64,8 @@ func (d decision) retainOrphans(o *observation, age time.Duration) decision {
 	return d
 }
 
-// jobSettled reports whether nothing of the Job can run any more. A Job that can still run though its SpiderJob has ended was
-// created by a controller that had lost its lead without knowing it yet.
+// jobSettled reports whether nothing of the Job can run any more. A Job that can still run although its SpiderJob has ended was
+// created by a controller that had lost its leadership without knowing it yet.
 func jobSettled(o *observation) bool {
 	pods := o.podsOfJob()
 	for _, pod := range pods {
@@ -76,7 +76,7 @@ func jobSettled(o *observation) bool {
 	return len(pods) > 0 || o.job.over() || o.sj.Status.JobUID == string(o.job.uid)
 }
 
-// ttl is how long an ended SpiderJob is kept, in seconds: what it says itself, which may be changed, else what was resolved at its
+// ttl returns how long an ended SpiderJob is kept, in seconds: its own value, which may be changed, or the one resolved at its
 // end. An earlier version resolved nothing.
 func ttl(o *observation) int64 {
 	switch {
@@ -88,8 +88,8 @@ func ttl(o *observation) int64 {
 	return ttlNow(o)
 }
 
-// ttlNow is how long Spider and operator have an ended SpiderJob kept, in seconds, as they are now. Where the Spider is gone, what
-// it said when the Job was made counts.
+// ttlNow returns how long Spider and operator currently keep an ended SpiderJob, in seconds. If the Spider is gone, its value
+// when the Job was created applies.
 func ttlNow(o *observation) int64 {
 	if o.spider != nil {
 		return ptr.Deref(o.spider.Spec.TTLSecondsAfterFinished, seconds(o.defaults.TTL))

@@ -10,7 +10,8 @@ import (
 	"github.com/scrapethis/spider-operator/controllers/spiderjob/quota"
 )
 
-// askQuota asks the gate whether a SpiderJob without a Pod may make its Job, or keep it. Other SpiderJobs are not its business.
+// askQuota asks the gate whether a SpiderJob without a Pod may create its Job, or keep it. Other SpiderJobs do not concern the
+// gate.
 func (r *Reconciler) askQuota(o *observation, now time.Time) quotaVerdict {
 	switch {
 	case o.sj.Status.Phase.Terminal() || wantedStop(o.sj) != nil || o.earlierPod != nil || len(o.pods) > 0:
@@ -27,7 +28,7 @@ func (r *Reconciler) askQuota(o *observation, now time.Time) quotaVerdict {
 	return quotaVerdict{}
 }
 
-// tellQuota tells the gate what was found out about the room that there is for a SpiderJob's Pod.
+// tellQuota reports to the gate what is known about the room for a SpiderJob's Pod.
 func (r *Reconciler) tellQuota(o *observation, d decision, now time.Time) {
 	key := client.ObjectKeyFromObject(o.sj)
 	switch d.room {
@@ -49,7 +50,8 @@ func (r *Reconciler) tellQuota(o *observation, d decision, now time.Time) {
 	}
 }
 
-// parkedMessage is for a SpiderJob whose Job is removed since it would only be refused again, until the gate's own words follow.
+// parkedMessage is the message of a SpiderJob whose Job is deleted because it would only be refused again, until the gate's own
+// message follows.
 const parkedMessage = "the namespace's quota has no room, and older SpiderJobs wait for it"
 
 func quotaJob(o *observation) quota.Job {

@@ -91,7 +91,7 @@ func Setup(ctx context.Context, mgr ctrl.Manager, registry prometheus.Registerer
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: opts.Workers,
 			NewQueue: func(string, workqueue.TypedRateLimiter[reconcile.Request]) workQueue {
-				return work // which has a back-off of its own
+				return work // the queue has its own back-off
 			},
 			SkipNameValidation: ptr.To(true), // several may run in one process, one after the other or as replicas
 		}).

@@ -13,27 +13,28 @@ import (
 )
 
 const (
-	// streamPatience is how long a Pod's deletion waits for its log to be followed.
+	// streamPatience is how long a Pod's deletion waits until its log is followed.
 	streamPatience = 2 * time.Second
-	// countsPatience is how long an end waits for its final counts, from the start of their reading.
+	// countsPatience is how long an end waits for its final counts, from the start of their read.
 	countsPatience = 10 * time.Second
-	// stopMargin is how much longer than its grace period a stop may take before people are told what it waits for.
+	// stopMargin is how much longer than its grace period a stop may take before the message says what it waits for.
 	stopMargin = 30 * time.Second
-	// lingerMargin is how much longer than the Pod's own grace period containers may outlive the spider's before the Pod is deleted.
+	// lingerMargin is how much longer than the Pod's own grace period containers may outlive the spider's before the Pod is
+	// deleted.
 	lingerMargin = 10 * time.Second
-	// endedDeadline is the activeDeadlineSeconds of a Pod whose remaining containers the kubelet is to end.
+	// endedDeadline is the activeDeadlineSeconds that makes the kubelet end a Pod's remaining containers.
 	endedDeadline = 1
 )
 
 // stop is a reason to stop the current Job.
 type stop struct {
 	v1alpha1.Stop
-	// grace is the grace period asked for in seconds, nil for the Pod's own.
+	// grace is the requested grace period in seconds, nil for the Pod's own.
 	grace *int64
 }
 
-// wantedStop is why a SpiderJob is to be stopped, nil if it is not. A cancellation outranks all other reasons: it is a promise
-// to the one who asked. A verdict outranks a deletion, which a finalizer of somebody's holds up.
+// wantedStop returns why a SpiderJob has to be stopped, nil if it does not. A cancellation outranks all other reasons: it is a
+// promise to the caller. A verdict outranks a deletion, which a foreign finalizer delays.
 func wantedStop(sj *v1alpha1.SpiderJob) *stop {
 	recorded := sj.Status.Stop
 	switch c := sj.Spec.Cancellation; {
@@ -53,18 +54,18 @@ func wantedStop(sj *v1alpha1.SpiderJob) *stop {
 	return nil
 }
 
-// stopDone reports whether the Job to be stopped has already been followed by that of the next attempt.
+// stopDone reports whether the Job of the next attempt has already followed the one to be stopped.
 func stopDone(o *observation, s *stop) bool {
 	return s.Retry && o.jobIsOurs() && string(o.job.uid) != s.JobUID
 }
 
-// tearDown stops the current attempt: first its Pods, with the grace period asked for and their logs followed, then the Job, and
-// the end only when it is proven that nothing runs any more.
+// tearDown stops the current attempt: first its Pods, with the requested grace period and their logs followed, then the Job. It
+// ends the attempt only on proof that nothing runs any more.
 func (d decision) tearDown(o *observation, s *stop, now time.Time) decision {
 	d.class, d.room = queue.Stop, roomUnwanted
 	job, p := o.job, planFromJob(o.job, o.defaults)
 	if !o.jobIsOurs() {
-		job, p = nil, currentPlan(o) // somebody else has removed it; its Pods still have logs
+		job, p = nil, currentPlan(o) // somebody else has deleted it; its Pods still have logs
 	}
 	if s.Phase != "" {
 		return d.finish(o, s, p, now)
@@ -110,7 +111,7 @@ func allDeleting(pods []*podView) bool {
 }
 
 // nothingRuns reports whether nothing of the SpiderJob can run any more, as far as has been observed. An end need not wait for
-// what a finalizer of somebody else holds: an ended Pod runs nothing, and a Job that is being deleted makes no Pods.
+// what a foreign finalizer holds: an ended Pod runs nothing, and a Job that is being deleted creates no Pods.
 func nothingRuns(o *observation, s *stop, job *jobView) bool {
 	if len(o.alive()) > 0 {
 		return false
@@ -163,7 +164,7 @@ func (d *decision) noteStop(o *observation, s *stop, job *jobView, alive []*podV
 	}
 }
 
-// waitsFor says what an overdue stop waits for, and what people can do about it.
+// waitsFor says what an overdue stop waits for, and what users can do about it.
 func waitsFor(job *jobView, alive, pods []*podView) string {
 	if len(alive) > 0 {
 		pod := alive[0]
@@ -184,17 +185,18 @@ func waitsFor(job *jobView, alive, pods []*podView) string {
 	return ""
 }
 
-// needsDeletion reports whether a Pod is still to be deleted, or to be given less time than it has.
+// needsDeletion reports whether a Pod still has to be deleted, or to get less time than it has.
 func needsDeletion(pod *podView, grace *int64) bool {
 	return !pod.deleting || grace != nil && max(*grace, 1) < pod.deletionGrace
 }
 
-// graceOf is the grace period of a Pod's deletion in seconds: what was asked for, else the Pod's own, at least 1.
+// graceOf returns the grace period of a Pod's deletion in seconds: the requested one or, without one, the Pod's own; at least
+// 1.
 func graceOf(pod *podView, grace *int64) int64 {
 	return max(ptr.Deref(grace, pod.ownGrace), 1)
 }
 
-// finalRead reports whether the last of an ended Pod's counts are known, and asks for them where they are not.
+// finalRead reports whether the last of an ended Pod's counts are known, and requests them if they are not.
 func (d *decision) finalRead(o *observation, p plan, now time.Time) (known bool) {
 	pod := o.lastPod
 	if pod == nil || !pod.ended() || len(o.pods) == 0 {
@@ -205,8 +207,9 @@ func (d *decision) finalRead(o *observation, p plan, now time.Time) (known bool)
 	return known
 }
 
-// finish waits until what outlives the spider has ended, of an attempt whose verdict is recorded: other containers, or the process
-// of a spider that has closed. Native sidecars are ended by the kubelet, all else by the Pod's own deadline, so that Pod and log stay.
+// finish waits for the end of what outlives the spider, in an attempt whose verdict is recorded: other containers, or the
+// process of a spider that has closed. The kubelet ends native sidecars, the Pod's own deadline everything else, so that Pod
+// and log stay.
 func (d decision) finish(o *observation, s *stop, p plan, now time.Time) decision {
 	alive := o.alive()
 	if len(alive) == 0 {
@@ -245,7 +248,7 @@ func (d decision) finish(o *observation, s *stop, p plan, now time.Time) decisio
 	return d
 }
 
-// removable is a Pod that has ended and that nobody controls or removes, nil where there is none.
+// removable returns a Pod that has ended and that nothing controls or deletes, nil if there is none.
 func (d *decision) removable(o *observation) *podView {
 	for _, pod := range o.pods {
 		if !pod.deleting && !pod.controlledBy(o.job) {
@@ -255,7 +258,7 @@ func (d *decision) removable(o *observation) *podView {
 	return nil
 }
 
-// clearPods removes Pods that no Job holds any more.
+// clearPods deletes Pods without a Job.
 func (d decision) clearPods(o *observation) decision {
 	d.after, d.class = recheck, queue.Stop
 	if pod := d.removable(o); pod != nil {
@@ -264,7 +267,7 @@ func (d decision) clearPods(o *observation) decision {
 	return d
 }
 
-// afterTearDown ends the SpiderJob or begins its next attempt, once nothing of it can be there any more.
+// afterTearDown ends the SpiderJob or begins its next attempt, once nothing of the current one can exist any more.
 func (d decision) afterTearDown(o *observation, s *stop, now time.Time) decision {
 	if r := o.reading(o.lastPod); !r.Since.IsZero() && !r.Done && now.Sub(r.Since) < followBound(o.lastPod) {
 		d.after = time.Second
@@ -275,7 +278,7 @@ func (d decision) afterTearDown(o *observation, s *stop, now time.Time) decision
 	}
 	if pod := o.lastPod; pod != nil {
 		if pod.name != d.status.PodName {
-			d.status.Attempts++ // the Pod came and went before anything of it was recorded
+			d.status.Attempts++ // the Pod was created and deleted before anything of it was recorded
 		}
 		d.rememberStart(pod.started())
 		d.status.Stats = lastStats(o, &d.status)
@@ -307,7 +310,7 @@ func allFollowed(o *observation, p plan, pods []*podView, now time.Time) bool {
 	return true
 }
 
-// followBound is how long the rest of a log is waited for after the stop of its Pod.
+// followBound is how long to wait for the rest of a log after its Pod was stopped.
 func followBound(pod *podView) time.Duration {
 	bound := countsPatience
 	if pod != nil {

@@ -10,9 +10,9 @@ import (
 )
 
 const (
-	// maxMessage is the most bytes of a status message.
+	// maxMessage bounds a status message, in bytes.
 	maxMessage = allowed.MaxMessage
-	// maxLastWords is the most bytes of a container's last lines that a message quotes.
+	// maxLastWords bounds the last lines of a container's log that a message quotes, in bytes.
 	maxLastWords = 400
 )
 
@@ -32,8 +32,8 @@ func truncate(s string, n int) string {
 	return s + mark
 }
 
-// printable makes text that comes from a container safe to show: valid UTF-8, on one line, with nothing a terminal obeys, and without
-// the colours that it was meant to obey.
+// printable makes text from a container safe to show: valid UTF-8, on one line, without control characters and escape
+// sequences.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		switch {

@@ -16,14 +16,14 @@ import (
 	"github.com/scrapethis/spider-operator/controllers/spiderjob/stats"
 )
 
-// finishReasonShutdown is what Scrapy gives as its finish reason after a signal.
+// finishReasonShutdown is Scrapy's finish reason after a signal.
 const finishReasonShutdown = "shutdown"
 
 // phasePatience is how long a Pod whose containers have all ended may take to say so in its phase, which kubelets set last.
 const phasePatience = 2 * time.Second
 
-// judge decides what the end of a Pod's spider proves. The spider's container decides, not the Pod's phase: others may have been
-// added to the Pod, which outlive it or fail.
+// judge decides what the end of a Pod's spider proves. The spider's container decides, not the Pod's phase: other containers
+// that were added to the Pod may outlive it or fail.
 //
 //	stopped by a queue that took the Job back           nothing: the Job waits to be resumed (pending.go)
 //	disturbed (deleted, evicted, preempted, suspended,
@@ -36,10 +36,10 @@ const phasePatience = 2 * time.Second
 //	succeeded, and stopped itself                       Finished, StoppedItself
 //	succeeded                                           Finished, verified by final counts or not
 //
-// What has finished is then held against what is expected of it (expectations.go).
+// A finished run is then compared with its expectations (expectations.go).
 // The exit code alone is never the verdict: Scrapy exits with 0 for most failures, and when it is stopped.
 func (d decision) judge(o *observation, p plan, pod *podView, now time.Time) decision {
-	seen := o.witness != nil && o.witness.uid == pod.uid // to end by itself, whatever has happened since
+	seen := o.witness != nil && o.witness.uid == pod.uid // ending by itself, whatever has happened since
 	switch cause := disturbance(pod); {
 	case seen:
 	case o.job.paused() && !o.job.over() && pod.deleting:
@@ -96,16 +96,16 @@ func (d decision) judge(o *observation, p plan, pod *podView, now time.Time) dec
 	return d.conclude(o, p, pod, e.phase, e.reason, e.message, now)
 }
 
-// ending is an end that a run has come to.
+// ending is the end of a run.
 type ending struct {
 	phase           v1alpha1.Phase
 	reason, message string
-	// retries says that a retry is spent on it where one is left.
+	// retries says that a retry is spent on it if one is left.
 	retries bool
 }
 
-// ran is how long the spider of a Pod ran, by the clock of its node, and a second at least, since its times are cut to whole seconds; 0
-// where it has not run, or that is not known.
+// ran returns how long the spider of a Pod ran, by the clock of its node, and at least a second, since its times are cut to
+// whole seconds; 0 if it has not run, or that is unknown.
 func ran(pod *podView) time.Duration {
 	exit := pod.exit()
 	if exit == nil || exit.StartedAt.IsZero() {
@@ -114,8 +114,8 @@ func ran(pod *podView) time.Duration {
 	return max(exit.FinishedAt.Sub(exit.StartedAt.Time), time.Second)
 }
 
-// judgeClosed is judge for a spider that has closed though its process lives on. The verdict is held to, and the kubelet told to end
-// the Pod (finish): how a process ends that we stop says nothing of the run.
+// judgeClosed is judge for a spider that has closed although its process lives on. The verdict stays, and the kubelet ends the
+// Pod (finish): how a process ends that the operator stops says nothing about the run.
 func (d decision) judgeClosed(o *observation, p plan, pod *podView, now time.Time) decision {
 	r := o.reading(pod)
 	if shutDown(pod, r.Counts) {
@@ -144,15 +144,16 @@ func (d decision) judgeClosed(o *observation, p plan, pod *podView, now time.Tim
 		saying("the spider has closed (" + e.reason + "), and its process, which lives on, is being stopped")
 }
 
-// shutDown reports whether a spider that did not fail says that it was shut down: by a signal, or by itself, which Scrapy calls alike.
+// shutDown reports whether a spider that did not fail reports that it was shut down: by a signal, or by itself, which Scrapy
+// calls the same.
 func shutDown(pod *podView, counts stats.Counts) bool {
 	return !spiderFailed(pod) && counts.FinishReason == finishReasonShutdown
 }
 
-// stoppedItself reports whether a spider that was shut down did it itself (crawler.stop(), engine.stop()), or else what to do. Scrapy
-// logs the signal that it gets, so a log that was read from its first line to its last and has none proves it. So does the lack of
-// the kubelet's Event of having stopped the container, for as long as such Events are kept. Where neither proves anything it counts as
-// interrupted: a run too many costs less than a run cut short that is called finished.
+// stoppedItself reports whether a spider that was shut down did so itself (crawler.stop(), engine.stop()), or otherwise what to
+// do. Scrapy logs the signal that it gets, so a log that was read from its first line to its last and has none proves it. So
+// does the lack of the kubelet's Event of having stopped the container, as long as such Events are kept. If neither proves
+// anything it counts as interrupted: an unnecessary run costs less than a run cut short that counts as finished.
 func (d decision) stoppedItself(o *observation, p plan, pod *podView, counts stats.Counts, now time.Time) (itself bool, next decision) {
 	r := o.reading(pod)
 	const signalled = "the spider was told by a signal to shut down"
@@ -173,15 +174,15 @@ func (d decision) stoppedItself(o *observation, p plan, pod *podView, counts sta
 	return false, d.interrupt(o, p, signalled, now)
 }
 
-// awaitCounts reads the end of a Pod's log, and looks again for what it says.
+// awaitCounts reads the end of a Pod's log, and looks again when it is read.
 func (d decision) awaitCounts(p plan, pod *podView) decision {
 	d.demand(p, pod, podlog.Final)
 	d.after, d.class = time.Second, queue.End
 	return d
 }
 
-// conclude writes the verdict on a Pod whose spider has ended: as the end where nothing of the Pod runs any more, else as a stop
-// that is held to until the other containers have ended, too.
+// conclude records the verdict on a Pod whose spider has ended: as the end if nothing of the Pod runs any more, and otherwise
+// as a stop that lasts until the other containers have ended, too.
 func (d decision) conclude(
 	o *observation, p plan, pod *podView, phase v1alpha1.Phase, reason, message string, now time.Time,
 ) decision {
@@ -199,9 +200,9 @@ func (d decision) conclude(
 		saying("the spider has ended (" + reason + "), and other containers of its Pod still run")
 }
 
-// ownEnd reports whether the spider of a Pod that has not ended as a whole came to its end by itself, or else what to do meanwhile.
-// A Pod in which nothing else runs says so in its phase in a moment, and with it whether it was evicted. Where other containers run
-// on, only the kubelet's Event of having stopped the spider tells: then the Pod's own end is waited for, which says why.
+// ownEnd reports whether the spider of a Pod that has not ended as a whole ended by itself, or otherwise what to do meanwhile.
+// A Pod in which nothing else runs says so in its phase in a moment, and with it whether it was evicted. If other containers
+// run on, only the kubelet's Event shows whether it stopped the spider: then the Pod's own end, which says why, is waited for.
 func (d decision) ownEnd(o *observation, p plan, pod *podView, now time.Time) (settled bool, wait decision) {
 	wait = d
 	wait.class = queue.End
@@ -226,14 +227,14 @@ func (d decision) ownEnd(o *observation, p plan, pod *podView, now time.Time) (s
 	return true, decision{}
 }
 
-// saying is the decision with another message.
+// saying returns the decision with another message.
 func (d decision) saying(message string) decision {
 	d.status.Message = truncate(message, maxMessage)
 	return d
 }
 
-// judgeWithoutJob is judge where somebody has removed the Job after its Pod's spider had ended by itself: the Pod is gone with it, or
-// nobody controls it any more.
+// judgeWithoutJob is judge for a Pod whose Job somebody has deleted after its spider had ended by itself: the Pod is gone with
+// it, or has no owner any more.
 func (d decision) judgeWithoutJob(o *observation, p plan, pod *podView, now time.Time) decision {
 	if !o.live {
 		return decision{need: needLive}
@@ -270,7 +271,8 @@ func (d decision) judgeWithoutJob(o *observation, p plan, pod *podView, now time
 	return d.end(o, e.phase, e.reason, e.message, now)
 }
 
-// spiderFailed reports whether a Pod's spider ended with an exit code other than 0, was evicted for its own sake, or never ran.
+// spiderFailed reports whether a Pod's spider ended with an exit code other than 0, was evicted because of itself, or never
+// ran.
 func spiderFailed(pod *podView) bool {
 	if outOfStorage(pod) {
 		return true
@@ -281,7 +283,7 @@ func spiderFailed(pod *podView) bool {
 	return pod.phase == corev1.PodFailed
 }
 
-// verdict says how an undisturbed spider ended, its final counts at hand as far as there are any. What failed may be tried again.
+// verdict returns how an undisturbed spider ended, given its final counts as far as there are any. A failed run may be retried.
 func verdict(p plan, pod *podView, counts stats.Counts) ending {
 	failed := func(reason, message string) ending { return ending{v1alpha1.PhaseError, reason, message, true} }
 	finished := func(reason, message string) ending { return ending{v1alpha1.PhaseFinished, reason, message, false} }
@@ -316,7 +318,7 @@ func verdict(p plan, pod *podView, counts stats.Counts) ending {
 	return finished(v1alpha1.ReasonCompleted, message+logged)
 }
 
-// errorsLogged says how many errors a spider has logged: Scrapy finishes whatever fails in a callback.
+// errorsLogged says how many errors a spider has logged: Scrapy finishes even if callbacks fail.
 func errorsLogged(counts stats.Counts) string {
 	switch n := ptr.Deref(counts.Errors, 0); {
 	case n == 1:
@@ -327,7 +329,7 @@ func errorsLogged(counts stats.Counts) string {
 	return ""
 }
 
-// failure says why a spider failed that nobody disturbed.
+// failure returns why an undisturbed spider failed.
 func failure(pod *podView) (reason, message string) {
 	exit := pod.exit()
 	if outOfStorage(pod) {
@@ -354,20 +356,20 @@ func failure(pod *podView) (reason, message string) {
 	}
 }
 
-// oomPatience is how long a spider that was ended by SIGKILL is waited for to be called out of memory: container runtimes hear of that
-// apart from the end, and may hear of it later.
+// oomPatience is how long to wait for the report that a spider that a SIGKILL ended was out of memory: container runtimes learn
+// of that separately from the end, and perhaps later.
 const oomPatience = 2 * time.Second
 
-// perhapsOutOfMemory reports whether it may yet turn out that memory was what a spider died of.
+// perhapsOutOfMemory reports whether memory may yet turn out to be the cause of a spider's end.
 func perhapsOutOfMemory(pod *podView) bool {
 	exit := pod.exit()
 	return exit != nil && signalOf(exit) == syscall.SIGKILL && exit.Reason != oomKilled && !outOfStorage(pod)
 }
 
-// oomKilled is the reason of a container in which the kernel killed a process for want of memory, whatever its exit code.
+// oomKilled is the reason of a container in which the kernel killed a process because memory ran out, whatever its exit code.
 const oomKilled = "OOMKilled"
 
-// signalOf is the signal that ended a process, 0 if none did: container runtimes give 128 and its number as exit code.
+// signalOf returns the signal that ended a process, 0 for none: container runtimes report 128 plus its number as exit code.
 func signalOf(ended *corev1.ContainerStateTerminated) syscall.Signal {
 	if ended.Signal != 0 {
 		return syscall.Signal(ended.Signal)
@@ -378,7 +380,7 @@ func signalOf(ended *corev1.ContainerStateTerminated) syscall.Signal {
 	return 0
 }
 
-// ofLimit names the spider's memory limit, where it has one.
+// ofLimit names the spider's memory limit, if it has one.
 func ofLimit(pod *podView) string {
 	if pod.memoryLimit == "" {
 		return ""
@@ -386,7 +388,7 @@ func ofLimit(pod *podView) string {
 	return " (" + pod.memoryLimit + ")"
 }
 
-// retriesRemain reports whether the Job controller will make another Pod for a failed one, in a Job of an earlier version.
+// retriesRemain reports whether the Job controller will create another Pod for a failed one, in a Job of an earlier version.
 func retriesRemain(o *observation) bool {
 	failed := int32(0)
 	for _, pod := range o.podsOfJob() {

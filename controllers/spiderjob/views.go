@@ -14,10 +14,10 @@ import (
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 )
 
-// The lifecycle reads Jobs and Pods through these narrow types only. What they lack is dropped from the caches (cache.go), so
-// a decision cannot rest on a field that is there in a test and never in production: it would not compile.
+// The lifecycle reads Jobs and Pods only through these narrow types. What they lack is dropped from the caches (cache.go), so a
+// decision cannot depend on a field that exists in a test but never in production: it would not compile.
 
-// objectRef names one object for good: its name may be used again, its UID is not.
+// objectRef identifies one object for good: its name may be used again, its UID is not.
 type objectRef struct {
 	namespace, name string
 	uid             types.UID
@@ -27,25 +27,27 @@ type objectRef struct {
 type jobView struct {
 	objectRef
 	created time.Time
-	// controller is the owner that controls the Job, nil where none does.
+	// controller is the owner that controls the Job, nil for none.
 	controller *metav1.OwnerReference
 	deleting   bool
-	// held says that a finalizer of somebody else keeps the Job from going.
+	// held says that a foreign finalizer keeps the Job from disappearing.
 	held bool
-	// note is the plan as it was written on the Job, and image the spider's.
+	// note is the plan as it was written on the Job, and image the spider's image.
 	note, image string
-	// suspended is what the spec asks for; suspension is what the Job controller says of it, and resumed when it last began anew.
+	// suspended is the Job's spec.suspend; suspension is what the Job controller reports, and resumed when it last resumed the
+	// Job.
 	suspended, suspension bool
 	resumed               time.Time
-	// started is when the Job controller first saw to the Job, or did so again when it was resumed; zero if it has not yet.
+	// started is when the Job controller first handled the Job, or did so again when it was resumed; zero if it has not yet.
 	started time.Time
 	// failing says that the Job has failed or is about to, nil if it does not; complete that it has succeeded, as of completed.
 	failing   *jobFailure
 	complete  bool
 	completed time.Time
-	// backoffLimit is how many Pods the Job controller replaces by itself: 0, but for Jobs made by an earlier version.
+	// backoffLimit is how many Pods the Job controller replaces by itself: 0, except for Jobs created by an earlier version.
 	backoffLimit int32
-	// limited says that the Job has a time limit of its own, which the Job controller keeps: an earlier version gave it, or a policy.
+	// limited says that the Job has a time limit of its own, which the Job controller enforces: an earlier version set it, or a
+	// policy.
 	limited bool
 	// managedBy names a controller other than Kubernetes' own that runs the Job, empty for none.
 	managedBy string
@@ -58,14 +60,14 @@ type jobFailure struct{ reason, message string }
 type podView struct {
 	objectRef
 	created time.Time
-	// spiderJob is the UID of the SpiderJob that the Pod says it is of.
+	// spiderJob is the UID of the SpiderJob in the Pod's label.
 	spiderJob types.UID
-	// controller is the owner that controls the Pod, nil where none does: somebody deleted its Job and left the Pod.
+	// controller is the owner that controls the Pod, nil for none: somebody deleted its Job and left the Pod.
 	controller *metav1.OwnerReference
 	deleting   bool
-	// held says that a finalizer of somebody else keeps the Pod from going.
+	// held says that a foreign finalizer keeps the Pod from disappearing.
 	held bool
-	// deletionGrace is the grace period of the deletion under way, in seconds, and ownGrace that of the Pod's spec.
+	// deletionGrace is the grace period of the current deletion, in seconds, and ownGrace that of the Pod's spec.
 	deletionGrace, ownGrace int64
 	// deadline is the Pod's activeDeadlineSeconds, 0 for none.
 	deadline int64
@@ -73,15 +75,15 @@ type podView struct {
 	node            string
 	phase           corev1.PodPhase
 	reason, message string
-	// unscheduled says in the scheduler's words why there is no node for it, empty where there is one.
+	// unscheduled is the scheduler's message that there is no node for it, empty if there is one.
 	unscheduled string
 	// disruption is why Kubernetes says that it disrupts the Pod, nil if it does not.
 	disruption *disruption
-	// memoryLimit is the spider's, empty for none.
+	// memoryLimit is the spider's memory limit, empty for none.
 	memoryLimit string
-	// spider is the spider's container, nil where the kubelet has not reported it yet.
+	// spider is the spider's container, nil if the kubelet has not reported it yet.
 	spider *containerView
-	// others are the Pod's other containers, and inits its init containers, of which native sidecars go on running.
+	// others are the Pod's other containers, and inits its init containers, of which native sidecars keep running.
 	others, inits []containerView
 }
 
@@ -95,7 +97,7 @@ type containerView struct {
 	state         corev1.ContainerState
 }
 
-// viewJob is what the lifecycle knows of a Job, nil for nil.
+// viewJob returns the view of a Job, nil for nil.
 func viewJob(job *batchv1.Job) *jobView {
 	if job == nil {
 		return nil
@@ -138,22 +140,22 @@ func viewJob(job *batchv1.Job) *jobView {
 	return v
 }
 
-// over reports whether the Job has come to its end, or is about to.
+// over reports whether the Job has ended, or is about to.
 func (j *jobView) over() bool { return j.complete || j.failing != nil }
 
-// timedOut reports whether the Job controller ends the Job for a time limit of the Job's own.
+// timedOut reports whether the Job controller ends the Job for the Job's own time limit.
 func (j *jobView) timedOut() bool {
 	return j.failing != nil && j.failing.reason == batchv1.JobReasonDeadlineExceeded
 }
 
-// paused reports whether a queue holds the Job back: it is suspended, or was resumed so recently that the Job controller has not
-// heard of it, and has neither made a Pod nor set the new start.
+// paused reports whether a queue holds the Job back: it is suspended, or was resumed so recently that the Job controller does
+// not know yet, and has neither created a Pod nor set the new start.
 func (j *jobView) paused() bool { return j.suspended || j.suspension }
 
-// replacesPods reports whether the Job controller makes a new Pod for one that is gone: only in Jobs made by an earlier version.
+// replacesPods reports whether the Job controller creates a new Pod for one that is gone: only in Jobs of an earlier version.
 func (j *jobView) replacesPods() bool { return j.backoffLimit > 0 }
 
-// viewPod is what the lifecycle knows of a Pod.
+// viewPod returns the view of a Pod.
 func viewPod(pod *corev1.Pod) *podView {
 	v := &podView{
 		objectRef:     objectRef{pod.Namespace, pod.Name, pod.UID},
@@ -213,7 +215,7 @@ func quantity(list corev1.ResourceList, name corev1.ResourceName) string {
 	return ""
 }
 
-// othersFinalizers are the finalizers of somebody other than Kubernetes itself, for whom an object that is being deleted waits.
+// othersFinalizers returns the finalizers of anybody except Kubernetes itself, for which an object that is being deleted waits.
 func othersFinalizers(finalizers []string) []string {
 	var others []string
 	for _, name := range finalizers {
@@ -229,7 +231,7 @@ func othersFinalizers(finalizers []string) []string {
 // ended reports whether nothing in the Pod runs any more, for good.
 func (p *podView) ended() bool { return p.phase == corev1.PodSucceeded || p.phase == corev1.PodFailed }
 
-// exit is how the spider's container ended, nil while it has not.
+// exit returns how the spider's container ended, nil while it has not.
 func (p *podView) exit() *corev1.ContainerStateTerminated {
 	if p.spider == nil {
 		return nil
@@ -237,10 +239,10 @@ func (p *podView) exit() *corev1.ContainerStateTerminated {
 	return p.spider.state.Terminated
 }
 
-// runs reports whether the spider's process runs, as far as the kubelet has said.
+// runs reports whether the spider's process runs, as far as the kubelet has reported.
 func (p *podView) runs() bool { return p.spider != nil && p.spider.state.Running != nil && !p.ended() }
 
-// started is when the spider's process started, by the clock of its node; the zero time if it has not.
+// started returns when the spider's process started, by the clock of its node; zero if it has not.
 func (p *podView) started() time.Time {
 	switch {
 	case p.spider == nil:
@@ -252,7 +254,7 @@ func (p *podView) started() time.Time {
 	return time.Time{}
 }
 
-// lingering names the ordinary containers that run on, or may yet run, and native whether a native sidecar does.
+// lingering returns the ordinary containers that still run, or may yet run; native reports whether a native sidecar does.
 func (p *podView) lingering() (ordinary []string, native bool) {
 	if p.ended() {
 		return nil, false

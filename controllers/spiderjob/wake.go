@@ -22,19 +22,19 @@ import (
 // routine is the class of what has changed and is of no special concern.
 const routine = queue.Routine
 
-// wake puts a SpiderJob into the work queue when something about it has changed.
+// wake enqueues a SpiderJob when something about it has changed.
 type wake struct {
-	// spiderJob names the SpiderJob that an object belongs to.
+	// spiderJob returns the SpiderJob that an object belongs to.
 	spiderJob func(client.Object) types.NamespacedName
-	// class is that of an object that has changed, or else, with news false, was read again as it is.
+	// class returns the class of an object that has changed or, with news false, was read again unchanged.
 	class func(obj client.Object, news bool) int
-	// gone is the class of an object that is gone.
+	// gone is the class of an object that was deleted.
 	gone int
-	// memory is shown the Pods that pass.
+	// memory records the Pods that pass.
 	memory *memory
 }
 
-// bySpiderJob wakes a SpiderJob that has itself changed.
+// bySpiderJob enqueues a SpiderJob that has itself changed.
 func bySpiderJob() wake {
 	return wake{
 		spiderJob: client.ObjectKeyFromObject,
@@ -55,7 +55,7 @@ func bySpiderJob() wake {
 	}
 }
 
-// byLabel wakes the SpiderJob that a Job or Pod was made for, and has the memory see Pods that may be gone before it is awake.
+// byLabel enqueues the SpiderJob of a Job or Pod, and records in the memory Pods that may be gone before the reconcile.
 func byLabel(memory *memory) wake {
 	return wake{
 		memory: memory,
@@ -66,15 +66,15 @@ func byLabel(memory *memory) wake {
 			pod, ok := obj.(*corev1.Pod)
 			switch {
 			case ok && pod.DeletionTimestamp != nil && !podEnded(pod):
-				return queue.Stop // also where nobody asked for it: a log must be followed before it is gone
+				return queue.Stop // even if nobody requested it: the log must be followed before it is gone
 			case ok && news && (podEnded(pod) || spiderEnded(pod)):
-				return queue.End // without news it is kept for its retention: a SpiderJob that has not ended comes by itself
+				return queue.End // unchanged, it is only retained: a SpiderJob that has not ended is enqueued anyway
 			case news:
 				return routine
 			}
 			return queue.Idle
 		},
-		gone: queue.End, // it is what a stop waits for
+		gone: queue.End, // a stop waits for it
 	}
 }
 
@@ -107,8 +107,8 @@ func (w wake) pass(obj client.Object, gone bool) {
 	}
 }
 
-// Generic is called for a SpiderJob of whose log more is known. Its end may wait for that; and while it runs, the budget of log
-// reads keeps such calls few.
+// Generic is called for a SpiderJob of whose log more is known. Its end may wait for that; while it runs, the budget of log
+// reads limits the number of calls.
 func (w wake) Generic(_ context.Context, e event.GenericEvent, q workQueue) {
 	w.add(q, e.Object, queue.End)
 }
@@ -122,13 +122,13 @@ func (w wake) add(q workQueue, obj client.Object, class int) {
 	q.Add(request)
 }
 
-// onlyNews holds back the updates of Jobs and Pods that change nothing but what the cache has dropped, which nobody reads.
+// onlyNews drops updates of Jobs and Pods that change nothing but what the cache has dropped, which nobody reads.
 func onlyNews() predicate.Predicate {
 	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool { return !sameButVersion(e.ObjectOld, e.ObjectNew) }}
 }
 
-// sameButVersion reports whether two slimmed Jobs, or Pods, are the same but for the resource version. Most that are not
-// differ in their status, which is therefore compared first.
+// sameButVersion reports whether two slimmed Jobs, or Pods, differ in nothing but the resource version. Most others differ in
+// their status, which is therefore compared first.
 func sameButVersion(a, b client.Object) bool {
 	switch a := a.(type) {
 	case *batchv1.Job:

@@ -9,20 +9,19 @@ import (
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 )
 
-// Tightened returns the rules of a run whose Spider and whose SpiderJob have the given; each may be nil. The result shares
-// nothing with either. The error is a *RefusedError where the SpiderJob would loosen a rule. What it leaves out is as the
-// Spider has it.
+// Tightened returns the rules of a run from those of its Spider and its SpiderJob; each may be nil. The result shares no memory
+// with either. The error is a *RefusedError if the SpiderJob would loosen a rule. What the SpiderJob does not set is as in the
+// Spider.
 //
-//   - A bound may only come nearer, and a finish reason only be left out. A reason that is named must be one that an entry of
-//     the Spider's stands for.
-//   - feedFailures is 0 where the Spider names none: every run loses data for an error, unless its Spider allows more. A
-//     SpiderJob that repeats that default changes nothing, so that its onViolation does not come to rule what was an error
-//     without it.
-//   - Of comparedToPrevious minItemsPercent may rise. runs and sameArguments make another comparison, neither stricter nor
-//     looser, so they may not differ.
-//   - onStall and onViolation may become stricter: Stop or Error before Retry before Report. They are free where the Spider has
-//     nothing that they would rule.
-//   - requireCounts may be added; false is as if absent.
+//   - A bound may only become tighter, and finish reasons only be left out. A finish reason of the SpiderJob must match an entry
+//     of the Spider.
+//   - feedFailures is 0 unless the Spider sets it: losing data is an error, unless the Spider allows more. A SpiderJob that
+//     repeats that default changes nothing, so that its onViolation does not apply to what was an error without it.
+//   - In comparedToPrevious minItemsPercent may rise. Other runs or sameArguments would be another comparison, neither stricter
+//     nor looser, so they may not differ.
+//   - onStall and onViolation may become stricter: Stop or Error before Retry before Report. They are free if the Spider has no
+//     rule that they apply to.
+//   - requireCounts may be added; false counts as absent.
 func Tightened(spider, by *v1alpha1.Expectations) (*v1alpha1.Expectations, error) {
 	if by == nil {
 		return spider.DeepCopy(), nil
@@ -63,7 +62,7 @@ func Tightened(spider, by *v1alpha1.Expectations) (*v1alpha1.Expectations, error
 	return result, nil
 }
 
-// judges reports whether there is anything that onViolation rules.
+// judges reports whether there is any rule that onViolation applies to.
 func judges(e *v1alpha1.Expectations) bool {
 	return e.MinItems != nil || e.MaxErrors != nil || e.MaxFailedResponsePercent != nil || e.MaxDurationSeconds != nil ||
 		len(e.FinishReasons) > 0 || e.FeedFailures != nil || e.ComparedToPrevious != nil || e.RequireCounts
@@ -77,7 +76,7 @@ func atMost[T int32 | int64](field string, has **T, asked *T) error {
 	return nearer(field, has, asked, func(asked, has T) bool { return asked <= has })
 }
 
-// nearer puts a bound that is asked for into the place of the one there is, if there is none or it holds that, too.
+// nearer replaces a bound by the requested one, if there is none or the requested one is tighter.
 func nearer[T int32 | int64](field string, has **T, asked *T, holds func(asked, has T) bool) error {
 	switch {
 	case asked == nil:
@@ -112,7 +111,7 @@ func fewerReasons(has *[]string, asked []string) error {
 	return nil
 }
 
-// standsFor reports whether an entry of finish reasons stands for whatever another one does.
+// standsFor reports whether one entry of finish reasons matches everything that another one matches.
 func standsFor(entry, other string) bool {
 	if prefix, open := strings.CutSuffix(entry, "*"); open {
 		return strings.HasPrefix(other, prefix)
@@ -154,8 +153,8 @@ func closerComparison(has **v1alpha1.ComparedToPrevious, asked *v1alpha1.Compare
 	return nil
 }
 
-// stricter puts a policy that is asked for into the place of the one there is. The policies are given from the mildest to the
-// strictest, which is the default. bound says that the one there is must not become milder.
+// stricter replaces a policy by the requested one. The policies are given from the mildest to the strictest, which is the
+// default. bound says that the existing one must not become milder.
 func stricter[T ~string](field string, has *T, asked T, bound bool, policies ...T) error {
 	present := cmp.Or(*has, policies[len(policies)-1])
 	switch {

@@ -17,13 +17,13 @@ import (
 type Rules struct {
 	// Settings are the names of the settings that a run may set.
 	Settings []string
-	// TimeoutSeconds and StartDeadlineSeconds are the Spider's own, and the most that a run may have; nil for no limit.
+	// TimeoutSeconds and StartDeadlineSeconds are the Spider's own, and the largest that a run may have; nil for no limit.
 	TimeoutSeconds, StartDeadlineSeconds *int64
-	// Retries are the Spider's own, and the most that a run may have.
+	// Retries are the Spider's own, and the largest number that a run may have.
 	Retries int32
 	// Expectations are those that a run may tighten, nil for none.
 	Expectations *v1alpha1.Expectations
-	// CountsFrom is what a run's counts are read from; only a log has any while it lasts.
+	// CountsFrom is what a run's counts are read from; only a log has counts during the run.
 	CountsFrom v1alpha1.StatsSource
 }
 
@@ -39,24 +39,24 @@ func Of(spider *v1alpha1.SpiderSpec) Rules {
 	}
 }
 
-// Limits are what holds for one run.
+// Limits are the limits of one run.
 type Limits struct {
 	// TimeoutSeconds and StartDeadlineSeconds are nil for no limit.
 	TimeoutSeconds, StartDeadlineSeconds *int64
 	Retries                              int32
-	// Expectations are nil for none, and shared with nobody.
+	// Expectations are nil for none, and share memory with nothing.
 	Expectations *v1alpha1.Expectations
 }
 
-// RefusedError says what a run asks for that it may not have.
+// RefusedError says what a run asks for although it may not have it.
 type RefusedError struct {
 	// Field is the field's path in the spec of a SpiderJob, as in timeoutSeconds or expectations.minItems.
 	Field string
-	// Entry is the name of the argument or setting among those of the field, any text at all; nil where the field itself is meant.
+	// Entry is the name of the argument or setting in the field, any text at all; nil if the field itself is meant.
 	Entry *string
-	// Asked is what the run asks for and Has what there is instead, as text; each may be empty.
+	// Asked is what the run asks for and Has the existing value, as text; each may be empty.
 	Asked, Has string
-	// problem goes on from the field's name, with %[1]s in place of what is asked for, and %[2]s of what there is.
+	// problem continues after the field's name, with %[1]s for Asked, and %[2]s for Has.
 	problem string
 }
 
@@ -69,12 +69,12 @@ func (e *RefusedError) Error() string {
 	return field + " " + e.Problem(func(value string) string { return value })
 }
 
-// Problem says what is wrong with the field. The values in it are written as a face of the API writes them.
+// Problem says what is wrong with the field. written formats the values in it for the transport.
 func (e *RefusedError) Problem(written func(value string) string) string {
 	return strings.NewReplacer("%[1]s", written(e.Asked), "%[2]s", written(e.Has)).Replace(e.problem)
 }
 
-// quoteUnprintable is text as it stands where a line of text can hold it.
+// quoteUnprintable returns text unchanged if it can be part of a line of text, and quoted otherwise.
 func quoteUnprintable(text string) string {
 	if text == "" || strings.ContainsFunc(text, func(r rune) bool { return !strconv.IsPrint(r) }) {
 		return strconv.Quote(text)
@@ -82,8 +82,8 @@ func quoteUnprintable(text string) string {
 	return text
 }
 
-// Run returns what holds for a run that asks for the given. The error is a *RefusedError where the rules do not allow that.
-// What is asked of the arguments and of the values of settings has nothing to do with a Spider: see Arguments.
+// Run returns the limits of a run with the given requests. The error is a *RefusedError if the rules do not allow them.
+// Requirements of arguments and values of settings do not depend on a Spider: see Arguments.
 func (r Rules) Run(asked *v1alpha1.SpiderJobSpec) (Limits, error) {
 	for _, name := range slices.Sorted(maps.Keys(asked.Settings)) {
 		if !slices.Contains(r.Settings, name) {
@@ -116,7 +116,7 @@ func (r Rules) Run(asked *v1alpha1.SpiderJobSpec) (Limits, error) {
 	return limits, nil
 }
 
-// upTo is what is asked for, else the most that may be; nil is without limit.
+// upTo returns the requested value, or the largest allowed one if none is requested; nil is without limit.
 func upTo[T int32 | int64](field string, asked, most *T) (*T, error) {
 	switch {
 	case asked == nil:

@@ -10,31 +10,30 @@ import (
 )
 
 const (
-	// patience is how long a log that is followed is tried to be opened, when kube-apiserver or the node does not answer or
-	// answers with errors.
+	// patience is how long to try to open a followed log while kube-apiserver or the node does not answer or answers with errors.
 	patience = time.Minute
-	// shortestPause and longestPause bound how long is waited before a log is opened again.
+	// shortestPause and longestPause bound the pause before a log is reopened.
 	shortestPause, longestPause = 100 * time.Millisecond, 5 * time.Second
-	// restPatience is how long a node may take to begin with the rest of a log whose process has ended.
+	// restPatience is how long a node may take to start sending the rest of a log whose process has ended.
 	restPatience = 10 * time.Second
 )
 
-// ErrCutOff says that a log is gone that had not come to its end.
+// ErrCutOff means that a log is gone before it was read to its end.
 var ErrCutOff = errors.New("the log is gone, and nothing tells whether it was read to its end")
 
 // Reader reads the log of a container that has started, line by line.
 type Reader struct {
 	// Open opens the log.
 	Open Opener
-	// Options say where to begin, unless that is a position.
+	// Options say where to begin, unless Position does.
 	Options corev1.PodLogOptions
-	// Position is where to begin, and moves on from there.
+	// Position is where to begin, and advances from there.
 	Position Position
 
 	begun *Log
 }
 
-// Begin opens the log as it is now, within patience, and returns an error where it is none. Read goes on from there.
+// Begin opens the current log, within patience, and returns an error if there is none. Read continues from there.
 func (r *Reader) Begin(ctx context.Context, patience time.Duration) error {
 	log, err := r.open(ctx, false, patience)
 	if err != nil {
@@ -47,8 +46,8 @@ func (r *Reader) Begin(ctx context.Context, patience time.Duration) error {
 	return nil
 }
 
-// Read hands on the log behind the position as it was when Begin opened it. The error is the Sink's own where it has one, or
-// says why the context has ended.
+// Read passes on the log after the position as it was when Begin opened it. The error is the Sink's own, if it has one, or says
+// why the context has ended.
 func (r *Reader) Read(sink Sink) error {
 	log := r.begun
 	r.begun = nil
@@ -59,13 +58,13 @@ func (r *Reader) Read(sink Sink) error {
 	return err
 }
 
-// Follow hands on the log behind the position until the process has ended, and returns nil only if that was all of it. ended
-// reports whether the container's process has ended, or its Pod is gone. The error is the Sink's own where it has one, or says
+// Follow passes on the log after the position until the process has ended, and returns nil only if that was all of it. ended
+// reports whether the container's process has ended, or its Pod is gone. The error is the Sink's own, if it has one, or says
 // why ctx has ended.
 //
 // The stream from the node may end before the process: because the log was rotated, or because kube-apiserver or the kubelet
-// was restarted. Nothing tells such an end from the true one but the Pod. So the log is then opened again, behind the last line
-// that was handed on; lines carry their times for that.
+// was restarted. Only the Pod shows whether an end is the true one. So the log is then reopened, after the last line that was
+// passed on; lines have times for that.
 func (r *Reader) Follow(ctx context.Context, sink Sink, ended func(context.Context) (bool, error)) error {
 	distance, failing := shortestPause, time.Time{}
 	for {
@@ -101,7 +100,7 @@ func (r *Reader) Follow(ctx context.Context, sink Sink, ended func(context.Conte
 	}
 }
 
-// stream hands on what lies behind the position, until the answer ends.
+// stream passes on what follows the position, until the answer ends.
 func (r *Reader) stream(ctx context.Context, sink Sink, follow bool, patience time.Duration) error {
 	log, err := r.open(ctx, follow, patience)
 	if err != nil {
@@ -116,8 +115,8 @@ func (r *Reader) open(ctx context.Context, follow bool, patience time.Duration) 
 	return Open(ctx, r.Open, options, patience)
 }
 
-// rest hands on what a stream that broke off before the end has left out. Where the log is gone, that it came to its end by
-// itself is what tells that nothing is missing.
+// rest passes on what a stream that broke before the end has left out. If the log is gone, only a stream that ended by itself
+// shows that nothing is missing.
 func (r *Reader) rest(ctx context.Context, sink Sink, whole bool) error {
 	err := r.stream(ctx, sink, false, restPatience)
 	own, ok := errors.AsType[errSink](err)
@@ -136,7 +135,7 @@ func (r *Reader) rest(ctx context.Context, sink Sink, whole bool) error {
 	return fmt.Errorf("reading the end of a log: %w", err)
 }
 
-// pause waits, and reports whether there is still time left then.
+// pause waits, and reports whether there is time left then.
 func pause(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

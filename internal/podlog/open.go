@@ -14,11 +14,11 @@ import (
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 )
 
-// Opener opens the log of one Pod. It returns when ctx ends, and so do the reads of what it returns. Its errors are, or wrap,
-// those of k8s.io/apimachinery/pkg/api/errors, or of the connection.
+// Opener opens the log of one Pod. It returns when ctx ends, and so do reads from its result. Its errors are, or wrap, those of
+// k8s.io/apimachinery/pkg/api/errors, or of the connection.
 type Opener func(ctx context.Context, options *corev1.PodLogOptions) (io.ReadCloser, error)
 
-// Of returns the Opener of a Pod's log, by way of kube-apiserver. The client must have no timeout of its own, which would cut
+// Of returns the Opener of a Pod's log, through kube-apiserver. The client must have no timeout of its own, which would cut
 // streams off.
 func Of(client typedcorev1.PodsGetter, namespace, name string) Opener {
 	return func(ctx context.Context, options *corev1.PodLogOptions) (io.ReadCloser, error) {
@@ -26,7 +26,7 @@ func Of(client typedcorev1.PodsGetter, namespace, name string) Opener {
 	}
 }
 
-// RefusedError says that a kubelet has answered with a line about the log in place of the log.
+// RefusedError means that a kubelet has answered with a line about the log instead of the log.
 type RefusedError struct{ said string }
 
 // Error implements error.
@@ -38,20 +38,20 @@ func IsRefused(err error) bool {
 	return ok
 }
 
-// IsGone reports whether the error proves that the Pod, and with it its log, does not exist. A kubelet that has just been
-// started may answer 404 for a Pod that it does not know yet, which the API server passes on as one of "pods/log"; and what
-// stands between may answer 404, too.
+// IsGone reports whether the error proves that the Pod, and with it its log, does not exist. A kubelet that has just started
+// may answer 404 for a Pod that it does not know yet, which kube-apiserver passes on as one of "pods/log"; and proxies between
+// them may answer 404, too.
 func IsGone(err error) bool {
 	status, ok := errors.AsType[*apierrors.StatusError](err)
 	return ok && apierrors.IsNotFound(err) && !apierrors.HasStatusCause(err, metav1.CauseTypeUnexpectedServerResponse) &&
 		status.Status().Details != nil && status.Status().Details.Kind == "pods"
 }
 
-// IsWaiting reports whether the error says that the container has not started yet.
+// IsWaiting reports whether the error means that the container has not started yet.
 func IsWaiting(err error) bool { return apierrors.IsBadRequest(err) }
 
-// Open opens a log, which lasts until it is closed or ctx ends. Where it is not answered within patience, the error wraps
-// context.DeadlineExceeded; a patience of 0 has no end. A log that is followed is not answered before the container has written
+// Open opens a log, which lasts until it is closed or ctx ends. If it is not answered within patience, the error wraps
+// context.DeadlineExceeded; a patience of 0 has no end. A followed log is not answered before the container has written
 // something.
 func Open(ctx context.Context, open Opener, options *corev1.PodLogOptions, patience time.Duration) (*Log, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -81,20 +81,20 @@ type Log struct {
 	cancel context.CancelCauseFunc
 	body   io.ReadCloser
 
-	// begun says that it is a log. Until then held is what was read and not handed out, and err what came behind it.
+	// begun says that it is a log. Until then held is what was read and not passed on, and err the error after it.
 	begun bool
 	held  []byte
 	err   error
 }
 
 const (
-	// refusal begins the one line that a kubelet sends, with status 200, in place of a log that it cannot read.
+	// refusal is the beginning of the one line that a kubelet sends, with status 200, instead of a log that it cannot read.
 	refusal = "unable to retrieve container logs for "
-	// maxRefusal is how many bytes such a line has fewer than.
+	// maxRefusal is a bound, in bytes, that such a line does not reach.
 	maxRefusal = 256
 )
 
-// Begin waits for the log's first bytes, or for its end, and returns an error where it is none: that of a refusal is a
+// Begin waits for the log's first bytes, or for its end, and returns an error if it is not a log: for a refusal a
 // *RefusedError.
 func (l *Log) Begin() error {
 	for !l.begun {
@@ -115,7 +115,7 @@ func (l *Log) Begin() error {
 	return nil
 }
 
-// why is the error of a read, or why there are no reads any more.
+// why returns the error of a read, or why there are no reads any more.
 func (l *Log) why(err error) error {
 	if err != nil && l.ctx.Err() != nil {
 		return context.Cause(l.ctx)
@@ -123,8 +123,8 @@ func (l *Log) why(err error) error {
 	return err
 }
 
-// Read implements io.Reader. Of what may be a refusal nothing is handed out before it is known to be none. Once the context has
-// ended the error says why.
+// Read implements io.Reader. It passes on nothing that may be a refusal before that is decided. Once the context has ended the
+// error says why.
 func (l *Log) Read(p []byte) (int, error) {
 	if !l.begun {
 		if err := l.Begin(); err != nil && !l.begun {
@@ -142,7 +142,7 @@ func (l *Log) Read(p []byte) (int, error) {
 	return n, l.why(l.err)
 }
 
-// mayRefuse reports whether a text may be the beginning of a refusal, whose end is still to come.
+// mayRefuse reports whether a text may be the beginning of a refusal that is not complete yet.
 func mayRefuse(text []byte) bool {
 	n := min(len(text), len(refusal))
 	return len(text) < maxRefusal && string(text[:n]) == refusal[:n]

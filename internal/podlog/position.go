@@ -14,21 +14,21 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// Position is a place in a log: what lies before it was handed on. The zero Position is the beginning of whatever is asked for.
+// Position is a place in a log: everything before it was passed on. The zero Position is the beginning of what Options ask for.
 type Position struct {
-	// at is the latest time of all lines before the position. lines is how many whole lines there are from the first line of
-	// that time on: others of the same time, since some runtimes give it to all that they read at once, and some of an earlier
-	// time, since the two outputs of a process may be written down a little out of order.
+	// at is the latest time of all lines before the position. lines is the number of complete lines from the first line of that
+	// time on: others of the same time, since some runtimes give one time to all that they read at once, and some of an earlier
+	// time, since the two outputs of a process may be recorded a little out of order.
 	at    time.Time
 	lines int
-	// part is how many bytes of the line behind those lie before the position, too.
+	// part is how many bytes of the line after those also lie before the position.
 	part int64
 }
 
-// IsZero reports whether nothing was handed on.
+// IsZero reports whether nothing was passed on.
 func (p Position) IsZero() bool { return p.at.IsZero() }
 
-// String returns the position as text that ParsePosition reads. It is not meant for anybody else.
+// String returns the position as opaque text for ParsePosition.
 func (p Position) String() string {
 	if p.IsZero() {
 		return "0-0-0"
@@ -36,7 +36,7 @@ func (p Position) String() string {
 	return fmt.Sprintf("%d-%d-%d", p.at.UnixNano(), p.lines, p.part)
 }
 
-// ParsePosition reads what Position.String has written.
+// ParsePosition parses the result of Position.String.
 func ParsePosition(text string) (Position, error) {
 	var numbers [3]int64
 	parts := strings.Split(text, "-")
@@ -58,16 +58,16 @@ func ParsePosition(text string) (Position, error) {
 	return Position{at: time.Unix(0, numbers[0]).UTC(), lines: int(numbers[1]), part: numbers[2]}, nil
 }
 
-// Before returns the position that lies so many bytes of the present line before this one.
+// Before returns the position this many bytes of the current line before this one.
 func (p Position) Before(n int) Position {
 	p.part = max(0, p.part-int64(n))
 	return p
 }
 
-// disorder is more than lines can be out of order.
+// disorder is longer than lines can be out of order.
 const disorder = time.Second
 
-// behind returns the options that open a log not far before the position. Kubernetes takes whole seconds.
+// behind returns the options that open a log shortly before the position. Kubernetes accepts whole seconds.
 func (p *Position) behind(options corev1.PodLogOptions) *corev1.PodLogOptions {
 	options.Timestamps = true
 	if !p.IsZero() {
@@ -77,26 +77,26 @@ func (p *Position) behind(options corev1.PodLogOptions) *corev1.PodLogOptions {
 	return &options
 }
 
-// Piece is a piece of a log's line: as a rule the whole line.
+// Piece is a piece of a log's line: usually the whole line.
 type Piece struct {
-	// Time is when the runtime has read the line, zero where the log does not say.
+	// Time is when the runtime has read the line, zero if the log does not say.
 	Time time.Time
-	// Text ends with the line's end where the line ends here.
+	// Text ends with the line's end if the line ends here.
 	Text []byte
-	// After is the position behind the piece.
+	// After is the position after the piece.
 	After Position
 }
 
 // Ends reports whether the line ends with this piece.
 func (p Piece) Ends() bool { return len(p.Text) > 0 && p.Text[len(p.Text)-1] == '\n' }
 
-// Sink takes the pieces of a log. Any of its errors ends the reading.
+// Sink receives the pieces of a log. Any of its errors ends the reading.
 type Sink interface {
-	// Take takes a piece, the text of which is only lent.
+	// Take takes a piece. Its text is only valid during the call.
 	Take(piece Piece) error
-	// Gap says that lines may be missing here: the log does not go back any more to the position that it was opened at.
+	// Gap reports that lines may be missing here: the log does not reach back any more to the position at which it was opened.
 	Gap() error
-	// Idle says that there is nothing more for now.
+	// Idle reports that there is nothing more for now.
 	Idle() error
 }
 
@@ -106,14 +106,14 @@ type errSink struct{ error }
 // Unwrap returns the Sink's own.
 func (e errSink) Unwrap() error { return e.error }
 
-// pieceSize is the most bytes of a piece, and the memory that the reading of one log takes.
+// pieceSize bounds a piece, in bytes, and is the memory that reading one log takes.
 const pieceSize = 16 << 10
 
-// space stands between a line and its time.
+// space separates a line from its time.
 var space = []byte(" ")
 
-// copy hands on what lies behind the position in a log whose lines begin with their times, and moves the position. It returns
-// nil when it has come to the end of what was opened.
+// copy passes on what follows the position in a log whose lines begin with their times, and advances the position. It returns
+// nil when it has reached the end of what was opened.
 func (p *Position) copy(sink Sink, log io.Reader) error {
 	in := bufio.NewReaderSize(log, pieceSize)
 	lines := lineReader{to: p, start: *p, resuming: !p.IsZero()}
@@ -152,7 +152,7 @@ func (p *Position) copy(sink Sink, log io.Reader) error {
 	}
 }
 
-// passed moves the position behind a piece of a line.
+// passed moves the position after a piece of a line.
 func (p *Position) passed(piece []byte) {
 	if piece[len(piece)-1] == '\n' {
 		p.lines++
@@ -162,28 +162,28 @@ func (p *Position) passed(piece []byte) {
 	p.part += int64(len(piece))
 }
 
-// lineReader leaves out what lies before the position that a log was opened at.
+// lineReader leaves out what precedes the position at which a log was opened.
 type lineReader struct {
 	to    *Position
 	start Position
-	// resuming says that start is still to come: that its first line has not been found, or not all of its lines have been seen.
+	// resuming says that start was not reached yet: its first line has not been found, or not all of its lines have been seen.
 	resuming, found bool
 	seen            int
-	// lost says that start will not come any more, since later lines did.
+	// lost says that start will not be found any more, since later lines were.
 	lost bool
 
-	// The present line: its time, and how many bytes of it are yet to be left out, all of them when negative.
+	// The current line: its time, and how many of its bytes still have to be left out, all of them if negative.
 	at   time.Time
 	drop int64
 }
 
-// begin looks at the beginning of a line, moves the position there, and returns it without its time.
+// begin parses the beginning of a line, moves the position there, and returns it without its time.
 func (r *lineReader) begin(text []byte) []byte {
 	r.drop, r.at = 0, time.Time{}
 	stamp, rest, _ := bytes.Cut(text, space)
 	at, err := time.Parse(time.RFC3339Nano, string(stamp))
 	if err != nil {
-		return text // not of the log, but about it
+		return text // not part of the log, but about it
 	}
 	r.at = at
 	if r.resuming {
@@ -195,7 +195,7 @@ func (r *lineReader) begin(text []byte) []byte {
 	return rest
 }
 
-// resume decides what of a line lies before the position.
+// resume decides which part of a line lies before the position.
 func (r *lineReader) resume() {
 	switch {
 	case r.at.After(r.start.at):
@@ -210,7 +210,7 @@ func (r *lineReader) resume() {
 	}
 }
 
-// take hands on what of a piece of the present line is wanted.
+// take passes on the wanted part of a piece of the current line.
 func (r *lineReader) take(sink Sink, text []byte) error {
 	if r.drop < 0 {
 		return nil

@@ -1,4 +1,4 @@
-// Package contracttest reads the REST contract for tests, which hold answers to it more strictly than callers may.
+// Package contracttest reads the REST contract for tests, which check answers more strictly than callers may.
 package contracttest
 
 import (
@@ -14,18 +14,19 @@ import (
 	"github.com/getkin/kin-openapi/openapi3filter"
 )
 
-// growing is the extension that marks a list of values to which others may be added.
+// growing is the extension that marks a list of values that may get further values.
 const growing = "x-extensible-enum"
 
-// Answers of these kinds are held to the contract as they are.
+// Answers of these kinds are checked as they are.
 func init() {
 	for _, mediaType := range []string{"text/event-stream", "text/html", "application/yaml"} {
 		openapi3filter.RegisterBodyDecoder(mediaType, openapi3filter.PlainBodyDecoder)
 	}
 }
 
-// Closed reads a contract and closes its answers. As served they are open: they may gain fields, and their lists of values grow, so
-// that generated clients bear a newer server. A test is to find what a server sends and the contract does not tell of.
+// Closed reads a contract and closes its answers. As served they are open: they may gain fields, and their lists of values may
+// grow, so that generated clients accept a newer server. A test has to find everything that a server sends and the contract
+// does not describe.
 func Closed(text []byte) (*openapi3.T, error) {
 	document, err := openapi3.NewLoader().LoadFromData(text)
 	if err != nil {
@@ -34,7 +35,7 @@ func Closed(text []byte) (*openapi3.T, error) {
 	if err := document.Validate(context.Background()); err != nil {
 		return nil, fmt.Errorf("the contract is not valid: %w", err)
 	}
-	document.Servers = openapi3.Servers{{URL: "/"}} // The checker knows no server that is relative to the document.
+	document.Servers = openapi3.Servers{{URL: "/"}} // The checker does not support a server relative to the document.
 	requests, answers := schemas{}, schemas{}
 	for _, path := range document.Paths.Map() {
 		for _, operation := range path.Operations() {
@@ -46,7 +47,7 @@ func Closed(text []byte) (*openapi3.T, error) {
 			}
 		}
 	}
-	for _, schema := range document.Components.Schemas { // That of an event is in no answer.
+	for _, schema := range document.Components.Schemas { // That of an event is not part of any answer.
 		if !requests[schema.Value] {
 			answers.add(schema)
 		}
@@ -65,7 +66,7 @@ func Closed(text []byte) (*openapi3.T, error) {
 	return document, nil
 }
 
-// KnownValues are the documented values of a component that may have others in time, sorted.
+// KnownValues returns the documented values of a component that may get others, sorted.
 func KnownValues(document *openapi3.T, component string) ([]string, error) {
 	schema, known := document.Components.Schemas[component]
 	if !known {
@@ -83,7 +84,7 @@ func KnownValues(document *openapi3.T, component string) ([]string, error) {
 	return texts, nil
 }
 
-// CodeStatuses are the HTTP statuses that the contract's table of error codes has for each code.
+// CodeStatuses returns the HTTP statuses that the contract's table of error codes has for each code.
 func CodeStatuses(document *openapi3.T) (map[string]int, error) {
 	schema, known := document.Components.Schemas["ErrorCode"]
 	if !known {
@@ -91,7 +92,7 @@ func CodeStatuses(document *openapi3.T) (map[string]int, error) {
 	}
 	statuses := map[string]int{}
 	for line := range strings.Lines(schema.Value.Description) {
-		const columns = 5 // of which the first and the last are outside
+		const columns = 5 // the first and the last are outside
 		cells := strings.Split(line, "|")
 		if len(cells) != columns || !strings.Contains(cells[2], "`") {
 			continue
@@ -105,7 +106,7 @@ func CodeStatuses(document *openapi3.T) (map[string]int, error) {
 	return statuses, nil
 }
 
-// knownValues are the values that a schema allows today: those of a growing list, or of one that stays.
+// knownValues returns the values that a schema allows today: those of a growing list, or of one that stays.
 func knownValues(schema *openapi3.Schema) ([]any, error) {
 	list, grows := schema.Extensions[growing]
 	if !grows {
@@ -118,7 +119,7 @@ func knownValues(schema *openapi3.Schema) ([]any, error) {
 	return values, nil
 }
 
-// schemas are schemas, each with all that it is made of.
+// schemas adds schemas and everything that they refer to.
 type schemas map[*openapi3.Schema]bool
 
 func (s schemas) addContent(content openapi3.Content) {

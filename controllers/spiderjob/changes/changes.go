@@ -1,4 +1,4 @@
-// Package changes passes the names of SpiderJobs that have to be looked at again from whoever knows to the work queue.
+// Package changes passes the names of SpiderJobs that have to be reconciled to the work queue.
 package changes
 
 import (
@@ -12,8 +12,8 @@ import (
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 )
 
-// Queue passes names on to a receiver that may be slow, without ever blocking those who add them. A name that is added
-// again before it was received is passed on once, and one that is added afterwards once more, so no change goes unseen.
+// Queue passes names on to a receiver that may be slow, without ever blocking the senders. A name that is added again before it
+// was received is passed on once, and one that is added afterwards once more, so no change goes unseen.
 type Queue struct {
 	events chan event.GenericEvent
 	added  chan struct{}
@@ -23,7 +23,7 @@ type Queue struct {
 	waiting map[types.NamespacedName]struct{}
 }
 
-// New returns an empty Queue. It passes nothing on until it is run.
+// New returns an empty Queue. It passes nothing on until it runs.
 func New() *Queue {
 	return &Queue{
 		events:  make(chan event.GenericEvent),
@@ -60,7 +60,7 @@ func (q *Queue) take() (types.NamespacedName, bool) {
 	return name, true
 }
 
-// Events is where the names arrive, each as a SpiderJob of that name and nothing else.
+// Events returns the channel of the names, each as a SpiderJob with nothing but the name.
 func (q *Queue) Events() <-chan event.GenericEvent { return q.events }
 
 // Run passes names on until ctx ends.

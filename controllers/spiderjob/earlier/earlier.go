@@ -1,8 +1,8 @@
-// Package earlier remembers how many items the runs of each Spider have scraped, for runs that are compared with them.
+// Package earlier remembers how many items the runs of each Spider have scraped, for comparisons.
 //
-// A run that may be compared with carries a key (KeyOf) in its status. In the controller's cache, which drops the rest of what has
-// ended, key and items are packed into 24 bytes (Pack); a Runs keeps as many for each again, and knows all of them by the watch
-// alone: nothing is listed when a run ends.
+// A run that others may be compared with has a key (KeyOf) in its status. In the controller's cache, which drops the rest of
+// ended SpiderJobs, key and items are packed into 24 bytes (Pack); a Runs keeps as much again for each, and learns of all of
+// them from the watch: nothing is listed when a run ends.
 package earlier
 
 import (
@@ -30,8 +30,8 @@ const (
 	packedBytes = keyBytes + 8
 )
 
-// KeyOf is the key of the runs of one Spider and user with the same arguments: 22 characters, which give away nothing of the
-// arguments but whether they are the same.
+// KeyOf returns the key of the runs of one Spider and user with the same arguments: 22 characters, which reveal nothing about
+// the arguments except whether they are the same.
 func KeyOf(spider types.UID, user string, arguments map[string]v1alpha1.ArgumentValue) string {
 	var key [keyBytes]byte
 	whose := sha256.New()
@@ -47,14 +47,14 @@ func KeyOf(spider types.UID, user string, arguments map[string]v1alpha1.Argument
 	return base64.RawURLEncoding.EncodeToString(key[:])
 }
 
-// write adds a text so that no two lists of texts are the same.
+// write adds a text so that different lists of texts never look the same.
 func write(to hash.Hash, text string) {
 	_ = binary.Write(to, binary.BigEndian, uint64(len(text))) // hashes do not fail
 	_, _ = to.Write([]byte(text))
 }
 
-// Pack is the key and the items of an ended SpiderJob in the fewest bytes, "" where it is none to compare with. What is packed
-// already stays as it is: a cache may ask twice.
+// Pack returns the key and the items of an ended SpiderJob in the fewest bytes, "" if it is not one to compare with. Packed
+// text stays as it is: a cache may ask twice.
 func Pack(st *v1alpha1.SpiderJobStatus) string {
 	switch {
 	case st.Phase != v1alpha1.PhaseFinished:
@@ -82,12 +82,12 @@ func byTime(a, b run) int {
 	return cmp.Or(cmp.Compare(a.finished, b.finished), cmp.Compare(a.arguments, b.arguments), cmp.Compare(a.items, b.items))
 }
 
-// Runs are the earlier runs that a cache of SpiderJobs holds, slimmed by Pack.
+// Runs are the earlier runs in a cache of SpiderJobs, slimmed by Pack.
 //
-// It is a manager.Runnable, which begins when the process leads, and an event handler of the cache's informer.
+// It is a manager.Runnable, which starts when the process leads, and an event handler of the cache's informer.
 type Runs struct {
 	cache cache.Informers
-	// registration is that of this handler, nil before the start.
+	// registration is the registration of this handler, nil before the start.
 	registration atomic.Pointer[toolscache.ResourceEventHandlerRegistration]
 
 	mu sync.Mutex
@@ -95,7 +95,7 @@ type Runs struct {
 	of map[uint64][]run
 }
 
-// New returns a Runs that knows of none, and follows the cache once it is started.
+// New returns an empty Runs, which follows the cache once it is started.
 func New(informers cache.Informers) *Runs { return &Runs{cache: informers, of: map[uint64][]run{}} }
 
 // Start follows the cache until ctx ends.
@@ -107,7 +107,7 @@ func (r *Runs) Start(ctx context.Context) error {
 	}
 	switch {
 	case ctx.Err() != nil:
-		return nil //nolint:nilerr // Whatever failed did so because the process is about to end.
+		return nil //nolint:nilerr // It failed because the process is about to end.
 	case err != nil:
 		return fmt.Errorf("follow the SpiderJobs that have ended: %w", err)
 	}
@@ -116,14 +116,14 @@ func (r *Runs) Start(ctx context.Context) error {
 	return nil
 }
 
-// HasSynced reports whether all that the cache held at first is known.
+// HasSynced reports whether everything that the cache held at first is known.
 func (r *Runs) HasSynced() bool {
 	registration := r.registration.Load()
 	return registration != nil && (*registration).HasSynced()
 }
 
-// Last returns the items of the last n runs of a key, the newest first; with anyArguments of all that have the same Spider and user.
-// They are fewer where there are fewer.
+// Last returns the items of the last n runs of a key, the newest first; with anyArguments of all runs of the same Spider and
+// user. There may be fewer.
 func (r *Runs) Last(key string, anyArguments bool, n int) []int64 {
 	raw, err := base64.RawURLEncoding.DecodeString(key)
 	if err != nil || len(raw) != keyBytes {
@@ -205,7 +205,7 @@ type keyed struct {
 	run
 }
 
-// unpack is the run that a slimmed SpiderJob was, and whether it is one to compare with.
+// unpack returns the run of a slimmed SpiderJob, and whether it is one to compare with.
 func unpack(sj *v1alpha1.SpiderJob) (keyed, bool) {
 	if sj == nil || len(sj.Status.ComparisonKey) != packedBytes || sj.Status.FinishedAt == nil {
 		return keyed{}, false

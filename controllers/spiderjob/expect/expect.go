@@ -1,7 +1,6 @@
-// Package expect judges whether a run that its process calls a success is what its Spider and SpiderJob expect.
+// Package expect judges whether a run that exited with success meets the expectations of its Spider and SpiderJob.
 //
-// All of it is pure: rules and what is known of a run go in, the broken rules come out. What follows from them is decided in
-// package controllers.
+// It is pure: rules and what is known of a run go in, the broken rules come out. The caller decides what follows from them.
 package expect
 
 import (
@@ -21,28 +20,28 @@ import (
 type Run struct {
 	// Stats are its counts, nil for none. Only final ones are judged.
 	Stats *v1alpha1.Stats
-	// Feeds says that feeds are watched, as they are of every spider whose Scrapy log is read: lost data is an error also
-	// where no rule asks.
+	// Feeds says that feeds are watched, as they are for every spider whose Scrapy log is read: lost data is an error even
+	// without a rule.
 	Feeds bool
-	// FeedError is what the log says of a feed that could not be written, "" for nothing.
+	// FeedError is what the log says about a feed that could not be written, "" for nothing.
 	FeedError string
-	// Duration is how long the last attempt ran, 0 where that is not known.
+	// Duration is how long the last attempt ran, 0 if unknown.
 	Duration time.Duration
-	// Earlier are the items of the earlier runs that it is compared with, the newest first.
+	// Earlier are the items of the earlier runs to compare with, the newest first.
 	Earlier []int64
-	// Kept says for how long earlier runs are kept.
+	// Kept is how long earlier runs are kept.
 	Kept time.Duration
 }
 
-// Judgement is what became of the rules.
+// Judgement is the result for the rules.
 type Judgement struct {
 	// Broken are the violations, in the order of the rules.
 	Broken []v1alpha1.Violation
-	// Unknown says, one sentence a rule, what could not be judged and why.
+	// Unknown says, in one sentence per rule, what could not be judged and why.
 	Unknown []string
 	// Missing says that counts were missing for one of these, and Few that there were too few earlier runs.
 	Missing, Few bool
-	// Unasked says that feeds have failed though no rule asks for feeds: that is an error whatever onViolation says.
+	// Unasked says that feeds have failed although no rule is about feeds: that is an error whatever onViolation says.
 	Unasked bool
 }
 
@@ -51,8 +50,8 @@ func (j Judgement) Broke(rule string) bool {
 	return slices.ContainsFunc(j.Broken, func(v v1alpha1.Violation) bool { return v.Rule == rule })
 }
 
-// Judge lays the rules over a run that has ended; nil stands for no rules. A rule for which the counts are missing is unknown, not
-// broken, unless the rules require counts.
+// Judge applies the rules to a run that has ended; nil means no rules. A rule whose counts are missing is unknown, not broken,
+// unless the rules require counts.
 func Judge(rules *v1alpha1.Expectations, run Run) Judgement {
 	j := judge{run: run}
 	if rules == nil {
@@ -90,7 +89,8 @@ func (j Judgement) Sentence() string {
 	return strings.Join(append(parts, j.Unknown...), "; ")
 }
 
-// MatchesReason reports whether one of the entries stands for a finish reason: it is the same, or ends in "*" after its beginning.
+// MatchesReason reports whether one of the entries matches a finish reason: it is the same, or ends in "*" after a prefix of
+// it.
 func MatchesReason(entries []string, reason string) bool {
 	return slices.ContainsFunc(entries, func(entry string) bool {
 		if prefix, open := strings.CutSuffix(entry, "*"); open {
@@ -100,7 +100,7 @@ func MatchesReason(entries []string, reason string) bool {
 	})
 }
 
-// judge is a judgement in the making.
+// judge is a judgement under construction.
 type judge struct {
 	Judgement
 	run Run
@@ -112,12 +112,12 @@ func (j *judge) broke(rule, expected, actual string) {
 	j.Broken = append(j.Broken, v1alpha1.Violation{Rule: rule, Expected: expected, Actual: actual})
 }
 
-// missing notes that a rule could not be judged for want of counts.
+// missing records that a rule could not be judged because counts are missing.
 func (j *judge) missing(rule, why string) {
 	j.Unknown, j.Missing = append(j.Unknown, rule+" could not be judged: "+why), true
 }
 
-// counted reports whether there are final counts to judge a rule by, and notes it where there are not.
+// counted reports whether there are final counts to judge a rule by, and records it if there are not.
 func (j *judge) counted(rule string) bool {
 	if !j.run.final() {
 		j.missing(rule, "there are no final counts")
@@ -127,7 +127,8 @@ func (j *judge) counted(rule string) bool {
 
 func (j *judge) items() *int64 { return &j.run.Stats.ItemsScraped }
 
-// count is a count of final stats, nil where the spider did not give it. Scrapy's dump leaves out what it has never counted.
+// count returns a count of final stats, nil if the spider did not report it. Scrapy's dump leaves out what it has never
+// counted.
 func (j *judge) count(given *int64) *int64 {
 	if given == nil && j.run.Stats.Source == v1alpha1.OriginScrapyStats {
 		return new(int64)
@@ -163,8 +164,8 @@ const notGiven = "the spider does not give that count"
 
 func atMost(n int64) string { return fmt.Sprintf("at most %d", n) }
 
-// failedResponses judges the share of failures among the answers: responses of status 4xx and 5xx, and downloads that failed, of all
-// responses and failed downloads. A run without any answers has no failures among them.
+// failedResponses judges the share of failures: responses of status 4xx and 5xx, and failed downloads, of all responses and
+// failed downloads. A run without any of these has no failures.
 func (j *judge) failedResponses(bound *int32) {
 	const rule = v1alpha1.RuleMaxFailedResponsePercent
 	if bound == nil || !j.counted(rule) {
@@ -178,7 +179,7 @@ func (j *judge) failedResponses(bound *int32) {
 		return
 	}
 	failed := *clientErrors + *serverErrors + *downloads
-	all := max(*responses+*downloads, failed) // whoever counts more failures than answers has miscounted these
+	all := max(*responses+*downloads, failed) // with more failures than answers, the answers were miscounted
 	if failed*100 > int64(*bound)*all {       // at most 3 × 2⁵³ × 100, which fits
 		j.broke(rule, fmt.Sprintf("at most %d %%", *bound), fmt.Sprintf("%.1f %% (%d of %d)", float64(failed)*100/float64(all), failed, all))
 	}
@@ -208,11 +209,12 @@ func (j *judge) finishReason(expected []string) {
 	}
 }
 
-// feeds judges what could not be written or delivered. Scrapy 2.8 counts no feed that could not be opened, but logs it.
+// feeds judges feeds that could not be written or delivered. Scrapy 2.8 does not count a feed that could not be opened, but
+// logs it.
 func (j *judge) feeds(rules *v1alpha1.Expectations) {
 	const rule = v1alpha1.RuleFeedFailures
 	asked := rules != nil && rules.FeedFailures != nil
-	if !asked && !j.run.final() { // the default is no rule that anybody waits for a word on
+	if !asked && !j.run.final() { // nobody expects a result for the default rule
 		return
 	}
 	if !j.counted(rule) {
@@ -259,12 +261,12 @@ func (j *judge) comparison(c *v1alpha1.ComparedToPrevious) {
 	}
 }
 
-// Runs is how many earlier runs a comparison needs.
+// Runs returns how many earlier runs a comparison needs.
 func Runs(c *v1alpha1.ComparedToPrevious) int {
 	return int(min(max(cmp.Or(c.Runs, v1alpha1.DefaultPreviousRuns), 1), allowed.MaxPreviousRuns))
 }
 
-// median is the middle of some numbers, of an even number the mean of the two in the middle.
+// median returns the median: of an even number of values, the mean of the two in the middle.
 func median(numbers []int64) float64 {
 	sorted := slices.Sorted(slices.Values(numbers))
 	half := len(sorted) / 2

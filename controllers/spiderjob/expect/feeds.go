@@ -2,8 +2,8 @@ package expect
 
 import "strings"
 
-// remedies are what people can do about a feed that failed, by the words of the error: those of the operating system, of botocore,
-// of google-cloud-storage and of Scrapy. The first that fits is told.
+// remedies are what users can do about a failed feed, by the words of the error: those of the operating system, of botocore, of
+// google-cloud-storage and of Scrapy. The first match applies.
 var remedies = []struct {
 	words  []string
 	remedy string
@@ -35,7 +35,7 @@ var remedies = []struct {
 	},
 }
 
-// FeedRemedy says what to do about a feed that could not be written or delivered, given what the log says of it.
+// FeedRemedy says what to do about a feed that could not be written or delivered, given its error in the log.
 func FeedRemedy(feedError string) string {
 	text := strings.ToLower(feedError)
 	for _, r := range remedies {

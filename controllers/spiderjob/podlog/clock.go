@@ -13,7 +13,7 @@ type alarm struct {
 	off   bool
 }
 
-// stop calls an alarm off, even one whose time has come but which still waits for the mutex. A nil alarm is none.
+// stop cancels an alarm, even one whose time has come but which still waits for the mutex. A nil alarm does nothing.
 func (a *alarm) stop() {
 	if a != nil {
 		a.off = true
@@ -21,8 +21,8 @@ func (a *alarm) stop() {
 	}
 }
 
-// after does something later, under the mutex, and then begins what that allows to begin. It does nothing once the collector
-// has stopped. The caller holds the mutex.
+// after does something later, under the mutex, and then begins what that permits. It does nothing once the collector has
+// stopped. The caller holds the mutex.
 func (c *Collector) after(d time.Duration, do func()) *alarm {
 	a := &alarm{}
 	a.timer = c.options.Clock.AfterFunc(d, func() {
@@ -51,7 +51,7 @@ func (c *Collector) within(parent context.Context, limit time.Duration) (context
 	}
 }
 
-// pause waits. It returns why ctx has ended if it has, however close to the end of the pause that was.
+// pause waits. If ctx has ended, it returns why, however close to the end of the pause that was.
 func (c *Collector) pause(ctx context.Context, d time.Duration) error {
 	timer := c.options.Clock.NewTimer(d)
 	defer timer.Stop()

@@ -15,8 +15,8 @@ import (
 	"github.com/scrapethis/spider-operator/controllers/spiderjob/stats"
 )
 
-// Collector reads the logs of the Pods it is told of. It is a manager.Runnable, and does nothing until it is started.
-// All its methods may be called at any time, from anywhere, and return at once.
+// Collector reads the logs of Pods on request. It is a manager.Runnable, and does nothing until it is started. All its methods
+// may be called at any time, from anywhere, and return at once.
 type Collector struct {
 	source  Source
 	options Options
@@ -31,26 +31,26 @@ type Collector struct {
 	pods     map[types.UID]*pod
 	jobs     map[types.NamespacedName]*pod // the newest Pod of each SpiderJob; the others follow by pod.older
 	nodes    map[string]*node
-	idle     list.List // of *node: those without Pods, the one that has been so for longest first
+	idle     list.List // of *node: those without Pods, the longest idle first
 	rotation rotation
 	turn     *alarm    // of the next sample
 	turnAt   time.Time // when turn goes off
 	samples  slots
 	probes   list.List // of *node: those whose probe is due
-	probing  int       // probes under way, which are among the samples
+	probing  int       // current probes, which count as samples
 	finals   lane
 	streams  lane
 	silent   list.List // of *flow: streams that were not answered for long
 	seasoned list.List // of *flow: streams that have had their slot for slotTime
-	yielding int       // streams that were told to make way and have not ended yet
+	yielding int       // streams that have to make way and have not ended yet
 }
 
-// pod is one Pod's log. Its fields are guarded by the Collector's mutex but for target and ctx, which never change.
+// pod is one Pod's log. Its fields are guarded by the Collector's mutex, except target and ctx, which never change.
 type pod struct {
 	target Target
 	ctx    context.Context // ends when the Pod is forgotten
 	forget context.CancelFunc
-	older  *pod          // the SpiderJob's Pod that was asked for before this one
+	older  *pod          // the SpiderJob's Pod that was requested before this one
 	node   *node         // nil when the Pod is forgotten
 	member *list.Element // among the node's Pods
 
@@ -58,23 +58,23 @@ type pod struct {
 	reading Reading
 
 	notBefore time.Time     // of the next sample
-	lines     int64         // how many lines are asked for: fewer once they turned out to be too long
+	lines     int64         // how many lines to request: fewer once they turned out to be too long
 	turn      *list.Element // in the rotation; nil when it has none
 	sampling  bool          // a sample is being read
 	queue     *queue        // that it waits in
 	place     *list.Element // in the queue; nil when it does not wait
 	flow      *flow         // the follow stream; nil when there is none
-	yields    int           // how often in a row its stream made way, since nobody answered
+	yields    int           // how often in a row its stream made way, since nothing answered it
 	followed  time.Duration // by streams that made way
 	attempts  int           // final reads that have failed
 	pausing   bool          // a final read has failed and is tried again when alarm goes off
 	spent     time.Duration // on final reads so far, with the pauses between them, but not in the queue
 	alarm     *alarm        // when to give up waiting, stop the stream short or try again; nil for neither
-	ended     bool          // the work is over: reading the log again would tell nothing new
+	ended     bool          // the work is over: reading the log again would show nothing new
 
 	end uint64 // a hash of the log's last bytes, as of reading.Quiet
 
-	// What a stream said last, as it stood there: final counts that are believed once the log is gone.
+	// The last counts of a stream: final counts that are believed once the log is gone.
 	last *stats.Counts // nil for nothing
 }
 
@@ -102,7 +102,7 @@ func New(source Source, options Options) *Collector {
 	}
 }
 
-// Start reads logs until ctx ends, and returns when every read has been given up.
+// Start reads logs until ctx ends, and returns when every read has ended.
 func (c *Collector) Start(ctx context.Context) error {
 	c.mu.Lock()
 	c.running = true
@@ -116,7 +116,7 @@ func (c *Collector) Start(ctx context.Context) error {
 	c.running = false
 	c.stop()
 	c.turn.stop()
-	// In any order: an alarm that is called off does nothing.
+	// In any order: cancelling an alarm has no other effect.
 	for _, p := range c.pods {
 		p.alarm.stop()
 	}
@@ -128,8 +128,8 @@ func (c *Collector) Start(ctx context.Context) error {
 	return nil
 }
 
-// Want asks for a Pod's log to be read in a mode. Asking again, or for a lower mode, changes nothing, but that a Pod without a
-// node may be given one.
+// Want requests a Pod's log in a mode. Repeating the request, or requesting a lower mode, changes nothing, except that a Pod
+// without a node may get one.
 func (c *Collector) Want(target Target, mode Mode) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -192,7 +192,7 @@ func (c *Collector) Reading(uid types.UID) Reading {
 	return Reading{}
 }
 
-// Forget gives up reading a Pod's log and drops what is known of it.
+// Forget stops reading a Pod's log and drops what is known of it.
 func (c *Collector) Forget(uid types.UID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -239,19 +239,19 @@ func (c *Collector) discard(p *pod) {
 	c.rotationChanged()
 }
 
-// Changes returns the channel that names, as otherwise empty SpiderJobs, those of which something new is known: counts, that
-// a stream is open, that the work is done or that it fails. It is made for source.Channel, and there is one for all callers.
+// Changes returns the channel of SpiderJobs, empty except for their names, of which something new is known: counts, that a
+// stream is open, that the work is done or that it fails. It is made for source.Channel, and all callers share it.
 func (c *Collector) Changes() <-chan event.GenericEvent {
 	return c.changes.Events()
 }
 
-// learn changes what is known of a Pod, and wakes its SpiderJob when that makes a difference to it. The caller holds the
+// learn changes what is known of a Pod, and enqueues its SpiderJob if that makes a difference to it. The caller holds the
 // mutex.
 func (c *Collector) learn(p *pod, change func(*Reading)) {
 	before := p.reading
 	change(&p.reading)
 	after := p.reading
-	// Once a stream has been answered it makes no difference that it breaks, as it may do every few seconds.
+	// Once a stream has been answered, it makes no difference that it breaks, which may happen every few seconds.
 	failing := p.mode > Sample && !after.Opened && before.Err == nil && after.Err != nil
 	same := before.Known == after.Known && before.Opened == after.Opened && before.Done == after.Done && !failing &&
 		reflect.DeepEqual(before.Counts, after.Counts)
@@ -260,7 +260,7 @@ func (c *Collector) learn(p *pod, change func(*Reading)) {
 	}
 }
 
-// reached notes that a read came to the log's end. The caller holds the mutex.
+// reached records that a read came to the log's end. The caller holds the mutex.
 func (p *pod) reached(found result, now time.Time) {
 	r := &p.reading
 	if r.Quiet.IsZero() || found.end != p.end {
@@ -269,15 +269,15 @@ func (p *pod) reached(found result, now time.Time) {
 	r.Read, r.Whole = now, found.whole
 }
 
-// claims reports whether counts of a running container are taken for its last for the time being: every spider has closed, and nothing
-// was written since an earlier read. Another crawl may still begin. The caller holds the mutex.
+// claims reports whether counts of a running container count as its last for the time being: every spider has closed, and
+// nothing was written since an earlier read. Another crawl may still begin. The caller holds the mutex.
 func (p *pod) claims(counts stats.Counts) bool {
 	return counts.Closed && p.reading.Quiet.Before(p.reading.Read)
 }
 
-// observe takes counts that were read now. They are the last word when the log ends with them, or while it seems so. Before, even those
-// that Scrapy gave on closing need not be the last, for another crawl may begin in the process. What a log once said of a signal and of
-// feeds stands, though it may have gone out of sight since.
+// observe takes counts that were read now. They are final when the log ends with them, or while it seems to end. Before that,
+// even counts that Scrapy reported when it closed need not be final, since another crawl may begin in the process. What a log
+// once said about a signal or feeds stays, even if it is out of reach since.
 func (r *Reading) observe(counts stats.Counts, last bool, now time.Time) {
 	before := r.Counts
 	if before.Final && r.conclusive() {
@@ -302,11 +302,10 @@ func (r *Reading) observe(counts stats.Counts, last bool, now time.Time) {
 	r.Counts, r.Known, r.ObservedAt = counts, true, now
 }
 
-// conclusive reports whether the present mode reads the log to its end: before that a container runs, and nothing is final.
+// conclusive reports whether the current mode reads the log to its end: before that the container runs, and nothing is final.
 func (r *Reading) conclusive() bool { return !r.Since.IsZero() }
 
-// dispatch begins what work may begin, in an order that depends on nothing but what happened before. The caller holds the
-// mutex.
+// dispatch begins the work that may begin, in an order that depends only on what happened before. The caller holds the mutex.
 func (c *Collector) dispatch() {
 	if !c.running {
 		return
@@ -323,7 +322,7 @@ func (c *Collector) dispatch() {
 	c.sampleDue()
 }
 
-// wakeForTurn has dispatch called when the next sample is due. The caller holds the mutex.
+// wakeForTurn schedules dispatch for when the next sample is due. The caller holds the mutex.
 func (c *Collector) wakeForTurn(due time.Time) {
 	if c.turn != nil && !due.Before(c.turnAt) {
 		return
@@ -333,7 +332,7 @@ func (c *Collector) wakeForTurn(due time.Time) {
 	c.turn = c.after(due.Sub(c.now()), func() { c.turn = nil })
 }
 
-// rotationChanged tells that the turns have changed. The caller holds the mutex.
+// rotationChanged reports that the turns have changed. The caller holds the mutex.
 func (c *Collector) rotationChanged() {
 	sampleInterval.Set(c.rotation.period().Seconds())
 	budgetWanted.Set(c.rotation.wanted())

@@ -8,10 +8,10 @@ import (
 )
 
 const (
-	// finalPatience is how long a final read is tried again, after the kubelet or the API server did not answer.
+	// finalPatience is how long a final read is retried after the kubelet or kube-apiserver did not answer.
 	finalPatience = 8 * time.Second
 
-	// streamPatience is how long an open stream may take to come to its end after the container has terminated.
+	// streamPatience is how long an open stream may take to reach its end after the container has terminated.
 	streamPatience = 2 * time.Second
 
 	// queuePatience is how long a final read waits for its turn.
@@ -32,7 +32,7 @@ func (c *Collector) wantFinal(p *pod) {
 	}
 }
 
-// queueFinal has the log's end read when its turn comes, which may be at once. The caller holds the mutex.
+// queueFinal reads the log's end when its turn comes, which may be at once. The caller holds the mutex.
 func (c *Collector) queueFinal(p *pod) {
 	n := p.node
 	if n.unserved {
@@ -78,8 +78,8 @@ func (c *Collector) beginFinal(p *pod, q *queue, risky bool) {
 	})
 }
 
-// endFinal takes what a final read brought, and has it tried again later where it failed for a reason that may pass. The caller
-// holds the mutex.
+// endFinal takes the result of a final read, and retries it later if it failed for a transient reason. The caller holds the
+// mutex.
 func (c *Collector) endFinal(p *pod, found result, err error) {
 	patient := c.now().Sub(p.reading.Began) < finalPatience
 	if err == nil || logs.IsGone(err) || !patient || p.node.unserved {
@@ -111,8 +111,8 @@ func (c *Collector) endFinal(p *pod, found result, err error) {
 	p.attempts++
 }
 
-// conclude ends the work on a log with what was read in the end, all in one, so that its SpiderJob is woken once. If it ended in an
-// error, what a stream had said last is all that will ever be known. The caller holds the mutex.
+// conclude ends the work on a log with its last result, in one step, so that its SpiderJob is enqueued once. If that was an
+// error, the last counts of a stream are all that will ever be known. The caller holds the mutex.
 func (c *Collector) conclude(p *pod, err error, learned func(*Reading)) {
 	p.ended = true
 	c.learn(p, func(r *Reading) {

@@ -14,35 +14,35 @@ import (
 )
 
 const (
-	// floodRate is how many bytes per second one stream may bring in the long run, beyond Options.MaxBytes at once. One that
-	// brings more is left, and joined again at its end after floodPause: what matters is what the log ends with.
+	// floodRate is how many bytes per second one stream may bring in the long run, beyond Options.MaxBytes at once. A stream that
+	// brings more is closed, and reopened at the log's end after floodPause: only the end of the log matters.
 	floodRate  = 2 << 20
 	floodPause = time.Second
 
-	// brief is how long a stream of a running container lasts at the least, unless something broke it.
+	// brief is the least time that a stream of a running container lasts, unless something broke it.
 	brief = time.Second
 )
 
-// errYielded says that a stream which nobody answered was given up for one that waited.
+// errYielded means that an unanswered stream was closed for one that waited.
 var errYielded = fmt.Errorf("nothing came, and others waited for their turn: %w", context.Canceled)
 
-// errShared says that a stream was given up for one of a node that has fewer.
+// errShared means that a stream was closed for one of a node that has fewer.
 var errShared = fmt.Errorf("its node has more than its share, and others waited: %w", context.Canceled)
 
-// flow is a follow stream that is under way. Its fields are guarded by the Collector's mutex.
+// flow is an open follow stream. Its fields are guarded by the Collector's mutex.
 type flow struct {
 	pod      *pod
 	node     *node
 	cancel   context.CancelCauseFunc
 	begun    time.Time
-	yields   bool          // it was told to make way
-	alarm    *alarm        // goes off when it was not answered for long
+	yields   bool          // it has to make way
+	alarm    *alarm        // goes off if it is not answered for long
 	silent   *list.Element // among the streams that were not answered for long
 	ripens   *alarm        // goes off when it has had its slot for slotTime
 	seasoned *list.Element // among the streams that have
 }
 
-// queueStream has a log followed when its turn comes. The caller holds the mutex.
+// queueStream follows a log when its turn comes. The caller holds the mutex.
 func (c *Collector) queueStream(p *pod) {
 	n := p.node
 	p.reading.Began = time.Time{}
@@ -53,7 +53,7 @@ func (c *Collector) queueStream(p *pod) {
 	}
 }
 
-// beginStream follows a log until it has come to its end, is gone, or need not be followed any more. The caller holds the
+// beginStream follows a log until it has reached its end, is gone, or need not be followed any more. The caller holds the
 // mutex.
 func (c *Collector) beginStream(p *pod, q *queue, risky bool) {
 	ctx, cancel := c.within(p.ctx, c.options.FollowTimeout-p.followed)
@@ -87,7 +87,7 @@ func (c *Collector) beginStream(p *pod, q *queue, risky bool) {
 	})
 }
 
-// endStream takes the end of a stream. The caller holds the mutex.
+// endStream handles the end of a stream. The caller holds the mutex.
 func (c *Collector) endStream(p *pod, err error) {
 	switch {
 	case err == nil || logs.IsGone(err):
@@ -106,13 +106,13 @@ func (c *Collector) endStream(p *pod, err error) {
 	}
 }
 
-// awaitAnswer gives a stream time to be answered. After that it makes way where another waits for its turn; after the
-// first time that happened it gets twice the time. The caller holds the mutex.
+// awaitAnswer gives a stream time to be answered. After that it makes way if another waits for its turn; after the first time
+// that happened it gets twice the time. The caller holds the mutex.
 func (c *Collector) awaitAnswer(f *flow) {
 	f.alarm = c.after(c.options.ReadTimeout<<min(f.pod.yields, 1), func() { f.silent = c.silent.PushBack(f) })
 }
 
-// answered takes notice that a stream was answered, or has ended. The caller holds the mutex.
+// answered records that a stream was answered, or has ended. The caller holds the mutex.
 func (c *Collector) answered(f *flow) {
 	f.alarm.stop()
 	f.alarm = nil
@@ -122,10 +122,10 @@ func (c *Collector) answered(f *flow) {
 	}
 }
 
-// followToEnd returns nil when the log has come to its end. A stream may also end because an API server or kubelet goes
-// away, and look no different: so without final counts the end is believed only when the stream, joined again, ends again
-// at once, which that of a running container does not. An empty one proves nothing at all: the API server answers with it
-// for a Pod that has not been scheduled yet.
+// followToEnd returns nil when the log has reached its end. A stream may also end because a kube-apiserver or kubelet stops,
+// which looks the same: so without final counts the end is believed only if the stream, reopened, ends again at once, which
+// that of a running container does not. An empty stream proves nothing at all: kube-apiserver answers with it for a Pod that
+// has not been scheduled yet.
 func (c *Collector) followToEnd(ctx context.Context, f *flow) error {
 	p := f.pod
 	in := intakes.Get().(*intake)
@@ -164,8 +164,7 @@ func (c *Collector) followToEnd(ctx context.Context, f *flow) error {
 	}
 }
 
-// stream follows the log once. It returns nil when the stream came to an end by itself, and whether it ended with counts
-// that are final.
+// stream follows the log once. It returns nil if the stream ended by itself, and whether it ended with final counts.
 func (c *Collector) stream(ctx context.Context, f *flow, in *intake, budget *rate.Limiter) (final bool, err error) {
 	p := f.pod
 	ctx, cancel := context.WithCancel(ctx)
@@ -212,7 +211,7 @@ func (c *Collector) stream(ctx context.Context, f *flow, in *intake, budget *rat
 	return counted && counts.Final, err
 }
 
-// rejoin waits for an answer once more, where a stream had been answered and broke.
+// rejoin waits for an answer once more, if a stream had been answered and broke.
 func (c *Collector) rejoin(f *flow) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -221,7 +220,7 @@ func (c *Collector) rejoin(f *flow) {
 	}
 }
 
-// observeStream reads the counts out of what a stream has brought so far.
+// observeStream parses the counts from what a stream has brought so far.
 func (c *Collector) observeStream(p *pod, in *intake, asked int64, ended bool) (stats.Counts, bool) {
 	var found result
 	if ended {

@@ -2,8 +2,8 @@ package podlog
 
 import "container/list"
 
-// slots bound how many reads of a kind are under way at once. Those that may well not end soon, the risky ones, have at most
-// half of them: so nodes that hang never have them all.
+// slots bound the concurrent reads of a kind. Risky reads, which may well not end soon, have at most half of them: so nodes
+// that hang never have them all.
 type slots struct {
 	limit, active, risky int
 }
@@ -26,15 +26,15 @@ func (s *slots) release(risky bool) {
 	}
 }
 
-// lane is the work of one mode, of which a bounded amount is under way at once. The nodes take turns. A node stands in one of
-// two rows, by what its next read is, or in none while it may not have one; so a turn is found without looking at the nodes
-// that cannot have it.
+// lane is the work of one mode, with a bounded number of concurrent reads. The nodes take turns. A node is in one of two rows,
+// according to its next read, or in none while it may not have one; so the next turn is found without looking at nodes that
+// cannot have it.
 type lane struct {
 	slots
 	waiting   int       // Pods
 	sound     list.List // of *queue: nodes whose next read takes any slot
 	unsound   list.List // of *queue: nodes whose next read takes a risky slot
-	riskyNext bool      // whose turn it is when both rows could have one
+	riskyNext bool      // which row is next if both could be
 }
 
 // queue is the work of one node in a lane.
@@ -42,7 +42,7 @@ type queue struct {
 	node    *node
 	waiting list.List // of *pod
 	active  int
-	row     *list.List    // that it stands in; nil for none
+	row     *list.List    // the row it is in; nil for none
 	turn    *list.Element // in the row
 }
 
@@ -61,7 +61,7 @@ func (l *lane) remove(p *pod) {
 	}
 }
 
-// stand has a node stand in a row from now on, at its end, or in none. Where it stands there already it keeps its turn.
+// stand puts a node at the end of a row, or in none. A node that is already in the row keeps its turn.
 func (l *lane) stand(q *queue, row *list.List) {
 	if q.waiting.Len() == 0 {
 		row = nil
@@ -78,8 +78,8 @@ func (l *lane) stand(q *queue, row *list.List) {
 	}
 }
 
-// next takes the work to begin now out of its queue, or returns nil. The node loses its place in the row. While sound nodes
-// wait, the others have every second slot that becomes free, but no more than one at a time.
+// next removes the next work from its queue and returns it, or nil. The node loses its place in the row. While sound nodes
+// wait, the others get every second free slot, but no more than one at a time.
 func (l *lane) next() (p *pod, q *queue, risky bool) {
 	sound := l.sound.Len() > 0 && l.free(false)
 	risky = l.unsound.Len() > 0 && l.free(true)
@@ -102,7 +102,7 @@ func (l *lane) next() (p *pod, q *queue, risky bool) {
 	return p, q, risky
 }
 
-// end makes room for the next.
+// end frees the slot.
 func (l *lane) end(q *queue, risky bool) {
 	l.release(risky)
 	q.active--

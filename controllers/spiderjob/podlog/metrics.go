@@ -46,7 +46,7 @@ func Metrics() []prometheus.Collector {
 	return []prometheus.Collector{readsTotal, readBytesTotal, streamsOpen, streamsWaiting, nodesUnserved, sampleInterval, budgetWanted}
 }
 
-// countRead counts a read that has ended. A read that was called off, because nobody wants it any more, is none.
+// countRead counts a read that has ended. A read that was cancelled because it is no longer wanted does not count.
 func countRead(mode Mode, counted bool, err error) {
 	result := "error"
 	switch {

@@ -11,22 +11,22 @@ import (
 )
 
 const (
-	// nodeReads is the most reads of one node's logs at once, samples and final reads together; nodeSamples the most samples
+	// nodeReads bounds the concurrent reads of one node's logs, samples and final reads together; nodeSamples bounds the samples
 	// among them, so that final reads always have room. A node that has not yet answered in time has one of either.
 	nodeReads   = 4
 	nodeSamples = 2
 
-	// hangsUnserved is how many reads in a row must hang until the node is taken for one that serves no logs.
+	// hangsUnserved is how many reads in a row must hang before the node counts as serving no logs.
 	hangsUnserved = 3
 
-	// maxIdleNodes is how many nodes are remembered that have no Pods at present.
+	// maxIdleNodes is how many nodes without Pods are remembered.
 	maxIdleNodes = 1000
 )
 
-// errUnserved says that a log is not read since its node's others hang.
+// errUnserved means that a log is not read because other logs of its node hang.
 var errUnserved = errors.New("serves no logs")
 
-// trust is what the last read of a node's log says of the next.
+// trust is what the last read of a node's log says about the next.
 type trust int
 
 const (
@@ -35,7 +35,7 @@ const (
 	doubtful              // it did not
 )
 
-// node is what is known of a node's way of serving logs. Pods without a node have one each. Its fields are guarded by the
+// node is what is known about how a node serves logs. Each Pod without a node has one of its own. Its fields are guarded by the
 // Collector's mutex.
 type node struct {
 	key    string
@@ -43,24 +43,24 @@ type node struct {
 	pods   list.List
 	idle   *list.Element // among the nodes without Pods; nil when it has some
 	finals queue
-	// streams are the node's follow streams. That one hangs says nothing: a kubelet answers no follow request before the
+	// streams are the node's follow streams. A stream that hangs says nothing: a kubelet answers no follow request before the
 	// container has written something.
 	streams queue
-	silent  bool // the last one made way since nobody answered it, and none was answered since
+	silent  bool // the last one made way unanswered, and none was answered since
 
 	trust   trust
 	reads   int // samples, probes and final reads under way
 	samples int // samples under way
 	hangs   int // in a row
 
-	// While unserved, nothing of the node is read but one probe now and then: a read of the end of some log of it.
+	// While unserved, nothing of the node is read except one probe now and then: a read of the end of some log of it.
 	unserved bool
 	probes   int           // that have failed
 	probe    *alarm        // of the next probe
 	due      *list.Element // among the probes that wait for a slot
 }
 
-// join puts a Pod on its node.
+// join adds a Pod to its node.
 func (c *Collector) join(p *pod, name string) {
 	key := name
 	if name == "" {
@@ -80,8 +80,8 @@ func (c *Collector) join(p *pod, name string) {
 	p.member = n.pods.PushBack(p)
 }
 
-// leave takes a Pod off its node, and out of its queue. A node without Pods is remembered for a while: where jobs are few,
-// its next Pod shall not have to find out again that it hangs.
+// leave removes a Pod from its node, and from its queue. A node without Pods is remembered for a while: if jobs are rare, its
+// next Pod should not have to find out again that it hangs.
 func (c *Collector) leave(p *pod) {
 	n := p.node
 	c.unqueue(p)
@@ -111,7 +111,7 @@ func (c *Collector) drop(n *node) {
 	delete(c.nodes, n.key)
 }
 
-// move puts a Pod that had no node on the one that it was given since. A read that is under way ends where it began.
+// move adds a Pod that had no node to its node. A current read ends where it began.
 func (c *Collector) move(p *pod, name string) {
 	waits, stopping := p.place != nil || p.pausing, p.mode == Final && p.flow != nil
 	if p.pausing {
@@ -132,7 +132,7 @@ func (c *Collector) move(p *pod, name string) {
 	}
 }
 
-// settle has a node stand in those rows that its state calls for.
+// settle puts a node into the rows that its state requires.
 func (c *Collector) settle(n *node) {
 	var final, stream *list.List
 	switch busy := n.finals.active > 0; {
@@ -164,8 +164,8 @@ func (c *Collector) maySample(n *node) (may, risky bool) {
 	}
 }
 
-// judge takes notice of how a sample, a probe or a final read of a node's log ended. One that was called off, and one whose Pod
-// is gone, say nothing.
+// judge records how a sample, a probe or a final read of a node's log ended. A cancelled read, and one whose Pod is gone, say
+// nothing.
 func (c *Collector) judge(n *node, err error) {
 	if c.nodes[n.key] != n {
 		return
@@ -184,14 +184,14 @@ func (c *Collector) judge(n *node, err error) {
 	case err == nil || errors.Is(err, errTooMuch):
 		n.trust = timely
 		c.served(n)
-	default: // an answer, if only an error, which does not say whether the node will answer the next time
+	default: // an answer, if only an error, which does not say whether the node will answer next time
 		c.served(n)
 	}
 	c.settle(n)
 }
 
-// unserve ends at once what waits for a node that hangs. Samples take no turns any more, and streams wait for a probe that
-// succeeds.
+// unserve ends at once what waits for a node that hangs. Samples take no turns any more, and streams wait for a successful
+// probe.
 func (c *Collector) unserve(n *node) {
 	n.unserved = true
 	nodesUnserved.Inc()
@@ -212,7 +212,7 @@ func (c *Collector) unserve(n *node) {
 	c.options.Log.Info("Node serves no logs", "node", n.name)
 }
 
-// served lets a node that was unserved have everything read again.
+// served resumes all reads of a node that was unserved.
 func (c *Collector) served(n *node) {
 	n.hangs = 0
 	if !n.unserved {
@@ -235,7 +235,7 @@ func (c *Collector) served(n *node) {
 	c.settle(n)
 }
 
-// unserved returns the error of a log that is not read since its node serves none.
+// unserved returns the error of a log that is not read because its node serves none.
 func (p *pod) unserved() error {
 	return p.failed(fmt.Errorf("node %s %w", p.node.name, errUnserved))
 }
@@ -246,12 +246,12 @@ func (p *pod) failed(err error) error {
 		p.target.Container, p.target.Namespace, p.target.Name, err)
 }
 
-// probePause is how long to wait until the next probe of a node after n of them have failed.
+// probePause returns how long to wait before the next probe of a node after n have failed.
 func probePause(n int) time.Duration {
 	return min(10*time.Second<<min(n, 3), time.Minute)
 }
 
-// probeLater has a node probed after a pause. One that has no Pods by then is forgotten.
+// probeLater probes a node after a pause. A node without Pods by then is forgotten.
 func (c *Collector) probeLater(n *node) {
 	n.probe = c.after(probePause(n.probes), func() {
 		n.probe = nil
@@ -263,7 +263,7 @@ func (c *Collector) probeLater(n *node) {
 	})
 }
 
-// probeDue begins the probes that are due. They have at most a quarter of the slots for samples.
+// probeDue begins the due probes. They have at most a quarter of the slots for samples.
 func (c *Collector) probeDue() {
 	for c.probes.Len() > 0 && c.probing < max(1, c.samples.limit/4) && c.samples.free(false) {
 		n := c.probes.Remove(c.probes.Front()).(*node)
@@ -284,7 +284,7 @@ func (c *Collector) probeDue() {
 	}
 }
 
-// candidate returns a Pod whose log is to tell whether the node serves logs: each time another, and none that is gone if there
+// candidate returns a Pod whose log shows whether the node serves logs: another one each time, and none that is gone if there
 // are others.
 func (n *node) candidate() *pod {
 	var p *pod

@@ -17,31 +17,31 @@ import (
 	logs "github.com/scrapethis/spider-operator/internal/podlog"
 )
 
-// minLines is the fewest lines that are asked for, however long they are: a dump of Scrapy's stats has about forty. The
-// kubelet counts pieces of at most 16 KiB as lines here, so these are at most 1 MiB.
+// minLines is the least number of lines requested, however long they are: a dump of Scrapy's stats has about forty. The kubelet
+// counts pieces of at most 16 KiB as lines here, so these are at most 1 MiB.
 const minLines = 64
 
-// errTooMuch says that a log was given up on because more came out of it than it may cost.
+// errTooMuch means that a log was given up because it exceeded its bound.
 var errTooMuch = errors.New("the container writes more log than is read")
 
-// A read that ran out of time has hung if not one byte came, and was slow otherwise.
+// A read that ran out of time hung if not one byte came, and was slow otherwise.
 var (
 	errHung = fmt.Errorf("nothing of it came in time: %w", context.DeadlineExceeded)
 	errSlow = fmt.Errorf("it was not read to its end in time: %w", context.DeadlineExceeded)
 )
 
 const (
-	// manyLines is how many of a log's last lines are asked for where the usual ones did not tell the end: a dump may have
-	// thousands of lines, and have as many of others behind it.
+	// manyLines is how many of a log's last lines are requested if the usual ones do not contain the end: a dump may have
+	// thousands of lines, and be followed by as many others.
 	manyLines = 32000
-	// manyTimes is how many times Options.MaxBytes these may have.
+	// manyTimes is how many times Options.MaxBytes these may take.
 	manyTimes = 4
-	// headBytes is how much of a log's beginning is read where the end tells of errors: Scrapy says once, when the spider opens,
-	// that a feed could not be opened.
+	// headBytes is how much of a log's beginning is read if the end mentions errors: Scrapy logs only once, when the spider
+	// opens, that a feed could not be opened.
 	headBytes = 256 << 10
 	// longestLine is the longest piece of a line that kubelets count as a line.
 	longestLine = 16 << 10
-	// endBytes is how many of a log's last bytes tell whether it still ends as it did.
+	// endBytes is how many of a log's last bytes show whether it still ends as it did.
 	endBytes = 1 << 10
 )
 
@@ -49,7 +49,7 @@ const (
 type intake struct {
 	log    stats.Log
 	buffer []byte
-	end    []byte // the last bytes, at least endBytes of them where there are so many
+	end    []byte // the last bytes, at least endBytes of them if there are that many
 	taken  int
 	lines  int64
 }
@@ -76,7 +76,7 @@ func (in *intake) write(piece []byte) {
 	in.end = append(in.end, last...)
 }
 
-// take reads body to its end into the log. Before each further piece it asks proceed, with the length of the last one.
+// take reads body to its end into the log. Before each further piece it calls proceed, with the length of the last one.
 func (in *intake) take(ctx context.Context, body io.Reader, proceed func(n int) error) error {
 	for {
 		n, err := body.Read(in.buffer)
@@ -99,10 +99,10 @@ func (in *intake) take(ctx context.Context, body io.Reader, proceed func(n int) 
 // brought reports whether anything came out of the log.
 func (in *intake) brought() bool { return in.taken > 0 }
 
-// short reports whether fewer lines came than were asked for: then nothing precedes them in the file.
+// short reports whether fewer lines came than were requested: then nothing precedes them in the file.
 func (in *intake) short(asked int64) bool { return in.lines+int64(in.taken/longestLine) < asked }
 
-// result is what a read found that came to the log's end.
+// result is what a read that reached the log's end found.
 func (in *intake) result(asked int64) result {
 	in.log.End()
 	r := result{whole: in.short(asked) && in.log.FromStart(), end: maphash.Bytes(endSeed, in.end[max(0, len(in.end)-endBytes):])}
@@ -135,8 +135,8 @@ func (c *Collector) openWith(ctx context.Context, target Target, options *corev1
 	return log, nil
 }
 
-// tail reads the end of a log. Where its lines are so long that they exceed what a read may take, it asks for fewer of
-// them, from then on. ctx bounds its time. Counts may be returned with an error, too: they were there, but perhaps not at the end.
+// tail reads the end of a log. If its lines are so long that they exceed what a read may take, it requests fewer of them, from
+// then on. ctx bounds its time. Counts may be returned with an error, too: they were found, but perhaps not at the end.
 func (c *Collector) tail(ctx context.Context, p *pod, mode Mode) (found result, err error) {
 	in := intakes.Get().(*intake)
 	defer intakes.Put(in)
@@ -177,8 +177,9 @@ func (c *Collector) notRead(mode Mode, err error) {
 	}
 }
 
-// farther reads more of the log of a container that has ended, where its last lines leave something open: the end of a crawl, or of
-// several, in what precedes them; and in the first lines why a feed failed. What was found stands where that brings nothing better.
+// farther reads more of the log of a container that has ended, if its last lines are not enough: for the end of one or several
+// crawls, in what precedes them; and for why a feed failed, in the first lines. The earlier result stays if that brings nothing
+// better.
 func (c *Collector) farther(ctx context.Context, target Target, in *intake, found result, asked int64) result {
 	short := in.short(asked)
 	open := !found.counts.Final || found.counts.Crawls > 1
@@ -205,7 +206,7 @@ func (c *Collector) farther(ctx context.Context, target Target, in *intake, foun
 	return found
 }
 
-// feedError returns what a log says, in its first bytes, of a feed that failed.
+// feedError returns what the first bytes of a log say about a feed that failed.
 func (c *Collector) feedError(ctx context.Context, target Target, in *intake) string {
 	in.reset()
 	ctx, cancel := context.WithCancel(ctx)
@@ -251,7 +252,7 @@ func (c *Collector) linesOf(p *pod) int64 {
 	return p.lines
 }
 
-// askForFewer has fewer of the Pod's lines read from now on. It returns false when they are few already.
+// askForFewer requests fewer of the Pod's lines from now on. It returns false if they are few already.
 func (c *Collector) askForFewer(p *pod) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

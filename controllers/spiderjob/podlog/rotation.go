@@ -5,23 +5,23 @@ import (
 	"time"
 )
 
-// rotation decides whose log is sampled next, and when. The Pods take turns, one at a time at even distances, so that
-// however many start together, their reads do not come together.
+// rotation decides whose log is sampled next, and when. The Pods take turns, one at a time at even intervals, so that their
+// reads are spread even if many start together.
 type rotation struct {
 	interval time.Duration // between two samples of one Pod, as long as the budget allows
-	spacing  time.Duration // the least between any two samples: the budget
+	spacing  time.Duration // the least time between any two samples: the budget
 	turns    list.List     // of *pod, the next one first
 	last     time.Time     // when the last sample was taken
 }
 
 // add gives a Pod a turn. Its first comes after half an interval: Scrapy, too, writes its progress at an interval from its
-// start on, ten seconds by default, and samples in step with it would just miss each line.
+// start, ten seconds by default, and samples in step with it would just miss each line.
 func (r *rotation) add(p *pod, now time.Time) {
 	p.notBefore = now.Add(r.interval / 2)
 	p.turn = r.turns.PushBack(p)
 }
 
-// remove takes a Pod's turn away, if it has one.
+// remove removes a Pod's turn, if it has one.
 func (r *rotation) remove(p *pod) {
 	if p.turn != nil {
 		r.turns.Remove(p.turn)
@@ -29,7 +29,7 @@ func (r *rotation) remove(p *pod) {
 	}
 }
 
-// wait returns how long it is until the next sample, or false when there is none to take.
+// wait returns the time until the next sample, or false if there is none to take.
 func (r *rotation) wait(now time.Time) (time.Duration, bool) {
 	front := r.turns.Front()
 	if front == nil {
@@ -63,12 +63,12 @@ func (r *rotation) skip(now time.Time) {
 	r.turns.MoveToBack(front)
 }
 
-// period returns the interval in force: how long it takes until every Pod has had its turn.
+// period returns the actual interval: the time in which every Pod has its turn.
 func (r *rotation) period() time.Duration {
 	return max(r.interval, r.spacing*time.Duration(r.turns.Len()))
 }
 
-// wanted returns the share of the budget that a sample of every Pod at the shortest interval takes.
+// wanted returns the share of the budget that sampling every Pod at the shortest interval would take.
 func (r *rotation) wanted() float64 {
 	return float64(r.spacing*time.Duration(r.turns.Len())) / float64(r.interval)
 }

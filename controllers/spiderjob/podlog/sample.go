@@ -1,8 +1,8 @@
 package podlog
 
-// sampleDue samples the Pods whose turn has come. When all the reads that may be under way at once are, it is called again when
-// one has ended; the turns that pass meanwhile are not made up for. A Pod whose node may not have another sample read at
-// present misses its turn, which costs nothing of the budget. The caller holds the mutex.
+// sampleDue samples the Pods whose turn has come. If the number of concurrent reads is exhausted, it is called again when one
+// has ended; turns that pass meanwhile are lost. A Pod whose node may not have another sample read at the moment misses its
+// turn, which costs nothing of the budget. The caller holds the mutex.
 func (c *Collector) sampleDue() {
 	now := c.now()
 	for c.samples.free(false) {

@@ -2,14 +2,14 @@ package podlog
 
 import "time"
 
-// slotTime is how long a stream that is answered has its slot, whoever waits.
+// slotTime is how long an answered stream keeps its slot, whoever waits.
 func (c *Collector) slotTime() time.Duration {
 	return 2 * c.options.ReadTimeout
 }
 
-// makeWay ends as many streams that nobody answers as there are nodes whose streams could begin in their place. Those that
-// were told to end before, but have not yet, count. Where there are none, it ends one that is answered if another node has a
-// better right to its slot. The caller holds the mutex.
+// makeWay ends as many unanswered streams as there are nodes whose streams could begin in their place. Streams that already
+// have to end, but have not yet, count. If there are none, it ends an answered one if another node has a better claim to its
+// slot. The caller holds the mutex.
 func (c *Collector) makeWay() {
 	if c.streams.free(false) {
 		return
@@ -25,9 +25,8 @@ func (c *Collector) makeWay() {
 	}
 }
 
-// share ends one stream of the node that has the most, if a node waits that is to have its slot: otherwise the containers of a
-// few nodes, which take their time to end or never do, would have all slots for as long as FollowTimeout. The caller holds
-// the mutex.
+// share ends one stream of the node that has the most, if a node waits that should have its slot: otherwise the containers of a
+// few nodes, which end slowly or never, would have all slots for as long as FollowTimeout. The caller holds the mutex.
 func (c *Collector) share() {
 	f := c.dispensable()
 	if f == nil {
@@ -56,9 +55,9 @@ func (c *Collector) dispensable() *flow {
 	return most
 }
 
-// outranks reports whether a slot of another node's had better be this one's: when it has fewer even with that slot, or has none
-// at all, so that the nodes take turns where there are more of them than slots. A node whose last stream nobody answered may well
-// waste the slot: it gets one, and never the only one of another.
+// outranks reports whether this node has a better claim to a slot of another node: if it has fewer even with that slot, or has
+// none at all, so that the nodes take turns if there are more of them than slots. A node whose last stream was not answered may
+// well waste the slot: it gets one, but never the only one of another.
 func (q *queue) outranks(other *queue) bool {
 	if q.node.silent {
 		return q.active == 0 && other.active > 1
@@ -66,7 +65,7 @@ func (q *queue) outranks(other *queue) bool {
 	return q.active == 0 || q.active+1 < other.active
 }
 
-// giveUp tells a stream to make way. The caller holds the mutex.
+// giveUp makes a stream make way. The caller holds the mutex.
 func (c *Collector) giveUp(f *flow, why error) {
 	c.answered(f)
 	c.unseason(f)
@@ -75,7 +74,7 @@ func (c *Collector) giveUp(f *flow, why error) {
 	f.cancel(why)
 }
 
-// unseason takes a stream out of those that have had their time, or will have. The caller holds the mutex.
+// unseason removes a stream from those that have had their time, or will have. The caller holds the mutex.
 func (c *Collector) unseason(f *flow) {
 	f.ripens.stop()
 	f.ripens = nil

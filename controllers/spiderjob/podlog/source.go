@@ -10,8 +10,8 @@ import (
 	logs "github.com/scrapethis/spider-operator/internal/podlog"
 )
 
-// NewSource returns the Source that reads logs through the API server. The client must have no timeout of its own, which
-// would cut streams off.
+// NewSource returns the Source that reads logs through kube-apiserver. The client must have no timeout of its own, which would
+// cut streams off.
 func NewSource(client kubernetes.Interface) Source {
 	return clientSource{client}
 }

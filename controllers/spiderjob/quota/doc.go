@@ -1,11 +1,11 @@
-// Package quota keeps few Jobs waiting where a ResourceQuota has no room for their Pods.
+// Package quota limits the Jobs that wait while a ResourceQuota has no room for their Pods.
 //
-// The Job controller tries each Job without a Pod again and again, and each refusal is a request of its 20 a second and an
-// Event. So while a namespace's Pods are refused, only its oldest SpiderJobs have a Job, which the Job controller keeps trying;
-// the others are parked: they have none, and cost nothing but memory until the Gate has them looked at.
+// The Job controller keeps trying each Job without a Pod, and each refusal is one of its 20 requests a second and an Event. So
+// while a namespace's Pods are refused, only its oldest SpiderJobs have a Job, which the Job controller keeps trying; the
+// others are parked: they have none, and cost nothing but memory until the Gate enqueues them.
 //
-// line.go holds the rules of one namespace, without a clock, a lock or a goroutine: what it is told decides what it answers.
-// lane.go is its order. gate.go serves all namespaces and all workers. message.go reads what kube-apiserver says.
+// line.go has the rules of one namespace, without a clock, a lock or a goroutine: its input decides its answers. lane.go is its
+// order. gate.go serves all namespaces and all workers. message.go parses kube-apiserver's messages.
 //
-// Nothing here is needed for correctness: a Gate that knows nothing lets every Job be made, and learns from the next refusal.
+// Correctness does not depend on this package: a Gate that knows nothing allows every Job, and learns from the next refusal.
 package quota

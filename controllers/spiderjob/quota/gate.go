@@ -17,25 +17,25 @@ type Job struct {
 	Key     types.NamespacedName
 	Created time.Time
 	// Shape is the same for all SpiderJobs of a namespace whose Pods ask a quota for the same, such as a Spider's name and
-	// generation. Where a Job exists it is the shape of that Job.
+	// generation. If a Job exists it is the shape of that Job.
 	Shape string
-	// Recorded is the message of the SpiderJob's status where its reason is QuotaExceeded, else empty. It lets a process that
-	// has just started know what the one before it knew.
+	// Recorded is the message of the SpiderJob's status if its reason is QuotaExceeded, and otherwise empty. It lets a process
+	// that has just started know what its predecessor knew.
 	Recorded string
 }
 
 // Verdict says whether a Job may be made.
 type Verdict struct {
-	// Go says that it may. Else the SpiderJob is parked: there is no need to ask again before the Gate wakes it.
+	// Go says that it may. Otherwise the SpiderJob is parked: there is no need to ask again before the Gate enqueues it.
 	Go bool
 	// Message is why not, in words that stay the same while the reason does.
 	Message string
 }
 
-// Gate decides which SpiderJobs may have a Job that waits for room in a quota. It keeps all it knows in memory, an entry for each
-// SpiderJob that has no Pod, and may forget it at any time. It is a manager.Runnable, and wakes nobody until it is started.
+// Gate decides which SpiderJobs may have a Job that waits for room in a quota. It keeps everything in memory, an entry for each
+// SpiderJob without a Pod, and may forget it at any time. It is a manager.Runnable, and enqueues nothing until it is started.
 //
-// Each reconcile of a SpiderJob ends with one word to the Gate: Wants, MayKeep, Refused, Started or Gone. To say the same again
+// Each reconcile of a SpiderJob ends with one call of the Gate: Wants, MayKeep, Refused, Started or Gone. Repeating a call
 // changes nothing. All methods may be called at any time, from anywhere, and return at once.
 type Gate struct {
 	woken *changes.Queue
@@ -44,18 +44,18 @@ type Gate struct {
 	lines map[string]*line
 }
 
-// New returns a Gate that knows nothing, and so lets everybody pass.
+// New returns an empty Gate, which lets everything pass.
 func New() *Gate {
 	return &Gate{woken: changes.New(), lines: map[string]*line{}}
 }
 
-// Start wakes SpiderJobs until ctx ends.
+// Start enqueues SpiderJobs until ctx ends.
 func (g *Gate) Start(ctx context.Context) error {
 	g.woken.Run(ctx)
 	return nil
 }
 
-// Woken is where those arrive whose turn has come, and those whose Job has to go.
+// Woken returns the channel of SpiderJobs whose turn has come, and of those whose Job has to be deleted.
 func (g *Gate) Woken() <-chan event.GenericEvent { return g.woken.Events() }
 
 // Wants asks whether a SpiderJob that has no Job may make it now.
@@ -67,7 +67,7 @@ func (g *Gate) Wants(job Job, now time.Time) (v Verdict) {
 	return v
 }
 
-// MayKeep asks whether a SpiderJob may keep its Job, which has no Pod. If not, the Job is to be deleted.
+// MayKeep asks whether a SpiderJob may keep its Job, which has no Pod. If not, the Job has to be deleted.
 func (g *Gate) MayKeep(job Job, now time.Time) (keep bool) {
 	g.with(job.Key.Namespace, func(l *line) (wake []string) {
 		keep, wake = l.mayKeep(job, now)
@@ -76,24 +76,24 @@ func (g *Gate) MayKeep(job Job, now time.Time) (keep bool) {
 	return keep
 }
 
-// Refused says that a SpiderJob's Job has no Pod since it was refused for quota, the last time at the time at, by the clock of
-// whoever said so: the same message at the same time is no new refusal.
+// Refused reports that a SpiderJob's Job has no Pod since it was refused for quota, the last time at the time at, by the clock
+// of whoever reported it: the same message at the same time is not a new refusal.
 func (g *Gate) Refused(job Job, message string, at, now time.Time) {
 	g.with(job.Key.Namespace, func(l *line) []string { return l.refused(job, message, at, now) })
 }
 
-// Started says that a SpiderJob has its Pod: there was room.
+// Started reports that a SpiderJob has its Pod: there was room.
 func (g *Gate) Started(key types.NamespacedName, now time.Time) {
 	g.ifKnown(key, func(l *line) []string { return l.started(key.Name, now) })
 }
 
-// Gone says that a SpiderJob waits for no quota: it has ended, was cancelled or deleted, is suspended, or waits for something
-// else.
+// Gone reports that a SpiderJob does not wait for quota: it has ended, was cancelled or deleted, is suspended, or waits for
+// something else.
 func (g *Gate) Gone(key types.NamespacedName, now time.Time) {
 	g.ifKnown(key, func(l *line) []string { return l.gone(key.Name, now) })
 }
 
-// with lets change see the line of a namespace, and wakes whom it names.
+// with calls change with the line of a namespace, and enqueues the SpiderJobs that it returns.
 func (g *Gate) with(namespace string, change func(*line) []string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -105,7 +105,7 @@ func (g *Gate) with(namespace string, change func(*line) []string) {
 	g.apply(namespace, l, change)
 }
 
-// ifKnown is with for a namespace that somebody is known to wait in.
+// ifKnown is like with, for a namespace with waiting SpiderJobs only.
 func (g *Gate) ifKnown(key types.NamespacedName, change func(*line) []string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -114,7 +114,7 @@ func (g *Gate) ifKnown(key types.NamespacedName, change func(*line) []string) {
 	}
 }
 
-// apply needs the mutex. A line without anybody in it is dropped.
+// apply needs the mutex. An empty line is dropped.
 func (g *Gate) apply(namespace string, l *line, change func(*line) []string) {
 	for _, name := range change(l) {
 		g.woken.Add(types.NamespacedName{Namespace: namespace, Name: name})

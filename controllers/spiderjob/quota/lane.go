@@ -14,9 +14,9 @@ type state int
 const (
 	// parked has no Job, and waits for its turn.
 	parked state = iota
-	// released has been parked, and was woken to make its Job.
+	// released was parked, and was enqueued to create its Job.
 	released
-	// granted was told that its Job may be made.
+	// granted has permission to create its Job.
 	granted
 	// made has its Job, of which nothing is known yet.
 	made
@@ -34,14 +34,14 @@ type entry struct {
 	since time.Time
 	// refusedAt is the time of the last refusal that was reported.
 	refusedAt time.Time
-	// fresh says that its Job was made, or is to be made, after others were refused, and was not refused itself so far: if its
-	// Pod is made, there is room for more.
+	// fresh says that its Job was created, or may be, after others were refused, and was not refused so far: if its Pod is
+	// created, there is room for more.
 	fresh bool
-	// may says that it was told that it may have a Job.
+	// may says that it has permission for a Job.
 	may bool
 }
 
-// shape is what all SpiderJobs have in common whose Pods ask for the same.
+// shape is shared by all SpiderJobs whose Pods ask for the same.
 type shape struct {
 	name    string
 	entries int
@@ -54,11 +54,11 @@ type shape struct {
 // lane is an order of SpiderJobs of which, while it is closed, only the first may have Jobs.
 type lane struct {
 	order *btree.BTreeG[*entry]
-	// closed says that Pods are refused. An open lane lets everybody pass.
+	// closed says that Pods are refused. An open lane lets everything pass.
 	closed bool
 	// window is how many may have Jobs while the lane is closed.
 	window int
-	// first are those that were told that they may.
+	// first are those with permission.
 	first []*entry
 	// held counts the entries that are parked or refused.
 	held int
@@ -106,7 +106,7 @@ func (l *lane) set(e *entry, s state) {
 // allowed reports whether an entry of the lane may have a Job.
 func (l *lane) allowed(e *entry) bool { return !l.closed || e.may }
 
-// close lets nobody pass any more but the first. Until now all might.
+// close lets only the first pass. Until now all could.
 func (l *lane) close() {
 	if l.closed {
 		return
@@ -118,11 +118,11 @@ func (l *lane) close() {
 	}
 }
 
-// open lets everybody pass.
+// open lets everything pass.
 func (l *lane) open() { l.closed, l.first = false, nil }
 
-// advance lets those have a Job who are among the first by now, and nobody else. It returns the names of those to be woken:
-// who was parked and may have a Job, and who has one and may no longer.
+// advance gives permission to those that are among the first by now, and to no others. It returns the names of those to
+// enqueue: parked ones that may now have a Job, and those that have one and may no longer.
 func (l *lane) advance(now time.Time) (wake []string) {
 	if !l.closed {
 		return nil

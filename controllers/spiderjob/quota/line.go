@@ -7,17 +7,17 @@ import (
 const (
 	// base is how many SpiderJobs of a namespace may have a Job without a Pod while its Pods are refused.
 	base = 4
-	// most bounds how many they become while Pod after Pod is made. The Job controller makes some ten a second.
+	// most bounds that number, which grows while Pods are being created. The Job controller creates some ten a second.
 	most = 32
-	// patience is how long one that may make its Job is given to do so, or to say something else. Then it loses its place until
-	// it is heard of again, so that it cannot hold up the others.
+	// patience is how long a SpiderJob with permission to create its Job may take to do so, or to report something else. Then it
+	// loses its place until it reports again, so that it cannot block the others.
 	patience = 2 * time.Minute
 )
 
 // line holds the SpiderJobs of one namespace that have no Pod yet, as far as is known.
 //
-// They wait in one order, the oldest first. Those whose Pods ask for more than the quota's limit wait in another one, since no
-// Pod that ends makes room for them: they must not hold up the others for ever.
+// They wait in one order, the oldest first. Those whose Pods ask for more than the quota's limit wait in another one: no Pod
+// that ends makes room for them, and they must not block the others for ever.
 type line struct {
 	entries map[string]*entry
 	shapes  map[string]*shape
@@ -54,12 +54,12 @@ func (l *line) see(job Job, s state) *entry {
 	e = &entry{name: job.Key.Name, created: job.Created, state: s}
 	l.join(e, job.Shape)
 	if job.Recorded != "" && !l.lane(e).closed {
-		l.learn(e.shape, job.Recorded) // by a process before this one
+		l.learn(e.shape, job.Recorded) // from an earlier process
 	}
 	return e
 }
 
-// learn notes a refusal. It closes the lane of those it holds for.
+// learn records a refusal. It closes the lane of those it applies to.
 func (l *line) learn(s *shape, message string) {
 	s.message = Message(message)
 	l.classify(s, neverFits(message))
@@ -89,7 +89,7 @@ func (l *line) forget(e *entry) {
 	}
 }
 
-// wants says whether a SpiderJob without a Job may make it.
+// wants decides whether a SpiderJob without a Job may create it.
 func (l *line) wants(job Job, now time.Time) (v Verdict, wake []string) {
 	before := parked
 	if e := l.entries[job.Key.Name]; e != nil {
@@ -113,7 +113,7 @@ func (l *line) wants(job Job, now time.Time) (v Verdict, wake []string) {
 	return v, wake
 }
 
-// mayKeep says whether a SpiderJob whose Job has no Pod may keep it.
+// mayKeep decides whether a SpiderJob whose Job has no Pod may keep it.
 func (l *line) mayKeep(job Job, now time.Time) (keep bool, wake []string) {
 	s := made
 	if e := l.entries[job.Key.Name]; e != nil && e.state == refused {
@@ -124,7 +124,7 @@ func (l *line) mayKeep(job Job, now time.Time) (keep bool, wake []string) {
 	return l.lane(e).allowed(e), wake
 }
 
-// refused notes that the Pod of a SpiderJob's Job was refused for quota, the last time at at.
+// refused records that the Pod of a SpiderJob's Job was refused for quota, the last time at at.
 func (l *line) refused(job Job, message string, at, now time.Time) (wake []string) {
 	known := l.entries[job.Key.Name]
 	news := known == nil || known.state != refused || at.After(known.refusedAt)
@@ -137,7 +137,7 @@ func (l *line) refused(job Job, message string, at, now time.Time) (wake []strin
 	return l.advance(now)
 }
 
-// started notes that a SpiderJob has its Pod.
+// started records that a SpiderJob has its Pod.
 func (l *line) started(name string, now time.Time) (wake []string) {
 	e := l.entries[name]
 	if e == nil {
@@ -152,7 +152,7 @@ func (l *line) started(name string, now time.Time) (wake []string) {
 	return l.advance(now)
 }
 
-// gone notes that a SpiderJob wants no Pod, or none that a quota refuses.
+// gone records that a SpiderJob wants no Pod, or none that a quota refuses.
 func (l *line) gone(name string, now time.Time) (wake []string) {
 	e := l.entries[name]
 	if e == nil {
@@ -162,7 +162,7 @@ func (l *line) gone(name string, now time.Time) (wake []string) {
 	return l.advance(now)
 }
 
-// classify moves all SpiderJobs of a shape to the lane where they belong.
+// classify moves all SpiderJobs of a shape to the right lane.
 func (l *line) classify(s *shape, neverFits bool) {
 	if s.neverFits == neverFits {
 		return
@@ -187,11 +187,11 @@ func (l *line) classify(s *shape, neverFits bool) {
 		}
 	}
 	if s.neverFits = neverFits; !neverFits {
-		l.fits.close() // there is room for one of them: whether there is for all has to be seen
+		l.fits.close() // there is room for one of them, perhaps not for all
 	}
 }
 
-// advance does what follows from a change, and returns the names of those to be woken.
+// advance handles the consequences of a change, and returns the names of those to enqueue.
 func (l *line) advance(now time.Time) (wake []string) {
 	for _, lane := range []*lane{l.fits, l.never} {
 		l.dropSilent(lane, now)
@@ -202,7 +202,7 @@ func (l *line) advance(now time.Time) (wake []string) {
 	return append(l.fits.advance(now), l.never.advance(now)...)
 }
 
-// dropSilent drops those of the first that were told to make their Jobs and have not been heard of since.
+// dropSilent drops those of the first that had permission to create their Jobs and have not reported since.
 func (l *line) dropSilent(from *lane, now time.Time) {
 	if !from.closed {
 		return

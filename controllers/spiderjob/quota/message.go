@@ -8,17 +8,17 @@ import (
 )
 
 var (
-	// combined is what Kubernetes puts in front of Events that differ in nothing but random words.
+	// combined is the prefix of Events that Kubernetes has combined because they differ only in random words.
 	combined = regexp.MustCompile(`^(\(combined from similar events\): )+`)
-	// podName is the Pod's name in a refusal, with a random end that is another one each time.
+	// podName is the Pod's name in a refusal, with a random end that differs each time.
 	podName = regexp.MustCompile(`pods "[^"]*" is forbidden`)
 	// used is how full the quota was: it changes with every Pod that comes or goes.
 	used = regexp.MustCompile(`, used: \S+, limited: `)
 )
 
-// Message is what an Event or kube-apiserver says of a Pod that was refused, without what is random or changes all the time:
-// the Pod's name and what others use of the quota. Refusals for one reason have one message, which need not be written again.
-// Other text comes back as it is.
+// Message returns what an Event or kube-apiserver says about a refused Pod, without what is random or changes all the time: the
+// Pod's name and what others use of the quota. Refusals for one reason have one message, which need not be written again. Other
+// text is returned unchanged.
 func Message(text string) string {
 	text = combined.ReplaceAllString(text, "")
 	text = podName.ReplaceAllString(text, "pods are forbidden")
@@ -35,9 +35,8 @@ func Exceeded(text string) bool {
 	return false
 }
 
-// neverFits reports whether a refusal holds for as long as the quota and the Spider stay as they are: the Pod asks for more than
-// the quota's limit, or does not say how much it asks for. A limit of zero is not meant for one Pod but for all: it is how a
-// namespace is paused.
+// neverFits reports whether a refusal holds as long as quota and Spider stay unchanged: the Pod asks for more than the quota's
+// limit, or does not say how much it asks for. A limit of zero is not about one Pod but about all: it pauses a namespace.
 func neverFits(message string) bool {
 	if strings.Contains(message, "failed quota: ") || strings.Contains(message, "insufficient quota to ") {
 		return true
@@ -60,7 +59,7 @@ func neverFits(message string) bool {
 	return false
 }
 
-// quantities reads a list like "cpu=2,pods=1". What it cannot read is left out.
+// quantities parses a list like "cpu=2,pods=1". It ignores what it cannot parse.
 func quantities(list string) map[string]resource.Quantity {
 	read := map[string]resource.Quantity{}
 	for pair := range strings.SplitSeq(list, ",") {
