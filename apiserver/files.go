@@ -29,7 +29,7 @@ func connectionsWithinFiles(wanted int, log *slog.Logger) int {
 	files := int(min(limit.Cur, math.MaxInt32))
 	most := fitConnections(wanted, files)
 	if most < cmp.Or(wanted, guard.DefaultMaxConnections) {
-		log.Warn("fewer connections are accepted than configured, since the process may not have more files open",
+		log.Warn("fewer connections are accepted than configured: the process may not open more files",
 			"connections", most, "open_files", files)
 	}
 	return most

@@ -68,17 +68,17 @@ func TestReadyOnceAllThatCanBeReadWasRead(t *testing.T) {
 			Status: "ok", Message: "Namespaces whose state has not been read yet: 1.", Waiting: []string{"b"},
 		}},
 		{"one is refused", map[string]kube.State{"a": synced, "b": refused, "c": {Synced: true, Refused: true}}, 0, 200, readiness{
-			Status: "ok", Message: "Namespaces that Kubernetes does not let be read: 2.", Refused: []string{"b", "c"},
+			Status: "ok", Message: "Namespaces that Kubernetes does not allow this server to read: 2.", Refused: []string{"b", "c"},
 		}},
 		{"the refused one is old", map[string]kube.State{"a": synced, "b": {Refused: true, Age: time.Hour}}, 0, 200, readiness{
-			Status: "ok", Message: "Namespaces that Kubernetes does not let be read: 1.", Refused: []string{"b"},
+			Status: "ok", Message: "Namespaces that Kubernetes does not allow this server to read: 1.", Refused: []string{"b"},
 		}},
 		{"all are refused", map[string]kube.State{"a": refused}, time.Hour, 503, readiness{
 			Status: "starting", Refused: []string{"a"},
-			Message: "The state of the cluster has not been read yet. Namespaces that Kubernetes does not let be read: 1.",
+			Message: "The state of the cluster has not been read yet. Namespaces that Kubernetes does not allow this server to read: 1.",
 		}},
 		{"one is old", map[string]kube.State{"a": synced, "b": {Synced: true, Age: 5 * time.Second}}, 0, 200, readiness{
-			Status: "degraded", Message: "Kubernetes has not been heard of for 5 seconds: reads are that old, writes fail.",
+			Status: "degraded", Message: "No contact with Kubernetes for 5 seconds: reads are that old, writes fail.",
 		}},
 		{"the whole cluster", map[string]kube.State{"": waiting}, time.Hour, 503, readiness{
 			Status: "starting", Message: "The state of the cluster has not been read yet.", Waiting: []string{"all namespaces"},

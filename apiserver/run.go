@@ -94,7 +94,7 @@ func Run(ctx context.Context, config *rest.Config, options Options, log *slog.Lo
 	}
 	if options.KubernetesTokens.Enabled {
 		if options.KubernetesTokens.Audience == "" {
-			return errors.New("accepting Kubernetes tokens needs an audience that they are issued for")
+			return errors.New("accepting Kubernetes tokens needs an audience")
 		}
 		tokens := auth.NewTokens(
 			kube.Reviews{Client: kubernetes}, options.KubernetesTokens.Audience, options.Namespaces, time.Now)

@@ -252,10 +252,10 @@ func TestImpossibleOptionsAreNamed(t *testing.T) {
 		"connection": func(o *Options) { o.Config.MaxConnections = -1 },
 		"limit":      func(o *Options) { o.Config.Burst = 0 },
 		"callers":    func(o *Options) { o.Config.Rate = math.NaN() },
-		"more than":  func(o *Options) { o.Config.NamespaceRate = 0 },
+		"positive":   func(o *Options) { o.Config.NamespaceRate = 0 },
 		"address":    func(o *Options) { o.Config.MaxConnectionsPerAddress = -1 },
-		"shuts":      func(o *Options) { o.Config.MaxStreams = -1 },
-		"everyone":   func(o *Options) { o.Config.FailedAuthentications = 0 },
+		"limit on":   func(o *Options) { o.Config.MaxStreams = -1 },
+		"must be":    func(o *Options) { o.Config.FailedAuthentications = 0 },
 		"audience":   func(o *Options) { o.KubernetesTokens.Enabled = true },
 		"proxies":    func(o *Options) { o.Config.TrustedProxies = []string{"nowhere"} },
 	} {

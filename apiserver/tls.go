@@ -20,7 +20,7 @@ func (t TLS) certificates() (*certwatcher.CertWatcher, error) {
 	case t == TLS{}:
 		return nil, nil
 	case t.CertFile == "" || t.KeyFile == "":
-		return nil, errors.New("serving with TLS needs both a certificate file and a key file, and only one is named")
+		return nil, errors.New("serving with TLS needs both a certificate file and a key file, but only one is set")
 	}
 	certificates, err := certwatcher.New(t.CertFile, t.KeyFile)
 	if err != nil {

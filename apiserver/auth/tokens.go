@@ -103,7 +103,7 @@ func (t *Tokens) judge(review TokenReview, fingerprint string, expires time.Time
 	}
 	namespace, name, ok := splitServiceAccount(review.Username)
 	if !ok {
-		return refuse("%s is no service account", review.Username)
+		return refuse("%s is not a service account", review.Username)
 	}
 	if len(t.namespaces) > 0 && !slices.Contains(t.namespaces, namespace) {
 		return refuse("the namespace %s is not served", namespace)

@@ -138,7 +138,7 @@ const RetryUnavailable = 2 * time.Second
 // Internal is a fault of the server itself.
 func Internal(cause error) *Error {
 	return &Error{
-		Kind: KindInternal, Code: "internal", Message: "The server failed. Its log tells more under this request id.", Cause: cause,
+		Kind: KindInternal, Code: "internal", Message: "Internal server error. The server's log has details under this request id.", Cause: cause,
 	}
 }
 

@@ -61,7 +61,7 @@ func (a *Acceptor) Check() error {
 	case a.failure != nil && now.Sub(a.failingSince) >= acceptPatience:
 		return fmt.Errorf("no connection has been accepted for %s: %w", now.Sub(a.failingSince).Round(time.Second), a.failure)
 	case !a.waiting && now.Sub(a.idleSince) >= acceptPatience:
-		return fmt.Errorf("nobody has asked for connections for %s", now.Sub(a.idleSince).Round(time.Second))
+		return fmt.Errorf("the server has not asked for connections for %s", now.Sub(a.idleSince).Round(time.Second))
 	}
 	return nil
 }

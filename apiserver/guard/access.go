@@ -59,5 +59,5 @@ func unanswered(err error) *failure.Error {
 	if !kube.MayPass(err) {
 		return failure.Internal(err)
 	}
-	return failure.Unavailable(err, "Kubernetes cannot be asked about this token at the moment.")
+	return failure.Unavailable(err, "Kubernetes cannot be asked about this token now.")
 }

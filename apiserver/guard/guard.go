@@ -42,7 +42,7 @@ var DefaultLimits = Limits{
 
 func (l Limits) check() error {
 	if !(l.RequestsPerSecond > 0) || l.Burst < 1 || !(l.NamespaceRequestsPerSecond > 0) || l.FailuresPerMinute < 1 || l.StreamsPerCaller < 1 {
-		return fmt.Errorf("every limit on callers must be more than nothing, or it shuts everyone out: %+v", l)
+		return fmt.Errorf("every limit on callers must be positive: %+v", l)
 	}
 	return nil
 }
@@ -64,7 +64,7 @@ var DefaultTimeouts = Timeouts{
 
 func (t Timeouts) check() error {
 	if t.Header <= 0 || t.Read <= 0 || t.Write <= 0 || t.Idle <= 0 {
-		return fmt.Errorf("every time-out must be longer than nothing: %+v", t)
+		return fmt.Errorf("every time-out must be positive: %+v", t)
 	}
 	return nil
 }
@@ -136,7 +136,7 @@ func New(config Config) (*Guard, error) {
 		return nil, err
 	}
 	if config.MaxConnections < 0 || config.MaxConnectionsPerAddress < 0 {
-		return nil, fmt.Errorf("there can be no less than one connection: %d, %d of one address",
+		return nil, fmt.Errorf("the limits on connections must be positive: %d, %d for one address",
 			config.MaxConnections, config.MaxConnectionsPerAddress)
 	}
 	trusted, err := proxies(config.TrustedProxies)

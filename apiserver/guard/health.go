@@ -68,7 +68,7 @@ func (g *Guard) readiness() (status int, answer healthAnswer) {
 		others = append(others, fmt.Sprintf("Namespaces whose state has not been read yet: %d.", n))
 	}
 	if n := len(answer.Refused); n > 0 {
-		others = append(others, fmt.Sprintf("Namespaces that Kubernetes does not let be read: %d.", n))
+		others = append(others, fmt.Sprintf("Namespaces that Kubernetes does not allow this server to read: %d.", n))
 	}
 	switch {
 	case served == 0, len(answer.Waiting) > 0 && g.now().Sub(g.started) < readyAfter:
@@ -78,7 +78,7 @@ func (g *Guard) readiness() (status int, answer healthAnswer) {
 	case age > degradedAfter:
 		answer.Status = "degraded"
 		others = append([]string{fmt.Sprintf(
-			"Kubernetes has not been heard of for %d seconds: reads are that old, writes fail.", int(math.Ceil(age.Seconds())))}, others...)
+			"No contact with Kubernetes for %d seconds: reads are that old, writes fail.", int(math.Ceil(age.Seconds())))}, others...)
 	default:
 		answer.Status = "ok"
 	}

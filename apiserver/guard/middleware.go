@@ -124,7 +124,7 @@ func (g *Guard) ExtendWrite(c *gin.Context, wait time.Duration) {
 func (g *Guard) RequireSync(c *gin.Context) {
 	switch state := g.health.Of(exchange.Of(c).Caller.Namespace); {
 	case state.Refused:
-		g.abort(c, failure.Unavailable(nil, "Kubernetes does not let this server read the state of your namespace at the moment."))
+		g.abort(c, failure.Unavailable(nil, "Kubernetes currently does not allow this server to read your namespace."))
 	case !state.Synced:
 		g.abort(c, failure.Unavailable(nil, "The server has just started and is still reading its state from Kubernetes."))
 	default:
@@ -200,7 +200,7 @@ func tooManyFailures(wait time.Duration) *failure.Error {
 // unauthorized is the only answer to unknown callers. It has no reason.
 func unauthorized(cause error) *failure.Error {
 	return failure.Unauthenticated(
-		cause, "A valid API key is needed, as in 'Authorization: Bearer st_…', or a Kubernetes token where the server takes them.")
+		cause, "Requires authentication: send an API key, as in 'Authorization: Bearer st_…', or a Kubernetes token if the server accepts them.")
 }
 
 // LimitRate limits each key, each service account, and all callers of a namespace together, to their rates, and shows in
@@ -216,10 +216,10 @@ func (g *Guard) LimitRate(c *gin.Context) {
 		c.Next()
 	case allowed.of == g.rates.ofNamespace.name:
 		g.metrics.refused("namespace")
-		g.abort(c, tooMany(allowed.wait, "Too many requests of your namespace."))
+		g.abort(c, tooMany(allowed.wait, "Too many requests from your namespace."))
 	default:
 		g.metrics.refused("rate")
-		g.abort(c, tooMany(allowed.wait, "Too many requests of this caller."))
+		g.abort(c, tooMany(allowed.wait, "Too many requests from this caller."))
 	}
 }
 

@@ -42,7 +42,7 @@ func (s *streams) open(caller auth.Identity, lost func()) (release func(), err e
 	defer s.mu.Unlock()
 	if s.byCaller[principal] >= s.perCaller {
 		return nil, failure.TooMany("too_many_streams",
-			fmt.Sprintf("You have %d waits, logs and event streams open already, which is as many as you may.", s.perCaller), retryStreams)
+			fmt.Sprintf("You already have %d waits, logs and event streams open, which is your limit.", s.perCaller), retryStreams)
 	}
 	leave, ok := s.shared.enter(caller.Namespace, lost)
 	if !ok {

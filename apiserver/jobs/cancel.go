@@ -115,7 +115,7 @@ func cancelNeeded(job *view.Job, gracePeriod *int64) (cancelStep, error) {
 		return shorterGrace, nil
 	case asked > has:
 		return 0, failure.Conflict("grace_period_longer", fmt.Sprintf(
-			"The job was cancelled with grace_period_seconds %d, which can be lowered, but not raised.", job.CancelGrace))
+			"The job was cancelled with grace_period_seconds %d, which can be lowered but not raised.", job.CancelGrace))
 	default:
 		return nothingToCancel, nil
 	}

@@ -93,7 +93,7 @@ func (s *Jobs) OpenLog(ctx context.Context, job *view.Job, request LogRequest) (
 	case podlog.IsGone(err), podlog.IsWaiting(err):
 		return nil, missing(job)
 	case podlog.IsRefused(err):
-		return nil, logGone("The log is gone: its node does not keep it any more.")
+		return nil, logGone("The log is gone: its node no longer keeps it.")
 	case err != nil:
 		return nil, failure.Unavailable(err, "The log cannot be read now: its node does not answer.")
 	}
@@ -142,7 +142,7 @@ func logGone(message string) *failure.Error {
 
 const (
 	neverRan = "The job ended without ever running, so there is no log."
-	podGone  = "The log is gone: it is kept for as long as the job's Pod, which does not exist any more."
+	podGone  = "The log is gone: it is kept as long as the job's Pod, which no longer exists."
 )
 
 // missing says that a log does not exist: it is gone if the job has ended, and will come if it has not.

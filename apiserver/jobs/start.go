@@ -43,7 +43,7 @@ type Once struct {
 // Check returns what is wrong with a request, whatever the spider.
 func (r *Request) Check() error {
 	if r.SpiderID == "" && r.SpiderName == "" {
-		return failure.Invalid("spider_id", "spider_id or spider_name is needed")
+		return failure.Invalid("spider_id", "spider_id or spider_name is required")
 	}
 	if r.Once != nil && !onceKey.MatchString(r.Once.Key) {
 		return failure.Invalid("Idempotency-Key", "must be from 1 to 255 printable ASCII characters without spaces")

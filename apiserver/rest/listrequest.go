@@ -118,7 +118,7 @@ func parsePage(limitText, cursorText *string, standard int) (limit int, after *v
 	if cursorText != nil {
 		position, err := parseCursor(*cursorText)
 		if err != nil {
-			return 0, nil, failure.Invalid("cursor", "is not one that this server gave out")
+			return 0, nil, failure.Invalid("cursor", "is not a cursor of this server")
 		}
 		after = &position
 	}

@@ -38,7 +38,7 @@ func parseLogID(text string) (jobs.LogPosition, error) {
 	i := strings.LastIndexByte(text, '.')
 	position, err := podlog.ParsePosition(text[i+1:])
 	if i < 1 || err != nil || len(text) > longest {
-		return jobs.LogPosition{}, failure.Invalid("Last-Event-ID", "is no id that an event of a log has had")
+		return jobs.LogPosition{}, failure.Invalid("Last-Event-ID", "is not the id of an event of a log")
 	}
 	return jobs.LogPosition{Pod: types.UID(text[:i]), Position: position}, nil
 }

@@ -54,7 +54,7 @@ func malformed(message string) *failure.Error {
 func methodNotAllowed(c *gin.Context) *failure.Error {
 	return &failure.Error{
 		Kind: failure.KindInvalid, Code: codeMethodNotAllowed,
-		Message: "This address does not know the method " + c.Request.Method + ".",
+		Message: "This address does not support the method " + c.Request.Method + ".",
 	}
 }
 

@@ -68,7 +68,7 @@ func TestTheContractAndWhatIsAnsweredAgree(t *testing.T) {
 			without[name] = rule
 		}
 	}
-	for says, rules := range map[string]queryRules{"": all, "does not have GET /api/v1/me": without, "GET /api/v1/novel, and nobody": more} {
+	for says, rules := range map[string]queryRules{"": all, "does not have GET /api/v1/me": without, "GET /api/v1/novel, which has no handler": more} {
 		err := rules.register(gin.New(), &handlers{})
 		if (err == nil) != (says == "") || err != nil && !strings.Contains(err.Error(), says) {
 			t.Errorf("%v, want %q", err, says)

@@ -78,7 +78,7 @@ func Serve(engine *gin.Engine, config Config) error {
 			c.Status(http.StatusFound)
 			return
 		}
-		Abort(c, &failure.Error{Kind: failure.KindNotFound, Code: "not_found", Message: "There is no such address."})
+		Abort(c, &failure.Error{Kind: failure.KindNotFound, Code: "not_found", Message: "This address does not exist."})
 	})
 	engine.NoMethod(func(c *gin.Context) {
 		Abort(c, methodNotAllowed(c))
@@ -112,7 +112,7 @@ func Serve(engine *gin.Engine, config Config) error {
 func (q queryRules) register(routes gin.IRoutes, h *handlers) error {
 	for name := range q {
 		if _, answered := calls[name]; !answered && strings.Contains(name, " /api/") {
-			return fmt.Errorf("the contract has %s, and nobody answers it", name)
+			return fmt.Errorf("the contract has %s, which has no handler", name)
 		}
 	}
 	for name, call := range calls {

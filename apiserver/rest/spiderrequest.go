@@ -74,7 +74,7 @@ var spiderFields = map[string]func(*spiders.Change, json.RawMessage) error{
 	},
 	"repo_id": func(_ *spiders.Change, value json.RawMessage) error {
 		if !isNull(value) {
-			return failure.Invalid("repo_id", "must be null or absent: spiders come from no repository but their image")
+			return failure.Invalid("repo_id", "must be null or absent: spiders come from their image, not from a repository")
 		}
 		return nil
 	},

@@ -82,7 +82,7 @@ func parseArguments(value json.RawMessage) (map[string]v1alpha1.ArgumentValue, e
 	err := eachMember(value, "arguments.", func(name string, value json.RawMessage) error {
 		field := "arguments." + failure.Name(name)
 		if strings.ContainsRune(name, utf8.RuneError) { // What encoding/json makes of half of a surrogate pair.
-			return failure.Invalid(field, "a name must not contain half of a surrogate pair, which is no character")
+			return failure.Invalid(field, "a name must not contain half of a surrogate pair, which is not a character")
 		}
 		text, err := textOf(field, value)
 		arguments[name] = v1alpha1.ArgumentValue(text)
@@ -111,7 +111,7 @@ func eachSetting(value json.RawMessage, visit func(name string, value json.RawMe
 	count := 0
 	return eachMember(value, "settings.", func(name string, value json.RawMessage) error {
 		if !allowed.SettingName.MatchString(name) {
-			return failure.Invalid("settings."+failure.Name(name), "a name must be upper-case letters, digits and underscores, at most %d of them",
+			return failure.Invalid("settings."+failure.Name(name), "a name must start with an upper-case letter and have at most %d upper-case letters, digits and underscores",
 				allowed.MaxSettingName)
 		}
 		if count++; count > allowed.MaxSettings {

@@ -131,7 +131,7 @@ func (s *Spiders) Create(ctx context.Context, caller auth.Identity, change *Chan
 	case change.Name == nil:
 		return nil, failure.Invalid("name", "is needed")
 	case change.RepoPath == nil:
-		return nil, failure.Invalid("repo_path", "is needed; null means a spider that is run by its name alone")
+		return nil, failure.Invalid("repo_path", "is required; null means a spider that is run by its name alone")
 	}
 	id, err := uuid.NewV7()
 	if err != nil {
@@ -235,7 +235,7 @@ func (s *Spiders) write(
 		case !spider.VisibleTo(caller.UserID):
 			return failure.NotFound("This spider")
 		case spider.UserID != caller.UserID:
-			return failure.Denied(nil, "not_yours", "The namespace shares this spider: only keys without a user of their own change it.")
+			return failure.Denied(nil, "not_yours", "The namespace shares this spider: only keys without a user can change it.")
 		}
 		switch holds := condition == nil || condition(spider); {
 		case holds:
@@ -287,7 +287,7 @@ type nameClaim struct{ namespace, userID, name string }
 // claimName returns a conflict if the caller sees a spider of this name other than the given one. Otherwise the name is
 // reserved for the caller until release is called.
 func (s *Spiders) claimName(caller auth.Identity, name string, except uuid.UUID) (release func(), err error) {
-	exists := failure.Conflict("spider_exists", "There is a spider of this name already.")
+	exists := failure.Conflict("spider_exists", "A spider with this name already exists.")
 	claim := nameClaim{caller.Namespace, caller.UserID, name}
 	s.names.mu.Lock()
 	defer s.names.mu.Unlock()

@@ -19,7 +19,7 @@ var DefaultCaps = Caps{UnfinishedJobs: 20_000, ArgumentBytes: 256 << 20}
 // Check returns what is wrong with the caps.
 func (c Caps) Check() error {
 	if c.UnfinishedJobs < 0 || c.ArgumentBytes < 0 {
-		return fmt.Errorf("the caps on a namespace's jobs must be at least 0, which stands for none: %+v", c)
+		return fmt.Errorf("the caps on a namespace's jobs must be at least 0, which means none: %+v", c)
 	}
 	return nil
 }
@@ -33,10 +33,10 @@ type CapError struct {
 // Error implements error.
 func (e *CapError) Error() string {
 	if e.jobs {
-		return fmt.Sprintf("This namespace has %d jobs that have not ended, which is as many as it may.", e.caps.UnfinishedJobs)
+		return fmt.Sprintf("This namespace has %d jobs that have not ended, which is its limit.", e.caps.UnfinishedJobs)
 	}
 	return fmt.Sprintf(
-		"With the arguments of this job those of all jobs of this namespace would have more than the %d bytes that they may.",
+		"With this job, the arguments of all jobs of this namespace would exceed their limit of %d bytes.",
 		e.caps.ArgumentBytes)
 }
 

@@ -60,7 +60,7 @@ func (d decision) interrupt(o *observation, p plan, cause string, now time.Time)
 	retry := p.triesAgain(st.Interruptions)
 	message := "interrupted: " + cause
 	if !retry && p.Interruptions == v1alpha1.InterruptionRetry {
-		message = fmt.Sprintf("interrupted %d times, more than %d; lastly %s", st.Interruptions, p.MaxInterruptions, cause)
+		message = fmt.Sprintf("interrupted %d times, more than %d; the last time: %s", st.Interruptions, p.MaxInterruptions, cause)
 	}
 	return d.stop(v1alpha1.Stop{Reason: v1alpha1.ReasonInterrupted, Message: message, Retry: retry}, v1alpha1.ReasonInterrupted, now)
 }

@@ -122,7 +122,7 @@ func decide(o *observation, now time.Time) decision {
 		d.status.Stop = nil
 		return d.run(o, now)
 	case o.jobIsEarlier():
-		d.pending(v1alpha1.ReasonWaiting, fmt.Sprintf("Job %s of an earlier SpiderJob of this name has to be gone first", o.job.name))
+		d.pending(v1alpha1.ReasonWaiting, fmt.Sprintf("Job %s of an earlier SpiderJob of this name has to be deleted first", o.job.name))
 		d.after = recheck
 		return d
 	case o.job != nil:
@@ -166,7 +166,7 @@ func (d decision) run(o *observation, now time.Time) decision {
 		return d.judge(o, p, o.exited, now)
 	case o.job.managedBy != "":
 		return d.stopJob(o, v1alpha1.ReasonConfiguration, fmt.Sprintf(
-			"something has set managedBy of its Job to %s: spiders run only where Kubernetes' own Job controller runs them", o.job.managedBy), now)
+			"managedBy of its Job was set to %s: spiders need Kubernetes' own Job controller", o.job.managedBy), now)
 	case o.job.timedOut():
 		return d.stopJob(o, v1alpha1.ReasonDeadlineExceeded, "its Job failed: "+o.job.failing.message, now)
 	case o.job.deleting && pod != nil && endSeen(o, pod):

@@ -45,7 +45,7 @@ var mistakes = []struct {
 }{
 	// runc, through containerd.
 	{regexp.MustCompile(`exec: "python3": .*not found.*`),
-		"the image has no python3 in its PATH, which a Spider with a repoPath is run by"},
+		"the image has no python3 in its PATH, which a Spider with a repoPath needs"},
 	{regexp.MustCompile(`exec: "([^"\n]+)": (?:executable file not found|.*no such file or directory).*`),
 		"the image has no $1"},
 	{regexp.MustCompile(`exec: "([^"\n]+)": .*permission denied.*`), "the container's user may not run $1"},
@@ -57,7 +57,7 @@ var mistakes = []struct {
 		"the working directory is in no Scrapy project; a Spider's pod.workingDir names the folder with its scrapy.cfg"},
 	{regexp.MustCompile(`(?m)^KeyError: ['"]Spider not found: (.*)['"]$`), "the Scrapy project has no spider named $1"},
 	{regexp.MustCompile(`(?m)^TypeError: .* got multiple values for argument '(self|cls|crawler|crawler_or_spidercls)'$`),
-		"no argument can be named $1, since Scrapy itself passes one of that name"},
+		"an argument cannot be named $1, since Scrapy itself passes one of that name"},
 }
 
 // knownMistake returns the sentence about the last detected mistake, and the line in which it was detected; "" for none.

@@ -42,7 +42,7 @@ func TestExitMessage(t *testing.T) {
 			": the working directory is in no Scrapy project; a Spider's pod.workingDir names the folder with its scrapy.cfg " +
 				"(The crawl command is not available from this location.)"},
 		{"an argument that Scrapy passes itself", traceback + "TypeError: Spider.from_crawler() got multiple values for argument 'cls'\n",
-			": no argument can be named cls, since Scrapy itself passes one of that name " +
+			": an argument cannot be named cls, since Scrapy itself passes one of that name " +
 				"(TypeError: Spider.from_crawler() got multiple values for argument 'cls')"},
 		{"an argument that the spider does not take", traceback + "TypeError: B.__init__() got an unexpected keyword argument 'nope'\n",
 			": TypeError: B.__init__() got an unexpected keyword argument 'nope' (/project/shop/spiders/books.py, line 7)"},
@@ -51,7 +51,7 @@ func TestExitMessage(t *testing.T) {
 		{"dash", "/start.sh: 3: scrapy: not found\n",
 			": there is no program scrapy in the image's PATH (/start.sh: 3: scrapy: not found)"},
 		{"no python3", runc(`exec: "python3": executable file not found in $PATH`),
-			`: the image has no python3 in its PATH, which a Spider with a repoPath is run by ` +
+			`: the image has no python3 in its PATH, which a Spider with a repoPath needs ` +
 				`(exec: "python3": executable file not found in $PATH: unknown)`},
 		{"no scrapy", runc(`exec: "scrapy": executable file not found in $PATH`),
 			`: the image has no scrapy (exec: "scrapy": executable file not found in $PATH: unknown)`},

@@ -139,7 +139,7 @@ func (d *decision) settleExpectations(o *observation, now time.Time) {
 	p := o.plan()
 	if p.Expectations != nil && apimeta.FindStatusCondition(st.Conditions, v1alpha1.ConditionExpectationsMet) == nil {
 		d.noteExpectations(o, metav1.ConditionUnknown, v1alpha1.ExpectationsNotJudged,
-			"the run did not finish, so that nothing of it was judged", now)
+			"the run did not finish, so it was not judged", now)
 	}
 	st.ComparisonKey = ""
 	if st.Phase == v1alpha1.PhaseFinished && st.Stats != nil && st.Stats.Final && len(st.Violations) == 0 {

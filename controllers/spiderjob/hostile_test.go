@@ -291,7 +291,7 @@ func TestDecideOnHostileClusters(t *testing.T) {
 		{"the Pod that made a Job of the version before complete is gone, and an earlier one had failed", 9 * time.Second,
 			observe(sj().running("run-a")).lively().withJob(job(own).retries(1).condition(batchv1.JobComplete, "", "")).withPods(pod().exited(1)).
 				witnessed(pod().exited(1)).killing(evidenceNone),
-			want{phase: v1alpha1.PhaseFinished, reason: v1alpha1.ReasonCompletedUnverified, contains: "its Pod was removed"}},
+			want{phase: v1alpha1.PhaseFinished, reason: v1alpha1.ReasonCompletedUnverified, contains: "its Pod was deleted"}},
 		{"and a queue had suspended that Job", 9 * time.Second,
 			observe(sj().running("run-a")).lively().withJob(job(own).retries(1).suspended().condition(batchv1.JobComplete, "", "")).
 				withPods(pod().exited(1)), interrupted},

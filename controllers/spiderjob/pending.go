@@ -118,7 +118,7 @@ func (d decision) podGone(o *observation, p plan, now time.Time) decision {
 		return d
 	case o.killing.found == evidenceOfStop:
 		d.assumeRan(pod, now)
-		return d.interrupt(o, p, "its Pod was stopped, and removed before its end was looked at", now)
+		return d.interrupt(o, p, "its Pod was stopped, and deleted before its end was seen", now)
 	}
 	d.status.JobUID = string(o.job.uid)
 	d.status.Attempts = max(d.status.Attempts, p.EarlierAttempts+1)
@@ -127,7 +127,7 @@ func (d decision) podGone(o *observation, p plan, now time.Time) decision {
 		d.status.Stats = currentStats(o, p, pod, true, &d.status)
 	}
 	if failing := o.job.failing; failing != nil {
-		message := "its Job failed, and its Pod was removed before its end was looked at: " + failing.message
+		message := "its Job failed, and its Pod was deleted before its end was seen: " + failing.message
 		if !o.job.replacesPods() && d.failures() < p.Retries {
 			d.status.Failures = d.failures() + 1
 			return d.stop(v1alpha1.Stop{Reason: v1alpha1.ReasonRetrying, Message: message + "; trying again", Retry: true},
@@ -135,9 +135,9 @@ func (d decision) podGone(o *observation, p plan, now time.Time) decision {
 		}
 		return d.end(o, v1alpha1.PhaseError, v1alpha1.ReasonJobFailed, message, now)
 	}
-	message := "its Job is complete, but its Pod was removed before its end was looked at; nothing tells of a stop from outside"
+	message := "its Job is complete, but its Pod was deleted before its end was seen; there is no sign of a stop from outside"
 	if o.killing.found == evidenceGone {
-		message += ", but Events of that time are gone, too"
+		message += ", and Events of that time are gone"
 	}
 	unverified := ending{phase: v1alpha1.PhaseFinished, reason: v1alpha1.ReasonCompletedUnverified, message: message}
 	e, unsettled := d.expected(o, p, unverified, 0, "", now)
@@ -277,7 +277,7 @@ func (d decision) explainNoPod(o *observation, now time.Time) decision {
 			d.after = sooner(d.after, jobPatience-age)
 			return d
 		}
-		d.pending(v1alpha1.ReasonPodNotCreated, fmt.Sprintf("the Job controller has not come to Job %s yet", o.job.name))
+		d.pending(v1alpha1.ReasonPodNotCreated, fmt.Sprintf("the Job controller has not handled Job %s yet", o.job.name))
 		return d
 	}
 	age := ageOf(o.job.started, o.jobSeen, now)
@@ -297,7 +297,7 @@ func (d decision) explainNoPod(o *observation, now time.Time) decision {
 			d.room = roomRefused
 		}
 	case age >= startPatience:
-		d.pending(v1alpha1.ReasonPodNotCreated, "the Job controller has made no Pod for its Job yet, and says nothing of why")
+		d.pending(v1alpha1.ReasonPodNotCreated, "the Job controller has created no Pod for its Job yet, and gives no reason")
 	}
 	return d
 }

@@ -172,15 +172,15 @@ func waitsFor(job *jobView, alive, pods []*podView) string {
 			return fmt.Sprintf("Pod %s is still there", pod.name)
 		}
 		return fmt.Sprintf("node %s has not confirmed the end of Pod %s. If the node is gone for good, delete its Node object, or taint it "+
-			"with node.kubernetes.io/out-of-service; a forced deletion of the Pod alone would leave running what runs there", pod.node, pod.name)
+			"with node.kubernetes.io/out-of-service; deleting only the Pod by force would leave its process running there", pod.node, pod.name)
 	}
 	for _, pod := range pods {
 		if pod.held {
-			return fmt.Sprintf("a finalizer on Pod %s holds it: whoever put it there has to take it away", pod.name)
+			return fmt.Sprintf("a finalizer on Pod %s holds it: its owner has to remove it", pod.name)
 		}
 	}
 	if job != nil && job.held {
-		return fmt.Sprintf("a finalizer on Job %s holds it: whoever put it there has to take it away", job.name)
+		return fmt.Sprintf("a finalizer on Job %s holds it: its owner has to remove it", job.name)
 	}
 	return ""
 }

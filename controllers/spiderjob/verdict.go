@@ -156,7 +156,7 @@ func shutDown(pod *podView, counts stats.Counts) bool {
 // anything it counts as interrupted: an unnecessary run costs less than a run cut short that counts as finished.
 func (d decision) stoppedItself(o *observation, p plan, pod *podView, counts stats.Counts, now time.Time) (itself bool, next decision) {
 	r := o.reading(pod)
-	const signalled = "the spider was told by a signal to shut down"
+	const signalled = "a signal asked the spider to shut down"
 	switch k := o.killing; {
 	case counts.Signalled || r.Counts.Signalled:
 		return false, d.interrupt(o, p, signalled, now)
@@ -219,7 +219,7 @@ func (d decision) ownEnd(o *observation, p plan, pod *podView, now time.Time) (s
 		wait.after = k.askAt.Sub(now)
 		return false, wait
 	case k.found == evidenceOfStop && !containsPod(o.pods, pod.name):
-		return false, d.interrupt(o, p, "its Pod was stopped, and removed before its end was looked at", now)
+		return false, d.interrupt(o, p, "its Pod was stopped, and deleted before its end was seen", now)
 	case k.found == evidenceOfStop:
 		wait.after = recheck
 		return false, wait
@@ -301,9 +301,9 @@ func verdict(p plan, pod *podView, counts stats.Counts) ending {
 	case counts.FinishReason != "" && expect.MatchesReason(p.ErrorFinishReasons, counts.FinishReason):
 		return failed(v1alpha1.ReasonSpiderFailed, "the spider closed with finish reason "+counts.FinishReason+logged)
 	case killed != "" && !counts.Final:
-		return failed(v1alpha1.ReasonOutOfMemory, "the process exited with code 0, but nothing proves that it did its work"+killed)
+		return failed(v1alpha1.ReasonOutOfMemory, "the process exited with code 0, but there is no proof that it did its work"+killed)
 	case counts.FinishReason == finishReasonShutdown:
-		return finished(v1alpha1.ReasonStoppedItself, "the spider stopped itself: nobody had told it to shut down"+logged)
+		return finished(v1alpha1.ReasonStoppedItself, "the spider stopped itself: it was not sent a signal"+logged)
 	case p.StatsSource == v1alpha1.StatsFromNowhere:
 		return finished(v1alpha1.ReasonCompleted, "the process exited with code 0")
 	case !counts.Final && pod.exit() == nil:

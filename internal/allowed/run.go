@@ -110,7 +110,7 @@ func (r Rules) Run(asked *v1alpha1.SpiderJobSpec) (Limits, error) {
 	if e := limits.Expectations; e != nil && e.NoProgressSeconds != nil && r.CountsFrom != v1alpha1.StatsFromScrapy {
 		return Limits{}, &RefusedError{
 			Field: "expectations.noProgressSeconds", Has: string(r.CountsFrom),
-			problem: "needs a spider whose log is read: with statsSource %[2]s that of this one is not",
+			problem: "needs a spider whose log is read, which statsSource %[2]s excludes",
 		}
 	}
 	return limits, nil
@@ -161,7 +161,7 @@ func ArgumentsBytes(arguments map[string]v1alpha1.ArgumentValue) int {
 func argumentProblem(name, value string) string {
 	switch {
 	case !ArgumentName.MatchString(name):
-		return "must have a name that is not empty, without '=' and control characters, and without a '-' at its beginning"
+		return "must have a name that is not empty, contains neither '=' nor control characters, and does not start with '-'"
 	case utf8.RuneCountInString(name) > MaxArgumentName:
 		return fmt.Sprintf("must have a name of at most %d characters", MaxArgumentName)
 	case strings.ContainsRune(value, 0):

@@ -78,11 +78,11 @@ func TestWhatASpiderAllowsARun(t *testing.T) {
 		"to be stopped when a log that nobody reads stands still": {
 			spider: with(func(s *v1alpha1.SpiderSpec) { s.StatsSource = v1alpha1.StatsFromNowhere }),
 			asked:  v1alpha1.SpiderJobSpec{Expectations: stalls},
-			err:    "expectations.noProgressSeconds needs a spider whose log is read: with statsSource None that of this one is not",
+			err:    "expectations.noProgressSeconds needs a spider whose log is read, which statsSource None excludes",
 		},
 		"nothing of a spider that asks it of itself": {
 			spider: v1alpha1.SpiderSpec{Command: []string{"/count"}, Expectations: stalls},
-			err:    "with statsSource TerminationMessage that",
+			err:    "which statsSource TerminationMessage excludes",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -19,7 +19,7 @@ const (
 )
 
 // ErrCutOff means that a log is gone before it was read to its end.
-var ErrCutOff = errors.New("the log is gone, and nothing tells whether it was read to its end")
+var ErrCutOff = errors.New("the log is gone, and it is unknown whether it was read to its end")
 
 // Reader reads the log of a container that has started, line by line.
 type Reader struct {

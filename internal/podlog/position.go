@@ -46,14 +46,14 @@ func ParsePosition(text string) (Position, error) {
 			numbers[i], err = strconv.ParseInt(parts[i], 10, 64)
 		}
 		if len(parts) != len(numbers) || err != nil || numbers[i] < 0 || parts[i] != strconv.FormatInt(numbers[i], 10) {
-			return Position{}, fmt.Errorf("%q is no position in a log", text)
+			return Position{}, fmt.Errorf("%q is not a position in a log", text)
 		}
 	}
 	switch {
 	case numbers == [3]int64{}:
 		return Position{}, nil
 	case numbers[0] == 0 || int64(int(numbers[1])) != numbers[1]:
-		return Position{}, fmt.Errorf("%q is no position in a log", text)
+		return Position{}, fmt.Errorf("%q is not a position in a log", text)
 	}
 	return Position{at: time.Unix(0, numbers[0]).UTC(), lines: int(numbers[1]), part: numbers[2]}, nil
 }

@@ -75,8 +75,8 @@ func TestMistakesInPathNameAndArgumentAreTold(t *testing.T) {
 		"a name that is not in the file": {"nobody", nil, "/project/" + booksFile + " has no spider nobody, but books, category, slow"},
 		"a path":                         {"lost", nil, "no Python file /project/spiders/lost.py; wrong working directory /project?"},
 		"a name that nothing has":        {"Größe 2", nil, "the Scrapy project has no spider named Größe 2"},
-		"an argument of Scrapy's":        {"args", map[string]any{"self": 1}, "no argument can be named self"},
-		"another one":                    {"args", map[string]any{"crawler": 1}, "no argument can be named crawler"},
+		"an argument of Scrapy's":        {"args", map[string]any{"self": 1}, "an argument cannot be named self"},
+		"another one":                    {"args", map[string]any{"crawler": 1}, "an argument cannot be named crawler"},
 		"an argument that is missing":    {"category", nil, "ValueError: the argument category is missing"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -160,7 +160,7 @@ func (j *judge) atMost(rule string, bound *int64, actual func() *int64) {
 	}
 }
 
-const notGiven = "the spider does not give that count"
+const notGiven = "the spider did not report that count"
 
 func atMost(n int64) string { return fmt.Sprintf("at most %d", n) }
 
@@ -175,7 +175,7 @@ func (j *judge) failedResponses(bound *int32) {
 	downloads, clientErrors, serverErrors := j.count(s.FailedRequests), j.count(s.Responses4xx), j.count(s.Responses5xx)
 	responses := j.count(s.Responses)
 	if downloads == nil || clientErrors == nil || serverErrors == nil || responses == nil {
-		j.missing(rule, "the spider does not give the responses by class, and the downloads that failed")
+		j.missing(rule, "the spider did not report the responses by class and the failed downloads")
 		return
 	}
 	failed := *clientErrors + *serverErrors + *downloads
@@ -203,7 +203,7 @@ func (j *judge) finishReason(expected []string) {
 	}
 	switch reason := j.run.Stats.FinishReason; {
 	case reason == "":
-		j.missing(rule, "the spider does not give its finish reason")
+		j.missing(rule, "the spider did not report its finish reason")
 	case !MatchesReason(expected, reason):
 		j.broke(rule, strings.Join(expected, " or "), reason)
 	}

@@ -63,7 +63,7 @@ func TestJudge(t *testing.T) {
 		{name: "as many errors", rules: &rules{MaxErrors: new(int64(3))}, run: Run{Stats: counted()}},
 		{name: "an error too many", rules: &rules{MaxErrors: new(int64(2))}, run: Run{Stats: counted()}, broken: []string{"maxErrors: 3, expected at most 2"}},
 		{name: "Scrapy leaves out what never was", rules: &rules{MaxErrors: new(int64(0))}, run: Run{Stats: counted(func(s *v1alpha1.Stats) { s.Errors = nil })}},
-		{name: "other programs leave out what they do not count", rules: &rules{MaxErrors: new(int64(0))}, run: Run{Stats: given()}, unknown: "maxErrors could not be judged: the spider does not give", missing: true},
+		{name: "other programs leave out what they do not count", rules: &rules{MaxErrors: new(int64(0))}, run: Run{Stats: given()}, unknown: "maxErrors could not be judged: the spider did not report", missing: true},
 
 		{name: "half of the answers failed", rules: &rules{MaxFailedResponsePercent: new(int32(50))}, run: Run{Stats: answers(20, 30, 10, 100)}},
 		{name: "one more", rules: &rules{MaxFailedResponsePercent: new(int32(50))}, run: Run{Stats: answers(20, 31, 10, 100)}, broken: []string{"maxFailedResponsePercent: 50.8 % (61 of 120), expected at most 50 %"}},
@@ -80,7 +80,7 @@ func TestJudge(t *testing.T) {
 
 		{name: "a reason as expected", rules: &rules{FinishReasons: []string{"closespider_*", "finished"}}, run: Run{Stats: counted()}},
 		{name: "another reason", rules: &rules{FinishReasons: []string{"closespider_*", "done"}}, run: Run{Stats: counted()}, broken: []string{"finishReasons: finished, expected closespider_* or done"}},
-		{name: "no reason", rules: &rules{FinishReasons: []string{"finished"}}, run: Run{Stats: given()}, unknown: "does not give its finish reason", missing: true},
+		{name: "no reason", rules: &rules{FinishReasons: []string{"finished"}}, run: Run{Stats: given()}, unknown: "did not report its finish reason", missing: true},
 
 		{name: "feeds that failed, and no rule", run: Run{Stats: failedFeeds, Feeds: true}, broken: []string{"feedFailures: 2, expected at most 0"}, unasked: true},
 		{name: "feeds that failed, and other rules", rules: &rules{MinItems: new(int64(1))}, run: Run{Stats: failedFeeds, Feeds: true}, broken: []string{"feedFailures: 2, expected at most 0"}, unasked: true},
@@ -100,7 +100,7 @@ func TestJudge(t *testing.T) {
 
 		{name: "counts are required, and there", rules: &rules{RequireCounts: true}, run: Run{Stats: counted()}},
 		{name: "counts are required", rules: &rules{RequireCounts: true, MinItems: new(int64(1))}, run: Run{Stats: unread}, broken: []string{"requireCounts: none could be read, expected final counts"}},
-		{name: "all counts are required", rules: &rules{RequireCounts: true, MaxErrors: new(int64(1))}, run: Run{Stats: given()}, broken: []string{"requireCounts: maxErrors could not be judged: the spider does not give that count, expected final counts"}},
+		{name: "all counts are required", rules: &rules{RequireCounts: true, MaxErrors: new(int64(1))}, run: Run{Stats: given()}, broken: []string{"requireCounts: maxErrors could not be judged: the spider did not report that count, expected final counts"}},
 		{name: "required counts make no run", rules: &rules{RequireCounts: true, ComparedToPrevious: &v1alpha1.ComparedToPrevious{MinItemsPercent: 50}}, run: Run{Stats: counted()}, unknown: "comparedToPrevious", few: true},
 
 		{name: "every rule that is broken is told", rules: &rules{MinItems: new(int64(101)), MaxErrors: new(int64(0)), FinishReasons: []string{"done"}}, run: Run{Stats: failedFeeds, Feeds: true},

@@ -19,7 +19,7 @@ var remedies = []struct {
 	},
 	{
 		[]string{"no such file or directory", "errno 2]", "not a directory", "is a directory"},
-		"name a directory that is there, or a volume's (pod.volumeMounts)",
+		"name an existing directory, or mount a volume there (pod.volumeMounts)",
 	},
 	{
 		[]string{"credential", "accessdenied", "access denied", "forbidden", "signaturedoesnotmatch", "invalidaccesskeyid", "403"},
@@ -27,11 +27,11 @@ var remedies = []struct {
 	},
 	{
 		[]string{"nosuchbucket", "could not connect", "endpointconnectionerror", "name or service not known", "connection refused", "timed out"},
-		"see to it that the address is right and can be reached from the Pod",
+		"make sure that the address is right and can be reached from the Pod",
 	},
 	{
 		[]string{"no module named", "notconfigured", "not supported", "unknown feed"},
-		"put the library into the image that Scrapy needs for such an address",
+		"add the library that Scrapy needs for such an address to the image",
 	},
 }
 
@@ -48,5 +48,5 @@ func FeedRemedy(feedError string) string {
 	if feedError == "" {
 		return "the log says which feed and why"
 	}
-	return "see to it that the feed can be written there"
+	return "make sure that the feed can be written there"
 }

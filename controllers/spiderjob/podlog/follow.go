@@ -24,7 +24,7 @@ const (
 )
 
 // errYielded means that an unanswered stream was closed for one that waited.
-var errYielded = fmt.Errorf("nothing came, and others waited for their turn: %w", context.Canceled)
+var errYielded = fmt.Errorf("nothing came while others waited for their turn: %w", context.Canceled)
 
 // errShared means that a stream was closed for one of a node that has fewer.
 var errShared = fmt.Errorf("its node has more than its share, and others waited: %w", context.Canceled)

@@ -26,7 +26,7 @@ var errTooMuch = errors.New("the container writes more log than is read")
 
 // A read that ran out of time hung if not one byte came, and was slow otherwise.
 var (
-	errHung = fmt.Errorf("nothing of it came in time: %w", context.DeadlineExceeded)
+	errHung = fmt.Errorf("no data came in time: %w", context.DeadlineExceeded)
 	errSlow = fmt.Errorf("it was not read to its end in time: %w", context.DeadlineExceeded)
 )
 

@@ -263,7 +263,7 @@ func (c *Cluster) createPod(job *batchv1.Job, state *jobState) {
 	if err != nil {
 		state.notBefore = now.Add(delay + min(time.Second<<min(state.refused, 6), time.Minute))
 		state.refused++
-		c.tell("the Job controller cannot make a Pod for Job %s: %v", job.UID, err)
+		c.tell("the Job controller cannot create a Pod for Job %s: %v", job.UID, err)
 		c.event(job, "Job", "", corev1.EventTypeWarning, "FailedCreate", "Error creating: "+err.Error())
 		return
 	}
