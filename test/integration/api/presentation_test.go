@@ -182,8 +182,8 @@ func TestExplain(t *testing.T) {
 		"spider":                      "Writing Spiders in a namespace grants what creating Pods",
 		"spiderjob":                   "SpiderJob is one run of a Spider",
 		"spiderjob.spec":              "cancellation\t<Object>",
-		"spiderjob.spec.cancellation": "requestedBy says who asked",
-		"spiderjob.status.phase":      "Pending, Running, Finished, Cancelled or Error",
+		"spiderjob.spec.cancellation": "requestedBy is who asked",
+		"spiderjob.status.phase":      "Pending, Running, Finished",
 		"apikey.spec.hash":            "SHA-256",
 	} {
 		if output := cluster.Kubectl(t, "explain", path); !strings.Contains(output, text) {
