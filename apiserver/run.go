@@ -215,7 +215,7 @@ func serve(ctx context.Context, server *Server, registry *prometheus.Registry, o
 		IdleTimeout:       timeouts.Idle,
 		MaxHeaderBytes:    guard.MaxHeader,
 	}
-	// Whoever reaches this port, other Pods perhaps, does not keep the kubelet from it: the oldest connections make room.
+	// Others that reach this port, perhaps Pods, cannot keep the kubelet from it: the oldest connections make room.
 	guard.NewConnections(privateConnections, privateConnections, nil).Install(privateServer)
 
 	failed := make(chan error, 3)

@@ -22,8 +22,8 @@ var longestWait = prometheus.NewGaugeVec(prometheus.GaugeOpts{
 	Help: "How long the SpiderJob that has waited longest for a worker has waited, by class.",
 }, []string{"class"})
 
-// Metrics are what Prometheus is told of a queue: the series of controller-runtime's queues, under their names, so that whatever
-// was made for those shows this one, and the longest wait by class.
+// Metrics are the metrics of a queue: the series of controller-runtime's queues, under their names, so that existing dashboards
+// show this one, and the longest wait by class.
 type Metrics struct {
 	depth, longestWait         [ranks]prometheus.Gauge
 	adds, retries              prometheus.Counter

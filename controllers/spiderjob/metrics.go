@@ -110,8 +110,8 @@ func knownReason(reason string) string {
 	return otherReason
 }
 
-// RegisterMetrics registers everything that Prometheus is told of SpiderJobs, and returns the metrics of their queue. It may be called
-// again for the same registry: the values are the process's, whichever of its controllers they come from.
+// RegisterMetrics registers the metrics of SpiderJobs, and returns the metrics of their queue. It may be called again for the
+// same registry: the values belong to the process, not to one of its controllers.
 func RegisterMetrics(to prometheus.Registerer) (*queue.Metrics, error) {
 	own := []prometheus.Collector{
 		jobsEnded, queueDuration, startDuration, runDuration, itemsTotal, requestsTotal, interruptionsTotal, expectationsTotal,
@@ -123,7 +123,7 @@ func RegisterMetrics(to prometheus.Registerer) (*queue.Metrics, error) {
 			return nil, fmt.Errorf("register the metrics of SpiderJobs: %w", err)
 		}
 	}
-	// A counter that is not there until it is 1 hides its first increase from whoever asks for rates.
+	// A counter that does not exist until it is 1 hides its first increase from rate().
 	for phase, reasons := range ends {
 		for _, reason := range reasons {
 			jobsEnded.WithLabelValues(string(phase), reason)
