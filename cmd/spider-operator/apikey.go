@@ -34,12 +34,12 @@ func newAPIKeyCommand() *cobra.Command {
 		Use:   "apikey",
 		Short: "Create, list, rotate and revoke keys for the REST API",
 		Long: "Create, list, rotate and revoke keys for the REST API.\n\n" +
-			"Whoever may write APIKeys in a namespace can act as any of its users.",
+			"A user who may create APIKeys in a namespace can act as any of its users.",
 	}
 	flags := cmd.PersistentFlags()
-	flags.StringVar(&to.kubeconfig, "kubeconfig", "", "kubeconfig file; default: $KUBECONFIG, else ~/.kube/config")
+	flags.StringVar(&to.kubeconfig, "kubeconfig", "", "kubeconfig file; default: $KUBECONFIG or ~/.kube/config")
 	flags.StringVar(&to.context, "context", "", "context of the kubeconfig; default: the current one")
-	flags.StringVarP(&to.namespace, "namespace", "n", "", "namespace of the keys; default: the context's")
+	flags.StringVarP(&to.namespace, "namespace", "n", "", "namespace of the keys; default: that of the context")
 	cmd.AddCommand(newAPIKeyCreate(to), newAPIKeyList(to), newAPIKeyRotate(to), newAPIKeyRevoke(to))
 	return cmd
 }
@@ -77,8 +77,8 @@ func newAPIKeyCreate(to *target) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "create [NAME]",
 		Short: "Create a key and print it, once",
-		Long: "Create a key and print it. This is the only time it can be seen: the cluster holds a hash of it.\n\n" +
-			"The key alone goes to standard output, so that KEY=$(spider-operator apikey create ...) works.",
+		Long: "Create a key and print it. It cannot be shown again: the cluster stores only its hash.\n\n" +
+			"Only the key is written to standard output, so that KEY=$(spider-operator apikey create ...) works.",
 		Example: "  spider-operator apikey create --namespace demo --user alice --access Run --expires 720h",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -101,13 +101,13 @@ func newAPIKeyCreate(to *target) *cobra.Command {
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&request.user, "user", "", "user that callers with this key are; default: the namespace itself")
+	flags.StringVar(&request.user, "user", "", "user that callers with this key act as; default: the namespace")
 	flags.StringVar(&request.access, "access", "",
-		"what the key opens: Read, what only reads; Run, jobs too; All, making spiders too, whose settings are code; default: All")
+		"what the key permits: Read; Run, also to start and cancel jobs; All, also to change spiders, whose settings are code; default: All")
 	flags.StringVar(&request.expires, "expires", "",
-		"when the key stops being accepted: a duration such as 720h, or an RFC 3339 time; default: never")
+		"when the key expires: a duration such as 720h, or an RFC 3339 time; default: never")
 	flags.StringVar(&request.description, "description", "", "what the key is for")
-	flags.StringVarP(&request.output, "output", "o", "", "json: print the key and its resource's name as JSON")
+	flags.StringVarP(&request.output, "output", "o", "", "output format: json, with the name of the APIKey; default: the key alone")
 	return cmd
 }
 
@@ -254,9 +254,9 @@ func newAPIKeyRotate(to *target) *cobra.Command {
 	var request apiKeyRequest
 	cmd := &cobra.Command{
 		Use:   "rotate NAME [NEW-NAME]",
-		Short: "Create another key for a key's user, and print it, once",
-		Long: "Create another key for the user of the named one, of the same access, and print it. The old key stays valid, so\n" +
-			"that it can be replaced where it is used; revoke it then.",
+		Short: "Create another key for the user of a key, and print it, once",
+		Long: "Create another key with the same user and access as the named one, and print it. The old key stays valid: replace it\n" +
+			"where it is used, then revoke it.",
 		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			kubernetes, namespace, err := to.connect()
@@ -288,16 +288,16 @@ func newAPIKeyRotate(to *target) *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&request.expires, "expires", "",
-		"when the new key stops being accepted: a duration such as 720h, or an RFC 3339 time; default: never")
-	flags.StringVar(&request.description, "description", "", "what the new key is for; default: as the old one")
-	flags.StringVarP(&request.output, "output", "o", "", "json: print the key and its resource's name as JSON")
+		"when the new key expires: a duration such as 720h, or an RFC 3339 time; default: never")
+	flags.StringVar(&request.description, "description", "", "what the new key is for; default: the description of the old key")
+	flags.StringVarP(&request.output, "output", "o", "", "output format: json, with the name of the APIKey; default: the key alone")
 	return cmd
 }
 
 func newAPIKeyRevoke(to *target) *cobra.Command {
 	return &cobra.Command{
 		Use:   "revoke NAME...",
-		Short: "Delete keys: they stop being accepted within a second",
+		Short: "Delete keys; they are refused within a second",
 		Args:  cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, names []string) error {
 			kubernetes, namespace, err := to.connect()

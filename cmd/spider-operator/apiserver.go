@@ -39,14 +39,14 @@ func newAPIServerCommand() *cobra.Command {
 	process.addFlags(flags, &options.Namespaces, &options.MetricsListen, &options.Profiling)
 	flags.StringVar(&options.Listen, "listen", ":8080", "address of the REST API")
 	flags.StringVar(&options.TLS.CertFile, "tls-cert-file", "",
-		"PEM file of the certificate to serve the API with, read again when it changes; default: no TLS")
-	flags.StringVar(&options.TLS.KeyFile, "tls-key-file", "", "PEM file of that certificate's key")
+		"PEM file with the API's certificate, read again when it changes; default: no TLS")
+	flags.StringVar(&options.TLS.KeyFile, "tls-key-file", "", "PEM file with the certificate's key")
 	flags.BoolVar(&options.KubernetesTokens.Enabled, "kubernetes-tokens", false,
-		"accept tokens of service accounts beside API keys; needs the right to create TokenReviews and SubjectAccessReviews")
+		"accept tokens of service accounts as well as API keys; requires the right to create TokenReviews and SubjectAccessReviews")
 	flags.StringVar(&options.KubernetesTokens.Audience, "kubernetes-token-audience", apiserver.DefaultTokenAudience,
-		"audience that such tokens must have been issued for")
+		"audience that tokens must be issued for")
 	flags.Var((*onOff)(&options.SpidersReadOnly), "rest-spiders",
-		"on: callers may make, change and delete Spiders, whose settings are code; off: they may only run existing ones")
+		"on: callers may create, change and delete Spiders, whose settings are code; off: they may only run existing ones")
 	addDeprecatedAPIServerFlags(flags, &options)
 	return cmd
 }

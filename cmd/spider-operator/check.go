@@ -20,9 +20,9 @@ func newCheckCommand() *cobra.Command {
 	var timeout time.Duration
 	cmd := &cobra.Command{
 		Use:   "check",
-		Short: "Try a REST API as a caller would, up to a spider that runs to its end",
-		Long: "Try a REST API as a caller would: its probes, then, with the API key in $" + keyVariable + ", whom it acts as, and with a\n" +
-			"spider, a run of that to its end.",
+		Short: "Check a REST API as a caller, up to running a spider",
+		Long: "Check a REST API as a caller: its probes; with an API key in $" + keyVariable + ", who the caller is; and with --spider,\n" +
+			"a run of that spider to its end.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if certificate != "" {
@@ -39,11 +39,11 @@ func newCheckCommand() *cobra.Command {
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&options.URL, "url", "", "where the API is served, as in https://spiders.example.org")
+	flags.StringVar(&options.URL, "url", "", "URL of the REST API, as in https://spiders.example.org")
 	flags.StringVar(&options.Spider, "spider", "", "name of a spider to run; default: none")
 	flags.StringVar(&certificate, "certificate", "",
-		"PEM file of the certificate that the server has to show; default: any that is valid for the URL")
-	flags.DurationVar(&timeout, "timeout", 5*time.Minute, "how long all of it may take")
+		"PEM file with the certificate that the REST API must present; default: any that is valid for the URL")
+	flags.DurationVar(&timeout, "timeout", 5*time.Minute, "how long the whole check may take")
 	_ = cmd.MarkFlagRequired("url")
 	return cmd
 }

@@ -19,13 +19,13 @@ type process struct {
 
 // addFlags adds the flags that both processes have.
 func (p *process) addFlags(flags *pflag.FlagSet, namespaces *[]string, metricsListen *string, profiling *bool) {
-	flags.StringVar(&p.config, "config", "", "configuration file, of apiVersion config.scrapethis.app/v1alpha1; flags override it")
-	flags.StringVar(&p.kubeconfig, "kubeconfig", "", "kubeconfig file; default: $KUBECONFIG, otherwise the Pod's own service account")
+	flags.StringVar(&p.config, "config", "", "configuration file, apiVersion config.scrapethis.app/v1alpha1; flags override it")
+	flags.StringVar(&p.kubeconfig, "kubeconfig", "", "kubeconfig file; default: $KUBECONFIG, or in a Pod its service account")
 	flags.StringSliceVar(namespaces, "namespaces", nil, "namespaces to serve; default: all")
 	flags.StringVar(metricsListen, "metrics-listen", ":8081",
-		"address of /metrics and of the kubelet's probes, /livez and /readyz; empty for none")
-	flags.BoolVar(profiling, "profiling", false, "serve /debug/pprof beside the metrics")
-	flags.StringVar(&p.logLevel, "log-level", "info", "least severe messages to log: debug, info, warn or error")
+		"address of the metrics and of the kubelet's probes, /livez and /readyz; empty: not served")
+	flags.BoolVar(profiling, "profiling", false, "serve /debug/pprof, at the address of the metrics")
+	flags.StringVar(&p.logLevel, "log-level", "info", "lowest level to log: debug, info, warn or error")
 	flags.StringVar(&p.logFormat, "log-format", "json", "format of log lines: json or text")
 }
 
