@@ -166,11 +166,11 @@ test-crash: $(TEST_TOOLS) $(E2E_SYSTEM) ## Kill the operator and every component
 
 .PHONY: bench
 bench: ## Compare SpiderJobs with bare Jobs on a real control plane, in some six minutes. BENCH="--jobs 2000" for more.
-	@go -C hack run ./load/controller $(BENCH)
+	@go -C hack run ./load controller $(BENCH)
 
 .PHONY: bench-api
 bench-api: ## Measure the REST API with views of several sizes, in some minutes. BENCH_API="--jobs 1000,10000,100000" for more.
-	@go -C hack run ./load/api $(BENCH_API)
+	@go -C hack run ./load api $(BENCH_API)
 
 .PHONY: bench-go
 bench-go: ## Run the Go benchmarks of the product's own packages.

@@ -1,4 +1,4 @@
-package main
+package api
 
 import (
 	"context"
@@ -16,17 +16,14 @@ import (
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 	"github.com/scrapethis/spider-operator/apiserver/auth"
+	"github.com/scrapethis/spider-operator/hack/load/system"
 )
 
 const (
-	// callingUser is who calls, and has four of five jobs.
+	// callingUser calls, and has four of five jobs.
 	callingUser = "alice"
-	// leastJobs is the size from which on every question finds a full page.
+	// leastJobs is the size from which on every filter finds a full page.
 	leastJobs = 1000
-	// creators is how many calls that make jobs are under way at once, at most.
-	creators = 16
-	// argumentBytes is the size of each job's arguments, names and values.
-	argumentBytes = 200
 )
 
 // spiders are those that jobs run, in turns.
@@ -45,29 +42,14 @@ type population struct {
 	created []time.Time
 }
 
-// populate makes the namespaces and their jobs, and starts a facade with an empty view, which shows what a facade takes as such.
-func (b *bench) populate(ctx context.Context) error {
-	for _, size := range b.options.sizes {
-		p := &population{size: size, namespace: fmt.Sprintf("view-%d", size), spiderIDs: map[string]string{}}
-		b.views = append(b.views, &subject{population: p})
-		if err := b.furnish(ctx, p); err != nil {
-			return err
-		}
-		if err := b.fill(ctx, p); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// furnish makes a namespace, its spiders, and an API key.
-func (b *bench) furnish(ctx context.Context, p *population) error {
+// populate makes a namespace with its spiders, an API key and jobs, oldest first.
+func (b *bench) populate(ctx context.Context, size int) (*population, error) {
 	key := auth.NewKey()
-	p.key = key.Reveal()
+	p := &population{size: size, namespace: fmt.Sprintf("view-%d", size), key: key.Reveal(), spiderIDs: map[string]string{}}
 	objects := []client.Object{
 		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: p.namespace}},
 		&v1alpha1.APIKey{
-			ObjectMeta: metav1.ObjectMeta{Namespace: p.namespace, Name: "bench"},
+			ObjectMeta: metav1.ObjectMeta{Namespace: p.namespace, Name: "load"},
 			Spec:       v1alpha1.APIKeySpec{KeyID: key.ID, Hash: key.Hash(p.namespace), UserID: callingUser},
 		},
 	}
@@ -81,17 +63,11 @@ func (b *bench) furnish(ctx context.Context, p *population) error {
 	}
 	for _, object := range objects {
 		if err := b.Client.Create(ctx, object); err != nil {
-			return fmt.Errorf("create %T %s: %w", object, object.GetName(), err)
+			return nil, fmt.Errorf("create %T %s: %w", object, object.GetName(), err)
 		}
 	}
-	return nil
-}
-
-// fill makes the jobs, oldest first.
-func (b *bench) fill(ctx context.Context, p *population) error {
 	var mu sync.Mutex
-	told := time.Now()
-	err := each(ctx, creators, p.size, func(ctx context.Context, i int) error {
+	err := system.Each(ctx, "making SpiderJobs", size, func(ctx context.Context, i int) error {
 		job := nthJob(p.namespace, i)
 		status := job.Status
 		if err := b.Client.Create(ctx, job); err != nil {
@@ -108,43 +84,10 @@ func (b *bench) fill(ctx context.Context, p *population) error {
 		if job.Spec.UserID == callingUser {
 			p.ids, p.created = append(p.ids, job.Name), append(p.created, job.CreationTimestamp.Time)
 		}
-		if now := time.Now(); now.Sub(told) >= 5*time.Second {
-			told = now
-			say("making SpiderJobs: %d of %d", i, p.size)
-		}
 		return nil
 	})
 	slices.SortFunc(p.created, time.Time.Compare)
-	return err
-}
-
-// each calls f with 0 to n-1, at most some calls at once, and returns the first error.
-func each(ctx context.Context, atOnce, n int, f func(ctx context.Context, i int) error) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	numbers := make(chan int)
-	var calls sync.WaitGroup
-	for range atOnce {
-		calls.Go(func() {
-			for i := range numbers {
-				if err := f(ctx, i); err != nil {
-					cancel(err)
-					return
-				}
-			}
-		})
-	}
-	for i := range n {
-		select {
-		case numbers <- i:
-			continue
-		case <-ctx.Done():
-		}
-		break
-	}
-	close(numbers)
-	calls.Wait()
-	return context.Cause(ctx)
+	return p, err
 }
 
 // phases are those of twenty jobs in a row: two of five have finished, the rest is spread evenly. They are mixed, so that every
@@ -157,7 +100,7 @@ var phases = []v1alpha1.Phase{
 	v1alpha1.PhaseError, v1alpha1.PhaseCancelled, v1alpha1.PhaseRunning, v1alpha1.PhasePending,
 }
 
-// nthJob makes the nth job of a population, with the status that it is to have.
+// nthJob makes the nth job of a population, with its status.
 func nthJob(namespace string, n int) *v1alpha1.SpiderJob {
 	user := callingUser
 	if n/40%5 == 4 {
@@ -172,21 +115,17 @@ func nthJob(namespace string, n int) *v1alpha1.SpiderJob {
 	return job
 }
 
-// newJob makes a SpiderJob as the facade does.
+// newJob makes a SpiderJob as the REST API does.
 func newJob(namespace, spider, user string) *v1alpha1.SpiderJob {
 	return &v1alpha1.SpiderJob{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: uuid.Must(uuid.NewV7()).String()},
 		Spec: v1alpha1.SpiderJobSpec{
 			SpiderRef: v1alpha1.SpiderReference{Name: spider},
-			Arguments: map[string]v1alpha1.ArgumentValue{argumentName: v1alpha1.ArgumentValue(argumentValue)},
+			Arguments: system.Arguments(),
 			UserID:    user,
 		},
 	}
 }
-
-const argumentName = "start_url"
-
-var argumentValue = ("https://example.com/" + strings.Repeat("x", argumentBytes))[:argumentBytes-len(argumentName)]
 
 // nthStatus is a status as the controller writes it, in a phase.
 func nthStatus(phase v1alpha1.Phase, spider string, n int) v1alpha1.SpiderJobStatus {
@@ -201,7 +140,7 @@ func nthStatus(phase v1alpha1.Phase, spider string, n int) v1alpha1.SpiderJobSta
 	status.PodName = "spider-" + status.JobUID[:8]
 	status.Spider = &v1alpha1.SpiderSnapshot{
 		Name: spider, RepoPath: "spiders/" + spider + ".py",
-		Image: "spiders:bench", ImageID: "spiders@sha256:" + strings.Repeat("0", 64),
+		Image: "spiders:load", ImageID: "spiders@sha256:" + strings.Repeat("0", 64),
 	}
 	status.Stats = &v1alpha1.Stats{
 		ItemsScraped: 1000 + int64(n%1000), Responses: new(int64(120)), Requests: new(int64(120)), Errors: new(int64(0)),

@@ -1,4 +1,4 @@
-package main
+package api
 
 import (
 	"context"
@@ -8,8 +8,9 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
-	"slices"
 	"time"
+
+	"github.com/scrapethis/spider-operator/hack/load/measure"
 )
 
 // page is the size of the pages that are asked for: the default of the API.
@@ -28,7 +29,7 @@ func (r read) next() (call, bool) {
 // getJob names the reads of single jobs.
 const getJob = "get"
 
-// lists are the questions that are asked of a population: each filter, and combinations.
+// lists are the filters of a population: each filter, and combinations.
 func lists(p *population, cursor string) []read {
 	spider := spiders[0]
 	after, before := window(p)
@@ -63,7 +64,7 @@ func window(p *population) (after, before string) {
 }
 
 // reads are all reads of a view. Each list is tried once, and has to show a full page.
-func (b *bench) reads(ctx context.Context, v *subject) ([]read, error) {
+func (b *bench) reads(ctx context.Context, v *view) ([]read, error) {
 	c := newCaller(v, 1)
 	defer c.http.CloseIdleConnections()
 	cursor, err := middle(ctx, c, v.population)
@@ -126,9 +127,9 @@ func (b *bench) measureReads(ctx context.Context, r *results) error {
 			return err
 		}
 	}
-	for round := range b.options.rounds {
+	for round := range b.settings.Rounds {
 		for which, q := range questions[0] {
-			for i, v := range turns(b.views, round) {
+			for i, v := range b.turns(round) {
 				m, err := b.measure(ctx, v, q.name, questions[i][which].next, nil)
 				if err != nil {
 					return err
@@ -136,15 +137,7 @@ func (b *bench) measureReads(ctx context.Context, r *results) error {
 				r.measured = append(r.measured, m)
 			}
 		}
-		say("reads: round %d of %d", round+1, b.options.rounds)
+		measure.Say("reads: round %d of %d", round+1, b.settings.Rounds)
 	}
 	return nil
-}
-
-// turns iterates over the views, in reverse in every other round, so that none is always the first.
-func turns(views []*subject, round int) func(yield func(int, *subject) bool) {
-	if round%2 == 0 {
-		return slices.All(views)
-	}
-	return slices.Backward(views)
 }

@@ -1,12 +1,15 @@
-package main
+package api
 
 import (
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
+
+	"github.com/scrapethis/spider-operator/hack/load/measure"
 )
 
-// What is aimed at.
+// The aims.
 const (
 	mostRatio      = 1.2    // of the cost of a page or a get, largest to smallest view
 	mostP99        = 5.0    // of a page or a get, in milliseconds
@@ -18,50 +21,40 @@ const (
 // leastJobsForReady is the view from which on a restart is judged: with fewer jobs it is the process that takes the time.
 const leastJobsForReady = 10_000
 
-// print writes the results for people.
-func (r *results) print(w io.Writer) {
-	fmt.Fprintf(w, "\n%-36s %8s %9s %8s %8s %8s %8s %9s %9s\n",
-		fmt.Sprintf("%d clients, %d rounds", r.Clients, r.Rounds),
+// Print writes the report.
+func (r *results) Print(w io.Writer) {
+	t := measure.Table{Writer: w}
+	t.Head(fmt.Sprintf("%d clients, %d rounds", r.Clients, r.Rounds),
 		"jobs", "calls/s", "p50 ms", "p99 ms", "CPU µs", "allocs", "alloc KiB", "answer B")
 	for _, c := range r.Calls {
-		fmt.Fprintf(w, "%-36s %8d %9.0f %8.2f %8.2f", c.Call, c.Jobs, c.PerSecond, c.P50, c.P99)
+		cells := []string{strconv.Itoa(c.Jobs), number(c.PerSecond), fraction(c.P50), fraction(c.P99)}
 		if c.Call != bareCreate {
-			fmt.Fprintf(w, " %8.0f %8.0f %9.1f %9.0f", c.CPU, c.Allocations, c.Allocated/1024, c.Bytes)
+			cells = append(cells, number(c.CPU), number(c.Allocations), fmt.Sprintf("%.1f", c.Allocated/1024), number(c.Bytes))
 		}
-		fmt.Fprintln(w)
+		t.Row(c.Call, cells...)
 	}
 	if len(r.Comparisons) > 0 {
-		fmt.Fprintf(w, "\n%-36s %8s %8s %8s\n",
-			fmt.Sprintf("%d jobs to %d", r.Views[len(r.Views)-1].Jobs, r.Views[0].Jobs), "CPU", "time", "p50")
+		t.Head(fmt.Sprintf("%d jobs to %d", r.Views[len(r.Views)-1].Jobs, r.Views[0].Jobs), "CPU", "time", "p50")
 		for _, c := range r.Comparisons {
-			fmt.Fprintf(w, "%-36s %8.2f %8.2f %8.2f\n", c.Call, c.CPU, c.Time, c.P50)
+			t.Numbers(c.Call, "%.2f", c.CPU, c.Time, c.P50)
 		}
 	}
-	fmt.Fprintf(w, "\n%-36s %8s %9s %10s %8s %8s\n", "the view", "jobs", "heap B", "resident B", "ready s", "LIST s")
+	t.Head("the view, per job; restart", "jobs", "heap B", "resident B", "ready s", "LIST s")
 	for _, v := range r.Views {
-		fmt.Fprintf(w, "%-36s %8d %9.0f %10.0f %8.2f %8.2f\n", "per job; restart", v.Jobs, v.HeapPerJob, v.ResidentPerJob,
-			median(v.ReadySeconds), median(v.ListSeconds))
+		t.Row("", strconv.Itoa(v.Jobs), number(v.HeapPerJob), number(v.ResidentPerJob),
+			fraction(measure.Median(v.ReadySeconds)), fraction(measure.Median(v.ListSeconds)))
 	}
-	fmt.Fprintf(w, "\nload average %.1f before, %.1f after\n\n", r.LoadBefore, r.LoadAfter)
-	for _, a := range r.aims() {
-		verdict := "met"
-		if !a.met {
-			verdict = "MISSED"
-		}
-		fmt.Fprintf(w, "%-6s %s: %s\n", verdict, a.what, a.figure)
-	}
+	fmt.Fprintf(w, "\nload average %.1f before, %.1f after\n", r.LoadBefore, r.LoadAfter)
+	measure.PrintAims(w, r.aims()...)
 }
 
-// aim is how a figure compares with what was aimed at.
-type aim struct {
-	what, figure string
-	met          bool
-}
+func number(value float64) string   { return fmt.Sprintf("%.0f", value) }
+func fraction(value float64) string { return fmt.Sprintf("%.2f", value) }
 
 // aims judges the results: of reads the worst in any view, of starts all turns in all views, of what a view takes the largest.
-func (r *results) aims() []aim {
+func (r *results) aims() []measure.Aim {
 	largest := r.Views[len(r.Views)-1]
-	var aims []aim
+	var aims []measure.Aim
 	worst := comparison{}
 	for _, c := range r.Comparisons {
 		if isRead(c.Call) && c.CPU >= worst.CPU {
@@ -69,10 +62,10 @@ func (r *results) aims() []aim {
 		}
 	}
 	if worst.Call != "" {
-		aims = append(aims, aim{
-			what: fmt.Sprintf("a page of %d or a get costs at most %.1f times as much CPU among %d jobs as among %d",
+		aims = append(aims, measure.Aim{
+			What: fmt.Sprintf("a page of %d or a get costs at most %.1f times as much CPU among %d jobs as among %d",
 				page, mostRatio, largest.Jobs, r.Views[0].Jobs),
-			figure: fmt.Sprintf("at most %.2f (%s)", worst.CPU, worst.Call), met: worst.CPU <= mostRatio,
+			Figure: fmt.Sprintf("at most %.2f (%s)", worst.CPU, worst.Call), Met: worst.CPU <= mostRatio,
 		})
 	}
 	slowest := callResult{}
@@ -86,32 +79,33 @@ func (r *results) aims() []aim {
 		starts = append(starts, column(r.call(startJob, v.Jobs).rounds, perSecondOf)...)
 		creates = append(creates, column(r.call(bareCreate, v.Jobs).rounds, perSecondOf)...)
 	}
-	share := medianRatio(starts, creates)
+	share := measure.MedianRatio(starts, creates)
 	aims = append(aims,
-		aim{
-			what:   fmt.Sprintf("a page or a get is answered to %d clients within %.0f ms in 99 of 100 calls", r.Clients, mostP99),
-			figure: fmt.Sprintf("within %.2f ms (%s, %d jobs)", slowest.P99, slowest.Call, slowest.Jobs), met: slowest.P99 < mostP99,
+		measure.Aim{
+			What:   fmt.Sprintf("a page or a get is answered to %d clients within %.0f ms in 99 of 100 calls", r.Clients, mostP99),
+			Figure: fmt.Sprintf("within %.2f ms (%s, %d jobs)", slowest.P99, slowest.Call, slowest.Jobs), Met: slowest.P99 < mostP99,
 		},
-		aim{
-			what:   fmt.Sprintf("starts at %.1f or more of what kube-apiserver creates", leastStarts),
-			figure: fmt.Sprintf("%.2f (median of %d turns; %.0f/s and %.0f/s)", share, len(starts), median(starts), median(creates)),
-			met:    share >= leastStarts,
+		measure.Aim{
+			What:   fmt.Sprintf("starts at %.1f or more of what kube-apiserver creates", leastStarts),
+			Figure: fmt.Sprintf("%.2f (median of %d turns; %.0f/s and %.0f/s)", share, len(starts), measure.Median(starts), measure.Median(creates)),
+			Met:    share >= leastStarts,
 		},
-		aim{
-			what:   fmt.Sprintf("at most %.0f bytes of heap per job in the view", mostHeapPerJob),
-			figure: fmt.Sprintf("%.0f", largest.HeapPerJob), met: largest.HeapPerJob <= mostHeapPerJob,
+		measure.Aim{
+			What:   fmt.Sprintf("at most %.0f bytes of heap per job in the view", mostHeapPerJob),
+			Figure: fmt.Sprintf("%.0f", largest.HeapPerJob), Met: largest.HeapPerJob <= mostHeapPerJob,
 		},
 	)
 	if largest.Jobs < leastJobsForReady {
 		return aims
 	}
-	return append(aims, aim{
-		what: fmt.Sprintf("after a restart, ready with %d jobs in at most %.1f times what a bare paged LIST takes",
+	return append(aims, measure.Aim{
+		What: fmt.Sprintf("after a restart, ready with %d jobs in at most %.1f times what a bare paged LIST takes",
 			largest.Jobs, mostReady),
-		figure: fmt.Sprintf("%.2f (%.2f s of %.2f s)", largest.readyRatio(), median(largest.ReadySeconds), median(largest.ListSeconds)),
-		met:    largest.readyRatio() <= mostReady,
+		Figure: fmt.Sprintf("%.2f (%.2f s of %.2f s)",
+			largest.readyRatio(), measure.Median(largest.ReadySeconds), measure.Median(largest.ListSeconds)),
+		Met: largest.readyRatio() <= mostReady,
 	})
 }
 
-// isRead says whether a call is one of those whose cost and latency are aimed at.
+// isRead reports whether a call is one of those whose cost and latency have an aim.
 func isRead(call string) bool { return call == getJob || strings.HasPrefix(call, "list ") }

@@ -1,8 +1,10 @@
-package main
+package api
 
 import (
 	"slices"
 	"time"
+
+	"github.com/scrapethis/spider-operator/hack/load/measure"
 )
 
 // measurement is one call of one view, measured once.
@@ -12,7 +14,7 @@ type measurement struct {
 
 	latencies []time.Duration
 	perSecond float64
-	// cpu is what the facade's process used of the processors for each call, in seconds; allocations and allocated what it
+	// cpu is the CPU time of the REST API's process for each call, in seconds; allocations and allocated what it
 	// allocated on its heap, in objects and bytes; bytes the size of an answer's body.
 	cpu, allocations, allocated, bytes float64
 }
@@ -20,17 +22,17 @@ type measurement struct {
 // viewResult is what a view costs as such.
 type viewResult struct {
 	Jobs int `json:"jobs"`
-	// HeapPerJob and ResidentPerJob are by how much each job grows the collected heap, and the resident memory, of a facade
+	// HeapPerJob and ResidentPerJob are by how much each job grows the collected heap, and the resident memory, of a REST API
 	// that was just started with them, in bytes.
 	HeapPerJob     float64 `json:"heapPerJobBytes"`
 	ResidentPerJob float64 `json:"residentPerJobBytes"`
-	// ReadySeconds are how long facades took from the start of their process until they were ready, and ListSeconds how long
+	// ReadySeconds are how long REST APIs took from the start of their process until they were ready, and ListSeconds how long
 	// bare paged LISTs of the same jobs took, in turns.
 	ReadySeconds []float64 `json:"readySeconds"`
 	ListSeconds  []float64 `json:"listSeconds"`
 }
 
-func (v viewResult) readyRatio() float64 { return medianRatio(v.ReadySeconds, v.ListSeconds) }
+func (v viewResult) readyRatio() float64 { return measure.MedianRatio(v.ReadySeconds, v.ListSeconds) }
 
 // callResult is one call of one view, over all rounds.
 type callResult struct {
@@ -40,8 +42,8 @@ type callResult struct {
 	PerSecond float64 `json:"perSecond"`
 	P50       float64 `json:"p50Milliseconds"`
 	P99       float64 `json:"p99Milliseconds"`
-	// CPU, Allocations and Allocated are what the facade's process used for each call: microseconds, objects and bytes; medians
-	// of the rounds. Bytes is the size of an answer's body. All are 0 for calls that go past the facade.
+	// CPU, Allocations and Allocated are what the REST API's process used for each call: microseconds, objects and bytes; medians
+	// of the rounds. Bytes is the size of an answer's body. All are 0 for calls that go past the REST API.
 	CPU         float64 `json:"cpuMicroseconds"`
 	Allocations float64 `json:"allocations"`
 	Allocated   float64 `json:"allocatedBytes"`
@@ -113,28 +115,28 @@ func combine(name string, jobs int, measured []measurement) callResult {
 			latencies = append(latencies, m.latencies...)
 		}
 	}
-	slices.Sort(latencies)
-	result.P50, result.P99 = milliseconds(quantile(latencies, 0.5)), milliseconds(quantile(latencies, 0.99))
-	result.PerSecond = median(column(result.rounds, perSecondOf))
-	result.CPU = 1e6 * median(column(result.rounds, cpuOf))
-	result.Allocations = median(column(result.rounds, func(m measurement) float64 { return m.allocations }))
-	result.Allocated = median(column(result.rounds, func(m measurement) float64 { return m.allocated }))
-	result.Bytes = median(column(result.rounds, func(m measurement) float64 { return m.bytes }))
+	times := measure.LatencyOf(latencies)
+	result.P50, result.P99 = times.P50, times.P99
+	result.PerSecond = measure.Median(column(result.rounds, perSecondOf))
+	result.CPU = 1e6 * measure.Median(column(result.rounds, cpuOf))
+	result.Allocations = measure.Median(column(result.rounds, func(m measurement) float64 { return m.allocations }))
+	result.Allocated = measure.Median(column(result.rounds, func(m measurement) float64 { return m.allocated }))
+	result.Bytes = measure.Median(column(result.rounds, func(m measurement) float64 { return m.bytes }))
 	return result
 }
 
 func compare(small, large callResult) comparison {
 	return comparison{
 		Call: small.Call,
-		CPU:  medianRatio(column(large.rounds, cpuOf), column(small.rounds, cpuOf)),
-		Time: medianRatio(column(large.rounds, timeOf), column(small.rounds, timeOf)),
-		P50:  ratio(large.P50, small.P50),
+		CPU:  measure.MedianRatio(column(large.rounds, cpuOf), column(small.rounds, cpuOf)),
+		Time: measure.MedianRatio(column(large.rounds, timeOf), column(small.rounds, timeOf)),
+		P50:  measure.Ratio(large.P50, small.P50),
 	}
 }
 
 func perSecondOf(m measurement) float64 { return m.perSecond }
 func cpuOf(m measurement) float64       { return m.cpu }
-func timeOf(m measurement) float64      { return ratio(1, m.perSecond) }
+func timeOf(m measurement) float64      { return measure.Ratio(1, m.perSecond) }
 
 func column(rounds []measurement, of func(measurement) float64) []float64 {
 	values := make([]float64, 0, len(rounds))
@@ -143,39 +145,3 @@ func column(rounds []measurement, of func(measurement) float64) []float64 {
 	}
 	return values
 }
-
-// quantile is the value that the given part of the sorted values do not exceed; 0 of none.
-func quantile(sorted []time.Duration, q float64) time.Duration {
-	if len(sorted) == 0 {
-		return 0
-	}
-	return sorted[min(len(sorted)-1, int(q*float64(len(sorted))))]
-}
-
-// median is the value in the middle; of an even number of them the mean of the two; 0 of none.
-func median(values []float64) float64 {
-	sorted := slices.Sorted(slices.Values(values))
-	n := len(sorted)
-	if n == 0 {
-		return 0
-	}
-	return (sorted[(n-1)/2] + sorted[n/2]) / 2
-}
-
-// medianRatio is the median of the ratios of values that were measured in the same round.
-func medianRatio(of, to []float64) float64 {
-	var ratios []float64
-	for i := range min(len(of), len(to)) {
-		ratios = append(ratios, ratio(of[i], to[i]))
-	}
-	return median(ratios)
-}
-
-func ratio(of, to float64) float64 {
-	if to == 0 {
-		return 0
-	}
-	return of / to
-}
-
-func milliseconds(d time.Duration) float64 { return d.Seconds() * 1e3 }

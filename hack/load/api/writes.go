@@ -1,4 +1,4 @@
-package main
+package api
 
 import (
 	"context"
@@ -9,26 +9,28 @@ import (
 	"sync/atomic"
 
 	"github.com/scrapethis/spider-operator/apiserver/kube"
+	"github.com/scrapethis/spider-operator/hack/load/measure"
+	"github.com/scrapethis/spider-operator/hack/load/system"
 )
 
 // The names of the writes.
 const (
 	startJob  = "start"
 	cancelJob = "cancel"
-	// bareCreate is the creation of the same SpiderJob by the same client, without a facade in between.
+	// bareCreate is the creation of the same SpiderJob by the same client, without a REST API in between.
 	bareCreate = "bare create"
 )
 
-// measureWrites has jobs started through the facade and created without it, in turns, and cancels the former.
+// measureWrites has jobs started through the REST API and created without it, in turns, and cancels the former.
 func (b *bench) measureWrites(ctx context.Context, r *results) error {
 	body, err := json.Marshal(map[string]any{
-		"spider_name": spiders[0], "arguments": map[string]string{argumentName: argumentValue},
+		"spider_name": spiders[0], "arguments": system.Arguments(),
 	})
 	if err != nil {
 		return fmt.Errorf("encode a start: %w", err)
 	}
-	for round := range b.options.rounds {
-		for _, v := range turns(b.views, round) {
+	for round := range b.settings.Rounds {
+		for _, v := range b.turns(round) {
 			var started []string
 			parts := []func() (measurement, error){
 				func() (measurement, error) { return b.create(ctx, v) },
@@ -50,15 +52,15 @@ func (b *bench) measureWrites(ctx context.Context, r *results) error {
 			}
 			r.measured = append(r.measured, m)
 		}
-		say("writes: round %d of %d", round+1, b.options.rounds)
+		measure.Say("writes: round %d of %d", round+1, b.settings.Rounds)
 	}
 	return nil
 }
 
-// create measures kube-apiserver alone. The facade runs, and watches.
-func (b *bench) create(ctx context.Context, v *subject) (measurement, error) {
+// create measures kube-apiserver alone. The REST API runs, and watches.
+func (b *bench) create(ctx context.Context, v *view) (measurement, error) {
 	jobs := kube.Jobs{Client: b.Client}
-	seen, err := drive(ctx, b.options.clients, b.options.duration, func(ctx context.Context) (int64, bool, error) {
+	seen, err := drive(ctx, b.clients, b.duration, func(ctx context.Context) (int64, bool, error) {
 		_, err := jobs.Create(ctx, newJob(v.namespace, spiders[0], callingUser))
 		return 0, true, err
 	})
@@ -69,7 +71,7 @@ func (b *bench) create(ctx context.Context, v *subject) (measurement, error) {
 }
 
 // start measures starts, and returns the ids of the jobs.
-func (b *bench) start(ctx context.Context, v *subject, body string) ([]string, measurement, error) {
+func (b *bench) start(ctx context.Context, v *view, body string) ([]string, measurement, error) {
 	var mu sync.Mutex
 	var answers [][]byte
 	m, err := b.measure(ctx, v, startJob,
@@ -96,7 +98,7 @@ func (b *bench) start(ctx context.Context, v *subject, body string) ([]string, m
 }
 
 // cancel measures cancels of running jobs.
-func (b *bench) cancel(ctx context.Context, v *subject, ids []string) (measurement, error) {
+func (b *bench) cancel(ctx context.Context, v *view, ids []string) (measurement, error) {
 	var next atomic.Int64
 	return b.measure(ctx, v, cancelJob, func() (call, bool) {
 		i := int(next.Add(1)) - 1

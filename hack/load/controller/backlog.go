@@ -1,11 +1,10 @@
-package main
+package controller
 
 import (
 	"context"
 	"fmt"
 	"io"
 	"strconv"
-	"strings"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -13,6 +12,9 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/scrapethis/spider-operator/hack/load/measure"
+	"github.com/scrapethis/spider-operator/hack/load/system"
 )
 
 // quotaPods is how many Pods the namespace's quota has room for.
@@ -29,63 +31,43 @@ type backlogs struct {
 type backlog struct {
 	// Waiting is how many SpiderJobs wait.
 	Waiting int `json:"waiting"`
-	// Burst is what was used from the first creation until all said that they wait for quota, and the operator was calm; Wait what
+	// Burst is what was used from the first creation until all said that they wait for quota and the operator was calm; Wait what
 	// was used afterwards.
 	Burst waitCost `json:"burst"`
 	Wait  waitCost `json:"wait"`
 }
 
-// waitCost is what was used in a time in which nobody got a Pod.
+// waitCost is what was used in a time in which no job got a Pod.
 type waitCost struct {
 	Seconds float64 `json:"seconds"`
 	// RefusedPods is how often kube-apiserver refused the Job controller a Pod.
 	RefusedPods float64 `json:"refusedPods"`
-	// JobsMade and JobsDeleted are the operator's; Requests are all of its requests, these among them.
+	// JobsMade and JobsDeleted are the operator's; Requests are all of its requests, these included.
 	JobsMade    float64 `json:"jobsMade"`
 	JobsDeleted float64 `json:"jobsDeleted"`
 	Requests    float64 `json:"operatorRequests"`
 	Reconciles  float64 `json:"operatorReconciles"`
 }
 
-// waitCostOf is what was used between two readings so far apart.
-func waitCostOf(used reading, took time.Duration) waitCost {
+func waitCostOf(used system.Reading, took time.Duration) waitCost {
 	return waitCost{
 		Seconds:     took.Seconds(),
-		RefusedPods: used.refusedPods,
-		JobsMade:    used.writes["POST jobs"],
-		JobsDeleted: used.writes["DELETE jobs"],
-		Requests:    used.operatorReads + used.operatorWrites,
-		Reconciles:  used.reconciles,
+		RefusedPods: used.RefusedPods,
+		JobsMade:    used.Writes["POST jobs"],
+		JobsDeleted: used.Writes["DELETE jobs"],
+		Requests:    used.OperatorRequests(),
+		Reconciles:  used.Reconciles,
 	}
 }
 
-// parseSizes reads sizes of backlogs, separated by commas. Of nothing there are none.
-func parseSizes(text string) ([]int, error) {
-	if text == "" {
-		return nil, nil
-	}
-	var sizes []int
-	for part := range strings.SplitSeq(text, ",") {
-		n, err := strconv.Atoi(part)
-		if err != nil || n < 1 {
-			return nil, fmt.Errorf("%q is no size of a backlog: numbers, separated by commas, are wanted", part)
-		}
-		sizes = append(sizes, n)
-	}
-	return sizes, nil
-}
-
-// backlogs measures backlogs, one after the other.
-func (b *bench) backlogs(ctx context.Context) (*backlogs, error) {
-	if err := b.startOperator(ctx); err != nil {
-		return nil, err
-	}
+// measureBacklogs measures backlogs, one after the other.
+func (b *bench) measureBacklogs(ctx context.Context) (*backlogs, error) {
 	of, err := b.staying(ctx)
 	if err != nil {
 		return nil, err
 	}
 	result := &backlogs{Pods: quotaPods}
-	for _, waiting := range b.options.backlogs {
+	for _, waiting := range b.backlogs {
 		one, err := b.backlog(ctx, of, waiting)
 		if err != nil {
 			return nil, err
@@ -104,21 +86,20 @@ func (b *bench) backlog(ctx context.Context, of subject, waiting int) (*backlog,
 	if err != nil {
 		return nil, err
 	}
-	b.runs++
-	prefix := fmt.Sprintf("%s-%d-", of.name, b.runs)
-	b.observer.begin(prefix, false)
+	prefix := b.begin(of)
 	defer b.observer.finish()
-	before, err := b.read(ctx)
+	before, err := b.Read(ctx, b.operator)
 	if err != nil {
 		return nil, err
 	}
-	say("starting %d SpiderJobs in a namespace that has room for %d Pods", waiting+quotaPods, quotaPods)
+	measure.Say("starting %d SpiderJobs in a namespace that has room for %d Pods", waiting+quotaPods, quotaPods)
 	if err := b.create(ctx, of, prefix, waiting+quotaPods, rate.Inf); err != nil {
 		return nil, err
 	}
-	err = b.until(ctx, "all but those with room wait for quota", func(context.Context) (bool, error) {
-		_, err := b.observer.progress()
-		return b.observer.running() >= quotaPods && b.observer.refused() >= waiting, err
+	err = b.Until(ctx, "all but those with room wait for quota", func(context.Context) (bool, error) {
+		running, _ := b.observer.count(isRunning)
+		refused, err := b.observer.count(isRefused)
+		return running >= quotaPods && refused >= waiting, err
 	})
 	if err != nil {
 		return nil, err
@@ -127,13 +108,11 @@ func (b *bench) backlog(ctx context.Context, of subject, waiting int) (*backlog,
 	if err != nil {
 		return nil, err
 	}
-	say("letting them wait for %s", b.options.backlogTime)
-	select {
-	case <-time.After(b.options.backlogTime):
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	measure.Say("letting them wait for %s", b.backlogTime)
+	if err := measure.Pause(ctx, b.backlogTime); err != nil {
+		return nil, err
 	}
-	after, err := b.read(ctx)
+	after, err := b.Read(ctx, b.operator)
 	if err != nil {
 		return nil, err
 	}
@@ -142,31 +121,30 @@ func (b *bench) backlog(ctx context.Context, of subject, waiting int) (*backlog,
 	}
 	return &backlog{
 		Waiting: waiting,
-		Burst:   waitCostOf(known.since(before), known.at.Sub(before.at)),
-		Wait:    waitCostOf(after.since(known), after.at.Sub(known.at)),
+		Burst:   waitCostOf(known.Since(before), known.At.Sub(before.At)),
+		Wait:    waitCostOf(after.Since(known), after.At.Sub(known.At)),
 	}, nil
 }
 
-// calm waits until the operator asks for little any more, which is what is aimed at while jobs wait: a request a second.
-func (b *bench) calm(ctx context.Context) (last reading, err error) {
-	if last, err = b.read(ctx); err != nil {
+// calm waits until the operator makes at most a request a second, which is the aim while jobs wait.
+func (b *bench) calm(ctx context.Context) (system.Reading, error) {
+	last, err := b.Read(ctx, b.operator)
+	if err != nil {
 		return last, err
 	}
-	err = b.until(ctx, "the operator is calm", func(ctx context.Context) (bool, error) {
-		select {
-		case <-time.After(quiet):
-		case <-ctx.Done():
-			return false, ctx.Err()
+	err = b.Until(ctx, "the operator is calm", func(ctx context.Context) (bool, error) {
+		if err := measure.Pause(ctx, quiet); err != nil {
+			return false, err
 		}
-		now, err := b.read(ctx)
-		used := now.since(last)
+		now, err := b.Read(ctx, b.operator)
+		used := now.Since(last)
 		last = now
-		return used.operatorReads+used.operatorWrites <= quiet.Seconds(), err
+		return used.OperatorRequests() <= quiet.Seconds(), err
 	})
 	return last, err
 }
 
-// limitPods has the namespace hold a few Pods only, and waits until that is in force.
+// limitPods gives the namespace a quota of a few Pods, and waits until it is in force.
 func (b *bench) limitPods(ctx context.Context) (*corev1.ResourceQuota, error) {
 	quota := &corev1.ResourceQuota{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "pods"},
@@ -177,7 +155,7 @@ func (b *bench) limitPods(ctx context.Context) (*corev1.ResourceQuota, error) {
 	if err := b.Client.Create(ctx, quota); err != nil {
 		return nil, fmt.Errorf("create the quota: %w", err)
 	}
-	err := b.until(ctx, "the quota is in force", func(ctx context.Context) (bool, error) {
+	err := b.Until(ctx, "the quota is in force", func(ctx context.Context) (bool, error) {
 		if err := b.Client.Get(ctx, client.ObjectKeyFromObject(quota), quota); err != nil {
 			return false, fmt.Errorf("get the quota: %w", err)
 		}
@@ -186,30 +164,35 @@ func (b *bench) limitPods(ctx context.Context) (*corev1.ResourceQuota, error) {
 	return quota, err
 }
 
-// print writes the results for people.
-func (r *backlogs) print(w io.Writer) {
-	fmt.Fprintf(w, "\nSpiderJobs that wait in a namespace whose quota has room for %d Pods:\n\n", r.Pods)
-	fmt.Fprintf(w, "%-46s", "waiting")
+// Print writes the report.
+func (r *backlogs) Print(w io.Writer) {
+	fmt.Fprintf(w, "\nSpiderJobs that wait in a namespace whose quota has room for %d Pods:\n", r.Pods)
+	t := measure.Table{Writer: w}
+	sizes := make([]string, 0, len(r.Sizes))
 	for _, one := range r.Sizes {
-		fmt.Fprintf(w, " %9d", one.Waiting)
+		sizes = append(sizes, strconv.Itoa(one.Waiting))
 	}
-	fmt.Fprintln(w)
-	row := func(name, format string, of func(*backlog) float64) {
-		fmt.Fprintf(w, "%-46s", name)
+	t.Head("waiting", sizes...)
+	for _, row := range []struct {
+		name, format string
+		of           func(*backlog) float64
+	}{
+		{"until all say so and the operator is calm: s", "%.1f", func(b *backlog) float64 { return b.Burst.Seconds }},
+		{"  Pods refused", "%.0f", func(b *backlog) float64 { return b.Burst.RefusedPods }},
+		{"  Jobs made", "%.0f", func(b *backlog) float64 { return b.Burst.JobsMade }},
+		{"  Jobs deleted", "%.0f", func(b *backlog) float64 { return b.Burst.JobsDeleted }},
+		{"  requests of the operator", "%.0f", func(b *backlog) float64 { return b.Burst.Requests }},
+		{"then, waiting: s", "%.1f", func(b *backlog) float64 { return b.Wait.Seconds }},
+		{"  Pods refused", "%.0f", func(b *backlog) float64 { return b.Wait.RefusedPods }},
+		{"  Pods refused per second", "%.2f", func(b *backlog) float64 { return b.Wait.RefusedPods / b.Wait.Seconds }},
+		{"  requests of the operator", "%.0f", func(b *backlog) float64 { return b.Wait.Requests }},
+		{"  requests of the operator per second", "%.2f", func(b *backlog) float64 { return b.Wait.Requests / b.Wait.Seconds }},
+		{"  its reconciles per second", "%.2f", func(b *backlog) float64 { return b.Wait.Reconciles / b.Wait.Seconds }},
+	} {
+		numbers := make([]float64, 0, len(r.Sizes))
 		for _, one := range r.Sizes {
-			fmt.Fprintf(w, " "+format, of(one))
+			numbers = append(numbers, row.of(one))
 		}
-		fmt.Fprintln(w)
+		t.Numbers(row.name, row.format, numbers...)
 	}
-	row("until all say so and the operator is calm: s", "%9.1f", func(b *backlog) float64 { return b.Burst.Seconds })
-	row("  Pods refused", "%9.0f", func(b *backlog) float64 { return b.Burst.RefusedPods })
-	row("  Jobs made", "%9.0f", func(b *backlog) float64 { return b.Burst.JobsMade })
-	row("  Jobs deleted", "%9.0f", func(b *backlog) float64 { return b.Burst.JobsDeleted })
-	row("  requests of the operator", "%9.0f", func(b *backlog) float64 { return b.Burst.Requests })
-	row("then, waiting: s", "%9.1f", func(b *backlog) float64 { return b.Wait.Seconds })
-	row("  Pods refused", "%9.0f", func(b *backlog) float64 { return b.Wait.RefusedPods })
-	row("  Pods refused per second", "%9.2f", func(b *backlog) float64 { return b.Wait.RefusedPods / b.Wait.Seconds })
-	row("  requests of the operator", "%9.0f", func(b *backlog) float64 { return b.Wait.Requests })
-	row("  requests of the operator per second", "%9.2f", func(b *backlog) float64 { return b.Wait.Requests / b.Wait.Seconds })
-	row("  its reconciles per second", "%9.2f", func(b *backlog) float64 { return b.Wait.Reconciles / b.Wait.Seconds })
 }

@@ -1,4 +1,4 @@
-package main
+package controller
 
 import (
 	"context"
@@ -10,52 +10,48 @@ import (
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
+	"github.com/scrapethis/spider-operator/hack/load/system"
 )
 
-// timeline is when, by this process's clock, what became of one job was seen; zero for never.
+// timeline is when, by this process's clock, each step of one job was seen; zero for never.
 type timeline struct {
-	// created is when the call that created it returned.
-	created time.Time
+	// created is when the call that created it returned, and cancelled when its cancellation was requested.
+	created, cancelled time.Time
 	// job is when its batch/v1 Job was seen.
 	job time.Time
-	// podRunning and podEnded are when its Pod was seen in these phases.
-	podRunning, podEnded time.Time
-	// pod is the name of its Pod, and podDeleted when that was seen to be deleted.
-	pod        string
-	podDeleted time.Time
-	// cancelled is when its cancellation was asked for.
-	cancelled time.Time
+	// pod is the name of its Pod; the times are when that was seen to run, to have ended and to be deleted.
+	pod                              string
+	podRunning, podEnded, podDeleted time.Time
 	// running and ended are when its own status was seen to say so: the SpiderJob's or, without one, the Job's.
 	running, ended time.Time
 	// refused is when its status was seen to say that a quota has no room for it.
 	refused time.Time
 }
 
-// observer watches Jobs, Pods and SpiderJobs, and writes down when it sees what.
+// observer watches Jobs, Pods and SpiderJobs, and records when it sees what.
 type observer struct {
 	mu sync.Mutex
-	// prefix begins the names of the jobs of the current run. All others are of no interest.
+	// prefix begins the names of the jobs of the current run. All others are ignored.
 	prefix string
 	// bare says that the run is one of bare Jobs.
 	bare     bool
 	jobs     map[string]*timeline
-	ended    int
+	over     int
 	lastEnd  time.Time
 	failures []error
 }
 
 // newObserver returns an observer that watches until ctx ends.
-func newObserver(ctx context.Context, s *system) (*observer, error) {
+func newObserver(ctx context.Context, s *system.System) (*observer, error) {
 	o := &observer{}
 	config := rest.CopyConfig(s.Config)
-	config.DisableCompression = true // to measure is to cost as little as can be
+	config.DisableCompression = true // the measurement should cost as little as possible
 	watches, err := cache.New(config, cache.Options{
 		Scheme:            s.Client.Scheme(),
 		Mapper:            s.Client.RESTMapper(),
@@ -67,21 +63,22 @@ func newObserver(ctx context.Context, s *system) (*observer, error) {
 	}
 	for _, kind := range []client.Object{&batchv1.Job{}, &corev1.Pod{}, &v1alpha1.SpiderJob{}} {
 		informer, err := watches.GetInformer(ctx, kind, cache.BlockUntilSynced(false))
-		if err != nil {
-			return nil, fmt.Errorf("observe %T: %w", kind, err)
+		if err == nil {
+			_, err = informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
+				AddFunc:    func(obj any) { o.see(obj, time.Now()) },
+				UpdateFunc: func(_, obj any) { o.see(obj, time.Now()) },
+				DeleteFunc: func(obj any) { o.see(obj, time.Now()) },
+			})
 		}
-		_, err = informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
-			AddFunc:    func(obj any) { o.see(obj, time.Now()) },
-			UpdateFunc: func(_, obj any) { o.see(obj, time.Now()) },
-			DeleteFunc: func(obj any) { o.see(obj, time.Now()) },
-		})
 		if err != nil {
 			return nil, fmt.Errorf("observe %T: %w", kind, err)
 		}
 	}
 	go func() {
 		if err := watches.Start(ctx); err != nil {
-			o.fail(fmt.Errorf("observe: %w", err))
+			o.mu.Lock()
+			defer o.mu.Unlock()
+			o.failures = append(o.failures, fmt.Errorf("observe: %w", err))
 		}
 	}()
 	if !watches.WaitForCacheSync(ctx) {
@@ -90,21 +87,15 @@ func newObserver(ctx context.Context, s *system) (*observer, error) {
 	return o, nil
 }
 
-// slim keeps of an object what see looks at.
+// slim drops from an object what see does not look at.
 func slim(obj any) (any, error) {
-	meta := func(m metav1.ObjectMeta) metav1.ObjectMeta {
-		return metav1.ObjectMeta{
-			Namespace: m.Namespace, Name: m.Name, UID: m.UID, ResourceVersion: m.ResourceVersion, Labels: m.Labels,
-			DeletionTimestamp: m.DeletionTimestamp,
-		}
-	}
 	switch obj := obj.(type) {
 	case *batchv1.Job:
-		return &batchv1.Job{ObjectMeta: meta(obj.ObjectMeta), Status: obj.Status}, nil
+		obj.Spec, obj.ManagedFields = batchv1.JobSpec{}, nil
 	case *corev1.Pod:
-		return &corev1.Pod{ObjectMeta: meta(obj.ObjectMeta), Status: corev1.PodStatus{Phase: obj.Status.Phase}}, nil
+		obj.Spec, obj.ManagedFields = corev1.PodSpec{}, nil
 	case *v1alpha1.SpiderJob:
-		return &v1alpha1.SpiderJob{ObjectMeta: meta(obj.ObjectMeta), Status: obj.Status}, nil
+		obj.Spec, obj.ManagedFields = v1alpha1.SpiderJobSpec{}, nil
 	}
 	return obj, nil
 }
@@ -113,59 +104,38 @@ func slim(obj any) (any, error) {
 func (o *observer) begin(prefix string, bare bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.prefix, o.bare, o.jobs, o.ended, o.lastEnd = prefix, bare, map[string]*timeline{}, 0, time.Time{}
+	o.prefix, o.bare, o.jobs, o.over, o.lastEnd = prefix, bare, map[string]*timeline{}, 0, time.Time{}
 }
 
-// created notes that the call that created a job has returned.
-func (o *observer) created(name string, at time.Time) {
+// note changes the timeline of a job.
+func (o *observer) note(name string, change func(*timeline)) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.of(name).created = at
+	change(o.of(name))
 }
 
-// cancelled notes that the cancellation of a job is asked for.
-func (o *observer) cancelled(name string, at time.Time) {
+// ended returns how many jobs have ended, and what has failed.
+func (o *observer) ended() (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.of(name).cancelled = at
+	return o.over, errors.Join(o.failures...)
 }
 
-// pod is the name of a job's Pod.
-func (o *observer) pod(name string) string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.of(name).pod
-}
-
-// progress is how many jobs have ended, and what has failed.
-func (o *observer) progress() (ended int, err error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.ended, errors.Join(o.failures...)
-}
-
-// running is how many jobs were seen to run, whether they have ended or not.
-func (o *observer) running() int {
-	return o.count(func(t *timeline) bool { return !t.running.IsZero() })
-}
-
-// refused is how many jobs were seen to wait for room in a quota.
-func (o *observer) refused() int {
-	return o.count(func(t *timeline) bool { return !t.refused.IsZero() })
-}
-
-// count is how many jobs are so.
-func (o *observer) count(is func(*timeline) bool) int {
+// count returns how many jobs were seen to be in a state, whether they still are or not, and what has failed.
+func (o *observer) count(when func(*timeline) time.Time) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	n := 0
 	for _, t := range o.jobs {
-		if is(t) {
+		if !when(t).IsZero() {
 			n++
 		}
 	}
-	return n
+	return n, errors.Join(o.failures...)
 }
+
+func isRunning(t *timeline) time.Time { return t.running }
+func isRefused(t *timeline) time.Time { return t.refused }
 
 // finish ends the run and returns its jobs, and when the last of them was seen to end.
 func (o *observer) finish() (jobs map[string]*timeline, lastEnd time.Time) {
@@ -173,12 +143,6 @@ func (o *observer) finish() (jobs map[string]*timeline, lastEnd time.Time) {
 	defer o.mu.Unlock()
 	jobs, o.jobs = o.jobs, nil
 	return jobs, o.lastEnd
-}
-
-func (o *observer) fail(err error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.failures = append(o.failures, err)
 }
 
 // of returns a job's timeline. The caller holds the lock.
@@ -206,48 +170,48 @@ func (o *observer) see(obj any, now time.Time) {
 		if name := obj.Labels[batchv1.JobNameLabel]; strings.HasPrefix(name, o.prefix) {
 			t := o.of(name)
 			t.pod = obj.Name
-			note(&t.podDeleted, now, obj.DeletionTimestamp != nil)
-			note(&t.podRunning, now, obj.Status.Phase == corev1.PodRunning)
-			note(&t.podEnded, now, obj.Status.Phase == corev1.PodSucceeded || obj.Status.Phase == corev1.PodFailed)
+			set(&t.podDeleted, now, obj.DeletionTimestamp != nil)
+			set(&t.podRunning, now, obj.Status.Phase == corev1.PodRunning)
+			set(&t.podEnded, now, obj.Status.Phase == corev1.PodSucceeded || obj.Status.Phase == corev1.PodFailed)
 		}
 	case *v1alpha1.SpiderJob:
 		if strings.HasPrefix(obj.Name, o.prefix) {
-			t := o.of(obj.Name)
-			note(&t.running, now, obj.Status.Phase == v1alpha1.PhaseRunning)
-			note(&t.refused, now, obj.Status.Reason == v1alpha1.ReasonQuotaExceeded)
-			well := obj.Status.Phase == v1alpha1.PhaseFinished || obj.Status.Phase == v1alpha1.PhaseCancelled && !t.cancelled.IsZero()
-			o.end(t, now, obj.Status.Phase.Terminal(), well, obj.Name, obj.Status.Message)
+			t, phase := o.of(obj.Name), obj.Status.Phase
+			set(&t.running, now, phase == v1alpha1.PhaseRunning)
+			set(&t.refused, now, obj.Status.Reason == v1alpha1.ReasonQuotaExceeded)
+			well := phase == v1alpha1.PhaseFinished || phase == v1alpha1.PhaseCancelled && !t.cancelled.IsZero()
+			o.end(t, now, phase.Terminal(), well, obj.Name, obj.Status.Message)
 		}
 	}
 }
 
 func (o *observer) seeJob(job *batchv1.Job, now time.Time) {
 	t := o.of(job.Name)
-	note(&t.job, now, true)
+	set(&t.job, now, true)
 	if !o.bare {
 		return
 	}
-	note(&t.running, now, job.Status.Ready != nil && *job.Status.Ready > 0)
+	set(&t.running, now, job.Status.Ready != nil && *job.Status.Ready > 0)
 	for _, condition := range job.Status.Conditions {
 		over := condition.Type == batchv1.JobComplete || condition.Type == batchv1.JobFailed
 		o.end(t, now, over && condition.Status == corev1.ConditionTrue, condition.Type == batchv1.JobComplete, job.Name, condition.Message)
 	}
 }
 
-// end notes the end of a job, if it has come. Every job of the benchmark has to end well.
+// end records the end of a job. Every job of the measurement has to end well.
 func (o *observer) end(t *timeline, now time.Time, ended, well bool, name, message string) {
 	if !ended || !t.ended.IsZero() {
 		return
 	}
 	t.ended, o.lastEnd = now, now
-	o.ended++
+	o.over++
 	if !well {
 		o.failures = append(o.failures, fmt.Errorf("%s did not end well: %s", name, message))
 	}
 }
 
-// note sets a time, once, if what it is of has happened.
-func note(at *time.Time, now time.Time, happened bool) {
+// set sets a time, once, if what it is the time of has happened.
+func set(at *time.Time, now time.Time, happened bool) {
 	if happened && at.IsZero() {
 		*at = now
 	}

@@ -1,12 +1,13 @@
-package main
+package controller
 
 import (
-	"cmp"
-	"slices"
+	"maps"
 	"time"
+
+	"github.com/scrapethis/spider-operator/hack/load/measure"
 )
 
-// results are what a benchmark has found out.
+// results are those of the comparison.
 type results struct {
 	// ThroughputRatio is the median of the rounds' ratios of SpiderJobs per second to bare Jobs per second.
 	ThroughputRatio float64 `json:"throughputRatio"`
@@ -16,9 +17,9 @@ type results struct {
 	Rate   float64 `json:"ratePerSecond"`
 	// PodSeconds is how long each Pod ran.
 	PodSeconds float64 `json:"podSeconds"`
-	// Workers is how many SpiderJobs the operator reconciled at once.
+	// Workers is how many SpiderJobs the operator reconciled at the same time.
 	Workers int `json:"workers"`
-	// SpiderJobs and Jobs are what either kind costs and how it fares.
+	// SpiderJobs and Jobs are what either kind costs and how late its status is.
 	SpiderJobs figures `json:"spiderJobs"`
 	Jobs       figures `json:"jobs"`
 	Held       *held   `json:"held,omitempty"`
@@ -49,89 +50,83 @@ type figures struct {
 	Steady     latencies `json:"steady"`
 }
 
-// latencies are how late what has happened was told.
+// latencies are how late a status was.
 type latencies struct {
-	CreateToJob     latency `json:"createToJob"`
-	RunningToStatus latency `json:"podRunningToStatus"`
-	EndToStatus     latency `json:"podEndToStatus"`
+	CreateToJob     measure.Latency `json:"createToJob"`
+	RunningToStatus measure.Latency `json:"podRunningToStatus"`
+	EndToStatus     measure.Latency `json:"podEndToStatus"`
 }
 
-// latency is a distribution of times, in milliseconds.
-type latency struct {
-	P50 float64 `json:"p50"`
-	P99 float64 `json:"p99"`
-	Max float64 `json:"max"`
-	// Of is how many jobs it was seen of. A job may end before its status has said that it runs.
-	Of int `json:"of"`
-}
-
-func summarize(opts options, bursts, steady []*run) *results {
-	r := &results{Bursts: bursts, Steady: steady, Rate: opts.rate, PodSeconds: opts.podTime.Seconds(), Workers: opts.workers}
-	var spiders, bare []*run
-	for _, b := range bursts {
-		if b.Subject == spiderSubject {
-			spiders = append(spiders, b)
-		} else {
-			bare = append(bare, b)
-		}
-	}
-	ratios := make([]float64, 0, len(spiders))
-	for i := range spiders {
-		ratios = append(ratios, spiders[i].throughput()/bare[i].throughput())
-	}
-	r.ThroughputRatio = median(ratios)
+func summarize(o *Options, bursts, steady []*run) *results {
+	r := &results{Bursts: bursts, Steady: steady, Rate: o.rate, PodSeconds: o.podTime.Seconds(), Workers: o.workers}
+	spiders, bare := bySubject(bursts)
 	r.SpiderJobs, r.Jobs = figuresOf(spiders), figuresOf(bare)
-	for _, s := range steady {
-		if s.Subject == spiderSubject {
-			r.SpiderJobs.Steady = latenciesOf(s)
-		} else {
-			r.Jobs.Steady = latenciesOf(s)
-		}
-	}
+	r.ThroughputRatio = measure.MedianRatio(throughputs(spiders), throughputs(bare))
+	spiders, bare = bySubject(steady)
+	r.SpiderJobs.Steady, r.Jobs.Steady = latenciesOf(spiders...), latenciesOf(bare...)
 	return r
 }
 
-func figuresOf(runs []*run) figures {
-	f := figures{Writes: map[string]float64{}, CPU: map[string]float64{}, PeakMemory: map[string]uint64{}, Burst: latenciesOf(runs...)}
-	jobs := 0
-	throughputs, heaps := make([]float64, 0, len(runs)), make([]float64, 0, len(runs))
+// bySubject separates runs, in order.
+func bySubject(runs []*run) (spiders, bare []*run) {
 	for _, r := range runs {
-		jobs += r.Jobs
-		throughputs = append(throughputs, r.throughput())
-		heaps = append(heaps, r.HeapPerJob)
+		if r.Subject == spiderSubject {
+			spiders = append(spiders, r)
+		} else {
+			bare = append(bare, r)
+		}
 	}
-	n := float64(jobs)
-	var others, took time.Duration
-	f.Throughput, f.HeapPerJob = median(throughputs), median(heaps)
+	return spiders, bare
+}
+
+func throughputs(runs []*run) []float64 {
+	values := make([]float64, 0, len(runs))
 	for _, r := range runs {
-		for name, value := range r.used.writes {
+		values = append(values, r.throughput())
+	}
+	return values
+}
+
+func figuresOf(runs []*run) figures {
+	f := figures{
+		Writes: map[string]float64{}, CPU: map[string]float64{}, PeakMemory: map[string]uint64{},
+		Throughput: measure.Median(throughputs(runs)), Burst: latenciesOf(runs...),
+	}
+	n := 0.0
+	for _, r := range runs {
+		n += float64(r.Jobs)
+	}
+	var others, took time.Duration
+	heaps := make([]float64, 0, len(runs))
+	for _, r := range runs {
+		for name, value := range r.used.Writes {
 			f.Writes[name] += value / n
 			f.WritesPerJob += value / n
 		}
-		for name, value := range r.used.cpu {
+		for name, value := range r.used.CPU {
 			seconds := value.Seconds() / n * 1000
 			f.CPU[name] += seconds
 			f.CPUSeconds += seconds
 		}
-		others, took = others+r.used.others(), took+r.took
 		for name, value := range r.PeakMemory {
 			f.PeakMemory[name] = max(f.PeakMemory[name], value)
 		}
-		f.OperatorWrites += r.used.operatorWrites / n
-		f.OperatorReads += r.used.operatorReads / n
-		f.OperatorRefused += r.used.operatorRefused / n
-		f.Reconciles += r.used.reconciles / n
+		f.OperatorWrites += r.used.OperatorWrites / n
+		f.OperatorReads += r.used.OperatorReads / n
+		f.OperatorRefused += r.used.OperatorRefused / n
+		f.Reconciles += r.used.Reconciles / n
+		others, took = others+r.used.Others(), took+r.took
+		heaps = append(heaps, r.HeapPerJob)
 	}
-	if took > 0 {
-		f.Others = others.Seconds() / took.Seconds()
-	}
+	f.Others = measure.Ratio(others.Seconds(), took.Seconds())
+	f.HeapPerJob = measure.Median(heaps)
 	return f
 }
 
 func latenciesOf(runs ...*run) latencies {
-	var all []*timeline
+	all := map[string]*timeline{}
 	for _, r := range runs {
-		all = append(all, r.jobs...)
+		maps.Copy(all, r.jobs) // no two runs have jobs of the same name
 	}
 	return latencies{
 		CreateToJob:     latencyOf(all, func(t *timeline) (from, to time.Time) { return t.created, t.job }),
@@ -142,51 +137,12 @@ func latenciesOf(runs ...*run) latencies {
 
 // latencyOf is the distribution of the times between two moments of jobs, of which both were seen. It may be negative where
 // one watch was ahead of another.
-func latencyOf(all []*timeline, between func(*timeline) (from, to time.Time)) latency {
+func latencyOf(jobs map[string]*timeline, between func(*timeline) (from, to time.Time)) measure.Latency {
 	var times []time.Duration
-	for _, t := range all {
+	for _, t := range jobs {
 		if from, to := between(t); !from.IsZero() && !to.IsZero() {
 			times = append(times, to.Sub(from))
 		}
 	}
-	slices.Sort(times)
-	return latency{P50: percentile(times, 50), P99: percentile(times, 99), Max: percentile(times, 100), Of: len(times)}
-}
-
-// percentile is the smallest of the sorted times that p percent of them do not exceed, in milliseconds; zero of none.
-func percentile(sorted []time.Duration, p int) float64 {
-	if len(sorted) == 0 {
-		return 0
-	}
-	rank := (len(sorted)*p + 99) / 100
-	return float64(sorted[max(rank, 1)-1]) / float64(time.Millisecond)
-}
-
-// median is the middle of the values, the mean of the two in the middle if their number is even.
-func median(values []float64) float64 {
-	if len(values) == 0 {
-		return 0
-	}
-	sorted := slices.Sorted(slices.Values(values))
-	middle := len(sorted) / 2
-	if len(sorted)%2 == 1 {
-		return sorted[middle]
-	}
-	return (sorted[middle-1] + sorted[middle]) / 2
-}
-
-// byValue are the names in either map, those with the greatest values first.
-func byValue[V cmp.Ordered](a, b map[string]V) []string {
-	most := map[string]V{}
-	for _, m := range []map[string]V{a, b} {
-		for name, value := range m {
-			most[name] = max(most[name], value)
-		}
-	}
-	names := make([]string, 0, len(most))
-	for name := range most {
-		names = append(names, name)
-	}
-	slices.SortFunc(names, func(x, y string) int { return cmp.Or(cmp.Compare(most[y], most[x]), cmp.Compare(x, y)) })
-	return names
+	return measure.LatencyOf(times)
 }

@@ -1,4 +1,4 @@
-package main
+package controller
 
 import (
 	"context"
@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
-	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -17,12 +15,14 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
+	"github.com/scrapethis/spider-operator/hack/load/measure"
+	"github.com/scrapethis/spider-operator/hack/load/system"
 )
 
-// hungNamespace is where Jobs hang. All else is in the other namespace.
+// hungNamespace is where Jobs hang. Everything else is in the other namespace.
 const hungNamespace = "hung"
 
-// What is aimed at, in milliseconds.
+// The aim, in milliseconds.
 const (
 	troubleP99 = 1000
 	troubleMax = 5000
@@ -30,41 +30,37 @@ const (
 
 // trouble is how late one namespace is served while Jobs of another hang.
 type trouble struct {
-	// Hung is how many SpiderJobs wait for a Job that hangs; Calls how often their Jobs were tried; Held the most such calls that
-	// were under way at once.
+	// Hung is how many SpiderJobs wait for a Job that hangs; Calls how often their Jobs were tried; Held the most such calls at
+	// the same time.
 	Hung  int   `json:"hungSpiderJobs"`
 	Calls int64 `json:"webhookCalls"`
 	Held  int64 `json:"webhookCallsHeldAtOnce"`
 	// Seconds is how long a job was cancelled and one ended in every second.
 	Seconds float64 `json:"seconds"`
-	// Workers is how many SpiderJobs the operator reconciled at once.
+	// Workers is how many SpiderJobs the operator reconciled at the same time.
 	Workers int `json:"workers"`
 	// CancelToDeletion is from before the call that cancels to when the Pod was seen to be deleted.
-	CancelToDeletion latency `json:"cancelToPodDeletion"`
-	EndToStatus      latency `json:"podEndToStatus"`
+	CancelToDeletion measure.Latency `json:"cancelToPodDeletion"`
+	EndToStatus      measure.Latency `json:"podEndToStatus"`
 }
 
-// trouble measures how late cancels and ends are while Jobs of another namespace hang.
-func (b *bench) trouble(ctx context.Context) (*trouble, error) {
-	if err := b.startOperator(ctx); err != nil {
-		return nil, err
-	}
+// measureTrouble measures how late cancels and ends are while Jobs of another namespace hang.
+func (b *bench) measureTrouble(ctx context.Context) (*trouble, error) {
 	if err := b.Client.Create(ctx, newSpider()); err != nil {
 		return nil, fmt.Errorf("create the Spider: %w", err)
 	}
-	seconds := int(b.options.troubleTime / time.Second)
+	seconds := int(b.troubleTime / time.Second)
 	prefix, err := b.stay(ctx, 2*seconds)
 	if err != nil {
 		return nil, err
 	}
-	webhook, err := b.hangJobs(ctx)
-	if err != nil {
+	webhook := newHungWebhook()
+	defer webhook.close()
+	if err := b.hangJobs(ctx, webhook); err != nil {
 		return nil, err
 	}
-	defer webhook.close()
-
-	result := &trouble{Hung: b.options.troubleJobs, Seconds: float64(seconds), Workers: b.options.workers}
-	say("cancelling a job and ending one every second for %d s", seconds)
+	result := &trouble{Hung: b.troubleJobs, Seconds: float64(seconds), Workers: b.workers}
+	measure.Say("cancelling a job and ending one every second for %d s", seconds)
 	calls, calling := errgroup.WithContext(ctx)
 	pace := rate.NewLimiter(1, 1)
 	for i := range seconds {
@@ -75,78 +71,66 @@ func (b *bench) trouble(ctx context.Context) (*trouble, error) {
 		calls.Go(func() error { return b.cancel(calling, fmt.Sprintf("%s%05d", prefix, 2*i)) })
 		calls.Go(func() error { return b.endPod(calling, fmt.Sprintf("%s%05d", prefix, 2*i+1)) })
 		if i%10 == 9 {
-			ended, err := b.observer.progress()
+			ended, err := b.observer.ended()
 			if err != nil {
 				return nil, errors.Join(err, calls.Wait())
 			}
-			say("after %d s %d of %d have ended, and %d calls hang", i+1, ended, 2*(i+1), webhook.held.Load())
+			measure.Say("after %d s %d of %d have ended, and %d calls hang", i+1, ended, 2*(i+1), webhook.held.Load())
 		}
 	}
 	if err := calls.Wait(); err != nil {
 		return nil, err
 	}
-	err = b.until(ctx, "all have ended", func(context.Context) (bool, error) {
-		ended, err := b.observer.progress()
+	err = b.Until(ctx, "all have ended", func(context.Context) (bool, error) {
+		ended, err := b.observer.ended()
 		return ended >= 2*seconds, err
 	})
 	if err != nil {
 		return nil, err
 	}
 	jobs, _ := b.observer.finish()
-	all := slices.Collect(maps.Values(jobs))
 	result.Calls = webhook.calls.Load()
-	result.CancelToDeletion = latencyOf(all, func(t *timeline) (from, to time.Time) { return t.cancelled, t.podDeleted })
-	result.EndToStatus = latencyOf(all, func(t *timeline) (from, to time.Time) { return t.podEnded, t.ended })
+	result.CancelToDeletion = latencyOf(jobs, func(t *timeline) (from, to time.Time) { return t.cancelled, t.podDeleted })
+	result.EndToStatus = latencyOf(jobs, func(t *timeline) (from, to time.Time) { return t.podEnded, t.ended })
 	return result, nil
 }
 
-// hangJobs makes Jobs of the other namespace hang, and SpiderJobs that want some, and waits until calls hang.
-func (b *bench) hangJobs(ctx context.Context) (*hungWebhook, error) {
+// hangJobs makes SpiderJobs in the other namespace, whose Jobs hang, and waits until calls hang.
+func (b *bench) hangJobs(ctx context.Context, webhook *hungWebhook) error {
 	if err := b.Client.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: hungNamespace}}); err != nil {
-		return nil, fmt.Errorf("create namespace %s: %w", hungNamespace, err)
+		return fmt.Errorf("create namespace %s: %w", hungNamespace, err)
 	}
-	webhook, err := b.hang(ctx, hungNamespace)
-	if err != nil {
-		return nil, err
+	if err := b.install(ctx, webhook, hungNamespace); err != nil {
+		return err
 	}
 	spider := newSpider()
 	spider.Namespace = hungNamespace
 	if err := b.Client.Create(ctx, spider); err != nil {
-		webhook.close()
-		return nil, fmt.Errorf("create the Spider of those that hang: %w", err)
+		return fmt.Errorf("create the Spider of jobs that hang: %w", err)
 	}
-	say("starting %d SpiderJobs whose Jobs hang", b.options.troubleJobs)
-	calls, calling := errgroup.WithContext(ctx)
-	calls.SetLimit(creators)
-	for i := range b.options.troubleJobs {
-		calls.Go(func() error {
-			job := newSpiderJob(fmt.Sprintf("hung-%05d", i))
-			job.Namespace = hungNamespace
-			if err := b.Client.Create(calling, job); err != nil {
-				return fmt.Errorf("create %s: %w", job.Name, err)
-			}
-			return nil
-		})
-	}
-	err = calls.Wait()
-	if err == nil {
-		probes := webhook.calls.Load()
-		err = b.until(ctx, "Jobs hang", func(context.Context) (bool, error) {
-			return webhook.calls.Load() > probes || webhook.held.Load() > 1, nil
-		})
-	}
+	measure.Say("starting %d SpiderJobs whose Jobs hang", b.troubleJobs)
+	err := system.Each(ctx, "starting SpiderJobs whose Jobs hang", b.troubleJobs, func(ctx context.Context, i int) error {
+		job := newSpiderJob(fmt.Sprintf("hung-%05d", i))
+		job.Namespace = hungNamespace
+		if err := b.Client.Create(ctx, job); err != nil {
+			return fmt.Errorf("create %s: %w", job.Name, err)
+		}
+		return nil
+	})
 	if err != nil {
-		webhook.close()
-		return nil, err
+		return err
 	}
-	return webhook, nil
+	probes := webhook.calls.Load()
+	return b.Until(ctx, "Jobs hang", func(context.Context) (bool, error) {
+		return webhook.calls.Load() > probes || webhook.held.Load() > 1, nil
+	})
 }
 
 // cancel cancels a SpiderJob.
 func (b *bench) cancel(ctx context.Context, name string) error {
 	now := time.Now()
-	b.observer.cancelled(name, now)
-	cancellation := v1alpha1.Cancellation{RequestedAt: &metav1.Time{Time: now}, RequestedBy: "bench"}
+	b.observer.note(name, func(t *timeline) { t.cancelled = now })
+	cancellation := v1alpha1.Cancellation{RequestedAt: &metav1.Time{Time: now}, RequestedBy: "load"}
 	patch, err := json.Marshal(map[string]any{"spec": map[string]any{"cancellation": cancellation}})
 	if err != nil {
 		return fmt.Errorf("encode a cancellation: %w", err)
@@ -160,18 +144,18 @@ func (b *bench) cancel(ctx context.Context, name string) error {
 
 // endPod ends the Pod of a SpiderJob as its kubelet would, with the counts of a spider that has done its work.
 func (b *bench) endPod(ctx context.Context, name string) error {
+	key := client.ObjectKey{Namespace: namespace}
+	b.observer.note(name, func(t *timeline) { key.Name = t.pod })
 	var pod corev1.Pod
-	key := client.ObjectKey{Namespace: namespace, Name: b.observer.pod(name)}
 	if err := b.Client.Get(ctx, key, &pod); err != nil {
 		return fmt.Errorf("get the Pod of %s: %w", name, err)
 	}
-	now := metav1.Now()
 	pod.Status.Phase = corev1.PodSucceeded
 	for i := range pod.Status.ContainerStatuses {
 		status := &pod.Status.ContainerStatuses[i]
 		status.Ready = false
 		status.State = corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{
-			Reason: "Completed", StartedAt: *pod.Status.StartTime, FinishedAt: now,
+			Reason: "Completed", StartedAt: *pod.Status.StartTime, FinishedAt: metav1.Now(),
 			Message: `{"items_scraped":100,"requests":10,"responses":10,"errors":0,"finish_reason":"finished"}`,
 		}}
 	}
@@ -181,22 +165,23 @@ func (b *bench) endPod(ctx context.Context, name string) error {
 	return nil
 }
 
-// print writes the results for people. The last line says whether the aim is met, in a form that programs find.
-func (t *trouble) print(w io.Writer) {
-	fmt.Fprintf(w, "\n%d SpiderJobs of one namespace behind a webhook that hangs (%d calls, %d at once), %d workers;\n"+
-		"of another namespace a cancel and an end every second for %.0f s:\n\n", t.Hung, t.Calls, t.Held, t.Workers, t.Seconds)
-	fmt.Fprintf(w, "%-32s %8s %8s %8s %8s\n", "ms", "p50", "p99", "most", "of")
-	met := true
+// Print writes the report. The last line says whether the aim is met.
+func (t *trouble) Print(w io.Writer) {
+	fmt.Fprintf(w, "\n%d SpiderJobs of one namespace behind a webhook that hangs (%d calls, %d at the same time), %d workers;\n"+
+		"in another namespace a cancel and an end every second for %.0f s:\n", t.Hung, t.Calls, t.Held, t.Workers, t.Seconds)
+	table := measure.Table{Writer: w}
+	table.Head("ms", "p50", "p99", "max", "of")
+	met, p99, most := true, 0.0, 0.0
 	for _, row := range []struct {
 		name string
-		of   latency
+		of   measure.Latency
 	}{{"cancel → deletionTimestamp", t.CancelToDeletion}, {"Pod end → status", t.EndToStatus}} {
-		fmt.Fprintf(w, "%-32s %8.0f %8.0f %8.0f %8d\n", row.name, row.of.P50, row.of.P99, row.of.Max, row.of.Of)
-		met = met && row.of.P99 <= troubleP99 && row.of.Max <= troubleMax && float64(row.of.Of) >= t.Seconds
+		table.Numbers(row.name, "%.0f", row.of.P50, row.of.P99, row.of.Max, float64(row.of.Of))
+		p99, most = max(p99, row.of.P99), max(most, row.of.Max)
+		met = met && float64(row.of.Of) >= t.Seconds
 	}
-	verdict := "missed"
-	if met {
-		verdict = "met"
-	}
-	fmt.Fprintf(w, "\naim (p99 at most %d ms, none over %d ms): %s\n", troubleP99, troubleMax, verdict)
+	measure.PrintAims(w, measure.Aim{
+		What:   fmt.Sprintf("every job is seen, p99 is at most %d ms and none is over %d ms", troubleP99, troubleMax),
+		Figure: fmt.Sprintf("p99 %.0f ms, max %.0f ms", p99, most), Met: met && p99 <= troubleP99 && most <= troubleMax,
+	})
 }

@@ -1,4 +1,4 @@
-package main
+package controller
 
 import (
 	"context"
@@ -20,30 +20,39 @@ import (
 // hungWebhook is an admission webhook that takes calls and never answers.
 type hungWebhook struct {
 	server *httptest.Server
-	// calls counts all, and held those under way.
+	// calls counts all calls, held those that wait now.
 	calls, held atomic.Int64
-	// over ends those that are held.
+	// over ends the calls that wait.
 	over chan struct{}
 }
 
-// hang makes the creation of every Job in a namespace hang, until the time limit of 30 s that kube-apiserver keeps, and fail.
-func (b *bench) hang(ctx context.Context, in string) (*hungWebhook, error) {
+func newHungWebhook() *hungWebhook {
 	h := &hungWebhook{over: make(chan struct{})}
 	h.server = httptest.NewTLSServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		h.calls.Add(1)
 		h.held.Add(1)
 		defer h.held.Add(-1)
-		_, _ = io.Copy(io.Discard, r.Body) // only then does the server see that who called has gone
+		_, _ = io.Copy(io.Discard, r.Body) // the server notices that the client has gone only after the body was read
 		select {
 		case <-r.Context().Done():
 		case <-h.over:
 		}
 	}))
+	return h
+}
+
+func (h *hungWebhook) close() {
+	close(h.over)
+	h.server.Close()
+}
+
+// install makes the creation of every Job in a namespace hang until kube-apiserver's time limit of 30 s, and then fail.
+func (b *bench) install(ctx context.Context, h *hungWebhook, in string) error {
 	authority := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: h.server.Certificate().Raw})
 	configuration := &admissionregistrationv1.ValidatingWebhookConfiguration{
 		ObjectMeta: metav1.ObjectMeta{Name: "hangs"},
 		Webhooks: []admissionregistrationv1.ValidatingWebhook{{
-			Name:                    "hangs.bench.example.com",
+			Name:                    "hangs.load.example.com",
 			ClientConfig:            admissionregistrationv1.WebhookClientConfig{URL: new(h.server.URL), CABundle: authority},
 			NamespaceSelector:       &metav1.LabelSelector{MatchLabels: map[string]string{corev1.LabelMetadataName: in}},
 			FailurePolicy:           new(admissionregistrationv1.Fail),
@@ -59,11 +68,10 @@ func (b *bench) hang(ctx context.Context, in string) (*hungWebhook, error) {
 		}},
 	}
 	if err := b.Client.Create(ctx, configuration); err != nil {
-		h.close()
-		return nil, fmt.Errorf("create the webhook: %w", err)
+		return fmt.Errorf("create the webhook: %w", err)
 	}
-	// kube-apiserver hears of it by a watch of its own.
-	err := b.until(ctx, "the webhook is called", func(ctx context.Context) (bool, error) {
+	// kube-apiserver reads the configuration through a watch of its own.
+	return b.Until(ctx, "the webhook is called", func(ctx context.Context) (bool, error) {
 		ctx, cancel := context.WithTimeout(ctx, time.Second)
 		defer cancel()
 		probe := &batchv1.Job{
@@ -78,14 +86,4 @@ func (b *bench) hang(ctx context.Context, in string) (*hungWebhook, error) {
 		}
 		return h.calls.Load() > 0, nil
 	})
-	if err != nil {
-		h.close()
-		return nil, err
-	}
-	return h, nil
-}
-
-func (h *hungWebhook) close() {
-	close(h.over)
-	h.server.Close()
 }

@@ -51,10 +51,11 @@ type ControlPlane struct {
 	Client client.WithWatch
 	// Kubeconfig is the path of a kubeconfig of the same user.
 	Kubeconfig string
+	// Assets is the directory with the programs of Kubernetes.
+	Assets string
 
 	environment *envtest.Environment
 	manager     *process.Process
-	kubectl     string
 	directory   string
 }
 
@@ -99,7 +100,7 @@ func Start(ctx context.Context) (_ *ControlPlane, err error) {
 	}
 	c := &ControlPlane{
 		Kubeconfig: filepath.Join(directory, "kubeconfig"),
-		kubectl:    filepath.Join(assets, "kubectl"),
+		Assets:     assets,
 		directory:  directory,
 	}
 	defer func() {
@@ -108,7 +109,7 @@ func Start(ctx context.Context) (_ *ControlPlane, err error) {
 		}
 	}()
 
-	if err := c.startServer(assets); err != nil {
+	if err := c.startServer(); err != nil {
 		return nil, fmt.Errorf("start etcd and kube-apiserver: %w%s", err, lastLines(directory, "etcd", "kube-apiserver"))
 	}
 	if err := c.installCustomResources(); err != nil {
@@ -141,12 +142,12 @@ func (c *ControlPlane) Stop() error {
 }
 
 // startServer starts etcd and kube-apiserver and makes the clients.
-func (c *ControlPlane) startServer(assets string) error {
+func (c *ControlPlane) startServer() error {
 	scheme, err := newScheme()
 	if err != nil {
 		return err
 	}
-	if c.environment, err = newEnvironment(c.directory, assets, scheme); err != nil {
+	if c.environment, err = newEnvironment(c.directory, c.Assets, scheme); err != nil {
 		return err
 	}
 	if c.Config, err = c.environment.Start(); err != nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"os/exec"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -65,7 +66,8 @@ func (c *ControlPlane) User(t testing.TB, name string, groups ...string) *rest.C
 func (c *ControlPlane) Kubectl(t testing.TB, arguments ...string) string {
 	t.Helper()
 	var stderr bytes.Buffer
-	command := exec.CommandContext(t.Context(), c.kubectl, append([]string{"--kubeconfig=" + c.Kubeconfig}, arguments...)...)
+	kubectl := filepath.Join(c.Assets, "kubectl")
+	command := exec.CommandContext(t.Context(), kubectl, append([]string{"--kubeconfig=" + c.Kubeconfig}, arguments...)...)
 	command.Stderr = &stderr
 	output, err := command.Output()
 	if err != nil {

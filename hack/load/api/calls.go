@@ -1,4 +1,4 @@
-package main
+package api
 
 import (
 	"context"
@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// call is one request to a facade.
+// call is one request to a REST API.
 type call struct{ method, path, body string }
 
 // sample is what clients saw of their calls.
@@ -23,8 +23,8 @@ type sample struct {
 
 func (s *sample) perSecond() float64 { return float64(len(s.latencies)) / s.elapsed.Seconds() }
 
-// drive has clients call at once, each one's next call as soon as its last one is answered, until the time is up or there is
-// no next call. one makes a call and returns the size of the answer, or that there is none to make.
+// drive lets clients call at the same time, each one again as soon as its last call is answered, until the time is up or there is
+// no next call. one makes a call and returns the size of the answer, or that there is no call to make.
 func drive(
 	ctx context.Context, clients int, duration time.Duration, one func(ctx context.Context) (bytes int64, made bool, err error),
 ) (*sample, error) {
@@ -62,17 +62,17 @@ func drive(
 	return &all, context.Cause(ctx)
 }
 
-// caller calls one facade with one API key, by net/http itself: what package client does with answers would be measured along.
+// caller calls one REST API with one API key, by net/http itself: package client would add the cost of decoding answers.
 type caller struct {
 	http     *http.Client
 	url, key string
 }
 
 // newCaller keeps a connection for each of the clients.
-func newCaller(v *subject, clients int) *caller {
+func newCaller(v *view, clients int) *caller {
 	return &caller{
 		http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: clients}, Timeout: time.Minute},
-		url:  v.facade.url, key: v.key,
+		url:  v.server.URL, key: v.key,
 	}
 }
 
@@ -98,18 +98,18 @@ func (c *caller) send(ctx context.Context, what call) (http.Header, []byte, erro
 	return response.Header, body, nil
 }
 
-// measure drives calls of a view and returns what they cost its facade besides. next makes them; ok is false after the last one.
-// saw is given the bodies of the answers, unless it is nil.
+// measure drives calls of a view and returns what they cost, including its REST API. next makes them; ok is false after the last
+// one. saw gets the bodies of the answers, unless it is nil.
 func (b *bench) measure(
-	ctx context.Context, v *subject, name string, next func() (what call, ok bool), saw func(body []byte),
+	ctx context.Context, v *view, name string, next func() (what call, ok bool), saw func(body []byte),
 ) (measurement, error) {
-	c := newCaller(v, b.options.clients)
+	c := newCaller(v, b.clients)
 	defer c.http.CloseIdleConnections()
-	before, err := v.facade.usage(ctx)
+	before, err := v.server.Usage(ctx)
 	if err != nil {
 		return measurement{}, err
 	}
-	seen, err := drive(ctx, b.options.clients, b.options.duration, func(ctx context.Context) (int64, bool, error) {
+	seen, err := drive(ctx, b.clients, b.duration, func(ctx context.Context) (int64, bool, error) {
 		what, ok := next()
 		if !ok {
 			return 0, false, nil
@@ -123,16 +123,16 @@ func (b *bench) measure(
 	if err != nil {
 		return measurement{}, err
 	}
-	after, err := v.facade.usage(ctx)
+	after, err := v.server.Usage(ctx)
 	if err != nil {
 		return measurement{}, err
 	}
 	n := float64(len(seen.latencies))
 	return measurement{
 		call: name, jobs: v.size, latencies: seen.latencies, perSecond: seen.perSecond(),
-		cpu:         (after.cpu - before.cpu).Seconds() / n,
-		allocations: (after.allocations - before.allocations) / n,
-		allocated:   (after.allocated - before.allocated) / n,
+		cpu:         (after.CPU - before.CPU).Seconds() / n,
+		allocations: (after.Allocations - before.Allocations) / n,
+		allocated:   (after.Allocated - before.Allocated) / n,
 		bytes:       float64(seen.bytes) / n,
 	}, nil
 }

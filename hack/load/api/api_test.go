@@ -1,9 +1,12 @@
-package main
+package api
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
+	"flag"
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -12,7 +15,7 @@ import (
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 )
 
-func TestEveryQuestionFindsAFullPageInTheSmallestPopulation(t *testing.T) {
+func TestEveryFilterFindsAFullPageInTheSmallestPopulation(t *testing.T) {
 	type kind struct {
 		spider string
 		phase  v1alpha1.Phase
@@ -33,20 +36,16 @@ func TestEveryQuestionFindsAFullPageInTheSmallestPopulation(t *testing.T) {
 	}
 }
 
-func TestArgumentsAreAsLargeAsSaid(t *testing.T) {
-	size := 0
-	for name, value := range nthJob("ns", 0).Spec.Arguments {
-		size += len(name) + len(value)
-	}
-	if size != argumentBytes {
-		t.Errorf("%d bytes, want %d", size, argumentBytes)
-	}
-}
-
 func TestFlags(t *testing.T) {
-	opts, err := parse([]string{"--jobs", "100000,1000"})
-	if err != nil || !slices.Equal(opts.sizes, []int{1000, 100000}) {
-		t.Errorf("sizes %v, error %v", opts.sizes, err)
+	parse := func(args ...string) (*Options, error) {
+		var o Options
+		flags := flag.NewFlagSet("api", flag.ContinueOnError)
+		flags.SetOutput(io.Discard)
+		o.Define(flags)
+		return &o, cmp.Or(flags.Parse(args), o.Check())
+	}
+	if o, err := parse("--jobs", "100000,1000"); err != nil || !slices.Equal(o.sizes, []int{1000, 100000}) {
+		t.Errorf("sizes %v, error %v", o.sizes, err)
 	}
 	for wrong, says := range map[string]string{
 		"--jobs=999":        "999",
@@ -54,24 +53,10 @@ func TestFlags(t *testing.T) {
 		"--jobs=1000,1000":  "twice",
 		"--clients=0":       "clients",
 		"--duration=0s":     "duration",
-		"more":              "more",
 	} {
-		if _, err := parse([]string{wrong}); err == nil || !strings.Contains(err.Error(), says) {
+		if _, err := parse(wrong); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: error %v does not say %s", wrong, err, says)
 		}
-	}
-}
-
-func TestEachStopsAtTheFirstError(t *testing.T) {
-	broken := errors.New("broken")
-	err := each(t.Context(), 4, 1_000_000, func(_ context.Context, i int) error {
-		if i == 10 {
-			return broken
-		}
-		return nil
-	})
-	if !errors.Is(err, broken) {
-		t.Errorf("error %v, want %v", err, broken)
 	}
 }
 
@@ -85,18 +70,9 @@ func TestDriveEndsWithTheLastCall(t *testing.T) {
 		t.Errorf("%d calls, %d bytes, error %v; want 3, 21", len(seen.latencies), seen.bytes, err)
 	}
 	broken := errors.New("broken")
-	if _, err := drive(t.Context(), 8, time.Hour, func(context.Context) (int64, bool, error) { return 0, false, broken }); !errors.Is(err, broken) {
+	_, err = drive(t.Context(), 8, time.Hour, func(context.Context) (int64, bool, error) { return 0, false, broken })
+	if !errors.Is(err, broken) {
 		t.Errorf("error %v, want %v", err, broken)
-	}
-}
-
-func TestMetricsWithoutLabels(t *testing.T) {
-	values, err := plainSeries([]byte("# HELP a b\n# TYPE a counter\na 3\nb{c=\"d e\"} 4\nf 1.5e+07\n"))
-	if err != nil || len(values) != 2 || values["a"] != 3 || values["f"] != 1.5e7 {
-		t.Errorf("values %v, error %v", values, err)
-	}
-	if _, err := plainSeries([]byte("a b\n")); err == nil {
-		t.Error("no error for a value that is no number")
 	}
 }
 
@@ -128,11 +104,11 @@ func TestResultsAreSummedUpAndJudged(t *testing.T) {
 	r.summarize()
 
 	got := r.call(getJob, 1000)
-	if got.PerSecond != 150 || got.CPU != 1.5 || got.P50 != 2 || got.P99 != 2 {
+	if got.PerSecond != 150 || got.CPU != 1.5 || got.P50 != 1 || got.P99 != 2 {
 		t.Errorf("get among 1000 is %+v", got)
 	}
 	var out bytes.Buffer
-	r.print(&out)
+	r.Print(&out)
 	text := out.String()
 	for _, want := range []string{
 		"MISSED a page of 50 or a get costs at most 1.2 times as much CPU among 10000 jobs as among 1000: at most 1.50 (get)",

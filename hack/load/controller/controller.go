@@ -1,0 +1,194 @@
+// Package controller measures what SpiderJobs cost, and how late their status is, beside bare Jobs of the same spec.
+package controller
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"strconv"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/scrapethis/spider-operator/controllers"
+	"github.com/scrapethis/spider-operator/hack/load/measure"
+	"github.com/scrapethis/spider-operator/hack/load/system"
+)
+
+// warmUp is how many jobs of each kind are run before anything is measured.
+const warmUp = 20
+
+// Options are the flags of this subject.
+type Options struct {
+	jobs, held, running, nodes, workers int
+	rate                                float64
+	steady, idle, podTime               time.Duration
+	byFile, trouble                     bool
+	troubleJobs                         int
+	troubleTime, backlogTime            time.Duration
+	backlogs                            measure.Numbers
+}
+
+// Define defines the flags.
+func (o *Options) Define(flags *flag.FlagSet) {
+	flags.IntVar(&o.jobs, "jobs", 500, "jobs in a burst")
+	flags.Float64Var(&o.rate, "rate", 5, "jobs per second under the steady load")
+	flags.DurationVar(&o.steady, "steady", 40*time.Second, "how long the steady load lasts; 0 for none")
+	flags.IntVar(&o.held, "held", 5000, "ended SpiderJobs held in memory; 0 for none")
+	flags.DurationVar(&o.idle, "idle", 0, "how long to leave the held SpiderJobs and running ones alone; 0 for not at all")
+	flags.IntVar(&o.running, "running", 1000, "SpiderJobs that run while idle")
+	flags.DurationVar(&o.podTime, "pod-time", 3*time.Second, "how long each Pod runs")
+	flags.IntVar(&o.nodes, "nodes", 20, "nodes, played by KWOK, each with room for 10000 Pods")
+	workers := controllers.DefaultOptions().Config.Workers
+	flags.IntVar(&o.workers, "workers", workers, "SpiderJobs that the operator reconciles at the same time")
+	flags.BoolVar(&o.byFile, "by-file", false, "run the spider by its file: its Jobs and Pods hold the launcher, of 2 KiB")
+	flags.BoolVar(&o.trouble, "trouble", false, "measure only how a hung webhook in one namespace delays another")
+	flags.IntVar(&o.troubleJobs, "trouble-jobs", 1000, "SpiderJobs behind the hung webhook")
+	flags.DurationVar(&o.troubleTime, "trouble-duration", time.Minute, "how long to cancel a job and end one every second")
+	flags.Var(&o.backlogs, "backlog", "measure only what backlogs of so many SpiderJobs cost behind a quota, such as 300,1200")
+	flags.DurationVar(&o.backlogTime, "backlog-duration", time.Minute, "how long a backlog waits")
+}
+
+// Check returns an error if the flags make no sense.
+func (o *Options) Check() error {
+	switch {
+	case min(o.jobs, o.nodes, o.workers, o.troubleJobs) < 1 || o.rate <= 0:
+		return errors.New("--jobs, --nodes, --workers, --trouble-jobs and --rate must be positive")
+	case min(o.troubleTime, o.backlogTime) < time.Second:
+		return errors.New("--trouble-duration and --backlog-duration must be at least 1s")
+	case min(o.held, o.running) < 0 || min(o.steady, o.idle, o.podTime) < 0:
+		return errors.New("--held, --running, --steady, --idle and --pod-time must not be negative")
+	}
+	return nil
+}
+
+// bench is a measurement that runs.
+type bench struct {
+	*system.System
+	*Options
+	settings measure.Settings
+	operator *system.Server
+	observer *observer
+	// runs counts the runs, so that no two jobs have the same name.
+	runs int
+}
+
+// Measure starts what is measured, measures it and stops it.
+func (o *Options) Measure(ctx context.Context, settings measure.Settings) (found measure.Results, err error) {
+	s, err := system.Start(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, s.Stop()) }()
+	if err := s.AddNodes(ctx, o.nodes, o.podTime); err != nil {
+		return nil, err
+	}
+	watching, stopWatching := context.WithCancel(ctx)
+	defer stopWatching()
+	b := &bench{System: s, Options: o, settings: settings}
+	if b.observer, err = newObserver(watching, s); err != nil {
+		return nil, err
+	}
+	if err := b.startOperator(ctx); err != nil {
+		return nil, err
+	}
+	switch {
+	case o.trouble:
+		return b.measureTrouble(ctx)
+	case len(o.backlogs) > 0:
+		return b.measureBacklogs(ctx)
+	default:
+		return b.compare(ctx)
+	}
+}
+
+func (b *bench) startOperator(ctx context.Context) (err error) {
+	b.operator, _, err = b.StartServer(ctx, system.Controller, strconv.Itoa(b.workers))
+	return err
+}
+
+func (b *bench) stopOperator() error {
+	operator := b.operator
+	b.operator = nil
+	return b.StopServer(operator)
+}
+
+// compare measures SpiderJobs and bare Jobs in turns, and then what SpiderJobs cost that have ended.
+func (b *bench) compare(ctx context.Context) (*results, error) {
+	spider := newSpider()
+	if b.byFile {
+		runByFile(spider)
+	}
+	if err := b.Client.Create(ctx, spider); err != nil {
+		return nil, fmt.Errorf("create the Spider: %w", err)
+	}
+	if _, err := b.measure(ctx, spiderJobs(), warmUp, rate.Inf, "warm-up: SpiderJobs"); err != nil {
+		return nil, err
+	}
+	job, status, err := b.examples(ctx)
+	if err != nil {
+		return nil, err
+	}
+	subjects := []subject{spiderJobs(), bareJobs(job)}
+	if _, err := b.measure(ctx, subjects[1], warmUp, rate.Inf, "warm-up: bare Jobs"); err != nil {
+		return nil, err
+	}
+	var bursts, steady []*run
+	for round := 1; round <= b.settings.Rounds; round++ {
+		for i := range subjects {
+			// Each kind is the first in every other round.
+			of := subjects[(i+round)%len(subjects)]
+			result, err := b.burst(ctx, of, fmt.Sprintf("round %d of %d: %s", round, b.settings.Rounds, of.name))
+			if err != nil {
+				return nil, err
+			}
+			bursts = append(bursts, result)
+		}
+	}
+	if n := int(b.rate * b.steady.Seconds()); n > 0 {
+		for _, of := range subjects {
+			if err := b.clear(ctx); err != nil {
+				return nil, err
+			}
+			result, err := b.measure(ctx, of, n, rate.Limit(b.rate), "steady load: "+of.name)
+			if err != nil {
+				return nil, err
+			}
+			steady = append(steady, result)
+		}
+	}
+	found := summarize(b.Options, bursts, steady)
+	if b.held == 0 && b.idle == 0 {
+		return found, nil
+	}
+	if err := b.clear(ctx); err != nil {
+		return nil, err
+	}
+	if b.held > 0 {
+		if found.Held, err = b.hold(ctx, b.held, status); err != nil {
+			return nil, err
+		}
+	}
+	if b.idle > 0 {
+		found.Idle, err = b.rest(ctx)
+	}
+	return found, err
+}
+
+// burst measures a burst on a cluster cleared of all earlier jobs.
+func (b *bench) burst(ctx context.Context, of subject, title string) (result *run, err error) {
+	if err := b.clear(ctx); err != nil {
+		return nil, err
+	}
+	burst := func() error {
+		result, err = b.measure(ctx, of, b.jobs, rate.Inf, title)
+		return err
+	}
+	if of.bare {
+		err = burst()
+		return result, err
+	}
+	err = b.operator.Profiled(ctx, b.settings, "burst", burst)
+	return result, err
+}

@@ -1,0 +1,152 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/time/rate"
+
+	"github.com/scrapethis/spider-operator/hack/load/measure"
+	"github.com/scrapethis/spider-operator/hack/load/system"
+)
+
+const (
+	// quiet is how long nothing may be written before a run is over. A run goes on after its last job has ended, so that all its
+	// costs are counted: the Job controller handles the end of a Job late, and Events are written even later.
+	quiet = 2 * time.Second
+	// patience is how long a run may go without progress.
+	patience = 2 * time.Minute
+)
+
+// run is one measurement: of one subject, under one load.
+type run struct {
+	Subject string `json:"subject"`
+	// Jobs is how many were run, in Seconds from the first call that created one to the last that was seen to end.
+	Jobs    int     `json:"jobs"`
+	Seconds float64 `json:"seconds"`
+	// PeakMemory is the most that was resident of each process, in bytes.
+	PeakMemory map[string]uint64 `json:"peakMemoryBytes"`
+	// HeapPerJob is by how much each job and what it left behind has grown the operator's collected heap, in bytes.
+	HeapPerJob float64 `json:"heapPerJobBytes,omitempty"`
+
+	used system.Reading
+	// took is the time in which that was used, until nothing was written any more.
+	took time.Duration
+	jobs map[string]*timeline
+}
+
+func (r *run) throughput() float64 { return float64(r.Jobs) / r.Seconds }
+
+// measure runs n jobs and measures it. They are created at a steady rate per second or, at rate.Inf, as fast as system.Creators
+// calls can.
+func (b *bench) measure(ctx context.Context, of subject, n int, pace rate.Limit, title string) (*run, error) {
+	memory, err := b.operator.Collected(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := system.ResetPeaks(b.operator); err != nil {
+		return nil, err
+	}
+	before, err := b.Read(ctx, b.operator)
+	if err != nil {
+		return nil, err
+	}
+	prefix := b.begin(of)
+	start := time.Now()
+	running, ctxRunning := errgroup.WithContext(ctx)
+	running.Go(func() error { return b.create(ctxRunning, of, prefix, n, pace) })
+	running.Go(func() error { return b.follow(ctxRunning, n, title) })
+	if err := running.Wait(); err != nil {
+		return nil, err
+	}
+	timelines, end := b.observer.finish()
+
+	result := &run{Subject: of.name, Jobs: n, Seconds: end.Sub(start).Seconds(), jobs: timelines}
+	measure.Say("%s: %d in %.1f s, %.1f/s", title, n, result.Seconds, result.throughput())
+	after, err := b.settle(ctx)
+	if err != nil {
+		return nil, err
+	}
+	result.used, result.took = after.Since(before), after.At.Sub(before.At)
+	if result.PeakMemory, err = system.PeakMemory(b.operator); err != nil {
+		return nil, err
+	}
+	grown, err := b.operator.Collected(ctx)
+	result.HeapPerJob = (grown.Heap - memory.Heap) / float64(n)
+	return result, err
+}
+
+// begin starts the observation of a new run and returns what its jobs' names begin with.
+func (b *bench) begin(of subject) string {
+	b.runs++
+	prefix := fmt.Sprintf("%s-%d-", of.name, b.runs)
+	b.observer.begin(prefix, of.bare)
+	return prefix
+}
+
+// settle waits until nothing is written any more, and returns the last reading.
+func (b *bench) settle(ctx context.Context) (system.Reading, error) {
+	last, err := b.Read(ctx, b.operator)
+	for err == nil {
+		if err := measure.Pause(ctx, quiet); err != nil {
+			return last, err
+		}
+		var now system.Reading
+		if now, err = b.Read(ctx, b.operator); err != nil {
+			break
+		}
+		written := now.Since(last).Writes
+		last = now
+		delete(written, system.Leases) // which are renewed whether there are jobs or not
+		if len(written) == 0 {
+			break
+		}
+	}
+	return last, err
+}
+
+// create creates n jobs.
+func (b *bench) create(ctx context.Context, of subject, prefix string, n int, pace rate.Limit) error {
+	limiter := rate.NewLimiter(pace, 1)
+	return system.Each(ctx, "creating "+of.name, n, func(ctx context.Context, i int) error {
+		if err := limiter.Wait(ctx); err != nil {
+			return fmt.Errorf("create %s at a steady rate: %w", of.name, err)
+		}
+		job := of.make(fmt.Sprintf("%s%05d", prefix, i))
+		if err := b.Client.Create(ctx, job); err != nil {
+			return fmt.Errorf("create %s: %w", job.GetName(), err)
+		}
+		b.observer.note(job.GetName(), func(t *timeline) { t.created = time.Now() })
+		return nil
+	})
+}
+
+// follow waits until n jobs have ended, and says how far they are.
+func (b *bench) follow(ctx context.Context, n int, title string) error {
+	said, moved, before := time.Now(), time.Now(), 0
+	for {
+		ended, err := b.observer.ended()
+		if err != nil || ended >= n {
+			return err
+		}
+		if err := b.Failure(); err != nil {
+			return err
+		}
+		now := time.Now()
+		if ended > before {
+			before, moved = ended, now
+		}
+		if now.Sub(moved) > patience {
+			return fmt.Errorf("%s: only %d of %d have ended, and none within %s", title, ended, n, patience)
+		}
+		if now.Sub(said) >= 2*time.Second {
+			said = now
+			measure.Say("%s: %d of %d have ended", title, ended, n)
+		}
+		if err := measure.Pause(ctx, 50*time.Millisecond); err != nil {
+			return err
+		}
+	}
+}
