@@ -157,11 +157,20 @@ func TestValuesFromBeforeTheConfiguration(t *testing.T) {
 			t.Errorf("logLevel 3 and logEncoder console became %q", args)
 		}
 	}
+	notes := notesOf(t, "--values", before)
 	for path, property := range deprecatedValues(t) {
-		set := strings.Contains(readText(t, before), property+":")
-		if !set {
+		if !strings.Contains(readText(t, before), property+":") {
 			t.Errorf("%s is deprecated, and %s does not set it", path, before)
 		}
+		if parent := strings.Split(path, ".")[2]; !strings.Contains(notes, parent) {
+			t.Errorf("%s is deprecated, and the notes do not name it:\n%s", path, notes)
+		}
+	}
+	if !strings.Contains(notes, "controller.logLevel 3") {
+		t.Errorf("the notes do not name the level 3:\n%s", notes)
+	}
+	if notes := notesOf(t, "--values", now); strings.Contains(notes, "DEPRECATED") {
+		t.Errorf("nothing is deprecated, and the notes say:\n%s", notes)
 	}
 	both := configurations(t, mustTemplate(t, "--values", before, "--set", "config.controller.workers=5,config.controller.spiderPods.tmpSize=1Gi"))
 	config := configv1alpha1.DefaultController()
@@ -170,6 +179,36 @@ func TestValuesFromBeforeTheConfiguration(t *testing.T) {
 	}
 	if config.Workers != 5 || config.SpiderPods.TmpSize.String() != "1Gi" || config.SpiderPods.Security != configv1alpha1.PodSecurityPlatform {
 		t.Errorf("with both, the configuration is %+v", config)
+	}
+}
+
+// notesOf is what Helm prints after an installation.
+func notesOf(t *testing.T, args ...string) string {
+	t.Helper()
+	args = append([]string{"install", release, chartDir, "--dry-run=client", "--kubeconfig=/dev/null"}, args...)
+	output, err := exec.CommandContext(t.Context(), helm(t), args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("helm %s: %v: %s", strings.Join(args, " "), err, output)
+	}
+	_, notes, found := strings.Cut(string(output), "NOTES:")
+	if !found {
+		t.Fatalf("helm %s printed no notes", strings.Join(args, " "))
+	}
+	return notes
+}
+
+// A changed setting restarts the process that it is for, and only that.
+func TestAChangedSettingRestartsItsProcess(t *testing.T) {
+	checksums := func(args ...string) map[string]string {
+		found := map[string]string{}
+		for _, deployment := range typed[appsv1.Deployment](t, ofKind(mustTemplate(t, args...), "Deployment")) {
+			found[deployment.Labels["app.kubernetes.io/component"]] = deployment.Spec.Template.Annotations["checksum/config"]
+		}
+		return found
+	}
+	standard, changed := checksums(), checksums("--set", "config.controller.ttl=24h")
+	if standard["controller"] == changed["controller"] || standard["apiserver"] != changed["apiserver"] {
+		t.Errorf("checksums %v, and with another setting of the controller %v", standard, changed)
 	}
 }
 
@@ -195,14 +234,57 @@ func deprecatedValues(t *testing.T) map[string]string {
 	return found
 }
 
-// The schema of the chart knows every setting that the processes have, and no other.
+// The schema of the chart knows every setting that the processes have, and no other, and draws the same lower bounds. Otherwise a
+// release would be installed whose processes do not start.
 func TestSchemaKnowsEverySetting(t *testing.T) {
 	var schema schemaNode
 	readInto(t, "values.schema.json", json.Unmarshal, &schema)
-	for definition, config := range map[string]any{
-		"controllerConfiguration": configv1alpha1.ControllerConfiguration{}, "apiserverConfiguration": configv1alpha1.APIServerConfiguration{},
+	for component, config := range map[string]any{
+		"controller": configv1alpha1.ControllerConfiguration{}, "apiserver": configv1alpha1.APIServerConfiguration{},
 	} {
-		settings(t, definition, schema.Definitions[definition], reflect.TypeOf(config))
+		settings(t, component, nil, schema.Definitions[component+"Configuration"], reflect.TypeOf(config))
+	}
+}
+
+// refuses reports whether a process refuses a value of a setting.
+func refuses(t *testing.T, component string, path []string, value any) bool {
+	t.Helper()
+	kind := map[string]string{"controller": configv1alpha1.KindController, "apiserver": configv1alpha1.KindAPIServer}[component]
+	file := map[string]any{"apiVersion": configv1alpha1.APIVersion, "kind": kind}
+	if err := unstructured.SetNestedField(file, value, path...); err != nil {
+		t.Fatal(err)
+	}
+	err := read(component, toJSON(t, file))
+	return err != nil && strings.Contains(err.Error(), strings.Join(path, "."))
+}
+
+// checkBound fails the test where schema and process disagree about the least value of a setting.
+func checkBound(t *testing.T, component string, path []string, node schemaNode) {
+	t.Helper()
+	var below any
+	switch {
+	case node.Ref == "#/definitions/positiveDuration":
+		below = "0s"
+	case node.Ref == "#/definitions/duration":
+		below = "-1s"
+		if refuses(t, component, path, "0s") {
+			t.Errorf("%s: the schema accepts 0s for %q, the process does not", component, path)
+		}
+	case node.Minimum != nil:
+		below = int64(*node.Minimum) - 1
+		if refuses(t, component, path, int64(*node.Minimum)) {
+			t.Errorf("%s: the schema accepts %v for %q, the process does not", component, *node.Minimum, path)
+		}
+	case node.Above != nil:
+		below = *node.Above
+	case node.Type == "integer" || node.Type == "number":
+		t.Errorf("%s: the schema has no lower bound for %q", component, path)
+		return
+	default:
+		return
+	}
+	if !refuses(t, component, path, below) {
+		t.Errorf("%s: the schema refuses %v for %q, the process does not", component, below, path)
 	}
 }
 
@@ -215,7 +297,7 @@ func readText(t *testing.T, path string) string {
 	return string(text)
 }
 
-func settings(t *testing.T, path string, node schemaNode, config reflect.Type) {
+func settings(t *testing.T, component string, path []string, node schemaNode, config reflect.Type) {
 	t.Helper()
 	known := map[string]bool{}
 	for i := range config.NumField() {
@@ -225,17 +307,19 @@ func settings(t *testing.T, path string, node schemaNode, config reflect.Type) {
 			continue
 		}
 		known[name] = true
+		at := append(slices.Clone(path), name)
 		child, found := node.Properties[name]
 		if !found {
-			t.Errorf("values.schema.json does not know %s.%s", path, name)
+			t.Errorf("values.schema.json does not know %q of %s", at, component)
 		}
+		checkBound(t, component, at, child)
 		if field.Type.Kind() == reflect.Struct && len(child.Properties) > 0 {
-			settings(t, path+"."+name, child, field.Type)
+			settings(t, component, at, child, field.Type)
 		}
 	}
 	for name := range node.Properties {
 		if !known[name] {
-			t.Errorf("values.schema.json knows %s.%s, which is no setting", path, name)
+			t.Errorf("values.schema.json knows %q of %q of %s, which is no setting", name, path, component)
 		}
 	}
 }

@@ -87,6 +87,10 @@ type schemaNode struct {
 	Properties  map[string]schemaNode `json:"properties"`
 	Definitions map[string]schemaNode `json:"definitions"`
 	Deprecated  bool                  `json:"deprecated"`
+	// Type, Minimum and Above say which numbers are valid.
+	Type    string   `json:"type"`
+	Minimum *float64 `json:"minimum"`
+	Above   *float64 `json:"exclusiveMinimum"`
 }
 
 // The schema knows every value in values.yaml, and values.yaml shows every value that the schema knows.

@@ -110,14 +110,14 @@ spec:
             {{- toYaml . | nindent 12 }}
           {{- end }}
           volumeMounts:
-            - name: config
+            - name: spider-operator-config
               mountPath: /etc/spider-operator/config
               readOnly: true
             {{- with concat (default list .volumeMounts) $values.extraVolumeMounts }}
             {{- toYaml . | nindent 12 }}
             {{- end }}
       volumes:
-        - name: config
+        - name: spider-operator-config
           configMap:
             name: {{ $name }}-config
         {{- with concat (default list .volumes) $values.extraVolumes }}
