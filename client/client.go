@@ -178,7 +178,7 @@ const firstPause = 250 * time.Millisecond
 func (c *Client) again(ctx context.Context, request call, try func() error) error {
 	for attempt := 1; ; attempt++ {
 		err := try()
-		if err == nil || attempt >= c.attempts || ctx.Err() != nil || !mayPass(request, err) {
+		if err == nil || attempt >= c.attempts || ctx.Err() != nil || !isTransient(request, err) {
 			return err
 		}
 		wait := firstPause << (attempt - 1)
@@ -192,8 +192,8 @@ func (c *Client) again(ctx context.Context, request call, try func() error) erro
 	}
 }
 
-// mayPass reports whether a call that has failed may be repeated, and may then succeed.
-func mayPass(request call, err error) bool {
+// isTransient reports whether a call that has failed may be repeated, and may then succeed.
+func isTransient(request call, err error) bool {
 	if _, unreadable := errors.AsType[*unreadableError](err); unreadable {
 		return false
 	}

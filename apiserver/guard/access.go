@@ -19,7 +19,7 @@ func (g *Guard) Authorize(c *gin.Context) {
 	allowed, err := g.mayCall(c.Request.Context(), caller, route)
 	switch {
 	case err != nil:
-		g.abort(c, unanswered(err))
+		g.abort(c, authUnavailable(err))
 	case !allowed:
 		g.metrics.refused("rights")
 		g.abort(c, denied(caller, g.accesses[route]))
@@ -54,9 +54,9 @@ func denied(caller auth.Identity, access auth.Access) *failure.Error {
 		caller.Account.Name, what, caller.Namespace))
 }
 
-// unanswered is the answer if Kubernetes could not be asked about a token or a right: nothing is known of either then.
-func unanswered(err error) *failure.Error {
-	if !kube.MayPass(err) {
+// authUnavailable is the answer if Kubernetes could not be asked about a token or a right: nothing is known of either then.
+func authUnavailable(err error) *failure.Error {
+	if !kube.IsTransient(err) {
 		return failure.Internal(err)
 	}
 	return failure.Unavailable(err, "Kubernetes cannot be asked about this token now.")

@@ -168,7 +168,7 @@ func (g *Guard) Authenticate(c *gin.Context) {
 		}
 	}
 	if !errors.Is(err, auth.ErrUnauthenticated) {
-		g.abort(c, unanswered(err))
+		g.abort(c, authUnavailable(err))
 		return
 	}
 	if wait := g.failures.failed(g.now(), clientOf(c), credential.Form); wait > 0 {

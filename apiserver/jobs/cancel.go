@@ -28,7 +28,7 @@ type Condition func(*view.Job) bool
 func (s *Jobs) Cancel(
 	ctx context.Context, caller auth.Identity, id string, gracePeriod *int64, condition Condition,
 ) (*view.Job, error) {
-	ctx, stop := kube.SeenToItsEnd(ctx)
+	ctx, stop := kube.Detached(ctx)
 	defer stop()
 	job, err := s.Find(ctx, caller, id)
 	if err != nil {
@@ -142,7 +142,7 @@ func cancelFailure(err error) *failure.Error {
 		return failure.Of(err)
 	}
 	failed := &failure.Error{Kind: failure.KindInternal, Code: "cancel_failed", Message: "Failed to cancel job", Cause: err}
-	if kube.MayPass(err) {
+	if kube.IsTransient(err) {
 		failed.RetryAfter = failure.RetryUnavailable
 	}
 	return failed

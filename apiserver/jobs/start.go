@@ -153,7 +153,7 @@ func newSpiderJob(
 	job := &v1alpha1.SpiderJob{
 		ObjectMeta: metav1.ObjectMeta{Namespace: caller.Namespace, Name: identity.id.String()},
 		Spec: v1alpha1.SpiderJobSpec{
-			SpiderRef:            v1alpha1.SpiderReference{Name: spider.Ref},
+			SpiderRef:            v1alpha1.SpiderReference{Name: spider.ResourceName},
 			Arguments:            request.Arguments,
 			Settings:             request.Settings,
 			TimeoutSeconds:       request.TimeoutSeconds,
@@ -173,13 +173,13 @@ func newSpiderJob(
 func (s *Jobs) create(
 	ctx context.Context, caller auth.Identity, identity startIdentity, job *v1alpha1.SpiderJob,
 ) (*view.Job, error) {
-	ctx, cancel := kube.SeenToItsEnd(ctx)
+	ctx, cancel := kube.Detached(ctx)
 	defer cancel()
 	created, err := kube.Record(ctx, "job", func(ctx context.Context) (*v1alpha1.SpiderJob, error) {
 		return s.kubernetes.Create(ctx, job)
 	})
 	if taken, ok := errors.AsType[*kube.NameTakenError](err); ok {
-		return s.existing(ctx, caller, identity, taken.PerhapsByUs)
+		return s.existing(ctx, caller, identity, taken.MaybeOurs)
 	}
 	if err != nil {
 		return nil, err

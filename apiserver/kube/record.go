@@ -15,8 +15,8 @@ const (
 	ReadTimeout  = 5 * time.Second
 )
 
-// SeenToItsEnd returns a context for work that has to be completed once begun, even if the caller has gone.
-func SeenToItsEnd(ctx context.Context) (context.Context, context.CancelFunc) {
+// Detached returns a context for work that has to be completed once begun, even if the caller has gone.
+func Detached(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), WriteTimeout)
 }
 
@@ -29,7 +29,7 @@ const (
 // TryAgain reports whether to retry what has failed this often, the last time with err, and pauses before that. Transient
 // errors are retried while there is time.
 func TryAgain(ctx context.Context, failures int, err error) bool {
-	if failures >= WriteAttempts || !MayPass(err) {
+	if failures >= WriteAttempts || !IsTransient(err) {
 		return false
 	}
 	timer := time.NewTimer(writePause)
@@ -44,8 +44,8 @@ func TryAgain(ctx context.Context, failures int, err error) bool {
 
 // NameTakenError means that an object with the name of a new one exists already.
 type NameTakenError struct {
-	// PerhapsByUs says that an earlier attempt failed in a way in which it may have created the object.
-	PerhapsByUs bool
+	// MaybeOurs says that an earlier attempt failed in a way in which it may have created the object.
+	MaybeOurs bool
 }
 
 // Error implements error.
@@ -62,8 +62,8 @@ func Record[T any](ctx context.Context, what string, create func(context.Context
 		case err == nil:
 			return created, nil
 		case apierrors.IsAlreadyExists(err):
-			return none, &NameTakenError{PerhapsByUs: failures > 0}
-		case !MayPass(err):
+			return none, &NameTakenError{MaybeOurs: failures > 0}
+		case !IsTransient(err):
 			return none, Refusal(err, what)
 		}
 		if failures++; !TryAgain(ctx, failures, err) {

@@ -11,9 +11,9 @@ import (
 	"github.com/scrapethis/spider-operator/apiserver/failure"
 )
 
-// MayPass reports whether an error of Kubernetes is transient: of the connection, a time-out, overload. Such a write may
+// IsTransient reports whether an error of Kubernetes is transient: of the connection, a time-out, overload. Such a write may
 // nevertheless have been recorded.
-func MayPass(err error) bool {
+func IsTransient(err error) bool {
 	var status apierrors.APIStatus
 	if !errors.As(err, &status) {
 		return true

@@ -81,7 +81,7 @@ func (c *Change) checkSettings(spider *view.Spider) error {
 	if spider.Settings != "" {
 		var present map[string]string
 		if err := json.Unmarshal([]byte(spider.Settings), &present); err != nil {
-			return fmt.Errorf("reading the settings of Spider %s/%s: %w", spider.Namespace, spider.Ref, err)
+			return fmt.Errorf("reading the settings of Spider %s/%s: %w", spider.Namespace, spider.ResourceName, err)
 		}
 		for name := range present {
 			all[name] = struct{}{}

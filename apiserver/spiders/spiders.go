@@ -138,7 +138,7 @@ func (s *Spiders) Create(ctx context.Context, caller auth.Identity, change *Chan
 		return nil, fmt.Errorf("making a spider id: %w", err)
 	}
 	exchange.Of(ctx).Object = caller.Namespace + "/" + id.String()
-	ctx, cancel := kube.SeenToItsEnd(ctx)
+	ctx, cancel := kube.Detached(ctx)
 	defer cancel()
 	release, err := s.claimName(caller, *change.Name, uuid.Nil)
 	if err != nil {
@@ -153,7 +153,7 @@ func (s *Spiders) Create(ctx context.Context, caller auth.Identity, change *Chan
 		return s.kubernetes.Create(ctx, wanted)
 	})
 	if taken, ok := errors.AsType[*kube.NameTakenError](err); ok {
-		if !taken.PerhapsByUs {
+		if !taken.MaybeOurs {
 			return nil, failure.Internal(fmt.Errorf("the new id %s is taken", id))
 		}
 		object, err = s.kubernetes.Get(ctx, caller.Namespace, id.String())
@@ -194,7 +194,7 @@ func (s *Spiders) Change(
 			}
 			defer release()
 		}
-		object, err := s.kubernetes.Patch(ctx, spider.Namespace, spider.Ref, spider.ResourceVersion, spec)
+		object, err := s.kubernetes.Patch(ctx, spider.Namespace, spider.ResourceName, spider.ResourceVersion, spec)
 		if err != nil {
 			return err
 		}
@@ -207,10 +207,10 @@ func (s *Spiders) Change(
 // Delete deletes a spider of the caller if the condition holds.
 func (s *Spiders) Delete(ctx context.Context, caller auth.Identity, id string, condition Condition) error {
 	return s.write(ctx, caller, id, condition, func(ctx context.Context, spider *view.Spider) error {
-		if err := s.kubernetes.Delete(ctx, spider.Namespace, spider.Ref, spider.ResourceVersion); err != nil {
+		if err := s.kubernetes.Delete(ctx, spider.Namespace, spider.ResourceName, spider.ResourceVersion); err != nil {
 			return err
 		}
-		s.view.Remove(spider.Namespace, spider.Ref, spider.ResourceVersion)
+		s.view.Remove(spider.Namespace, spider.ResourceName, spider.ResourceVersion)
 		return nil
 	})
 }
@@ -221,13 +221,13 @@ func (s *Spiders) write(
 	ctx context.Context, caller auth.Identity, id string, condition Condition, write func(context.Context, *view.Spider) error,
 ) error {
 	about := exchange.Of(ctx)
-	ctx, cancel := kube.SeenToItsEnd(ctx)
+	ctx, cancel := kube.Detached(ctx)
 	defer cancel()
 	spider, err := s.Find(ctx, caller, id)
 	if err != nil {
 		return err
 	}
-	about.Object = spider.Namespace + "/" + spider.Ref
+	about.Object = spider.Namespace + "/" + spider.ResourceName
 	var conflicting error
 	live := false // whether the spider was read from Kubernetes, not only from the view
 	for range writeAttempts {
@@ -248,7 +248,7 @@ func (s *Spiders) write(
 			return failure.PreconditionFailed("This spider")
 		}
 		live = true
-		object, err := s.kubernetes.Get(ctx, spider.Namespace, spider.Ref)
+		object, err := s.kubernetes.Get(ctx, spider.Namespace, spider.ResourceName)
 		if err != nil {
 			return failed(err)
 		}
@@ -269,7 +269,7 @@ func failed(err error) error {
 		return err
 	case apierrors.IsNotFound(err):
 		return failure.NotFound("This spider")
-	case kube.MayPass(err):
+	case kube.IsTransient(err):
 		return failure.Unavailable(err, "Kubernetes cannot be reached, so the spider may not have been written.")
 	default:
 		return kube.Refusal(err, "spider")

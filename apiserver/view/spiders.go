@@ -18,7 +18,7 @@ import (
 type Spider struct {
 	ID              uuid.UUID
 	Namespace       string
-	Ref             string // The name of the resource.
+	ResourceName    string // The name of the resource.
 	ResourceVersion string
 	Name            string // The spider's name in Scrapy and in the REST API.
 	RepoPath        string
@@ -35,7 +35,7 @@ type Spider struct {
 	bornAt uint64
 }
 
-func (s *Spider) ref() ref        { return ref{s.Namespace, s.Ref} }
+func (s *Spider) ref() ref        { return ref{s.Namespace, s.ResourceName} }
 func (s *Spider) version() string { return s.ResourceVersion }
 func (s *Spider) note() *note     { return &s.kept }
 func (s *Spider) born() *uint64   { return &s.bornAt }
@@ -67,7 +67,7 @@ func FromSpider(spider *v1alpha1.Spider) (*Spider, error) {
 	s := &Spider{
 		ID:              id,
 		Namespace:       intern(spider.Namespace),
-		Ref:             spider.Name,
+		ResourceName:    spider.Name,
 		ResourceVersion: spider.ResourceVersion,
 		Name:            spider.SpiderName(),
 		RepoPath:        spider.Spec.RepoPath,
@@ -282,5 +282,5 @@ func (s *spiderSet) remove(spider *Spider) {
 
 // newerSpider orders Spiders as newestFirst orders jobs.
 func newerSpider(a, b *Spider) bool {
-	return cmp.Or(compareNewest(a.Position(), b.Position()), cmp.Compare(a.Ref, b.Ref)) < 0
+	return cmp.Or(compareNewest(a.Position(), b.Position()), cmp.Compare(a.ResourceName, b.ResourceName)) < 0
 }

@@ -144,7 +144,7 @@ func TestSpidersAreAsNewAsOwnWrites(t *testing.T) {
 			for q := (SpiderQuery{Namespace: ns, UserID: user, Limit: rapid.IntRange(1, 3).Draw(t, "limit")}); ; {
 				page, more := view.List(q)
 				for _, spider := range page {
-					got = append(got, spider.Ref+" "+spider.Name)
+					got = append(got, spider.ResourceName+" "+spider.Name)
 				}
 				if !more {
 					break

@@ -15,7 +15,7 @@ import (
 )
 
 // act executes a decision. Deleting what is already gone is not an error; every deletion names the UID of its object.
-func (r *Reconciler) act(ctx context.Context, o *observation, mem *recollection, a action) error {
+func (r *Reconciler) act(ctx context.Context, o *observation, mem *jobMemory, a action) error {
 	switch a.kind {
 	case createJob:
 		return r.createJob(ctx, mem, a.create)
@@ -44,7 +44,7 @@ func (r *Reconciler) act(ctx context.Context, o *observation, mem *recollection,
 // createJob creates the Job. The first try takes a few seconds at most: if kube-apiserver does not answer in that time, as
 // behind a slow or hanging webhook, the SpiderJob says so, and the next try waits as long as kube-apiserver itself does. A
 // creation that was given up but executed nevertheless is found by its name.
-func (r *Reconciler) createJob(ctx context.Context, mem *recollection, job *batchv1.Job) error {
+func (r *Reconciler) createJob(ctx context.Context, mem *jobMemory, job *batchv1.Job) error {
 	limited := ctx
 	if mem.refused == nil {
 		var cancel context.CancelFunc
@@ -63,7 +63,7 @@ func (r *Reconciler) createJob(ctx context.Context, mem *recollection, job *batc
 }
 
 // endPod makes the kubelet end what still runs of a Pod. A Pod that is gone has ended.
-func (r *Reconciler) endPod(ctx context.Context, mem *recollection, a action) error {
+func (r *Reconciler) endPod(ctx context.Context, mem *jobMemory, a action) error {
 	key, now := a.key(), r.clock.Now()
 	if mem.done(key, now) {
 		return nil
@@ -85,7 +85,7 @@ func (r objectRef) meta() metav1.ObjectMeta {
 }
 
 func (r *Reconciler) deleteOnce(
-	ctx context.Context, mem *recollection, a action, obj client.Object, kind string, opts *client.DeleteOptions,
+	ctx context.Context, mem *jobMemory, a action, obj client.Object, kind string, opts *client.DeleteOptions,
 ) error {
 	key, now := a.key(), r.clock.Now()
 	if mem.done(key, now) {

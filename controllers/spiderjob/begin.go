@@ -45,7 +45,7 @@ func (d decision) begin(o *observation, now time.Time) decision {
 	}
 	sj := *o.sj
 	sj.Status = d.status // the counts of earlier attempts, recorded or not yet
-	p, err := makePlan(&sj, o.spider, o.defaults)
+	p, err := newPlan(&sj, o.spider, o.defaults)
 	if err != nil {
 		return d.invalid(o, err, now)
 	}
@@ -88,7 +88,7 @@ func (d decision) waitsToCreate(o *observation, now time.Time) (wait decision, w
 	if d.status.JobUID != "" || len(o.pods) > 0 || o.spider == nil {
 		return d, false
 	}
-	if p, err := makePlan(o.sj, o.spider, o.defaults); err == nil {
+	if p, err := newPlan(o.sj, o.spider, o.defaults); err == nil {
 		left, limited := startLeft(o, &d.status, p, now)
 		if limited && left <= 0 {
 			return d, false

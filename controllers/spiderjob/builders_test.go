@@ -102,7 +102,7 @@ func makeSpider() *v1alpha1.Spider {
 type jobBuilder struct{ *batchv1.Job }
 
 func makeJob(owner *v1alpha1.SpiderJob, change ...func(*plan)) jobBuilder {
-	p, err := makePlan(owner, makeSpider(), testDefaults())
+	p, err := newPlan(owner, makeSpider(), testDefaults())
 	if err != nil {
 		panic(err)
 	}

@@ -373,7 +373,7 @@ func (d decision) end(o *observation, phase v1alpha1.Phase, reason, message stri
 	if st.Stats == nil {
 		st.Stats = &v1alpha1.Stats{Source: v1alpha1.OriginNone}
 	}
-	ttl := ttlNow(o)
+	ttl := currentTTL(o)
 	st.TTLSecondsAfterFinished = &ttl
 	d.settleExpectations(o, now)
 	return d

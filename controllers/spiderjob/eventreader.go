@@ -199,7 +199,7 @@ func (w *namespaceWarnings) add(event *corev1.Event) {
 	if event.Series != nil {
 		count = max(event.Series.Count, count)
 	}
-	message := strings.Clone(truncate(printable(event.Message), maxMessage)) // the clone releases the rest of the answer
+	message := strings.Clone(truncate(oneLine(event.Message), maxMessage)) // the clone releases the rest of the answer
 	w.latest[of.UID] = &eventWarning{reason: strings.Clone(event.Reason), message: message, at: at, count: count}
 }
 

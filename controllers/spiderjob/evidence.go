@@ -20,7 +20,7 @@ const (
 )
 
 // readWords reads the Warning Events of the Job, or of its Pod, and remembers them.
-func (r *Reconciler) readWords(ctx context.Context, o *observation, mem *recollection, what need) error {
+func (r *Reconciler) readWords(ctx context.Context, o *observation, mem *jobMemory, what need) error {
 	words := eventWords{of: o.job.uid, at: r.clock.Now()}
 	if what == needPodEvents {
 		words.of = o.lastPod.uid
@@ -67,7 +67,7 @@ func explainEvent(w *eventWarning, what need) refusal {
 }
 
 // readKilling looks for the kubelet's Event of having stopped the last Pod's spider, and remembers it.
-func (r *Reconciler) readKilling(ctx context.Context, o *observation, mem *recollection) error {
+func (r *Reconciler) readKilling(ctx context.Context, o *observation, mem *jobMemory) error {
 	found := stopTrace{of: killingOf(o), found: evidenceGone}
 	now := r.clock.Now()
 	if now.Sub(lastSign(o)) < killingLife || o.lastPod != nil && o.lastPod.runs() {

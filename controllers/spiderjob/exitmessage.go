@@ -31,11 +31,11 @@ func exitMessage(message string) string {
 	if len(lines) == 0 {
 		return ""
 	}
-	return ": " + truncate(strings.Join(lines, " | "), maxLastWords)
+	return ": " + truncate(strings.Join(lines, " | "), maxLastLines)
 }
 
 // quote makes a line of a container's output safe for a message.
-func quote(line string) string { return truncate(strings.TrimSpace(printable(line)), maxLastWords) }
+func quote(line string) string { return truncate(strings.TrimSpace(oneLine(line)), maxLastLines) }
 
 // mistakes are common mistakes in the name of a spider, its place or its arguments, by the words of the program that detects
 // them. $1 and $2 in a sentence are the groups of the pattern.

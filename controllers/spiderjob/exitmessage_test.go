@@ -79,7 +79,7 @@ func FuzzExitMessage(f *testing.F) {
 	f.Add(`exec: "` + strings.Repeat("é", 3000) + `": no such file or directory`)
 	f.Fuzz(func(t *testing.T, message string) {
 		got := exitMessage(message)
-		if len(got) > 3*maxLastWords || !utf8.ValidString(got) || strings.ContainsAny(got, "\n\x1b") {
+		if len(got) > 3*maxLastLines || !utf8.ValidString(got) || strings.ContainsAny(got, "\n\x1b") {
 			t.Errorf("%d bytes: %q", len(got), got)
 		}
 	})

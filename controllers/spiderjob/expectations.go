@@ -47,8 +47,8 @@ func (d *decision) expected(
 		}}
 	}
 	j := expect.Judge(rules, expect.Run{
-		Stats: d.status.Stats, Feeds: p.StatsSource == v1alpha1.StatsFromScrapy, FeedError: printable(feedError), Duration: ran,
-		Earlier: o.earlier.items, Kept: time.Duration(ttlNow(o)) * time.Second,
+		Stats: d.status.Stats, Feeds: p.StatsSource == v1alpha1.StatsFromScrapy, FeedError: oneLine(feedError), Duration: ran,
+		Earlier: o.earlier.items, Kept: time.Duration(currentTTL(o)) * time.Second,
 	})
 	d.noteJudgement(o, p, j, now)
 	if len(j.Broken) == 0 {
@@ -111,8 +111,8 @@ func (d *decision) violated(o *observation, broken []v1alpha1.Violation, reason,
 	for _, v := range broken[:min(len(broken), allowed.MaxViolations)] {
 		bounded = append(bounded, v1alpha1.Violation{
 			Rule:     v.Rule,
-			Expected: truncate(printable(v.Expected), allowed.MaxViolationText),
-			Actual:   truncate(printable(v.Actual), allowed.MaxViolationText),
+			Expected: truncate(oneLine(v.Expected), allowed.MaxViolationText),
+			Actual:   truncate(oneLine(v.Actual), allowed.MaxViolationText),
 		})
 	}
 	d.status.Violations = bounded

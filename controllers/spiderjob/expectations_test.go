@@ -403,7 +403,7 @@ func TestViolationsAreEvents(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			told := events.NewFakeRecorder(5)
 			r := &Reconciler{client: &statusWriter{}, clock: clocktesting.NewFakeClock(epoch.Add(time.Minute)), events: told}
-			if err := r.record(t.Context(), observe(c.before).observation, &recollection{}, c.after); err != nil {
+			if err := r.record(t.Context(), observe(c.before).observation, &jobMemory{}, c.after); err != nil {
 				t.Fatal(err)
 			}
 			close(told.Events)

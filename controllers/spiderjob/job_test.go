@@ -19,7 +19,7 @@ import (
 // build makes the Job of a SpiderJob of a Spider, which must be possible.
 func build(t *testing.T, sj *v1alpha1.SpiderJob, spider *v1alpha1.Spider) (*corev1.PodTemplateSpec, *jobBuilder) {
 	t.Helper()
-	p, err := makePlan(sj, spider, testDefaults())
+	p, err := newPlan(sj, spider, testDefaults())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -215,14 +215,14 @@ func TestPlanRefusesWhatTheSpiderDoesNotAllow(t *testing.T) {
 			if c.spider != nil {
 				c.spider(&spider.Spec)
 			}
-			if _, err := makePlan(sj, spider, testDefaults()); err == nil || !strings.Contains(err.Error(), c.want) {
+			if _, err := newPlan(sj, spider, testDefaults()); err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("error is %v, want one with %q", err, c.want)
 			}
 		})
 	}
 	defaults := testDefaults()
 	defaults.SpiderImage = ""
-	if _, err := makePlan(makeSpiderJob().SpiderJob, makeSpider(), defaults); err == nil || !strings.Contains(err.Error(), "image") {
+	if _, err := newPlan(makeSpiderJob().SpiderJob, makeSpider(), defaults); err == nil || !strings.Contains(err.Error(), "image") {
 		t.Errorf("error is %v, want one about the image", err)
 	}
 }
@@ -249,7 +249,7 @@ func FuzzText(f *testing.F) {
 	f.Add("a\x00b\xff\n…", 5)
 	f.Fuzz(func(t *testing.T, s string, n int) {
 		n = 4 + (n&0xff+0x100)%0x100
-		got := truncate(printable(s), n)
+		got := truncate(oneLine(s), n)
 		if len(got) > n || strings.ToValidUTF8(got, "") != got || strings.ContainsAny(got, "\n\x00\x1b") {
 			t.Errorf("%q at most %d is %q", s, n, got)
 		}

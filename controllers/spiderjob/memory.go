@@ -25,11 +25,11 @@ const (
 // SpiderJob.
 type memory struct {
 	mu   sync.Mutex
-	jobs map[types.NamespacedName]*recollection
+	jobs map[types.NamespacedName]*jobMemory
 }
 
-// recollection is what is remembered of one SpiderJob. Only the worker that reconciles it touches it, except for passed.
-type recollection struct {
+// jobMemory is what is remembered of one SpiderJob. Only the worker that reconciles it touches it, except for passed.
+type jobMemory struct {
 	uid types.UID
 	// passed are Pods whose spider had ended, as the watch showed them since the last reconcile: the first such state, and the
 	// latest. A Pod that is stopped may end and disappear within milliseconds, and its termination message with it. The memory's
@@ -74,16 +74,16 @@ type actionKey struct {
 }
 
 func newMemory() *memory {
-	return &memory{jobs: map[types.NamespacedName]*recollection{}}
+	return &memory{jobs: map[types.NamespacedName]*jobMemory{}}
 }
 
 // of returns what is remembered of the SpiderJob with that name and UID, empty if nothing is.
-func (m *memory) of(key types.NamespacedName, uid types.UID) *recollection {
+func (m *memory) of(key types.NamespacedName, uid types.UID) *jobMemory {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	r := m.jobs[key]
 	if r == nil || r.uid != uid {
-		r = &recollection{uid: uid}
+		r = &jobMemory{uid: uid}
 		m.jobs[key] = r
 	}
 	return r
@@ -118,7 +118,7 @@ func (m *memory) pass(sj types.NamespacedName, pod *corev1.Pod, gone bool) {
 }
 
 // takePassed returns the Pods that have passed since the last call, in order.
-func (m *memory) takePassed(r *recollection) []*podView {
+func (m *memory) takePassed(r *jobMemory) []*podView {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	passed := r.passed
@@ -129,7 +129,7 @@ func (m *memory) takePassed(r *recollection) []*podView {
 // remember records what an observation shows for the first time, and before that the Pods that have passed and are not in it.
 // This only improves later decisions: without it, a process that has just started concludes the same from the objects
 // themselves, if less exactly.
-func (r *recollection) remember(o *observation, passed []*podView, now time.Time) {
+func (r *jobMemory) remember(o *observation, passed []*podView, now time.Time) {
 	if o.job != nil && o.job.uid != r.job {
 		r.job, r.jobSeen = o.job.uid, now
 	}
@@ -145,7 +145,7 @@ func (r *recollection) remember(o *observation, passed []*podView, now time.Time
 }
 
 // see records what a Pod shows for the first time.
-func (r *recollection) see(o *observation, pod *podView, now time.Time) {
+func (r *jobMemory) see(o *observation, pod *podView, now time.Time) {
 	if r.lastPod == nil || r.lastPod.uid != pod.uid {
 		r.podSeen, r.runningSeen, r.exitSeen, r.stopSeen, r.exited = now, time.Time{}, time.Time{}, time.Time{}, nil
 	}
@@ -171,7 +171,7 @@ func (r *recollection) see(o *observation, pod *podView, now time.Time) {
 }
 
 // latest returns the newer of the observed SpiderJob and the last written one.
-func (r *recollection) latest(observed *v1alpha1.SpiderJob) *v1alpha1.SpiderJob {
+func (r *jobMemory) latest(observed *v1alpha1.SpiderJob) *v1alpha1.SpiderJob {
 	if r.written == nil {
 		return observed
 	}
@@ -184,7 +184,7 @@ func (r *recollection) latest(observed *v1alpha1.SpiderJob) *v1alpha1.SpiderJob 
 }
 
 // refuse records that a Job was refused.
-func (r *recollection) refuse(err error, now time.Time) {
+func (r *jobMemory) refuse(err error, now time.Time) {
 	since := now
 	if r.refused != nil {
 		since = r.refused.since
@@ -193,14 +193,14 @@ func (r *recollection) refuse(err error, now time.Time) {
 }
 
 // seen records that the Job was seen: if it is not seen from now on, it is gone.
-func (r *recollection) seen(job *batchv1.Job) {
+func (r *jobMemory) seen(job *batchv1.Job) {
 	if r.created != nil && r.created.UID == job.UID {
 		r.created = nil
 	}
 }
 
 // show adds what is remembered to an observation.
-func (r *recollection) show(o *observation) {
+func (r *jobMemory) show(o *observation) {
 	o.lastPod, o.witness, o.exited, o.exitSeen, o.runningSeen = r.lastPod, r.witness, r.exited, r.exitSeen, r.runningSeen
 	o.podSeen, o.stopSeen, o.words, o.refused = r.podSeen, r.stopSeen, r.words, r.refused
 	if o.job != nil {
@@ -212,7 +212,7 @@ func (r *recollection) show(o *observation) {
 }
 
 // recentJob returns the Job created last, while the cache may not show it yet.
-func (r *recollection) recentJob(now time.Time) *batchv1.Job {
+func (r *jobMemory) recentJob(now time.Time) *batchv1.Job {
 	if r.created == nil || now.Sub(r.createdAt) >= createdFor {
 		r.created = nil
 	}
@@ -220,6 +220,6 @@ func (r *recollection) recentJob(now time.Time) *batchv1.Job {
 }
 
 // done reports whether the action was done so recently that its effect may not be visible yet.
-func (r *recollection) done(key actionKey, now time.Time) bool {
+func (r *jobMemory) done(key actionKey, now time.Time) bool {
 	return r.lastAction == key && now.Sub(r.actedAt) < repeatAfter
 }

@@ -17,7 +17,7 @@ import (
 // TestRecentJob takes a Job just created for there while no cache can show it yet, and for gone once one has shown it.
 func TestRecentJob(t *testing.T) {
 	job, other := makeJob(makeSpiderJob().SpiderJob).Job, makeJob(makeSpiderJob().SpiderJob).uid("job-0").Job
-	r := recollection{created: job, createdAt: epoch}
+	r := jobMemory{created: job, createdAt: epoch}
 	r.seen(other) // the one it follows
 	if r.recentJob(epoch.Add(time.Second)) != job {
 		t.Error("a Job created a second ago, and seen nowhere yet, is forgotten")
@@ -25,7 +25,7 @@ func TestRecentJob(t *testing.T) {
 	if r.recentJob(epoch.Add(createdFor)) != nil {
 		t.Error("a Job that no cache shows in time is taken for there")
 	}
-	r = recollection{created: job, createdAt: epoch}
+	r = jobMemory{created: job, createdAt: epoch}
 	r.seen(job)
 	if r.recentJob(epoch.Add(time.Second)) != nil {
 		t.Error("a Job that was seen, and is not any more, is taken for there")
@@ -44,15 +44,15 @@ func TestLastWordsOfAPodThatIsGone(t *testing.T) {
 
 	for _, c := range []struct {
 		name string
-		pass func(wake)
+		pass func(enqueuer)
 		want int64
 	}{
-		{"its end was shown, and then that it is gone", func(w wake) {
+		{"its end was shown, and then that it is gone", func(w enqueuer) {
 			w.Update(ctx, event.UpdateEvent{ObjectOld: pod(running), ObjectNew: pod(ended)}, q)
 			w.Delete(ctx, event.DeleteEvent{Object: pod(ended)}, q)
 		}, 42},
-		{"only that it is gone was shown", func(w wake) { w.Delete(ctx, event.DeleteEvent{Object: pod(ended)}, q) }, 42},
-		{"it is gone without an end", func(w wake) { w.Delete(ctx, event.DeleteEvent{Object: pod(running)}, q) }, 0},
+		{"only that it is gone was shown", func(w enqueuer) { w.Delete(ctx, event.DeleteEvent{Object: pod(ended)}, q) }, 42},
+		{"it is gone without an end", func(w enqueuer) { w.Delete(ctx, event.DeleteEvent{Object: pod(running)}, q) }, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			m := newMemory()

@@ -115,7 +115,7 @@ func knownReason(reason string) string {
 func RegisterMetrics(to prometheus.Registerer) (*queue.Metrics, error) {
 	own := []prometheus.Collector{
 		jobsEnded, queueDuration, startDuration, runDuration, itemsTotal, requestsTotal, interruptionsTotal, expectationsTotal,
-		stallsTotal, statusWrites, &populations,
+		stallsTotal, statusWrites, &shownCounts,
 	}
 	for _, collector := range append(own, podlog.Metrics()...) {
 		err := to.Register(collector)
@@ -189,7 +189,7 @@ func advanceTo(o *observation, next *v1alpha1.SpiderJobStatus) advance {
 	previous := &o.sj.Status
 	p := advance{
 		interruptions: max(next.Interruptions-previous.Interruptions, 0),
-		stalled:       stallTold(previous) == "" && stallTold(next) != "",
+		stalled:       reportedStall(previous) == "" && reportedStall(next) != "",
 	}
 	if previous.StartedAt == nil && next.StartedAt != nil && o.jobIsOurs() {
 		p.started = true

@@ -191,7 +191,7 @@ func TestOnlyWrittenChangesAreCounted(t *testing.T) {
 	end.Stats = &v1alpha1.Stats{ItemsScraped: 5}
 
 	before := samples(t)
-	if err := r.record(t.Context(), o, &recollection{}, end); err == nil {
+	if err := r.record(t.Context(), o, &jobMemory{}, end); err == nil {
 		t.Fatal("a write that failed is no error")
 	}
 	failed := samples(t)
@@ -200,7 +200,7 @@ func TestOnlyWrittenChangesAreCounted(t *testing.T) {
 	}
 
 	writer.err = nil
-	mem := &recollection{}
+	mem := &jobMemory{}
 	if err := r.record(t.Context(), o, mem, end); err != nil {
 		t.Fatal(err)
 	}
@@ -216,7 +216,7 @@ func TestOnlyWrittenChangesAreCounted(t *testing.T) {
 	}
 
 	again := &observation{sj: mem.written, defaults: testDefaults()}
-	if err := r.record(t.Context(), again, &recollection{}, decide(again, epoch.Add(time.Hour)).status); err != nil {
+	if err := r.record(t.Context(), again, &jobMemory{}, decide(again, epoch.Add(time.Hour)).status); err != nil {
 		t.Fatal(err)
 	}
 	if diff := added(written, samples(t)); len(diff) > 0 {

@@ -21,7 +21,7 @@ const podsBySpiderJob = "spiderjob"
 
 // observe reads everything that concerns a SpiderJob from the caches, or with live from kube-apiserver. It returns nil if there
 // is no such SpiderJob.
-func (r *Reconciler) observe(ctx context.Context, key types.NamespacedName, live bool) (*observation, *recollection, error) {
+func (r *Reconciler) observe(ctx context.Context, key types.NamespacedName, live bool) (*observation, *jobMemory, error) {
 	reader := client.Reader(r.client)
 	if live {
 		reader = r.live
@@ -37,7 +37,7 @@ func (r *Reconciler) observe(ctx context.Context, key types.NamespacedName, live
 	mem := r.memory.of(key, sj.UID)
 	now := r.clock.Now()
 	o := &observation{sj: mem.latest(&sj), live: live, defaults: r.defaults}
-	if o.sinceLead, err = r.lead.before(ctx, o.sj.ResourceVersion); err != nil {
+	if o.sinceLead, err = r.leadership.before(ctx, o.sj.ResourceVersion); err != nil {
 		return nil, nil, err
 	}
 

@@ -256,7 +256,7 @@ func waitingContainer(c *containerView) refusal {
 	if state == nil {
 		return refusal{}
 	}
-	message := printable(state.Message)
+	message := oneLine(state.Message)
 	switch state.Reason {
 	case "ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "ImageInspectError", "RegistryUnavailable", "SignatureValidationFailed":
 		return refusal{v1alpha1.ReasonImagePull, message}
@@ -314,7 +314,7 @@ func explain(message string) refusal {
 	case strings.Contains(text, "forbidden") || strings.Contains(text, "denied the request") || strings.Contains(text, "denied request"):
 		reason = v1alpha1.ReasonPodForbidden
 	}
-	return refusal{reason: reason, message: truncate(printable(message), maxMessage)}
+	return refusal{reason: reason, message: truncate(oneLine(message), maxMessage)}
 }
 
 // backOff returns the time until the next look at something that has lasted for age: about as long again, within bounds.

@@ -69,8 +69,8 @@ type plan struct {
 	SumAttempts bool `json:"sumAttempts,omitempty"`
 }
 
-// makePlan combines a SpiderJob and its Spider. The error is for users: what the Spider does not allow.
-func makePlan(sj *v1alpha1.SpiderJob, spider *v1alpha1.Spider, defaults Defaults) (plan, error) {
+// newPlan combines a SpiderJob and its Spider. The error is for users: what the Spider does not allow.
+func newPlan(sj *v1alpha1.SpiderJob, spider *v1alpha1.Spider, defaults Defaults) (plan, error) {
 	spec := &spider.Spec
 	p := plan{
 		Spider:              spider.SpiderName(),
@@ -161,7 +161,7 @@ func planFromJob(job *jobView, defaults Defaults) plan {
 // gone.
 func currentPlan(o *observation) plan {
 	if o.spider != nil {
-		if p, err := makePlan(o.sj, o.spider, o.defaults); err == nil {
+		if p, err := newPlan(o.sj, o.spider, o.defaults); err == nil {
 			return p
 		}
 	}

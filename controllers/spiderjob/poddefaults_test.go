@@ -19,7 +19,7 @@ func buildUnder(t *testing.T, pods PodDefaults, spider *v1alpha1.Spider) *corev1
 	defaults := testDefaults()
 	defaults.Pods = pods
 	sj := makeSpiderJob().SpiderJob
-	p, err := makePlan(sj, spider, defaults)
+	p, err := newPlan(sj, spider, defaults)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -87,7 +87,7 @@ func moment(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 // its process without one: both survive a restart of the operator.
 func (d decision) stall(o *observation, p plan, r podlog.Reading, now time.Time) decision {
 	rules, st := p.Expectations, &d.status
-	if told := stallTold(st); told != "" {
+	if told := reportedStall(st); told != "" {
 		st.Message = truncate("has stalled: "+told, maxMessage)
 		return d
 	}
@@ -116,7 +116,7 @@ func (d decision) stall(o *observation, p plan, r podlog.Reading, now time.Time)
 	message := fmt.Sprintf("no progress since %s (%s), for longer than %s", moment(since), soFar(st), patience)
 	switch {
 	case rules.OnStall == v1alpha1.StallReport:
-		st.Message = truncate("has stalled: "+stallTold(st), maxMessage)
+		st.Message = truncate("has stalled: "+reportedStall(st), maxMessage)
 		return d
 	case rules.OnStall == v1alpha1.StallRetry && d.failures() < p.Retries:
 		return d.retry(v1alpha1.ReasonStalled, message, now)
@@ -124,8 +124,8 @@ func (d decision) stall(o *observation, p plan, r podlog.Reading, now time.Time)
 	return d.stopJob(o, v1alpha1.ReasonStalled, message, now)
 }
 
-// stallTold returns what was already reported of a stall of this attempt, "" if it has not stalled.
-func stallTold(st *v1alpha1.SpiderJobStatus) string {
+// reportedStall returns what was already reported of a stall of this attempt, "" if it has not stalled.
+func reportedStall(st *v1alpha1.SpiderJobStatus) string {
 	for _, v := range st.Violations {
 		if v.Rule == v1alpha1.RuleNoProgressSeconds {
 			return v.Actual + ", expected " + v.Expected

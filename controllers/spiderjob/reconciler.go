@@ -46,12 +46,12 @@ type Reconciler struct {
 	warnings *eventReader
 	quota    *quota.Gate
 	// classOf returns the class with which the work queue handed out a SpiderJob that is being reconciled.
-	classOf  func(reconcile.Request) (class int, ok bool)
-	clock    clock.PassiveClock
-	defaults Defaults
-	memory   *memory
-	lead     *lead
-	earlier  runHistory
+	classOf    func(reconcile.Request) (class int, ok bool)
+	clock      clock.PassiveClock
+	defaults   Defaults
+	memory     *memory
+	leadership *leadership
+	earlier    runHistory
 }
 
 // runHistory knows the earlier runs of Spiders. It is implemented by earlier.Runs, in step with the cache of SpiderJobs.
@@ -103,7 +103,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 		for _, demand := range d.logs {
 			r.logs.Want(logTarget(o, demand.pod), demand.mode)
 		}
-		r.tellQuota(o, d, r.clock.Now())
+		r.reportToGate(o, d, r.clock.Now())
 		if d.action.kind == createJob && !r.mayCreate(req) {
 			return requeue(time.Nanosecond, queue.Create), nil
 		}
@@ -126,7 +126,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 
 // noteRefusal records a stop, or a wait for a Pod that has to go, although kube-apiserver refuses the necessary call, and what
 // refuses it: for instance a webhook that hangs. The call is retried like any that has failed.
-func (r *Reconciler) noteRefusal(ctx context.Context, o *observation, mem *recollection, d decision, refusal error) error {
+func (r *Reconciler) noteRefusal(ctx context.Context, o *observation, mem *jobMemory, d decision, refusal error) error {
 	message := d.status.Message
 	if d.status.Stop != nil {
 		message = d.status.Stop.Message
@@ -134,7 +134,7 @@ func (r *Reconciler) noteRefusal(ctx context.Context, o *observation, mem *recol
 	if _, answered := errors.AsType[*apierrors.StatusError](refusal); !answered || message == "" {
 		return nil
 	}
-	d.status.Message = truncate(message+"; kube-apiserver refuses it: "+printable(unwrapStatus(refusal).Error()), maxMessage)
+	d.status.Message = truncate(message+"; kube-apiserver refuses it: "+oneLine(unwrapStatus(refusal).Error()), maxMessage)
 	if err := r.record(ctx, o, mem, d.status); err != nil && !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) {
 		return err
 	}
@@ -148,7 +148,7 @@ func (r *Reconciler) mayCreate(req reconcile.Request) bool {
 }
 
 // conclude records a decision after its action.
-func (r *Reconciler) conclude(ctx context.Context, o *observation, mem *recollection, d decision) (reconcile.Result, error) {
+func (r *Reconciler) conclude(ctx context.Context, o *observation, mem *jobMemory, d decision) (reconcile.Result, error) {
 	switch err := r.record(ctx, o, mem, d.status); {
 	case apierrors.IsConflict(err):
 		mem.written = nil

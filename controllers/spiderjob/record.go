@@ -18,7 +18,7 @@ import (
 // changed. Events, log lines and metrics follow only a successful write.
 //
 // A patch would cost kube-apiserver more: it has to encode the object, apply the patch, and decode the result.
-func (r *Reconciler) record(ctx context.Context, o *observation, mem *recollection, next v1alpha1.SpiderJobStatus) error {
+func (r *Reconciler) record(ctx context.Context, o *observation, mem *jobMemory, next v1alpha1.SpiderJobStatus) error {
 	if o.sj.Status.Phase.Terminal() || sameStatus(next, o.sj.Status) {
 		return nil // an end never changes, and the cache does not hold all of it
 	}
@@ -34,7 +34,7 @@ func (r *Reconciler) record(ctx context.Context, o *observation, mem *recollecti
 	omitArguments(sj)
 	advanceTo(o, &next).count()
 	previous := &o.sj.Status
-	r.tellViolation(sj, previous)
+	r.emitViolation(sj, previous)
 	if previous.Phase == next.Phase && previous.Reason == next.Reason {
 		return nil
 	}
@@ -47,8 +47,8 @@ func (r *Reconciler) record(ctx context.Context, o *observation, mem *recollecti
 	return nil
 }
 
-// tellViolation emits an Event for a broken rule if the reason of the status emits none: the broken rule is only reported.
-func (r *Reconciler) tellViolation(sj *v1alpha1.SpiderJob, previous *v1alpha1.SpiderJobStatus) {
+// emitViolation emits an Event for a broken rule if the reason of the status emits none: the broken rule is only reported.
+func (r *Reconciler) emitViolation(sj *v1alpha1.SpiderJob, previous *v1alpha1.SpiderJobStatus) {
 	met := apimeta.FindStatusCondition(sj.Status.Conditions, v1alpha1.ConditionExpectationsMet)
 	known := previous.Stop == nil && apimeta.IsStatusConditionFalse(previous.Conditions, v1alpha1.ConditionExpectationsMet)
 	if met == nil || met.Status != metav1.ConditionFalse || known || met.Reason == sj.Status.Reason || sj.Status.Stop != nil {

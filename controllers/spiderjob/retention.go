@@ -85,12 +85,12 @@ func ttl(o *observation) int64 {
 	case o.sj.Status.TTLSecondsAfterFinished != nil:
 		return *o.sj.Status.TTLSecondsAfterFinished
 	}
-	return ttlNow(o)
+	return currentTTL(o)
 }
 
-// ttlNow returns how long Spider and operator currently keep an ended SpiderJob, in seconds. If the Spider is gone, its value
+// currentTTL returns how long Spider and operator currently keep an ended SpiderJob, in seconds. If the Spider is gone, its value
 // when the Job was created applies.
-func ttlNow(o *observation) int64 {
+func currentTTL(o *observation) int64 {
 	if o.spider != nil {
 		return ptr.Deref(o.spider.Spec.TTLSecondsAfterFinished, seconds(o.defaults.TTL))
 	}

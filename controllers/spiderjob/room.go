@@ -28,8 +28,8 @@ func (r *Reconciler) askQuota(o *observation, now time.Time) quotaVerdict {
 	return quotaVerdict{}
 }
 
-// tellQuota reports to the gate what is known about the room for a SpiderJob's Pod.
-func (r *Reconciler) tellQuota(o *observation, d decision, now time.Time) {
+// reportToGate reports to the gate what is known about the room for a SpiderJob's Pod.
+func (r *Reconciler) reportToGate(o *observation, d decision, now time.Time) {
 	key := client.ObjectKeyFromObject(o.sj)
 	switch d.room {
 	case roomRefused:

@@ -41,7 +41,7 @@ func Setup(ctx context.Context, mgr ctrl.Manager, registry prometheus.Registerer
 	if err := mgr.Add(logs); err != nil {
 		return fmt.Errorf("add the log collector: %w", err)
 	}
-	if err := mgr.Add(newPopulation(mgr.GetCache(), clock.RealClock{})); err != nil {
+	if err := mgr.Add(newJobCounts(mgr.GetCache(), clock.RealClock{})); err != nil {
 		return fmt.Errorf("add the metrics of SpiderJobs: %w", err)
 	}
 	runs := earlier.New(mgr.GetCache())
@@ -64,22 +64,22 @@ func Setup(ctx context.Context, mgr ctrl.Manager, registry prometheus.Registerer
 	}
 	work := queue.New(queue.Options{Workers: opts.Workers, Clock: clock.RealClock{}, Metrics: queueMetrics})
 	reconciler := &Reconciler{
-		decide:   decide,
-		client:   mgr.GetClient(),
-		live:     mgr.GetAPIReader(),
-		logs:     logs,
-		events:   mgr.GetEventRecorder("spider-operator"),
-		warnings: newEventReader(mgr.GetAPIReader(), clock.RealClock{}),
-		quota:    gate,
-		classOf:  work.ClassOf,
-		clock:    clock.RealClock{},
-		defaults: opts.Defaults,
-		memory:   newMemory(),
-		lead:     &lead{reader: mgr.GetAPIReader()},
-		earlier:  runs,
+		decide:     decide,
+		client:     mgr.GetClient(),
+		live:       mgr.GetAPIReader(),
+		logs:       logs,
+		events:     mgr.GetEventRecorder("spider-operator"),
+		warnings:   newEventReader(mgr.GetAPIReader(), clock.RealClock{}),
+		quota:      gate,
+		classOf:    work.ClassOf,
+		clock:      clock.RealClock{},
+		defaults:   opts.Defaults,
+		memory:     newMemory(),
+		leadership: &leadership{reader: mgr.GetAPIReader()},
+		earlier:    runs,
 	}
 	if len(opts.Namespaces) > 0 {
-		reconciler.lead.namespace = opts.Namespaces[0]
+		reconciler.leadership.namespace = opts.Namespaces[0]
 	}
 	err = ctrl.NewControllerManagedBy(mgr).
 		Named(controllerName).

@@ -94,15 +94,15 @@ func (h *history) newProcess(workers int, skew time.Duration, lag func(simulated
 		earlier:  cachedRuns{p},
 	}
 	// The process learns from when on it leads before its workers begin, so that none of them waits for another one's call.
-	p.reconciler.lead = &lead{reader: h.cluster.Reader(p.name, func(context.Context, simulated.Call) error { return nil }, nil)}
-	if _, err := p.reconciler.lead.before(context.Background(), "1"); err != nil {
+	p.reconciler.leadership = &leadership{reader: h.cluster.Reader(p.name, func(context.Context, simulated.Call) error { return nil }, nil)}
+	if _, err := p.reconciler.leadership.before(context.Background(), "1"); err != nil {
 		panic(err)
 	}
 	go func() { _ = p.reconciler.quota.Start(ctx) }()
 	h.tell("%s begins to lead", p.name)
 	for _, kind := range simulated.Kinds {
 		for _, obj := range p.caches.Objects(kind) {
-			p.wake(kind, simulated.Notice{After: obj}, true)
+			p.enqueue(kind, simulated.Notice{After: obj}, true)
 		}
 	}
 	return p
@@ -116,12 +116,12 @@ func (p *process) remembered() (jobs, logs int) {
 // deliver brings changes to a cache, and wakes whom they concern.
 func (p *process) deliver(kind simulated.Kind, n int) {
 	for _, notice := range p.caches.Deliver(kind, n) {
-		p.wake(kind, notice, false)
+		p.enqueue(kind, notice, false)
 	}
 }
 
 // wake does what the watches set up in Setup do.
-func (p *process) wake(kind simulated.Kind, n simulated.Notice, initial bool) {
+func (p *process) enqueue(kind simulated.Kind, n simulated.Notice, initial bool) {
 	var w handler.EventHandler
 	switch kind {
 	case simulated.SpiderJobs:

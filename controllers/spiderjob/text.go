@@ -12,8 +12,8 @@ import (
 const (
 	// maxMessage bounds a status message, in bytes.
 	maxMessage = allowed.MaxMessage
-	// maxLastWords bounds the last lines of a container's log that a message quotes, in bytes.
-	maxLastWords = 400
+	// maxLastLines bounds the last lines of a container's log that a message quotes, in bytes.
+	maxLastLines = 400
 )
 
 // truncate cuts s to at most n bytes, at the end of a character, and says so.
@@ -32,9 +32,9 @@ func truncate(s string, n int) string {
 	return s + mark
 }
 
-// printable makes text from a container safe to show: valid UTF-8, on one line, without control characters and escape
+// oneLine makes text from a container safe to show: valid UTF-8, on one line, without control characters and escape
 // sequences.
-func printable(s string) string {
+func oneLine(s string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
 		case r == '\n' || r == '\t':

@@ -83,7 +83,7 @@ func (d decision) judge(o *observation, p plan, pod *podView, now time.Time) dec
 	}
 	e := verdict(p, pod, counts)
 	if r := o.reading(pod); e.reason == v1alpha1.ReasonCompletedUnverified && r.Err != nil {
-		e.message += ": " + printable(r.Err.Error())
+		e.message += ": " + oneLine(r.Err.Error())
 	}
 	d.describeRun(o, p, pod, now)
 	e, unsettled := d.expected(o, p, e, ran(pod), counts.FeedError, now)
@@ -333,7 +333,7 @@ func errorsLogged(counts stats.Counts) string {
 func failure(pod *podView) (reason, message string) {
 	exit := pod.exit()
 	if outOfStorage(pod) {
-		return v1alpha1.ReasonOutOfStorage, "the spider used more storage than it may: " + strings.TrimSpace(printable(pod.message))
+		return v1alpha1.ReasonOutOfStorage, "the spider used more storage than it may: " + strings.TrimSpace(oneLine(pod.message))
 	}
 	if init := failedInit(pod); init != nil {
 		ended := init.state.Terminated

@@ -26,23 +26,23 @@ type Collector struct {
 	stop context.CancelFunc
 	work sync.WaitGroup
 
-	mu       sync.Mutex
-	running  bool
-	pods     map[types.UID]*pod
-	jobs     map[types.NamespacedName]*pod // the newest Pod of each SpiderJob; the others follow by pod.older
-	nodes    map[string]*node
-	idle     list.List // of *node: those without Pods, the longest idle first
-	rotation rotation
-	turn     *alarm    // of the next sample
-	turnAt   time.Time // when turn goes off
-	samples  slots
-	probes   list.List // of *node: those whose probe is due
-	probing  int       // current probes, which count as samples
-	finals   lane
-	streams  lane
-	silent   list.List // of *flow: streams that were not answered for long
-	seasoned list.List // of *flow: streams that have had their slot for slotTime
-	yielding int       // streams that have to make way and have not ended yet
+	mu         sync.Mutex
+	running    bool
+	pods       map[types.UID]*pod
+	jobs       map[types.NamespacedName]*pod // the newest Pod of each SpiderJob; the others follow by pod.older
+	nodes      map[string]*node
+	idle       list.List // of *node: those without Pods, the longest idle first
+	roundRobin roundRobin
+	turn       *alarm    // of the next sample
+	turnAt     time.Time // when turn goes off
+	samples    slots
+	probes     list.List // of *node: those whose probe is due
+	probing    int       // current probes, which count as samples
+	finals     lane
+	streams    lane
+	silent     list.List // of *flow: streams that were not answered for long
+	seasoned   list.List // of *flow: streams that have had their slot for slotTime
+	yielding   int       // streams that have to make way and have not ended yet
 }
 
 // pod is one Pod's log. Its fields are guarded by the Collector's mutex, except target and ctx, which never change.
@@ -59,7 +59,7 @@ type pod struct {
 
 	notBefore time.Time     // of the next sample
 	lines     int64         // how many lines to request: fewer once they turned out to be too long
-	turn      *list.Element // in the rotation; nil when it has none
+	turn      *list.Element // its turn; nil when it has none
 	sampling  bool          // a sample is being read
 	queue     *queue        // that it waits in
 	place     *list.Element // in the queue; nil when it does not wait
@@ -92,7 +92,7 @@ func New(source Source, options Options) *Collector {
 		pods:    map[types.UID]*pod{},
 		jobs:    map[types.NamespacedName]*pod{},
 		nodes:   map[string]*node{},
-		rotation: rotation{
+		roundRobin: roundRobin{
 			interval: options.Interval,
 			spacing:  time.Duration(float64(time.Second) / options.Budget),
 		},
@@ -152,10 +152,10 @@ func (c *Collector) Want(target Target, mode Mode) {
 	if mode > Sample && !p.reading.conclusive() {
 		p.reading.Counts.Final, p.reading.Counts.FinishReason = false, "" // which held only while the container ran
 	}
-	switch c.rotation.remove(p); mode {
+	switch c.roundRobin.remove(p); mode {
 	case Sample:
 		if !p.node.unserved {
-			c.rotation.add(p, c.now())
+			c.roundRobin.add(p, c.now())
 		}
 	case Follow:
 		p.reading.Since = c.now()
@@ -164,7 +164,7 @@ func (c *Collector) Want(target Target, mode Mode) {
 		p.reading.Since = c.now()
 		c.wantFinal(p)
 	}
-	c.rotationChanged()
+	c.turnsChanged()
 	c.dispatch()
 }
 
@@ -223,7 +223,7 @@ func (c *Collector) Keep(spiderJob types.NamespacedName, pods ...types.UID) {
 // discard forgets a Pod. The caller holds the mutex.
 func (c *Collector) discard(p *pod) {
 	p.forget()
-	c.rotation.remove(p)
+	c.roundRobin.remove(p)
 	c.leave(p)
 	delete(c.pods, p.target.UID)
 	if newest := c.jobs[p.target.SpiderJob]; newest != p {
@@ -236,7 +236,7 @@ func (c *Collector) discard(p *pod) {
 	} else {
 		delete(c.jobs, p.target.SpiderJob)
 	}
-	c.rotationChanged()
+	c.turnsChanged()
 }
 
 // Changes returns the channel of SpiderJobs, empty except for their names, of which something new is known: counts, that a
@@ -322,8 +322,8 @@ func (c *Collector) dispatch() {
 	c.sampleDue()
 }
 
-// wakeForTurn schedules dispatch for when the next sample is due. The caller holds the mutex.
-func (c *Collector) wakeForTurn(due time.Time) {
+// scheduleTurn schedules dispatch for when the next sample is due. The caller holds the mutex.
+func (c *Collector) scheduleTurn(due time.Time) {
 	if c.turn != nil && !due.Before(c.turnAt) {
 		return
 	}
@@ -332,8 +332,8 @@ func (c *Collector) wakeForTurn(due time.Time) {
 	c.turn = c.after(due.Sub(c.now()), func() { c.turn = nil })
 }
 
-// rotationChanged reports that the turns have changed. The caller holds the mutex.
-func (c *Collector) rotationChanged() {
-	sampleInterval.Set(c.rotation.period().Seconds())
-	budgetWanted.Set(c.rotation.wanted())
+// turnsChanged reports that the turns have changed. The caller holds the mutex.
+func (c *Collector) turnsChanged() {
+	sampleInterval.Set(c.roundRobin.period().Seconds())
+	budgetWanted.Set(c.roundRobin.wanted())
 }

@@ -71,7 +71,7 @@ func (c *Collector) beginStream(p *pod, q *queue, risky bool) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.answered(f)
-		c.unseason(f)
+		c.dropSeasoned(f)
 		if f.yields {
 			c.yielding--
 		}
@@ -128,7 +128,7 @@ func (c *Collector) answered(f *flow) {
 // has not been scheduled yet.
 func (c *Collector) followToEnd(ctx context.Context, f *flow) error {
 	p := f.pod
-	in := intakes.Get().(*intake)
+	in := intakes.Get().(*readBuffer)
 	defer intakes.Put(in)
 	budget := rate.NewLimiter(floodRate, c.options.MaxBytes)
 	ends, failures := 0, 0
@@ -165,7 +165,7 @@ func (c *Collector) followToEnd(ctx context.Context, f *flow) error {
 }
 
 // stream follows the log once. It returns nil if the stream ended by itself, and whether it ended with final counts.
-func (c *Collector) stream(ctx context.Context, f *flow, in *intake, budget *rate.Limiter) (final bool, err error) {
+func (c *Collector) stream(ctx context.Context, f *flow, in *readBuffer, budget *rate.Limiter) (final bool, err error) {
 	p := f.pod
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -221,7 +221,7 @@ func (c *Collector) rejoin(f *flow) {
 }
 
 // observeStream parses the counts from what a stream has brought so far.
-func (c *Collector) observeStream(p *pod, in *intake, asked int64, ended bool) (stats.Counts, bool) {
+func (c *Collector) observeStream(p *pod, in *readBuffer, asked int64, ended bool) (stats.Counts, bool) {
 	var found result
 	if ended {
 		found = in.result(asked)

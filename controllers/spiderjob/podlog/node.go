@@ -128,7 +128,7 @@ func (c *Collector) move(p *pod, name string) {
 		c.queueFinal(p)
 	}
 	if p.node.unserved {
-		c.rotation.remove(p)
+		c.roundRobin.remove(p)
 	}
 }
 
@@ -199,7 +199,7 @@ func (c *Collector) unserve(n *node) {
 	c.probeLater(n)
 	for e := n.pods.Front(); e != nil; e = e.Next() {
 		p := e.Value.(*pod)
-		c.rotation.remove(p)
+		c.roundRobin.remove(p)
 		switch {
 		case p.mode == Final && (p.place != nil || p.pausing):
 			c.unqueue(p)
@@ -208,7 +208,7 @@ func (c *Collector) unserve(n *node) {
 			c.learn(p, func(r *Reading) { r.Err = p.unserved() })
 		}
 	}
-	c.rotationChanged()
+	c.turnsChanged()
 	c.options.Log.Info("Node serves no logs", "node", n.name)
 }
 
@@ -228,10 +228,10 @@ func (c *Collector) served(n *node) {
 	}
 	for e := n.pods.Front(); e != nil; e = e.Next() {
 		if p := e.Value.(*pod); p.mode == Sample && p.turn == nil {
-			c.rotation.add(p, c.now())
+			c.roundRobin.add(p, c.now())
 		}
 	}
-	c.rotationChanged()
+	c.turnsChanged()
 	c.settle(n)
 }
 

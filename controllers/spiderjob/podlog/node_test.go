@@ -288,7 +288,7 @@ func TestANodeThatServesNoLogsIsProbed(t *testing.T) {
 			b.Errorf("%d probes in ten minutes", got)
 		}
 		b.inside(func(c *Collector) {
-			if got := c.rotation.turns.Len(); got != 0 {
+			if got := c.roundRobin.turns.Len(); got != 0 {
 				b.Errorf("%d Pods take turns that are never theirs", got)
 			}
 		})
@@ -376,7 +376,7 @@ func TestAPodMayBeGivenItsNodeLater(t *testing.T) {
 			b.collector.Want(on("bad", name), mode)
 		}
 		b.inside(func(c *Collector) {
-			if c.rotation.turns.Len() != 0 {
+			if c.roundRobin.turns.Len() != 0 {
 				b.Error("a Pod of a node that serves no logs takes turns")
 			}
 		})
@@ -418,10 +418,10 @@ func TestKeepForgetsTheOtherPods(t *testing.T) {
 		b.collector.Keep(job, target("kept").UID)
 		synctest.Wait()
 		b.inside(func(c *Collector) {
-			if b.kubelet.open() != 0 || len(c.pods) != 2 || c.rotation.turns.Len() != 2 || c.streams.active+c.streams.waiting != 0 ||
+			if b.kubelet.open() != 0 || len(c.pods) != 2 || c.roundRobin.turns.Len() != 2 || c.streams.active+c.streams.waiting != 0 ||
 				c.finals.active+c.finals.waiting != 0 || c.silent.Len()+c.seasoned.Len() != 0 ||
 				c.jobs[job] != c.pods[target("kept").UID] {
-				b.Errorf("%d logs are open, %d Pods known, %d take turns", b.kubelet.open(), len(c.pods), c.rotation.turns.Len())
+				b.Errorf("%d logs are open, %d Pods known, %d take turns", b.kubelet.open(), len(c.pods), c.roundRobin.turns.Len())
 			}
 		})
 		opened := len(b.kubelet.openings())
@@ -438,7 +438,7 @@ func TestKeepForgetsTheOtherPods(t *testing.T) {
 		b.collector.Keep(target("other").SpiderJob)
 		b.collector.Keep(target("unheard").SpiderJob, "of")
 		b.inside(func(c *Collector) {
-			if len(c.pods) != 0 || len(c.jobs) != 0 || c.rotation.turns.Len() != 0 {
+			if len(c.pods) != 0 || len(c.jobs) != 0 || c.roundRobin.turns.Len() != 0 {
 				b.Errorf("%d Pods of %d SpiderJobs are known", len(c.pods), len(c.jobs))
 			}
 		})

@@ -45,8 +45,8 @@ const (
 	endBytes = 1 << 10
 )
 
-// intake is the memory that one read needs.
-type intake struct {
+// readBuffer is the memory that one read needs.
+type readBuffer struct {
 	log    stats.Log
 	buffer []byte
 	end    []byte // the last bytes, at least endBytes of them if there are that many
@@ -55,17 +55,17 @@ type intake struct {
 }
 
 var intakes = sync.Pool{New: func() any {
-	return &intake{buffer: make([]byte, 32<<10), end: make([]byte, 0, 2*endBytes)}
+	return &readBuffer{buffer: make([]byte, 32<<10), end: make([]byte, 0, 2*endBytes)}
 }}
 
-func (in *intake) reset() {
+func (in *readBuffer) reset() {
 	in.log.Reset()
 	in.end = in.end[:0]
 	in.taken, in.lines = 0, 0
 }
 
 // write takes a piece of the log.
-func (in *intake) write(piece []byte) {
+func (in *readBuffer) write(piece []byte) {
 	_, _ = in.log.Write(piece) // never fails
 	in.taken += len(piece)
 	in.lines += int64(bytes.Count(piece, []byte{'\n'}))
@@ -77,7 +77,7 @@ func (in *intake) write(piece []byte) {
 }
 
 // take reads body to its end into the log. Before each further piece it calls proceed, with the length of the last one.
-func (in *intake) take(ctx context.Context, body io.Reader, proceed func(n int) error) error {
+func (in *readBuffer) take(ctx context.Context, body io.Reader, proceed func(n int) error) error {
 	for {
 		n, err := body.Read(in.buffer)
 		in.write(in.buffer[:n])
@@ -97,13 +97,13 @@ func (in *intake) take(ctx context.Context, body io.Reader, proceed func(n int) 
 }
 
 // brought reports whether anything came out of the log.
-func (in *intake) brought() bool { return in.taken > 0 }
+func (in *readBuffer) brought() bool { return in.taken > 0 }
 
 // short reports whether fewer lines came than were requested: then nothing precedes them in the file.
-func (in *intake) short(asked int64) bool { return in.lines+int64(in.taken/longestLine) < asked }
+func (in *readBuffer) short(asked int64) bool { return in.lines+int64(in.taken/longestLine) < asked }
 
 // result is what a read that reached the log's end found.
-func (in *intake) result(asked int64) result {
+func (in *readBuffer) result(asked int64) result {
 	in.log.End()
 	r := result{whole: in.short(asked) && in.log.FromStart(), end: maphash.Bytes(endSeed, in.end[max(0, len(in.end)-endBytes):])}
 	r.counts, r.counted = in.log.Counts()
@@ -138,7 +138,7 @@ func (c *Collector) openWith(ctx context.Context, target Target, options *corev1
 // tail reads the end of a log. If its lines are so long that they exceed what a read may take, it requests fewer of them, from
 // then on. ctx bounds its time. Counts may be returned with an error, too: they were found, but perhaps not at the end.
 func (c *Collector) tail(ctx context.Context, p *pod, mode Mode) (found result, err error) {
-	in := intakes.Get().(*intake)
+	in := intakes.Get().(*readBuffer)
 	defer intakes.Put(in)
 	answered := false
 	for more := true; more; {
@@ -180,7 +180,7 @@ func (c *Collector) notRead(mode Mode, err error) {
 // farther reads more of the log of a container that has ended, if its last lines are not enough: for the end of one or several
 // crawls, in what precedes them; and for why a feed failed, in the first lines. The earlier result stays if that brings nothing
 // better.
-func (c *Collector) farther(ctx context.Context, target Target, in *intake, found result, asked int64) result {
+func (c *Collector) farther(ctx context.Context, target Target, in *readBuffer, found result, asked int64) result {
 	short := in.short(asked)
 	open := !found.counts.Final || found.counts.Crawls > 1
 	lines := int64(manyLines)
@@ -207,7 +207,7 @@ func (c *Collector) farther(ctx context.Context, target Target, in *intake, foun
 }
 
 // feedError returns what the first bytes of a log say about a feed that failed.
-func (c *Collector) feedError(ctx context.Context, target Target, in *intake) string {
+func (c *Collector) feedError(ctx context.Context, target Target, in *readBuffer) string {
 	in.reset()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -229,7 +229,7 @@ func (c *Collector) feedError(ctx context.Context, target Target, in *intake) st
 	return counts.FeedError
 }
 
-func (c *Collector) takeTail(ctx context.Context, target Target, in *intake, lines int64, most int) error {
+func (c *Collector) takeTail(ctx context.Context, target Target, in *readBuffer, lines int64, most int) error {
 	in.reset()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

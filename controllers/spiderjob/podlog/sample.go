@@ -6,21 +6,21 @@ package podlog
 func (c *Collector) sampleDue() {
 	now := c.now()
 	for c.samples.free(false) {
-		wait, ok := c.rotation.wait(now)
+		wait, ok := c.roundRobin.wait(now)
 		if !ok {
 			return
 		}
 		if wait > 0 {
-			c.wakeForTurn(now.Add(wait))
+			c.scheduleTurn(now.Add(wait))
 			return
 		}
-		p := c.rotation.front()
+		p := c.roundRobin.front()
 		may, risky := c.maySample(p.node)
 		if !may || p.sampling {
-			c.rotation.skip(now)
+			c.roundRobin.skip(now)
 			continue
 		}
-		c.rotation.take(now)
+		c.roundRobin.take(now)
 		c.beginSample(p, risky, func() {})
 	}
 }

@@ -183,7 +183,7 @@ func TestSamplesEndWithTheMode(t *testing.T) {
 
 // The budget is used up when as many Pods take turns as it has reads in an interval; from there on the interval is stretched.
 func TestBudgetWanted(t *testing.T) {
-	r := rotation{interval: 10 * time.Second, spacing: 100 * time.Millisecond}
+	r := roundRobin{interval: 10 * time.Second, spacing: 100 * time.Millisecond}
 	for i := 1; i <= 150; i++ {
 		r.add(&pod{}, time.Now())
 		if want := float64(i) / 100; r.wanted() != want {

@@ -68,14 +68,14 @@ func (q *queue) outranks(other *queue) bool {
 // giveUp makes a stream make way. The caller holds the mutex.
 func (c *Collector) giveUp(f *flow, why error) {
 	c.answered(f)
-	c.unseason(f)
+	c.dropSeasoned(f)
 	c.yielding++
 	f.yields = true
 	f.cancel(why)
 }
 
-// unseason removes a stream from those that have had their time, or will have. The caller holds the mutex.
-func (c *Collector) unseason(f *flow) {
+// dropSeasoned removes a stream from those that have had their time, or will have. The caller holds the mutex.
+func (c *Collector) dropSeasoned(f *flow) {
 	f.ripens.stop()
 	f.ripens = nil
 	if f.seasoned != nil {

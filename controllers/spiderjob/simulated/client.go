@@ -56,9 +56,9 @@ type Gate func(ctx context.Context, call Call) error
 // Observer is told of what calls brought back: each object that a process has seen.
 type Observer func(obj client.Object)
 
-// Face is how one process of the operator sees the cluster. It implements what the reconciler uses of client.Client; anything
+// View is how one process of the operator sees the cluster. It implements what the reconciler uses of client.Client; anything
 // else panics.
-type Face struct {
+type View struct {
 	client.Client
 	cluster *Cluster
 	caches  *Caches // nil for reads from kube-apiserver itself
@@ -69,12 +69,12 @@ type Face struct {
 
 // Client reads from the caches of a process and writes to kube-apiserver.
 func (c *Cluster) Client(who string, caches *Caches, gate Gate, seen Observer) client.Client {
-	return &Face{cluster: c, caches: caches, who: who, gate: gate, seen: seen}
+	return &View{cluster: c, caches: caches, who: who, gate: gate, seen: seen}
 }
 
 // Reader reads from kube-apiserver itself.
 func (c *Cluster) Reader(who string, gate Gate, seen Observer) client.Reader {
-	return &Face{cluster: c, who: who, gate: gate, seen: seen}
+	return &View{cluster: c, who: who, gate: gate, seen: seen}
 }
 
 func kindOf(obj client.Object) Kind {
@@ -93,14 +93,14 @@ func kindOf(obj client.Object) Kind {
 	panic(fmt.Sprintf("the simulated cluster knows no %T", obj))
 }
 
-func (f *Face) noticed(obj client.Object) {
+func (f *View) noticed(obj client.Object) {
 	if f.seen != nil {
 		f.seen(obj)
 	}
 }
 
 // Get implements client.Reader.
-func (f *Face) Get(ctx context.Context, key client.ObjectKey, into client.Object, _ ...client.GetOption) error {
+func (f *View) Get(ctx context.Context, key client.ObjectKey, into client.Object, _ ...client.GetOption) error {
 	kind := kindOf(into)
 	if f.caches == nil {
 		if err := f.gate(ctx, Call{Verb: "get", Kind: kind, NamespacedName: key}); err != nil {
@@ -122,7 +122,7 @@ func (f *Face) Get(ctx context.Context, key client.ObjectKey, into client.Object
 }
 
 // List implements client.Reader.
-func (f *Face) List(ctx context.Context, list client.ObjectList, opts ...client.ListOption) error {
+func (f *View) List(ctx context.Context, list client.ObjectList, opts ...client.ListOption) error {
 	var o client.ListOptions
 	o.ApplyOptions(opts)
 	var kind Kind
@@ -224,7 +224,7 @@ func selects(byLabel labels.Selector, byField fields.Selector, obj client.Object
 }
 
 // write does what a call asks for, unless the gate is against it.
-func (f *Face) write(ctx context.Context, call Call, do func() error) error {
+func (f *View) write(ctx context.Context, call Call, do func() error) error {
 	err := f.gate(ctx, call)
 	lost := errors.Is(err, ErrAnswerLost)
 	if err != nil && !lost {
@@ -238,7 +238,7 @@ func (f *Face) write(ctx context.Context, call Call, do func() error) error {
 }
 
 // Create implements client.Writer.
-func (f *Face) Create(ctx context.Context, obj client.Object, _ ...client.CreateOption) error {
+func (f *View) Create(ctx context.Context, obj client.Object, _ ...client.CreateOption) error {
 	kind := kindOf(obj)
 	return f.write(ctx, Call{Verb: "create", Kind: kind, NamespacedName: client.ObjectKeyFromObject(obj), Object: obj}, func() error {
 		return f.cluster.Create(kind, obj)
@@ -246,7 +246,7 @@ func (f *Face) Create(ctx context.Context, obj client.Object, _ ...client.Create
 }
 
 // Delete implements client.Writer.
-func (f *Face) Delete(ctx context.Context, obj client.Object, opts ...client.DeleteOption) error {
+func (f *View) Delete(ctx context.Context, obj client.Object, opts ...client.DeleteOption) error {
 	var o client.DeleteOptions
 	o.ApplyOptions(opts)
 	kind, options := kindOf(obj), o.AsDeleteOptions()
@@ -255,7 +255,7 @@ func (f *Face) Delete(ctx context.Context, obj client.Object, opts ...client.Del
 }
 
 // Patch implements client.Writer, for merge patches.
-func (f *Face) Patch(ctx context.Context, obj client.Object, patch client.Patch, _ ...client.PatchOption) error {
+func (f *View) Patch(ctx context.Context, obj client.Object, patch client.Patch, _ ...client.PatchOption) error {
 	kind := kindOf(obj)
 	data, err := patch.Data(obj)
 	if err != nil {
@@ -302,11 +302,11 @@ func (c *Cluster) patch(kind Kind, obj client.Object, data []byte) error {
 }
 
 // Status implements client.StatusClient.
-func (f *Face) Status() client.SubResourceWriter { return statusWriter{f: f} }
+func (f *View) Status() client.SubResourceWriter { return statusWriter{f: f} }
 
 type statusWriter struct {
 	client.SubResourceWriter
-	f *Face
+	f *View
 }
 
 func (w statusWriter) Update(ctx context.Context, obj client.Object, _ ...client.SubResourceUpdateOption) error {

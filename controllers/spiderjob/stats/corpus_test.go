@@ -82,7 +82,7 @@ func assertRecorded(t *testing.T, want recorded, got Counts, ok bool) {
 	}
 	worst := ""
 	for _, reason := range want.Reasons {
-		worst = WorseReason(worst, printable(reason, MaxFinishReason))
+		worst = WorseReason(worst, shortText(reason, MaxFinishReason))
 	}
 	if got.FinishReason != worst {
 		t.Errorf("%s: reason %q, want %q", want.About, got.FinishReason, worst)

@@ -129,7 +129,7 @@ func (e *entries) read(k key, value []byte, cut bool) (ok bool) {
 		return ok
 	case keyFinishReason:
 		text, ok := parseString(value, cut)
-		e.reason = printable(text, MaxFinishReason)
+		e.reason = shortText(text, MaxFinishReason)
 		return ok
 	case keyElapsed:
 		e.counts[k], ok = parseSeconds(value)

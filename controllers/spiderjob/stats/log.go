@@ -244,7 +244,7 @@ func (l *Log) spider(before, behind []byte) {
 		l.closed[1]++
 	}
 	if reason, whole := untilParenthesis(rest); whole {
-		l.reason = WorseReason(l.reason, printable(string(reason), MaxFinishReason))
+		l.reason = WorseReason(l.reason, shortText(string(reason), MaxFinishReason))
 	}
 	if most2(l.closed) >= most2(l.opened) {
 		l.openedSince, l.recent = false, false

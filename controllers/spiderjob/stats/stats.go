@@ -58,9 +58,9 @@ type Counts struct {
 	Final bool
 }
 
-// printable returns text as one line of printable UTF-8 of at most limit bytes. What cannot be printed becomes a space,
+// shortText returns text as one line of printable UTF-8 of at most limit bytes. What cannot be printed becomes a space,
 // line breaks and direction marks among it; escape sequences of terminals are left out.
-func printable(text string, limit int) string {
+func shortText(text string, limit int) string {
 	text = strings.Map(func(r rune) rune {
 		if r == utf8.RuneError || !unicode.IsPrint(r) {
 			return ' '

@@ -49,8 +49,8 @@ func ParseTerminationMessage(message string) (Counts, bool) {
 		PeakMemoryBytes: object.measure(parseCount, "peak_memory_bytes", names[keyMemory]),
 		ElapsedSeconds:  object.measure(parseWhole, "elapsed_seconds", names[keyElapsed]),
 		FeedFailures:    object.count("feed_failures"),
-		FinishReason:    printable(object.text(names[keyFinishReason]), MaxFinishReason),
-		Failure:         printable(object.text("error"), MaxFailure),
+		FinishReason:    shortText(object.text(names[keyFinishReason]), MaxFinishReason),
+		Failure:         shortText(object.text("error"), MaxFailure),
 		Origin:          v1alpha1.OriginNone,
 	}
 	if counts.FeedFailures == nil {

@@ -88,7 +88,7 @@ func TestCostOfNothing(t *testing.T) {
 	for i := range running {
 		s.awaitPhase(fmt.Sprintf("running-%d", i), v1alpha1.PhaseRunning)
 	}
-	gopher.Serve(s.namespace, exits(node.Exit{Message: `{"items_scraped": 5}`}))
+	testNode.Serve(s.namespace, exits(node.Exit{Message: `{"items_scraped": 5}`}))
 	for i := range justEnded {
 		s.job(fmt.Sprintf("just-ended-%d", i))
 	}

@@ -18,8 +18,8 @@ import (
 )
 
 var (
-	cluster *controlplane.ControlPlane
-	gopher  *node.Node
+	cluster  *controlplane.ControlPlane
+	testNode *node.Node
 )
 
 // lives is how many tests run at once, unless -parallel says otherwise: they wait more than they work.
@@ -31,5 +31,5 @@ func TestMain(m *testing.M) {
 	}
 	flag.Parse()
 	ctrl.SetLogger(logr.Discard()) // each replica has its own log
-	os.Exit(node.Main(m, &cluster, &gopher))
+	os.Exit(node.Main(m, &cluster, &testNode))
 }

@@ -90,7 +90,7 @@ func TestSpiderDeletedWhilePending(t *testing.T) {
 	s.job("run")
 	s.awaitPod("run")
 	s.delete(&v1alpha1.Spider{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: "books"}})
-	gopher.Serve(s.namespace, quickCrawl(7))
+	testNode.Serve(s.namespace, quickCrawl(7))
 	s.awaitOutcome("run", completed)
 }
 

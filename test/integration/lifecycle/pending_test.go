@@ -98,7 +98,7 @@ func TestPodDoesNotStart(t *testing.T) {
 				s.awaitNoJob("run")
 				return
 			}
-			gopher.Serve(s.namespace, quickCrawl(7))
+			testNode.Serve(s.namespace, quickCrawl(7))
 			s.awaitOutcome("run", completed)
 		})
 	}

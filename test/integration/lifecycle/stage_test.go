@@ -36,7 +36,7 @@ type stage struct {
 
 func newStage(t *testing.T) *stage {
 	t.Helper()
-	s := &stage{T: t, namespace: cluster.Namespace(t), node: gopher, patience: patience}
+	s := &stage{T: t, namespace: cluster.Namespace(t), node: testNode, patience: patience}
 	s.options = options(s.namespace)
 	s.history = watchNamespace(t, s.namespace, s.running)
 	t.Cleanup(func() {
@@ -45,7 +45,7 @@ func newStage(t *testing.T) *stage {
 				t.Errorf("a process of SpiderJob %s was started in Pod %s beside another one", run.SpiderJob, run.Pod)
 			}
 		}
-		if err := gopher.Failures(); err != nil && t.Failed() {
+		if err := testNode.Failures(); err != nil && t.Failed() {
 			t.Logf("the node failed: %v", err)
 		}
 	})

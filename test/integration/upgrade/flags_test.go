@@ -77,7 +77,7 @@ func TestFormerFlagsOfTheControllerWork(t *testing.T) {
 	program := todaysProgram(t)
 	m := &move{T: t, busy: cluster.Namespace(t), released: map[string]chan struct{}{}, namespaces: map[string]string{}}
 	m.released["running"], m.released["new"] = make(chan struct{}), make(chan struct{})
-	gopher.Serve(m.busy, m.act)
+	testNode.Serve(m.busy, m.act)
 	stop := control(t, m.busy)
 	m.start(m.busy, "running", v1alpha1.SpiderSpec{})
 	m.running("running")

@@ -14,11 +14,11 @@ import (
 )
 
 var (
-	cluster *controlplane.ControlPlane
-	gopher  *node.Node
+	cluster  *controlplane.ControlPlane
+	testNode *node.Node
 )
 
 func TestMain(m *testing.M) {
 	ctrl.SetLogger(logr.Discard())
-	os.Exit(node.Main(m, &cluster, &gopher))
+	os.Exit(node.Main(m, &cluster, &testNode))
 }

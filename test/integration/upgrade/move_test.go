@@ -140,7 +140,7 @@ func (m *move) ends(name string, want ending) {
 	m.Helper()
 	st := m.await(name, "at its end", ended).Status
 	got := ending{end: summary(&st), attempts: st.Attempts, interruptions: st.Interruptions}
-	for _, run := range gopher.Runs(m.namespaces[name]) {
+	for _, run := range testNode.Runs(m.namespaces[name]) {
 		if run.SpiderJob != name {
 			continue
 		}

@@ -49,7 +49,7 @@ func TestWhatIsStoredGoesOnToWork(t *testing.T) {
 	store(t)
 	upgrade(t)
 	finish := make(chan struct{})
-	gopher.Serve(namespace, func(p *node.Process) node.Exit {
+	testNode.Serve(namespace, func(p *node.Process) node.Exit {
 		if p.Pod.Labels[v1alpha1.LabelSpiderJob] == "running" {
 			<-finish
 		}

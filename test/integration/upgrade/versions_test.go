@@ -130,12 +130,12 @@ func change(t *testing.T, from, to version, back bool) {
 	for i := range all {
 		m.released[all[i].name] = make(chan struct{})
 	}
-	gopher.Serve(m.busy, m.act)
-	gopher.Serve(m.full, m.act)
-	gopher.Serve(m.queued, m.act)
-	gopher.Serve(m.imageless, m.act)
-	gopher.RemoveAfter(m.busy, 300*time.Millisecond) // like a kubelet, which has volumes to unmount
-	gopher.CannotPull(m.imageless, v1alpha1.ContainerName)
+	testNode.Serve(m.busy, m.act)
+	testNode.Serve(m.full, m.act)
+	testNode.Serve(m.queued, m.act)
+	testNode.Serve(m.imageless, m.act)
+	testNode.RemoveAfter(m.busy, 300*time.Millisecond) // like a kubelet, which has volumes to unmount
+	testNode.CannotPull(m.imageless, v1alpha1.ContainerName)
 	m.noRoom(m.full)
 	m.noRoom(m.queued) // until it is suspended: a queue would suspend it before the Job controller sees it
 
@@ -198,7 +198,7 @@ func change(t *testing.T, from, to version, back bool) {
 	if now := m.spiderJob("ended").ResourceVersion; now != old {
 		t.Error("what had ended was written to by the other version")
 	}
-	if err := gopher.Failures(); err != nil {
+	if err := testNode.Failures(); err != nil {
 		t.Logf("the node failed: %v", err)
 	}
 }

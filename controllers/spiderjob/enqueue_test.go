@@ -70,7 +70,7 @@ func TestStopsThenEndsThenCreationsComeFirst(t *testing.T) {
 		created := func(sj *v1alpha1.SpiderJob, initial bool) {
 			bySpiderJob().Create(ctx, event.CreateEvent{Object: sj, IsInInitialList: initial}, q)
 		}
-		updated := func(w wake, obj client.Object, news bool) {
+		updated := func(w enqueuer, obj client.Object, news bool) {
 			old := obj.DeepCopyObject().(client.Object)
 			if news {
 				old.SetResourceVersion("6")

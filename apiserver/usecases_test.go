@@ -16,7 +16,7 @@ import (
 	"github.com/scrapethis/spider-operator/apiserver/view"
 )
 
-// scrapyd is a face as Scrapyd has it, over the use cases alone.
+// scrapyd is a scrapydAPI as Scrapyd has it, over the use cases alone.
 func scrapyd(caller auth.Identity, runs *jobs.Jobs) http.Handler {
 	mux := http.NewServeMux()
 	serve := func(path string, call func(*http.Request) (map[string]any, error)) {
@@ -60,13 +60,13 @@ func scrapyd(caller auth.Identity, runs *jobs.Jobs) http.Handler {
 	return mux
 }
 
-// Another face calls the same use cases, and copies nothing of the first.
+// Another scrapydAPI calls the same use cases, and copies nothing of the first.
 func TestAnotherFaceNeedsNoCopying(t *testing.T) {
 	f := newFacade(t)
 	f.spider("team", "books")
 	found := spiders.New(f.spiders.watch, f.spiders)
 	alice := auth.Identity{Namespace: "team", User: "alice", UserID: "alice", KeyName: "scrapyd"}
-	face := scrapyd(alice, jobs.New(jobs.Config{View: f.cluster.watch, Kubernetes: f.cluster, Spiders: found, Now: time.Now}))
+	scrapydAPI := scrapyd(alice, jobs.New(jobs.Config{View: f.cluster.watch, Kubernetes: f.cluster, Spiders: found, Now: time.Now}))
 	type answered struct {
 		Status, Message, JobID     string
 		Pending, Running, Finished []string
@@ -78,7 +78,7 @@ func TestAnotherFaceNeedsNoCopying(t *testing.T) {
 		if method == http.MethodPost {
 			request.URL.RawQuery, request.PostForm, request.Form = "", form, form
 		}
-		face.ServeHTTP(recorder, request)
+		scrapydAPI.ServeHTTP(recorder, request)
 		if err := json.Unmarshal(recorder.Body.Bytes(), &a); err != nil {
 			t.Fatalf("%s is answered %s", path, recorder.Body)
 		}

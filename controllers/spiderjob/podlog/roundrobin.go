@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// rotation decides whose log is sampled next, and when. The Pods take turns, one at a time at even intervals, so that their
+// roundRobin decides whose log is sampled next, and when. The Pods take turns, one at a time at even intervals, so that their
 // reads are spread even if many start together.
-type rotation struct {
+type roundRobin struct {
 	interval time.Duration // between two samples of one Pod, as long as the budget allows
 	spacing  time.Duration // the least time between any two samples: the budget
 	turns    list.List     // of *pod, the next one first
@@ -16,13 +16,13 @@ type rotation struct {
 
 // add gives a Pod a turn. Its first comes after half an interval: Scrapy, too, writes its progress at an interval from its
 // start, ten seconds by default, and samples in step with it would just miss each line.
-func (r *rotation) add(p *pod, now time.Time) {
+func (r *roundRobin) add(p *pod, now time.Time) {
 	p.notBefore = now.Add(r.interval / 2)
 	p.turn = r.turns.PushBack(p)
 }
 
 // remove removes a Pod's turn, if it has one.
-func (r *rotation) remove(p *pod) {
+func (r *roundRobin) remove(p *pod) {
 	if p.turn != nil {
 		r.turns.Remove(p.turn)
 		p.turn = nil
@@ -30,7 +30,7 @@ func (r *rotation) remove(p *pod) {
 }
 
 // wait returns the time until the next sample, or false if there is none to take.
-func (r *rotation) wait(now time.Time) (time.Duration, bool) {
+func (r *roundRobin) wait(now time.Time) (time.Duration, bool) {
 	front := r.turns.Front()
 	if front == nil {
 		return 0, false
@@ -43,7 +43,7 @@ func (r *rotation) wait(now time.Time) (time.Duration, bool) {
 }
 
 // front returns the Pod whose turn is next, or nil.
-func (r *rotation) front() *pod {
+func (r *roundRobin) front() *pod {
 	if front := r.turns.Front(); front != nil {
 		return front.Value.(*pod)
 	}
@@ -51,24 +51,24 @@ func (r *rotation) front() *pod {
 }
 
 // take moves the next Pod to the end: it is sampled now.
-func (r *rotation) take(now time.Time) {
+func (r *roundRobin) take(now time.Time) {
 	r.skip(now)
 	r.last = now
 }
 
 // skip moves the next Pod to the end without a sample, so that the one behind it has its turn at once.
-func (r *rotation) skip(now time.Time) {
+func (r *roundRobin) skip(now time.Time) {
 	front := r.turns.Front()
 	front.Value.(*pod).notBefore = now.Add(r.interval)
 	r.turns.MoveToBack(front)
 }
 
 // period returns the actual interval: the time in which every Pod has its turn.
-func (r *rotation) period() time.Duration {
+func (r *roundRobin) period() time.Duration {
 	return max(r.interval, r.spacing*time.Duration(r.turns.Len()))
 }
 
 // wanted returns the share of the budget that sampling every Pod at the shortest interval would take.
-func (r *rotation) wanted() float64 {
+func (r *roundRobin) wanted() float64 {
 	return float64(r.spacing*time.Duration(r.turns.Len())) / float64(r.interval)
 }

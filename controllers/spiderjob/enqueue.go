@@ -22,8 +22,8 @@ import (
 // routine is the class of what has changed and is of no special concern.
 const routine = queue.Routine
 
-// wake enqueues a SpiderJob when something about it has changed.
-type wake struct {
+// enqueuer enqueues a SpiderJob when something about it has changed.
+type enqueuer struct {
 	// spiderJob returns the SpiderJob that an object belongs to.
 	spiderJob func(client.Object) types.NamespacedName
 	// class returns the class of an object that has changed or, with news false, was read again unchanged.
@@ -35,8 +35,8 @@ type wake struct {
 }
 
 // bySpiderJob enqueues a SpiderJob that has itself changed.
-func bySpiderJob() wake {
-	return wake{
+func bySpiderJob() enqueuer {
+	return enqueuer{
 		spiderJob: client.ObjectKeyFromObject,
 		class: func(obj client.Object, news bool) int {
 			sj, ok := obj.(*v1alpha1.SpiderJob)
@@ -56,8 +56,8 @@ func bySpiderJob() wake {
 }
 
 // byLabel enqueues the SpiderJob of a Job or Pod, and records in the memory Pods that may be gone before the reconcile.
-func byLabel(memory *memory) wake {
-	return wake{
+func byLabel(memory *memory) enqueuer {
+	return enqueuer{
 		memory: memory,
 		spiderJob: func(obj client.Object) types.NamespacedName {
 			return types.NamespacedName{Namespace: obj.GetNamespace(), Name: obj.GetLabels()[v1alpha1.LabelSpiderJob]}
@@ -81,12 +81,12 @@ func byLabel(memory *memory) wake {
 type workQueue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 
 // Create is called for an object that is new, or was there when the controller started.
-func (w wake) Create(_ context.Context, e event.CreateEvent, q workQueue) {
+func (w enqueuer) Create(_ context.Context, e event.CreateEvent, q workQueue) {
 	w.add(q, e.Object, w.class(e.Object, !e.IsInInitialList))
 }
 
 // Update is called for an object that has changed, or was read again as it is.
-func (w wake) Update(_ context.Context, e event.UpdateEvent, q workQueue) {
+func (w enqueuer) Update(_ context.Context, e event.UpdateEvent, q workQueue) {
 	class := w.class(e.ObjectNew, e.ObjectOld.GetResourceVersion() != e.ObjectNew.GetResourceVersion())
 	w.pass(e.ObjectNew, false)
 	w.add(q, e.ObjectNew, class)
@@ -96,12 +96,12 @@ func (w wake) Update(_ context.Context, e event.UpdateEvent, q workQueue) {
 }
 
 // Delete is called for an object that is gone.
-func (w wake) Delete(_ context.Context, e event.DeleteEvent, q workQueue) {
+func (w enqueuer) Delete(_ context.Context, e event.DeleteEvent, q workQueue) {
 	w.pass(e.Object, true)
 	w.add(q, e.Object, w.gone)
 }
 
-func (w wake) pass(obj client.Object, gone bool) {
+func (w enqueuer) pass(obj client.Object, gone bool) {
 	if pod, ok := obj.(*corev1.Pod); ok && w.memory != nil {
 		w.memory.pass(w.spiderJob(pod), pod, gone)
 	}
@@ -109,11 +109,11 @@ func (w wake) pass(obj client.Object, gone bool) {
 
 // Generic is called for a SpiderJob of whose log more is known. Its end may wait for that; while it runs, the budget of log
 // reads limits the number of calls.
-func (w wake) Generic(_ context.Context, e event.GenericEvent, q workQueue) {
+func (w enqueuer) Generic(_ context.Context, e event.GenericEvent, q workQueue) {
 	w.add(q, e.Object, queue.End)
 }
 
-func (w wake) add(q workQueue, obj client.Object, class int) {
+func (w enqueuer) add(q workQueue, obj client.Object, class int) {
 	request := reconcile.Request{NamespacedName: w.spiderJob(obj)}
 	if classed, ok := q.(priorityqueue.PriorityQueue[reconcile.Request]); ok {
 		classed.AddWithOpts(priorityqueue.AddOpts{Priority: &class}, request)

@@ -14,10 +14,10 @@ import (
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 )
 
-// Whatever SpiderJobs come, change and go, the population is what counting those that are left would give.
-func TestPopulationIsWhatCountingWouldGive(t *testing.T) {
+// Whatever SpiderJobs come, change and go, the jobCounts is what counting those that are left would give.
+func TestJobCountsIsWhatCountingWouldGive(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		p := newPopulation(nil, clocktesting.NewFakePassiveClock(epoch.Add(time.Hour)))
+		p := newJobCounts(nil, clocktesting.NewFakePassiveClock(epoch.Add(time.Hour)))
 		there := map[string]*v1alpha1.SpiderJob{}
 		for i := range rapid.IntRange(1, 40).Draw(t, "events") {
 			name := rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "name")
@@ -60,17 +60,17 @@ func TestPopulationIsWhatCountingWouldGive(t *testing.T) {
 			}
 		}
 		if diff := cmp.Diff(want, got, cmp.AllowUnexported(condition{})); diff != "" {
-			t.Fatalf("(-counted +population):\n%s", diff)
+			t.Fatalf("(-counted +jobCounts):\n%s", diff)
 		}
 		if diff := cmp.Diff(wantOldest, p.oldest()); diff != "" {
-			t.Fatalf("the oldest (-counted +population):\n%s", diff)
+			t.Fatalf("the oldest (-counted +jobCounts):\n%s", diff)
 		}
 	})
 }
 
 // The process that leads shows its SpiderJobs, by the reasons of the API; one that does not shows none.
-func TestPopulationIsShownByWhoLeads(t *testing.T) {
-	p := newPopulation(nil, clocktesting.NewFakePassiveClock(epoch.Add(time.Hour)))
+func TestJobCountsAreShownByTheLeader(t *testing.T) {
+	p := newJobCounts(nil, clocktesting.NewFakePassiveClock(epoch.Add(time.Hour)))
 	odd := makeSpiderJob().SpiderJob
 	odd.UID, odd.Status.Reason = "sj-2", "WrittenBySomebodyElse"
 	ended := makeSpiderJob().ended(v1alpha1.PhaseFinished, v1alpha1.ReasonCompleted, time.Minute).SpiderJob
@@ -79,9 +79,9 @@ func TestPopulationIsShownByWhoLeads(t *testing.T) {
 		p.OnAdd(sj, true)
 	}
 	before := samples(t)
-	populations.shown.Store(p)
+	shownCounts.shown.Store(p)
 	shown := samples(t)
-	populations.shown.Store(nil)
+	shownCounts.shown.Store(nil)
 	want := map[string]float64{
 		"spider_operator_jobs Pending Created":           1,
 		"spider_operator_jobs Pending Other":             1,
@@ -98,8 +98,8 @@ func TestPopulationIsShownByWhoLeads(t *testing.T) {
 }
 
 // What a scrape costs with a hundred thousand SpiderJobs, a tenth of them Pending.
-func BenchmarkPopulationCollect(b *testing.B) {
-	p := newPopulation(nil, clocktesting.NewFakePassiveClock(epoch))
+func BenchmarkJobCountsCollect(b *testing.B) {
+	p := newJobCounts(nil, clocktesting.NewFakePassiveClock(epoch))
 	for i := range 100_000 {
 		sj := makeSpiderJob().SpiderJob
 		sj.UID = types.UID(fmt.Sprint(i))

@@ -12,8 +12,8 @@ import (
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 )
 
-// lead knows the resource version of kube-apiserver at which this process began to lead. It uses no clock: clocks jump.
-type lead struct {
+// leadership knows the resource version of kube-apiserver at which this process began to lead. It uses no clock: clocks jump.
+type leadership struct {
 	reader client.Reader
 	// namespace is a namespace in which SpiderJobs may be listed, empty for all.
 	namespace string
@@ -24,7 +24,7 @@ type lead struct {
 
 // before reports whether the process already led at a resource version. The first call records the beginning: there is no
 // reconcile before it.
-func (l *lead) before(ctx context.Context, version string) (bool, error) {
+func (l *leadership) before(ctx context.Context, version string) (bool, error) {
 	since := l.since.Load()
 	if since == nil {
 		var err error
@@ -40,7 +40,7 @@ func (l *lead) before(ctx context.Context, version string) (bool, error) {
 }
 
 // begin records the beginning, unless another worker has done so.
-func (l *lead) begin(ctx context.Context) (*string, error) {
+func (l *leadership) begin(ctx context.Context) (*string, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if since := l.since.Load(); since != nil {

@@ -25,11 +25,11 @@ var (
 		"Time since the oldest stop that is under way was decided, 0 where there is none. Told by the process that leads.", nil, nil)
 )
 
-// population counts the SpiderJobs in a cache by their state. It follows each change, so that reading the counts costs the same
+// jobCounts counts the SpiderJobs in a cache by their state. It follows each change, so that reading the counts costs the same
 // for any number, except for Pending ones: it knows each of these, to find the oldest.
 //
 // It is a manager.Runnable, which starts when the process leads, and makes no requests to kube-apiserver.
-type population struct {
+type jobCounts struct {
 	cache cache.Informers
 	clock clock.PassiveClock
 
@@ -51,15 +51,15 @@ type pendingJob struct {
 	since  time.Time
 }
 
-func newPopulation(informers cache.Informers, now clock.PassiveClock) *population {
-	return &population{
+func newJobCounts(informers cache.Informers, now clock.PassiveClock) *jobCounts {
+	return &jobCounts{
 		cache: informers, clock: now,
 		jobs: map[condition]int{}, pending: map[types.UID]pendingJob{}, stops: map[types.UID]time.Time{},
 	}
 }
 
 // Start follows the cache until ctx ends, and shows the counts meanwhile.
-func (p *population) Start(ctx context.Context) error {
+func (p *jobCounts) Start(ctx context.Context) error {
 	informer, err := p.cache.GetInformer(ctx, &v1alpha1.SpiderJob{})
 	if err == nil {
 		_, err = informer.AddEventHandler(p)
@@ -70,9 +70,9 @@ func (p *population) Start(ctx context.Context) error {
 	case err != nil:
 		return fmt.Errorf("count SpiderJobs: %w", err)
 	}
-	populations.shown.Store(p)
+	shownCounts.shown.Store(p)
 	<-ctx.Done()
-	populations.shown.CompareAndSwap(p, nil)
+	shownCounts.shown.CompareAndSwap(p, nil)
 	return nil
 }
 
@@ -85,7 +85,7 @@ func conditionOf(sj *v1alpha1.SpiderJob) condition {
 }
 
 // OnAdd is called for a SpiderJob that is new, or was there before.
-func (p *population) OnAdd(obj any, _ bool) {
+func (p *jobCounts) OnAdd(obj any, _ bool) {
 	if sj, ok := obj.(*v1alpha1.SpiderJob); ok {
 		p.mu.Lock()
 		defer p.mu.Unlock()
@@ -94,7 +94,7 @@ func (p *population) OnAdd(obj any, _ bool) {
 }
 
 // OnUpdate is called for a SpiderJob that has changed.
-func (p *population) OnUpdate(before, after any) {
+func (p *jobCounts) OnUpdate(before, after any) {
 	was, ok := before.(*v1alpha1.SpiderJob)
 	is, ok2 := after.(*v1alpha1.SpiderJob)
 	if !ok || !ok2 {
@@ -111,7 +111,7 @@ func (p *population) OnUpdate(before, after any) {
 }
 
 // OnDelete is called for a SpiderJob that is gone.
-func (p *population) OnDelete(obj any) {
+func (p *jobCounts) OnDelete(obj any) {
 	if tombstone, ok := obj.(toolscache.DeletedFinalStateUnknown); ok {
 		obj = tombstone.Obj
 	}
@@ -122,7 +122,7 @@ func (p *population) OnDelete(obj any) {
 	}
 }
 
-func (p *population) enter(sj *v1alpha1.SpiderJob, c condition) {
+func (p *jobCounts) enter(sj *v1alpha1.SpiderJob, c condition) {
 	p.jobs[c]++
 	if c.phase == v1alpha1.PhasePending {
 		p.pending[sj.UID] = pendingJob{reason: c.reason, since: sj.CreationTimestamp.Time}
@@ -140,7 +140,7 @@ func stopSince(sj *v1alpha1.SpiderJob) time.Time {
 	return time.Time{}
 }
 
-func (p *population) leave(sj *v1alpha1.SpiderJob, c condition) {
+func (p *jobCounts) leave(sj *v1alpha1.SpiderJob, c condition) {
 	p.jobs[c]--
 	if c.phase == v1alpha1.PhasePending {
 		delete(p.pending, sj.UID)
@@ -149,7 +149,7 @@ func (p *population) leave(sj *v1alpha1.SpiderJob, c condition) {
 }
 
 // oldest returns when the oldest Pending SpiderJob was created, by reason. The caller holds the mutex.
-func (p *population) oldest() map[string]time.Time {
+func (p *jobCounts) oldest() map[string]time.Time {
 	oldest := map[string]time.Time{}
 	for _, w := range p.pending {
 		if since, found := oldest[w.reason]; !found || w.since.Before(since) {
@@ -160,7 +160,7 @@ func (p *population) oldest() map[string]time.Time {
 }
 
 // collect reports the counts. A series that was once there and is now empty is reported as 0.
-func (p *population) collect(metrics chan<- prometheus.Metric) {
+func (p *jobCounts) collect(metrics chan<- prometheus.Metric) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for c, n := range p.jobs {
@@ -180,21 +180,21 @@ func (p *population) collect(metrics chan<- prometheus.Metric) {
 	metrics <- prometheus.MustNewConstMetric(oldestStopDesc, prometheus.GaugeValue, now.Sub(oldest).Seconds())
 }
 
-// populations shows the counts of the controller that leads in this process, and nothing while none does: of several replicas
+// shownCounts shows the counts of the controller that leads in this process, and nothing while none does: of several replicas
 // only one counts.
-var populations shownPopulation
+var shownCounts shownToPrometheus
 
-type shownPopulation struct{ shown atomic.Pointer[population] }
+type shownToPrometheus struct{ shown atomic.Pointer[jobCounts] }
 
 // Describe implements prometheus.Collector.
-func (s *shownPopulation) Describe(descs chan<- *prometheus.Desc) {
+func (s *shownToPrometheus) Describe(descs chan<- *prometheus.Desc) {
 	descs <- jobsDesc
 	descs <- oldestPendingDesc
 	descs <- oldestStopDesc
 }
 
 // Collect implements prometheus.Collector.
-func (s *shownPopulation) Collect(metrics chan<- prometheus.Metric) {
+func (s *shownToPrometheus) Collect(metrics chan<- prometheus.Metric) {
 	if p := s.shown.Load(); p != nil {
 		p.collect(metrics)
 	}
