@@ -38,7 +38,7 @@ Progress goes to standard error, the report to standard output.
 type subject interface {
 	Define(flags *flag.FlagSet)
 	Check() error
-	Measure(ctx context.Context, settings measure.Settings) (measure.Results, error)
+	Measure(ctx context.Context, settings measure.Settings) (*measure.Report, error)
 }
 
 func main() {

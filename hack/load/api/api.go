@@ -6,12 +6,10 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"os"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
+	"github.com/prometheus/procfs"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -65,7 +63,7 @@ type view struct {
 }
 
 // Measure starts what is measured, measures it and stops it.
-func (o *Options) Measure(ctx context.Context, settings measure.Settings) (found measure.Results, err error) {
+func (o *Options) Measure(ctx context.Context, settings measure.Settings) (found *measure.Report, err error) {
 	s, err := system.Start(ctx)
 	if err != nil {
 		return nil, err
@@ -76,8 +74,9 @@ func (o *Options) Measure(ctx context.Context, settings measure.Settings) (found
 }
 
 // run measures what does not change the views before what does.
-func (b *bench) run(ctx context.Context) (*results, error) {
-	r := &results{Clients: b.clients, Rounds: b.settings.Rounds, LoadBefore: loadAverage()}
+func (b *bench) run(ctx context.Context) (*measure.Report, error) {
+	r := &results{clients: b.clients, rounds: b.settings.Rounds}
+	load := loadAverage()
 	for _, size := range b.sizes {
 		p, err := b.populate(ctx, size)
 		if err != nil {
@@ -94,7 +93,7 @@ func (b *bench) run(ctx context.Context) (*results, error) {
 		if err != nil {
 			return nil, err
 		}
-		r.Views = append(r.Views, result)
+		r.views = append(r.views, result)
 	}
 	largest := b.views[len(b.views)-1].server
 	if err := largest.Profiled(ctx, b.settings, "reads", func() error { return b.measureReads(ctx, r) }); err != nil {
@@ -103,9 +102,9 @@ func (b *bench) run(ctx context.Context) (*results, error) {
 	if err := largest.Profiled(ctx, b.settings, "writes", func() error { return b.measureWrites(ctx, r) }); err != nil {
 		return nil, err
 	}
-	r.LoadAfter = loadAverage()
-	r.summarize()
-	return r, nil
+	report := r.report()
+	report.Note("load average %.1f before, %.1f after", load, loadAverage())
+	return report, nil
 }
 
 // measureEmpty starts a REST API of a namespace without jobs, and returns what that takes.
@@ -120,8 +119,8 @@ func (b *bench) measureEmpty(ctx context.Context) (system.Usage, error) {
 
 // measureStartup starts the REST API of a view several times, in turns with bare LISTs of the same objects, and leaves the last
 // one running.
-func (b *bench) measureStartup(ctx context.Context, v *view, empty system.Usage) (viewResult, error) {
-	result := viewResult{Jobs: v.size}
+func (b *bench) measureStartup(ctx context.Context, v *view, empty system.Usage) (viewCost, error) {
+	result := viewCost{jobs: v.size}
 	for range b.settings.Rounds {
 		if err := b.StopServer(v.server); err != nil {
 			return result, err
@@ -135,12 +134,12 @@ func (b *bench) measureStartup(ctx context.Context, v *view, empty system.Usage)
 			return result, err
 		}
 		measure.Say("%d jobs: ready after %.2f s, listed in %.2f s", v.size, ready.Seconds(), listed.Seconds())
-		result.ReadySeconds = append(result.ReadySeconds, ready.Seconds())
-		result.ListSeconds = append(result.ListSeconds, listed.Seconds())
+		result.ready = append(result.ready, ready.Seconds())
+		result.listed = append(result.listed, listed.Seconds())
 	}
 	full, err := v.server.Collected(ctx)
-	result.HeapPerJob = (full.Heap - empty.Heap) / float64(v.size)
-	result.ResidentPerJob = (full.Resident - empty.Resident) / float64(v.size)
+	result.heap = (full.Heap - empty.Heap) / float64(v.size)
+	result.resident = (full.Resident - empty.Resident) / float64(v.size)
 	return result, err
 }
 
@@ -174,14 +173,13 @@ func (b *bench) turns(round int) func(yield func(int, *view) bool) {
 
 // loadAverage is the machine's load over the last minute, or 0 if it is unknown.
 func loadAverage() float64 {
-	content, err := os.ReadFile("/proc/loadavg")
+	machine, err := procfs.NewDefaultFS()
 	if err != nil {
 		return 0
 	}
-	first, _, _ := strings.Cut(string(content), " ")
-	load, err := strconv.ParseFloat(first, 64)
+	load, err := machine.LoadAvg()
 	if err != nil {
 		return 0
 	}
-	return load
+	return load.Load1
 }

@@ -86,29 +86,30 @@ func upTo(n int) []time.Duration {
 }
 
 func TestResultsAreSummedUpAndJudged(t *testing.T) {
-	r := &results{Clients: 8, Rounds: 2, Views: []viewResult{
-		{Jobs: 1000, HeapPerJob: 900, ReadySeconds: []float64{1}, ListSeconds: []float64{1}},
-		{Jobs: 10000, HeapPerJob: 1600, ReadySeconds: []float64{2, 3, 9}, ListSeconds: []float64{1, 2, 9}},
+	r := &results{clients: 8, rounds: 2, views: []viewCost{
+		{jobs: 1000, heap: 900, ready: []float64{1}, listed: []float64{1}},
+		{jobs: 10000, heap: 1600, ready: []float64{2, 3, 9}, listed: []float64{1, 2, 9}},
 	}}
 	add := func(call string, jobs int, cpu, perSecond float64, times ...time.Duration) {
 		r.measured = append(r.measured, measurement{call: call, jobs: jobs, cpu: cpu, perSecond: perSecond, latencies: times})
 	}
-	add(getJob, 1000, 1e-6, 100, upTo(2)...)
-	add(getJob, 1000, 2e-6, 200, upTo(2)...)
-	add(getJob, 10000, 2e-6, 100, upTo(4)...)
-	add(getJob, 10000, 2e-6, 200, upTo(4)...)
+	add(getJob, 1000, 1, 100, upTo(2)...)
+	add(getJob, 1000, 2, 200, upTo(2)...)
+	add(getJob, 10000, 2, 100, upTo(4)...)
+	add(getJob, 10000, 2, 200, upTo(4)...)
 	add(bareCreate, 1000, 0, 600)
-	add(startJob, 1000, 1e-3, 570)
+	add(startJob, 1000, 1000, 570)
 	add(bareCreate, 10000, 0, 500)
-	add(startJob, 10000, 1e-3, 475)
-	r.summarize()
+	add(startJob, 10000, 1000, 475)
+	report := r.report()
 
-	got := r.call(getJob, 1000)
-	if got.PerSecond != 150 || got.CPU != 1.5 || got.P50 != 1 || got.P99 != 2 {
-		t.Errorf("get among 1000 is %+v", got)
+	// Calls per second, p50 and p99 in ms, CPU time in µs.
+	want := []float64{1000, 150, 1, 2, 1.5}
+	if got := report.Tables[0].Rows[0]; got.Name != getJob || !slices.Equal(got.Values[:5], want) {
+		t.Errorf("get among 1000 is %+v, want %v", got, want)
 	}
 	var out bytes.Buffer
-	r.Print(&out)
+	report.Print(&out)
 	text := out.String()
 	for _, want := range []string{
 		"MISSED a page of 50 or a get costs at most 1.2 times as much CPU among 10000 jobs as among 1000: at most 1.50 (get)",

@@ -7,9 +7,9 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
-	"regexp"
 	"time"
 
+	"github.com/scrapethis/spider-operator/client"
 	"github.com/scrapethis/spider-operator/hack/load/measure"
 )
 
@@ -32,7 +32,8 @@ const getJob = "get"
 // lists are the filters of a population: each filter, and combinations.
 func lists(p *population, cursor string) []read {
 	spider := spiders[0]
-	after, before := window(p)
+	from, to := window(p)
+	after, before := from.UTC().Format(time.RFC3339), to.UTC().Format(time.RFC3339)
 	filters := []struct {
 		name  string
 		query url.Values
@@ -58,23 +59,32 @@ func lists(p *population, cursor string) []read {
 }
 
 // window is a time in which more than half of the caller's jobs were created, but not the newest where there are many.
-func window(p *population) (after, before string) {
-	return p.created[0].Add(-time.Second).UTC().Format(time.RFC3339),
-		p.created[len(p.created)/2].Add(time.Second).UTC().Format(time.RFC3339)
+func window(p *population) (after, before time.Time) {
+	return p.created[0].Add(-time.Second), p.created[len(p.created)/2].Add(time.Second)
 }
 
 // reads are all reads of a view. Each list is tried once, and has to show a full page.
 func (b *bench) reads(ctx context.Context, v *view) ([]read, error) {
-	c := newCaller(v, 1)
-	defer c.http.CloseIdleConnections()
-	cursor, err := middle(ctx, c, v.population)
+	c, err := client.New(v.server.URL, v.key)
 	if err != nil {
 		return nil, err
 	}
-	all := lists(v.population, cursor)
+	_, before := window(v.population)
+	middle, err := c.ListJobs(ctx, client.ListJobsParams{CreatedBefore: before})
+	if err != nil {
+		return nil, err
+	}
+	if middle.Next == "" {
+		return nil, fmt.Errorf("the jobs in %s before %s have no second page", v.namespace, before)
+	}
+	all := lists(v.population, middle.Next)
 	for _, r := range all {
-		if err := full(ctx, c, r.paths[0]); err != nil {
+		var jobs []json.RawMessage
+		if err := c.Do(ctx, http.MethodGet, r.paths[0], nil, &jobs); err != nil {
 			return nil, err
+		}
+		if len(jobs) != page {
+			return nil, fmt.Errorf("GET %s: %d jobs on the page, not %d", r.paths[0], len(jobs), page)
 		}
 	}
 	one := read{name: getJob}
@@ -82,40 +92,6 @@ func (b *bench) reads(ctx context.Context, v *view) ([]read, error) {
 		one.paths = append(one.paths, "/api/v1/jobs/"+id)
 	}
 	return append(all, one), nil
-}
-
-var nextCursor = regexp.MustCompile(`[?&]cursor=([^&>]+)`)
-
-// middle is a cursor in the middle of the caller's jobs.
-func middle(ctx context.Context, c *caller, p *population) (string, error) {
-	_, before := window(p)
-	path := "/api/v1/jobs?created_before=" + url.QueryEscape(before)
-	header, _, err := c.send(ctx, call{method: http.MethodGet, path: path})
-	if err != nil {
-		return "", err
-	}
-	link := header.Get("Link")
-	match := nextCursor.FindStringSubmatch(link)
-	if match == nil {
-		return "", fmt.Errorf("GET %s: there is no cursor in the Link %q", path, link)
-	}
-	return match[1], nil
-}
-
-// full checks that an address shows a full page.
-func full(ctx context.Context, c *caller, path string) error {
-	_, body, err := c.send(ctx, call{method: http.MethodGet, path: path})
-	if err != nil {
-		return err
-	}
-	var jobs []json.RawMessage
-	if err := json.Unmarshal(body, &jobs); err != nil {
-		return fmt.Errorf("GET %s: read the answer: %w", path, err)
-	}
-	if len(jobs) != page {
-		return fmt.Errorf("GET %s: %d jobs on the page, not %d", path, len(jobs), page)
-	}
-	return nil
 }
 
 // measureReads measures every read, of one view after the other, in every round.

@@ -2,9 +2,9 @@ package api
 
 import (
 	"fmt"
-	"io"
-	"strconv"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/scrapethis/spider-operator/hack/load/measure"
 )
@@ -21,91 +21,161 @@ const (
 // leastJobsForReady is the view from which on a restart is judged: with fewer jobs it is the process that takes the time.
 const leastJobsForReady = 10_000
 
-// Print writes the report.
-func (r *results) Print(w io.Writer) {
-	t := measure.Table{Writer: w}
-	t.Head(fmt.Sprintf("%d clients, %d rounds", r.Clients, r.Rounds),
-		"jobs", "calls/s", "p50 ms", "p99 ms", "CPU µs", "allocs", "alloc KiB", "answer B")
-	for _, c := range r.Calls {
-		cells := []string{strconv.Itoa(c.Jobs), number(c.PerSecond), fraction(c.P50), fraction(c.P99)}
-		if c.Call != bareCreate {
-			cells = append(cells, number(c.CPU), number(c.Allocations), fmt.Sprintf("%.1f", c.Allocated/1024), number(c.Bytes))
-		}
-		t.Row(c.Call, cells...)
-	}
-	if len(r.Comparisons) > 0 {
-		t.Head(fmt.Sprintf("%d jobs to %d", r.Views[len(r.Views)-1].Jobs, r.Views[0].Jobs), "CPU", "time", "p50")
-		for _, c := range r.Comparisons {
-			t.Numbers(c.Call, "%.2f", c.CPU, c.Time, c.P50)
-		}
-	}
-	t.Head("the view, per job; restart", "jobs", "heap B", "resident B", "ready s", "LIST s")
-	for _, v := range r.Views {
-		t.Row("", strconv.Itoa(v.Jobs), number(v.HeapPerJob), number(v.ResidentPerJob),
-			fraction(measure.Median(v.ReadySeconds)), fraction(measure.Median(v.ListSeconds)))
-	}
-	fmt.Fprintf(w, "\nload average %.1f before, %.1f after\n", r.LoadBefore, r.LoadAfter)
-	measure.PrintAims(w, r.aims()...)
+// measurement is one call of one view, measured once.
+type measurement struct {
+	call string
+	jobs int
+
+	latencies []time.Duration
+	perSecond float64
+	// cpu is the CPU time of the REST API's process for each call, in microseconds; allocations and allocated what it allocated on
+	// its heap, in objects and KiB; bytes the size of an answer's body. All are 0 for calls that go past the REST API.
+	cpu, allocations, allocated, bytes float64
 }
 
-func number(value float64) string   { return fmt.Sprintf("%.0f", value) }
-func fraction(value float64) string { return fmt.Sprintf("%.2f", value) }
+func perSecondOf(m measurement) float64 { return m.perSecond }
+func cpuOf(m measurement) float64       { return m.cpu }
+func timeOf(m measurement) float64      { return measure.Ratio(1, m.perSecond) }
 
-// aims judges the results: of reads the worst in any view, of starts all turns in all views, of what a view takes the largest.
-func (r *results) aims() []measure.Aim {
-	largest := r.Views[len(r.Views)-1]
+// viewCost is what a view costs as such.
+type viewCost struct {
+	jobs int
+	// heap and resident are by how much each job grows the collected heap, and the resident memory, of a REST API that was just
+	// started with them, in bytes.
+	heap, resident float64
+	// ready is how long REST APIs took from the start of their process until they were ready, and listed how long bare paged LISTs
+	// of the same jobs took, in turns, in seconds.
+	ready, listed []float64
+}
+
+// results are those of a whole run.
+type results struct {
+	clients, rounds int
+	// views are in ascending order of size.
+	views    []viewCost
+	measured []measurement
+}
+
+// of are the measurements of a call in the view of a size, in order of the rounds.
+func (r *results) of(call string, jobs int) []measurement {
+	var found []measurement
+	for _, m := range r.measured {
+		if m.call == call && m.jobs == jobs {
+			found = append(found, m)
+		}
+	}
+	return found
+}
+
+func column(rounds []measurement, of func(measurement) float64) []float64 {
+	values := make([]float64, 0, len(rounds))
+	for _, m := range rounds {
+		values = append(values, of(m))
+	}
+	return values
+}
+
+// report sums up what was measured. Rates and costs are medians of the rounds, latencies are of all calls, and ratios of the
+// largest to the smallest view are medians of the rounds' ratios.
+func (r *results) report() *measure.Report {
+	report := &measure.Report{}
+	smallest, largest := r.views[0], r.views[len(r.views)-1]
+	calls := report.Table(fmt.Sprintf("%d clients, %d rounds", r.clients, r.rounds),
+		"jobs", "calls/s", "p50 ms", "p99 ms", "CPU µs", "allocs", "alloc KiB", "answer B")
+	compared := &measure.Table{
+		Title: fmt.Sprintf("%d jobs to %d", largest.jobs, smallest.jobs), Columns: []string{"CPU", "time", "p50"},
+	}
+	// Of reads the worst in any view is judged.
+	worst, slowest := judged{}, judged{}
+	var names []string
+	for _, m := range r.measured {
+		if slices.Contains(names, m.call) {
+			continue
+		}
+		names = append(names, m.call)
+		var p50s []float64
+		for _, v := range r.views {
+			rounds := r.of(m.call, v.jobs)
+			var latencies []time.Duration
+			for _, one := range rounds {
+				latencies = append(latencies, one.latencies...)
+			}
+			times := measure.LatencyOf(latencies)
+			p50s = append(p50s, times.P50)
+			values := []float64{float64(v.jobs), measure.Median(column(rounds, perSecondOf)), times.P50, times.P99}
+			if m.call != bareCreate {
+				values = append(values, measure.Median(column(rounds, cpuOf)),
+					measure.Median(column(rounds, func(m measurement) float64 { return m.allocations })),
+					measure.Median(column(rounds, func(m measurement) float64 { return m.allocated })),
+					measure.Median(column(rounds, func(m measurement) float64 { return m.bytes })))
+			}
+			calls.Row(m.call, values...)
+			slowest.read(m.call, times.P99, v.jobs)
+		}
+		if len(r.views) > 1 && m.call != bareCreate {
+			small, large := r.of(m.call, smallest.jobs), r.of(m.call, largest.jobs)
+			cpu := measure.MedianRatio(column(large, cpuOf), column(small, cpuOf))
+			compared.Row(m.call, cpu, measure.MedianRatio(column(large, timeOf), column(small, timeOf)),
+				measure.Ratio(p50s[len(p50s)-1], p50s[0]))
+			worst.read(m.call, cpu, largest.jobs)
+		}
+	}
+	if len(compared.Rows) > 0 {
+		report.Tables = append(report.Tables, compared)
+	}
+	views := report.Table("the view, per job; restart", "jobs", "heap B", "resident B", "ready s", "LIST s")
+	for _, v := range r.views {
+		views.Row("", float64(v.jobs), v.heap, v.resident, measure.Median(v.ready), measure.Median(v.listed))
+	}
+	report.Aims = r.aims(worst, slowest)
+	return report
+}
+
+// judged is the greatest figure of all reads.
+type judged struct {
+	call  string
+	value float64
+	jobs  int
+}
+
+// read takes a figure of a call into account if the call is a page or a get: these have aims.
+func (j *judged) read(call string, value float64, jobs int) {
+	if (call == getJob || strings.HasPrefix(call, "list ")) && value >= j.value {
+		*j = judged{call, value, jobs}
+	}
+}
+
+// aims judges the results: starts by all turns in all views, what a view takes by the largest.
+func (r *results) aims(worst, slowest judged) []measure.Aim {
+	smallest, largest := r.views[0], r.views[len(r.views)-1]
 	var aims []measure.Aim
-	worst := comparison{}
-	for _, c := range r.Comparisons {
-		if isRead(c.Call) && c.CPU >= worst.CPU {
-			worst = c
-		}
+	aim := func(met bool, figure, what string, args ...any) {
+		aims = append(aims, measure.Aim{What: fmt.Sprintf(what, args...), Figure: figure, Met: met})
 	}
-	if worst.Call != "" {
-		aims = append(aims, measure.Aim{
-			What: fmt.Sprintf("a page of %d or a get costs at most %.1f times as much CPU among %d jobs as among %d",
-				page, mostRatio, largest.Jobs, r.Views[0].Jobs),
-			Figure: fmt.Sprintf("at most %.2f (%s)", worst.CPU, worst.Call), Met: worst.CPU <= mostRatio,
-		})
+	if worst.call != "" {
+		aim(worst.value <= mostRatio, fmt.Sprintf("at most %.2f (%s)", worst.value, worst.call),
+			"a page of %d or a get costs at most %.1f times as much CPU among %d jobs as among %d",
+			page, mostRatio, largest.jobs, smallest.jobs)
 	}
-	slowest := callResult{}
-	for _, c := range r.Calls {
-		if isRead(c.Call) && c.P99 >= slowest.P99 {
-			slowest = c
-		}
-	}
+	aim(slowest.value < mostP99, fmt.Sprintf("within %.2f ms (%s, %d jobs)", slowest.value, slowest.call, slowest.jobs),
+		"a page or a get is answered to %d clients within %.0f ms in 99 of 100 calls", r.clients, mostP99)
 	var starts, creates []float64
-	for _, v := range r.Views {
-		starts = append(starts, column(r.call(startJob, v.Jobs).rounds, perSecondOf)...)
-		creates = append(creates, column(r.call(bareCreate, v.Jobs).rounds, perSecondOf)...)
+	for _, v := range r.views {
+		starts = append(starts, column(r.of(startJob, v.jobs), perSecondOf)...)
+		creates = append(creates, column(r.of(bareCreate, v.jobs), perSecondOf)...)
 	}
 	share := measure.MedianRatio(starts, creates)
-	aims = append(aims,
-		measure.Aim{
-			What:   fmt.Sprintf("a page or a get is answered to %d clients within %.0f ms in 99 of 100 calls", r.Clients, mostP99),
-			Figure: fmt.Sprintf("within %.2f ms (%s, %d jobs)", slowest.P99, slowest.Call, slowest.Jobs), Met: slowest.P99 < mostP99,
-		},
-		measure.Aim{
-			What:   fmt.Sprintf("starts at %.1f or more of what kube-apiserver creates", leastStarts),
-			Figure: fmt.Sprintf("%.2f (median of %d turns; %.0f/s and %.0f/s)", share, len(starts), measure.Median(starts), measure.Median(creates)),
-			Met:    share >= leastStarts,
-		},
-		measure.Aim{
-			What:   fmt.Sprintf("at most %.0f bytes of heap per job in the view", mostHeapPerJob),
-			Figure: fmt.Sprintf("%.0f", largest.HeapPerJob), Met: largest.HeapPerJob <= mostHeapPerJob,
-		},
-	)
-	if largest.Jobs < leastJobsForReady {
-		return aims
+	aim(share >= leastStarts,
+		fmt.Sprintf("%.2f (median of %d turns; %.0f/s and %.0f/s)",
+			share, len(starts), measure.Median(starts), measure.Median(creates)),
+		"starts at %.1f or more of what kube-apiserver creates", leastStarts)
+	aim(largest.heap <= mostHeapPerJob, fmt.Sprintf("%.0f", largest.heap),
+		"at most %.0f bytes of heap per job in the view", mostHeapPerJob)
+	if largest.jobs >= leastJobsForReady {
+		took := measure.MedianRatio(largest.ready, largest.listed)
+		aim(took <= mostReady,
+			fmt.Sprintf("%.2f (%.2f s of %.2f s)", took, measure.Median(largest.ready), measure.Median(largest.listed)),
+			"after a restart, ready with %d jobs in at most %.1f times what a bare paged LIST takes", largest.jobs, mostReady)
 	}
-	return append(aims, measure.Aim{
-		What: fmt.Sprintf("after a restart, ready with %d jobs in at most %.1f times what a bare paged LIST takes",
-			largest.Jobs, mostReady),
-		Figure: fmt.Sprintf("%.2f (%.2f s of %.2f s)",
-			largest.readyRatio(), measure.Median(largest.ReadySeconds), measure.Median(largest.ListSeconds)),
-		Met: largest.readyRatio() <= mostReady,
-	})
+	return aims
 }
-
-// isRead reports whether a call is one of those whose cost and latency have an aim.
-func isRead(call string) bool { return call == getJob || strings.HasPrefix(call, "list ") }

@@ -3,7 +3,6 @@ package controller
 import (
 	"context"
 	"fmt"
-	"io"
 	"strconv"
 	"time"
 
@@ -20,65 +19,26 @@ import (
 // quotaPods is how many Pods the namespace's quota has room for.
 const quotaPods = 5
 
-// backlogs are what SpiderJobs cost that wait for room in a quota, for backlogs of several sizes.
-type backlogs struct {
-	Sizes []*backlog `json:"backlogs"`
-	// Pods is how many the quota has room for.
-	Pods int `json:"quotaPods"`
-}
-
-// backlog is one of them.
-type backlog struct {
-	// Waiting is how many SpiderJobs wait.
-	Waiting int `json:"waiting"`
-	// Burst is what was used from the first creation until all said that they wait for quota and the operator was calm; Wait what
-	// was used afterwards.
-	Burst waitCost `json:"burst"`
-	Wait  waitCost `json:"wait"`
-}
-
-// waitCost is what was used in a time in which no job got a Pod.
-type waitCost struct {
-	Seconds float64 `json:"seconds"`
-	// RefusedPods is how often kube-apiserver refused the Job controller a Pod.
-	RefusedPods float64 `json:"refusedPods"`
-	// JobsMade and JobsDeleted are the operator's; Requests are all of its requests, these included.
-	JobsMade    float64 `json:"jobsMade"`
-	JobsDeleted float64 `json:"jobsDeleted"`
-	Requests    float64 `json:"operatorRequests"`
-	Reconciles  float64 `json:"operatorReconciles"`
-}
-
-func waitCostOf(used system.Reading, took time.Duration) waitCost {
-	return waitCost{
-		Seconds:     took.Seconds(),
-		RefusedPods: used.RefusedPods,
-		JobsMade:    used.Writes["POST jobs"],
-		JobsDeleted: used.Writes["DELETE jobs"],
-		Requests:    used.OperatorRequests(),
-		Reconciles:  used.Reconciles,
-	}
-}
-
 // measureBacklogs measures backlogs, one after the other.
-func (b *bench) measureBacklogs(ctx context.Context) (*backlogs, error) {
+func (b *bench) measureBacklogs(ctx context.Context) (*measure.Report, error) {
 	of, err := b.staying(ctx)
 	if err != nil {
 		return nil, err
 	}
-	result := &backlogs{Pods: quotaPods}
+	r := &measure.Report{}
+	t := r.Table(fmt.Sprintf("waiting; the quota has room for %d Pods", quotaPods))
 	for _, waiting := range b.backlogs {
-		one, err := b.backlog(ctx, of, waiting)
+		figures, err := b.backlog(ctx, of, waiting)
 		if err != nil {
 			return nil, err
 		}
-		result.Sizes = append(result.Sizes, one)
+		t.Column(strconv.Itoa(waiting), figures...)
 	}
-	return result, nil
+	return r, nil
 }
 
 // backlog fills a quota, has so many SpiderJobs wait for it, and then lets them wait.
-func (b *bench) backlog(ctx context.Context, of subject, waiting int) (*backlog, error) {
+func (b *bench) backlog(ctx context.Context, of subject, waiting int) ([]measure.Figure, error) {
 	if err := b.clear(ctx); err != nil {
 		return nil, err
 	}
@@ -97,9 +57,9 @@ func (b *bench) backlog(ctx context.Context, of subject, waiting int) (*backlog,
 		return nil, err
 	}
 	err = b.Until(ctx, "all but those with room wait for quota", func(context.Context) (bool, error) {
-		running, _ := b.observer.count(isRunning)
-		refused, err := b.observer.count(isRefused)
-		return running >= quotaPods && refused >= waiting, err
+		started, _ := b.observer.count(running)
+		full, err := b.observer.count(refused)
+		return started >= quotaPods && full >= waiting, err
 	})
 	if err != nil {
 		return nil, err
@@ -119,11 +79,28 @@ func (b *bench) backlog(ctx context.Context, of subject, waiting int) (*backlog,
 	if err := b.Client.Delete(ctx, quota); err != nil {
 		return nil, fmt.Errorf("delete the quota: %w", err)
 	}
-	return &backlog{
-		Waiting: waiting,
-		Burst:   waitCostOf(known.Since(before), known.At.Sub(before.At)),
-		Wait:    waitCostOf(after.Since(known), after.At.Sub(known.At)),
-	}, nil
+	return backlogFigures(known.Since(before), after.Since(known), known.At.Sub(before.At), after.At.Sub(known.At)), nil
+}
+
+// backlogFigures are what was used from the first creation until all jobs said that they wait for quota and the operator was
+// calm, and in the wait afterwards.
+func backlogFigures(burst, wait system.Reading, tookBurst, tookWait time.Duration) []measure.Figure {
+	figure := func(name string, value float64) measure.Figure {
+		return measure.Figure{Name: name, Values: []float64{value}}
+	}
+	return []measure.Figure{
+		figure("until all say so and the operator is calm: s", tookBurst.Seconds()),
+		figure("  Pods refused", burst.RefusedPods),
+		figure("  Jobs made", burst.Writes["POST jobs"]),
+		figure("  Jobs deleted", burst.Writes["DELETE jobs"]),
+		figure("  requests of the operator", burst.OperatorRequests()),
+		figure("then, waiting: s", tookWait.Seconds()),
+		figure("  Pods refused", wait.RefusedPods),
+		figure("  Pods refused per second", wait.RefusedPods/tookWait.Seconds()),
+		figure("  requests of the operator", wait.OperatorRequests()),
+		figure("  requests of the operator per second", wait.OperatorRequests()/tookWait.Seconds()),
+		figure("  its reconciles per second", wait.Reconciles/tookWait.Seconds()),
+	}
 }
 
 // calm waits until the operator makes at most a request a second, which is the aim while jobs wait.
@@ -162,37 +139,4 @@ func (b *bench) limitPods(ctx context.Context) (*corev1.ResourceQuota, error) {
 		return len(quota.Status.Hard) > 0, nil
 	})
 	return quota, err
-}
-
-// Print writes the report.
-func (r *backlogs) Print(w io.Writer) {
-	fmt.Fprintf(w, "\nSpiderJobs that wait in a namespace whose quota has room for %d Pods:\n", r.Pods)
-	t := measure.Table{Writer: w}
-	sizes := make([]string, 0, len(r.Sizes))
-	for _, one := range r.Sizes {
-		sizes = append(sizes, strconv.Itoa(one.Waiting))
-	}
-	t.Head("waiting", sizes...)
-	for _, row := range []struct {
-		name, format string
-		of           func(*backlog) float64
-	}{
-		{"until all say so and the operator is calm: s", "%.1f", func(b *backlog) float64 { return b.Burst.Seconds }},
-		{"  Pods refused", "%.0f", func(b *backlog) float64 { return b.Burst.RefusedPods }},
-		{"  Jobs made", "%.0f", func(b *backlog) float64 { return b.Burst.JobsMade }},
-		{"  Jobs deleted", "%.0f", func(b *backlog) float64 { return b.Burst.JobsDeleted }},
-		{"  requests of the operator", "%.0f", func(b *backlog) float64 { return b.Burst.Requests }},
-		{"then, waiting: s", "%.1f", func(b *backlog) float64 { return b.Wait.Seconds }},
-		{"  Pods refused", "%.0f", func(b *backlog) float64 { return b.Wait.RefusedPods }},
-		{"  Pods refused per second", "%.2f", func(b *backlog) float64 { return b.Wait.RefusedPods / b.Wait.Seconds }},
-		{"  requests of the operator", "%.0f", func(b *backlog) float64 { return b.Wait.Requests }},
-		{"  requests of the operator per second", "%.2f", func(b *backlog) float64 { return b.Wait.Requests / b.Wait.Seconds }},
-		{"  its reconciles per second", "%.2f", func(b *backlog) float64 { return b.Wait.Reconciles / b.Wait.Seconds }},
-	} {
-		numbers := make([]float64, 0, len(r.Sizes))
-		for _, one := range r.Sizes {
-			numbers = append(numbers, row.of(one))
-		}
-		t.Numbers(row.name, row.format, numbers...)
-	}
 }

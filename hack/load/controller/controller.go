@@ -75,7 +75,7 @@ type bench struct {
 }
 
 // Measure starts what is measured, measures it and stops it.
-func (o *Options) Measure(ctx context.Context, settings measure.Settings) (found measure.Results, err error) {
+func (o *Options) Measure(ctx context.Context, settings measure.Settings) (found *measure.Report, err error) {
 	s, err := system.Start(ctx)
 	if err != nil {
 		return nil, err
@@ -115,7 +115,7 @@ func (b *bench) stopOperator() error {
 }
 
 // compare measures SpiderJobs and bare Jobs in turns, and then what SpiderJobs cost that have ended.
-func (b *bench) compare(ctx context.Context) (*results, error) {
+func (b *bench) compare(ctx context.Context) (*measure.Report, error) {
 	spider := newSpider()
 	if b.byFile {
 		runByFile(spider)
@@ -158,7 +158,7 @@ func (b *bench) compare(ctx context.Context) (*results, error) {
 			steady = append(steady, result)
 		}
 	}
-	found := summarize(b.Options, bursts, steady)
+	found := b.reportComparison(bursts, steady)
 	if b.held == 0 && b.idle == 0 {
 		return found, nil
 	}
@@ -166,12 +166,12 @@ func (b *bench) compare(ctx context.Context) (*results, error) {
 		return nil, err
 	}
 	if b.held > 0 {
-		if found.Held, err = b.hold(ctx, b.held, status); err != nil {
+		if err := b.hold(ctx, found, status); err != nil {
 			return nil, err
 		}
 	}
 	if b.idle > 0 {
-		found.Idle, err = b.rest(ctx)
+		err = b.rest(ctx, found)
 	}
 	return found, err
 }

@@ -12,28 +12,16 @@ import (
 	"github.com/scrapethis/spider-operator/hack/load/system"
 )
 
-// held is what ended SpiderJobs cost that are only kept.
-type held struct {
-	SpiderJobs int `json:"spiderJobs"`
-	// HeapPerJob and ResidentPerJob are by how much each of them grows the collected heap, and the resident memory, of a
-	// controller that is started with them, in bytes.
-	HeapPerJob     float64 `json:"heapPerJobBytes"`
-	ResidentPerJob float64 `json:"residentPerJobBytes"`
-	// StartSeconds is how long that start took until each was reconciled and a new one had run; CPUSeconds the CPU time it used;
-	// Requests the requests it made of kube-apiserver.
-	StartSeconds float64 `json:"startSeconds"`
-	CPUSeconds   float64 `json:"startCPUSeconds"`
-	Requests     float64 `json:"startRequests"`
-}
-
-// hold measures what n ended SpiderJobs cost, each with the status of an example.
-func (b *bench) hold(ctx context.Context, n int, example v1alpha1.SpiderJobStatus) (*held, error) {
-	empty, _, err := b.restart(ctx, 0)
+// hold measures what ended SpiderJobs cost that are only kept, each with the status of an example: by how much each of them grows
+// the heap and the resident memory of a controller that is started with them.
+func (b *bench) hold(ctx context.Context, r *measure.Report, example v1alpha1.SpiderJobStatus) error {
+	n := b.held
+	empty, err := b.restart(ctx, 0)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if err := b.stopOperator(); err != nil {
-		return nil, err
+		return err
 	}
 	err = system.Each(ctx, "making ended SpiderJobs", n, func(ctx context.Context, i int) error {
 		job := newSpiderJob(fmt.Sprintf("held-%05d", i))
@@ -48,35 +36,43 @@ func (b *bench) hold(ctx context.Context, n int, example v1alpha1.SpiderJobStatu
 		return nil
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	measure.Say("starting the operator with %d ended SpiderJobs", n)
-	full, result, err := b.restart(ctx, n)
+	full, err := b.restart(ctx, n)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	result.SpiderJobs = n
-	result.HeapPerJob = (full.Heap - empty.Heap) / float64(n)
-	result.ResidentPerJob = (full.Resident - empty.Resident) / float64(n)
-	return result, b.operator.ProfileHeap(ctx, b.settings, "held")
+	t := r.Table(fmt.Sprintf("%d ended SpiderJobs that are only kept", n), "operator")
+	t.Row("heap, KiB per SpiderJob", (full.Heap-empty.Heap)/float64(n)/kibibyte)
+	t.Row("resident memory, KiB per SpiderJob", (full.Resident-empty.Resident)/float64(n)/kibibyte)
+	t.Row("start until it knows them all: s", full.took.Seconds())
+	t.Row("  its CPU seconds", full.used.CPU[system.Operator].Seconds())
+	t.Row("  its requests", full.used.OperatorRequests())
+	return b.operator.ProfileHeap(ctx, b.settings, "held")
 }
 
-// restart starts the operator anew, waits until it has reconciled each of n SpiderJobs, and returns the memory it then holds and
-// the cost of the start.
-func (b *bench) restart(ctx context.Context, n int) (memory system.Usage, cost *held, err error) {
+// start is what a start of the operator took and used, and the memory it holds afterwards.
+type start struct {
+	system.Usage
+	took time.Duration
+	used system.Reading
+}
+
+// restart starts the operator anew and waits until it has reconciled each of n SpiderJobs and run a new one.
+func (b *bench) restart(ctx context.Context, n int) (s start, err error) {
 	if err := b.stopOperator(); err != nil {
-		return memory, nil, err
+		return s, err
 	}
-	start := time.Now()
+	begun := time.Now()
 	if err := b.startOperator(ctx); err != nil {
-		return memory, nil, err
+		return s, err
 	}
 	// A new one is reconciled after all others. It has ended when the operator is at work.
 	probe := newSpiderJob(fmt.Sprintf("probe-%d", n))
 	if err := b.Client.Create(ctx, probe); err != nil {
-		return memory, nil, fmt.Errorf("create %s: %w", probe.Name, err)
+		return s, fmt.Errorf("create %s: %w", probe.Name, err)
 	}
-	var used system.Reading
 	err = b.Until(ctx, "the operator has reconciled all SpiderJobs", func(ctx context.Context) (bool, error) {
 		if err := b.Client.Get(ctx, client.ObjectKeyFromObject(probe), probe); err != nil {
 			return false, fmt.Errorf("get %s: %w", probe.Name, err)
@@ -84,17 +80,13 @@ func (b *bench) restart(ctx context.Context, n int) (memory system.Usage, cost *
 		if !probe.Status.Phase.Terminal() {
 			return false, nil
 		}
-		used, err = b.Read(ctx, b.operator)
-		return used.Reconciles > float64(n), err
+		s.used, err = b.Read(ctx, b.operator)
+		return s.used.Reconciles > float64(n), err
 	})
 	if err != nil {
-		return memory, nil, err
+		return s, err
 	}
-	cost = &held{
-		StartSeconds: time.Since(start).Seconds(),
-		CPUSeconds:   used.CPU[system.Operator].Seconds(),
-		Requests:     used.OperatorRequests(),
-	}
-	memory, err = b.operator.Collected(ctx)
-	return memory, cost, err
+	s.took = time.Since(begun)
+	s.Usage, err = b.operator.Collected(ctx)
+	return s, err
 }

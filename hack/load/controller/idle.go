@@ -2,44 +2,14 @@ package controller
 
 import (
 	"context"
+	"fmt"
+	"time"
 
 	"golang.org/x/time/rate"
 
 	"github.com/scrapethis/spider-operator/hack/load/measure"
 	"github.com/scrapethis/spider-operator/hack/load/system"
-	"time"
 )
-
-// idle is what SpiderJobs cost while nothing happens to them.
-type idle struct {
-	// Ended and Running are how many there are; Seconds is how long they were left alone.
-	Ended   int     `json:"ended"`
-	Running int     `json:"running"`
-	Seconds float64 `json:"seconds"`
-	// Writes are those that kube-apiserver was asked for in that time by all its clients, by verb and resource, without leases.
-	Writes map[string]float64 `json:"writes"`
-	// Requests and Reconciles are the operator's.
-	Requests   float64 `json:"operatorRequests"`
-	Reconciles float64 `json:"operatorReconciles"`
-	// CPU is in seconds per minute, by process.
-	CPU map[string]float64 `json:"cpuSecondsPerMinute"`
-}
-
-// idleOf is what was used while nothing happened.
-func idleOf(used system.Reading, took time.Duration) *idle {
-	result := &idle{
-		Seconds:    took.Seconds(),
-		Writes:     used.Writes,
-		Requests:   used.OperatorRequests(),
-		Reconciles: used.Reconciles,
-		CPU:        map[string]float64{},
-	}
-	delete(result.Writes, system.Leases)
-	for name, value := range used.CPU {
-		result.CPU[name] = value.Seconds() / took.Minutes()
-	}
-	return result
-}
 
 // stay starts n SpiderJobs that run until they are deleted, waits until they run, and leaves them to the observer. Their names
 // begin with the prefix it returns.
@@ -54,27 +24,42 @@ func (b *bench) stay(ctx context.Context, n int) (prefix string, err error) {
 		return "", err
 	}
 	return prefix, b.Until(ctx, "they run", func(context.Context) (bool, error) {
-		running, err := b.observer.count(isRunning)
-		return running >= n, err
+		started, err := b.observer.count(running)
+		return started >= n, err
 	})
 }
 
 // rest starts the SpiderJobs that run while nothing happens, and then leaves everything alone.
-func (b *bench) rest(ctx context.Context) (*idle, error) {
+func (b *bench) rest(ctx context.Context, r *measure.Report) error {
 	if _, err := b.stay(ctx, b.running); err != nil {
-		return nil, err
+		return err
 	}
 	b.observer.finish()
 	before, err := b.settle(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	measure.Say("leaving %d ended and %d running SpiderJobs alone for %s", b.held, b.running, b.idle)
 	if err := measure.Pause(ctx, b.idle); err != nil {
-		return nil, err
+		return err
 	}
 	after, err := b.Read(ctx, b.operator)
-	result := idleOf(after.Since(before), after.At.Sub(before.At))
-	result.Ended, result.Running = b.held, b.running
-	return result, err
+	b.reportIdle(r, after.Since(before), after.At.Sub(before.At))
+	return err
+}
+
+// reportIdle reports what was used while nothing happened. Leases are renewed whether there are jobs or not.
+func (o *Options) reportIdle(r *measure.Report, used system.Reading, took time.Duration) {
+	delete(used.Writes, system.Leases)
+	t := r.Table(fmt.Sprintf("%d ended and %d running SpiderJobs, nothing happening", o.held, o.running), "all")
+	t.Row("s", took.Seconds())
+	t.Row("writes without leases", used.AllWrites())
+	for _, name := range measure.ByValue(used.Writes) {
+		t.Row("  "+name, used.Writes[name])
+	}
+	t.Row("requests of the operator", used.OperatorRequests())
+	t.Row("its reconciles", used.Reconciles)
+	for _, name := range measure.ByValue(used.CPU) {
+		t.Row("CPU seconds per minute, "+name, used.CPU[name].Seconds()/took.Minutes())
+	}
 }

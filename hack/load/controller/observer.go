@@ -19,19 +19,38 @@ import (
 	"github.com/scrapethis/spider-operator/hack/load/system"
 )
 
-// timeline is when, by this process's clock, each step of one job was seen; zero for never.
+// event is a step of a job.
+type event int
+
+const (
+	// created is the return of the call that created the job, cancelled the request to cancel it.
+	created event = iota
+	cancelled
+	// hasJob is that its batch/v1 Job exists.
+	hasJob
+	podRunning
+	podEnded
+	podDeleted
+	// running and ended are what its own status says: the SpiderJob's or, without one, the Job's.
+	running
+	ended
+	// refused is that its status says that a quota has no room for it.
+	refused
+	events
+)
+
+// timeline is when, by this process's clock, each event of a job was first seen; zero for never.
 type timeline struct {
-	// created is when the call that created it returned, and cancelled when its cancellation was requested.
-	created, cancelled time.Time
-	// job is when its batch/v1 Job was seen.
-	job time.Time
-	// pod is the name of its Pod; the times are when that was seen to run, to have ended and to be deleted.
-	pod                              string
-	podRunning, podEnded, podDeleted time.Time
-	// running and ended are when its own status was seen to say so: the SpiderJob's or, without one, the Job's.
-	running, ended time.Time
-	// refused is when its status was seen to say that a quota has no room for it.
-	refused time.Time
+	at [events]time.Time
+	// pod is the name of the job's Pod.
+	pod string
+}
+
+// set sets the time of an event, once, if it has happened.
+func (t *timeline) set(of event, now time.Time, happened bool) {
+	if happened && t.at[of].IsZero() {
+		t.at[of] = now
+	}
 }
 
 // observer watches Jobs, Pods and SpiderJobs, and records when it sees what.
@@ -42,7 +61,6 @@ type observer struct {
 	// bare says that the run is one of bare Jobs.
 	bare     bool
 	jobs     map[string]*timeline
-	over     int
 	lastEnd  time.Time
 	failures []error
 }
@@ -104,7 +122,7 @@ func slim(obj any) (any, error) {
 func (o *observer) begin(prefix string, bare bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.prefix, o.bare, o.jobs, o.over, o.lastEnd = prefix, bare, map[string]*timeline{}, 0, time.Time{}
+	o.prefix, o.bare, o.jobs, o.lastEnd = prefix, bare, map[string]*timeline{}, time.Time{}
 }
 
 // note changes the timeline of a job.
@@ -114,28 +132,18 @@ func (o *observer) note(name string, change func(*timeline)) {
 	change(o.of(name))
 }
 
-// ended returns how many jobs have ended, and what has failed.
-func (o *observer) ended() (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.over, errors.Join(o.failures...)
-}
-
-// count returns how many jobs were seen to be in a state, whether they still are or not, and what has failed.
-func (o *observer) count(when func(*timeline) time.Time) (int, error) {
+// count returns how many jobs were seen to reach an event, and what has failed.
+func (o *observer) count(of event) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	n := 0
 	for _, t := range o.jobs {
-		if !when(t).IsZero() {
+		if !t.at[of].IsZero() {
 			n++
 		}
 	}
 	return n, errors.Join(o.failures...)
 }
-
-func isRunning(t *timeline) time.Time { return t.running }
-func isRefused(t *timeline) time.Time { return t.refused }
 
 // finish ends the run and returns its jobs, and when the last of them was seen to end.
 func (o *observer) finish() (jobs map[string]*timeline, lastEnd time.Time) {
@@ -170,49 +178,45 @@ func (o *observer) see(obj any, now time.Time) {
 		if name := obj.Labels[batchv1.JobNameLabel]; strings.HasPrefix(name, o.prefix) {
 			t := o.of(name)
 			t.pod = obj.Name
-			set(&t.podDeleted, now, obj.DeletionTimestamp != nil)
-			set(&t.podRunning, now, obj.Status.Phase == corev1.PodRunning)
-			set(&t.podEnded, now, obj.Status.Phase == corev1.PodSucceeded || obj.Status.Phase == corev1.PodFailed)
+			t.set(podDeleted, now, obj.DeletionTimestamp != nil)
+			t.set(podRunning, now, obj.Status.Phase == corev1.PodRunning)
+			t.set(podEnded, now, obj.Status.Phase == corev1.PodSucceeded || obj.Status.Phase == corev1.PodFailed)
 		}
 	case *v1alpha1.SpiderJob:
 		if strings.HasPrefix(obj.Name, o.prefix) {
 			t, phase := o.of(obj.Name), obj.Status.Phase
-			set(&t.running, now, phase == v1alpha1.PhaseRunning)
-			set(&t.refused, now, obj.Status.Reason == v1alpha1.ReasonQuotaExceeded)
-			well := phase == v1alpha1.PhaseFinished || phase == v1alpha1.PhaseCancelled && !t.cancelled.IsZero()
-			o.end(t, now, phase.Terminal(), well, obj.Name, obj.Status.Message)
+			t.set(running, now, phase == v1alpha1.PhaseRunning)
+			t.set(refused, now, obj.Status.Reason == v1alpha1.ReasonQuotaExceeded)
+			well := phase == v1alpha1.PhaseFinished || phase == v1alpha1.PhaseCancelled && !t.at[cancelled].IsZero()
+			if phase.Terminal() {
+				o.end(t, now, well, obj.Name, obj.Status.Message)
+			}
 		}
 	}
 }
 
 func (o *observer) seeJob(job *batchv1.Job, now time.Time) {
 	t := o.of(job.Name)
-	set(&t.job, now, true)
+	t.set(hasJob, now, true)
 	if !o.bare {
 		return
 	}
-	set(&t.running, now, job.Status.Ready != nil && *job.Status.Ready > 0)
+	t.set(running, now, job.Status.Ready != nil && *job.Status.Ready > 0)
 	for _, condition := range job.Status.Conditions {
 		over := condition.Type == batchv1.JobComplete || condition.Type == batchv1.JobFailed
-		o.end(t, now, over && condition.Status == corev1.ConditionTrue, condition.Type == batchv1.JobComplete, job.Name, condition.Message)
+		if over && condition.Status == corev1.ConditionTrue {
+			o.end(t, now, condition.Type == batchv1.JobComplete, job.Name, condition.Message)
+		}
 	}
 }
 
 // end records the end of a job. Every job of the measurement has to end well.
-func (o *observer) end(t *timeline, now time.Time, ended, well bool, name, message string) {
-	if !ended || !t.ended.IsZero() {
+func (o *observer) end(t *timeline, now time.Time, well bool, name, message string) {
+	if !t.at[ended].IsZero() {
 		return
 	}
-	t.ended, o.lastEnd = now, now
-	o.over++
+	t.at[ended], o.lastEnd = now, now
 	if !well {
 		o.failures = append(o.failures, fmt.Errorf("%s did not end well: %s", name, message))
-	}
-}
-
-// set sets a time, once, if what it is the time of has happened.
-func set(at *time.Time, now time.Time, happened bool) {
-	if happened && at.IsZero() {
-		*at = now
 	}
 }

@@ -2,8 +2,8 @@ package controller
 
 import (
 	"fmt"
-	"io"
-	"strings"
+	"maps"
+	"time"
 
 	"github.com/scrapethis/spider-operator/hack/load/measure"
 	"github.com/scrapethis/spider-operator/hack/load/system"
@@ -16,112 +16,188 @@ const (
 	rare = 0.02
 )
 
-// comparison writes rows of figures: SpiderJobs, bare Jobs, and their ratio.
-type comparison struct{ measure.Table }
+// comparison is a table of SpiderJobs, bare Jobs and their ratio.
+type comparison struct {
+	*measure.Table
+	spiders, bare []*run
+}
 
-func (c comparison) heading(text string) { c.Head(text, "SpiderJob", "bare Job", "ratio") }
-
-func (c comparison) row(name, format string, spiderJob, bare float64) {
-	ratio := "-"
-	if bare > 0 && spiderJob > 0 {
-		ratio = fmt.Sprintf("%.2f", spiderJob/bare)
+func compareRuns(r *measure.Report, title string, runs []*run) comparison {
+	c := comparison{Table: r.Table(title, "SpiderJob", "bare Job", "ratio")}
+	for _, one := range runs {
+		if one.subject == spiderSubject {
+			c.spiders = append(c.spiders, one)
+		} else {
+			c.bare = append(c.bare, one)
+		}
 	}
-	c.Row("  "+name, fmt.Sprintf(format, spiderJob), fmt.Sprintf(format, bare), ratio)
+	return c
 }
 
-// alone is a row of what only SpiderJobs have.
-func (c comparison) alone(name, format string, spiderJob float64) {
-	c.Row("  "+name, fmt.Sprintf(format, spiderJob), "-", "-")
+// figure adds a row of a figure of all runs of either kind.
+func (c comparison) figure(name string, of func(runs []*run) float64) {
+	spiders, bare := of(c.spiders), of(c.bare)
+	if spiders > 0 && bare > 0 {
+		c.Row(name, spiders, bare, spiders/bare)
+	} else {
+		c.Row(name, spiders, bare)
+	}
 }
 
-func (c comparison) latencies(when string, spiderJob, bare latencies) {
-	c.heading(when)
-	created := spiderJob.CreateToJob
-	c.alone("create → Job, p50", "%.0f", created.P50)
-	c.alone("create → Job, p99", "%.0f", created.P99)
-	c.alone("create → Job, max", "%.0f", created.Max)
-	for _, row := range []struct {
-		name            string
-		spiderJob, bare measure.Latency
-	}{
-		{"Pod running → status", spiderJob.RunningToStatus, bare.RunningToStatus},
-		{"Pod end → status", spiderJob.EndToStatus, bare.EndToStatus},
-	} {
-		c.row(row.name+", p50", "%.0f", row.spiderJob.P50, row.bare.P50)
-		c.row(row.name+", p99", "%.0f", row.spiderJob.P99, row.bare.P99)
-		c.row(row.name+", max", "%.0f", row.spiderJob.Max, row.bare.Max)
-		// A job may end before its status has said that it runs.
-		if row.spiderJob.Of != row.bare.Of {
-			c.row(row.name+", seen of so many jobs", "%.0f", float64(row.spiderJob.Of), float64(row.bare.Of))
+// perJob adds a row of what was used per so many jobs.
+func (c comparison) perJob(name string, jobs float64, of func(used system.Reading) float64) {
+	c.figure(name, func(runs []*run) float64 { return jobs * usedPerJob(runs, of) })
+}
+
+// alone adds a row of what was used per job that only SpiderJobs have.
+func (c comparison) alone(name string, of func(used system.Reading) float64) {
+	c.Row(name, usedPerJob(c.spiders, of))
+}
+
+// lateness are the times between two events of a job. Bare Jobs do not have the first.
+var lateness = []struct {
+	name     string
+	alone    bool
+	from, to event
+}{
+	{"create → Job", true, created, hasJob},
+	{"Pod running → status", false, podRunning, running},
+	{podEndToStatus, false, podEnded, ended},
+}
+
+const podEndToStatus = "Pod end → status"
+
+func (c comparison) latencies() {
+	for _, l := range lateness {
+		for _, figure := range []struct {
+			name string
+			of   func(measure.Latency) float64
+		}{
+			{"p50", func(l measure.Latency) float64 { return l.P50 }},
+			{"p99", func(l measure.Latency) float64 { return l.P99 }},
+			{"max", func(l measure.Latency) float64 { return l.Max }},
+			// A job may end before its status has said that it runs.
+			{"seen of so many jobs", func(l measure.Latency) float64 { return float64(l.Of) }},
+		} {
+			of := func(runs []*run) float64 { return figure.of(latencyOf(jobsOf(runs), l.from, l.to)) }
+			if name := l.name + ", " + figure.name; l.alone {
+				c.Row(name, of(c.spiders))
+			} else {
+				c.figure(name, of)
+			}
 		}
 	}
 }
 
-// Print writes the report. The last line is the ratio, in a form that programs find.
-func (r *results) Print(w io.Writer) {
-	c := comparison{measure.Table{Writer: w}}
-	spiders, bare := bySubject(r.Bursts)
-	c.heading(fmt.Sprintf("burst of %d, %d rounds", r.Bursts[0].Jobs, len(spiders)))
-	c.row("jobs per second, median", "%.1f", r.SpiderJobs.Throughput, r.Jobs.Throughput)
-	for i := range spiders {
-		c.row(fmt.Sprintf("round %d", i+1), "%.1f", spiders[i].throughput(), bare[i].throughput())
+// reportComparison reports what either kind of job costs and how late its status is.
+func (o *Options) reportComparison(bursts, steady []*run) *measure.Report {
+	r := &measure.Report{}
+	c := compareRuns(r, fmt.Sprintf("burst of %d", o.jobs), bursts)
+	c.figure("jobs per second, median", func(runs []*run) float64 { return measure.Median(throughputs(runs)) })
+	for i := range c.spiders {
+		c.figure(fmt.Sprintf("round %d", i+1), func(runs []*run) float64 { return runs[i].throughput() })
 	}
-	c.row("processors busy with other things meanwhile", "%.1f", r.SpiderJobs.Others, r.Jobs.Others)
-	c.latencies("in the burst, ms", r.SpiderJobs.Burst, r.Jobs.Burst)
-	if len(r.Steady) > 0 {
-		c.latencies(fmt.Sprintf("at %g jobs per second, ms", r.Rate), r.SpiderJobs.Steady, r.Jobs.Steady)
+	c.figure("processors busy with other things meanwhile", othersOf)
+	r.ThroughputRatio = measure.MedianRatio(throughputs(c.spiders), throughputs(c.bare))
+	compareRuns(r, "in the burst, ms", bursts).latencies()
+	if len(steady) > 0 {
+		compareRuns(r, fmt.Sprintf("at %g jobs per second, ms", o.rate), steady).latencies()
 	}
 
-	c.heading("API writes per job, whole cluster")
-	c.row("all", "%.2f", r.SpiderJobs.WritesPerJob, r.Jobs.WritesPerJob)
-	for _, name := range measure.ByValue(r.SpiderJobs.Writes, r.Jobs.Writes) {
-		if max(r.SpiderJobs.Writes[name], r.Jobs.Writes[name]) >= rare {
-			c.row(name, "%.2f", r.SpiderJobs.Writes[name], r.Jobs.Writes[name])
+	writes, cpu, peaks := map[string]float64{}, map[string]time.Duration{}, map[string]uint64{}
+	for _, one := range bursts {
+		for name, value := range one.used.Writes {
+			writes[name] = max(writes[name], value/float64(one.jobs))
+		}
+		for name, value := range one.used.CPU {
+			cpu[name] = max(cpu[name], value)
+		}
+		for name, value := range one.peaks {
+			peaks[name] = max(peaks[name], value)
 		}
 	}
-	c.alone("of them the operator's", "%.2f", r.SpiderJobs.OperatorWrites)
-	c.alone("reads of the operator", "%.2f", r.SpiderJobs.OperatorReads)
-	c.alone("requests of the operator refused", "%.2f", r.SpiderJobs.OperatorRefused)
-	c.alone("reconciles", "%.2f", r.SpiderJobs.Reconciles)
+	c = compareRuns(r, "API writes per job, whole cluster", bursts)
+	c.perJob("all", 1, system.Reading.AllWrites)
+	for _, name := range measure.ByValue(writes) {
+		if writes[name] >= rare {
+			c.perJob(name, 1, func(used system.Reading) float64 { return used.Writes[name] })
+		}
+	}
+	c.alone("of them the operator's", func(used system.Reading) float64 { return used.OperatorWrites })
+	c.alone("reads of the operator", func(used system.Reading) float64 { return used.OperatorReads })
+	c.alone("requests of the operator refused", func(used system.Reading) float64 { return used.OperatorRefused })
+	c.alone("reconciles", func(used system.Reading) float64 { return used.Reconciles })
 
-	c.heading("CPU seconds per 1,000 jobs")
-	c.row("all", "%.1f", r.SpiderJobs.CPUSeconds, r.Jobs.CPUSeconds)
-	for _, name := range measure.ByValue(r.SpiderJobs.CPU, r.Jobs.CPU) {
-		c.row(name, "%.1f", r.SpiderJobs.CPU[name], r.Jobs.CPU[name])
+	c = compareRuns(r, "CPU seconds per 1,000 jobs", bursts)
+	c.perJob("all", 1000, func(used system.Reading) float64 { return used.AllCPU().Seconds() })
+	for _, name := range measure.ByValue(cpu) {
+		c.perJob(name, 1000, func(used system.Reading) float64 { return used.CPU[name].Seconds() })
 	}
-	c.heading("peak memory, MiB")
-	for _, name := range measure.ByValue(r.SpiderJobs.PeakMemory, r.Jobs.PeakMemory) {
-		c.row(name, "%.0f", float64(r.SpiderJobs.PeakMemory[name])/mebibyte, float64(r.Jobs.PeakMemory[name])/mebibyte)
+	c = compareRuns(r, "peak memory, MiB", bursts)
+	for _, name := range measure.ByValue(peaks) {
+		c.figure(name, func(runs []*run) float64 {
+			peak := uint64(0)
+			for _, one := range runs {
+				peak = max(peak, one.peaks[name])
+			}
+			return float64(peak) / mebibyte
+		})
 	}
-	c.heading("operator memory, KiB per SpiderJob")
-	c.alone("just ended, with its Job and Pod: heap", "%.1f", r.SpiderJobs.HeapPerJob/kibibyte)
-	if h := r.Held; h != nil {
-		c.alone(fmt.Sprintf("%d held: heap", h.SpiderJobs), "%.1f", h.HeapPerJob/kibibyte)
-		c.alone(fmt.Sprintf("%d held: resident", h.SpiderJobs), "%.1f", h.ResidentPerJob/kibibyte)
-		fmt.Fprintf(w, "\nThe operator, started with %d ended SpiderJobs, took %.1f s, %.1f CPU seconds and %.0f requests to know them all.\n",
-			h.SpiderJobs, h.StartSeconds, h.CPUSeconds, h.Requests)
+	heaps := []float64{}
+	for _, one := range c.spiders {
+		heaps = append(heaps, one.heapPerJob/kibibyte)
 	}
-	if r.Idle != nil {
-		r.Idle.print(w)
-	}
-	fmt.Fprintf(w, "\nBare Jobs have the very spec that the operator gives its own. Pods run %g s on nodes played by KWOK. Rate limits of\n"+
-		"clients: kube-controller-manager and kube-scheduler 2,000 requests per second with bursts of 4,000, all others none.\n"+
-		"kube-controller-manager syncs 16 Jobs at the same time, the operator reconciles %d SpiderJobs, %d calls create jobs.\n",
-		r.PodSeconds, r.Workers, system.Creators)
-	fmt.Fprintf(w, "\nthroughput ratio: %.2f\n", r.ThroughputRatio)
+	r.Table("operator memory, KiB per SpiderJob", "SpiderJob").Row("just ended, with its Job and Pod: heap", measure.Median(heaps))
+	r.Note(`Bare Jobs have the very spec that the operator gives its own. Pods run %s on nodes played by KWOK. Rate limits of
+clients: kube-controller-manager and kube-scheduler 2,000 requests per second with bursts of 4,000, all others none.
+kube-controller-manager syncs 16 Jobs at the same time, the operator reconciles %d SpiderJobs, %d calls create jobs.`,
+		o.podTime, o.workers, system.Creators)
+	return r
 }
 
-func (i *idle) print(w io.Writer) {
-	total, parts := 0.0, []string{}
-	for _, name := range measure.ByValue(i.Writes) {
-		total += i.Writes[name]
-		parts = append(parts, fmt.Sprintf("%.0f %s", i.Writes[name], name))
+func throughputs(runs []*run) []float64 {
+	values := make([]float64, 0, len(runs))
+	for _, r := range runs {
+		values = append(values, r.throughput())
 	}
-	writes := fmt.Sprintf("%.0f writes without leases", total)
-	if len(parts) > 0 {
-		writes += " (" + strings.Join(parts, ", ") + ")"
+	return values
+}
+
+// usedPerJob is what was used in all runs by the number of their jobs.
+func usedPerJob(runs []*run, of func(used system.Reading) float64) float64 {
+	used, jobs := 0.0, 0.0
+	for _, r := range runs {
+		used, jobs = used+of(r.used), jobs+float64(r.jobs)
 	}
-	fmt.Fprintf(w, "\nWith %d ended and %d running SpiderJobs, and nothing happening to them, in %.0f s: %s.\n"+
-		"The operator made %.0f requests and %.0f reconciles, and used %.2f CPU seconds per minute (kube-apiserver %.2f).\n",
-		i.Ended, i.Running, i.Seconds, writes, i.Requests, i.Reconciles, i.CPU[system.Operator], i.CPU["kube-apiserver"])
+	return measure.Ratio(used, jobs)
+}
+
+// othersOf is how many of the machine's processors were busy with what is not measured. The less, the better.
+func othersOf(runs []*run) float64 {
+	var others, took time.Duration
+	for _, r := range runs {
+		others, took = others+r.used.Others(), took+r.took
+	}
+	return measure.Ratio(others.Seconds(), took.Seconds())
+}
+
+// jobsOf are the jobs of all runs, no two of which have the same name.
+func jobsOf(runs []*run) map[string]*timeline {
+	all := map[string]*timeline{}
+	for _, r := range runs {
+		maps.Copy(all, r.timelines)
+	}
+	return all
+}
+
+// latencyOf is the distribution of the times between two events of jobs, if both were seen. It may be negative where
+// one watch was ahead of another.
+func latencyOf(jobs map[string]*timeline, from, to event) measure.Latency {
+	var times []time.Duration
+	for _, t := range jobs {
+		if !t.at[from].IsZero() && !t.at[to].IsZero() {
+			times = append(times, t.at[to].Sub(t.at[from]))
+		}
+	}
+	return measure.LatencyOf(times)
 }

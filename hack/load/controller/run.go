@@ -22,22 +22,22 @@ const (
 
 // run is one measurement: of one subject, under one load.
 type run struct {
-	Subject string `json:"subject"`
-	// Jobs is how many were run, in Seconds from the first call that created one to the last that was seen to end.
-	Jobs    int     `json:"jobs"`
-	Seconds float64 `json:"seconds"`
-	// PeakMemory is the most that was resident of each process, in bytes.
-	PeakMemory map[string]uint64 `json:"peakMemoryBytes"`
-	// HeapPerJob is by how much each job and what it left behind has grown the operator's collected heap, in bytes.
-	HeapPerJob float64 `json:"heapPerJobBytes,omitempty"`
+	subject string
+	// jobs is how many were run, in seconds from the first call that created one to the last that was seen to end.
+	jobs      int
+	seconds   float64
+	timelines map[string]*timeline
+	// peaks are the most that was resident of each process, in bytes.
+	peaks map[string]uint64
+	// heapPerJob is by how much each job and what it left behind has grown the operator's collected heap, in bytes.
+	heapPerJob float64
 
 	used system.Reading
 	// took is the time in which that was used, until nothing was written any more.
 	took time.Duration
-	jobs map[string]*timeline
 }
 
-func (r *run) throughput() float64 { return float64(r.Jobs) / r.Seconds }
+func (r *run) throughput() float64 { return float64(r.jobs) / r.seconds }
 
 // measure runs n jobs and measures it. They are created at a steady rate per second or, at rate.Inf, as fast as system.Creators
 // calls can.
@@ -63,18 +63,18 @@ func (b *bench) measure(ctx context.Context, of subject, n int, pace rate.Limit,
 	}
 	timelines, end := b.observer.finish()
 
-	result := &run{Subject: of.name, Jobs: n, Seconds: end.Sub(start).Seconds(), jobs: timelines}
-	measure.Say("%s: %d in %.1f s, %.1f/s", title, n, result.Seconds, result.throughput())
+	result := &run{subject: of.name, jobs: n, seconds: end.Sub(start).Seconds(), timelines: timelines}
+	measure.Say("%s: %d in %.1f s, %.1f/s", title, n, result.seconds, result.throughput())
 	after, err := b.settle(ctx)
 	if err != nil {
 		return nil, err
 	}
 	result.used, result.took = after.Since(before), after.At.Sub(before.At)
-	if result.PeakMemory, err = system.PeakMemory(b.operator); err != nil {
+	if result.peaks, err = system.PeakMemory(b.operator); err != nil {
 		return nil, err
 	}
 	grown, err := b.operator.Collected(ctx)
-	result.HeapPerJob = (grown.Heap - memory.Heap) / float64(n)
+	result.heapPerJob = (grown.Heap - memory.Heap) / float64(n)
 	return result, err
 }
 
@@ -118,7 +118,7 @@ func (b *bench) create(ctx context.Context, of subject, prefix string, n int, pa
 		if err := b.Client.Create(ctx, job); err != nil {
 			return fmt.Errorf("create %s: %w", job.GetName(), err)
 		}
-		b.observer.note(job.GetName(), func(t *timeline) { t.created = time.Now() })
+		b.observer.note(job.GetName(), func(t *timeline) { t.at[created] = time.Now() })
 		return nil
 	})
 }
@@ -127,23 +127,23 @@ func (b *bench) create(ctx context.Context, of subject, prefix string, n int, pa
 func (b *bench) follow(ctx context.Context, n int, title string) error {
 	said, moved, before := time.Now(), time.Now(), 0
 	for {
-		ended, err := b.observer.ended()
-		if err != nil || ended >= n {
+		over, err := b.observer.count(ended)
+		if err != nil || over >= n {
 			return err
 		}
 		if err := b.Failure(); err != nil {
 			return err
 		}
 		now := time.Now()
-		if ended > before {
-			before, moved = ended, now
+		if over > before {
+			before, moved = over, now
 		}
 		if now.Sub(moved) > patience {
-			return fmt.Errorf("%s: only %d of %d have ended, and none within %s", title, ended, n, patience)
+			return fmt.Errorf("%s: only %d of %d have ended, and none within %s", title, over, n, patience)
 		}
 		if now.Sub(said) >= 2*time.Second {
 			said = now
-			measure.Say("%s: %d of %d have ended", title, ended, n)
+			measure.Say("%s: %d of %d have ended", title, over, n)
 		}
 		if err := measure.Pause(ctx, 50*time.Millisecond); err != nil {
 			return err

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -28,24 +27,8 @@ const (
 	troubleMax = 5000
 )
 
-// trouble is how late one namespace is served while Jobs of another hang.
-type trouble struct {
-	// Hung is how many SpiderJobs wait for a Job that hangs; Calls how often their Jobs were tried; Held the most such calls at
-	// the same time.
-	Hung  int   `json:"hungSpiderJobs"`
-	Calls int64 `json:"webhookCalls"`
-	Held  int64 `json:"webhookCallsHeldAtOnce"`
-	// Seconds is how long a job was cancelled and one ended in every second.
-	Seconds float64 `json:"seconds"`
-	// Workers is how many SpiderJobs the operator reconciled at the same time.
-	Workers int `json:"workers"`
-	// CancelToDeletion is from before the call that cancels to when the Pod was seen to be deleted.
-	CancelToDeletion measure.Latency `json:"cancelToPodDeletion"`
-	EndToStatus      measure.Latency `json:"podEndToStatus"`
-}
-
 // measureTrouble measures how late cancels and ends are while Jobs of another namespace hang.
-func (b *bench) measureTrouble(ctx context.Context) (*trouble, error) {
+func (b *bench) measureTrouble(ctx context.Context) (*measure.Report, error) {
 	if err := b.Client.Create(ctx, newSpider()); err != nil {
 		return nil, fmt.Errorf("create the Spider: %w", err)
 	}
@@ -59,7 +42,7 @@ func (b *bench) measureTrouble(ctx context.Context) (*trouble, error) {
 	if err := b.hangJobs(ctx, webhook); err != nil {
 		return nil, err
 	}
-	result := &trouble{Hung: b.troubleJobs, Seconds: float64(seconds), Workers: b.workers}
+	held := int64(0)
 	measure.Say("cancelling a job and ending one every second for %d s", seconds)
 	calls, calling := errgroup.WithContext(ctx)
 	pace := rate.NewLimiter(1, 1)
@@ -67,32 +50,47 @@ func (b *bench) measureTrouble(ctx context.Context) (*trouble, error) {
 		if err := pace.Wait(calling); err != nil {
 			break // a call has failed
 		}
-		result.Held = max(result.Held, webhook.held.Load())
+		held = max(held, webhook.held.Load())
 		calls.Go(func() error { return b.cancel(calling, fmt.Sprintf("%s%05d", prefix, 2*i)) })
 		calls.Go(func() error { return b.endPod(calling, fmt.Sprintf("%s%05d", prefix, 2*i+1)) })
 		if i%10 == 9 {
-			ended, err := b.observer.ended()
+			over, err := b.observer.count(ended)
 			if err != nil {
 				return nil, errors.Join(err, calls.Wait())
 			}
-			measure.Say("after %d s %d of %d have ended, and %d calls hang", i+1, ended, 2*(i+1), webhook.held.Load())
+			measure.Say("after %d s %d of %d have ended, and %d calls hang", i+1, over, 2*(i+1), webhook.held.Load())
 		}
 	}
 	if err := calls.Wait(); err != nil {
 		return nil, err
 	}
 	err = b.Until(ctx, "all have ended", func(context.Context) (bool, error) {
-		ended, err := b.observer.ended()
-		return ended >= 2*seconds, err
+		over, err := b.observer.count(ended)
+		return over >= 2*seconds, err
 	})
 	if err != nil {
 		return nil, err
 	}
 	jobs, _ := b.observer.finish()
-	result.Calls = webhook.calls.Load()
-	result.CancelToDeletion = latencyOf(jobs, func(t *timeline) (from, to time.Time) { return t.cancelled, t.podDeleted })
-	result.EndToStatus = latencyOf(jobs, func(t *timeline) (from, to time.Time) { return t.podEnded, t.ended })
-	return result, nil
+	r := &measure.Report{}
+	r.Note("%d SpiderJobs of one namespace were behind a webhook that hangs (%d calls, %d at the same time), %d workers;\n"+
+		"in another namespace a job was cancelled and one ended every second for %d s.",
+		b.troubleJobs, webhook.calls.Load(), held, b.workers, seconds)
+	reportTrouble(r, seconds, latencyOf(jobs, cancelled, podDeleted), latencyOf(jobs, podEnded, ended))
+	return r, nil
+}
+
+// reportTrouble reports how late cancels and ends were, and whether that meets the aim. Each of them has to be seen.
+func reportTrouble(r *measure.Report, each int, cancel, end measure.Latency) {
+	t := r.Table("ms", "p50", "p99", "max", "of")
+	t.Row("cancel → deletionTimestamp", cancel.P50, cancel.P99, cancel.Max, float64(cancel.Of))
+	t.Row(podEndToStatus, end.P50, end.P99, end.Max, float64(end.Of))
+	p99, most, of := max(cancel.P99, end.P99), max(cancel.Max, end.Max), min(cancel.Of, end.Of)
+	r.Aims = append(r.Aims, measure.Aim{
+		What:   fmt.Sprintf("p99 is at most %d ms, none is over %d ms, and all %d are seen", troubleP99, troubleMax, each),
+		Figure: fmt.Sprintf("p99 %.0f ms, max %.0f ms, of %d", p99, most, of),
+		Met:    p99 <= troubleP99 && most <= troubleMax && of >= each,
+	})
 }
 
 // hangJobs makes SpiderJobs in the other namespace, whose Jobs hang, and waits until calls hang.
@@ -129,7 +127,7 @@ func (b *bench) hangJobs(ctx context.Context, webhook *hungWebhook) error {
 // cancel cancels a SpiderJob.
 func (b *bench) cancel(ctx context.Context, name string) error {
 	now := time.Now()
-	b.observer.note(name, func(t *timeline) { t.cancelled = now })
+	b.observer.note(name, func(t *timeline) { t.at[cancelled] = now })
 	cancellation := v1alpha1.Cancellation{RequestedAt: &metav1.Time{Time: now}, RequestedBy: "load"}
 	patch, err := json.Marshal(map[string]any{"spec": map[string]any{"cancellation": cancellation}})
 	if err != nil {
@@ -163,25 +161,4 @@ func (b *bench) endPod(ctx context.Context, name string) error {
 		return fmt.Errorf("end the Pod of %s: %w", name, err)
 	}
 	return nil
-}
-
-// Print writes the report. The last line says whether the aim is met.
-func (t *trouble) Print(w io.Writer) {
-	fmt.Fprintf(w, "\n%d SpiderJobs of one namespace behind a webhook that hangs (%d calls, %d at the same time), %d workers;\n"+
-		"in another namespace a cancel and an end every second for %.0f s:\n", t.Hung, t.Calls, t.Held, t.Workers, t.Seconds)
-	table := measure.Table{Writer: w}
-	table.Head("ms", "p50", "p99", "max", "of")
-	met, p99, most := true, 0.0, 0.0
-	for _, row := range []struct {
-		name string
-		of   measure.Latency
-	}{{"cancel → deletionTimestamp", t.CancelToDeletion}, {"Pod end → status", t.EndToStatus}} {
-		table.Numbers(row.name, "%.0f", row.of.P50, row.of.P99, row.of.Max, float64(row.of.Of))
-		p99, most = max(p99, row.of.P99), max(most, row.of.Max)
-		met = met && float64(row.of.Of) >= t.Seconds
-	}
-	measure.PrintAims(w, measure.Aim{
-		What:   fmt.Sprintf("every job is seen, p99 is at most %d ms and none is over %d ms", troubleP99, troubleMax),
-		Figure: fmt.Sprintf("p99 %.0f ms, max %.0f ms", p99, most), Met: met && p99 <= troubleP99 && most <= troubleMax,
-	})
 }

@@ -43,7 +43,10 @@ func measured(operator *Server) (map[string]procfs.Proc, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list processes: %w", err)
 	}
-	found := map[string]procfs.Proc{"load": {}, "etcd": {}, "kube-apiserver": {}, "kube-controller-manager": {}, scheduler: {}, "kwok": {}}
+	found := map[string]procfs.Proc{}
+	for _, name := range []string{"load", "etcd", "kube-apiserver", "kube-controller-manager", scheduler, "kwok"} {
+		found[name] = procfs.Proc{}
+	}
 	if operator != nil {
 		found[Operator] = procfs.Proc{}
 	}
@@ -164,14 +167,26 @@ func (r Reading) Since(earlier Reading) Reading {
 // OperatorRequests is how many requests the controller made.
 func (r Reading) OperatorRequests() float64 { return r.OperatorReads + r.OperatorWrites }
 
-// Others is the CPU time of the machine that none of the measured processes has used.
-func (r Reading) Others() time.Duration {
-	others := r.Busy
-	for _, value := range r.CPU {
-		others -= value
+// AllWrites is the number of writes.
+func (r Reading) AllWrites() float64 {
+	all := 0.0
+	for _, value := range r.Writes {
+		all += value
 	}
-	return max(others, 0)
+	return all
 }
+
+// AllCPU is the CPU time of all processes that are measured.
+func (r Reading) AllCPU() time.Duration {
+	all := time.Duration(0)
+	for _, value := range r.CPU {
+		all += value
+	}
+	return all
+}
+
+// Others is the CPU time of the machine that none of the measured processes has used.
+func (r Reading) Others() time.Duration { return max(r.Busy-r.AllCPU(), 0) }
 
 // ResetPeaks makes PeakMemory count anew from what is resident now.
 func ResetPeaks(operator *Server) error {

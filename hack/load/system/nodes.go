@@ -22,7 +22,7 @@ import (
 //go:embed stages.yaml
 var stages string
 
-// AddNodes starts kube-scheduler and KWOK, adds n nodes whose Pods run for podTime, and waits until they are ready.
+// AddNodes starts kube-scheduler and KWOK, and adds n nodes whose Pods run for podTime.
 func (s *System) AddNodes(ctx context.Context, n int, podTime time.Duration) error {
 	measure.Say("starting kube-scheduler and %d nodes of KWOK (the first time builds it)", n)
 	root, err := checkout.Root("")
@@ -55,21 +55,7 @@ func (s *System) AddNodes(ctx context.Context, n int, podTime time.Duration) err
 			return err
 		}
 	}
-	return s.Until(ctx, "the nodes are ready", func(ctx context.Context) (bool, error) {
-		var nodes corev1.NodeList
-		if err := s.Client.List(ctx, &nodes); err != nil {
-			return false, fmt.Errorf("list nodes: %w", err)
-		}
-		ready := 0
-		for _, node := range nodes.Items {
-			for _, condition := range node.Status.Conditions {
-				if condition.Type == corev1.NodeReady && condition.Status == corev1.ConditionTrue {
-					ready++
-				}
-			}
-		}
-		return ready >= n, nil
-	})
+	return nil
 }
 
 func (s *System) addNode(ctx context.Context, name string) error {

@@ -38,8 +38,8 @@ const (
 // readyTimeout is how long a process may take until it is ready: it may have 100,000 jobs to read first.
 const readyTimeout = 5 * time.Minute
 
-// Serve runs a process of the operator with the defaults of `spider-operator`, and with profiles beside the metrics. Its arguments
-// are those that StartServer passes. The limits of a REST API are set so high that they do not matter.
+// Serve runs a process of the operator with the defaults of `spider-operator`, and with profiles beside the metrics. Its
+// arguments are those that StartServer passes. The limits of a REST API are set so high that they do not matter.
 func Serve(ctx context.Context, args []string) error {
 	if len(args) != 5 {
 		return fmt.Errorf("%s wants a kubeconfig, a setting and two addresses: it is started by the other commands", args[0])
@@ -60,7 +60,8 @@ func Serve(ctx context.Context, args []string) error {
 		return controllers.Run(ctx, config, options)
 	}
 	settings := configv1alpha1.DefaultAPIServer()
-	settings.Rate, settings.Burst, settings.NamespaceRate, settings.FailedAuthentications, settings.MaxStreams = 1e9, 1e9, 1e9, 1e9, 1e9
+	settings.Rate, settings.Burst, settings.NamespaceRate = 1e9, 1e9, 1e9
+	settings.FailedAuthentications, settings.MaxStreams = 1e9, 1e9
 	settings.MaxUnfinishedJobs, settings.MaxArgumentBytes = 0, 0
 	settings.ShutdownDelay.Duration, settings.DrainTimeout.Duration = 0, time.Second
 	return apiserver.Run(ctx, config, apiserver.Options{

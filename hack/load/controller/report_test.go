@@ -1,0 +1,135 @@
+package controller
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/scrapethis/spider-operator/hack/load/measure"
+	"github.com/scrapethis/spider-operator/hack/load/system"
+)
+
+// seen is a job whose events were seen as late as said, in milliseconds.
+func seen(milliseconds map[event]int) *timeline {
+	t := &timeline{}
+	for of, ms := range milliseconds {
+		t.at[of] = time.Date(2026, 1, 1, 0, 0, 0, ms*int(time.Millisecond), time.UTC)
+	}
+	return t
+}
+
+func TestLatenciesOfWhatWasSeen(t *testing.T) {
+	jobs := map[string]*timeline{
+		"a": seen(map[event]int{created: 0, hasJob: 4, podRunning: 50, running: 58, podEnded: 100, ended: 110}),
+		// It ended before its status said that it runs.
+		"b": seen(map[event]int{created: 0, hasJob: 6, podRunning: 50, podEnded: 100, ended: 130}),
+	}
+	for i, want := range []measure.Latency{
+		{P50: 4, P99: 6, Max: 6, Of: 2},
+		{P50: 8, P99: 8, Max: 8, Of: 1},
+		{P50: 10, P99: 30, Max: 30, Of: 2},
+	} {
+		if got := latencyOf(jobs, lateness[i].from, lateness[i].to); got != want {
+			t.Errorf("%s: %+v, want %+v", lateness[i].name, got, want)
+		}
+	}
+}
+
+// assertLines fails unless each line is printed, whatever the space between its words, and returns all lines.
+func assertLines(t *testing.T, r *measure.Report, want ...string) []string {
+	t.Helper()
+	var out bytes.Buffer
+	r.Print(&out)
+	var lines []string
+	for line := range strings.Lines(out.String()) {
+		lines = append(lines, strings.Join(strings.Fields(line), " "))
+	}
+	for _, line := range want {
+		if !slices.Contains(lines, line) {
+			t.Errorf("there is no line %q in\n%s", line, out.String())
+		}
+	}
+	return lines
+}
+
+func TestReport(t *testing.T) {
+	burst := func(subject string, seconds float64) *run {
+		return &run{subject: subject, jobs: 100, seconds: seconds, took: 2 * time.Duration(seconds) * time.Second, used: system.Reading{
+			Busy:   4 * time.Duration(seconds) * time.Second,
+			CPU:    map[string]time.Duration{"kube-apiserver": time.Duration(seconds) * time.Second},
+			Writes: map[string]float64{"POST jobs": 100},
+		}}
+	}
+	// The kinds take turns to be first.
+	r := (&Options{rate: 5, workers: 8}).reportComparison([]*run{
+		burst(spiderSubject, 5), burst("jobs", 4),
+		burst("jobs", 4), burst(spiderSubject, 10),
+		burst(spiderSubject, 8), burst("jobs", 4),
+	}, nil)
+	lines := assertLines(t, r,
+		"round 2 10.0 25.0 0.40",
+		"POST jobs 1.00 1.00 1.00",
+		"processors busy with other things meanwhile 1.50 1.50 1.00",
+	)
+	if got, want := lines[len(lines)-1], "throughput ratio: 0.50"; got != want {
+		t.Errorf("the last line is %q, want %q", got, want)
+	}
+}
+
+func TestReportOfNothing(t *testing.T) {
+	used := system.Reading{
+		CPU:            map[string]time.Duration{system.Operator: time.Second, "kube-apiserver": 3 * time.Second},
+		Writes:         map[string]float64{system.Leases: 7, "PUT spiderjobs/status": 2, "POST jobs": 1},
+		OperatorWrites: 3, OperatorReads: 1, Reconciles: 5,
+	}
+	r := &measure.Report{}
+	(&Options{held: 10, running: 4}).reportIdle(r, used, 2*time.Minute)
+	assertLines(t, r,
+		"10 ended and 4 running SpiderJobs, nothing happening all", "s 120",
+		"writes without leases 3.00", "PUT spiderjobs/status 2.00", "POST jobs 1.00",
+		"requests of the operator 4.00", "its reconciles 5.00",
+		"CPU seconds per minute, operator 0.50", "CPU seconds per minute, kube-apiserver 1.50",
+	)
+}
+
+// The aim is missed by one sample that is too late, and by one that was never seen.
+func TestTroubleSaysWhetherTheAimIsMet(t *testing.T) {
+	good := measure.Latency{P50: 10, P99: 1000, Max: 5000, Of: 60}
+	for name, test := range map[string]struct {
+		change func(cancel, end *measure.Latency)
+		want   bool
+	}{
+		"all in time":          {func(_, _ *measure.Latency) {}, true},
+		"p99 too late":         {func(cancel, _ *measure.Latency) { cancel.P99 = 1001 }, false},
+		"one much too late":    {func(_, end *measure.Latency) { end.Max = 5001 }, false},
+		"one that never comes": {func(_, end *measure.Latency) { end.Of = 59 }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cancel, end := good, good
+			test.change(&cancel, &end)
+			r := &measure.Report{}
+			reportTrouble(r, 60, cancel, end)
+			if r.Aims[0].Met != test.want {
+				t.Errorf("it says %+v", r.Aims)
+			}
+		})
+	}
+}
+
+// The costs of waiting are per second and do not include those of the burst before.
+func TestCostsOfABacklog(t *testing.T) {
+	burst := system.Reading{
+		RefusedPods: 620, OperatorWrites: 1200,
+		Writes: map[string]float64{"POST jobs": 305, "DELETE jobs": 296, "POST pods": 630},
+	}
+	wait := system.Reading{RefusedPods: 15, OperatorReads: 3, OperatorWrites: 3, Reconciles: 30}
+	r := &measure.Report{}
+	r.Table("waiting").Column("300", backlogFigures(burst, wait, 6*time.Second, time.Minute)...)
+	assertLines(t, r,
+		"waiting 300", "until all say so and the operator is calm: s 6.00", "Pods refused 620", "Jobs made 305", "Jobs deleted 296",
+		"requests of the operator 1200", "then, waiting: s 60.0", "Pods refused 15.0", "Pods refused per second 0.25",
+		"requests of the operator per second 0.10", "its reconciles per second 0.50",
+	)
+}
