@@ -40,15 +40,23 @@ func TestAFileThatCannotBeReadNamesWhatIsWrong(t *testing.T) {
 	const head = "apiVersion: config.scrapethis.app/v1alpha1\nkind: ControllerConfiguration\n"
 	for file, says := range map[string][]string{
 		head + "worker: 5\nspiderPods: {labl: {}}\n": {`unknown field "worker"`, `unknown field "spiderPods.labl"`},
-		head + "workers: 5\nworkers: 6\n":            {"workers", "already"},
-		head + "workers: many\n":                     {"workers"},
-		head + "ttl: 7\n":                            {"string"},
-		head + "ttl: 7d\n":                           {"7d"},
-		"workers: 5\n":                               {`apiVersion ""`, `kind ""`},
+		head + "workers: 5\nttl: 7\nlogBudget: 0\nworkers: 6\nnope: 1\n" +
+			"spiderPods: {tmpSize: x, labels: {a: 1}, tolerations: [{}, {key: [], effects: a}]}\n": {
+			`"workers" already set`, `ttl: Invalid value: 7: must be a string`, `logBudget: Invalid value: 0: must be more than 0`,
+			`spiderPods.tmpSize: Invalid value: "x"`, `spiderPods.labels[a]: Invalid value: 1: must be a string`,
+			`spiderPods.tolerations[1].key: Invalid value: []: must be a string`, `unknown field "spiderPods.tolerations[1].effects"`,
+			`unknown field "nope"`,
+		},
+		"[]":                              {"must be an object"},
+		head + "workers: 5\nworkers: 6\n": {"workers", "already"},
+		head + "workers: many\n":          {"workers"},
+		head + "ttl: 7\n":                 {"string"},
+		head + "ttl: 7d\n":                {"7d"},
+		"workers: 5\n":                    {`apiVersion: Unsupported value: ""`, `kind: Unsupported value: ""`},
 		"apiVersion: config.scrapethis.app/v1\nkind: ControllerConfiguration\n":           {"config.scrapethis.app/v1"},
 		"apiVersion: config.scrapethis.app/v1alpha1\nkind: APIServerConfiguration\n":      {"APIServerConfiguration"},
 		"apiVersion: config.scrapethis.app/v1alpha1\nkind: ControllerConfiguration\n- a:": {"yaml"},
-		"": {`kind ""`},
+		"": {`kind: Unsupported value: ""`},
 	} {
 		c := DefaultController()
 		err := DecodeController([]byte(file), &c)
