@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	configv1alpha1 "github.com/scrapethis/spider-operator/api/config/v1alpha1"
 	"github.com/scrapethis/spider-operator/apiserver/auth"
 	"github.com/scrapethis/spider-operator/apiserver/guard"
 )
@@ -52,12 +53,12 @@ func TestVictim(t *testing.T) {
 	f := newFacade(t, func(c *Config) {
 		c.Log = slog.New(slog.DiscardHandler)
 		if os.Getenv(asVictim) == direct {
-			c.Limits = guard.DefaultLimits
+			c.Limits = documentedLimits()
 			c.Limits.NamespaceRequestsPerSecond = generous.NamespaceRequestsPerSecond // Callers who wait come all at once.
 			return
 		}
 		c.Limits, c.TrustedProxies = generous, []string{"127.0.0.0/8"}
-		c.Limits.FailuresPerMinute = guard.DefaultLimits.FailuresPerMinute
+		c.Limits.FailuresPerMinute = documentedLimits().FailuresPerMinute
 		c.Timeouts = guard.Timeouts{Header: 5 * time.Second, Read: 5 * time.Second, Write: 30 * time.Second, Idle: 2 * time.Minute}
 	})
 	v := victim{Key: f.key("team", ""), Keys: map[string][]string{}, Jobs: map[string]string{}}
@@ -65,7 +66,7 @@ func TestVictim(t *testing.T) {
 	v.Job = f.apply("team", "endless")
 	for _, namespace := range []string{"one", "two"} {
 		v.Jobs[namespace] = f.apply(namespace, "endless")
-		for range guard.DefaultMaxConnections / guard.DefaultLimits.StreamsPerCaller {
+		for range guard.DefaultMaxConnections / documentedLimits().StreamsPerCaller {
 			v.Keys[namespace] = append(v.Keys[namespace], f.key(namespace, ""))
 		}
 	}
@@ -354,4 +355,10 @@ func (v *victim) flood(t *testing.T, addresses int) {
 	if refused.Load()+limited.Load() != int64(2*addresses) || refused.Load() < int64(addresses) || limited.Load() < int64(addresses)*9/10 {
 		t.Errorf("of %d bad keys %d were refused and %d limited", 2*addresses, refused.Load(), limited.Load())
 	}
+}
+
+// documentedLimits are those of a REST API that is given none.
+func documentedLimits() guard.Limits {
+	config := configv1alpha1.DefaultAPIServer()
+	return limits(&config)
 }

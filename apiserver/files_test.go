@@ -3,6 +3,7 @@ package apiserver
 import (
 	"testing"
 
+	configv1alpha1 "github.com/scrapethis/spider-operator/api/config/v1alpha1"
 	"github.com/scrapethis/spider-operator/apiserver/guard"
 )
 
@@ -20,5 +21,14 @@ func TestConnectionsLeaveFilesForTheRest(t *testing.T) {
 		if got := fitConnections(test.wanted, test.files); got != test.want {
 			t.Errorf("of %d connections wanted, with %d files, there may be %d, want %d", test.wanted, test.files, got, test.want)
 		}
+	}
+}
+
+// What the guard takes where it is told nothing is what the configuration says by default.
+func TestTheGuardsDefaultsAreTheConfigurations(t *testing.T) {
+	config := configv1alpha1.DefaultAPIServer()
+	if config.MaxConnections != guard.DefaultMaxConnections || config.MaxConnectionsPerAddress != guard.DefaultMaxConnectionsPerAddress ||
+		timeouts(&config) != guard.DefaultTimeouts {
+		t.Errorf("the configuration has %+v", config)
 	}
 }

@@ -17,13 +17,13 @@ const (
 	reviewsAtOnce = 16
 	// reviewTimeout bounds how long one question may take, including its wait in line.
 	reviewTimeout = 5 * time.Second
-	// ReviewTTL is how long an answer of Kubernetes about a token or a right is cached, whether yes or no.
-	ReviewTTL = 10 * time.Second
+	// reviewTTL is how long an answer of Kubernetes about a token or a right is cached, whether yes or no.
+	reviewTTL = 10 * time.Second
 )
 
 var errBusy = errors.New("too many questions about tokens and rights are open")
 
-// reviews asks Kubernetes and caches the answers: each answer is kept for ReviewTTL, callers with the same question share one
+// reviews asks Kubernetes and caches the answers: each answer is kept for reviewTTL, callers with the same question share one
 // request, and the number of concurrent requests is bounded. It is safe for concurrent use.
 type reviews[T any] struct {
 	answers *cache.LRUExpireCache
@@ -61,7 +61,7 @@ func (r *reviews[T]) answer(ctx context.Context, question string, ask func(ctx c
 		}
 		answer, err := ask(ctx)
 		if err == nil {
-			r.answers.Add(question, answer, ReviewTTL)
+			r.answers.Add(question, answer, reviewTTL)
 		}
 		return answer, err
 	})

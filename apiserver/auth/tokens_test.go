@@ -147,7 +147,7 @@ func TestAnswersAreRememberedForAMoment(t *testing.T) {
 	clock := now
 	reviewer := &kubernetes{answer: ofAccount}
 	tokens := NewTokens(reviewer, audience, nil, func() time.Time { return clock })
-	soon := jwt(fmt.Sprintf(`{"exp": %d}`, now.Add(ReviewTTL/2).Unix()))
+	soon := jwt(fmt.Sprintf(`{"exp": %d}`, now.Add(reviewTTL/2).Unix()))
 	authenticate := func(token string, want error, reviews int) {
 		t.Helper()
 		if _, err := tokens.Authenticate(t.Context(), token); !errors.Is(err, want) || len(reviewer.reviews) != reviews {
@@ -157,13 +157,13 @@ func TestAnswersAreRememberedForAMoment(t *testing.T) {
 	authenticate(jwt("{}"), nil, 1)
 	authenticate(jwt("{}"), nil, 1)
 	authenticate(soon, nil, 2)
-	clock = clock.Add(ReviewTTL / 2)
+	clock = clock.Add(reviewTTL / 2)
 	authenticate(soon, ErrUnauthenticated, 2) // Its time is up though the answer is not old.
-	clock = clock.Add(ReviewTTL/2 + 1)
+	clock = clock.Add(reviewTTL/2 + 1)
 	reviewer.answer = func(string) (TokenReview, error) { return TokenReview{}, nil }
 	authenticate(jwt("{}"), ErrUnauthenticated, 3)
 	authenticate(jwt("{}"), ErrUnauthenticated, 3)
-	clock = clock.Add(ReviewTTL + 1)
+	clock = clock.Add(reviewTTL + 1)
 	broken := errors.New("no answer")
 	reviewer.answer = func(string) (TokenReview, error) { return TokenReview{}, broken }
 	authenticate(jwt("{}"), broken, 4)

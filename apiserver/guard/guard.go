@@ -35,11 +35,6 @@ type Limits struct {
 	StreamsPerCaller int
 }
 
-// DefaultLimits are the documented ones.
-var DefaultLimits = Limits{
-	RequestsPerSecond: 50, Burst: 100, NamespaceRequestsPerSecond: 500, FailuresPerMinute: 30, StreamsPerCaller: 100,
-}
-
 func (l Limits) check() error {
 	if !(l.RequestsPerSecond > 0) || l.Burst < 1 || !(l.NamespaceRequestsPerSecond > 0) || l.FailuresPerMinute < 1 || l.StreamsPerCaller < 1 {
 		return fmt.Errorf("every limit on callers must be positive: %+v", l)

@@ -116,7 +116,7 @@ func newFeed(kubernetes client.WithWatch, report func(error)) (*Feed[*v1alpha1.S
 	}, sink
 }
 
-func run(t *testing.T, feed Runner) {
+func run(t *testing.T, feed runner) {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan struct{})

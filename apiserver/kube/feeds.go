@@ -8,18 +8,18 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// Runner is a Feed of any kind.
-type Runner interface {
+// runner is a Feed of any kind.
+type runner interface {
 	Run(ctx context.Context)
 	// Watches returns the namespace that the feed watches; empty for all of them.
 	Watches() string
 	State(now time.Time) State
 }
 
-var _ Runner = (*Feed[client.Object, any])(nil)
+var _ runner = (*Feed[client.Object, any])(nil)
 
 // Feeds is a set of feeds that run together and have one state.
-type Feeds []Runner
+type Feeds []runner
 
 // Run runs all feeds until the context ends.
 func (f Feeds) Run(ctx context.Context) {

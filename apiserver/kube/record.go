@@ -9,15 +9,15 @@ import (
 	"github.com/scrapethis/spider-operator/apiserver/failure"
 )
 
-// WriteTimeout bounds how long one request may wait for Kubernetes to record something, and ReadTimeout for a read.
+// writeTimeout bounds how long one request may wait for Kubernetes to record something, and ReadTimeout for a read.
 const (
-	WriteTimeout = 10 * time.Second
+	writeTimeout = 10 * time.Second
 	ReadTimeout  = 5 * time.Second
 )
 
 // Detached returns a context for work that has to be completed once begun, even if the caller has gone.
 func Detached(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(ctx), WriteTimeout)
+	return context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
 }
 
 // WriteAttempts is how often a write is attempted, and writePause the pause after a failure.

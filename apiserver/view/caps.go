@@ -13,9 +13,6 @@ type Usage struct {
 // Caps bound the Usage of each namespace. 0 means no bound.
 type Caps Usage
 
-// DefaultCaps are the documented ones.
-var DefaultCaps = Caps{UnfinishedJobs: 20_000, ArgumentBytes: 256 << 20}
-
 // Check returns what is wrong with the caps.
 func (c Caps) Check() error {
 	if c.UnfinishedJobs < 0 || c.ArgumentBytes < 0 {

@@ -34,7 +34,7 @@ func registered(t *testing.T) (controller, api map[string]bool) {
 	spiders := view.NewSpiders()
 	_, err := apiserver.New(apiserver.Config{
 		Jobs: view.NewJobs(spiders), Spiders: spiders, Health: alive{}, Authenticator: auth.NewKeys(time.Now),
-		Limits: guard.DefaultLimits, Registry: registry, Log: slog.New(slog.DiscardHandler), Now: time.Now,
+		Limits: guard.Limits{RequestsPerSecond: 1, Burst: 1, NamespaceRequestsPerSecond: 1, FailuresPerMinute: 1, StreamsPerCaller: 1}, Registry: registry, Log: slog.New(slog.DiscardHandler), Now: time.Now,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -34,7 +34,7 @@ type Core struct {
 // NewCore returns an empty queue for this number of workers.
 func NewCore(workers int) *Core {
 	return &Core{
-		limits:     LimitsFor(workers),
+		limits:     limitsFor(workers),
 		items:      map[reconcile.Request]*item{},
 		namespaces: map[string]*namespace{},
 	}

@@ -16,8 +16,8 @@ type Limits struct {
 	CreationsAlone int
 }
 
-// LimitsFor returns the limits for this number of workers, at least 1.
-func LimitsFor(workers int) Limits {
+// limitsFor returns the limits for this number of workers, at least 1.
+func limitsFor(workers int) Limits {
 	workers = max(workers, 1)
 	creations := max(workers/2, 1)
 	return Limits{

@@ -37,7 +37,7 @@ func TestLimits(t *testing.T) {
 		{4, Limits{Workers: 4, Creations: 2, Shared: 1, Alone: 3, CreationsAlone: 2}},
 		{64, Limits{Workers: 64, Creations: 32, Shared: 16, Alone: 48, CreationsAlone: 24}},
 	} {
-		if got := LimitsFor(c.workers); got != c.want {
+		if got := limitsFor(c.workers); got != c.want {
 			t.Errorf("for %d workers they are %+v, want %+v", c.workers, got, c.want)
 		}
 	}

@@ -206,7 +206,7 @@ func TestCoreKeepsItsPromises(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		workers := rapid.IntRange(1, 12).Draw(t, "workers")
 		core := NewCore(workers)
-		m := &model{limits: LimitsFor(workers), now: epoch, items: map[reconcile.Request]*expected{}}
+		m := &model{limits: limitsFor(workers), now: epoch, items: map[reconcile.Request]*expected{}}
 		take := func() bool {
 			m.advance()
 			got, ok := core.Take(m.now)

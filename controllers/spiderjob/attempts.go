@@ -28,7 +28,7 @@ const (
 // interrupt decides that the current attempt was disturbed from outside and proves nothing. Its Job is deleted; then a new
 // attempt begins, or the job ends if there were too many. This needs a live read: the caches may show that a Pod is being
 // deleted before they show that its Job was suspended, which explains it.
-func (d decision) interrupt(o *observation, p plan, cause string, now time.Time) decision {
+func (d *decision) interrupt(o *observation, p plan, cause string, now time.Time) decision {
 	if !o.live {
 		return decision{need: needLive}
 	}
@@ -72,14 +72,14 @@ func attemptStarted(o *observation, st *v1alpha1.SpiderJobStatus) bool {
 }
 
 // tryAgain decides that another attempt follows a failed one.
-func (d decision) tryAgain(o *observation, p plan, pod *podView, reason, message string, now time.Time) decision {
+func (d *decision) tryAgain(o *observation, p plan, pod *podView, reason, message string, now time.Time) decision {
 	d.describeRun(o, p, pod, now)
 	d.noteExit(pod)
 	return d.retry(reason, message, now)
 }
 
 // retry spends a retry on the current attempt, which has failed.
-func (d decision) retry(reason, message string, now time.Time) decision {
+func (d *decision) retry(reason, message string, now time.Time) decision {
 	st := &d.status
 	st.Failures = d.failures() + 1
 	st.Phase = v1alpha1.PhaseRunning
@@ -98,7 +98,7 @@ func (d *decision) failures() int32 {
 }
 
 // stopJob decides to stop the current Job for good. The caches may not show yet that its spider has just started, or ended.
-func (d decision) stopJob(o *observation, reason, message string, now time.Time) decision {
+func (d *decision) stopJob(o *observation, reason, message string, now time.Time) decision {
 	if !o.live {
 		return decision{need: needLive}
 	}
@@ -107,18 +107,18 @@ func (d decision) stopJob(o *observation, reason, message string, now time.Time)
 }
 
 // stop records that the current attempt is over. Nothing is deleted before this is recorded.
-func (d decision) stop(s v1alpha1.Stop, reason string, now time.Time) decision {
+func (d *decision) stop(s v1alpha1.Stop, reason string, now time.Time) decision {
 	st := &d.status
 	s.JobUID, s.Since = st.JobUID, &metav1.Time{Time: now}
 	s.Message = truncate(s.Message, maxMessage)
 	st.Stop = &s
 	st.Reason, st.Message = reason, s.Message
 	d.after, d.class, d.room = 0, queue.Stop, roomUnwanted
-	return d
+	return *d
 }
 
 // jobGone decides what follows if the SpiderJob had a Job and has none any more.
-func (d decision) jobGone(o *observation, now time.Time) decision {
+func (d *decision) jobGone(o *observation, now time.Time) decision {
 	p := currentPlan(o)
 	switch last := o.lastPod; {
 	case last == nil:

@@ -15,7 +15,7 @@ import (
 const spiderPatience = 5 * time.Second
 
 // begin creates the Job, if there is none and none has to be deleted first.
-func (d decision) begin(o *observation, now time.Time) decision {
+func (d *decision) begin(o *observation, now time.Time) decision {
 	if wait, waits := d.waitsToCreate(o, now); waits {
 		return wait
 	}
@@ -66,11 +66,11 @@ func (d decision) begin(o *observation, now time.Time) decision {
 		return d.invalid(o, err, now)
 	}
 	d.action = action{kind: createJob, create: job}
-	return d
+	return *d
 }
 
 // afterLost waits for the end of a Pod whose Job was deleted without it, and stops the Pod.
-func (d decision) afterLost(o *observation, pod *podView) decision {
+func (d *decision) afterLost(o *observation, pod *podView) decision {
 	d.pending(v1alpha1.ReasonWaiting, "Pod "+pod.name+", which has lost its Job, has to end first")
 	if d.status.Reason == v1alpha1.ReasonRunning {
 		d.status.Reason = v1alpha1.ReasonStopping
@@ -80,45 +80,46 @@ func (d decision) afterLost(o *observation, pod *podView) decision {
 
 // waitsToCreate says what delays the creation of a Job: a Pod that is being stopped, or belongs to an earlier SpiderJob, a
 // pause, room in a quota, or the time of the next try after a refusal. None of that needs a live read.
-func (d decision) waitsToCreate(o *observation, now time.Time) (wait decision, waits bool) {
+func (d *decision) waitsToCreate(o *observation, now time.Time) (wait decision, waits bool) {
 	over := d.status.JobUID == "" || o.lastPod != nil && endSeen(o, o.lastPod)
 	if alive := o.alive(); len(alive) > 0 && d.removable(o) == nil && over {
 		return d.afterLost(o, alive[0]), true
 	}
-	if d.status.JobUID != "" || len(o.pods) > 0 || o.spider == nil {
-		return d, false
+	next := *d // nothing of it stays if nothing is to be waited for
+	if next.status.JobUID != "" || len(o.pods) > 0 || o.spider == nil {
+		return next, false
 	}
 	if p, err := newPlan(o.sj, o.spider, o.defaults); err == nil {
-		left, limited := startLeft(o, &d.status, p, now)
+		left, limited := startLeft(o, &next.status, p, now)
 		if limited && left <= 0 {
-			return d, false
+			return next, false
 		}
-		d.after = left
+		next.after = left
 	}
-	switch pause := pauseLeft(&d.status, now); {
+	switch pause := pauseLeft(&next.status, now); {
 	case o.earlierPod != nil:
-		d = d.afterEarlier(o)
+		next = next.afterEarlier(o)
 	case pause > 0:
-		d.after, d.class = sooner(d.after, pause), queue.Create
+		next.after, next.class = sooner(next.after, pause), queue.Create
 	case o.quota.park:
-		d.pending(v1alpha1.ReasonQuotaExceeded, o.quota.message)
+		next.pending(v1alpha1.ReasonQuotaExceeded, o.quota.message)
 	case o.refused != nil && now.Before(o.refused.due()) && !wrongInItself(o.refused.err):
-		d = d.refusedJob(o, now)
+		next = next.refusedJob(o, now)
 	default:
-		return d, false
+		return next, false
 	}
-	return d, true
+	return next, true
 }
 
 // afterEarlier waits for a Pod of an earlier SpiderJob to end.
-func (d decision) afterEarlier(o *observation) decision {
+func (d *decision) afterEarlier(o *observation) decision {
 	d.pending(v1alpha1.ReasonWaiting, fmt.Sprintf("Pod %s of an earlier SpiderJob of this name has to end first", o.earlierPod.name))
 	d.after = sooner(d.after, recheck)
-	return d
+	return *d
 }
 
 // withoutSpider waits a moment for the Spider, and then ends.
-func (d decision) withoutSpider(o *observation, now time.Time) decision {
+func (d *decision) withoutSpider(o *observation, now time.Time) decision {
 	if !o.live {
 		return decision{need: needLive}
 	}
@@ -126,13 +127,13 @@ func (d decision) withoutSpider(o *observation, now time.Time) decision {
 	if wait := spiderPatience - now.Sub(o.sj.CreationTimestamp.Time); wait > 0 {
 		d.pending(v1alpha1.ReasonSpiderNotFound, message)
 		d.after = wait
-		return d
+		return *d
 	}
 	return d.end(o, v1alpha1.PhaseError, v1alpha1.ReasonSpiderNotFound, message, now)
 }
 
 // invalid ends a SpiderJob that cannot run as it is.
-func (d decision) invalid(o *observation, err error, now time.Time) decision {
+func (d *decision) invalid(o *observation, err error, now time.Time) decision {
 	if !o.live {
 		return decision{need: needLive}
 	}

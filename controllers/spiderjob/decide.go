@@ -145,7 +145,7 @@ func attemptOver(o *observation) bool {
 }
 
 // run follows the SpiderJob's own Job.
-func (d decision) run(o *observation, now time.Time) decision {
+func (d *decision) run(o *observation, now time.Time) decision {
 	p := planFromJob(o.job, o.defaults)
 	if stray := strayPod(o); stray != nil {
 		return d.afterLost(o, stray)
@@ -183,7 +183,7 @@ func (d decision) run(o *observation, now time.Time) decision {
 	case o.job.limited && !o.job.over() && !o.job.suspended && pod.deleting && now.Sub(o.stopSeen) < limitPatience:
 		d.demand(p, pod, podlog.Follow)
 		d.after, d.class = limitPatience-now.Sub(o.stopSeen), queue.Stop
-		return d
+		return *d
 	case pod.exit() != nil || pod.ended():
 		return d.judge(o, p, pod, now)
 	case o.job.suspended || o.job.failing != nil:
@@ -215,17 +215,17 @@ func (d decision) run(o *observation, now time.Time) decision {
 }
 
 // beingStopped reports, once it takes longer than usual, that the Job controller stops a Pod.
-func (d decision) beingStopped(o *observation, pod *podView, now time.Time) decision {
+func (d *decision) beingStopped(o *observation, pod *podView, now time.Time) decision {
 	if wait := explainAfter + time.Duration(pod.ownGrace)*time.Second - now.Sub(o.stopSeen); wait > 0 {
 		d.after = wait
-		return d
+		return *d
 	}
 	message := "its Job was suspended, and its Pod " + pod.name + " is being stopped"
 	if o.job.failing != nil {
 		message = "its Job failed, and its Pod " + pod.name + " is being stopped: " + o.job.failing.message
 	}
 	d.status.Reason, d.status.Message = v1alpha1.ReasonStopping, truncate(message, maxMessage)
-	return d
+	return *d
 }
 
 // disturbedAfterExit reports whether the Job's Pod was deleted or disrupted after this process had seen its spider end: Events
@@ -356,7 +356,7 @@ func (d *decision) pending(reason, message string) {
 }
 
 // end sets a terminal phase. The caller has the proof for it.
-func (d decision) end(o *observation, phase v1alpha1.Phase, reason, message string, now time.Time) decision {
+func (d *decision) end(o *observation, phase v1alpha1.Phase, reason, message string, now time.Time) decision {
 	st := &d.status
 	judged := st.Stop != nil && st.Stop.Phase != "" && st.Stop.Phase == phase
 	st.Phase, st.Reason, st.Message = phase, reason, truncate(message, maxMessage)
@@ -376,7 +376,7 @@ func (d decision) end(o *observation, phase v1alpha1.Phase, reason, message stri
 	ttl := currentTTL(o)
 	st.TTLSecondsAfterFinished = &ttl
 	d.settleExpectations(o, now)
-	return d
+	return *d
 }
 
 // judgedPod returns the last Pod, as it was when its spider was seen to end, if it was seen.

@@ -31,16 +31,16 @@ const (
 
 // queued reports that an admission system holds the Job back. It suspends and resumes the Job as it sees fit; the controller
 // does not interfere.
-func (d decision) queued() decision {
+func (d *decision) queued() decision {
 	d.pending(v1alpha1.ReasonQueued, "its Job is suspended, and waits to be resumed by the queue that admits it")
 	d.after, d.room = 0, roomUnwanted
-	return d
+	return *d
 }
 
 // takenBack records that a queue has suspended the Job of a running Pod. The Job stays, and keeps its place in the queue: the
 // Job controller does not count a Pod that it stops for this, and creates another one when the Job is resumed. Only a Job that
 // was interrupted too often before, or may not run again, is deleted.
-func (d decision) takenBack(o *observation, p plan, now time.Time) decision {
+func (d *decision) takenBack(o *observation, p plan, now time.Time) decision {
 	if !p.triesAgain(d.status.Interruptions + 1) {
 		return d.interrupt(o, p, "its Job was suspended", now)
 	}
@@ -53,7 +53,7 @@ func (d decision) takenBack(o *observation, p plan, now time.Time) decision {
 }
 
 // preempted handles a Pod that has ended after its Job was suspended, whatever its exit code: only its counts are kept.
-func (d decision) preempted(o *observation, p plan, pod *podView, now time.Time) decision {
+func (d *decision) preempted(o *observation, p plan, pod *podView, now time.Time) decision {
 	st := &d.status
 	counted := st.Phase == v1alpha1.PhasePending && st.JobUID == string(o.job.uid) && st.PodName == pod.name
 	if counted || pod.started().IsZero() {
@@ -67,7 +67,7 @@ func (d decision) preempted(o *observation, p plan, pod *podView, now time.Time)
 }
 
 // withoutPod handles a Job that has no Pod: not yet, not now, or no more.
-func (d decision) withoutPod(o *observation, p plan, now time.Time) decision {
+func (d *decision) withoutPod(o *observation, p plan, now time.Time) decision {
 	ran := d.status.JobUID == string(o.job.uid) && d.status.PodName != "" && d.status.Phase == v1alpha1.PhaseRunning
 	switch {
 	case o.job.over():
@@ -83,7 +83,7 @@ func (d decision) withoutPod(o *observation, p plan, now time.Time) decision {
 		// The Job controller would keep trying to create a Pod that cannot be: an older SpiderJob's Job does so for all.
 		d.pending(v1alpha1.ReasonQuotaExceeded, o.quota.message)
 		d.action, d.after = action{kind: deleteJob, on: o.job.objectRef}, recheck
-		return d
+		return *d
 	}
 	if left, limited := startLeft(o, &d.status, p, now); limited {
 		if left <= 0 {
@@ -95,7 +95,7 @@ func (d decision) withoutPod(o *observation, p plan, now time.Time) decision {
 }
 
 // podGone judges a Job that has ended, and whose Pod somebody has deleted before its end was seen.
-func (d decision) podGone(o *observation, p plan, now time.Time) decision {
+func (d *decision) podGone(o *observation, p plan, now time.Time) decision {
 	if !o.live {
 		return decision{need: needLive}
 	}
@@ -115,7 +115,7 @@ func (d decision) podGone(o *observation, p plan, now time.Time) decision {
 		return decision{need: needKilling}
 	case o.killing.found == evidenceUnknown:
 		d.after, d.class = o.killing.askAt.Sub(now), queue.End
-		return d
+		return *d
 	case o.killing.found == evidenceOfStop:
 		d.assumeRan(pod, now)
 		return d.interrupt(o, p, "its Pod was stopped, and deleted before its end was seen", now)
@@ -164,15 +164,15 @@ const jobReasonPodFailurePolicy = "PodFailurePolicy"
 // explainPod says why the spider of a Pod has not started yet, once that takes longer than usual. A failure that can be
 // repaired, but rarely resolves itself, ends the job when patience with it is over, counted from when it was first seen; a Pod
 // without a node waits as long as the start deadline allows.
-func (d decision) explainPod(o *observation, pod *podView, now time.Time) decision {
+func (d *decision) explainPod(o *observation, pod *podView, now time.Time) decision {
 	age := ageOf(pod.created, o.podSeen, now)
 	if pod.unscheduled != "" {
 		if age < explainAfter {
 			d.after = sooner(d.after, explainAfter-age)
-			return d
+			return *d
 		}
 		d.pending(v1alpha1.ReasonUnschedulable, pod.unscheduled)
-		return d
+		return *d
 	}
 	cause := waiting(pod)
 	if cause.reason == "" {
@@ -195,7 +195,7 @@ func (d decision) explainPod(o *observation, pod *podView, now time.Time) decisi
 			return d.begins(pod, age)
 		}
 		d.pending(v1alpha1.ReasonCreated, startingMessage(pod))
-		return d
+		return *d
 	}
 	if st.FailingSince == nil {
 		st.FailingSince = &metav1.Time{Time: now}
@@ -206,12 +206,12 @@ func (d decision) explainPod(o *observation, pod *podView, now time.Time) decisi
 	}
 	d.after = sooner(d.after, left)
 	d.pending(cause.reason, cause.message)
-	return d
+	return *d
 }
 
 // begins reports that a Pod exists if the status still says what had prevented it; not in the first moment, in which most
 // spiders start.
-func (d decision) begins(pod *podView, age time.Duration) decision {
+func (d *decision) begins(pod *podView, age time.Duration) decision {
 	st := &d.status
 	switch {
 	case st.Phase != v1alpha1.PhasePending || st.Reason == "" || st.Reason == v1alpha1.ReasonCreated:
@@ -220,7 +220,7 @@ func (d decision) begins(pod *podView, age time.Duration) decision {
 	default:
 		d.pending(v1alpha1.ReasonCreated, startingMessage(pod))
 	}
-	return d
+	return *d
 }
 
 func startingMessage(pod *podView) string {
@@ -270,20 +270,20 @@ func waitingContainer(c *containerView) refusal {
 
 // explainNoPod says why a Job has no Pod, in the words of its Events. It does not read them while the Job controller has not
 // even seen the Job, as in a burst: there is nothing to read then.
-func (d decision) explainNoPod(o *observation, now time.Time) decision {
+func (d *decision) explainNoPod(o *observation, now time.Time) decision {
 	if o.job.started.IsZero() {
 		age := ageOf(o.job.created, o.jobSeen, now)
 		if age < jobPatience {
 			d.after = sooner(d.after, jobPatience-age)
-			return d
+			return *d
 		}
 		d.pending(v1alpha1.ReasonPodNotCreated, fmt.Sprintf("the Job controller has not handled Job %s yet", o.job.name))
-		return d
+		return *d
 	}
 	age := ageOf(o.job.started, o.jobSeen, now)
 	if age < refusalPatience {
 		d.after = sooner(d.after, refusalPatience-age)
-		return d
+		return *d
 	}
 	wait := o.words.due(o.job.uid, age, now)
 	if wait == 0 {
@@ -299,7 +299,7 @@ func (d decision) explainNoPod(o *observation, now time.Time) decision {
 	case age >= startPatience:
 		d.pending(v1alpha1.ReasonPodNotCreated, "the Job controller has created no Pod for its Job yet, and gives no reason")
 	}
-	return d
+	return *d
 }
 
 // explain derives the reason from what admission or the Job controller said about a Job or Pod that could not be created.

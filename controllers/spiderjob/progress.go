@@ -18,9 +18,9 @@ const livesOnAfter = 30 * time.Second
 // shows neither.
 
 // watchProgress decides whether a running spider makes progress, and what follows if not.
-func (d decision) watchProgress(o *observation, p plan, pod *podView, now time.Time) decision {
+func (d *decision) watchProgress(o *observation, p plan, pod *podView, now time.Time) decision {
 	if p.StatsSource != v1alpha1.StatsFromScrapy {
-		return d
+		return *d
 	}
 	r := o.reading(pod)
 	if r.Counts.Closed {
@@ -41,10 +41,10 @@ func (d *decision) lookAt(left time.Duration) {
 
 // livesOn handles a process whose spider has closed. It is stopped if the Spider has an exitPatienceSeconds, and the run ends
 // with the result that the spider reported: having to be stopped is no failure of the run.
-func (d decision) livesOn(o *observation, p plan, pod *podView, r podlog.Reading, now time.Time) decision {
+func (d *decision) livesOn(o *observation, p plan, pod *podView, r podlog.Reading, now time.Time) decision {
 	silence := r.Read.Sub(r.Quiet)
 	if r.Quiet.IsZero() || silence < 0 {
-		return d
+		return *d
 	}
 	if silence >= livesOnAfter {
 		d.status.Message = truncate(fmt.Sprintf("the spider closed%s, its log ends at %s, and its process lives on%s",
@@ -53,12 +53,12 @@ func (d decision) livesOn(o *observation, p plan, pod *podView, r podlog.Reading
 		d.lookAt(r.Quiet.Add(livesOnAfter).Sub(now))
 	}
 	if p.ExitPatienceSeconds == 0 {
-		return d
+		return *d
 	}
 	patience := time.Duration(p.ExitPatienceSeconds) * time.Second
 	if silence < patience {
 		d.lookAt(r.Quiet.Add(patience).Sub(now))
-		return d
+		return *d
 	}
 	if !o.live {
 		return decision{need: needLive}
@@ -85,14 +85,14 @@ func moment(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 // stall watches for a spider whose counts do not change. Its progress is the last recorded change of counts, or the start of
 // its process without one: both survive a restart of the operator.
-func (d decision) stall(o *observation, p plan, r podlog.Reading, now time.Time) decision {
+func (d *decision) stall(o *observation, p plan, r podlog.Reading, now time.Time) decision {
 	rules, st := p.Expectations, &d.status
 	if told := reportedStall(st); told != "" {
 		st.Message = truncate("has stalled: "+told, maxMessage)
-		return d
+		return *d
 	}
 	if rules == nil || rules.NoProgressSeconds == nil || st.RunningSince == nil {
-		return d
+		return *d
 	}
 	since := st.RunningSince.Time
 	if s := st.Stats; s != nil && s.Attempt == st.Attempts && s.ObservedAt != nil {
@@ -102,7 +102,7 @@ func (d decision) stall(o *observation, p plan, r podlog.Reading, now time.Time)
 	due := since.Add(patience + time.Second) // times of the API are cut to whole seconds
 	if r.Read.Before(due) {
 		d.lookAt(due.Sub(now))
-		return d
+		return *d
 	}
 	if rules.OnStall != v1alpha1.StallReport && !o.live {
 		return decision{need: needLive}
@@ -117,7 +117,7 @@ func (d decision) stall(o *observation, p plan, r podlog.Reading, now time.Time)
 	switch {
 	case rules.OnStall == v1alpha1.StallReport:
 		st.Message = truncate("has stalled: "+reportedStall(st), maxMessage)
-		return d
+		return *d
 	case rules.OnStall == v1alpha1.StallRetry && d.failures() < p.Retries:
 		return d.retry(v1alpha1.ReasonStalled, message, now)
 	}

@@ -19,7 +19,7 @@ const firstRefusal = 2 * time.Second
 
 // refusedJob handles a Job that kube-apiserver refused. Only a Job that is itself invalid is an error of the SpiderJob: any
 // other cause may be repaired, and then the Job is created.
-func (d decision) refusedJob(o *observation, now time.Time) decision {
+func (d *decision) refusedJob(o *observation, now time.Time) decision {
 	r := o.refused
 	if wrongInItself(r.err) {
 		return d.invalid(o, r.err, now)
@@ -30,7 +30,7 @@ func (d decision) refusedJob(o *observation, now time.Time) decision {
 		d.room = roomRefused
 	}
 	d.after, d.class = sooner(d.after, r.due().Sub(now)), queue.CreateAgain
-	return d
+	return *d
 }
 
 // due returns when to retry the creation: at once if it was only slow.

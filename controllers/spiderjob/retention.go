@@ -15,26 +15,26 @@ const forEver = allowed.MaxTTLSeconds
 // retain deletes what an ended SpiderJob leaves behind when its time is over: first the Job with its Pods, and their logs;
 // later the SpiderJob itself. Both times count from the recorded end, so nothing unrecorded is deleted. What still runs
 // although the SpiderJob has ended is stopped.
-func (d decision) retain(o *observation, now time.Time) decision {
+func (d *decision) retain(o *observation, now time.Time) decision {
 	d.room = roomUnwanted
 	st := &o.sj.Status
 	for _, pod := range o.alive() {
 		if !pod.deleting {
 			d.action = action{kind: deletePod, on: pod.objectRef, grace: graceOf(pod, nil)}
 			d.after, d.class = recheck, queue.Stop
-			return d
+			return *d
 		}
 		d.after = recheck
 	}
 	if st.FinishedAt == nil || o.sj.DeletionTimestamp != nil {
-		return d // somebody else wrote this status: the controller never ends a SpiderJob without recording when
+		return *d // somebody else wrote this status: the controller never ends a SpiderJob without recording when
 	}
 	age := now.Sub(st.FinishedAt.Time)
 	if keep := ttl(o); keep < forEver {
 		left := time.Duration(keep)*time.Second - age
 		if left <= 0 {
 			d.action, d.after = action{kind: deleteSpiderJob}, recheck
-			return d
+			return *d
 		}
 		d.after = sooner(d.after, left)
 	}
@@ -44,24 +44,24 @@ func (d decision) retain(o *observation, now time.Time) decision {
 	left := time.Duration(planFromJob(o.job, o.defaults).RetentionSeconds)*time.Second - age
 	if left > 0 && jobSettled(o) {
 		d.after = sooner(d.after, left)
-		return d
+		return *d
 	}
 	d.action, d.after = action{kind: deleteJob, on: o.job.objectRef}, recheck
-	return d
+	return *d
 }
 
 // retainOrphans deletes ended Pods without a Job, when a Job's time would be over.
-func (d decision) retainOrphans(o *observation, age time.Duration) decision {
+func (d *decision) retainOrphans(o *observation, age time.Duration) decision {
 	pod := d.removable(o)
 	if pod == nil {
-		return d
+		return *d
 	}
 	if left := o.defaults.PodRetention - age; left > 0 {
 		d.after = sooner(d.after, left)
-		return d
+		return *d
 	}
 	d.action, d.after = action{kind: deletePod, on: pod.objectRef, grace: graceOf(pod, nil)}, recheck
-	return d
+	return *d
 }
 
 // jobSettled reports whether nothing of the Job can run any more. A Job that can still run although its SpiderJob has ended was

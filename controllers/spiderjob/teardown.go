@@ -61,7 +61,7 @@ func stopDone(o *observation, s *stop) bool {
 
 // tearDown stops the current attempt: first its Pods, with the requested grace period and their logs followed, then the Job. It
 // ends the attempt only on proof that nothing runs any more.
-func (d decision) tearDown(o *observation, s *stop, now time.Time) decision {
+func (d *decision) tearDown(o *observation, s *stop, now time.Time) decision {
 	d.class, d.room = queue.Stop, roomUnwanted
 	job, p := o.job, planFromJob(o.job, o.defaults)
 	if !o.jobIsOurs() {
@@ -98,7 +98,7 @@ func (d decision) tearDown(o *observation, s *stop, now time.Time) decision {
 		// A Job of an earlier version, which would replace its Pod, goes first.
 		d.action = action{kind: deleteJob, on: job.objectRef}
 	}
-	return d
+	return *d
 }
 
 func allDeleting(pods []*podView) bool {
@@ -210,7 +210,7 @@ func (d *decision) finalRead(o *observation, p plan, now time.Time) (known bool)
 // finish waits for the end of what outlives the spider, in an attempt whose verdict is recorded: other containers, or the
 // process of a spider that has closed. The kubelet ends native sidecars, the Pod's own deadline everything else, so that Pod
 // and log stay.
-func (d decision) finish(o *observation, s *stop, p plan, now time.Time) decision {
+func (d *decision) finish(o *observation, s *stop, p plan, now time.Time) decision {
 	alive := o.alive()
 	if len(alive) == 0 {
 		if len(o.pods) == 0 && !o.live {
@@ -234,10 +234,10 @@ func (d decision) finish(o *observation, s *stop, p plan, now time.Time) decisio
 		case pod.deleting:
 		case !judged || overdue:
 			d.action = action{kind: deletePod, on: pod.objectRef, grace: graceOf(pod, nil)}
-			return d
+			return *d
 		case (len(ordinary) > 0 || livesOn) && pod.deadline != endedDeadline:
 			d.action = action{kind: endPod, on: pod.objectRef}
-			return d
+			return *d
 		}
 	}
 	if since.Add(time.Duration(p.GraceSeconds)*time.Second + stopMargin).Before(now) {
@@ -245,7 +245,7 @@ func (d decision) finish(o *observation, s *stop, p plan, now time.Time) decisio
 			d.status.Message = truncate(s.Message+"; "+what, maxMessage)
 		}
 	}
-	return d
+	return *d
 }
 
 // removable returns a Pod that has ended and that nothing controls or deletes, nil if there is none.
@@ -259,19 +259,19 @@ func (d *decision) removable(o *observation) *podView {
 }
 
 // clearPods deletes Pods without a Job.
-func (d decision) clearPods(o *observation) decision {
+func (d *decision) clearPods(o *observation) decision {
 	d.after, d.class = recheck, queue.Stop
 	if pod := d.removable(o); pod != nil {
 		d.action = action{kind: deletePod, on: pod.objectRef, grace: graceOf(pod, nil)}
 	}
-	return d
+	return *d
 }
 
 // afterTearDown ends the SpiderJob or begins its next attempt, once nothing of the current one can exist any more.
-func (d decision) afterTearDown(o *observation, s *stop, now time.Time) decision {
+func (d *decision) afterTearDown(o *observation, s *stop, now time.Time) decision {
 	if r := o.reading(o.lastPod); !r.Since.IsZero() && !r.Done && now.Sub(r.Since) < followBound(o.lastPod) {
 		d.after = time.Second
-		return d
+		return *d
 	}
 	if !o.live {
 		return decision{need: needLive}

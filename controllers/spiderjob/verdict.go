@@ -38,7 +38,7 @@ const phasePatience = 2 * time.Second
 //
 // A finished run is then compared with its expectations (expectations.go).
 // The exit code alone is never the verdict: Scrapy exits with 0 for most failures, and when it is stopped.
-func (d decision) judge(o *observation, p plan, pod *podView, now time.Time) decision {
+func (d *decision) judge(o *observation, p plan, pod *podView, now time.Time) decision {
 	seen := o.witness != nil && o.witness.uid == pod.uid // ending by itself, whatever has happened since
 	switch cause := disturbance(pod); {
 	case seen:
@@ -59,7 +59,7 @@ func (d decision) judge(o *observation, p plan, pod *podView, now time.Time) dec
 	if wait := oomPatience - now.Sub(o.exitSeen); wait > 0 && perhapsOutOfMemory(pod) {
 		d.demand(p, pod, podlog.Final)
 		d.after, d.class = wait, queue.End
-		return d
+		return *d
 	}
 	if spiderFailed(pod) {
 		switch reason, message := failure(pod); {
@@ -67,7 +67,7 @@ func (d decision) judge(o *observation, p plan, pod *podView, now time.Time) dec
 			d.describeRun(o, p, pod, now)
 			d.status.Phase, d.status.Reason = v1alpha1.PhaseRunning, v1alpha1.ReasonRetrying
 			d.status.Message = truncate(fmt.Sprintf("attempt %d failed (%s): %s; trying again", d.status.Attempts, reason, message), maxMessage)
-			return d
+			return *d
 		case !o.job.replacesPods() && d.failures() < p.Retries:
 			return d.tryAgain(o, p, pod, reason, message, now)
 		}
@@ -116,7 +116,7 @@ func ran(pod *podView) time.Duration {
 
 // judgeClosed is judge for a spider that has closed although its process lives on. The verdict stays, and the kubelet ends the
 // Pod (finish): how a process ends that the operator stops says nothing about the run.
-func (d decision) judgeClosed(o *observation, p plan, pod *podView, now time.Time) decision {
+func (d *decision) judgeClosed(o *observation, p plan, pod *podView, now time.Time) decision {
 	r := o.reading(pod)
 	if shutDown(pod, r.Counts) {
 		if itself, next := d.stoppedItself(o, p, pod, r.Counts, now); !itself {
@@ -140,8 +140,8 @@ func (d decision) judgeClosed(o *observation, p plan, pod *podView, now time.Tim
 	if e.retries && d.failures() < p.Retries {
 		return d.retry(e.reason, e.message, now)
 	}
-	return d.stop(v1alpha1.Stop{Reason: e.reason, Message: e.message, Phase: e.phase}, v1alpha1.ReasonStopping, now).
-		saying("the spider has closed (" + e.reason + "), and its process, which lives on, is being stopped")
+	d.stop(v1alpha1.Stop{Reason: e.reason, Message: e.message, Phase: e.phase}, v1alpha1.ReasonStopping, now)
+	return d.withMessage("the spider has closed (" + e.reason + "), and its process, which lives on, is being stopped")
 }
 
 // shutDown reports whether a spider that did not fail reports that it was shut down: by a signal, or by itself, which Scrapy
@@ -154,7 +154,7 @@ func shutDown(pod *podView, counts stats.Counts) bool {
 // do. Scrapy logs the signal that it gets, so a log that was read from its first line to its last and has none proves it. So
 // does the lack of the kubelet's Event of having stopped the container, as long as such Events are kept. If neither proves
 // anything it counts as interrupted: an unnecessary run costs less than a run cut short that counts as finished.
-func (d decision) stoppedItself(o *observation, p plan, pod *podView, counts stats.Counts, now time.Time) (itself bool, next decision) {
+func (d *decision) stoppedItself(o *observation, p plan, pod *podView, counts stats.Counts, now time.Time) (itself bool, next decision) {
 	r := o.reading(pod)
 	const signalled = "a signal asked the spider to shut down"
 	switch k := o.killing; {
@@ -167,7 +167,7 @@ func (d decision) stoppedItself(o *observation, p plan, pod *podView, counts sta
 	case k.found == evidenceUnknown:
 		d.demand(p, pod, podlog.Final)
 		d.after, d.class = k.askAt.Sub(now), queue.End
-		return false, d
+		return false, *d
 	case k.found == evidenceNone && (pod.exit() == nil || now.Sub(pod.exit().FinishedAt.Time) < killingLife):
 		return true, decision{}
 	}
@@ -175,15 +175,15 @@ func (d decision) stoppedItself(o *observation, p plan, pod *podView, counts sta
 }
 
 // awaitCounts reads the end of a Pod's log, and looks again when it is read.
-func (d decision) awaitCounts(p plan, pod *podView) decision {
+func (d *decision) awaitCounts(p plan, pod *podView) decision {
 	d.demand(p, pod, podlog.Final)
 	d.after, d.class = time.Second, queue.End
-	return d
+	return *d
 }
 
 // conclude records the verdict on a Pod whose spider has ended: as the end if nothing of the Pod runs any more, and otherwise
 // as a stop that lasts until the other containers have ended, too.
-func (d decision) conclude(
+func (d *decision) conclude(
 	o *observation, p plan, pod *podView, phase v1alpha1.Phase, reason, message string, now time.Time,
 ) decision {
 	d.describeRun(o, p, pod, now)
@@ -196,15 +196,15 @@ func (d decision) conclude(
 	}
 	d.noteExit(pod)
 	d.status.Phase = v1alpha1.PhaseRunning
-	return d.stop(v1alpha1.Stop{Reason: reason, Message: message, Phase: phase}, v1alpha1.ReasonStopping, now).
-		saying("the spider has ended (" + reason + "), and other containers of its Pod still run")
+	d.stop(v1alpha1.Stop{Reason: reason, Message: message, Phase: phase}, v1alpha1.ReasonStopping, now)
+	return d.withMessage("the spider has ended (" + reason + "), and other containers of its Pod still run")
 }
 
 // ownEnd reports whether the spider of a Pod that has not ended as a whole ended by itself, or otherwise what to do meanwhile.
 // A Pod in which nothing else runs says so in its phase in a moment, and with it whether it was evicted. If other containers
 // run on, only the kubelet's Event shows whether it stopped the spider: then the Pod's own end, which says why, is waited for.
-func (d decision) ownEnd(o *observation, p plan, pod *podView, now time.Time) (settled bool, wait decision) {
-	wait = d
+func (d *decision) ownEnd(o *observation, p plan, pod *podView, now time.Time) (settled bool, wait decision) {
+	wait = *d
 	wait.class = queue.End
 	wait.demand(p, pod, podlog.Final)
 	ordinary, native := pod.lingering()
@@ -227,15 +227,15 @@ func (d decision) ownEnd(o *observation, p plan, pod *podView, now time.Time) (s
 	return true, decision{}
 }
 
-// saying returns the decision with another message.
-func (d decision) saying(message string) decision {
+// withMessage replaces the message of the status.
+func (d *decision) withMessage(message string) decision {
 	d.status.Message = truncate(message, maxMessage)
-	return d
+	return *d
 }
 
 // judgeWithoutJob is judge for a Pod whose Job somebody has deleted after its spider had ended by itself: the Pod is gone with
 // it, or has no owner any more.
-func (d decision) judgeWithoutJob(o *observation, p plan, pod *podView, now time.Time) decision {
+func (d *decision) judgeWithoutJob(o *observation, p plan, pod *podView, now time.Time) decision {
 	if !o.live {
 		return decision{need: needLive}
 	}

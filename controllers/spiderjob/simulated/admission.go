@@ -107,7 +107,7 @@ func (c *Cluster) quota(namespace, name string) error {
 	}
 	used := 0
 	for _, obj := range c.objects[Pods] {
-		if obj.GetNamespace() == namespace && !PodEnded(obj.(*corev1.Pod)) { //nolint:forcetypeassert // A kind holds one type.
+		if obj.GetNamespace() == namespace && !podEnded(obj.(*corev1.Pod)) { //nolint:forcetypeassert // A kind holds one type.
 			used++
 		}
 	}

@@ -252,8 +252,8 @@ func (c *Cluster) note(kind Kind, before, after client.Object) {
 	c.log = append(c.log, change)
 }
 
-// PodEnded reports whether all containers of the Pod have ended for good.
-func PodEnded(pod *corev1.Pod) bool {
+// podEnded reports whether all containers of the Pod have ended for good.
+func podEnded(pod *corev1.Pod) bool {
 	return pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
 }
 

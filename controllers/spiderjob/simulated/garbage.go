@@ -86,7 +86,7 @@ func (c *Cluster) CollectPods() {
 	c.as("PodGC", func() {
 		for _, pod := range c.AllPods() {
 			if pod.Spec.NodeName == "" {
-				if pod.DeletionTimestamp != nil && !PodEnded(pod) {
+				if pod.DeletionTimestamp != nil && !podEnded(pod) {
 					modify(c, Pods, pod, func(p *corev1.Pod) { p.Status.Phase = corev1.PodFailed })
 					c.forcefully(pod, "an unscheduled Pod that is being deleted")
 				}
@@ -94,7 +94,7 @@ func (c *Cluster) CollectPods() {
 			}
 			n := c.node(pod.Spec.NodeName)
 			switch {
-			case n.Deleted && pod.DeletionTimestamp != nil && *pod.DeletionGracePeriodSeconds == 0 && PodEnded(pod):
+			case n.Deleted && pod.DeletionTimestamp != nil && *pod.DeletionGracePeriodSeconds == 0 && podEnded(pod):
 				// Somebody's finalizer holds it.
 			case n.Deleted:
 				c.declareDead(pod, "the removal of node "+n.Name)
@@ -102,7 +102,7 @@ func (c *Cluster) CollectPods() {
 				c.forcefully(pod, "its node is gone")
 			case n.OutOfService && n.State != Up && pod.DeletionTimestamp != nil:
 				c.declareDead(pod, "the out-of-service taint of node "+n.Name)
-				if !PodEnded(pod) {
+				if !podEnded(pod) {
 					modify(c, Pods, pod, func(p *corev1.Pod) { p.Status.Phase = corev1.PodFailed })
 				}
 				c.forcefully(pod, "its node is out of service")
@@ -113,7 +113,7 @@ func (c *Cluster) CollectPods() {
 
 // disrupt marks a Pod that has not ended as Failed and disrupted.
 func (c *Cluster) disrupt(pod *corev1.Pod, reason, message string) {
-	if PodEnded(pod) {
+	if podEnded(pod) {
 		return
 	}
 	modify(c, Pods, pod, func(p *corev1.Pod) {

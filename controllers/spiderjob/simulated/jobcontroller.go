@@ -31,8 +31,8 @@ func condition(job *batchv1.Job, kind batchv1.JobConditionType) *batchv1.JobCond
 	return nil
 }
 
-// JobOver reports whether a Job is Complete or Failed.
-func JobOver(job *batchv1.Job) bool {
+// jobOver reports whether a Job is Complete or Failed.
+func jobOver(job *batchv1.Job) bool {
 	return condition(job, batchv1.JobComplete) != nil || condition(job, batchv1.JobFailed) != nil
 }
 
@@ -52,7 +52,7 @@ func (c *Cluster) SyncJobs() {
 		}
 		for _, pod := range c.AllPods() {
 			owner := metav1.GetControllerOf(pod)
-			if owner == nil || c.Job(owner.UID) == nil || JobOver(c.Job(owner.UID)) {
+			if owner == nil || c.Job(owner.UID) == nil || jobOver(c.Job(owner.UID)) {
 				c.release(pod)
 			}
 		}
@@ -70,7 +70,7 @@ func (c *Cluster) release(pod *corev1.Pod) {
 
 // syncJob is syncJob of controller/job for Jobs with one completion.
 func (c *Cluster) syncJob(job *batchv1.Job) {
-	if JobOver(job) {
+	if jobOver(job) {
 		return
 	}
 	state := c.jobs[job.UID]
@@ -235,7 +235,7 @@ func (c *Cluster) deleteActive(pods []*corev1.Pod) int {
 	}
 	n := 0
 	for _, pod := range pods {
-		if current := c.Pod(pod.UID); current != nil && !PodEnded(current) {
+		if current := c.Pod(pod.UID); current != nil && !podEnded(current) {
 			n++
 		}
 	}

@@ -33,14 +33,14 @@ func (c *Cluster) syncPod(n *Node, l *local) bool {
 	if pod == nil {
 		return c.forgotten(n, l)
 	}
-	if !PodEnded(pod) || !l.stopped() {
+	if !podEnded(pod) || !l.stopped() {
 		c.stopIfTold(n, pod, l)
 		c.advance(n, pod, l)
 		if c.report(n, pod, l) {
 			return true
 		}
 	}
-	if pod = c.Pod(l.uid); l.stopped() && PodEnded(pod) && pod.DeletionTimestamp != nil {
+	if pod = c.Pod(l.uid); l.stopped() && podEnded(pod) && pod.DeletionTimestamp != nil {
 		// The kubelet's last deletion, once all containers have ended and the status says so. The Pod may still be held by a
 		// finalizer.
 		if *pod.DeletionGracePeriodSeconds == 0 {
@@ -205,7 +205,7 @@ func (c *Cluster) report(n *Node, pod *corev1.Pod, l *local) bool {
 		return false
 	}
 	l.shown = shown
-	if PodEnded(pod) {
+	if podEnded(pod) {
 		return false
 	}
 	set(c, Pods, pod, func(p *corev1.Pod) {
@@ -228,7 +228,7 @@ func (c *Cluster) report(n *Node, pod *corev1.Pod, l *local) bool {
 			}
 		}
 		st.Phase = l.phase()
-		if PodEnded(p) && l.evicted != nil {
+		if podEnded(p) && l.evicted != nil {
 			st.Phase, st.Reason, st.Message = corev1.PodFailed, l.evicted.reason, l.evicted.message
 		}
 	})

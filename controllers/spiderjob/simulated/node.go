@@ -115,7 +115,7 @@ func (c *Cluster) scripts(pod *corev1.Pod, script PodScript) {
 func (c *Cluster) Schedule(pick func(n int) int) {
 	c.as("the scheduler", func() {
 		for _, pod := range c.AllPods() {
-			if pod.Spec.NodeName != "" || pod.DeletionTimestamp != nil || PodEnded(pod) {
+			if pod.Spec.NodeName != "" || pod.DeletionTimestamp != nil || podEnded(pod) {
 				continue
 			}
 			var up []*Node
@@ -218,7 +218,7 @@ func (c *Cluster) LoseRuntime(n *Node, made string) {
 func (c *Cluster) forgetContainers(n *Node, made string) {
 	for _, l := range n.pods {
 		pod := c.Pod(l.uid)
-		if pod == nil || PodEnded(pod) {
+		if pod == nil || podEnded(pod) {
 			continue
 		}
 		for _, ct := range l.containers {
@@ -266,7 +266,7 @@ func (c *Cluster) EvictFromLostNodes() {
 				continue
 			}
 			for _, pod := range c.AllPods() {
-				if pod.Spec.NodeName != n.Name || pod.DeletionTimestamp != nil || PodEnded(pod) {
+				if pod.Spec.NodeName != n.Name || pod.DeletionTimestamp != nil || podEnded(pod) {
 					continue
 				}
 				c.tell("the taint manager deletes Pod %s of lost node %s", pod.Name, n.Name)
@@ -283,7 +283,7 @@ func (c *Cluster) EvictFromLostNodes() {
 func (c *Cluster) Evict(pod *corev1.Pod, ownStorage bool) {
 	n := c.node(pod.Spec.NodeName)
 	l := n.local(pod.UID)
-	if n.State != Up || l == nil || l.killing != "" || PodEnded(pod) || n.Deleted {
+	if n.State != Up || l == nil || l.killing != "" || podEnded(pod) || n.Deleted {
 		return
 	}
 	l.evicted = &eviction{reason: "Evicted", message: "The node was low on resource: memory. ", disruption: true}

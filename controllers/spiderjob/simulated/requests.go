@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -217,7 +216,7 @@ func (c *Cluster) deletePod(current *corev1.Pod, opts metav1.DeleteOptions) {
 		case next.Spec.TerminationGracePeriodSeconds != nil:
 			period = *next.Spec.TerminationGracePeriodSeconds
 		}
-		if next.Spec.NodeName == "" || PodEnded(next) {
+		if next.Spec.NodeName == "" || podEnded(next) {
 			period = 0
 		}
 		at := metav1.Time{Time: now.Add(time.Duration(period) * time.Second)}
@@ -295,11 +294,4 @@ func (c *Cluster) newPod(job *batchv1.Job, name string) *corev1.Pod {
 		Spec:   template.Spec,
 		Status: corev1.PodStatus{Phase: corev1.PodPending},
 	}
-}
-
-// CompareVersions compares two resource versions.
-func CompareVersions(a, b string) int {
-	x, _ := strconv.ParseInt(a, 10, 64)
-	y, _ := strconv.ParseInt(b, 10, 64)
-	return int(x - y)
 }

@@ -53,7 +53,7 @@ func (c *Cluster) DeleteAs(who string, obj client.Object, opts metav1.DeleteOpti
 func (c *Cluster) Drain(pod *corev1.Pod, reason, message string) {
 	c.as("the eviction API", func() {
 		modify(c, Pods, pod, func(p *corev1.Pod) {
-			if !PodEnded(p) {
+			if !podEnded(p) {
 				c.setDisrupted(p, reason, message)
 			}
 		})
@@ -86,7 +86,7 @@ func (c *Cluster) LetGo() {
 
 // Suspend has a queue suspend or resume a Job.
 func (c *Cluster) Suspend(job *batchv1.Job, yes bool) {
-	if job.DeletionTimestamp != nil || JobOver(job) || suspended(job) == yes {
+	if job.DeletionTimestamp != nil || jobOver(job) || suspended(job) == yes {
 		return
 	}
 	modify(c, Jobs, job, func(j *batchv1.Job) {

@@ -85,7 +85,7 @@ func (f *feedErrors) found(said string) {
 	} else {
 		f.said += ": "
 	}
-	f.said = shortText(withoutUserInfo(f.said+said), MaxFailure)
+	f.said = shortText(withoutUserInfo(f.said+said), maxFailure)
 }
 
 // feedText is what a line says of a feed that was not stored, up to the end of the text that it is.
@@ -93,7 +93,7 @@ func feedText(text []byte) string {
 	if end := bytes.Index(text, []byte(`\n`)); end >= 0 {
 		text = text[:end]
 	}
-	return shortText(withoutUserInfo(strings.TrimRight(string(untilQuote(text)), `\`)), MaxFailure)
+	return shortText(withoutUserInfo(strings.TrimRight(string(untilQuote(text)), `\`)), maxFailure)
 }
 
 // lastError returns the last error of a text as a traceback ends with it, as in "PermissionError: [Errno 13] …", or "". Line breaks may
@@ -129,7 +129,7 @@ func lastError(text []byte) string {
 		text = text[:end]
 	}
 	said := strings.TrimRight(string(untilQuote(text)), `\`)
-	return shortText(withoutUserInfo(strings.ReplaceAll(said, `\'`, "'")), MaxFailure)
+	return shortText(withoutUserInfo(strings.ReplaceAll(said, `\'`, "'")), maxFailure)
 }
 
 // untilQuote returns a text up to a double quote, with which a JSON log line ends it.

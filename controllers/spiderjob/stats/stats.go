@@ -20,8 +20,8 @@ const (
 	// MaxFinishReason is the most bytes of a finish reason that are kept.
 	MaxFinishReason = allowed.MaxFinishReason
 
-	// MaxFailure is the most bytes of a failure that are kept.
-	MaxFailure = 512
+	// maxFailure is the most bytes of a failure that are kept.
+	maxFailure = 512
 )
 
 // Counts is what a spider says of itself.
@@ -42,7 +42,7 @@ type Counts struct {
 	// ResponsesByClass are the responses by class of their status: 2xx first, 5xx last; nil when the spider did not say.
 	ResponsesByClass [4]*int64
 	// FeedError is what the log says of a feed that could not be opened or written: the error, with the path or address in it.
-	// Printable UTF-8, at most MaxFailure bytes; "" when it says nothing.
+	// Printable UTF-8, at most maxFailure bytes; "" when it says nothing.
 	FeedError string
 	// Crawls is how many crawls of the process the counts are the sum of; 0 where no dump was read.
 	Crawls int
@@ -50,7 +50,7 @@ type Counts struct {
 	Signalled bool
 	// Closed says that every crawl that the log shows to have begun has also ended ("Spider closed").
 	Closed bool
-	// Failure is what went wrong, as a termination message says it: printable UTF-8, at most MaxFailure bytes.
+	// Failure is what went wrong, as a termination message says it: printable UTF-8, at most maxFailure bytes.
 	Failure string
 	// Origin says what the counts were read from. It is OriginNone where the spider gave a reason but no count.
 	Origin v1alpha1.StatsOrigin

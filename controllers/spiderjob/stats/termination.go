@@ -8,8 +8,8 @@ import (
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 )
 
-// MaxTerminationMessage is the most bytes of a container's termination message that the kubelet passes on.
-const MaxTerminationMessage = 4096
+// maxTerminationMessage is the most bytes of a container's termination message that the kubelet passes on.
+const maxTerminationMessage = 4096
 
 // ParseTerminationMessage reads the message that a container left in /dev/termination-log, which for a spider in any
 // language is one JSON object:
@@ -30,7 +30,7 @@ const MaxTerminationMessage = 4096
 //
 // It returns false for what is no such message: too long, not one JSON object, or without any known key.
 func ParseTerminationMessage(message string) (Counts, bool) {
-	if len(message) > MaxTerminationMessage {
+	if len(message) > maxTerminationMessage {
 		return Counts{}, false
 	}
 	var object messageObject
@@ -50,7 +50,7 @@ func ParseTerminationMessage(message string) (Counts, bool) {
 		ElapsedSeconds:  object.measure(parseWhole, "elapsed_seconds", names[keyElapsed]),
 		FeedFailures:    object.count("feed_failures"),
 		FinishReason:    shortText(object.text(names[keyFinishReason]), MaxFinishReason),
-		Failure:         shortText(object.text("error"), MaxFailure),
+		Failure:         shortText(object.text("error"), maxFailure),
 		Origin:          v1alpha1.OriginNone,
 	}
 	if counts.FeedFailures == nil {

@@ -68,8 +68,8 @@ func TestParseTerminationMessage(t *testing.T) {
 		"a failure that is too long":   {`{"error": "` + strings.Repeat("é", 600) + `"}`, failed(strings.Repeat("é", 256))},
 		"a failure that is not UTF-8":  {"{\"error\": \"a\xff\xfeb\"}", failed("a  b")},
 		"a half surrogate":             {`{"error": "a\ud800b"}`, failed("a b")},
-		"the longest message":          {`{"items_scraped": 1` + strings.Repeat(" ", MaxTerminationMessage-20) + `}`, items(1)},
-		"a message that is too long":   {`{"items_scraped": 1` + strings.Repeat(" ", MaxTerminationMessage-19) + `}`, nil},
+		"the longest message":          {`{"items_scraped": 1` + strings.Repeat(" ", maxTerminationMessage-20) + `}`, items(1)},
+		"a message that is too long":   {`{"items_scraped": 1` + strings.Repeat(" ", maxTerminationMessage-19) + `}`, nil},
 		"nothing":                      {``, nil},
 		"an empty object":              {`{}`, nil},
 		"no known key":                 {`{"items": 1}`, nil},
@@ -135,8 +135,8 @@ func assertBounded(t *testing.T, counts Counts, ok bool) {
 		}
 	}
 	assertPrintable(t, counts.FinishReason, MaxFinishReason)
-	assertPrintable(t, counts.Failure, MaxFailure)
-	assertPrintable(t, counts.FeedError, MaxFailure)
+	assertPrintable(t, counts.Failure, maxFailure)
+	assertPrintable(t, counts.FeedError, maxFailure)
 	if !ok && (counts != Counts{}) {
 		t.Errorf("counts of what is refused: %+v", counts)
 	}
