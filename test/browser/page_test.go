@@ -23,7 +23,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
-	"github.com/scrapethis/spider-operator/apiserver/auth"
 	"github.com/scrapethis/spider-operator/test/integration/controlplane"
 	"github.com/scrapethis/spider-operator/test/integration/running"
 )
@@ -34,17 +33,10 @@ func TestMain(m *testing.M) { os.Exit(controlplane.Main(m, &cluster)) }
 
 func TestDocumentationShowsEveryCallAndStartsAJob(t *testing.T) {
 	namespace := cluster.Namespace(t)
-	key := auth.NewKey()
-	for _, object := range []client.Object{
-		&v1alpha1.Spider{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "books"}},
-		&v1alpha1.APIKey{
-			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "reader"},
-			Spec:       v1alpha1.APIKeySpec{KeyID: key.ID, Hash: key.Hash(namespace), UserID: "reader"},
-		},
-	} {
-		if err := cluster.Client.Create(t.Context(), object); err != nil {
-			t.Fatal(err)
-		}
+	key, _ := running.APIKey(t, cluster.Client, namespace, "reader")
+	spider := &v1alpha1.Spider{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "books"}}
+	if err := cluster.Client.Create(t.Context(), spider); err != nil {
+		t.Fatal(err)
 	}
 	address := running.RESTAPI(t, cluster.Config, running.RESTAPIOptions(t))
 	page := open(t, address+"/docs")
@@ -60,7 +52,7 @@ func TestDocumentationShowsEveryCallAndStartsAJob(t *testing.T) {
 	const call, answer = "#operations-jobs-startJob ", "#operations-jobs-startJob .live-responses-table "
 	page.do(
 		chromedp.Click(chromedp.CSS(".btn.authorize")),
-		chromedp.SendKeys(chromedp.CSS(".modal-ux input"), key.Reveal()),
+		chromedp.SendKeys(chromedp.CSS(".modal-ux input"), key),
 		chromedp.Click(chromedp.CSS(".modal-ux .btn.authorize")),
 		chromedp.Click(chromedp.CSS(".modal-ux .btn-done")),
 		chromedp.Click(chromedp.CSS(call+".opblock-summary-control")),

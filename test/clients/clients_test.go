@@ -19,7 +19,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
-	"github.com/scrapethis/spider-operator/apiserver/auth"
 	"github.com/scrapethis/spider-operator/test/integration/controlplane"
 	"github.com/scrapethis/spider-operator/test/integration/running"
 )
@@ -51,17 +50,10 @@ var generated = map[string]struct{ make, run [][]string }{
 // Each generated client lists, starts, waits and cancels, also with a server that is newer.
 func TestGeneratedClients(t *testing.T) {
 	namespace := cluster.Namespace(t)
-	key := auth.NewKey()
-	for _, object := range []client.Object{
-		&v1alpha1.Spider{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "counter"}},
-		&v1alpha1.APIKey{
-			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "caller"},
-			Spec:       v1alpha1.APIKeySpec{KeyID: key.ID, Hash: key.Hash(namespace), UserID: "caller"},
-		},
-	} {
-		if err := cluster.Client.Create(t.Context(), object); err != nil {
-			t.Fatal(err)
-		}
+	key, _ := running.APIKey(t, cluster.Client, namespace, "caller")
+	spider := &v1alpha1.Spider{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "counter"}}
+	if err := cluster.Client.Create(t.Context(), spider); err != nil {
+		t.Fatal(err)
 	}
 	today := running.RESTAPI(t, cluster.Config, running.RESTAPIOptions(t))
 	servers := map[string]string{"today": today, "tomorrow": tomorrow(t, today)}
@@ -69,7 +61,7 @@ func TestGeneratedClients(t *testing.T) {
 	for name, how := range generated {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := &program{t: t, folder: name, key: key.Reveal()}
+			c := &program{t: t, folder: name, key: key}
 			c.save("generated/openapi.json", today+"/openapi.json")
 			for _, command := range how.make {
 				c.run(today, command...)

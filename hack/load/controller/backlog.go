@@ -64,7 +64,10 @@ func (b *bench) backlog(ctx context.Context, of subject, waiting int) ([]measure
 	if err != nil {
 		return nil, err
 	}
-	known, err := b.calm(ctx)
+	// The aim, while jobs wait, is a request a second.
+	known, err := b.awaitCalm(ctx, "the operator is calm", func(used system.Reading) bool {
+		return used.OperatorRequests() <= quiet.Seconds()
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -101,24 +104,6 @@ func backlogFigures(burst, wait system.Reading, tookBurst, tookWait time.Duratio
 		figure("  requests of the operator per second", wait.OperatorRequests()/tookWait.Seconds()),
 		figure("  its reconciles per second", wait.Reconciles/tookWait.Seconds()),
 	}
-}
-
-// calm waits until the operator makes at most a request a second, which is the aim while jobs wait.
-func (b *bench) calm(ctx context.Context) (system.Reading, error) {
-	last, err := b.Read(ctx, b.operator)
-	if err != nil {
-		return last, err
-	}
-	err = b.Until(ctx, "the operator is calm", func(ctx context.Context) (bool, error) {
-		if err := measure.Pause(ctx, quiet); err != nil {
-			return false, err
-		}
-		now, err := b.Read(ctx, b.operator)
-		used := now.Since(last)
-		last = now
-		return used.OperatorRequests() <= quiet.Seconds(), err
-	})
-	return last, err
 }
 
 // limitPods gives the namespace a quota of a few Pods, and waits until it is in force.

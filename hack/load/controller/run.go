@@ -12,13 +12,9 @@ import (
 	"github.com/scrapethis/spider-operator/hack/load/system"
 )
 
-const (
-	// quiet is how long nothing may be written before a run is over. A run goes on after its last job has ended, so that all its
-	// costs are counted: the Job controller handles the end of a Job late, and Events are written even later.
-	quiet = 2 * time.Second
-	// patience is how long a run may go without progress.
-	patience = 2 * time.Minute
-)
+// quiet is how long nothing may be written before a run is over. A run goes on after its last job has ended, so that all its
+// costs are counted: the Job controller handles the end of a Job late, and Events are written even later.
+const quiet = 2 * time.Second
 
 // run is one measurement: of one subject, under one load.
 type run struct {
@@ -88,22 +84,27 @@ func (b *bench) begin(of subject) string {
 
 // settle waits until nothing is written any more, and returns the last reading.
 func (b *bench) settle(ctx context.Context) (system.Reading, error) {
+	return b.awaitCalm(ctx, "nothing is written", func(used system.Reading) bool {
+		delete(used.Writes, system.Leases) // which are renewed whether there are jobs or not
+		return len(used.Writes) == 0
+	})
+}
+
+// awaitCalm waits until what is used in a quiet time is calm, and returns the last reading.
+func (b *bench) awaitCalm(ctx context.Context, what string, calm func(used system.Reading) bool) (system.Reading, error) {
 	last, err := b.Read(ctx, b.operator)
-	for err == nil {
-		if err := measure.Pause(ctx, quiet); err != nil {
-			return last, err
-		}
-		var now system.Reading
-		if now, err = b.Read(ctx, b.operator); err != nil {
-			break
-		}
-		written := now.Since(last).Writes
-		last = now
-		delete(written, system.Leases) // which are renewed whether there are jobs or not
-		if len(written) == 0 {
-			break
-		}
+	if err != nil {
+		return last, err
 	}
+	err = b.Until(ctx, what, func(ctx context.Context) (bool, error) {
+		if err := measure.Pause(ctx, quiet); err != nil {
+			return false, err
+		}
+		before := last
+		var err error
+		last, err = b.Read(ctx, b.operator)
+		return calm(last.Since(before)), err
+	})
 	return last, err
 }
 
@@ -138,8 +139,8 @@ func (b *bench) follow(ctx context.Context, n int, title string) error {
 		if over > before {
 			before, moved = over, now
 		}
-		if now.Sub(moved) > patience {
-			return fmt.Errorf("%s: only %d of %d have ended, and none within %s", title, over, n, patience)
+		if now.Sub(moved) > system.Patience {
+			return fmt.Errorf("%s: only %d of %d have ended, and none within %s", title, over, n, system.Patience)
 		}
 		if now.Sub(said) >= 2*time.Second {
 			said = now

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -85,11 +84,11 @@ func (s *System) StartServer(ctx context.Context, name, setting string) (*Server
 	if err != nil {
 		return nil, 0, fmt.Errorf("find this program: %w", err)
 	}
-	listen, err := freeAddress(ctx)
+	listen, err := process.FreeAddress(ctx)
 	if err != nil {
 		return nil, 0, err
 	}
-	metrics, err := freeAddress(ctx)
+	metrics, err := process.FreeAddress(ctx)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -121,15 +120,6 @@ func (s *System) StopServer(server *Server) error {
 	}
 	s.processes = slices.DeleteFunc(s.processes, func(p *process.Process) bool { return p == server.Process })
 	return server.Stop()
-}
-
-// freeAddress returns an address of the loopback on which nothing listens.
-func freeAddress(ctx context.Context) (string, error) {
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", fmt.Errorf("find a free port: %w", err)
-	}
-	return listener.Addr().String(), listener.Close()
 }
 
 // Usage is what a process has used up to a moment, and what it holds at that moment.

@@ -23,8 +23,8 @@ import (
 const (
 	// Creators is the most calls that create jobs at the same time.
 	Creators = 16
-	// patience is how long to wait for a condition.
-	patience = 2 * time.Minute
+	// Patience is how long to wait for a condition, or for progress.
+	Patience = 2 * time.Minute
 )
 
 // System is a control plane and the processes beside it.
@@ -95,7 +95,7 @@ func (s *System) Failure() error {
 
 // Until waits for a condition, at most two minutes and as long as every process runs.
 func (s *System) Until(ctx context.Context, what string, condition func(context.Context) (bool, error)) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, Patience)
 	defer cancel()
 	for {
 		if err := s.Failure(); err != nil {

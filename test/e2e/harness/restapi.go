@@ -18,6 +18,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	rest "github.com/scrapethis/spider-operator/client"
+	"github.com/scrapethis/spider-operator/test/integration/process"
 )
 
 // RESTAPI is a test's own process of the REST API, whose way to Kubernetes can be cut.
@@ -57,7 +58,7 @@ func (n *Namespace) RESTAPI() *RESTAPI {
 	if err := clientcmd.WriteToFile(*config, kubeconfig); err != nil {
 		n.t.Fatalf("write a kubeconfig: %v", err)
 	}
-	address, err := freeAddress(n.t.Context())
+	address, err := process.FreeAddress(n.t.Context())
 	if err != nil {
 		n.t.Fatal(err)
 	}
@@ -95,15 +96,6 @@ func (n *Namespace) serve(command *exec.Cmd) {
 			n.t.Logf("%s ended with %v and said (%v):\n%s", command.Path, stopped, err, said)
 		}
 	})
-}
-
-func freeAddress(ctx context.Context) (string, error) {
-	var config net.ListenConfig
-	listener, err := config.Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", fmt.Errorf("find a free port: %w", err)
-	}
-	return listener.Addr().String(), listener.Close()
 }
 
 // way forwards connections to one address while it is open.

@@ -19,7 +19,6 @@ import (
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 	"github.com/scrapethis/spider-operator/apiserver"
-	"github.com/scrapethis/spider-operator/apiserver/auth"
 	"github.com/scrapethis/spider-operator/test/integration/controlplane"
 	"github.com/scrapethis/spider-operator/test/integration/running"
 )
@@ -145,13 +144,7 @@ func (r *replica) eventually(status int, method, path, key, body string) {
 // newKey makes an API key for a user of a namespace.
 func newKey(t *testing.T, namespace, userID string) (string, *v1alpha1.APIKey) {
 	t.Helper()
-	key := auth.NewKey()
-	object := &v1alpha1.APIKey{
-		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "key-" + key.ID},
-		Spec:       v1alpha1.APIKeySpec{KeyID: key.ID, Hash: key.Hash(namespace), UserID: userID},
-	}
-	create(t, object)
-	return key.Reveal(), object
+	return running.APIKey(t, cluster.Client, namespace, userID)
 }
 
 func newSpider(t *testing.T, namespace, name string) {

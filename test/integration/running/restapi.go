@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
-	"net"
 	"net/http"
 	"sync"
 	"testing"
@@ -16,6 +15,7 @@ import (
 	configv1alpha1 "github.com/scrapethis/spider-operator/api/config/v1alpha1"
 	"github.com/scrapethis/spider-operator/apiserver"
 	"github.com/scrapethis/spider-operator/test/integration/controlplane"
+	"github.com/scrapethis/spider-operator/test/integration/process"
 )
 
 // RESTAPIOptions returns options for a test's REST API, which the test may change.
@@ -87,10 +87,9 @@ func Ready(ctx context.Context, client *http.Client, address string) (bool, erro
 // FreeAddress returns an address of the loopback on which nothing listens.
 func FreeAddress(t testing.TB) string {
 	t.Helper()
-	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	address, err := process.FreeAddress(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().String()
+	return address
 }
