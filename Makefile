@@ -34,7 +34,7 @@ GENERATED = api/v1alpha1/zz_generated.deepcopy.go docs/api.md docs/configuration
 
 TEST_TOOLS = $(BIN)/gotestsum $(BIN)/helm $(BIN)/promtool
 # The end-to-end tests run against the demo's operator and spiders, and the demo is the first of them.
-E2E_SYSTEM = demo build $(BIN)/kubectl
+E2E_SYSTEM = demo build $(BIN)/kubectl $(BIN)/prometheus
 # run-tests runs suites under one gotestsum, so that the last lines sum all of them up. Before these come the ten slowest tests.
 run-tests = RACE=$(RACE) HELM=$(BIN)/helm PROMTOOL=$(BIN)/promtool KUBECTL=$(BIN)/kubectl SPIDER_OPERATOR=$(BIN)/spider-operator \
 	$(BIN)/gotestsum --format pkgname --format-hide-empty-pkg --jsonfile=$(BIN)/events.json --raw-command -- hack/test.sh $(1) | \
