@@ -22,21 +22,42 @@ import (
 func TestEveryPanelOfTheDashboardShowsSomething(t *testing.T) {
 	n := cluster.Namespace(t)
 	n.Counter("counter")
+	n.Scrapy("category") // of Scrapy spiders the log is read
 	n.Python("broken", "raise SystemExit(3)")
 	prometheus := startPrometheus(t)
 	api := n.API("alice")
 	empty := map[string]string{}
 	for deadline := time.Now().Add(90 * time.Second); time.Now().Before(deadline); {
-		id := api.Start("counter", map[string]any{"n": 3})
-		failed := api.Start("broken", nil)
-		api.Wait(id, time.Minute)
-		api.Wait(failed, time.Minute)
+		for _, id := range []string{
+			api.Start("counter", map[string]any{"n": 3}), api.Start("category", map[string]any{"category": "Travel"}), api.Start("broken", nil),
+		} {
+			api.Wait(id, time.Minute)
+		}
+		beRefused(t)
 		if empty = emptyPanels(t, prometheus); len(empty) == 0 {
 			return
 		}
 	}
 	for panel, query := range empty {
 		t.Errorf("panel %q has nothing to show: %s", panel, query)
+	}
+}
+
+// beRefused fails to authenticate, from an address of its own, more often than is allowed.
+func beRefused(t *testing.T) {
+	t.Helper()
+	for range 40 {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, cluster.APIURL+"/api/v1/jobs", http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("X-Forwarded-For", "192.0.2.77")
+		request.Header.Set("Authorization", "Bearer nobody's")
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = response.Body.Close()
 	}
 }
 

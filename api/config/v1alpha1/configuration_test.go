@@ -77,7 +77,7 @@ func TestWrongControllerSettings(t *testing.T) {
 		"ttl: -1s":                            "ttl",
 		"maxInterruptions: -1":                "maxInterruptions",
 		"imagePatience: -5m":                  "imagePatience",
-		"logInterval: 0s":                     "logInterval",
+		"logInterval: -1s":                    "logInterval",
 		"logBudget: 0":                        "logBudget",
 		"leaderElection: {leaseDuration: 5s}": "leaderElection.leaseDuration",
 		"leaderElection: {renewDeadline: 1s}": "leaderElection.renewDeadline",

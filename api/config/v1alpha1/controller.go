@@ -26,8 +26,8 @@ type ControllerConfiguration struct {
 	Workers int `json:"workers,omitempty"`
 	// spiderImage is the image of Spiders that name none. By default there is none, and such Spiders cannot run.
 	SpiderImage string `json:"spiderImage,omitempty"`
-	// defaultGracePeriod is how long a stopped spider has to close, unless its Spider says otherwise. At least 1s, whole seconds; by
-	// default 30s.
+	// defaultGracePeriod is how long a stopped spider has to close, unless its Spider says otherwise. Whole seconds; 0s counts as 1s;
+	// by default 30s.
 	DefaultGracePeriod metav1.Duration `json:"defaultGracePeriod,omitempty"`
 	// podRetention is how long Job, Pod and log are kept after the end, unless the Spider says otherwise. By default 1h.
 	PodRetention metav1.Duration `json:"podRetention,omitempty"`
@@ -38,7 +38,7 @@ type ControllerConfiguration struct {
 	// imagePatience is how long an image may fail to be pulled, or a container to be made, before the job ends with an error. By
 	// default 5m.
 	ImagePatience metav1.Duration `json:"imagePatience,omitempty"`
-	// logInterval is the shortest time between two reads of a running spider's log. By default 10s.
+	// logInterval is the shortest time between two reads of a running spider's log. By default, and if 0s, 10s.
 	LogInterval metav1.Duration `json:"logInterval,omitempty"`
 	// logBudget is how many logs of running spiders are read per second at most. With more spiders than this times logInterval, each
 	// log is read less often. More than 0; by default 10.
@@ -117,9 +117,9 @@ func DefaultController() ControllerConfiguration {
 func (c *ControllerConfiguration) Validate() field.ErrorList {
 	var all field.ErrorList
 	all = append(all, atLeastOne(field.NewPath("workers"), c.Workers)...)
-	if c.DefaultGracePeriod.Duration < time.Second || c.DefaultGracePeriod.Duration%time.Second != 0 {
+	if c.DefaultGracePeriod.Duration < 0 || c.DefaultGracePeriod.Duration%time.Second != 0 {
 		all = append(all, field.Invalid(field.NewPath("defaultGracePeriod"), c.DefaultGracePeriod.Duration.String(),
-			"must be whole seconds, at least 1s"))
+			"must be whole seconds, and not negative"))
 	}
 	all = append(all, notNegative(field.NewPath("podRetention"), c.PodRetention.Duration)...)
 	all = append(all, notNegative(field.NewPath("ttl"), c.TTL.Duration)...)
@@ -127,7 +127,7 @@ func (c *ControllerConfiguration) Validate() field.ErrorList {
 		all = append(all, field.Invalid(field.NewPath("maxInterruptions"), c.MaxInterruptions, "must be at least 0"))
 	}
 	all = append(all, notNegative(field.NewPath("imagePatience"), c.ImagePatience.Duration)...)
-	all = append(all, positive(field.NewPath("logInterval"), c.LogInterval.Duration)...)
+	all = append(all, notNegative(field.NewPath("logInterval"), c.LogInterval.Duration)...)
 	all = append(all, positiveNumber(field.NewPath("logBudget"), c.LogBudget)...)
 	all = append(all, c.SpiderPods.validate(field.NewPath("spiderPods"))...)
 	return append(all, c.LeaderElection.validate(field.NewPath("leaderElection"))...)
