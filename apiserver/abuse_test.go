@@ -24,8 +24,8 @@ import (
 	"github.com/scrapethis/spider-operator/apiserver/guard"
 )
 
-// victim is a facade in a process of its own, so that its memory can be told from that of its callers. Key and Job are of the namespace
-// team; the Keys of others are by namespace.
+// victim is a facade in a process of its own, so that its memory can be told from that of its callers. Key and Job are of the
+// namespace team; the Keys of others are by namespace.
 type victim struct {
 	URL, Private, Key, Job string
 	Keys                   map[string][]string
@@ -37,8 +37,8 @@ type victim struct {
 // memory that the process has had, in bytes.
 type victimState struct{ Open, Active, Peak int }
 
-// asVictim is the variable whose value says which victim the process is to be: one behind a proxy, which is trusted, or one that callers
-// reach themselves, with the documented limits.
+// asVictim is the variable whose value says which victim the process is to be: one behind a proxy, which is trusted, or one that
+// callers reach themselves, with the documented limits.
 const (
 	asVictim = "SPIDER_OPERATOR_TEST_VICTIM"
 	proxied  = "proxied"

@@ -44,8 +44,8 @@ func (k *took) over(bound time.Duration) int {
 	return number
 }
 
-// keepAsking asks again and again, each time on a new connection, until stop is called, which returns what came of it. A call that asks
-// for nothing of a caller sends no key.
+// keepAsking asks again and again, each time on a new connection, until stop is called, which returns what came of it. A call
+// that asks for nothing of a caller sends no key.
 func (v *victim) keepAsking(t *testing.T, from string, every time.Duration, requests ...*http.Request) (stop func() *took) {
 	t.Helper()
 	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
@@ -111,9 +111,9 @@ func statuses(connections []net.Conn, within time.Duration) map[string]int {
 	return counts
 }
 
-// TestACrowdKeepsNobodyWaitingUnderLoad opens as many connections as there may be, several times over: with bodies that never come, from few
-// addresses and from many, and by honest callers who wait. All the time the kubelet is answered, and so is whoever is honest and new, from
-// an address of its own and from one of those that flood.
+// TestACrowdKeepsNobodyWaitingUnderLoad opens as many connections as there may be, several times over: with bodies that never
+// come, from few addresses and from many, and by honest callers who wait. All the time the kubelet is answered, and so is whoever
+// is honest and new, from an address of its own and from one of those that flood.
 func TestACrowdKeepsNobodyWaitingUnderLoad(t *testing.T) {
 	v, end := newVictim(t, direct)
 	eventually(t, "the private port is served", func() bool {

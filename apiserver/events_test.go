@@ -149,7 +149,8 @@ func TestEventsBeginAnewAtAnUnknownID(t *testing.T) {
 	}
 }
 
-// A complete list, as after a break of the watch, is told like any change. One that is older than what was told is of a restored etcd.
+// A complete list, as after a break of the watch, is told like any change. One that is older than what was told is of a restored
+// etcd.
 func TestEventsGoOnWithTheWatch(t *testing.T) {
 	f := newFacade(t)
 	key := f.key("team", "")

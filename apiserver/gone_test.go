@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// TestAFollowerIsGoneWhateverItSent has callers that leave a log which says nothing. Nothing is written to them by which that could be
-// found out.
+// TestAFollowerIsGoneWhateverItSent has callers that leave a log which says nothing. Nothing is written to them by which that
+// could be found out.
 func TestAFollowerIsGoneWhateverItSent(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

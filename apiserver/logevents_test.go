@@ -99,8 +99,8 @@ func TestLogAsEvents(t *testing.T) {
 	f.open(key, path, append(acceptEvents, "Last-Event-ID", "")...).wantLines("one")
 }
 
-// TestFollowedLogIsGoneOnWithAfterACut has callers that are cut off anywhere, also between lines of one moment, and come back to another
-// replica with the last id that they have seen.
+// TestFollowedLogIsGoneOnWithAfterACut has callers that are cut off anywhere, also between lines of one moment, and come back to
+// another replica with the last id that they have seen.
 func TestFollowedLogIsGoneOnWithAfterACut(t *testing.T) {
 	f := newFacade(t)
 	key := f.key("team", "")

@@ -76,8 +76,8 @@ func TestALookupThatFailsIsSaidToFail(t *testing.T) {
 	f.start(key, `{"spider_name": "none"}`).wantProblem(http.StatusNotFound, "not_found")
 }
 
-// The id of a job follows from its user's Idempotency-Key, so that it can be guessed. Kubernetes is asked just as often for another
-// user's job as for one that does not exist: the time of an answer tells nothing.
+// The id of a job follows from its user's Idempotency-Key, so that it can be guessed. Kubernetes is asked just as often for
+// another user's job as for one that does not exist: the time of an answer tells nothing.
 func TestAnotherUsersIdempotencyKeyCannotBeTold(t *testing.T) {
 	f := newFacade(t)
 	alice, bob := f.key("team", "alice"), f.key("team", "bob")

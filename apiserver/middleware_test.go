@@ -139,8 +139,8 @@ func (a *countingAuthenticator) Authenticate(ctx context.Context, token string) 
 	return a.Authenticator.Authenticate(ctx, token)
 }
 
-// Behind a proxy, or a node that hides addresses, all callers have one. However many of them fail, a valid key is let in, also one
-// that was never seen before.
+// Behind a proxy, or a node that hides addresses, all callers have one. However many of them fail, a valid key is let in, also
+// one that was never seen before.
 func TestAValidKeyIsLetInWhateverFailsFromItsAddress(t *testing.T) {
 	f := newFacade(t, func(c *Config) { c.Limits.FailuresPerMinute = 5 })
 	used := f.key("team", "")
@@ -189,8 +189,8 @@ func TestFailuresAreLimitedByAddress(t *testing.T) {
 	from("2001:db8:1:3::1", "x").want(http.StatusUnauthorized)
 }
 
-// Tokens take a question to Kubernetes, and malformed text deserves nothing: both are refused unseen once too many have failed, each
-// by itself. A token that was accepted from there is known.
+// Tokens take a question to Kubernetes, and malformed text deserves nothing: both are refused unseen once too many have failed,
+// each by itself. A token that was accepted from there is known.
 func TestTokensAndMalformedTextAreLimitedBeforeAnyWork(t *testing.T) {
 	counting := &countingAuthenticator{}
 	known := &accounts{}

@@ -83,7 +83,8 @@ func TestAJobIsCancelledOnlyInTheStateThatIsMeant(t *testing.T) {
 	f.conditional(http.MethodDelete, key, path, "", "*").wantProblem(http.StatusConflict, "job_ended")
 }
 
-// A state that another replica has made, and that this one has not seen yet, is read before it is taken for another than is meant.
+// A state that another replica has made, and that this one has not seen yet, is read before it is taken for another than is
+// meant.
 func TestATagOfAnotherReplicaIsKnown(t *testing.T) {
 	f := newFacade(t)
 	key := f.key("team", "")

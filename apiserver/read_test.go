@@ -256,8 +256,8 @@ func TestNobodySeesAnothersJobs(t *testing.T) {
 	}
 }
 
-// An Idempotency-Key belongs to one user of one namespace, and the namespace itself is none that has its name. The ids of the others
-// are as they were before the two were told apart.
+// An Idempotency-Key belongs to one user of one namespace, and the namespace itself is none that has its name. The ids of the
+// others are as they were before the two were told apart.
 func TestIdempotencyKeysAreTheirUsersOwn(t *testing.T) {
 	f := newFacade(t)
 	f.spider("team", "books")

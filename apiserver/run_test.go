@@ -90,8 +90,8 @@ func TestServerEndsInOrder(t *testing.T) {
 	}
 }
 
-// The kubelet asks on a port of its own, which is there for longest: it is told at once when the server leaves, and that it lives until
-// the last caller is answered.
+// The kubelet asks on a port of its own, which is there for longest: it is told at once when the server leaves, and that it lives
+// until the last caller is answered.
 func TestTheKubeletIsAnsweredApartAndToTheEnd(t *testing.T) {
 	t.Parallel()
 	f := newFacade(t, func(c *Config) { c.MaxConnections = 1 })
@@ -179,8 +179,8 @@ func TestAServerThatCannotBeReachedIsNotReady(t *testing.T) {
 	f.get("", "/readyz").want(http.StatusOK) // Whoever reaches it knows better.
 }
 
-// A Service sends no new connections to a server that leaves, but those that are open stay with it: it lets them go one by one, each
-// with an answer, before it would cut them off.
+// A Service sends no new connections to a server that leaves, but those that are open stay with it: it lets them go one by one,
+// each with an answer, before it would cut them off.
 func TestServerThatLeavesLetsItsConnectionsGo(t *testing.T) {
 	for name, encrypted := range map[string]bool{"HTTP/1.1": false, "HTTP/2": true} {
 		t.Run(name, func(t *testing.T) {

@@ -115,7 +115,8 @@ func TestCertificateIsTakenUpWhenItChanges(t *testing.T) {
 	}
 }
 
-// With TLS, too, it is known whose a connection is: of HTTP/2, with several requests on it, and of one that never comes to a request.
+// With TLS, too, it is known whose a connection is: of HTTP/2, with several requests on it, and of one that never comes to a
+// request.
 func TestConnectionsWithTLSAreToldApart(t *testing.T) {
 	t.Parallel()
 	f := newFacade(t, func(c *Config) {

@@ -95,7 +95,9 @@ func takeAll(
 // to close it.
 func (c *Client) StreamJobEvents(ctx context.Context, params StreamJobEventsParams) (*EventStream, error) {
 	_, header := split(params)
-	return c.events(ctx, call{method: http.MethodGet, path: jobsPath + "/events", header: header, harmless: true}, params.LastEventID)
+	return c.events(
+		ctx, call{method: http.MethodGet, path: jobsPath + "/events", header: header, harmless: true}, params.LastEventID,
+	)
 }
 
 // events opens a stream of events after the one with this id.

@@ -188,7 +188,8 @@ func (l *leaseLock) Update(ctx context.Context, next resourcelock.LeaderElection
 // writeShared takes or renews the shared Lease, unless another release holds it.
 func (l *leaseLock) writeShared(ctx context.Context, next resourcelock.LeaderElectionRecord) error {
 	if l.foreign || next.HolderIdentity == "" {
-		return nil // When it expires, a controller of this version, or of another release, gets it before one that knows no other Lease.
+		// When it expires, a controller of this version, or of another release, gets it before one that knows no other Lease.
+		return nil
 	}
 	next.HolderIdentity = l.shared.Identity()
 	if l.sharedMissing {

@@ -188,8 +188,9 @@ func standing(candidates []*candidate) string {
 	return strings.Join(names, ", ")
 }
 
-// TestNeverTwoLead rolls a release from the version that knows only the shared Lease to this one, and back, beside another release, while
-// Pods die and are cut off from kube-apiserver: never do two controllers of a release lead, and in the end each release has a leader.
+// TestNeverTwoLead rolls a release from the version that knows only the shared Lease to this one, and back, beside another
+// release, while Pods die and are cut off from kube-apiserver: never do two controllers of a release lead, and in the end each
+// release has a leader.
 func TestNeverTwoLead(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		synctest.Test(t, func(*testing.T) {
@@ -294,8 +295,8 @@ func TestDeploymentOfAPod(t *testing.T) {
 	}
 }
 
-// TestALeaderThatStopsIsFollowedAtOnce ends leaders by a signal, at any moment between two renewals: the next one does not wait for the
-// Lease to run out.
+// TestALeaderThatStopsIsFollowedAtOnce ends leaders by a signal, at any moment between two renewals: the next one does not wait
+// for the Lease to run out.
 func TestALeaderThatStopsIsFollowedAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &leases{kept: map[string]*coordinationv1.Lease{}}

@@ -16,14 +16,15 @@ import (
 )
 
 const (
-	// headerTimeout is how long a request for metrics or a probe may take to arrive, and idleTimeout how long a connection may be kept.
+	// headerTimeout is how long a request for metrics or a probe may take to arrive, and idleTimeout how long a connection may be
+	// kept.
 	headerTimeout, idleTimeout = 10 * time.Second, 90 * time.Second
 	// shutdownTimeout is how long such requests have to end.
 	shutdownTimeout = 2 * time.Second
 )
 
-// serve has the manager serve metrics and probes. The metrics are those of the registry and controller-runtime's own, which are in
-// a registry that is global there.
+// serve has the manager serve metrics and probes. The metrics are those of the registry and controller-runtime's own, which are
+// in a registry that is global there.
 func serve(ctx context.Context, mgr ctrl.Manager, registry *prometheus.Registry, opts Options) error {
 	handler := private.Handler(probes(), prometheus.Gatherers{registry, metrics.Registry}, opts.Profiling)
 	if err := serveAt(ctx, mgr, opts.MetricsListen, "metrics and probes", handler); err != nil {

@@ -138,7 +138,10 @@ const RetryUnavailable = 2 * time.Second
 // Internal is a fault of the server itself.
 func Internal(cause error) *Error {
 	return &Error{
-		Kind: KindInternal, Code: "internal", Message: "Internal server error. The server's log has details under this request id.", Cause: cause,
+		Kind:    KindInternal,
+		Code:    "internal",
+		Message: "Internal server error. The server's log has details under this request id.",
+		Cause:   cause,
 	}
 }
 

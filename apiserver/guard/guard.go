@@ -36,7 +36,8 @@ type Limits struct {
 }
 
 func (l Limits) check() error {
-	if !(l.RequestsPerSecond > 0) || l.Burst < 1 || !(l.NamespaceRequestsPerSecond > 0) || l.FailuresPerMinute < 1 || l.StreamsPerCaller < 1 {
+	if !(l.RequestsPerSecond > 0) || l.Burst < 1 || !(l.NamespaceRequestsPerSecond > 0) || l.FailuresPerMinute < 1 ||
+		l.StreamsPerCaller < 1 {
 		return fmt.Errorf("every limit on callers must be positive: %+v", l)
 	}
 	return nil

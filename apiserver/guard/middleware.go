@@ -200,7 +200,10 @@ func tooManyFailures(wait time.Duration) *failure.Error {
 // unauthorized is the only answer to unknown callers. It has no reason.
 func unauthorized(cause error) *failure.Error {
 	return failure.Unauthenticated(
-		cause, "Requires authentication: send an API key, as in 'Authorization: Bearer st_…', or a Kubernetes token if the server accepts them.")
+		cause,
+		"Requires authentication: send an API key, as in 'Authorization: Bearer st_…', "+
+			"or a Kubernetes token if the server accepts them.",
+	)
 }
 
 // LimitRate limits each key, each service account, and all callers of a namespace together, to their rates, and shows in

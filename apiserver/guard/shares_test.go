@@ -96,8 +96,8 @@ func TestWhatIsNeverRefusedReplacesTheOldest(t *testing.T) {
 	}
 }
 
-// Whatever comes and goes: there is never too much, nobody is refused who has less than another by two or more, and nobody makes room
-// for somebody who has as much.
+// Whatever comes and goes: there is never too much, nobody is refused who has less than another by two or more, and nobody makes
+// room for somebody who has as much.
 func TestSharesKeepTheirPromises(t *testing.T) {
 	for seed := range uint64(200) {
 		random := rand.New(rand.NewPCG(seed, 2))

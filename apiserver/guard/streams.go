@@ -46,8 +46,11 @@ func (s *streams) open(caller auth.Identity, lost func()) (release func(), err e
 	}
 	leave, ok := s.shared.enter(caller.Namespace, lost)
 	if !ok {
-		return nil, failure.TooMany("too_many_streams",
-			"The server has as many waits, logs and event streams open as it can, and no namespace has more of them than yours.", retryStreams)
+		return nil, failure.TooMany(
+			"too_many_streams",
+			"The server has as many waits, logs and event streams open as it can, and no namespace has more of them than yours.",
+			retryStreams,
+		)
 	}
 	s.byCaller[principal]++
 	return func() {
@@ -116,8 +119,11 @@ var (
 	// ErrStopping means that the server stops.
 	ErrStopping error = failure.Unavailable(nil, "The server is stopping.")
 	// ErrCrowdedOut means that a stream has to make room for another namespace.
-	ErrCrowdedOut error = failure.TooMany("too_many_streams",
-		"The server has as many waits, logs and event streams open as it can, and another namespace has fewer of them than yours.", retryStreams)
+	ErrCrowdedOut error = failure.TooMany(
+		"too_many_streams",
+		"The server has as many waits, logs and event streams open as it can, and another namespace has fewer of them than yours.",
+		retryStreams,
+	)
 )
 
 // OpenWait lets a request wait, until release is called; it is refused if too many do. ending ends when the request has to be

@@ -134,7 +134,10 @@ func (l *Log) Close() error {
 }
 
 // errNotStarted says that there is no log yet.
-var errNotStarted = failure.Conflict("not_started", "The job has not started yet, so there is no log. Follow it to wait for the start.")
+var errNotStarted = failure.Conflict(
+	"not_started",
+	"The job has not started yet, so there is no log. Follow it to wait for the start.",
+)
 
 func logGone(message string) *failure.Error {
 	return failure.Gone("log_gone", message)

@@ -382,8 +382,8 @@ func TestSilentWatchIsGivenUp(t *testing.T) {
 	})
 }
 
-// An etcd that hangs is not seen by the watch: kube-apiserver goes on to send a bookmark every minute, of where it was. Such a bookmark
-// has the feed ask for the present state, and while that has no answer the picture is as old as what was heard last.
+// An etcd that hangs is not seen by the watch: kube-apiserver goes on to send a bookmark every minute, of where it was. Such a
+// bookmark has the feed ask for the present state, and while that has no answer the picture is as old as what was heard last.
 func TestHungEtcdIsNoticed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var hung, moving atomic.Bool

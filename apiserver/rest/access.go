@@ -31,7 +31,10 @@ var Accesses = map[string]auth.Access{
 // closeSpiders refuses every change of Spiders, to all callers.
 func closeSpiders(c *gin.Context) {
 	if needed := Accesses[exchange.Of(c).Route]; needed.Resource == "spiders" && needed.Key != v1alpha1.AccessRead {
-		Abort(c, failure.Denied(nil, "spiders_read_only", "Spiders are read-only in this API: its administrators have disabled changes."))
+		Abort(
+			c,
+			failure.Denied(nil, "spiders_read_only", "Spiders are read-only in this API: its administrators have disabled changes."),
+		)
 		return
 	}
 	c.Next()

@@ -72,7 +72,10 @@ func readSince(options *corev1.PodLogOptions, text string) error {
 		options.SinceTime = &metav1.Time{Time: moment}
 		return nil
 	}
-	bad := failure.Invalid("since", "must be a duration up to a year, such as 90s or 1h30m, a number of seconds, or an RFC 3339 time")
+	bad := failure.Invalid(
+		"since",
+		"must be a duration up to a year, such as 90s or 1h30m, a number of seconds, or an RFC 3339 time",
+	)
 	if len(text) > 32 || !sinceText.MatchString(text) {
 		return bad
 	}

@@ -85,8 +85,10 @@ func parseSpiderName(value json.RawMessage) (string, error) {
 	switch {
 	case err != nil:
 	case utf8.RuneCountInString(name) > allowed.MaxSpiderName || !allowed.SpiderName.MatchString(name):
-		err = failure.Invalid("name", "must have from 1 to %d characters, without control characters and without a '-' at its beginning",
-			allowed.MaxSpiderName)
+		err = failure.Invalid(
+			"name", "must have from 1 to %d characters, without control characters and without a '-' at its beginning",
+			allowed.MaxSpiderName,
+		)
 	case strings.TrimSpace(name) == "":
 		err = failure.Invalid("name", "must not consist of blanks")
 	}

@@ -111,8 +111,11 @@ func eachSetting(value json.RawMessage, visit func(name string, value json.RawMe
 	count := 0
 	return eachMember(value, "settings.", func(name string, value json.RawMessage) error {
 		if !allowed.SettingName.MatchString(name) {
-			return failure.Invalid("settings."+failure.Name(name), "a name must start with an upper-case letter and have at most %d upper-case letters, digits and underscores",
-				allowed.MaxSettingName)
+			return failure.Invalid(
+				"settings."+failure.Name(name),
+				"a name must start with an upper-case letter and have at most %d upper-case letters, digits and underscores",
+				allowed.MaxSettingName,
+			)
 		}
 		if count++; count > allowed.MaxSettings {
 			return failure.Invalid("settings", "there may be at most %d", allowed.MaxSettings)

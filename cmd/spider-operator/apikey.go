@@ -102,8 +102,13 @@ func newAPIKeyCreate(to *target) *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&request.user, "user", "", "user that callers with this key act as; default: the namespace")
-	flags.StringVar(&request.access, "access", "",
-		"what the key permits: Read; Run, also to start and cancel jobs; All, also to change spiders, whose settings are code; default: All")
+	flags.StringVar(
+		&request.access,
+		"access",
+		"",
+		"what the key permits: Read; Run, also to start and cancel jobs; "+
+			"All, also to change spiders, whose settings are code; default: All",
+	)
 	flags.StringVar(&request.expires, "expires", "",
 		"when the key expires: a duration such as 720h, or an RFC 3339 time; default: never")
 	flags.StringVar(&request.description, "description", "", "what the key is for")
@@ -122,8 +127,10 @@ func (r apiKeyRequest) checkUser() error {
 	if r.user != r.namespace {
 		return nil
 	}
-	return fmt.Errorf("reading --user %q: a user cannot have the name of its namespace; leave --user out for a key of the namespace itself",
-		r.user)
+	return fmt.Errorf(
+		"reading --user %q: a user cannot have the name of its namespace; leave --user out for a key of the namespace itself",
+		r.user,
+	)
 }
 
 // createAPIKey makes a key and records its hash.
@@ -281,8 +288,10 @@ func newAPIKeyRotate(to *target) *cobra.Command {
 			if err := request.print(cmd.OutOrStdout(), cmd.ErrOrStderr(), key, object); err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(cmd.ErrOrStderr(), "When nothing uses the old key any more: spider-operator apikey revoke --namespace %s %s\n",
-				namespace, old.Name)
+			_, err = fmt.Fprintf(
+				cmd.ErrOrStderr(), "When nothing uses the old key any more: spider-operator apikey revoke --namespace %s %s\n", namespace,
+				old.Name,
+			)
 			return err
 		},
 	}

@@ -36,7 +36,9 @@ func newControllerCommand() *cobra.Command {
 	flags := cmd.Flags()
 	process.addFlags(flags, &opts.Namespaces, &opts.MetricsListen, &opts.Profiling)
 	flags.BoolVar(&opts.LeaderElection, "leader-elect", false, "elect a leader: required for more than one replica")
-	flags.StringVar(&opts.LeaderElectionNamespace, "leader-elect-namespace", "", "namespace of the leader's Lease; default: the Pod's")
+	flags.StringVar(
+		&opts.LeaderElectionNamespace, "leader-elect-namespace", "", "namespace of the leader's Lease; default: the Pod's",
+	)
 	flags.StringVar(&opts.Lease, "leader-elect-lease", opts.Lease,
 		"name of the leader's Lease; each release in a namespace needs its own")
 	addDeprecatedControllerFlags(flags, &opts, &process)

@@ -19,7 +19,8 @@ import (
 	"github.com/scrapethis/spider-operator/controllers"
 )
 
-// addDeprecatedControllerFlags adds the flags that the controller had before it had a configuration file. They work for one release.
+// addDeprecatedControllerFlags adds the flags that the controller had before it had a configuration file. They work for one
+// release.
 func addDeprecatedControllerFlags(flags *pflag.FlagSet, opts *controllers.Options, process *process) {
 	config := &opts.Config
 	flags.StringSliceVar(&opts.Namespaces, "watch-namespaces", nil, "")

@@ -10,7 +10,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
 
-// BenchmarkQueue adds, takes and ends 10,000 items of 20 namespaces and all classes, with this queue and with controller-runtime's.
+// BenchmarkQueue adds, takes and ends 10,000 items of 20 namespaces and all classes, with this queue and with
+// controller-runtime's.
 func BenchmarkQueue(b *testing.B) {
 	const items = 10000
 	requests := make([]reconcile.Request, items)

@@ -13,7 +13,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 )
 
-// values are the values of the series whose labels hold name=queue or, for those without one, all of them, by name and last label.
+// values are the values of the series whose labels hold name=queue or, for those without one, all of them, by name and last
+// label.
 func values(t *testing.T, from prometheus.Gatherer, queue string) map[string]float64 {
 	t.Helper()
 	families, err := from.Gather()

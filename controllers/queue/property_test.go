@@ -96,7 +96,8 @@ func (m *model) add(request reconcile.Request, r rank, after time.Duration) {
 	}
 }
 
-// advance makes ready what is due. Those due together may come in any order, which the model leaves open by giving them one place.
+// advance makes ready what is due. Those due together may come in any order, which the model leaves open by giving them one
+// place.
 func (m *model) advance() {
 	for {
 		var first *expected

@@ -84,8 +84,8 @@ func TestSumOfAttemptsIsNotFinal(t *testing.T) {
 	}
 }
 
-// Attempts come and go, reads find more or fewer counts, and the process dies at any moment, which takes back what was decided and not
-// recorded. The sum never counts down, never counts an attempt twice, and is final only if all of it is.
+// Attempts come and go, reads find more or fewer counts, and the process dies at any moment, which takes back what was decided
+// and not recorded. The sum never counts down, never counts an attempt twice, and is final only if all of it is.
 func TestSumOfAttemptsCountsEachOnce(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		recorded := &v1alpha1.SpiderJobStatus{}

@@ -122,7 +122,10 @@ func decide(o *observation, now time.Time) decision {
 		d.status.Stop = nil
 		return d.run(o, now)
 	case o.jobIsEarlier():
-		d.pending(v1alpha1.ReasonWaiting, fmt.Sprintf("Job %s of an earlier SpiderJob of this name has to be deleted first", o.job.name))
+		d.pending(
+			v1alpha1.ReasonWaiting,
+			fmt.Sprintf("Job %s of an earlier SpiderJob of this name has to be deleted first", o.job.name),
+		)
 		d.after = recheck
 		return d
 	case o.job != nil:

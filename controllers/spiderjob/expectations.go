@@ -67,7 +67,9 @@ func (d *decision) expected(
 	e.message = "the spider finished, but not as expected: " + j.Sentence()
 	if feeds {
 		e.reason = v1alpha1.ReasonFeedFailed
-		e.message = "the spider finished, but items could not be written or delivered: " + j.Sentence() + "; " + expect.FeedRemedy(feedError)
+		e.message = "the spider finished, but items could not be written or delivered: " + j.Sentence() + "; " + expect.FeedRemedy(
+			feedError,
+		)
 	}
 	// Another attempt costs the site as much again: it is made only if the Spider asks for it.
 	e.retries = policy == v1alpha1.ViolationRetry && !(feeds && j.Unasked)

@@ -70,7 +70,8 @@ func (b sjBuilder) stalled() sjBuilder {
 	return b
 }
 
-// TestDecideOnExpectations is the manual of what a run is held against once its process has ended with success, and while it runs.
+// TestDecideOnExpectations is the manual of what a run is held against once its process has ended with success, and while it
+// runs.
 func TestDecideOnExpectations(t *testing.T) {
 	sj := makeSpiderJob
 	pod := func() podBuilder { return makePod(makeJob(sj().SpiderJob).Job, "run-a") }

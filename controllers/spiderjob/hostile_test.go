@@ -16,8 +16,8 @@ import (
 	"github.com/scrapethis/spider-operator/controllers/spiderjob/podlog"
 )
 
-// TestDecideOnHostileClusters is the manual of what others do to a run: on lost nodes, behind webhooks, with containers that somebody
-// injected, and under people who delete things.
+// TestDecideOnHostileClusters is the manual of what others do to a run: on lost nodes, behind webhooks, with containers that
+// somebody injected, and under people who delete things.
 func TestDecideOnHostileClusters(t *testing.T) {
 	sj := makeSpiderJob
 	job := func(change ...func(*plan)) jobBuilder { return makeJob(sj().SpiderJob, change...) }

@@ -19,8 +19,8 @@ import (
 	"github.com/scrapethis/spider-operator/controllers/spiderjob/stats"
 )
 
-// These tests run the launcher under a real Python, with a stand-in for Scrapy. With TEST_SCRAPY_PYTHON, a Python that can import a
-// real Scrapy, they run with that.
+// These tests run the launcher under a real Python, with a stand-in for Scrapy. With TEST_SCRAPY_PYTHON, a Python that can import
+// a real Scrapy, they run with that.
 
 // stubScrapy is as much of Scrapy as the launcher and the spiders below need.
 var stubScrapy = map[string]string{
@@ -358,8 +358,8 @@ func newLaunch(t *testing.T) *launch {
 	return l
 }
 
-// withoutScrapy makes PATH's python3 one that cannot import Scrapy, and its other Pythons ones that can. It returns the folder of the
-// latter, of which bin is in PATH.
+// withoutScrapy makes PATH's python3 one that cannot import Scrapy, and its other Pythons ones that can. It returns the folder of
+// the latter, of which bin is in PATH.
 func (l *launch) withoutScrapy(t *testing.T) string {
 	t.Helper()
 	venv := filepath.Join(l.root, "venv")

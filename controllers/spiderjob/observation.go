@@ -239,7 +239,8 @@ func disturbance(pod *podView) string {
 		return "its node lost the container (" + exit.Reason + ")"
 	case pod.runs() && pod.spider.restarts > 0:
 		return "its node lost the container, and started it again"
-	case pod.phase == corev1.PodFailed && pod.reason != "" && exit == nil && pod.reason != podReasonDeadline && failedInit(pod) == nil:
+	case pod.phase == corev1.PodFailed && pod.reason != "" && exit == nil && pod.reason != podReasonDeadline &&
+		failedInit(pod) == nil:
 		// The kubelet refused or evicted the Pod as a whole: Evicted, NodeAffinity, OutOfcpu, UnexpectedAdmissionError …
 		return "its Pod was refused or evicted by the node (" + pod.reason + "): " + pod.message
 	}
@@ -294,7 +295,8 @@ func failedInit(pod *podView) *containerView {
 // that evicts a Pod reports its containers' ends at once, but why it ended them only together with the Pod's terminal phase
 // (mergePodStatus in its status manager).
 func endedUndisturbed(pod *podView) bool {
-	return pod.ended() && pod.exit() != nil && !pod.exit().StartedAt.IsZero() && disturbance(pod) == "" && pod.reason != podReasonDeadline
+	return pod.ended() && pod.exit() != nil && !pod.exit().StartedAt.IsZero() && disturbance(pod) == "" &&
+		pod.reason != podReasonDeadline
 }
 
 // ageOf returns how long something has existed: since its creation, by the clock of kube-apiserver, or since it was first seen,

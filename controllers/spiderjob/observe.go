@@ -97,7 +97,9 @@ func ownedLikeOurs(pod *podView, spiderJob string) bool {
 
 // readPods returns the Pods of this very SpiderJob, the oldest first, and a Pod of an earlier SpiderJob of its name that has
 // not ended yet, if there is one.
-func (r *Reconciler) readPods(ctx context.Context, sj *v1alpha1.SpiderJob, live bool) (pods []*podView, earlier *podView, err error) {
+func (r *Reconciler) readPods(
+	ctx context.Context, sj *v1alpha1.SpiderJob, live bool,
+) (pods []*podView, earlier *podView, err error) {
 	all, err := r.listPods(ctx, client.ObjectKeyFromObject(sj), live)
 	if err != nil {
 		return nil, nil, err
@@ -139,7 +141,9 @@ func (r *Reconciler) listPods(ctx context.Context, key types.NamespacedName, liv
 	return pods, nil
 }
 
-func get(ctx context.Context, reader client.Reader, key types.NamespacedName, into client.Object, kind string) (found bool, err error) {
+func get(
+	ctx context.Context, reader client.Reader, key types.NamespacedName, into client.Object, kind string,
+) (found bool, err error) {
 	switch err := reader.Get(ctx, key, into); {
 	case err == nil:
 		return true, nil

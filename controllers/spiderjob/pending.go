@@ -258,7 +258,12 @@ func waitingContainer(c *containerView) refusal {
 	}
 	message := oneLine(state.Message)
 	switch state.Reason {
-	case "ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "ImageInspectError", "RegistryUnavailable", "SignatureValidationFailed":
+	case "ErrImagePull",
+		"ImagePullBackOff",
+		"ErrImageNeverPull",
+		"ImageInspectError",
+		"RegistryUnavailable",
+		"SignatureValidationFailed":
 		return refusal{v1alpha1.ReasonImagePull, message}
 	case "InvalidImageName":
 		return refusal{v1alpha1.ReasonInvalidImage, message}
@@ -311,7 +316,8 @@ func explain(message string) refusal {
 		reason = v1alpha1.ReasonQuotaExceeded
 	case strings.Contains(text, "serviceaccount") && strings.Contains(text, "not found"):
 		reason = v1alpha1.ReasonServiceAccountNotFound
-	case strings.Contains(text, "forbidden") || strings.Contains(text, "denied the request") || strings.Contains(text, "denied request"):
+	case strings.Contains(text, "forbidden") || strings.Contains(text, "denied the request") ||
+		strings.Contains(text, "denied request"):
 		reason = v1alpha1.ReasonPodForbidden
 	}
 	return refusal{reason: reason, message: truncate(oneLine(message), maxMessage)}

@@ -50,8 +50,8 @@ func TestNextAttemptQueues(t *testing.T) {
 	}
 }
 
-// TestEventsAreAskedAgain has Events say nothing of a Job without a Pod, or of a Pod that does not start: they are asked again after
-// about as long as the trouble has lasted, and nobody looks at the SpiderJob in between for nothing.
+// TestEventsAreAskedAgain has Events say nothing of a Job without a Pod, or of a Pod that does not start: they are asked again
+// after about as long as the trouble has lasted, and nobody looks at the SpiderJob in between for nothing.
 func TestEventsAreAskedAgain(t *testing.T) {
 	job := makeJob(makeSpiderJob().SpiderJob)
 	pod := makePod(job.Job, "run-a")

@@ -174,7 +174,10 @@ func (p plan) triesAgain(interruptions int32) bool {
 }
 
 func (p plan) snapshot() *v1alpha1.SpiderSnapshot {
-	return &v1alpha1.SpiderSnapshot{Name: truncate(p.Spider, allowed.MaxSpiderName), RepoPath: truncate(p.RepoPath, allowed.MaxRepoPath)}
+	return &v1alpha1.SpiderSnapshot{
+		Name:     truncate(p.Spider, allowed.MaxSpiderName),
+		RepoPath: truncate(p.RepoPath, allowed.MaxRepoPath),
+	}
 }
 
 func seconds(d time.Duration) int64 { return int64(d / time.Second) }

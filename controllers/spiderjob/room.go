@@ -43,7 +43,8 @@ func (r *Reconciler) reportToGate(o *observation, d decision, now time.Time) {
 	case roomUnwanted:
 		r.quota.Gone(key, now)
 	case roomUnknown:
-		unexplained := o.jobIsOurs() && d.status.Reason != v1alpha1.ReasonPodForbidden && d.status.Reason != v1alpha1.ReasonServiceAccountNotFound
+		unexplained := o.jobIsOurs() && d.status.Reason != v1alpha1.ReasonPodForbidden &&
+			d.status.Reason != v1alpha1.ReasonServiceAccountNotFound
 		if !o.quota.asked || !o.quota.park && d.action.kind != createJob && !unexplained {
 			r.quota.Gone(key, now) // it waits for something else
 		}

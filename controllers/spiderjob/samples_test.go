@@ -38,8 +38,8 @@ func decideOnLog(t *testing.T, name string) decision {
 	return decide(o.observation, epoch.Add(9*time.Second))
 }
 
-// TestVerdictsOfRealLogs takes logs of real crawls, each of a kind that people write, to their verdicts. All of the processes exited
-// with 0, and nobody stopped them.
+// TestVerdictsOfRealLogs takes logs of real crawls, each of a kind that people write, to their verdicts. All of the processes
+// exited with 0, and nobody stopped them.
 func TestVerdictsOfRealLogs(t *testing.T) {
 	finished := want{phase: v1alpha1.PhaseFinished, reason: v1alpha1.ReasonCompleted, items: 12, final: true}
 	of := func(w want, items int64) want {

@@ -30,7 +30,8 @@ import (
 // controllerName is the controller's name in metrics.
 const controllerName = "spiderjob"
 
-// Setup adds the SpiderJob controller to a manager whose cache keeps what Caches says. Its metrics are registered in the registry.
+// Setup adds the SpiderJob controller to a manager whose cache keeps what Caches says. Its metrics are registered in the
+// registry.
 func Setup(ctx context.Context, mgr ctrl.Manager, registry prometheus.Registerer, opts Options) error {
 	clientset, err := kubernetes.NewForConfig(mgr.GetConfig())
 	if err != nil {

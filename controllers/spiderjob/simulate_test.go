@@ -83,7 +83,8 @@ func TestSimulationIsFair(t *testing.T) {
 	}
 }
 
-// explore tells histories of the seeds from first on, and returns the one of the lowest seed that broke an invariant; nil if none.
+// explore tells histories of the seeds from first on, and returns the one of the lowest seed that broke an invariant; nil if
+// none.
 func explore(t *testing.T, first uint64, n int, s simulation) *history {
 	t.Helper()
 	begun, told := time.Now(), time.Now()

@@ -15,9 +15,9 @@ import (
 	"github.com/scrapethis/spider-operator/controllers/spiderjob/simulated"
 )
 
-// What a SpiderJob may cost kube-apiserver: for each minute, and for each change of it, its Job or its Pods that others make, and each
-// thing that its log says. A live look at everything takes four reads; a call that fails is tried again some fourteen times in the
-// first minute.
+// What a SpiderJob may cost kube-apiserver: for each minute, and for each change of it, its Job or its Pods that others make, and
+// each thing that its log says. A live look at everything takes four reads; a call that fails is tried again some fourteen times
+// in the first minute.
 const (
 	readsPerMinute, writesPerMinute = 40, 15
 	readsPerNews, writesPerNews     = 4, 2
@@ -200,8 +200,8 @@ func (h *history) checkSpiderJob(change *simulated.Change) {
 	}
 }
 
-// keeps is the least that a SpiderJob is to be kept after its end, by what Spiders of its name, and the operator, have ever said; its
-// own spec is asked later.
+// keeps is the least that a SpiderJob is to be kept after its end, by what Spiders of its name, and the operator, have ever said;
+// its own spec is asked later.
 func (h *history) keeps(sj *v1alpha1.SpiderJob) time.Duration {
 	least, spiders := testDefaults().TTL, h.spidersOf(sj)
 	for i, spider := range spiders {
@@ -522,7 +522,8 @@ func (h *history) checkJob(change *simulated.Change) {
 			h.violate(invariantSuccessKept, "%s makes Job %s for %s, of which it saw Pod %s succeed", p.name, job.UID, uid, p.succeeded[uid])
 		}
 	}
-	// An end that a deposed process tells while another leads reaches that one's caches late: what it makes meanwhile is removed at once.
+	// An end that a deposed process tells while another leads reaches that one's caches late: what it makes meanwhile is removed at
+	// once.
 	if leader := h.leader(); j.ended && change.By == leader.name && (j.endedBy == leader || j.endVersion <= leader.began) {
 		h.violate(invariantTerminalCreates, "Job %s is made for %s, which has ended", job.UID, uid)
 	}
@@ -632,8 +633,8 @@ func (h *history) noteNews(change *simulated.Change) {
 	h.truth.spentOn(types.NamespacedName{Namespace: about.GetNamespace(), Name: name}).news++
 }
 
-// checkSpending: while trouble lasts nobody may ask or write without end. What is new may be looked at, and told; a call that fails is
-// tried again soon, and then less and less often.
+// checkSpending: while trouble lasts nobody may ask or write without end. What is new may be looked at, and told; a call that
+// fails is tried again soon, and then less and less often.
 func (h *history) checkSpending(during time.Duration) {
 	minutes := int(during / time.Minute)
 	for _, sj := range h.cluster.AllSpiderJobs() {

@@ -17,8 +17,8 @@ import (
 	"github.com/scrapethis/spider-operator/controllers/spiderjob/simulated"
 )
 
-// simulatedLogs is the process's podlog.Collector, and the kubelets that it reads from. The Collector's goroutines stop at each call,
-// and its alarms go off, one at a time in an order of their own, when the history says so: so they tell one story.
+// simulatedLogs is the process's podlog.Collector, and the kubelets that it reads from. The Collector's goroutines stop at each
+// call, and its alarms go off, one at a time in an order of their own, when the history says so: so they tell one story.
 type simulatedLogs struct {
 	*podlog.Collector
 	process *process
@@ -175,8 +175,8 @@ func (l *simulatedLogs) held() int {
 	return len(pods)
 }
 
-// simulatedAlarms is the Collector's clock. Its alarms go off when they are told to, one at a time: the earliest first, and of one time
-// the one that was set first.
+// simulatedAlarms is the Collector's clock. Its alarms go off when they are told to, one at a time: the earliest first, and of
+// one time the one that was set first.
 type simulatedAlarms struct {
 	clock.WithTickerAndDelayedExecution // what the Collector does not use
 	passive                             processClock

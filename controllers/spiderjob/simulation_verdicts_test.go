@@ -79,8 +79,8 @@ func (h *history) spiderDeleted(sj *v1alpha1.SpiderJob) bool {
 	})
 }
 
-// succeeded reports whether a process that has ended is not to be followed by another: it finished, or stopped itself, and no rule
-// asks for another attempt at what it may have broken.
+// succeeded reports whether a process that has ended is not to be followed by another: it finished, or stopped itself, and no
+// rule asks for another attempt at what it may have broken.
 func (h *history) succeeded(p *simulated.Process) bool {
 	if !p.Undisturbed() || p.FinishReason() != "finished" && p.FinishReason() != "shutdown" {
 		return false
@@ -91,8 +91,8 @@ func (h *history) succeeded(p *simulated.Process) bool {
 	})
 }
 
-// checkExpectations holds an end against what its Spiders expect: whatever is told was broken, and what was broken is an error unless
-// it is only to be reported.
+// checkExpectations holds an end against what its Spiders expect: whatever is told was broken, and what was broken is an error
+// unless it is only to be reported.
 func (h *history) checkExpectations(sj *v1alpha1.SpiderJob, j *trueJob, p *simulated.Process, untrue func(string, ...any)) {
 	st, rules := &sj.Status, h.rulesOf(sj)
 	if p == nil {

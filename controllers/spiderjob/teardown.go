@@ -171,8 +171,12 @@ func waitsFor(job *jobView, alive, pods []*podView) string {
 		if pod.node == "" {
 			return fmt.Sprintf("Pod %s is still there", pod.name)
 		}
-		return fmt.Sprintf("node %s has not confirmed the end of Pod %s. If the node is gone for good, delete its Node object, or taint it "+
-			"with node.kubernetes.io/out-of-service; deleting only the Pod by force would leave its process running there", pod.node, pod.name)
+		return fmt.Sprintf(
+			"node %s has not confirmed the end of Pod %s. If the node is gone for good, delete its Node object, or taint it "+
+				"with node.kubernetes.io/out-of-service; deleting only the Pod by force would leave its process running there",
+			pod.node,
+			pod.name,
+		)
 	}
 	for _, pod := range pods {
 		if pod.held {

@@ -49,7 +49,9 @@ func (d *decision) judge(o *observation, p plan, pod *podView, now time.Time) de
 	case o.job.suspended && !endSeen(o, pod):
 		return d.interrupt(o, p, "its Job was suspended", now)
 	case pod.reason == podReasonDeadline:
-		return d.conclude(o, p, pod, v1alpha1.PhaseError, v1alpha1.ReasonDeadlineExceeded, "its Pod ran longer than it may: "+pod.message, now)
+		return d.conclude(
+			o, p, pod, v1alpha1.PhaseError, v1alpha1.ReasonDeadlineExceeded, "its Pod ran longer than it may: "+pod.message, now,
+		)
 	}
 	if !seen && !pod.ended() {
 		if settled, wait := d.ownEnd(o, p, pod, now); !settled {
@@ -66,7 +68,10 @@ func (d *decision) judge(o *observation, p plan, pod *podView, now time.Time) de
 		case o.job.replacesPods() && o.job.failing == nil && retriesRemain(o):
 			d.describeRun(o, p, pod, now)
 			d.status.Phase, d.status.Reason = v1alpha1.PhaseRunning, v1alpha1.ReasonRetrying
-			d.status.Message = truncate(fmt.Sprintf("attempt %d failed (%s): %s; trying again", d.status.Attempts, reason, message), maxMessage)
+			d.status.Message = truncate(
+				fmt.Sprintf("attempt %d failed (%s): %s; trying again", d.status.Attempts, reason, message),
+				maxMessage,
+			)
 			return *d
 		case !o.job.replacesPods() && d.failures() < p.Retries:
 			return d.tryAgain(o, p, pod, reason, message, now)
@@ -154,7 +159,9 @@ func shutDown(pod *podView, counts stats.Counts) bool {
 // do. Scrapy logs the signal that it gets, so a log that was read from its first line to its last and has none proves it. So
 // does the lack of the kubelet's Event of having stopped the container, as long as such Events are kept. If neither proves
 // anything it counts as interrupted: an unnecessary run costs less than a run cut short that counts as finished.
-func (d *decision) stoppedItself(o *observation, p plan, pod *podView, counts stats.Counts, now time.Time) (itself bool, next decision) {
+func (d *decision) stoppedItself(
+	o *observation, p plan, pod *podView, counts stats.Counts, now time.Time,
+) (itself bool, next decision) {
 	r := o.reading(pod)
 	const signalled = "a signal asked the spider to shut down"
 	switch k := o.killing; {
@@ -337,8 +344,10 @@ func failure(pod *podView) (reason, message string) {
 	}
 	if init := failedInit(pod); init != nil {
 		ended := init.state.Terminated
-		return v1alpha1.ReasonConfiguration, fmt.Sprintf("init container %s failed, so that the spider could not start: it exited with code %d%s",
-			init.name, ended.ExitCode, exitMessage(ended.Message))
+		return v1alpha1.ReasonConfiguration, fmt.Sprintf(
+			"init container %s failed, so that the spider could not start: it exited with code %d%s", init.name, ended.ExitCode,
+			exitMessage(ended.Message),
+		)
 	}
 	if exit == nil {
 		return v1alpha1.ReasonJobFailed, strings.TrimSpace("the Pod failed: " + pod.reason + " " + pod.message)

@@ -75,9 +75,9 @@ func (c *client) serves(ctx context.Context, ready string) error {
 	return c.get(ctx, ready, nil)
 }
 
-// runtimeServes asks a container runtime for its version, as a kubelet does that starts, and ends where that fails. containerd listens
-// for a while before it answers: after a restart it first finds what runs. It is one call of gRPC, and so one request of HTTP/2
-// (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md) with an empty message.
+// runtimeServes asks a container runtime for its version, as a kubelet does that starts, and ends where that fails. containerd
+// listens for a while before it answers: after a restart it first finds what runs. It is one call of gRPC, and so one request of
+// HTTP/2 (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md) with an empty message.
 func runtimeServes(ctx context.Context, socket string) error {
 	var protocols http.Protocols
 	protocols.SetUnencryptedHTTP2(true)

@@ -17,7 +17,8 @@ type component struct {
 	// settings are the files it reads only when it starts.
 	settings []string
 	listens  []netip.AddrPort
-	// ready is the URL that answers 200 when the component serves; a file path stands for the socket of a container runtime that answers.
+	// ready is the URL that answers 200 when the component serves; a file path stands for the socket of a container runtime that
+	// answers.
 	ready string
 }
 

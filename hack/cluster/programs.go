@@ -42,7 +42,13 @@ func corednsProgram(repository string) gobuild.Program {
 
 func pauseProgram(repository string) gobuild.Program {
 	module := filepath.Join(repository, "hack")
-	return gobuild.Program{Name: "pause", Module: module, Package: "./cluster/pause", Flags: []string{"-ldflags", "-s -w"}, Static: true}
+	return gobuild.Program{
+		Name:    "pause",
+		Module:  module,
+		Package: "./cluster/pause",
+		Flags:   []string{"-ldflags", "-s -w"},
+		Static:  true,
+	}
 }
 
 // versionFlags makes the binary say which Kubernetes it is: a build outside Kubernetes' own tree does not know, and clients

@@ -9,7 +9,8 @@ import (
 // debianArgument is the build argument by which a Dockerfile takes the base image that is made here.
 const debianArgument = "DEBIAN_IMAGE"
 
-// baseArguments lists the arguments for base images that a Dockerfile declares: those before its first stage, where FROM sees them.
+// baseArguments lists the arguments for base images that a Dockerfile declares: those before its first stage, where FROM sees
+// them.
 func baseArguments(dockerfile []byte) []string {
 	var declared []string
 	lines := bufio.NewScanner(bytes.NewReader(dockerfile))

@@ -13,8 +13,8 @@ type projectImage struct {
 	Tests      bool    // only tests need it: it is built when it is named
 }
 
-// static describes an image that holds a Go program and what that program generates, and no operating system. Such an image is made
-// with the machine's own Go and its caches. Its Dockerfile says the same: a test compares them.
+// static describes an image that holds a Go program and what that program generates, and no operating system. Such an image is
+// made with the machine's own Go and its caches. Its Dockerfile says the same: a test compares them.
 type static struct {
 	Module  string // folder of the program's module
 	Package string // relative to it, with ./

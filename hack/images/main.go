@@ -1,4 +1,5 @@
-// Command images makes the operator's and the demo's images on a machine with neither a Docker engine nor a registry. See README.md.
+// Command images makes the operator's and the demo's images on a machine with neither a Docker engine nor a registry. See
+// README.md.
 package main
 
 import (

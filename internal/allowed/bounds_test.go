@@ -200,8 +200,8 @@ func under(prefix string, bounds map[string]any) map[string]any {
 	return result
 }
 
-// TestBoundsAreTheSameEverywhere compares the constants with the definitions and the contract. It knows every bound of both, so that
-// neither can come to have one of which the other and the code know nothing.
+// TestBoundsAreTheSameEverywhere compares the constants with the definitions and the contract. It knows every bound of both, so
+// that neither can come to have one of which the other and the code know nothing.
 func TestBoundsAreTheSameEverywhere(t *testing.T) {
 	t.Run("definitions", func(t *testing.T) { compare(t, boundsOfDefinitions(t), inDefinitions) })
 	t.Run("contract", func(t *testing.T) { compare(t, boundsOfContract(t), inContract) })

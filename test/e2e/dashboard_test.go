@@ -17,8 +17,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// TestEveryPanelOfTheDashboardShowsSomething has a real Prometheus scrape the operator while jobs run, and asks it what every panel of
-// the dashboard asks.
+// TestEveryPanelOfTheDashboardShowsSomething has a real Prometheus scrape the operator while jobs run, and asks it what every
+// panel of the dashboard asks.
 func TestEveryPanelOfTheDashboardShowsSomething(t *testing.T) {
 	n := cluster.Namespace(t)
 	n.Counter("counter")
@@ -61,8 +61,8 @@ func beRefused(t *testing.T) {
 	}
 }
 
-// startPrometheus starts a Prometheus that scrapes the operator's Pods with the labels that a ServiceMonitor gives, until the test ends,
-// and returns its address.
+// startPrometheus starts a Prometheus that scrapes the operator's Pods with the labels that a ServiceMonitor gives, until the
+// test ends, and returns its address.
 func startPrometheus(t *testing.T) string {
 	t.Helper()
 	program, err := filepath.Abs("../../bin/prometheus")

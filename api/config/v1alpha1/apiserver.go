@@ -32,11 +32,11 @@ type APIServerConfiguration struct {
 	// maxUnfinishedJobs is how many jobs that have not ended a namespace may have while callers start more. 0 for any number; by
 	// default 20000.
 	MaxUnfinishedJobs int `json:"maxUnfinishedJobs,omitempty"`
-	// maxArgumentBytes is how many bytes the arguments of all jobs of a namespace may have while callers start more. 0 for any number;
-	// by default 268435456.
+	// maxArgumentBytes is how many bytes the arguments of all jobs of a namespace may have while callers start more. 0 for any
+	// number; by default 268435456.
 	MaxArgumentBytes int64 `json:"maxArgumentBytes,omitempty"`
-	// maxConnections is how many connections may be open at once; beyond that, those without a key make room first. Three quarters may
-	// wait or stream; one that does takes about 32 KiB of memory. At least 1; by default 8000.
+	// maxConnections is how many connections may be open at once; beyond that, those without a key make room first. Three quarters
+	// may wait or stream; one that does takes about 32 KiB of memory. At least 1; by default 8000.
 	MaxConnections int `json:"maxConnections,omitempty"`
 	// maxConnectionsPerAddress is how many of these may come from one address on which no key was accepted; beyond that the oldest
 	// makes room. Trusted proxies may have any number. At least 1; by default 1000.

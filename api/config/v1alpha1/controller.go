@@ -26,8 +26,8 @@ type ControllerConfiguration struct {
 	Workers int `json:"workers,omitempty"`
 	// spiderImage is the image of Spiders that name none. By default there is none, and such Spiders cannot run.
 	SpiderImage string `json:"spiderImage,omitempty"`
-	// defaultGracePeriod is how long a stopped spider has to close, unless its Spider says otherwise. Whole seconds; 0s counts as 1s;
-	// by default 30s.
+	// defaultGracePeriod is how long a stopped spider has to close, unless its Spider says otherwise. Whole seconds; 0s counts as
+	// 1s; by default 30s.
 	DefaultGracePeriod metav1.Duration `json:"defaultGracePeriod,omitempty"`
 	// podRetention is how long Job, Pod and log are kept after the end, unless the Spider says otherwise. By default 1h.
 	PodRetention metav1.Duration `json:"podRetention,omitempty"`
@@ -49,23 +49,23 @@ type ControllerConfiguration struct {
 	LeaderElection LeaderElection `json:"leaderElection,omitempty"`
 }
 
-// SpiderPods are settings for the Pods of all Spiders: what a cluster asks of every Pod, and Spiders made through the REST API cannot
-// say.
+// SpiderPods are settings for the Pods of all Spiders: what a cluster asks of every Pod, and Spiders made through the REST API
+// cannot say.
 type SpiderPods struct {
 	// security is the security context of Pods whose Spider has none: restricted (user and group 65532), or platform, which leaves
 	// user and groups to the cluster's own admission, such as OpenShift's. By default restricted.
 	//
 	// +kubebuilder:validation:Enum=restricted;platform
 	Security PodSecurity `json:"security,omitempty"`
-	// imagePullSecrets are Secrets with which images are pulled, besides the Spider's own. Each is looked up in the Spider's namespace;
-	// the kubelet ignores one that does not exist.
+	// imagePullSecrets are Secrets with which images are pulled, besides the Spider's own. Each is looked up in the Spider's
+	// namespace; the kubelet ignores one that does not exist.
 	ImagePullSecrets []corev1.LocalObjectReference `json:"imagePullSecrets,omitempty"`
 	// nodeSelector are labels that nodes need. The Spider's own are laid over them, name by name.
 	NodeSelector map[string]string `json:"nodeSelector,omitempty"`
 	// tolerations are taints that Pods tolerate besides those that the Spider names.
 	Tolerations []corev1.Toleration `json:"tolerations,omitempty"`
-	// labels are labels of the Pods. The Spider's own are laid over them, name by name. Names under scrapethis.app, kubernetes.io and
-	// k8s.io are reserved.
+	// labels are labels of the Pods. The Spider's own are laid over them, name by name. Names under scrapethis.app, kubernetes.io
+	// and k8s.io are reserved.
 	Labels map[string]string `json:"labels,omitempty"`
 	// tmpSize is how much the /tmp of a spider may hold; a Pod whose /tmp holds more is evicted. 0 for no limit; by default 10Gi.
 	TmpSize resource.Quantity `json:"tmpSize,omitempty"`
@@ -139,7 +139,10 @@ var reservedLabel = regexp.MustCompile(`(^|[.])(scrapethis[.]app|kubernetes[.]io
 func (p *SpiderPods) validate(path *field.Path) field.ErrorList {
 	var all field.ErrorList
 	if p.Security != PodSecurityRestricted && p.Security != PodSecurityPlatform {
-		all = append(all, field.NotSupported(path.Child("security"), p.Security, []PodSecurity{PodSecurityRestricted, PodSecurityPlatform}))
+		all = append(
+			all,
+			field.NotSupported(path.Child("security"), p.Security, []PodSecurity{PodSecurityRestricted, PodSecurityPlatform}),
+		)
 	}
 	for i, secret := range p.ImagePullSecrets {
 		at := path.Child("imagePullSecrets").Index(i)
@@ -153,7 +156,10 @@ func (p *SpiderPods) validate(path *field.Path) field.ErrorList {
 	all = append(all, labelErrors(path.Child("labels"), p.Labels)...)
 	for _, name := range slices.Sorted(maps.Keys(p.Labels)) {
 		if reservedLabel.MatchString(name) {
-			all = append(all, field.Forbidden(path.Child("labels").Key(name), "names under scrapethis.app, kubernetes.io and k8s.io are reserved"))
+			all = append(
+				all,
+				field.Forbidden(path.Child("labels").Key(name), "names under scrapethis.app, kubernetes.io and k8s.io are reserved"),
+			)
 		}
 	}
 	for i := range p.Tolerations {
@@ -171,10 +177,16 @@ func (p *SpiderPods) validate(path *field.Path) field.ErrorList {
 func (e *LeaderElection) validate(path *field.Path) field.ErrorList {
 	all := positive(path.Child("retryPeriod"), e.RetryPeriod.Duration)
 	if e.RenewDeadline.Duration <= e.RetryPeriod.Duration {
-		all = append(all, field.Invalid(path.Child("renewDeadline"), e.RenewDeadline.Duration.String(), "must be longer than retryPeriod"))
+		all = append(
+			all,
+			field.Invalid(path.Child("renewDeadline"), e.RenewDeadline.Duration.String(), "must be longer than retryPeriod"),
+		)
 	}
 	if e.LeaseDuration.Duration <= e.RenewDeadline.Duration {
-		all = append(all, field.Invalid(path.Child("leaseDuration"), e.LeaseDuration.Duration.String(), "must be longer than renewDeadline"))
+		all = append(
+			all,
+			field.Invalid(path.Child("leaseDuration"), e.LeaseDuration.Duration.String(), "must be longer than renewDeadline"),
+		)
 	}
 	return all
 }

@@ -14,8 +14,8 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// DecodeController reads a controller's file, YAML or JSON, over into: what the file leaves out stays as it is. The error names every
-// field that is unknown, given twice or wrong, a line each; into is then not to be used.
+// DecodeController reads a controller's file, YAML or JSON, over into: what the file leaves out stays as it is. The error names
+// every field that is unknown, given twice or wrong, a line each; into is then not to be used.
 func DecodeController(file []byte, into *ControllerConfiguration) error {
 	return join(decode(file, into, &into.TypeMeta, KindController), into.Validate)
 }
@@ -150,6 +150,13 @@ func read(path *field.Path, text json.RawMessage, into any) []error {
 
 // forms are the forms of values in a file.
 var forms = map[reflect.Kind]string{
-	reflect.Bool: "true or false", reflect.Float64: "a number", reflect.Int: "an integer", reflect.Int32: "an integer",
-	reflect.Int64: "an integer", reflect.Map: "an object", reflect.Slice: "a list", reflect.String: "a string", reflect.Struct: "a string",
+	reflect.Bool:    "true or false",
+	reflect.Float64: "a number",
+	reflect.Int:     "an integer",
+	reflect.Int32:   "an integer",
+	reflect.Int64:   "an integer",
+	reflect.Map:     "an object",
+	reflect.Slice:   "a list",
+	reflect.String:  "a string",
+	reflect.Struct:  "a string",
 }

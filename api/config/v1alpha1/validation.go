@@ -29,7 +29,12 @@ func labelErrors(path *field.Path, labels map[string]string) field.ErrorList {
 // tolerationProblem says why kube-apiserver would refuse a Pod with this toleration, "" where it would not.
 func tolerationProblem(t *corev1.Toleration) string {
 	operators := []corev1.TolerationOperator{"", corev1.TolerationOpExists, corev1.TolerationOpEqual}
-	effects := []corev1.TaintEffect{"", corev1.TaintEffectNoSchedule, corev1.TaintEffectPreferNoSchedule, corev1.TaintEffectNoExecute}
+	effects := []corev1.TaintEffect{
+		"",
+		corev1.TaintEffectNoSchedule,
+		corev1.TaintEffectPreferNoSchedule,
+		corev1.TaintEffectNoExecute,
+	}
 	exists := t.Operator == corev1.TolerationOpExists
 	keyProblems, valueProblems := validation.IsQualifiedName(t.Key), validation.IsValidLabelValue(t.Value)
 	switch {

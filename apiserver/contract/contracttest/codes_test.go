@@ -49,8 +49,8 @@ func TestTheServersErrorCodesAreDocumented(t *testing.T) {
 	}
 }
 
-// codesIn are the codes that a part of a program writes down: as the Code of a failure, as what a function of package failure is given
-// for one, or as a constant that is called so.
+// codesIn are the codes that a part of a program writes down: as the Code of a failure, as what a function of package failure is
+// given for one, or as a constant that is called so.
 func codesIn(node ast.Node) []string {
 	var values []ast.Expr
 	switch node := node.(type) {

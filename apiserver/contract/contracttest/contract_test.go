@@ -217,7 +217,8 @@ func TestErrorCodesAreExplained(t *testing.T) {
 	}
 }
 
-// The list of reasons for programs is that of the table for people, which the controller's tests hold to the reasons that there are.
+// The list of reasons for programs is that of the table for people, which the controller's tests hold to the reasons that there
+// are.
 func TestReasonsAreListed(t *testing.T) {
 	reason := served(t).Components.Schemas["Job"].Value.Properties["reason"].Value
 	explained := map[string]bool{}

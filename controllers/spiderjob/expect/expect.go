@@ -181,7 +181,9 @@ func (j *judge) failedResponses(bound *int32) {
 	failed := *clientErrors + *serverErrors + *downloads
 	all := max(*responses+*downloads, failed) // with more failures than answers, the answers were miscounted
 	if failed*100 > int64(*bound)*all {       // at most 3 × 2⁵³ × 100, which fits
-		j.broke(rule, fmt.Sprintf("at most %d %%", *bound), fmt.Sprintf("%.1f %% (%d of %d)", float64(failed)*100/float64(all), failed, all))
+		j.broke(
+			rule, fmt.Sprintf("at most %d %%", *bound), fmt.Sprintf("%.1f %% (%d of %d)", float64(failed)*100/float64(all), failed, all),
+		)
 	}
 }
 
@@ -246,8 +248,13 @@ func (j *judge) comparison(c *v1alpha1.ComparedToPrevious) {
 	if len(j.run.Earlier) < runs {
 		j.Few = true
 		j.Unknown = append(j.Unknown, fmt.Sprintf(
-			"%s could not be judged: of the %d earlier runs that it needs there are %d; an ended SpiderJob is kept for %s (ttlSecondsAfterFinished)",
-			rule, runs, len(j.run.Earlier), j.run.Kept))
+			"%s could not be judged: of the %d earlier runs that it needs there are %d; "+
+				"an ended SpiderJob is kept for %s (ttlSecondsAfterFinished)",
+			rule,
+			runs,
+			len(j.run.Earlier),
+			j.run.Kept,
+		))
 		return
 	}
 	middle := median(j.run.Earlier[:runs])

@@ -26,7 +26,14 @@ var remedies = []struct {
 		"give it credentials that may write there (pod.envFrom)",
 	},
 	{
-		[]string{"nosuchbucket", "could not connect", "endpointconnectionerror", "name or service not known", "connection refused", "timed out"},
+		[]string{
+			"nosuchbucket",
+			"could not connect",
+			"endpointconnectionerror",
+			"name or service not known",
+			"connection refused",
+			"timed out",
+		},
 		"make sure that the address is right and can be reached from the Pod",
 	},
 	{

@@ -16,8 +16,8 @@ import (
 )
 
 // kubelet is a Source that serves the logs of containers in memory, as a kubelet does through the API server: the last
-// lines asked for, and with follow what is written from then on until the container terminates. Its fields are guarded by mu, even
-// from a test that waited until all is quiet: the next timer orders nothing that it starts after what the test did before.
+// lines asked for, and with follow what is written from then on until the container terminates. Its fields are guarded by mu,
+// even from a test that waited until all is quiet: the next timer orders nothing that it starts after what the test did before.
 type kubelet struct {
 	mu         sync.Mutex
 	containers map[string]*container

@@ -43,7 +43,15 @@ var (
 
 // Metrics are what Prometheus is told of the reading of logs, by all Collectors of the process.
 func Metrics() []prometheus.Collector {
-	return []prometheus.Collector{readsTotal, readBytesTotal, streamsOpen, streamsWaiting, nodesUnserved, sampleInterval, budgetWanted}
+	return []prometheus.Collector{
+		readsTotal,
+		readBytesTotal,
+		streamsOpen,
+		streamsWaiting,
+		nodesUnserved,
+		sampleInterval,
+		budgetWanted,
+	}
 }
 
 // countRead counts a read that has ended. A read that was cancelled because it is no longer wanted does not count.

@@ -39,8 +39,8 @@ func TestBacklogCostsNothing(t *testing.T) {
 	}
 }
 
-// TestBurstIsRefusedForSecondsOnly has more and more Jobs made at once: the Job controller's ten tries a second go to them only until
-// the first refusal is known, and those that it has not tried by then are deleted untried.
+// TestBurstIsRefusedForSecondsOnly has more and more Jobs made at once: the Job controller's ten tries a second go to them only
+// until the first refusal is known, and those that it has not tried by then are deleted untried.
 func TestBurstIsRefusedForSecondsOnly(t *testing.T) {
 	refused := func(burst int) int {
 		w := newWorld(0)

@@ -33,7 +33,8 @@ const Answers = int(answers)
 // String says what happens.
 func (a Answer) String() string {
 	return [...]string{
-		"is slow", "hangs", "is down", "says 429", "says 413", "denies with 400", "denies with 403", "denies with 422", "calls a field invalid",
+		"is slow", "hangs", "is down", "says 429", "says 413", "denies with 400", "denies with 403", "denies with 422",
+		"calls a field invalid",
 	}[a]
 }
 
@@ -78,16 +79,23 @@ func (a Answer) to(kind Kind, name string) (time.Duration, error) {
 	case Denied422:
 		err := denial(http.StatusUnprocessableEntity, metav1.StatusReasonInvalid)
 		err.ErrStatus.Message = fmt.Sprintf(
-			`%s %q is forbidden: ValidatingAdmissionPolicy 'no' with binding 'no' denied request: failed expression: false`, resource, name)
+			`%s %q is forbidden: ValidatingAdmissionPolicy 'no' with binding 'no' denied request: failed expression: false`, resource,
+			name,
+		)
 		err.ErrStatus.Details = &metav1.StatusDetails{Name: name, Group: resource.Group, Kind: resource.Resource,
 			Causes: []metav1.StatusCause{{Message: err.ErrStatus.Message}}}
 		return 0, err
 	case DeniedField:
 		err := denial(http.StatusUnprocessableEntity, metav1.StatusReasonInvalid)
 		err.ErrStatus.Message = fmt.Sprintf(`%s %q is invalid: spec.template.spec.containers[0].image: Required value`, kind, name)
-		err.ErrStatus.Details = &metav1.StatusDetails{Name: name, Group: resource.Group, Kind: kind.String(), Causes: []metav1.StatusCause{{
-			Type: metav1.CauseTypeFieldValueRequired, Field: "spec.template.spec.containers[0].image", Message: "Required value",
-		}}}
+		err.ErrStatus.Details = &metav1.StatusDetails{
+			Name:  name,
+			Group: resource.Group,
+			Kind:  kind.String(),
+			Causes: []metav1.StatusCause{{
+				Type: metav1.CauseTypeFieldValueRequired, Field: "spec.template.spec.containers[0].image", Message: "Required value",
+			}},
+		}
 		return 0, err
 	}
 	return 0, nil
@@ -119,4 +127,5 @@ func (c *Cluster) quota(namespace, name string) error {
 }
 
 // callFailed is what kube-apiserver says of a webhook that it cannot call.
-const callFailed = `failed calling webhook "check.example": failed to call webhook: Post "https://check.demo.svc:443/?timeout=10s": %s`
+const callFailed = `failed calling webhook "check.example": failed to call webhook: ` +
+	`Post "https://check.demo.svc:443/?timeout=10s": %s`

@@ -141,7 +141,10 @@ func (f *View) List(ctx context.Context, list client.ObjectList, opts ...client.
 		panic(fmt.Sprintf("the simulated cluster knows no %T", list))
 	}
 	if f.caches == nil {
-		if err := f.gate(ctx, Call{Verb: "list", Kind: kind, NamespacedName: types.NamespacedName{Namespace: o.Namespace}}); err != nil {
+		if err := f.gate(
+			ctx,
+			Call{Verb: "list", Kind: kind, NamespacedName: types.NamespacedName{Namespace: o.Namespace}},
+		); err != nil {
 			return err
 		}
 	}
@@ -240,9 +243,13 @@ func (f *View) write(ctx context.Context, call Call, do func() error) error {
 // Create implements client.Writer.
 func (f *View) Create(ctx context.Context, obj client.Object, _ ...client.CreateOption) error {
 	kind := kindOf(obj)
-	return f.write(ctx, Call{Verb: "create", Kind: kind, NamespacedName: client.ObjectKeyFromObject(obj), Object: obj}, func() error {
-		return f.cluster.Create(kind, obj)
-	})
+	return f.write(
+		ctx,
+		Call{Verb: "create", Kind: kind, NamespacedName: client.ObjectKeyFromObject(obj), Object: obj},
+		func() error {
+			return f.cluster.Create(kind, obj)
+		},
+	)
 }
 
 // Delete implements client.Writer.
@@ -289,7 +296,7 @@ func (c *Cluster) patch(kind Kind, obj client.Object, data []byte) error {
 		return apierrors.NewConflict(resourceOf(kind), obj.GetName(), errors.New("the object has been modified"))
 	}
 	if pod, ok := next.(*corev1.Pod); ok {
-		was, is := current.(*corev1.Pod).Spec.ActiveDeadlineSeconds, pod.Spec.ActiveDeadlineSeconds //nolint:forcetypeassert // It is one.
+		was, is := current.(*corev1.Pod).Spec.ActiveDeadlineSeconds, pod.Spec.ActiveDeadlineSeconds
 		if was != nil && (is == nil || *is > *was) || is != nil && *is < 1 {
 			return apierrors.NewInvalid(corev1.SchemeGroupVersion.WithKind("Pod").GroupKind(), obj.GetName(), nil)
 		}

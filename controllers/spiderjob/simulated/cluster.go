@@ -278,7 +278,8 @@ func (c *Cluster) event(about client.Object, kind, fieldPath, eventType, reason,
 	now := c.serverTime()
 	for _, obj := range c.objects[Events] {
 		e := obj.(*corev1.Event) //nolint:forcetypeassert // A kind holds one type.
-		if e.InvolvedObject.UID == about.GetUID() && e.Reason == reason && e.Message == message && e.InvolvedObject.FieldPath == fieldPath {
+		if e.InvolvedObject.UID == about.GetUID() && e.Reason == reason && e.Message == message &&
+			e.InvolvedObject.FieldPath == fieldPath {
 			set(c, Events, e, func(e *corev1.Event) { e.Count++; e.LastTimestamp = now })
 			return
 		}

@@ -74,7 +74,11 @@ func (c *Cluster) unfinalize(kind Kind, obj client.Object, finalizer string) {
 	modify(c, kind, obj, func(o client.Object) {
 		o.SetFinalizers(slices.DeleteFunc(slices.Clone(o.GetFinalizers()), func(f string) bool { return f == finalizer }))
 	})
-	if current := c.findUID(kind, obj.GetUID()); current != nil && len(current.GetFinalizers()) == 0 && current.GetDeletionTimestamp() != nil {
+	if current := c.findUID(
+		kind,
+		obj.GetUID(),
+	); current != nil && len(current.GetFinalizers()) == 0 &&
+		current.GetDeletionTimestamp() != nil {
 		if _, isPod := current.(*corev1.Pod); !isPod {
 			c.remove(kind, current)
 		}
@@ -127,7 +131,11 @@ func (c *Cluster) setDisrupted(pod *corev1.Pod, reason, message string) {
 		return
 	}
 	pod.Status.Conditions = append(pod.Status.Conditions, corev1.PodCondition{
-		Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: reason, Message: message, LastTransitionTime: c.serverTime(),
+		Type:               corev1.DisruptionTarget,
+		Status:             corev1.ConditionTrue,
+		Reason:             reason,
+		Message:            message,
+		LastTransitionTime: c.serverTime(),
 	})
 }
 

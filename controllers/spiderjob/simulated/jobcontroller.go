@@ -151,7 +151,8 @@ func (c *Cluster) syncJob(job *batchv1.Job) {
 }
 
 func replacesFailedOnly(job *batchv1.Job) bool {
-	return job.Spec.PodFailurePolicy != nil || job.Spec.PodReplacementPolicy != nil && *job.Spec.PodReplacementPolicy == batchv1.Failed
+	return job.Spec.PodFailurePolicy != nil ||
+		job.Spec.PodReplacementPolicy != nil && *job.Spec.PodReplacementPolicy == batchv1.Failed
 }
 
 // policyOn is what the Job's podFailurePolicy says of a failed Pod; only rules on conditions are understood.

@@ -123,7 +123,8 @@ func (c *Cluster) stopIfTold(n *Node, pod *corev1.Pod, l *local) {
 		}
 	case pod.DeletionTimestamp != nil:
 		why, grace = "deleted", time.Duration(max(*pod.DeletionGracePeriodSeconds, 1))*time.Second
-	case deadline != nil && pod.Status.StartTime != nil && n.now().Sub(pod.Status.StartTime.Time) >= time.Duration(*deadline)*time.Second:
+	case deadline != nil && pod.Status.StartTime != nil &&
+		n.now().Sub(pod.Status.StartTime.Time) >= time.Duration(*deadline)*time.Second:
 		why = "over its deadline"
 		l.evicted = &eviction{reason: "DeadlineExceeded", message: "Pod was active on the node longer than the specified deadline"}
 	}
@@ -216,7 +217,11 @@ func (c *Cluster) report(n *Node, pod *corev1.Pod, l *local) bool {
 		}
 		st.ContainerStatuses, st.InitContainerStatuses = nil, nil
 		for _, ct := range l.containers {
-			status := corev1.ContainerStatus{Name: ct.name, State: n.state(l, ct), RestartCount: int32(max(ct.starts-1, 0))} //nolint:gosec // few
+			status := corev1.ContainerStatus{
+				Name:         ct.name,
+				State:        n.state(l, ct),
+				RestartCount: int32(max(ct.starts-1, 0)),
+			} //nolint:gosec // few
 			if ct.proc != nil {
 				status.ContainerID = fmt.Sprintf("containerd://%s-%s-%d", pod.UID, ct.name, ct.starts)
 				status.ImageID = "sha256:abc"

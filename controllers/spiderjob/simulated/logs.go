@@ -65,7 +65,9 @@ func (c *Cluster) OpenLog(namespace, name string) (log *Log, answered bool, err 
 	}
 	switch {
 	case l.writer == nil:
-		return nil, true, apierrors.NewBadRequest(fmt.Sprintf("container %q in pod %q is waiting to start: ContainerCreating", "spider", name))
+		return nil, true, apierrors.NewBadRequest(
+			fmt.Sprintf("container %q in pod %q is waiting to start: ContainerCreating", "spider", name),
+		)
 	case n.Logs == LogsRefused:
 		l.Text = "unable to retrieve container logs for containerd://" + name
 	case n.Logs != LogsEmpty:
@@ -77,8 +79,8 @@ func (c *Cluster) OpenLog(namespace, name string) (log *Log, answered bool, err 
 	return l, true, nil
 }
 
-// Follow is what comes next on a stream of the log, and whether that is its end; nothing is to be had yet where it is not answered.
-// An open stream brings what there is, whatever has become of the Pod's object.
+// Follow is what comes next on a stream of the log, and whether that is its end; nothing is to be had yet where it is not
+// answered. An open stream brings what there is, whatever has become of the Pod's object.
 func (l *Log) Follow() (text string, ends, answered bool) {
 	switch {
 	case l.writer == nil || l.node.Logs == LogsRefused || l.node.Logs == LogsEnd && l.node.State == Up:
@@ -104,8 +106,10 @@ func (l *Log) progress() string {
 		return ""
 	}
 	l.told = items
-	return fmt.Sprintf("%s [scrapy.extensions.logstats] INFO: Crawled %d pages (at 60 pages/min), scraped %d items (at 60 items/min)\n",
-		l.stamp(), items, items)
+	return fmt.Sprintf(
+		"%s [scrapy.extensions.logstats] INFO: Crawled %d pages (at 60 pages/min), scraped %d items (at 60 items/min)\n", l.stamp(),
+		items, items,
+	)
 }
 
 // closing is what Scrapy dumps at its end, where the node gives it away.

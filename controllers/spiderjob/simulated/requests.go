@@ -126,8 +126,11 @@ func (c *Cluster) Delete(kind Kind, namespace, name string, opts metav1.DeleteOp
 	if p := opts.Preconditions; p != nil {
 		if p.UID != nil && *p.UID != current.GetUID() {
 			return apierrors.NewConflict(resourceOf(kind), name, fmt.Errorf(
-				"the UID in the precondition (%s) does not match the UID in record (%s). The object might have been deleted and then recreated",
-				*p.UID, current.GetUID()))
+				"the UID in the precondition (%s) does not match the UID in record (%s). "+
+					"The object might have been deleted and then recreated",
+				*p.UID,
+				current.GetUID(),
+			))
 		}
 		if p.ResourceVersion != nil && *p.ResourceVersion != current.GetResourceVersion() {
 			return apierrors.NewConflict(resourceOf(kind), name, fmt.Errorf(

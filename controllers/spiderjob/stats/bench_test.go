@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// usualLog is the end of the log of a crawl at level DEBUG, of so many bytes: three lines for every page, a line of progress now and then,
-// and the dump.
+// usualLog is the end of the log of a crawl at level DEBUG, of so many bytes: three lines for every page, a line of progress now
+// and then, and the dump.
 func usualLog(size int) []byte {
 	var log bytes.Buffer
 	for n := 0; log.Len() < size; n++ {
@@ -30,8 +30,8 @@ func BenchmarkUsualLog(b *testing.B) {
 	}
 }
 
-// BenchmarkLog reads logs that are full of dumps. The parser before this one, which looked at the last 64 KiB only, is ParseLog at commit
-// 94600af: its figures, on the same input, are in docs/run.md.
+// BenchmarkLog reads logs that are full of dumps. The parser before this one, which looked at the last 64 KiB only, is ParseLog
+// at commit 94600af: its figures, on the same input, are in docs/run.md.
 func BenchmarkLog(b *testing.B) {
 	for _, name := range []string{"finished-debug", "finished"} {
 		for _, size := range []int{64 << 10, 1 << 20} {

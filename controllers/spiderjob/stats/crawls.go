@@ -87,8 +87,8 @@ func (c *crawls) copied() crawls {
 	return other
 }
 
-// Sum adds up the counts of crawls that followed each other: what one of them does not know is not known of both. The worse finish
-// reason stands, and the greater use of memory.
+// Sum adds up the counts of crawls that followed each other: what one of them does not know is not known of both. The worse
+// finish reason stands, and the greater use of memory.
 func Sum(a, b Counts) Counts {
 	both := a
 	both.Items = plus(a.Items, b.Items)
@@ -130,8 +130,8 @@ func most(a, b *int64) *int64 {
 	return a
 }
 
-// WorseReason returns the worse of two finish reasons: finished is the best, then come limits that the spider kept to, its own words,
-// shutdown, and what says that something went wrong. Of two that are as bad the first stands.
+// WorseReason returns the worse of two finish reasons: finished is the best, then come limits that the spider kept to, its own
+// words, shutdown, and what says that something went wrong. Of two that are as bad the first stands.
 func WorseReason(a, b string) string {
 	if badness(b) > badness(a) {
 		return b

@@ -9,11 +9,11 @@ const (
 	maxValue = 8 * MaxFinishReason
 )
 
-// dict reads a Python dict as repr and pprint write it, byte by byte, and keeps the entries that are read. In any other value than a
-// plain string or number only brackets and quotes have a meaning.
+// dict reads a Python dict as repr and pprint write it, byte by byte, and keeps the entries that are read. In any other value
+// than a plain string or number only brackets and quotes have a meaning.
 //
-// What is no Python spoils the entry that it is in: everything up to the next entry is passed over, which only the layout can tell
-// (see dump and loose).
+// What is no Python spoils the entry that it is in: everything up to the next entry is passed over, which only the layout can
+// tell (see dump and loose).
 type dict struct {
 	entries entries
 	number  int // entries that have ended well

@@ -18,12 +18,12 @@ const (
 // announces it.
 //
 // Lines of other writers may stand between those of the dict: the container's other stream, or another process. Three things tell
-// them apart. Every line of the dict has the same prefix, but for the digits in it. The dict begins with a brace right behind that.
-// And all its further lines begin with a space, an entry's with exactly one. A line of others that names a statistic may be a
-// mixture of both: then that statistic is not taken for absent.
+// them apart. Every line of the dict has the same prefix, but for the digits in it. The dict begins with a brace right behind
+// that. And all its further lines begin with a space, an entry's with exactly one. A line of others that names a statistic may be
+// a mixture of both: then that statistic is not taken for absent.
 //
-// By the same layout the dump goes on behind an entry that is no Python. Where there are no lines, because a formatter has made one
-// of them, see loose.
+// By the same layout the dump goes on behind an entry that is no Python. Where there are no lines, because a formatter has made
+// one of them, see loose.
 type dump struct {
 	state dumpState
 	json  bool // the lines are inside of JSON
@@ -64,9 +64,16 @@ const (
 // begin takes the line of a header: what stands before it, and behind it.
 func (d *dump) begin(before, behind []byte, json bool) {
 	*d = dump{
-		state: dumpAwaited, json: json, indent: 1,
-		header: append(d.header[:0], before[:min(len(before), maxPrefix)]...), prefix: d.prefix[:0],
-		plain: d.plain[:0], dict: d.dict, loose: d.loose, quotes: unquoter{part: d.quotes.part[:0]}, escape: escapes{scratch: d.escape.scratch},
+		state:  dumpAwaited,
+		json:   json,
+		indent: 1,
+		header: append(d.header[:0], before[:min(len(before), maxPrefix)]...),
+		prefix: d.prefix[:0],
+		plain:  d.plain[:0],
+		dict:   d.dict,
+		loose:  d.loose,
+		quotes: unquoter{part: d.quotes.part[:0]},
+		escape: escapes{scratch: d.escape.scratch},
 	}
 	text := bytes.TrimLeft(behind, " ")
 	lineBreak := false
@@ -139,8 +146,8 @@ func (d *dump) endHeader() {
 	}
 }
 
-// unquote reads a piece of a dump inside quotes, in which line breaks are written as \n: the lines that it stands for are read like
-// any others.
+// unquote reads a piece of a dump inside quotes, in which line breaks are written as \n: the lines that it stands for are read
+// like any others.
 func (d *dump) unquote(text []byte) {
 	d.plain = d.quotes.read(d.plain, text)
 	rest := d.plain
@@ -242,8 +249,8 @@ func (d *dump) beginAt(line []byte, at int) {
 // isColumn reports whether a prefix is the indentation of a column on a console.
 func isColumn(prefix []byte) bool { return len(prefix) >= consoleIndent && isBlank(prefix) }
 
-// trusts reports whether a prefix can be that of the dump's lines: it begins the header's line, too, or marks in a column that a line
-// goes on.
+// trusts reports whether a prefix can be that of the dump's lines: it begins the header's line, too, or marks in a column that a
+// line goes on.
 func (d *dump) trusts(prefix []byte) bool {
 	return strings.Trim(string(prefix), " \t|│┃>:·-") == "" || skipPrefix(prefix, d.header) >= 0
 }
@@ -303,8 +310,8 @@ func (d *dump) learn(line []byte) {
 	}
 }
 
-// isEntry reports whether a line without its prefix begins with an entry of the dict. Where every line has lost its indentation, the
-// first that could be one tells so.
+// isEntry reports whether a line without its prefix begins with an entry of the dict. Where every line has lost its indentation,
+// the first that could be one tells so.
 func (d *dump) isEntry(content []byte) bool {
 	blanks := len(content) - len(bytes.TrimLeft(content, " "))
 	if blanks == 0 && !d.plural && d.indent > 0 && d.dict.atEntry() && isQuote(content[0]) && beginsEntry(content, false) {
@@ -379,8 +386,8 @@ func (d *dump) complete(unsure bool) {
 	d.state, d.unsure = dumpComplete, d.unsure || unsure
 }
 
-// closed takes notice that the spider is closed, which comes behind a dump. A dict that is still open then has lost its end to an odd
-// value; unless it waits for its next entry: then the spider that has closed is another process'.
+// closed takes notice that the spider is closed, which comes behind a dump. A dict that is still open then has lost its end to an
+// odd value; unless it waits for its next entry: then the spider that has closed is another process'.
 func (d *dump) closed() {
 	if d.state == dumpOpen && (!d.dict.atEntry() || d.torn) && d.plural {
 		d.dict.commit()
@@ -451,8 +458,8 @@ func beginsEntry(text []byte, wraps bool) bool {
 
 func isBlank(text []byte) bool { return len(bytes.TrimLeft(text, " \t")) == 0 }
 
-// skipPrefix returns how many bytes of a line are a prefix like the given one, or -1. Words with digits in them may have others, as
-// times and numbers do, and blanks between words may be more or fewer.
+// skipPrefix returns how many bytes of a line are a prefix like the given one, or -1. Words with digits in them may have others,
+// as times and numbers do, and blanks between words may be more or fewer.
 func skipPrefix(prefix, line []byte) int {
 	end := len(bytes.TrimRight(prefix, " "))
 	at := 0

@@ -96,8 +96,8 @@ func feedText(text []byte) string {
 	return shortText(withoutUserInfo(strings.TrimRight(string(untilQuote(text)), `\`)), maxFailure)
 }
 
-// lastError returns the last error of a text as a traceback ends with it, as in "PermissionError: [Errno 13] …", or "". Line breaks may
-// be written as \n.
+// lastError returns the last error of a text as a traceback ends with it, as in "PermissionError: [Errno 13] …", or "". Line
+// breaks may be written as \n.
 func lastError(text []byte) string {
 	if bytes.Contains(text, []byte(`\n`)) {
 		text = bytes.ReplaceAll(text, []byte(`\n`), []byte("\n"))

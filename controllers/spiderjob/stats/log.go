@@ -21,8 +21,8 @@ const maxPiece = 16 << 10
 //	 'item_scraped_count': 60}
 //	2026-11-23 12:30:32 [scrapy.core.engine] INFO: Spider closed (finished)
 //
-// What stands before and after the message is a setting of Scrapy's, LOG_FORMAT, or of what else writes the log: a process manager's
-// prefix before every line, colours, JSON around the text. A dump may stand on one line.
+// What stands before and after the message is a setting of Scrapy's, LOG_FORMAT, or of what else writes the log: a process
+// manager's prefix before every line, colours, JSON around the text. A dump may stand on one line.
 //
 // It is an io.Writer. Its memory does not depend on what is written to it: some 100 KiB at the most. The log may begin and end
 // anywhere. The zero Log is ready for use.
@@ -88,8 +88,9 @@ func (l *Log) Reset() {
 	l.dump.abandon()
 }
 
-// FromStart reports whether the log, as far as it was read, seems to begin where the process began: with Scrapy's first words, or the
-// opening of the first spider. The rest of a log of which the beginning is gone (kubelets rotate logs) begins with something else.
+// FromStart reports whether the log, as far as it was read, seems to begin where the process began: with Scrapy's first words, or
+// the opening of the first spider. The rest of a log of which the beginning is gone (kubelets rotate logs) begins with something
+// else.
 func (l *Log) FromStart() bool { return l.fromStart }
 
 // attentive reports whether lines matter that hold no mark.
@@ -280,8 +281,8 @@ func isSignal(text []byte) bool {
 // Counts returns what the log says so far. It returns false where it says nothing of counts, nor why the spider closed.
 //
 // The counts are the sum of all dumps that are whole; else they are those of the last progress line. They are Final when the last
-// thing that the log says of crawls is a dump, every dump could be read, and no crawl is known to have begun that has not dumped its
-// own. Where a crawl goes on, its progress is added to what the others have dumped.
+// thing that the log says of crawls is a dump, every dump could be read, and no crawl is known to have begun that has not dumped
+// its own. Where a crawl goes on, its progress is added to what the others have dumped.
 //
 // Where no dump could be, counts are never final; the reason is that of the line with which the spider closed. Nor are they where
 // the progress began with more than nothing: then it is that of a whole fleet, which shares a stats collector.
@@ -320,7 +321,8 @@ func (l *Log) Counts() (Counts, bool) {
 	if running {
 		counts.FinishReason = ""
 	}
-	counts.Final = sums.number > 0 && sums.lost == 0 && !running && !unsure && !open && !l.unread && !l.shared && opened <= sums.dumps
+	counts.Final = sums.number > 0 && sums.lost == 0 && !running && !unsure && !open && !l.unread && !l.shared &&
+		opened <= sums.dumps
 	counts.Closed = closed > 0 && closed >= opened && !recent && !openedSince
 	counts.Signalled, counts.FeedError = l.signalled, l.feed.said
 	known := sums.number > 0 || progressed || l.reason != "" || l.signalled || l.feed.said != ""
@@ -417,7 +419,8 @@ func marked(line []byte) bool {
 	return false
 }
 
-// cutMark returns what stands before and behind the last occurrence of a mark in a line that begins a word. Behind is never empty.
+// cutMark returns what stands before and behind the last occurrence of a mark in a line that begins a word. Behind is never
+// empty.
 func cutMark(line []byte, mark int) (before, behind []byte, found bool) {
 	at := bytes.LastIndex(line, markTexts[mark])
 	if at < 0 || at+len(markTexts[mark]) == len(line) || !endsOutsideWord(line[:at]) {

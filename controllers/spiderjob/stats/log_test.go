@@ -90,8 +90,8 @@ func TestLogOfRealRuns(t *testing.T) {
 	}
 }
 
-// TestLogCutAnywhere cuts real logs at head and tail: what is left of a dump is never taken for a whole one, and never more is counted
-// than there was. What is cut off before it may have been another crawl, so that fewer may be counted.
+// TestLogCutAnywhere cuts real logs at head and tail: what is left of a dump is never taken for a whole one, and never more is
+// counted than there was. What is cut off before it may have been another crawl, so that fewer may be counted.
 func TestLogCutAnywhere(t *testing.T) {
 	for name, log := range allLogs(t) {
 		whole, _ := parseLog(log)

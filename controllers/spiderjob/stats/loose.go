@@ -1,8 +1,8 @@
 package stats
 
 // loose looks for the statistics that are read in a dump on one line that is no Python, because of some value in it. It goes by
-// the commas and blanks between entries, which pprint's line breaks have become, and by nothing else: so it knows what it finds, and
-// nothing of what it does not find.
+// the commas and blanks between entries, which pprint's line breaks have become, and by nothing else: so it knows what it finds,
+// and nothing of what it does not find.
 type loose struct {
 	byGap   [maxGap]entries // what was found, by the blanks before the keys
 	found   [maxGap]int
@@ -50,8 +50,8 @@ func (l *loose) feed(text []byte) {
 	}
 }
 
-// result returns what was found: the entries that have as many blanks before them as most have, since others are inside of values. It
-// returns false where nothing was.
+// result returns what was found: the entries that have as many blanks before them as most have, since others are inside of
+// values. It returns false where nothing was.
 func (l *loose) result() (entries, bool) {
 	best := 1
 	if l.found[2] > l.found[1] {

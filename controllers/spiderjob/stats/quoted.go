@@ -5,8 +5,8 @@ import "bytes"
 // messageKeys are the keys of a JSON log line under which its text stands: of Python's formatters, of Docker and of log services.
 var messageKeys = []string{"message", "msg", "event", "log", "text", "textPayload", "full_message", "@message"}
 
-// unwrapJSON returns the text in a line that is a JSON object, perhaps behind a prefix. It returns false for any other line. The text
-// is appended to into.
+// unwrapJSON returns the text in a line that is a JSON object, perhaps behind a prefix. It returns false for any other line. The
+// text is appended to into.
 func unwrapJSON(line, into []byte) ([]byte, bool) {
 	open := bytes.IndexByte(line[:min(len(line), maxPrefix)], '{')
 	if open < 0 {
@@ -152,8 +152,8 @@ func appendRune(into []byte, r rune) []byte {
 	return append(into, string(r)...)
 }
 
-// openQuote returns the quote in which a text ends, 0 for none: a double quote, as JSON and logfmt write it, rather than a single one,
-// which may be an apostrophe.
+// openQuote returns the quote in which a text ends, 0 for none: a double quote, as JSON and logfmt write it, rather than a single
+// one, which may be an apostrophe.
 func openQuote(text []byte) byte {
 	for _, quote := range []byte{'"', '\''} {
 		open := false

@@ -18,15 +18,16 @@ const maxTerminationMessage = 4096
 //
 // Further counts are request_retries, failed_requests, responses_2xx, responses_3xx, responses_4xx, responses_5xx, items_dropped,
 // feed_failures, peak_memory_bytes and elapsed_seconds. Scrapy's names of the stats are understood as well: item_scraped_count,
-// response_received_count, downloader/request_count, log_count/ERROR, retry/count, downloader/exception_count, item_dropped_count,
-// memusage/max and elapsed_time_seconds; the sums of downloader/response_status_count/… and of feedexport/failed_count/….
+// response_received_count, downloader/request_count, log_count/ERROR, retry/count, downloader/exception_count,
+// item_dropped_count, memusage/max and elapsed_time_seconds; the sums of downloader/response_status_count/… and of
+// feedexport/failed_count/….
 //
 // Every key is optional, null is the same as absent, and unknown keys are ignored. Counts are JSON integers from 0 to MaxCount,
-// without fraction or exponent, but for the two of elapsed time, which are rounded down; finish_reason and error are strings. A value
-// of another kind spoils the whole message.
+// without fraction or exponent, but for the two of elapsed time, which are rounded down; finish_reason and error are strings. A
+// value of another kind spoils the whole message.
 //
-// A message with any count says how many items there were, and none when it leaves items out, just as Scrapy does. One without, with
-// only finish_reason, error, memory or time, says nothing of counts: its Origin is OriginNone, and it is not Final.
+// A message with any count says how many items there were, and none when it leaves items out, just as Scrapy does. One without,
+// with only finish_reason, error, memory or time, says nothing of counts: its Origin is OriginNone, and it is not Final.
 //
 // It returns false for what is no such message: too long, not one JSON object, or without any known key.
 func ParseTerminationMessage(message string) (Counts, bool) {

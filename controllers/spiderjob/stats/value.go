@@ -57,8 +57,8 @@ func unwrapNumber(text []byte) []byte {
 	return text
 }
 
-// parseString reads a string, or several that stand side by side, which are one in Python. It returns false where the text is anything
-// else. A string that is cut short by the bound of what is kept of a value is read as far as it goes.
+// parseString reads a string, or several that stand side by side, which are one in Python. It returns false where the text is
+// anything else. A string that is cut short by the bound of what is kept of a value is read as far as it goes.
 func parseString(text []byte, cut bool) (string, bool) {
 	var read strings.Builder
 	rest := bytes.TrimSpace(text)
@@ -132,8 +132,8 @@ func unescape(text []byte) (r rune, length int) {
 	return rune(code), 2 + digits
 }
 
-// parseTime reads datetime.datetime(2026, 11, 23, 12, 30, 22, 335622), with or without a time zone. Both times of a crawl are in the
-// same zone, and are only compared with each other.
+// parseTime reads datetime.datetime(2026, 11, 23, 12, 30, 22, 335622), with or without a time zone. Both times of a crawl are in
+// the same zone, and are only compared with each other.
 func parseTime(text []byte) (time.Time, bool) {
 	fields, found := bytes.CutPrefix(bytes.TrimSpace(text), []byte("datetime.datetime("))
 	if !found {

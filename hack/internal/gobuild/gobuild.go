@@ -25,7 +25,8 @@ import (
 type Program struct {
 	// Name is that of the binary, and of the program's place in the cache.
 	Name string
-	// Module is the module's directory, Package the main package as the go command takes it: ./ and a path in the module, or an import path.
+	// Module is the module's directory, Package the main package as the go command takes it: ./ and a path in the module, or an
+	// import path.
 	Module, Package string
 	// Flags go to `go build`.
 	Flags []string

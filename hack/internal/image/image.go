@@ -50,8 +50,8 @@ func Program(program string) (Image, error) {
 	}, nil
 }
 
-// Write writes a docker archive, as `docker save` makes it, of an image for this machine's architecture. The same image gives the same
-// bytes.
+// Write writes a docker archive, as `docker save` makes it, of an image for this machine's architecture. The same image gives the
+// same bytes.
 func Write(w io.Writer, reference string, image Image) error {
 	var layer bytes.Buffer
 	if err := writeTar(&layer, withFolders(image.Files)...); err != nil {

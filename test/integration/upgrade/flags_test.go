@@ -20,8 +20,8 @@ import (
 	"github.com/scrapethis/spider-operator/test/integration/running"
 )
 
-// formerControllerFlags are the flags of the controller that work for one more release, and what each is replaced by. The addresses
-// and the namespace are added by the test.
+// formerControllerFlags are the flags of the controller that work for one more release, and what each is replaced by. The
+// addresses and the namespace are added by the test.
 var formerControllerFlags = []string{
 	"--workers=2", "--leader-elect-lease-duration=4s", "--leader-elect-renew-deadline=3s", "--leader-elect-retry-period=500ms",
 	"--spider-image=spiders:1", "--default-grace-period=45s", "--pod-retention=2h", "--ttl=24h", "--max-interruptions=4",
@@ -71,8 +71,8 @@ func launch(t *testing.T, program string, arguments ...string) (log string, stop
 	})
 }
 
-// Jobs that run while the operator is upgraded go on under the new controller with every flag of the old one, and each of these is
-// as effective as ever. Probes and metrics stay at their old addresses.
+// Jobs that run while the operator is upgraded go on under the new controller with every flag of the old one, and each of these
+// is as effective as ever. Probes and metrics stay at their old addresses.
 func TestFormerFlagsOfTheControllerWork(t *testing.T) {
 	program := todaysProgram(t)
 	m := &move{T: t, busy: cluster.Namespace(t), released: map[string]chan struct{}{}, namespaces: map[string]string{}}
