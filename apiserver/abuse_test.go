@@ -206,7 +206,9 @@ func (v *victim) honest(t *testing.T) (stop func() (int, time.Duration)) {
 		defer close(ended)
 		for ; ; calls += 2 {
 			start := time.Now()
-			if status := v.call(t, client, http.MethodPost, "/api/v1/jobs", v.Key, `{"spider_name": "books"}`, "192.0.2.1"); status != http.StatusOK {
+			if status := v.call(
+				t, client, http.MethodPost, "/api/v1/jobs", v.Key, `{"spider_name": "books"}`, "192.0.2.1",
+			); status != http.StatusOK {
 				t.Errorf("an honest start is answered %d", status)
 			}
 			if status := v.call(t, client, http.MethodGet, "/api/v1/jobs", v.Key, "", "192.0.2.1"); status != http.StatusOK {
@@ -238,8 +240,12 @@ func TestHonestCallersAreServedUnderLoad(t *testing.T) {
 	const idle, slow, waiters = 2000, 300, 5000
 	v.connect(t, idle, "")
 	slowHeaders := v.connect(t, slow, "GET /api/v1/jobs HTTP/1.1\r\nHost: a\r\nX-A: ")
-	slowBodies := v.connect(t, slow, "POST /api/v1/jobs HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer "+v.Key+"\r\nContent-Length: 1000\r\n\r\n{")
-	waiting := v.connect(t, waiters, "GET /api/v1/jobs/"+v.Job+"?wait=5m HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer "+v.Key+"\r\n\r\n")
+	slowBodies := v.connect(
+		t, slow, "POST /api/v1/jobs HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer "+v.Key+"\r\nContent-Length: 1000\r\n\r\n{",
+	)
+	waiting := v.connect(
+		t, waiters, "GET /api/v1/jobs/"+v.Job+"?wait=5m HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer "+v.Key+"\r\n\r\n",
+	)
 	eventually(t, "all of them wait", func() bool { return v.ask().Active >= waiters })
 
 	v.sendBodies(t)
@@ -314,10 +320,14 @@ func (v *victim) sendBodies(t *testing.T) {
 		}
 		_ = response.Body.Close()
 	}
-	if status := v.call(t, client, http.MethodGet, "/api/v1/jobs?cursor="+strings.Repeat("a", guard.MaxURI), v.Key, "", "192.0.2.2"); status != http.StatusRequestURITooLong {
+	if status := v.call(
+		t, client, http.MethodGet, "/api/v1/jobs?cursor="+strings.Repeat("a", guard.MaxURI), v.Key, "", "192.0.2.2",
+	); status != http.StatusRequestURITooLong {
 		t.Errorf("a long address is answered %d", status)
 	}
-	if status := v.call(t, client, http.MethodGet, "/api/v1/jobs", v.Key+strings.Repeat("a", 2*guard.MaxHeader), "", "192.0.2.2"); status != http.StatusRequestHeaderFieldsTooLarge {
+	if status := v.call(
+		t, client, http.MethodGet, "/api/v1/jobs", v.Key+strings.Repeat("a", 2*guard.MaxHeader), "", "192.0.2.2",
+	); status != http.StatusRequestHeaderFieldsTooLarge {
 		t.Errorf("long headers are answered %d", status)
 	}
 }
@@ -352,7 +362,8 @@ func (v *victim) flood(t *testing.T, addresses int) {
 	}
 	all.Wait()
 	// The address that sends so many is allowed its 30 a minute; each of the others is a stranger.
-	if refused.Load()+limited.Load() != int64(2*addresses) || refused.Load() < int64(addresses) || limited.Load() < int64(addresses)*9/10 {
+	if refused.Load()+limited.Load() != int64(2*addresses) || refused.Load() < int64(addresses) ||
+		limited.Load() < int64(addresses)*9/10 {
 		t.Errorf("of %d bad keys %d were refused and %d limited", 2*addresses, refused.Load(), limited.Load())
 	}
 }

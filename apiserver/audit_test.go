@@ -83,7 +83,10 @@ func TestEveryWriteIsAudited(t *testing.T) {
 	unmade, _ := got[3]["object_id"].(string)
 	want := []map[string]any{
 		line("POST", jobs, jobs, 200, alice(map[string]any{"object": "team/" + started.JobID, "object_id": started.JobID})),
-		line("DELETE", job, jobs+"/"+started.JobID, 200, alice(map[string]any{"object": "team/" + started.JobID, "object_id": started.JobID})),
+		line(
+			"DELETE", job, jobs+"/"+started.JobID, 200,
+			alice(map[string]any{"object": "team/" + started.JobID, "object_id": started.JobID}),
+		),
 		line("DELETE", job, jobs+"/unknown", 404, alice(map[string]any{"object_id": "unknown", "code": "not_found"})),
 		line("POST", jobs, jobs, 404, alice(map[string]any{"object": "team/" + unmade, "object_id": unmade, "code": "not_found"})),
 		line("POST", jobs, jobs, 401, map[string]any{"code": "unauthorized", "error": "the credential is not accepted"}),
@@ -107,10 +110,21 @@ func TestCredentialsAreNeverLogged(t *testing.T) {
 			http.MethodGet: "/api/v1/jobs?cursor=", http.MethodPost: "/api/v1/jobs?a=", http.MethodDelete: "/api/v1/jobs/",
 			http.MethodPut: "/", http.MethodPatch: "/api/v1/spiders/",
 		} {
-			f.send(call{method: method, path: path + credential, key: credential, body: `{"spider_name": "` + credential + `"}`, header: map[string]string{
-				"X-Request-ID": credential[:min(len(credential), 128)], "User-Agent": credential, "Idempotency-Key": credential, "Cookie": credential,
-				"X-Forwarded-For": credential,
-			}})
+			f.send(
+				call{
+					method: method,
+					path:   path + credential,
+					key:    credential,
+					body:   `{"spider_name": "` + credential + `"}`,
+					header: map[string]string{
+						"X-Request-ID":    credential[:min(len(credential), 128)],
+						"User-Agent":      credential,
+						"Idempotency-Key": credential,
+						"Cookie":          credential,
+						"X-Forwarded-For": credential,
+					},
+				},
+			)
 		}
 	}
 	f.cancel(key, "0198a7b2-0000-7000-8000-000000000000").want(http.StatusInternalServerError)

@@ -24,10 +24,15 @@ func TestCancelRecordsWhoAskedAndWhen(t *testing.T) {
 	f.send(call{method: http.MethodDelete, path: "/api/v1/jobs/" + id + "?grace_period_seconds=0", key: key}).want(http.StatusOK)
 	c := f.cluster.job(t, "team", id).Spec.Cancellation
 	if c == nil || !strings.Contains(c.RequestedBy, "alice") || !strings.Contains(c.RequestedBy, key[3:19]) || c.RequestedAt.IsZero() ||
-		c.GracePeriodSeconds == nil || *c.GracePeriodSeconds != 0 {
+		c.GracePeriodSeconds == nil ||
+		*c.GracePeriodSeconds != 0 {
 		t.Errorf("cancellation %+v", c)
 	}
-	if a := f.get(key, "/api/v1/jobs/"+id); !strings.Contains(a.body, `"status":"cancelled"`) || strings.Contains(a.body, "finished_at") {
+	if a := f.get(
+		key,
+		"/api/v1/jobs/"+id,
+	); !strings.Contains(a.body, `"status":"cancelled"`) ||
+		strings.Contains(a.body, "finished_at") {
 		t.Errorf("a job that is being stopped shows %s", a.body)
 	}
 }

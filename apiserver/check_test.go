@@ -28,7 +28,9 @@ func TestCheckRunsASpider(t *testing.T) {
 		said.WriteString(line)
 		if started := regexp.MustCompile(`^Job (\S+) of spider books was started`).FindStringSubmatch(line); started != nil {
 			f.cluster.update(t, "team", started[1], func(job *v1alpha1.SpiderJob) {
-				job.Status.Phase, job.Status.Reason, job.Status.FinishedAt = v1alpha1.PhaseFinished, v1alpha1.ReasonCompleted, new(metav1.Now())
+				job.Status.Phase, job.Status.Reason, job.Status.FinishedAt = v1alpha1.PhaseFinished, v1alpha1.ReasonCompleted, new(
+					metav1.Now(),
+				)
 				job.Status.Stats = &v1alpha1.Stats{ItemsScraped: 3, Source: v1alpha1.OriginScrapyStats}
 			})
 		}

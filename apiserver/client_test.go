@@ -55,7 +55,8 @@ func TestTheClientRunsJobs(t *testing.T) {
 		ended <- job
 	}()
 	f.cluster.update(t, "team", started.JobID, finish)
-	if job := <-ended; job == nil || job.Status != client.JobStatusFinished || job.ItemsScraped != 142 || job.Stats.Responses != nil {
+	if job := <-ended; job == nil || job.Status != client.JobStatusFinished || job.ItemsScraped != 142 ||
+		job.Stats.Responses != nil {
 		t.Errorf("it ended as %+v", job)
 	}
 	if err := c.CancelJob(t.Context(), started.JobID, client.CancelJobParams{}); !client.HasCode(err, client.CodeJobEnded) {
@@ -135,7 +136,12 @@ func TestTheClientFollowsJobsAndLogs(t *testing.T) {
 	if !slices.Equal(lines, []string{"first", "last"}) {
 		t.Errorf("lines %q", lines)
 	}
-	if _, err := c.GetJobLogs(t.Context(), f.apply("team", "fresh"), client.GetJobLogsParams{}); !client.HasCode(err, client.CodeNotStarted) {
+	if _, err := c.GetJobLogs(
+		t.Context(), f.apply("team", "fresh"), client.GetJobLogsParams{},
+	); !client.HasCode(
+		err,
+		client.CodeNotStarted,
+	) {
 		t.Errorf("the log of what has not started is answered %v", err)
 	}
 }
@@ -152,7 +158,9 @@ func TestTheClientKeepsSpiders(t *testing.T) {
 	if _, err := c.CreateSpider(t.Context(), client.NewSpider{Name: "books"}); !client.HasCode(err, client.CodeSpiderExists) {
 		t.Errorf("a second of the name is answered %v", err)
 	}
-	changed, err := c.ChangeSpider(t.Context(), made.ID, client.SpiderChange{"description": nil, "settings": map[string]any{"DOWNLOAD_DELAY": nil}})
+	changed, err := c.ChangeSpider(
+		t.Context(), made.ID, client.SpiderChange{"description": nil, "settings": map[string]any{"DOWNLOAD_DELAY": nil}},
+	)
 	if err != nil || changed.Description != "" || len(changed.Settings) != 0 {
 		t.Errorf("changed to %+v, %v", changed, err)
 	}

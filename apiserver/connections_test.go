@@ -45,7 +45,11 @@ func TestConnectionsWithoutAKeyMakeRoom(t *testing.T) {
 	}
 
 	// Some send nothing, some no end of headers, and some no body: none of them shows a key.
-	beginnings := []string{"", "GET /api/v1/jobs HTTP/1.1\r\nHost: a\r\nX-A: ", "GET /livez HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n"}
+	beginnings := []string{
+		"",
+		"GET /api/v1/jobs HTTP/1.1\r\nHost: a\r\nX-A: ",
+		"GET /livez HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n",
+	}
 	var keyless []net.Conn
 	for i := range most {
 		connection := dial(t, f)
@@ -153,7 +157,11 @@ func TestBodyThatComesKeepsItsConnection(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := io.Copy(io.Discard, response.Body); err != nil || response.StatusCode != http.StatusUnauthorized || response.Close {
+		if _, err := io.Copy(
+			io.Discard,
+			response.Body,
+		); err != nil || response.StatusCode != http.StatusUnauthorized ||
+			response.Close {
 			t.Errorf("answer %d, %v; the connection is closed: %t", response.StatusCode, err, response.Close)
 		}
 		_ = response.Body.Close()

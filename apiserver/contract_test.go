@@ -206,7 +206,13 @@ func TestContractIsServedToEveryone(t *testing.T) {
 
 func TestMe(t *testing.T) {
 	f := newFacade(t, func(c *Config) {
-		c.Limits = guard.Limits{RequestsPerSecond: 2.5, Burst: 7, NamespaceRequestsPerSecond: 1e6, FailuresPerMinute: 1, StreamsPerCaller: 3}
+		c.Limits = guard.Limits{
+			RequestsPerSecond:          2.5,
+			Burst:                      7,
+			NamespaceRequestsPerSecond: 1e6,
+			FailuresPerMinute:          1,
+			StreamsPerCaller:           3,
+		}
 	})
 	key := f.key("team", "alice", func(k *v1alpha1.APIKey) {
 		k.Name, k.Spec.ExpiresAt = "ci", new(metav1.Date(2999, 1, 15, 10, 30, 0, 0, time.UTC))
@@ -232,7 +238,11 @@ func TestRequestIDIsTheCallersWhereItIsSane(t *testing.T) {
 	for sent, kept := range map[string]bool{
 		"abc-123_X.y": true, strings.Repeat("a", 128): true, strings.Repeat("a", 129): false, "a b": false, "a\tb": false, "é": false, "": false,
 	} {
-		got := f.send(call{method: http.MethodGet, path: "/livez", header: map[string]string{"X-Request-ID": sent}}).header.Get("X-Request-ID")
+		got := f.send(
+			call{method: http.MethodGet, path: "/livez", header: map[string]string{"X-Request-ID": sent}},
+		).header.Get(
+			"X-Request-ID",
+		)
 		if (got == sent) != kept {
 			t.Errorf("X-Request-ID %q was answered with %q", sent, got)
 		}

@@ -29,8 +29,15 @@ func (k *took) String() string {
 	if len(k.times) == 0 {
 		return "none"
 	}
-	return fmt.Sprintf("%d, half of them within %s, the slowest in %s, %d in more than 100 ms", len(k.times),
-		k.times[len(k.times)/2].Round(10*time.Microsecond), k.times[len(k.times)-1].Round(10*time.Microsecond), k.over(100*time.Millisecond))
+	return fmt.Sprintf(
+		"%d, half of them within %s, the slowest in %s, %d in more than 100 ms",
+		len(k.times),
+		k.times[len(k.times)/2].Round(
+			10*time.Microsecond,
+		),
+		k.times[len(k.times)-1].Round(10*time.Microsecond),
+		k.over(100*time.Millisecond),
+	)
 }
 
 // over returns how many took longer.
@@ -49,7 +56,10 @@ func (k *took) over(bound time.Duration) int {
 func (v *victim) keepAsking(t *testing.T, from string, every time.Duration, requests ...*http.Request) (stop func() *took) {
 	t.Helper()
 	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
-	client := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DisableKeepAlives: true, DialContext: dialer.DialContext}}
+	client := &http.Client{
+		Timeout:   20 * time.Second,
+		Transport: &http.Transport{DisableKeepAlives: true, DialContext: dialer.DialContext},
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	answered := &took{}
 	ended := make(chan struct{})
@@ -187,7 +197,9 @@ func TestACrowdKeepsNobodyWaitingUnderLoad(t *testing.T) {
 			return nil
 		}},
 	} {
-		kubelet := v.keepAsking(t, "127.0.0.1", 20*time.Millisecond, request(t, v.Private+"/livez", ""), request(t, v.Private+"/readyz", ""))
+		kubelet := v.keepAsking(
+			t, "127.0.0.1", 20*time.Millisecond, request(t, v.Private+"/livez", ""), request(t, v.Private+"/readyz", ""),
+		)
 		honest := v.keepAsking(t, "127.0.0.4", 30*time.Millisecond, request(t, v.URL+"/api/v1/jobs", v.Keys["two"][0]))
 		sharing := v.keepAsking(t, flooding, 30*time.Millisecond, request(t, v.URL+"/api/v1/jobs/"+v.Job, v.Key))
 		begun := time.Now()
@@ -198,8 +210,10 @@ func TestACrowdKeepsNobodyWaitingUnderLoad(t *testing.T) {
 		for _, connection := range sent {
 			_ = connection.Close()
 		}
-		t.Logf("%s, in %s: %d open, %d on purpose, %d MiB of memory at the most\n\tprobes: %s\n\thonest calls: %s\n\tof an address that floods: %s",
-			phase.what, lasted.Round(time.Millisecond), state.Open, state.Active, state.Peak>>20, probes, calls, shared)
+		t.Logf(
+			"%s, in %s: %d open, %d on purpose, %d MiB of memory at the most\n\tprobes: %s\n\thonest calls: %s\n\tof an address that floods: %s",
+			phase.what, lasted.Round(time.Millisecond), state.Open, state.Active, state.Peak>>20, probes, calls, shared,
+		)
 		for who, answered := range map[string]*took{"the kubelet": probes, "an honest caller": calls, "one of an address that floods": shared} {
 			if answered.failed > 0 {
 				t.Errorf("%s: %s is answered %d times otherwise than 200, as with %s", phase.what, who, answered.failed, answered.first)

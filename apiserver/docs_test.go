@@ -30,7 +30,10 @@ func TestDocumentationNeedsNothingElse(t *testing.T) {
 		return response.StatusCode, response.Header, string(text)
 	}
 	page := f.get("", "/docs").want(http.StatusOK)
-	if policy := page.header.Get("Content-Security-Policy"); !strings.Contains(policy, "default-src 'none'") || strings.Contains(policy, "//") {
+	if policy := page.header.Get(
+		"Content-Security-Policy",
+	); !strings.Contains(policy, "default-src 'none'") ||
+		strings.Contains(policy, "//") {
 		t.Errorf("the page may load what its policy %q says", policy)
 	}
 	references := regexp.MustCompile(`(?:src|href)="([^"]+)"`).FindAllStringSubmatch(page.body, -1)

@@ -67,7 +67,10 @@ func TestEventsTellOfBrokenExpectations(t *testing.T) {
 	f := newFacade(t)
 	events := f.open(f.key("team", ""), eventsPath)
 	events.want("ready", "")
-	f.apply("team", "broken", finishedJob, inNobodysName, expectationsMet("False", v1alpha1.Violation{Rule: "minItems", Expected: "at least 9", Actual: "1"}))
+	f.apply(
+		"team", "broken", finishedJob, inNobodysName,
+		expectationsMet("False", v1alpha1.Violation{Rule: "minItems", Expected: "at least 9", Actual: "1"}),
+	)
 	if e := events.event(); !strings.Contains(e.data, `"expectations":{"met":false,"violations":[{"rule":"min_items"`) {
 		t.Errorf("the event is %v", e)
 	}
@@ -250,7 +253,10 @@ func TestAnotherExpectationIsAnotherStart(t *testing.T) {
 	f.spider("team", "books")
 	start := func(expectations string) answer {
 		return f.send(call{
-			method: http.MethodPost, path: "/api/v1/jobs", key: key, body: `{"spider_name": "books", "expectations": ` + expectations + `}`,
+			method: http.MethodPost,
+			path:   "/api/v1/jobs",
+			key:    key,
+			body:   `{"spider_name": "books", "expectations": ` + expectations + `}`,
 			header: map[string]string{"Content-Type": "application/json", "Idempotency-Key": "nightly"},
 		})
 	}

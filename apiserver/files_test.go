@@ -27,7 +27,8 @@ func TestConnectionsLeaveFilesForTheRest(t *testing.T) {
 // What the guard takes where it is told nothing is what the configuration says by default.
 func TestTheGuardsDefaultsAreTheConfigurations(t *testing.T) {
 	config := configv1alpha1.DefaultAPIServer()
-	if config.MaxConnections != guard.DefaultMaxConnections || config.MaxConnectionsPerAddress != guard.DefaultMaxConnectionsPerAddress ||
+	if config.MaxConnections != guard.DefaultMaxConnections ||
+		config.MaxConnectionsPerAddress != guard.DefaultMaxConnectionsPerAddress ||
 		timeouts(&config) != guard.DefaultTimeouts {
 		t.Errorf("the configuration has %+v", config)
 	}

@@ -49,7 +49,13 @@ func FuzzReads(f *testing.F) {
 	})
 	pod.write("hello")
 	pod.terminate()
-	paths := []string{"/api/v1/spiders", "/api/v1/spiders/" + spider, "/api/v1/jobs/" + job, "/api/v1/jobs/" + job + "/logs", eventsPath}
+	paths := []string{
+		"/api/v1/spiders",
+		"/api/v1/spiders/" + spider,
+		"/api/v1/jobs/" + job,
+		"/api/v1/jobs/" + job + "/logs",
+		eventsPath,
+	}
 	f.Add(uint8(0), "name=b&limit=3&cursor=AQAAAABnh4kAWBzIr5-dUuOb4DVakXHvIg", "", "")
 	f.Add(uint8(1), "", `W/"x", *`, "")
 	f.Add(uint8(2), "wait=1ms", `"x"`, "")

@@ -50,7 +50,9 @@ func TestAFollowerIsGoneWhateverItSent(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer func() { _ = connection.Close() }()
-			fmt.Fprintf(connection, "GET /api/v1/jobs/%s/logs?follow=true HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n%s", id, key, test.rest)
+			fmt.Fprintf(
+				connection, "GET /api/v1/jobs/%s/logs?follow=true HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n%s", id, key, test.rest,
+			)
 			answer := bufio.NewReader(connection)
 			status, err := answer.ReadString('\n')
 			if err != nil || strings.Contains(status, " 400 ") != test.refused {

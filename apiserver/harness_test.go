@@ -445,7 +445,13 @@ const (
 )
 
 // generous limits do not get in a test's way.
-var generous = guard.Limits{RequestsPerSecond: 1e6, Burst: 1e6, NamespaceRequestsPerSecond: 1e6, FailuresPerMinute: 1e6, StreamsPerCaller: 1e6}
+var generous = guard.Limits{
+	RequestsPerSecond:          1e6,
+	Burst:                      1e6,
+	NamespaceRequestsPerSecond: 1e6,
+	FailuresPerMinute:          1e6,
+	StreamsPerCaller:           1e6,
+}
 
 func newFacade(t testing.TB, change ...func(*Config)) *facade {
 	t.Helper()
@@ -617,7 +623,14 @@ func (f *facade) send(c call) answer {
 	if err := holdToContract(request, []byte(c.body), response, text); err != nil {
 		f.t.Errorf("%s %s: %d %s breaks the contract: %v", c.method, c.path, response.StatusCode, text, err)
 	}
-	return answer{t: f.t, status: response.StatusCode, header: response.Header, body: string(text), closed: response.Close, address: request.URL}
+	return answer{
+		t:       f.t,
+		status:  response.StatusCode,
+		header:  response.Header,
+		body:    string(text),
+		closed:  response.Close,
+		address: request.URL,
+	}
 }
 
 func (f *facade) get(key, path string) answer {

@@ -40,7 +40,8 @@ func TestHeadIsAnsweredAsGetIs(t *testing.T) {
 		}
 	}
 	tag := f.get(key, job).header.Get("ETag")
-	f.send(call{method: http.MethodHead, path: job, key: key, header: map[string]string{"If-None-Match": tag}}).want(http.StatusNotModified)
+	f.send(call{method: http.MethodHead, path: job, key: key, header: map[string]string{"If-None-Match": tag}}).
+		want(http.StatusNotModified)
 	f.send(call{method: http.MethodHead, path: job}).want(http.StatusUnauthorized)
 }
 

@@ -44,7 +44,11 @@ func (p *possessions) attempts() map[string][]attempt {
 		return a
 	}
 	write := func(method, path, body string, own, others int) attempt {
-		return attempt{call{method: method, path: path, body: body, header: map[string]string{"Idempotency-Key": "nightly"}}, own, others}
+		return attempt{
+			call{method: method, path: path, body: body, header: map[string]string{"Idempotency-Key": "nightly"}},
+			own,
+			others,
+		}
 	}
 	conditional := func(method, path, body string, own, others int, tag string) attempt {
 		return attempt{call{method: method, path: path, body: body, header: map[string]string{"If-Match": tag}}, own, others}
@@ -63,7 +67,11 @@ func (p *possessions) attempts() map[string][]attempt {
 			read(job, 304, 404, "If-None-Match", "*"),
 		},
 		"DELETE /api/v1/jobs/:id": {
-			conditional("DELETE", job, "", 412, 404, `"other"`), conditional("DELETE", job, "", 200, 404, p.jobTag), write("DELETE", job, "", 200, 404),
+			conditional(
+				"DELETE", job, "", 412, 404, `"other"`,
+			),
+			conditional("DELETE", job, "", 200, 404, p.jobTag),
+			write("DELETE", job, "", 200, 404),
 		},
 		"GET /api/v1/jobs/:id/logs": {read(job+"/logs", 200, 404), read(job+"/logs?tail=1&since=1h", 200, 404)},
 		"GET /api/v1/jobs/summary":  {read("/api/v1/jobs/summary", 200, 200)},
@@ -103,10 +111,13 @@ func (f *facade) furnish(t *testing.T, alice string) *possessions {
 func (f *facade) strangers(good string) map[string]string {
 	key := func(change func(*v1alpha1.APIKey)) string { return f.key("team", "alice", change) }
 	return map[string]string{
-		"nobody": "", "a malformed key": good[:len(good)-1] + "_", "an unknown key": auth.NewKey().Reveal(), "an unknown token": crawlersToken + "x",
-		"an expired key": key(func(k *v1alpha1.APIKey) { k.Spec.ExpiresAt = new(metav1.NewTime(time.Now().Add(-time.Second))) }),
-		"a revoked key":  key(func(k *v1alpha1.APIKey) { k.DeletionTimestamp = new(metav1.Now()) }),
-		"a copied key":   key(func(k *v1alpha1.APIKey) { k.Namespace = "other" }),
+		"nobody":           "",
+		"a malformed key":  good[:len(good)-1] + "_",
+		"an unknown key":   auth.NewKey().Reveal(),
+		"an unknown token": crawlersToken + "x",
+		"an expired key":   key(func(k *v1alpha1.APIKey) { k.Spec.ExpiresAt = new(metav1.NewTime(time.Now().Add(-time.Second))) }),
+		"a revoked key":    key(func(k *v1alpha1.APIKey) { k.DeletionTimestamp = new(metav1.Now()) }),
+		"a copied key":     key(func(k *v1alpha1.APIKey) { k.Namespace = "other" }),
 	}
 }
 
@@ -216,7 +227,10 @@ func TestEventsTellNothingOfOthers(t *testing.T) {
 	for who, key := range f.strangers(alice) {
 		f.look(who, key, attempt{call: call{method: http.MethodGet, path: eventsPath}}, http.StatusUnauthorized, mine)
 	}
-	f.look("a service account without rights", crawlersToken, attempt{call: call{method: http.MethodGet, path: eventsPath}}, http.StatusForbidden, mine)
+	f.look(
+		"a service account without rights", crawlersToken, attempt{call: call{method: http.MethodGet, path: eventsPath}},
+		http.StatusForbidden, mine,
+	)
 	known.rights = everyRight()
 	for who, caller := range map[string]struct{ key, namespace, user string }{
 		"alice of another namespace": {f.key("other", "alice"), "other", "alice"},

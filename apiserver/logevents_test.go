@@ -95,7 +95,8 @@ func TestLogAsEvents(t *testing.T) {
 		f.send(call{method: http.MethodGet, path: path, key: key, header: map[string]string{"Accept": "text/event-stream", "Last-Event-ID": bad}}).
 			wantProblem(http.StatusBadRequest, "invalid_request", "Last-Event-ID")
 	}
-	f.send(call{method: http.MethodGet, path: path, key: key, header: map[string]string{"Last-Event-ID": second}}).wantProblem(http.StatusBadRequest, "invalid_request", "text/event-stream")
+	f.send(call{method: http.MethodGet, path: path, key: key, header: map[string]string{"Last-Event-ID": second}}).
+		wantProblem(http.StatusBadRequest, "invalid_request", "text/event-stream")
 	f.open(key, path, append(acceptEvents, "Last-Event-ID", "")...).wantLines("one")
 }
 

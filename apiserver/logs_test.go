@@ -49,7 +49,12 @@ func (f *facade) open(key, path string, header ...string) *opened {
 		_ = response.Body.Close()
 	})
 	return &opened{
-		t: f.t, lines: bufio.NewReader(response.Body), status: response.StatusCode, header: response.Header, closed: response.Close, leave: leave,
+		t:      f.t,
+		lines:  bufio.NewReader(response.Body),
+		status: response.StatusCode,
+		header: response.Header,
+		closed: response.Close,
+		leave:  leave,
 	}
 }
 
@@ -96,7 +101,11 @@ func TestLogOfAJob(t *testing.T) {
 		t.Errorf("the log of a job that has said nothing is %q", a.body)
 	}
 	pod.change(func() {
-		pod.lines = []logLine{{time.Now().Add(-time.Hour), "one\n"}, {time.Now().Add(-time.Minute), "two\n"}, {time.Now(), "2025 three\n"}}
+		pod.lines = []logLine{
+			{time.Now().Add(-time.Hour), "one\n"},
+			{time.Now().Add(-time.Minute), "two\n"},
+			{time.Now(), "2025 three\n"},
+		}
 	})
 	for query, want := range map[string]string{
 		"":                               "one\ntwo\n2025 three\n",
@@ -255,7 +264,9 @@ func TestFollowerWaitsForTheStart(t *testing.T) {
 	start := func(name string) *podInMemory {
 		pod := f.node.run("team", name+"-pod", "")
 		f.cluster.update(t, "team", name, func(job *v1alpha1.SpiderJob) {
-			job.Status.Phase, job.Status.StartedAt, job.Status.Attempts, job.Status.PodName = v1alpha1.PhaseRunning, new(metav1.Now()), 1, name+"-pod"
+			job.Status.Phase, job.Status.StartedAt, job.Status.Attempts, job.Status.PodName = v1alpha1.PhaseRunning, new(
+				metav1.Now(),
+			), 1, name+"-pod"
 		})
 		return pod
 	}

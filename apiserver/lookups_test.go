@@ -56,7 +56,15 @@ func TestUnknownNamesAndIDsAreNotHammered(t *testing.T) {
 		f.get(key, "/api/v1/spiders/"+id).want(http.StatusNotFound)
 		f.get(key, "/api/v1/jobs/"+id).want(http.StatusNotFound)
 	}
-	if names, spiders, jobs := f.spiders.count("named"), f.spiders.count("get"), f.cluster.count("get"); max(names, spiders, jobs) > 20 {
+	if names, spiders, jobs := f.spiders.count(
+		"named",
+	), f.spiders.count(
+		"get",
+	), f.cluster.count(
+		"get",
+	); max(
+		names, spiders, jobs,
+	) > 20 {
 		t.Errorf("%d names, %d spiders and %d jobs were looked up, for 100 calls each", names, spiders, jobs)
 	}
 }
@@ -85,7 +93,8 @@ func TestAnotherUsersIdempotencyKeyCannotBeTold(t *testing.T) {
 	used := func(key string) string {
 		var job struct{ JobID string }
 		header := map[string]string{"Idempotency-Key": key}
-		f.send(call{method: http.MethodPost, path: "/api/v1/jobs", key: bob, body: `{"spider_name": "books"}`, header: header}).into(&job)
+		f.send(call{method: http.MethodPost, path: "/api/v1/jobs", key: bob, body: `{"spider_name": "books"}`, header: header}).
+			into(&job)
 		return job.JobID
 	}
 	for i, c := range []call{

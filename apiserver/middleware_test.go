@@ -23,9 +23,17 @@ func TestWhoeverIsNotKnownIsToldTheSame(t *testing.T) {
 	good := f.key("team", "")
 	expired := f.key("team", "", func(k *v1alpha1.APIKey) { k.Spec.ExpiresAt = new(metav1.NewTime(time.Now().Add(-time.Second))) })
 	headers := map[string]string{
-		"none": "", "no scheme": good, "another scheme": "Basic " + good, "no token": "Bearer", "empty token": "Bearer ",
-		"not a key": "Bearer x", "unknown": "Bearer " + auth.NewKey().Reveal(), "expired": "Bearer " + expired,
-		"typing error": "Bearer " + good[:len(good)-1] + "_", "two": "Bearer " + good + " " + good, "huge": "Bearer " + strings.Repeat("x", 9000),
+		"none":           "",
+		"no scheme":      good,
+		"another scheme": "Basic " + good,
+		"no token":       "Bearer",
+		"empty token":    "Bearer ",
+		"not a key":      "Bearer x",
+		"unknown":        "Bearer " + auth.NewKey().Reveal(),
+		"expired":        "Bearer " + expired,
+		"typing error":   "Bearer " + good[:len(good)-1] + "_",
+		"two":            "Bearer " + good + " " + good,
+		"huge":           "Bearer " + strings.Repeat("x", 9000),
 	}
 	var first string
 	for name, header := range headers {
@@ -46,7 +54,8 @@ func TestWhoeverIsNotKnownIsToldTheSame(t *testing.T) {
 			}
 		}
 	}
-	f.send(call{method: http.MethodGet, path: "/api/v1/me", header: map[string]string{"Authorization": "bearer  " + good}}).want(http.StatusOK)
+	f.send(call{method: http.MethodGet, path: "/api/v1/me", header: map[string]string{"Authorization": "bearer  " + good}}).
+		want(http.StatusOK)
 }
 
 func TestRevokedKeyIsRefused(t *testing.T) {
@@ -111,7 +120,13 @@ func TestCallersAreToldWhatIsLeft(t *testing.T) {
 func TestEachKeyHasItsRate(t *testing.T) {
 	clock := newClock()
 	f := newFacade(t, func(c *Config) {
-		c.Limits, c.Now = guard.Limits{RequestsPerSecond: 0.5, Burst: 3, NamespaceRequestsPerSecond: 1e6, FailuresPerMinute: 1000, StreamsPerCaller: 1}, clock.now
+		c.Limits, c.Now = guard.Limits{
+			RequestsPerSecond:          0.5,
+			Burst:                      3,
+			NamespaceRequestsPerSecond: 1e6,
+			FailuresPerMinute:          1000,
+			StreamsPerCaller:           1,
+		}, clock.now
 	})
 	one, other := f.key("team", ""), f.key("team", "")
 	for range 3 {

@@ -69,7 +69,12 @@ func (n *node) run(namespace, name string, job types.UID) *podInMemory {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	p := &podInMemory{node: n, changed: make(chan struct{}), pod: &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, UID: types.UID("uid-of-" + name), Labels: map[string]string{v1alpha1.LabelSpiderJobUID: string(job)}},
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: namespace,
+			Name:      name,
+			UID:       types.UID("uid-of-" + name),
+			Labels:    map[string]string{v1alpha1.LabelSpiderJobUID: string(job)},
+		},
 		Status: corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{
 			{Name: "sidecar", State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{}}},
 			{Name: v1alpha1.ContainerName, State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}},
@@ -233,12 +238,16 @@ func (p *podInMemory) send(ctx context.Context, to io.Writer, options corev1.Pod
 }
 
 // running makes a job that runs, in a Pod of the node.
-func (f *facade) running(t testing.TB, namespace, name string, change ...func(*v1alpha1.SpiderJob)) (id string, pod *podInMemory) {
+func (f *facade) running(
+	t testing.TB, namespace, name string, change ...func(*v1alpha1.SpiderJob),
+) (id string, pod *podInMemory) {
 	t.Helper()
 	uid := types.UID("uid-of-" + name)
 	id = f.apply(namespace, name, append([]func(*v1alpha1.SpiderJob){func(job *v1alpha1.SpiderJob) {
 		job.UID = uid
-		job.Status.Phase, job.Status.StartedAt, job.Status.Attempts, job.Status.PodName = v1alpha1.PhaseRunning, new(metav1.Now()), 1, name+"-pod"
+		job.Status.Phase, job.Status.StartedAt, job.Status.Attempts, job.Status.PodName = v1alpha1.PhaseRunning, new(
+			metav1.Now(),
+		), 1, name+"-pod"
 	}}, change...)...)
 	return id, f.node.run(namespace, name+"-pod", uid)
 }

@@ -39,7 +39,8 @@ func TestASpiderIsChangedOnlyInTheStateThatIsMeant(t *testing.T) {
 		t.Fatal("the tag of another state is the same, so nothing is tested")
 	}
 	changed := f.conditional(http.MethodPatch, key, path, `{"description": "x"}`, tag).want(http.StatusOK)
-	f.conditional(http.MethodPatch, key, path, `{"description": "y"}`, tag).wantProblem(http.StatusPreconditionFailed, "precondition_failed")
+	f.conditional(http.MethodPatch, key, path, `{"description": "y"}`, tag).
+		wantProblem(http.StatusPreconditionFailed, "precondition_failed")
 	if description := f.spiders.spider(t, "team", "books").Spec.Description; description != "x" {
 		t.Errorf("the description is %q", description)
 	}
@@ -72,7 +73,8 @@ func TestAJobIsCancelledOnlyInTheStateThatIsMeant(t *testing.T) {
 		job.Status.Phase, job.Status.Stats = v1alpha1.PhaseRunning, &v1alpha1.Stats{ItemsScraped: 7}
 	})
 	cancelled := f.conditional(http.MethodDelete, key, path+"?grace_period_seconds=60", "", "W/"+tag).want(http.StatusOK)
-	f.conditional(http.MethodDelete, key, path+"?grace_period_seconds=5", "", tag).wantProblem(http.StatusPreconditionFailed, "precondition_failed")
+	f.conditional(http.MethodDelete, key, path+"?grace_period_seconds=5", "", tag).
+		wantProblem(http.StatusPreconditionFailed, "precondition_failed")
 	f.conditional(http.MethodDelete, key, path, "", tag).wantProblem(http.StatusPreconditionFailed, "precondition_failed")
 	if c := f.cluster.job(t, "team", "a").Spec.Cancellation; *c.GracePeriodSeconds != 60 {
 		t.Errorf("the grace period is %d", *c.GracePeriodSeconds)

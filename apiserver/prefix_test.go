@@ -66,7 +66,10 @@ func TestAddressesHoldBehindAProxyThatTakesAPrefixOff(t *testing.T) {
 	key := f.key("team", "")
 	for _, prefix := range []string{"", "/crawlers", "/a/b"} {
 		outside := f.behind(t, prefix)
-		lists := map[string]*url.URL{"jobs": resolve(t, outside, "api/v1/jobs?limit=1"), "spiders": resolve(t, outside, "api/v1/spiders?limit=1")}
+		lists := map[string]*url.URL{
+			"jobs":    resolve(t, outside, "api/v1/jobs?limit=1"),
+			"spiders": resolve(t, outside, "api/v1/spiders?limit=1"),
+		}
 		for _, name := range []string{"a", "b"} {
 			f.spider("team", strings.ReplaceAll(name+prefix, "/", "-"))
 			f.apply("team", strings.ReplaceAll(name+prefix, "/", "-"))
@@ -121,7 +124,9 @@ func TestOnlyBrowsersAreLedToTheDocumentation(t *testing.T) {
 	} {
 		a := fetch(t, test.method, resolve(t, root, f.url+test.path), "", "", "Accept", test.accept)
 		if location := a.header.Get("Location"); a.status != test.status || (location == "docs") != (test.status == http.StatusFound) {
-			t.Errorf("%s %s of %q is answered %d, Location %q, want %d", test.method, test.path, test.accept, a.status, location, test.status)
+			t.Errorf(
+				"%s %s of %q is answered %d, Location %q, want %d", test.method, test.path, test.accept, a.status, location, test.status,
+			)
 		}
 	}
 }

@@ -122,7 +122,8 @@ func TestBadQueriesAreRefusedByName(t *testing.T) {
 	for _, query := range []string{"status=error;limit=5", "status=%6r", "status=error&%", "a;b"} {
 		f.get(key, "/api/v1/jobs?"+query).wantProblem(http.StatusBadRequest, "invalid_request", "query")
 	}
-	f.get(key, "/api/v1/jobs?spider_name="+strings.Repeat("a", guard.MaxURI)).wantProblem(http.StatusRequestURITooLong, "uri_too_long")
+	f.get(key, "/api/v1/jobs?spider_name="+strings.Repeat("a", guard.MaxURI)).
+		wantProblem(http.StatusRequestURITooLong, "uri_too_long")
 }
 
 // What a call does not know is refused, whatever the call, and does nothing.
@@ -157,7 +158,9 @@ func TestNoCallPassesOverWhatItIsAskedFor(t *testing.T) {
 func TestEveryCallIsInTheContract(t *testing.T) {
 	for _, route := range newFacade(t).server.engine.Routes() {
 		method := strings.Replace(route.Method, http.MethodHead, http.MethodGet, 1)
-		request := httptest.NewRequestWithContext(t.Context(), method, strings.Replace(route.Path, ":id", uuid.NewString(), 1), http.NoBody)
+		request := httptest.NewRequestWithContext(
+			t.Context(), method, strings.Replace(route.Path, ":id", uuid.NewString(), 1), http.NoBody,
+		)
 		request.URL.Host, request.URL.Scheme, request.Host = "", "", ""
 		if _, _, err := documented().FindRoute(request); strings.HasPrefix(route.Path, "/api/") && err != nil {
 			t.Errorf("%s %s is not in the contract: %v", route.Method, route.Path, err)
@@ -264,7 +267,11 @@ func TestIdempotencyKeysAreTheirUsersOwn(t *testing.T) {
 	once := func(key string) string {
 		var job struct{ JobID string }
 		f.send(call{
-			method: http.MethodPost, path: "/api/v1/jobs", key: key, body: `{"spider_name": "books"}`, header: map[string]string{"Idempotency-Key": "nightly"},
+			method: http.MethodPost,
+			path:   "/api/v1/jobs",
+			key:    key,
+			body:   `{"spider_name": "books"}`,
+			header: map[string]string{"Idempotency-Key": "nightly"},
 		}).want(http.StatusOK).into(&job)
 		return job.JobID
 	}
@@ -278,7 +285,12 @@ func TestIdempotencyKeysAreTheirUsersOwn(t *testing.T) {
 		if again := once(f.key("team", user)); again != id {
 			t.Errorf("user %q starts %s, and then %s", user, id, again)
 		}
-		if sum := sha256.Sum256([]byte("team\x00" + cmp.Or(user, "team") + "\x00nightly")); (user == "team") == strings.HasPrefix(id, hex.EncodeToString(sum[:4])) {
+		if sum := sha256.Sum256(
+			[]byte("team\x00" + cmp.Or(user, "team") + "\x00nightly"),
+		); (user == "team") == strings.HasPrefix(
+			id,
+			hex.EncodeToString(sum[:4]),
+		) {
 			t.Errorf("the job of user %q has the id %s", user, id)
 		}
 	}

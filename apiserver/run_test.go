@@ -135,7 +135,9 @@ func TestTheKubeletIsAnsweredApartAndToTheEnd(t *testing.T) {
 
 	// It is busy until it is cut off, and no caller gets through meanwhile.
 	slow := dial(t, f)
-	fmt.Fprintf(slow, "POST /api/v1/jobs HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer %s\r\nContent-Length: 9\r\n\r\n", f.key("team", ""))
+	fmt.Fprintf(
+		slow, "POST /api/v1/jobs HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer %s\r\nContent-Length: 9\r\n\r\n", f.key("team", ""),
+	)
 	eventually(t, "it is busy", func() bool { open, _, _ := f.server.guard.Connections().Count(); return open == 1 })
 	stop()
 	eventually(t, "it leaves", func() bool {
@@ -197,7 +199,9 @@ func TestServerThatLeavesLetsItsConnectionsGo(t *testing.T) {
 			reused := func() bool {
 				var was bool
 				trace := &httptrace.ClientTrace{GotConn: func(got httptrace.GotConnInfo) { was = got.Reused }}
-				request, err := http.NewRequestWithContext(httptrace.WithClientTrace(t.Context(), trace), http.MethodGet, listening.URL+"/api/v1/me", http.NoBody)
+				request, err := http.NewRequestWithContext(
+					httptrace.WithClientTrace(t.Context(), trace), http.MethodGet, listening.URL+"/api/v1/me", http.NoBody,
+				)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -206,7 +210,11 @@ func TestServerThatLeavesLetsItsConnectionsGo(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if _, err := io.Copy(io.Discard, response.Body); err != nil || response.Proto[:6] != name[:6] || response.StatusCode != http.StatusOK {
+				if _, err := io.Copy(
+					io.Discard,
+					response.Body,
+				); err != nil || response.Proto[:6] != name[:6] ||
+					response.StatusCode != http.StatusOK {
 					t.Fatalf("answer %s by %s, %v", response.Status, response.Proto, err)
 				}
 				if err := response.Body.Close(); err != nil {

@@ -75,9 +75,14 @@ func TestLifeOfASpider(t *testing.T) {
 	}
 	created := made.CreatedAt.Format("2006-01-02T15:04:05Z")
 	shown := func(name, repoPath, rest string) string {
-		return fmt.Sprintf(`{"id": %q, "name": %q, "repo_path": %q, %s "repo_id": null, "user_id": "alice", "created_at": %q}`, made.ID, name, repoPath, rest, created)
+		return fmt.Sprintf(
+			`{"id": %q, "name": %q, "repo_path": %q, %s "repo_id": null, "user_id": "alice", "created_at": %q}`, made.ID, name, repoPath,
+			rest, created,
+		)
 	}
-	first := shown("books", "spiders/books.py", `"description": "All books", "settings": {"DOWNLOAD_DELAY": "0.50", "USER_AGENT": "me"},`)
+	first := shown(
+		"books", "spiders/books.py", `"description": "All books", "settings": {"DOWNLOAD_DELAY": "0.50", "USER_AGENT": "me"},`,
+	)
 	a.wantJSON(first)
 	f.get(key, path).want(http.StatusOK).wantJSON(first)
 	f.get(key, "/api/v1/spiders").want(http.StatusOK).wantJSON("[" + first + "]")
@@ -88,9 +93,12 @@ func TestLifeOfASpider(t *testing.T) {
 
 	second := shown("tomes", "spiders/books.py", `"settings": {"USER_AGENT": "you", "LOG_LEVEL": "DEBUG"},`)
 	f.patch(key, path, `{"name": "tomes", "description": null, "settings": {"DOWNLOAD_DELAY": null, "USER_AGENT": "you", "LOG_LEVEL": "DEBUG"}}`).
-		want(http.StatusOK).wantJSON(second)
+		want(http.StatusOK).
+		wantJSON(second)
 	f.patch(key, path, `{}`).want(http.StatusOK).wantJSON(second)
-	f.patch(key, path, `{"settings": null, "repo_path": "tomes.py"}`).want(http.StatusOK).wantJSON(shown("tomes", "tomes.py", `"settings": {},`))
+	f.patch(key, path, `{"settings": null, "repo_path": "tomes.py"}`).
+		want(http.StatusOK).
+		wantJSON(shown("tomes", "tomes.py", `"settings": {},`))
 
 	job := f.started(key, `{"spider_id": "`+made.ID+`"}`)
 	f.delete(key, path).want(http.StatusOK).wantJSON(`{"ok": true, "message": "Spider deleted"}`)
@@ -207,8 +215,16 @@ func TestTwoSpidersOfOneName(t *testing.T) {
 func TestNobodyTouchesAnothersSpiders(t *testing.T) {
 	f := newFacade(t)
 	keys := map[string]string{
-		"team": f.key("team", ""), "team, as team": f.key("team", "team"), "team, alice": f.key("team", "alice"), "team, bob": f.key("team", "bob"),
-		"other": f.key("other", ""), "other, alice": f.key("other", "alice"), "other, as team": f.key("other", "team"),
+		"team": f.key(
+			"team",
+			"",
+		),
+		"team, as team":  f.key("team", "team"),
+		"team, alice":    f.key("team", "alice"),
+		"team, bob":      f.key("team", "bob"),
+		"other":          f.key("other", ""),
+		"other, alice":   f.key("other", "alice"),
+		"other, as team": f.key("other", "team"),
 	}
 	type owned struct {
 		id              string
@@ -489,7 +505,9 @@ func TestSpidersHaveNoRepository(t *testing.T) {
 	f.post(key, "/api/v1/spiders", `{"name": "books", "repo_path": "a.py", "repo_id": null}`).want(http.StatusOK).into(&made)
 	f.patch(key, "/api/v1/spiders/"+made.ID, `{"repo_id": null}`).want(http.StatusOK)
 	for _, value := range []string{`"0198b2a0-6c1e-4f7a-9d33-5f0f3f0f6a11"`, `""`, `0`, `false`, `{}`, `[null]`} {
-		f.post(key, "/api/v1/spiders", `{"name": "b", "repo_path": "a", "repo_id": `+value+`}`).wantProblem(http.StatusBadRequest, "invalid_request", "repo_id")
-		f.patch(key, "/api/v1/spiders/"+made.ID, `{"repo_id": `+value+`}`).wantProblem(http.StatusBadRequest, "invalid_request", "repo_id")
+		f.post(key, "/api/v1/spiders", `{"name": "b", "repo_path": "a", "repo_id": `+value+`}`).
+			wantProblem(http.StatusBadRequest, "invalid_request", "repo_id")
+		f.patch(key, "/api/v1/spiders/"+made.ID, `{"repo_id": `+value+`}`).
+			wantProblem(http.StatusBadRequest, "invalid_request", "repo_id")
 	}
 }

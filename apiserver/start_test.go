@@ -186,8 +186,10 @@ func TestRunOptionsReachTheSpiderJob(t *testing.T) {
 		s.Spec.TimeoutSeconds, s.Spec.Retries = new(int64(600)), new(int32(2))
 		s.Spec.StartDeadlineSeconds = new(int64(300))
 	})
-	id := f.started(key, `{"spider_name": "Books", "timeout_seconds": 600, "start_deadline_seconds": 300, "retries": 2, "arguments": null,
-		"settings": {"DOWNLOAD_DELAY": 0.50, "USER_AGENT": "me"}}`)
+	id := f.started(
+		key, `{"spider_name": "Books", "timeout_seconds": 600, "start_deadline_seconds": 300, "retries": 2, "arguments": null,
+		"settings": {"DOWNLOAD_DELAY": 0.50, "USER_AGENT": "me"}}`,
+	)
 	want := v1alpha1.SpiderJobSpec{
 		SpiderRef:      v1alpha1.SpiderReference{Name: "books"},
 		UserID:         "alice",
@@ -256,7 +258,8 @@ func TestWhichSpiderIsMeant(t *testing.T) {
 		}
 	}
 	f.start(alice, `{"spider_name": "twin"}`).wantProblem(http.StatusConflict, "ambiguous_spider", "spider_id")
-	f.start(alice, `{"spider_id": "`+own+`", "spider_name": "news"}`).wantProblem(http.StatusBadRequest, "invalid_request", "spider_name")
+	f.start(alice, `{"spider_id": "`+own+`", "spider_name": "news"}`).
+		wantProblem(http.StatusBadRequest, "invalid_request", "spider_name")
 	for _, body := range []string{
 		`{"spider_name": "secret"}`, `{"spider_id": "` + bobs + `"}`, `{"spider_id": "` + elsewhere + `"}`, `{"spider_name": "shared"}`,
 		`{"spider_id": "` + bobs + `", "spider_name": "secret"}`,
@@ -334,9 +337,11 @@ func TestStartsAtOnceWithOneKeyMakeOneJob(t *testing.T) {
 	ids := make([]string, 20)
 	for i := range ids {
 		together.Go(func() {
-			ids[i] = f.send(call{method: http.MethodPost, path: "/api/v1/jobs", key: key, body: `{"spider_name": "books"}`, header: map[string]string{
-				"Content-Type": "application/json", "Idempotency-Key": "one",
-			}}).body
+			ids[i] = f.send(
+				call{method: http.MethodPost, path: "/api/v1/jobs", key: key, body: `{"spider_name": "books"}`, header: map[string]string{
+					"Content-Type": "application/json", "Idempotency-Key": "one",
+				}},
+			).body
 		})
 	}
 	together.Wait()

@@ -146,7 +146,9 @@ func TestConnectionsWithTLSAreToldApart(t *testing.T) {
 	}
 
 	key, id := f.key("team", ""), f.apply("team", "endless")
-	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: true}}
+	client := &http.Client{
+		Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: true},
+	}
 	defer client.CloseIdleConnections()
 	var waiting sync.WaitGroup
 	for range 3 {
@@ -191,7 +193,9 @@ func TestWrongTLSFilesAreNamed(t *testing.T) {
 		"another's key":  {TLS{CertFile: good.CertFile, KeyFile: other.KeyFile}, []string{other.KeyFile, "match"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := serve(t.Context(), newFacade(t).server, nil, Options{Listen: "127.0.0.1:0", TLS: test.files}, slog.New(slog.DiscardHandler))
+			err := serve(
+				t.Context(), newFacade(t).server, nil, Options{Listen: "127.0.0.1:0", TLS: test.files}, slog.New(slog.DiscardHandler),
+			)
 			for _, part := range test.says {
 				if err == nil || !strings.Contains(err.Error(), part) {
 					t.Errorf("error %v, want one that says %q", err, part)

@@ -202,7 +202,9 @@ func TestCalls(t *testing.T) {
 		}, "GET /base/api/v1/jobs ", nil, `[]`},
 		"start": {func(ctx context.Context, c *Client) error {
 			_, err := c.StartJob(ctx, StartJob{
-				SpiderName: "books", Arguments: map[string]any{"q": "<a> & b", "nested": map[string]any{"x": "<"}, "none": nil}, Retries: new(int32(0)),
+				SpiderName: "books",
+				Arguments:  map[string]any{"q": "<a> & b", "nested": map[string]any{"x": "<"}, "none": nil},
+				Retries:    new(int32(0)),
 			}, StartJobParams{IdempotencyKey: "mine"})
 			return err
 		}, `POST /base/api/v1/jobs {"arguments":{"nested":{"x":"<"},"none":null,"q":"<a> & b"},"retries":0,"spider_name":"books"}`,
@@ -272,14 +274,20 @@ func TestCalls(t *testing.T) {
 
 // What a newer server says besides changes nothing.
 func TestAnswersMayGrow(t *testing.T) {
-	c, _ := serve(t, ok(`[{"id": "7", "status": "finished", "reason": "Novel", "new": {"x": []}, "stats": {"source": "novel", "responses": 0, "final": true,
-		"new": 1}, "expectations": {"violations": [{"rule": "novel", "new": null}]}, "finished_at": "2025-01-15T10:35:00Z", "spider": {"new": 1}}]`))
+	c, _ := serve(
+		t,
+		ok(
+			`[{"id": "7", "status": "finished", "reason": "Novel", "new": {"x": []}, "stats": {"source": "novel", "responses": 0, "final": true,
+		"new": 1}, "expectations": {"violations": [{"rule": "novel", "new": null}]}, "finished_at": "2025-01-15T10:35:00Z", "spider": {"new": 1}}]`,
+		),
+	)
 	page, err := c.ListJobs(t.Context(), ListJobsParams{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	job := page.Items[0]
-	if job.Reason != "Novel" || job.Stats.Source != "novel" || *job.Stats.Responses != 0 || job.Stats.Requests != nil || job.FinishedAt.IsZero() {
+	if job.Reason != "Novel" || job.Stats.Source != "novel" || *job.Stats.Responses != 0 || job.Stats.Requests != nil ||
+		job.FinishedAt.IsZero() {
 		t.Errorf("job %+v", job)
 	}
 }
@@ -325,7 +333,10 @@ func TestErrors(t *testing.T) {
 		})
 	}
 	c, s := serve(t, ok("<html>"))
-	if _, err := c.GetMe(t.Context()); err == nil || !strings.Contains(err.Error(), `GET /api/v1/me: reading the answer "<html>"`) || len(s.asked) != 1 {
+	if _, err := c.GetMe(
+		t.Context(),
+	); err == nil || !strings.Contains(err.Error(), `GET /api/v1/me: reading the answer "<html>"`) ||
+		len(s.asked) != 1 {
 		t.Errorf("error %v after %d calls", err, len(s.asked))
 	}
 }
@@ -356,23 +367,58 @@ func TestCallsAreTriedAgain(t *testing.T) {
 		from, to time.Duration
 		fails    bool
 	}{
-		"a read, at once":               {reads, []answer{ok(`{}`)}, 1, 0, 0, false},
-		"a read, too often":             {reads, []answer{busy, ok(`{}`)}, 2, 7 * time.Second, 7 * time.Second, false},
-		"a read, without Kubernetes":    {reads, []answer{later, later, ok(`{}`)}, 3, 4 * time.Second, 4 * time.Second, false},
-		"a read, cut off":               {reads, []answer{{err: errCut}, {err: errCut}, ok(`{}`)}, 3, 375 * time.Millisecond, 750 * time.Millisecond, false},
-		"a read, never answered":        {reads, []answer{{err: errCut}}, 5, 1875 * time.Millisecond, 3750 * time.Millisecond, true},
-		"a read, past a proxy":          {reads, []answer{{status: 502}, {status: 504}, ok(`{}`)}, 3, 375 * time.Millisecond, 750 * time.Millisecond, false},
-		"a read, a fault":               {reads, []answer{refused(500, "internal")}, 1, 0, 0, true},
-		"a read of nothing":             {reads, []answer{refused(404, "not_found").with("Retry-After", "1")}, 1, 0, 0, true},
-		"a start":                       {starts, []answer{{err: errCut}, later, ok(`{}`)}, 3, 2125 * time.Millisecond, 2250 * time.Millisecond, false},
-		"a cancel that is not recorded": {cancels, []answer{refused(500, "cancel_failed").with("Retry-After", "2"), ok(`{}`)}, 2, 2 * time.Second, 2 * time.Second, false},
-		"a cancel that never will be":   {cancels, []answer{refused(500, "cancel_failed")}, 1, 0, 0, true},
-		"a new spider, too often":       {creates, []answer{busy, ok(`{}`)}, 2, 7 * time.Second, 7 * time.Second, false},
-		"a new spider, perhaps made":    {creates, []answer{later}, 1, 0, 0, true},
-		"a new spider, cut off":         {creates, []answer{{err: errCut}}, 1, 0, 0, true},
-		"a change, perhaps made":        {changes, []answer{later}, 1, 0, 0, true},
-		"a stream":                      {follows, []answer{later, {err: errCut}, ok("")}, 3, 2250 * time.Millisecond, 2500 * time.Millisecond, false},
-		"a stream of nothing":           {follows, []answer{refused(410, "log_gone")}, 1, 0, 0, true},
+		"a read, at once":            {reads, []answer{ok(`{}`)}, 1, 0, 0, false},
+		"a read, too often":          {reads, []answer{busy, ok(`{}`)}, 2, 7 * time.Second, 7 * time.Second, false},
+		"a read, without Kubernetes": {reads, []answer{later, later, ok(`{}`)}, 3, 4 * time.Second, 4 * time.Second, false},
+		"a read, cut off": {
+			reads,
+			[]answer{{err: errCut}, {err: errCut}, ok(`{}`)},
+			3,
+			375 * time.Millisecond,
+			750 * time.Millisecond,
+			false,
+		},
+		"a read, never answered": {reads, []answer{{err: errCut}}, 5, 1875 * time.Millisecond, 3750 * time.Millisecond, true},
+		"a read, past a proxy": {
+			reads,
+			[]answer{{status: 502}, {status: 504}, ok(`{}`)},
+			3,
+			375 * time.Millisecond,
+			750 * time.Millisecond,
+			false,
+		},
+		"a read, a fault":   {reads, []answer{refused(500, "internal")}, 1, 0, 0, true},
+		"a read of nothing": {reads, []answer{refused(404, "not_found").with("Retry-After", "1")}, 1, 0, 0, true},
+		"a start": {
+			starts,
+			[]answer{{err: errCut}, later, ok(`{}`)},
+			3,
+			2125 * time.Millisecond,
+			2250 * time.Millisecond,
+			false,
+		},
+		"a cancel that is not recorded": {
+			cancels,
+			[]answer{refused(500, "cancel_failed").with("Retry-After", "2"), ok(`{}`)},
+			2,
+			2 * time.Second,
+			2 * time.Second,
+			false,
+		},
+		"a cancel that never will be": {cancels, []answer{refused(500, "cancel_failed")}, 1, 0, 0, true},
+		"a new spider, too often":     {creates, []answer{busy, ok(`{}`)}, 2, 7 * time.Second, 7 * time.Second, false},
+		"a new spider, perhaps made":  {creates, []answer{later}, 1, 0, 0, true},
+		"a new spider, cut off":       {creates, []answer{{err: errCut}}, 1, 0, 0, true},
+		"a change, perhaps made":      {changes, []answer{later}, 1, 0, 0, true},
+		"a stream": {
+			follows,
+			[]answer{later, {err: errCut}, ok("")},
+			3,
+			2250 * time.Millisecond,
+			2500 * time.Millisecond,
+			false,
+		},
+		"a stream of nothing": {follows, []answer{refused(410, "log_gone")}, 1, 0, 0, true},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -493,7 +539,11 @@ func TestAllPagesAreRead(t *testing.T) {
 
 // A wait goes on where the server did not wait to the end, without asking all the time.
 func TestWaitForEnd(t *testing.T) {
-	running, ended := ok(`{"id": "7", "status": "running"}`), ok(`{"id": "7", "status": "error", "finished_at": "2025-01-15T10:35:00Z"}`)
+	running, ended := ok(
+		`{"id": "7", "status": "running"}`,
+	), ok(
+		`{"id": "7", "status": "error", "finished_at": "2025-01-15T10:35:00Z"}`,
+	)
 	synctest.Test(t, func(t *testing.T) {
 		c, s := serve(t, running, running, refused(503, "unavailable"), ended)
 		began := time.Now()

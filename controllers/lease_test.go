@@ -80,7 +80,9 @@ func (c *leaseClient) read(name string) (*coordinationv1.Lease, error) {
 	return lease.DeepCopy(), nil
 }
 
-func (c *leaseClient) Create(ctx context.Context, lease *coordinationv1.Lease, _ metav1.CreateOptions) (*coordinationv1.Lease, error) {
+func (c *leaseClient) Create(
+	ctx context.Context, lease *coordinationv1.Lease, _ metav1.CreateOptions,
+) (*coordinationv1.Lease, error) {
 	return c.write(ctx, lease, func(kept *coordinationv1.Lease) error {
 		if kept != nil {
 			return apierrors.NewAlreadyExists(coordinationv1.Resource("leases"), lease.Name)
@@ -89,7 +91,9 @@ func (c *leaseClient) Create(ctx context.Context, lease *coordinationv1.Lease, _
 	})
 }
 
-func (c *leaseClient) Update(ctx context.Context, lease *coordinationv1.Lease, _ metav1.UpdateOptions) (*coordinationv1.Lease, error) {
+func (c *leaseClient) Update(
+	ctx context.Context, lease *coordinationv1.Lease, _ metav1.UpdateOptions,
+) (*coordinationv1.Lease, error) {
 	return c.write(ctx, lease, func(kept *coordinationv1.Lease) error {
 		switch {
 		case kept == nil:
@@ -107,7 +111,10 @@ func (c *leaseClient) write(
 	return call(ctx, func() (*coordinationv1.Lease, error) { return c.put(lease, check) })
 }
 
-func (c *leaseClient) put(lease *coordinationv1.Lease, check func(kept *coordinationv1.Lease) error) (*coordinationv1.Lease, error) {
+func (c *leaseClient) put(
+	lease *coordinationv1.Lease,
+	check func(kept *coordinationv1.Lease) error,
+) (*coordinationv1.Lease, error) {
 	c.leases.mu.Lock()
 	defer c.leases.mu.Unlock()
 	if c.cut.Load() {

@@ -79,7 +79,13 @@ func TestIdentityIsTheKeysUserAndNamespace(t *testing.T) {
 	keys.Set("", resourceFor(t, key, "team", "k", func(k *v1alpha1.APIKey) { k.Spec.ExpiresAt = new(metav1.NewTime(now.Add(1))) }))
 	got, err := keys.Authenticate(t.Context(), key.Reveal())
 	want := Identity{
-		Namespace: "team", User: "alice", UserID: "alice", KeyName: "k", Access: v1alpha1.AccessAll, KeyID: key.ID, ExpiresAt: now.Add(1),
+		Namespace: "team",
+		User:      "alice",
+		UserID:    "alice",
+		KeyName:   "k",
+		Access:    v1alpha1.AccessAll,
+		KeyID:     key.ID,
+		ExpiresAt: now.Add(1),
 	}
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Errorf("error %v; identity (-want +got):\n%s", err, diff)

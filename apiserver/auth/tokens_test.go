@@ -254,7 +254,10 @@ func TestRightsAreAskedForOnceEach(t *testing.T) {
 		t.Errorf("Kubernetes was asked %q, want each question once", reviewer.reviews)
 	}
 	reviewer.err = errors.New("no answer")
-	if allowed, err := tokens.Authorize(t.Context(), "team", account, Access{Verbs: []string{"get"}, Resource: "spiders"}); allowed || err == nil {
+	if allowed, err := tokens.Authorize(
+		t.Context(), "team", account, Access{Verbs: []string{"get"}, Resource: "spiders"},
+	); allowed ||
+		err == nil {
 		t.Errorf("without an answer: allowed %t, error %v", allowed, err)
 	}
 }
@@ -272,10 +275,18 @@ func TestCredentialsAreToldApartByTheirForm(t *testing.T) {
 	keys := NewKeys(func() time.Time { return now })
 	keys.Set("", resourceFor(t, key, "team", "k"))
 	tokens := NewTokens(&kubernetes{answer: ofAccount}, audience, nil, func() time.Time { return now })
-	if identity, err := (ByForm{Keys: keys, Tokens: refusing{t}}).Authenticate(t.Context(), key.Reveal()); err != nil || identity.KeyName != "k" {
+	if identity, err := (ByForm{Keys: keys, Tokens: refusing{t}}).Authenticate(
+		t.Context(),
+		key.Reveal(),
+	); err != nil ||
+		identity.KeyName != "k" {
 		t.Errorf("a key: %+v, %v", identity, err)
 	}
-	if identity, err := (ByForm{Keys: refusing{t}, Tokens: tokens}).Authenticate(t.Context(), jwt("{}")); err != nil || identity.Account == nil {
+	if identity, err := (ByForm{Keys: refusing{t}, Tokens: tokens}).Authenticate(
+		t.Context(),
+		jwt("{}"),
+	); err != nil ||
+		identity.Account == nil {
 		t.Errorf("a token: %+v, %v", identity, err)
 	}
 	for token, want := range map[string]Credential{
@@ -295,7 +306,8 @@ func TestSecretsAreRedacted(t *testing.T) {
 			text = "before/" + token + "/after"
 		}
 		clean := Redact(text)
-		if strings.Contains(clean, key.secret) || strings.Contains(clean, "c2lnbmF0dXJl") || strings.Contains(clean, strings.ToUpper(key.secret)) {
+		if strings.Contains(clean, key.secret) || strings.Contains(clean, "c2lnbmF0dXJl") ||
+			strings.Contains(clean, strings.ToUpper(key.secret)) {
 			t.Errorf("%s is not redacted: %s", text, clean)
 		}
 		if !strings.HasPrefix(clean, "before/") || !strings.HasSuffix(clean, "/after") {
@@ -312,7 +324,10 @@ func TestSecretsAreRedactedWhateverIsAround(t *testing.T) {
 	key := NewKey()
 	const signature = "c2lnbmF0dXJl"
 	rapid.Check(t, func(t *rapid.T) {
-		around := rapid.OneOf(rapid.String(), rapid.SampledFrom([]string{"st_", "st_abcd", "st_abcd_", "eyJ", "eyJa.", "_", ".", "eyJa.b."}))
+		around := rapid.OneOf(
+			rapid.String(),
+			rapid.SampledFrom([]string{"st_", "st_abcd", "st_abcd_", "eyJ", "eyJa.", "_", ".", "eyJa.b."}),
+		)
 		for secret, text := range map[string]string{key.secret: key.Reveal(), signature: jwt(`{"sub": "a"}`)} {
 			whole := around.Draw(t, "before") + text + around.Draw(t, "after")
 			if clean := Redact(whole); strings.Contains(clean, secret) {

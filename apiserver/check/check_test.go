@@ -54,14 +54,27 @@ func TestCheck(t *testing.T) {
 		says   string // the last line
 		fails  string
 	}{
-		"probes alone":           {api: api{ready: ready}, says: "No API key was given: nothing else was tried."},
-		"a key":                  {api: api{ready: ready}, key: "st_good", says: "No spider was named: none was run."},
-		"a run":                  {api: api{ready: ready, jobs: []string{running, ended}}, key: "st_good", spider: "books", says: "It finished, with 3 items (Completed)"},
-		"a run that fails":       {api: api{ready: ready, jobs: []string{failed}}, key: "st_good", spider: "books", fails: "job j1 ended as error (ExitCode): exited with code 3"},
+		"probes alone": {api: api{ready: ready}, says: "No API key was given: nothing else was tried."},
+		"a key":        {api: api{ready: ready}, key: "st_good", says: "No spider was named: none was run."},
+		"a run": {
+			api:    api{ready: ready, jobs: []string{running, ended}},
+			key:    "st_good",
+			spider: "books",
+			says:   "It finished, with 3 items (Completed)",
+		},
+		"a run that fails": {
+			api:    api{ready: ready, jobs: []string{failed}},
+			key:    "st_good",
+			spider: "books",
+			fails:  "job j1 ended as error (ExitCode): exited with code 3",
+		},
 		"a key that opens none":  {api: api{ready: ready}, key: "st_bad", fails: "GET /api/v1/me: 401 Unauthorized: Give a valid key."},
 		"a spider without a key": {api: api{ready: ready}, spider: "books", fails: "needs an API key"},
-		"no Kubernetes":          {api: api{ready: `{"status": "degraded", "message": "Not heard of."}`}, fails: "/readyz: the API calls itself degraded: Not heard of."},
-		"no API":                 {api: api{ready: "<html>"}, fails: "GET /readyz: reading the answer"},
+		"no Kubernetes": {
+			api:   api{ready: `{"status": "degraded", "message": "Not heard of."}`},
+			fails: "/readyz: the API calls itself degraded: Not heard of.",
+		},
+		"no API": {api: api{ready: "<html>"}, fails: "GET /readyz: reading the answer"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

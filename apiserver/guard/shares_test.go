@@ -123,7 +123,10 @@ func TestSharesKeepTheirPromises(t *testing.T) {
 				o := open(s, owner)
 				entitled := len(all) < most || own+1 < largest
 				if (o != nil) != entitled {
-					t.Fatalf("seed %d: with %d of %d open, %d its own and %d the largest share, one was let in: %t", seed, len(all), most, own, largest, o != nil)
+					t.Fatalf(
+						"seed %d: with %d of %d open, %d its own and %d the largest share, one was let in: %t", seed, len(all), most, own, largest,
+						o != nil,
+					)
 				}
 				kept := all[:0]
 				for _, one := range all {

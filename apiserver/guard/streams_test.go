@@ -105,7 +105,10 @@ func TestStreamOfARefusedCallerEnds(t *testing.T) {
 		if took := time.Since(begun); took > 10*time.Second+reviewInterval {
 			t.Errorf("it ended after %v", took)
 		}
-		if _, err := s.Write([]byte("secret")); !errors.Is(err, ErrCallerRefused) || !errors.Is(context.Cause(s.Context()), ErrCallerRefused) {
+		if _, err := s.Write(
+			[]byte("secret"),
+		); !errors.Is(err, ErrCallerRefused) ||
+			!errors.Is(context.Cause(s.Context()), ErrCallerRefused) {
 			t.Errorf("written to it afterwards: %v", err)
 		}
 		if answer.Body.Len() > 0 {

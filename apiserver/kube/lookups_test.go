@@ -100,7 +100,10 @@ func TestLooksAreBounded(t *testing.T) {
 		if n := atOnce.Load(); n != lookupsOfNamespace {
 			t.Errorf("%d at once of a namespace, want %d", n, lookupsOfNamespace)
 		}
-		if err := lookups.Do(t.Context(), "quiet", "a", func(context.Context) error { return nil }); err != nil || time.Since(begun) > 0 {
+		if err := lookups.Do(
+			t.Context(), "quiet", "a", func(context.Context) error { return nil },
+		); err != nil ||
+			time.Since(begun) > 0 {
 			t.Errorf("another namespace is answered %v after %s", err, time.Since(begun))
 		}
 		for i := range 10 {

@@ -69,7 +69,8 @@ func FuzzStart(f *testing.F) {
 				t.Fatalf("accepted %+v", e)
 			}
 		}
-		if size > allowed.MaxArgumentsBytes || len(request.Arguments) > allowed.MaxArguments || len(request.Settings) > allowed.MaxSettings {
+		if size > allowed.MaxArgumentsBytes || len(request.Arguments) > allowed.MaxArguments ||
+			len(request.Settings) > allowed.MaxSettings {
 			t.Fatalf("accepted %d arguments of %d bytes and %d settings", len(request.Arguments), size, len(request.Settings))
 		}
 	})
@@ -119,7 +120,8 @@ func FuzzSpider(f *testing.F) {
 		if change.Name != nil && !allowed.SpiderName.MatchString(*change.Name) {
 			t.Fatalf("accepted the name %q", *change.Name)
 		}
-		if p := change.RepoPath; p != nil && (strings.HasPrefix(*p, "/") || strings.HasPrefix(*p, "-") || strings.Contains("/"+*p+"/", "/../")) {
+		if p := change.RepoPath; p != nil &&
+			(strings.HasPrefix(*p, "/") || strings.HasPrefix(*p, "-") || strings.Contains("/"+*p+"/", "/../")) {
 			t.Fatalf("accepted the path %q", *p)
 		}
 		if len(change.Settings) > allowed.MaxSettings {

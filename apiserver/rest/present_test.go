@@ -149,7 +149,10 @@ func TestTheTextOfAJobIsThatOfTheContract(t *testing.T) {
 			if broken := rapid.SliceOfN(anyText, 0, 3).Draw(t, "broken"); len(broken) > 0 {
 				violations := []contract.Violation{}
 				for _, text := range broken {
-					violations = append(violations, contract.Violation{Rule: "min_items", Expected: "all", Actual: strings.ToValidUTF8(text, "")})
+					violations = append(
+						violations,
+						contract.Violation{Rule: "min_items", Expected: "all", Actual: strings.ToValidUTF8(text, "")},
+					)
 				}
 				job.Expectations.Violations = encoded(t, violations)
 			}
@@ -245,8 +248,13 @@ func BenchmarkTextOfAJob(b *testing.B) {
 		Reason: "Completed", Message: "The spider ran to its end.",
 		Image: "example.org/spiders:1", ExitCode: new(int32(0)), Attempts: 1, Status: view.Finished, Ended: true,
 		Stats: view.Stats{
-			Items: 142, Responses: 150, Requests: 150, ObservedAt: 1_700_000_100, Source: view.SourceOf(v1alpha1.OriginScrapyStats), Final: true,
-			More: view.MoreCounts{Responses2xx: 148, Responses4xx: 2, PeakMemoryBytes: 100 << 20, ElapsedSeconds: 99}.Pack(),
+			Items:      142,
+			Responses:  150,
+			Requests:   150,
+			ObservedAt: 1_700_000_100,
+			Source:     view.SourceOf(v1alpha1.OriginScrapyStats),
+			Final:      true,
+			More:       view.MoreCounts{Responses2xx: 148, Responses4xx: 2, PeakMemoryBytes: 100 << 20, ElapsedSeconds: 99}.Pack(),
 		},
 		Expectations: &view.Judgement{Judged: true, Met: true},
 	}

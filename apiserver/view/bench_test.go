@@ -27,7 +27,10 @@ func populated(n int) *Jobs {
 			job.CreationTimestamp = metav1.Unix(1_700_000_000+int64(i/3), 0)
 			job.Spec.UserID = "alice"
 			job.Spec.SpiderRef.Name = spider
-			job.Spec.Arguments = map[string]v1alpha1.ArgumentValue{"a": v1alpha1.ArgumentValue(strings.Repeat("x", 99)), "b": v1alpha1.ArgumentValue(strings.Repeat("y", 99))}
+			job.Spec.Arguments = map[string]v1alpha1.ArgumentValue{
+				"a": v1alpha1.ArgumentValue(strings.Repeat("x", 99)),
+				"b": v1alpha1.ArgumentValue(strings.Repeat("y", 99)),
+			}
 			job.Status.Phase = phases[i/2%len(phases)]
 			job.Status.Reason, job.Status.Message = "Completed", fmt.Sprintf("the spider ran to its end with %d items", i)
 			job.Status.StartedAt, job.Status.FinishedAt = new(metav1.Now()), new(metav1.Now())

@@ -213,8 +213,9 @@ func TestViewAnswersLikeANaiveList(t *testing.T) {
 				q := Query{
 					Namespace: ns,
 					UserID:    rapid.SampledFrom([]string{"", ns, "alice", "bob"}).Draw(t, "user"),
-					Statuses:  rapid.SliceOfN(rapid.SampledFrom([]Status{Pending, Running, Finished, Cancelled, Error}), 0, 4).Draw(t, "statuses"),
-					Limit:     rapid.IntRange(1, 12).Draw(t, "limit"),
+					Statuses: rapid.SliceOfN(rapid.SampledFrom([]Status{Pending, Running, Finished, Cancelled, Error}), 0, 4).
+						Draw(t, "statuses"),
+					Limit: rapid.IntRange(1, 12).Draw(t, "limit"),
 				}
 				if rapid.Bool().Draw(t, "by spider id") {
 					q.SpiderID = &compact(t, spiderJob("x", 1, func(job *v1alpha1.SpiderJob) {

@@ -31,7 +31,10 @@ func TestSpidersAreAsNewAsOwnWrites(t *testing.T) {
 			revision++
 			stored[name] = &v1alpha1.Spider{
 				ObjectMeta: metav1.ObjectMeta{
-					Namespace: ns, Name: name, ResourceVersion: strconv.Itoa(revision), CreationTimestamp: metav1.Unix(int64(1000+len(name)%2), 0),
+					Namespace:         ns,
+					Name:              name,
+					ResourceVersion:   strconv.Itoa(revision),
+					CreationTimestamp: metav1.Unix(int64(1000+len(name)%2), 0),
 				},
 				Spec: v1alpha1.SpiderSpec{Name: spiderName, UserID: map[bool]string{true: "alice"}[strings.HasSuffix(name, "a")]},
 			}

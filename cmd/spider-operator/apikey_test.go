@@ -42,7 +42,8 @@ func TestCreatedKeyOpensItsNamespaceAndIsShownAlone(t *testing.T) {
 	if shown != key.Reveal() {
 		t.Errorf("standard output is %q, want the key alone", out.String())
 	}
-	if strings.Contains(notes.String(), shown) || !strings.Contains(notes.String(), "once") || !strings.Contains(notes.String(), "2025-02-14T10:30:00Z") ||
+	if strings.Contains(notes.String(), shown) || !strings.Contains(notes.String(), "once") ||
+		!strings.Contains(notes.String(), "2025-02-14T10:30:00Z") ||
 		!strings.Contains(notes.String(), "access Run") {
 		t.Errorf("the notes are %q", notes.String())
 	}
@@ -84,7 +85,9 @@ func TestKeyAsJSON(t *testing.T) {
 	if err := json.Unmarshal(out.Bytes(), &got); err != nil {
 		t.Fatal(err)
 	}
-	if got["key"] != key.Reveal() || got["namespace"] != "demo" || got["name"] != "ci" || got["user_id"] != "demo" || got["access"] != "All" || len(got) != 5 {
+	if got["key"] != key.Reveal() || got["namespace"] != "demo" || got["name"] != "ci" || got["user_id"] != "demo" ||
+		got["access"] != "All" ||
+		len(got) != 5 {
 		t.Errorf("JSON %s", out.String())
 	}
 }
@@ -109,7 +112,8 @@ func TestNoKeyIsMadeOfABadRequest(t *testing.T) {
 
 // Callers without a user are shown as their namespace: nobody else shall be.
 func TestNoUserIsNamedLikeItsNamespace(t *testing.T) {
-	if err := (apiKeyRequest{namespace: "demo", user: "demo"}).checkUser(); err == nil || !strings.Contains(err.Error(), "leave --user out") {
+	if err := (apiKeyRequest{namespace: "demo", user: "demo"}).checkUser(); err == nil ||
+		!strings.Contains(err.Error(), "leave --user out") {
 		t.Errorf("error %v, want one that says what to do", err)
 	}
 	for _, user := range []string{"", "alice", "Demo"} {

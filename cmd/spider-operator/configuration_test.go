@@ -40,7 +40,10 @@ func TestFlagsOverrideTheFile(t *testing.T) {
 	if err := flags.Parse([]string{"--workers=7", "--ttl=2h", "--spider-labels=a=1,b=2"}); err != nil {
 		t.Fatal(err)
 	}
-	file := configFile(t, "workers: 5\nttl: 1h\nmaxInterruptions: 0\nspiderPods: {labels: {c: '3'}, nodeSelector: {pool: spiders}}\n")
+	file := configFile(
+		t,
+		"workers: 5\nttl: 1h\nmaxInterruptions: 0\nspiderPods: {labels: {c: '3'}, nodeSelector: {pool: spiders}}\n",
+	)
 	if err := readController(flags, file, &opts.Config); err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +73,10 @@ func TestAWrongConfigurationIsRefusedByName(t *testing.T) {
 		}
 	}
 	flags, opts, _ := controllerFlags()
-	if err := readController(flags, "/nowhere/controller.yaml", &opts.Config); err == nil || !strings.Contains(err.Error(), "/nowhere") {
+	if err := readController(
+		flags, "/nowhere/controller.yaml", &opts.Config,
+	); err == nil ||
+		!strings.Contains(err.Error(), "/nowhere") {
 		t.Errorf("error %v, want one with the path", err)
 	}
 	if err := flags.Parse([]string{"--workers=0"}); err != nil {

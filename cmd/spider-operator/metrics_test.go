@@ -33,8 +33,20 @@ func registered(t *testing.T) (controller, api map[string]bool) {
 	registry := prometheus.NewRegistry()
 	spiders := view.NewSpiders()
 	_, err := apiserver.New(apiserver.Config{
-		Jobs: view.NewJobs(spiders), Spiders: spiders, Health: alive{}, Authenticator: auth.NewKeys(time.Now),
-		Limits: guard.Limits{RequestsPerSecond: 1, Burst: 1, NamespaceRequestsPerSecond: 1, FailuresPerMinute: 1, StreamsPerCaller: 1}, Registry: registry, Log: slog.New(slog.DiscardHandler), Now: time.Now,
+		Jobs:          view.NewJobs(spiders),
+		Spiders:       spiders,
+		Health:        alive{},
+		Authenticator: auth.NewKeys(time.Now),
+		Limits: guard.Limits{
+			RequestsPerSecond:          1,
+			Burst:                      1,
+			NamespaceRequestsPerSecond: 1,
+			FailuresPerMinute:          1,
+			StreamsPerCaller:           1,
+		},
+		Registry: registry,
+		Log:      slog.New(slog.DiscardHandler),
+		Now:      time.Now,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -81,7 +93,8 @@ func TestMetricsAreDocumented(t *testing.T) {
 		t.Fatal(err)
 	}
 	controller, api := registered(t)
-	rows := regexp.MustCompile("(?m)^\\| (`[a-z_]+[*`].*?) \\| (controller|REST API|both) \\|").FindAllStringSubmatch(string(documentation), -1)
+	rows := regexp.MustCompile("(?m)^\\| (`[a-z_]+[*`].*?) \\| (controller|REST API|both) \\|").
+		FindAllStringSubmatch(string(documentation), -1)
 	shown := map[string]map[string]bool{"controller": {}, "REST API": {}}
 	for _, row := range rows {
 		for _, quoted := range strings.Split(row[1], ", ") {
@@ -133,7 +146,9 @@ func TestAlertsAndDashboardAskForMetricsThatExist(t *testing.T) {
 
 var (
 	// notMetrics is what stands in an expression besides names, functions and operators.
-	notMetrics = regexp.MustCompile(`"[^"]*"|\{[^}]*\}|\[[^\]]*\]|\b(by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)|\$\{\w+\}`)
+	notMetrics = regexp.MustCompile(
+		`"[^"]*"|\{[^}]*\}|\[[^\]]*\]|\b(by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)|\$\{\w+\}`,
+	)
 	identifier = regexp.MustCompile(`[A-Za-z_:][A-Za-z0-9_:]*\s*\(?`)
 	operators  = []string{"and", "or", "unless", "bool", "offset"}
 )
@@ -152,7 +167,9 @@ func metricsIn(expression string) []string {
 }
 
 func TestMetricsAreFoundInExpressions(t *testing.T) {
-	got := metricsIn(`histogram_quantile(0.95, sum by (le, by) (rate(a_bucket{x=~"b}.*"}[5m]))) > ${limit} and on (pod) c or vector(0)`)
+	got := metricsIn(
+		`histogram_quantile(0.95, sum by (le, by) (rate(a_bucket{x=~"b}.*"}[5m]))) > ${limit} and on (pod) c or vector(0)`,
+	)
 	if want := []string{"a_bucket", "c"}; !slices.Equal(got, want) {
 		t.Errorf("found %v, want %v", got, want)
 	}

@@ -29,7 +29,20 @@ const (
 )
 
 // stepKinds are the kinds of steps, the frequent ones several times: work has to pile up before a limit is felt.
-var stepKinds = []int{addStep, addStep, addStep, addStep, takeStep, takeStep, takeStep, takeStep, failStep, doneStep, forgetStep, passStep}
+var stepKinds = []int{
+	addStep,
+	addStep,
+	addStep,
+	addStep,
+	takeStep,
+	takeStep,
+	takeStep,
+	takeStep,
+	failStep,
+	doneStep,
+	forgetStep,
+	passStep,
+}
 
 func steps() *rapid.Generator[[]step] {
 	return rapid.SliceOfN(rapid.Custom(func(t *rapid.T) step {

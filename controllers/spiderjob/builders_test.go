@@ -344,7 +344,9 @@ func (d decision) String() string {
 	if err != nil {
 		return err.Error()
 	}
-	return fmt.Sprintf("need=%d action=%d log=%v after=%s class=%d status=%s", d.need, d.action.kind, d.log(), d.after, d.class, status)
+	return fmt.Sprintf(
+		"need=%d action=%d log=%v after=%s class=%d status=%s", d.need, d.action.kind, d.log(), d.after, d.class, status,
+	)
 }
 
 // log is the mode in which the first log is to be read.

@@ -36,7 +36,14 @@ func countsOfLog(st *v1alpha1.SpiderJobStatus, counts stats.Counts, ended, sum b
 }
 
 func finalOf(items, responses int64, reason string) stats.Counts {
-	return stats.Counts{Items: items, Responses: &responses, FinishReason: reason, Origin: v1alpha1.OriginScrapyStats, Crawls: 1, Final: true}
+	return stats.Counts{
+		Items:        items,
+		Responses:    &responses,
+		FinishReason: reason,
+		Origin:       v1alpha1.OriginScrapyStats,
+		Crawls:       1,
+		Final:        true,
+	}
 }
 
 // The spider of resumed-1.log was interrupted and resumed as resumed-2.log.
@@ -165,17 +172,38 @@ func statusWith(message int, full bool) v1alpha1.SpiderJobStatus {
 	text := func(n int) string { return strings.Repeat("x", n) }
 	now := &metav1.Time{Time: epoch}
 	uid := text(36)
-	counts := v1alpha1.Stats{ItemsScraped: 123456, FinishReason: "finished", Source: v1alpha1.OriginScrapyStats, Attempt: 1, ObservedAt: now, Final: true}
+	counts := v1alpha1.Stats{
+		ItemsScraped: 123456,
+		FinishReason: "finished",
+		Source:       v1alpha1.OriginScrapyStats,
+		Attempt:      1,
+		ObservedAt:   now,
+		Final:        true,
+	}
 	for _, count := range optionalCounts(&counts) {
 		*count = new(int64(123456789))
 	}
 	st := v1alpha1.SpiderJobStatus{
-		ObservedGeneration: 1, ID: uid, Phase: v1alpha1.PhaseFinished, Reason: v1alpha1.ReasonCompleted, Message: text(message),
-		Conditions: []metav1.Condition{{Type: v1alpha1.ConditionSucceeded, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonCompleted,
-			Message: text(message), LastTransitionTime: *now, ObservedGeneration: 1}},
-		StartedAt: now, FinishedAt: now, Duration: "1h2m3s", ExitCode: new(int32), JobUID: uid, PodName: text(40), PodUID: uid, Attempts: 1,
-		Stats: &counts, TTLSecondsAfterFinished: new(int64(604800)),
-		Spider: &v1alpha1.SpiderSnapshot{Name: "shop", Image: text(80), ImageID: text(150)},
+		ObservedGeneration: 1,
+		ID:                 uid,
+		Phase:              v1alpha1.PhaseFinished,
+		Reason:             v1alpha1.ReasonCompleted,
+		Message:            text(message),
+		Conditions: []metav1.Condition{
+			{Type: v1alpha1.ConditionSucceeded, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonCompleted,
+				Message: text(message), LastTransitionTime: *now, ObservedGeneration: 1},
+		},
+		StartedAt:               now,
+		FinishedAt:              now,
+		Duration:                "1h2m3s",
+		ExitCode:                new(int32),
+		JobUID:                  uid,
+		PodName:                 text(40),
+		PodUID:                  uid,
+		Attempts:                1,
+		Stats:                   &counts,
+		TTLSecondsAfterFinished: new(int64(604800)),
+		Spider:                  &v1alpha1.SpiderSnapshot{Name: "shop", Image: text(80), ImageID: text(150)},
 	}
 	if !full {
 		return st
@@ -193,7 +221,14 @@ func statusWith(message int, full bool) v1alpha1.SpiderJobStatus {
 	st.Spider = &v1alpha1.SpiderSnapshot{Name: text(128), RepoPath: text(512), Image: text(512), ImageID: text(1024)}
 	st.PodName = text(253)
 	st.RunningSince, st.FailingSince, st.AttemptFrom = now, now, now
-	st.Stop = &v1alpha1.Stop{JobUID: uid, Since: now, Phase: v1alpha1.PhaseFinished, Reason: text(64), Message: text(message), Retry: true}
+	st.Stop = &v1alpha1.Stop{
+		JobUID:  uid,
+		Since:   now,
+		Phase:   v1alpha1.PhaseFinished,
+		Reason:  text(64),
+		Message: text(message),
+		Retry:   true,
+	}
 	return st
 }
 

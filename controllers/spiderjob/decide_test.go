@@ -338,7 +338,9 @@ func checkDecision(t *testing.T, o *observation, d decision, w want) {
 		return
 	}
 	if d.status.Phase != w.phase || d.status.Reason != w.reason || !strings.Contains(d.status.Message, w.contains) {
-		t.Errorf("status is %s/%s %q, want %s/%s with %q", d.status.Phase, d.status.Reason, d.status.Message, w.phase, w.reason, w.contains)
+		t.Errorf(
+			"status is %s/%s %q, want %s/%s with %q", d.status.Phase, d.status.Reason, d.status.Message, w.phase, w.reason, w.contains,
+		)
 	}
 	if w.phase.Terminal() != (d.status.FinishedAt != nil) {
 		t.Errorf("finishedAt is %v in phase %s", d.status.FinishedAt, d.status.Phase)
@@ -362,7 +364,13 @@ func checkDecision(t *testing.T, o *observation, d decision, w want) {
 // resumed is a SpiderJob whose first attempt was interrupted with so many items, and whose second one runs.
 func resumed(b sjBuilder, items int64) sjBuilder {
 	b.Status.Attempts, b.Status.Interruptions = 2, 1
-	b.Status.Stats = &v1alpha1.Stats{ItemsScraped: items, FinishReason: "shutdown", Source: v1alpha1.OriginScrapyStats, Attempt: 1, Final: true}
+	b.Status.Stats = &v1alpha1.Stats{
+		ItemsScraped: items,
+		FinishReason: "shutdown",
+		Source:       v1alpha1.OriginScrapyStats,
+		Attempt:      1,
+		Final:        true,
+	}
 	return b
 }
 

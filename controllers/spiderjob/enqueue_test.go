@@ -103,7 +103,9 @@ func TestStopsThenEndsThenCreationsComeFirst(t *testing.T) {
 		updated(bySpiderJob(), cancelledNew, true)
 		updated(bySpiderJob(), deleted, true)
 		updated(byLabel(newMemory()), podOf("its Pod is being deleted", beingDeleted), true)
-		byLabel(newMemory()).Create(ctx, event.CreateEvent{Object: podOf("its Pod is found being deleted", beingDeleted), IsInInitialList: true}, q)
+		byLabel(
+			newMemory(),
+		).Create(ctx, event.CreateEvent{Object: podOf("its Pod is found being deleted", beingDeleted), IsInInitialList: true}, q)
 	})
 	want := []string{
 		"cancelled", "cancelled while new", "deleted", "its Pod is being deleted", "its Pod is found being deleted",

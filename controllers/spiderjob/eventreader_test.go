@@ -226,7 +226,10 @@ func TestManyWarnings(t *testing.T) {
 func TestEventsCannotBeRead(t *testing.T) {
 	log, reader := newEventLog()
 	log.err = errors.New("no")
-	if _, err := reader.Warnings(t.Context(), "shop", "job"); !errors.Is(err, log.err) || !strings.Contains(err.Error(), "namespace shop") {
+	if _, err := reader.Warnings(
+		t.Context(), "shop", "job",
+	); !errors.Is(err, log.err) ||
+		!strings.Contains(err.Error(), "namespace shop") {
 		t.Errorf("the error is %v", err)
 	}
 	if _, askAt := reader.ask(t, "shop", "job"); !askAt.Equal(epoch.Add(time.Second)) {
@@ -244,9 +247,15 @@ func TestKilling(t *testing.T) {
 	log, reader := newEventLog()
 	killing := func(uid types.UID, container string) {
 		log.events = append(log.events, corev1.Event{
-			ObjectMeta:     metav1.ObjectMeta{Namespace: "shop"},
-			InvolvedObject: corev1.ObjectReference{Kind: "Pod", Name: "run-" + string(uid), UID: uid, FieldPath: "spec.containers{" + container + "}"},
-			Type:           corev1.EventTypeNormal, Reason: "Killing",
+			ObjectMeta: metav1.ObjectMeta{Namespace: "shop"},
+			InvolvedObject: corev1.ObjectReference{
+				Kind:      "Pod",
+				Name:      "run-" + string(uid),
+				UID:       uid,
+				FieldPath: "spec.containers{" + container + "}",
+			},
+			Type:   corev1.EventTypeNormal,
+			Reason: "Killing",
 		})
 	}
 	killing("sidecar", "mesh")

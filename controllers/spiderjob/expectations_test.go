@@ -63,7 +63,9 @@ func (b sjBuilder) started() sjBuilder {
 // stalled is one of which a stall is told.
 func (b sjBuilder) stalled() sjBuilder {
 	b = b.started()
-	b.Status.Violations = []v1alpha1.Violation{{Rule: v1alpha1.RuleNoProgressSeconds, Expected: "progress", Actual: "none since noon"}}
+	b.Status.Violations = []v1alpha1.Violation{
+		{Rule: v1alpha1.RuleNoProgressSeconds, Expected: "progress", Actual: "none since noon"},
+	}
 	apimeta.SetStatusCondition(&b.Status.Conditions, metav1.Condition{
 		Type: v1alpha1.ConditionExpectationsMet, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonStalled,
 	})
@@ -111,10 +113,21 @@ func TestDecideOnExpectations(t *testing.T) {
 		return observe(b).withJob(job(change...)).withPods(pod().running()).reads(r)
 	}
 	finished := want{phase: v1alpha1.PhaseFinished, reason: v1alpha1.ReasonCompleted, items: 3, final: true}
-	itself := want{phase: v1alpha1.PhaseFinished, reason: v1alpha1.ReasonStoppedItself, contains: "stopped itself", items: 3, final: true}
+	itself := want{
+		phase:    v1alpha1.PhaseFinished,
+		reason:   v1alpha1.ReasonStoppedItself,
+		contains: "stopped itself",
+		items:    3,
+		final:    true,
+	}
 	interrupted := want{
-		phase: v1alpha1.PhaseRunning, reason: v1alpha1.ReasonInterrupted, stop: v1alpha1.ReasonInterrupted, retry: true, items: 3, final: true,
-		log: podlog.Final,
+		phase:  v1alpha1.PhaseRunning,
+		reason: v1alpha1.ReasonInterrupted,
+		stop:   v1alpha1.ReasonInterrupted,
+		retry:  true,
+		items:  3,
+		final:  true,
+		log:    podlog.Final,
 	}
 	failed := func(reason, contains string) want {
 		return want{phase: v1alpha1.PhaseError, reason: reason, contains: contains, items: 3, final: true}
@@ -128,7 +141,14 @@ func TestDecideOnExpectations(t *testing.T) {
 	with := func(w want, change func(*want)) want { change(&w); return w }
 	saying := func(w want, contains string) want { w.contains = contains; return w }
 	running := func(contains string, after time.Duration) want {
-		return want{phase: v1alpha1.PhaseRunning, reason: v1alpha1.ReasonRunning, contains: contains, items: 3, log: podlog.Sample, after: after}
+		return want{
+			phase:    v1alpha1.PhaseRunning,
+			reason:   v1alpha1.ReasonRunning,
+			contains: contains,
+			items:    3,
+			log:      podlog.Sample,
+			after:    after,
+		}
 	}
 
 	for _, c := range []struct {
@@ -306,7 +326,8 @@ func TestDecideOnExpectations(t *testing.T) {
 			if rule := firstRule(&d.status); rule != c.rule && c.want.need == needNothing {
 				t.Errorf("the first rule broken is %q, want %q", rule, c.rule)
 			}
-			if c.rule != "" && met.Status == metav1.ConditionFalse && !d.status.Phase.Terminal() && d.status.Stop == nil && met.Reason != v1alpha1.ReasonStalled {
+			if c.rule != "" && met.Status == metav1.ConditionFalse && !d.status.Phase.Terminal() && d.status.Stop == nil &&
+				met.Reason != v1alpha1.ReasonStalled {
 				t.Errorf("only a stall is told before the end: %s", d)
 			}
 			if (d.status.ComparisonKey != "") != c.key {

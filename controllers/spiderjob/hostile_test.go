@@ -31,7 +31,9 @@ func TestDecideOnHostileClusters(t *testing.T) {
 	retry := func(p *plan) { p.Retries, p.StatsSource = 1, v1alpha1.StatsFromTerminationMessage }
 	timeout := func(p *plan) { p.TimeoutSeconds = 60 }
 	ended := func(code int32, message string) corev1.ContainerState {
-		return corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: code, Message: message, StartedAt: at(0), FinishedAt: at(1)}}
+		return corev1.ContainerState{
+			Terminated: &corev1.ContainerStateTerminated{ExitCode: code, Message: message, StartedAt: at(0), FinishedAt: at(1)},
+		}
 	}
 	waits := func(reason, message string) corev1.ContainerState {
 		return corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: reason, Message: message}}
@@ -40,7 +42,12 @@ func TestDecideOnHostileClusters(t *testing.T) {
 	evicted := func() podBuilder {
 		return pod().exited(0).failed("Evicted", "The node was low on resource: memory. ").disrupted("TerminationByKubelet")
 	}
-	interrupted := want{phase: v1alpha1.PhaseRunning, reason: v1alpha1.ReasonInterrupted, stop: v1alpha1.ReasonInterrupted, retry: true}
+	interrupted := want{
+		phase:  v1alpha1.PhaseRunning,
+		reason: v1alpha1.ReasonInterrupted,
+		stop:   v1alpha1.ReasonInterrupted,
+		retry:  true,
+	}
 	with := func(w want, change func(*want)) want { change(&w); return w }
 	concluded := want{phase: v1alpha1.PhaseRunning, reason: v1alpha1.ReasonStopping, stop: v1alpha1.ReasonCompleted}
 	finished := want{phase: v1alpha1.PhaseFinished, reason: v1alpha1.ReasonCompleted}
@@ -412,7 +419,11 @@ func TestUnstartedAttemptsAreNotCounted(t *testing.T) {
 // TestRetentionIsResolvedAtTheEnd keeps a record for as long as Spider and operator said when it ended.
 func TestRetentionIsResolvedAtTheEnd(t *testing.T) {
 	sj := makeSpiderJob()
-	see := observe(sj).withJob(makeJob(sj.SpiderJob)).withPods(makePod(makeJob(sj.SpiderJob).Job, "run-a").exited(0)).reads(finalReading(1, "finished"))
+	see := observe(
+		sj,
+	).withJob(makeJob(sj.SpiderJob)).
+		withPods(makePod(makeJob(sj.SpiderJob).Job, "run-a").exited(0)).
+		reads(finalReading(1, "finished"))
 	week, year := int64(7*24*3600), int64(365*24*3600)
 	see.spider.Spec.TTLSecondsAfterFinished = &year
 	d := decide(see.observation, epoch.Add(6*time.Second))

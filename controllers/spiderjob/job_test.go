@@ -146,7 +146,8 @@ func envOf(template *corev1.PodTemplateSpec, name string) string {
 func TestJobIsRestrictedUnlessTheSpiderLoosensIt(t *testing.T) {
 	template, job := build(t, makeSpiderJob().SpiderJob, makeSpider())
 	pod, container := template.Spec, template.Spec.Containers[0]
-	if s := pod.SecurityContext; !*s.RunAsNonRoot || *s.RunAsUser != nonRootID || s.SeccompProfile.Type != corev1.SeccompProfileTypeRuntimeDefault {
+	if s := pod.SecurityContext; !*s.RunAsNonRoot || *s.RunAsUser != nonRootID ||
+		s.SeccompProfile.Type != corev1.SeccompProfileTypeRuntimeDefault {
 		t.Errorf("the Pod's security context is %+v", s)
 	}
 	if s := container.SecurityContext; *s.AllowPrivilegeEscalation || !slices.Contains(s.Capabilities.Drop, "ALL") {
@@ -162,7 +163,10 @@ func TestJobIsRestrictedUnlessTheSpiderLoosensIt(t *testing.T) {
 		t.Error("the spider has no home it can write to")
 	}
 	if *job.Spec.BackoffLimit != 0 || job.Spec.Template.Spec.ActiveDeadlineSeconds != nil {
-		t.Errorf("backoffLimit %d, activeDeadlineSeconds %v without retries and timeout", *job.Spec.BackoffLimit, job.Spec.Template.Spec.ActiveDeadlineSeconds)
+		t.Errorf(
+			"backoffLimit %d, activeDeadlineSeconds %v without retries and timeout", *job.Spec.BackoffLimit,
+			job.Spec.Template.Spec.ActiveDeadlineSeconds,
+		)
 	}
 
 	spider := makeSpider()
@@ -184,7 +188,8 @@ func TestJobIsRestrictedUnlessTheSpiderLoosensIt(t *testing.T) {
 	if template.Labels["team"] != "a" || template.Labels[v1alpha1.LabelSpiderJob] != "run" {
 		t.Errorf("labels are %v", template.Labels)
 	}
-	if *job.Spec.BackoffLimit != 0 || *job.Spec.Template.Spec.ActiveDeadlineSeconds != 100+30+3600 || job.Labels[v1alpha1.LabelQueueName] != "team" {
+	if *job.Spec.BackoffLimit != 0 || *job.Spec.Template.Spec.ActiveDeadlineSeconds != 100+30+3600 ||
+		job.Labels[v1alpha1.LabelQueueName] != "team" {
 		t.Errorf("job spec is %+v", job.Spec)
 	}
 }
@@ -234,7 +239,11 @@ func TestPlanSurvivesWhateverIsWrittenOnTheJob(t *testing.T) {
 	}
 	for _, note := range []string{"", "{", "[]", `{"retries": "x"}`, `{"graceSeconds": -5, "earlierAttempts": -1}`} {
 		job.Annotations[v1alpha1.AnnotationPlan] = note
-		if p := planFromJob(viewJob(job), testDefaults()); p.TimeoutSeconds != 0 || p.GraceSeconds < 0 || p.EarlierAttempts < 0 || p.Interruptions == "" {
+		if p := planFromJob(
+			viewJob(job),
+			testDefaults(),
+		); p.TimeoutSeconds != 0 || p.GraceSeconds < 0 || p.EarlierAttempts < 0 ||
+			p.Interruptions == "" {
 			t.Errorf("note %q reads as %+v", note, p)
 		}
 	}

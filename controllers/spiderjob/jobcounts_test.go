@@ -35,8 +35,10 @@ func TestJobCountsIsWhatCountingWouldGive(t *testing.T) {
 				if exists && rapid.Bool().Draw(t, "the same object") {
 					after.UID, after.CreationTimestamp = before.UID, before.CreationTimestamp
 				}
-				after.Status.Phase = rapid.SampledFrom([]v1alpha1.Phase{"", v1alpha1.PhasePending, v1alpha1.PhaseRunning, v1alpha1.PhaseError}).Draw(t, "phase")
-				after.Status.Reason = rapid.SampledFrom([]string{"", v1alpha1.ReasonQueued, v1alpha1.ReasonImagePull, "Unheard"}).Draw(t, "reason")
+				after.Status.Phase = rapid.SampledFrom([]v1alpha1.Phase{"", v1alpha1.PhasePending, v1alpha1.PhaseRunning, v1alpha1.PhaseError}).
+					Draw(t, "phase")
+				after.Status.Reason = rapid.SampledFrom([]string{"", v1alpha1.ReasonQueued, v1alpha1.ReasonImagePull, "Unheard"}).
+					Draw(t, "reason")
 				there[name] = after
 				if exists {
 					p.OnUpdate(before, after)
@@ -49,7 +51,8 @@ func TestJobCountsIsWhatCountingWouldGive(t *testing.T) {
 		for _, sj := range there {
 			c := conditionOf(sj)
 			want[c]++
-			if since, found := wantOldest[c.reason]; c.phase == v1alpha1.PhasePending && (!found || sj.CreationTimestamp.Time.Before(since)) {
+			if since, found := wantOldest[c.reason]; c.phase == v1alpha1.PhasePending &&
+				(!found || sj.CreationTimestamp.Time.Before(since)) {
 				wantOldest[c.reason] = sj.CreationTimestamp.Time
 			}
 		}

@@ -379,7 +379,9 @@ func (l *launch) withoutScrapy(t *testing.T) string {
 }
 
 // run runs the launcher as a Pod does.
-func (l *launch) run(ctx context.Context, workingDir string, env []string, arguments ...string) (stdout, stderr string, err error) {
+func (l *launch) run(
+	ctx context.Context, workingDir string, env []string, arguments ...string,
+) (stdout, stderr string, err error) {
 	program := strings.ReplaceAll(launcher, "/dev/termination-log", l.message)
 	cmd := exec.CommandContext(ctx, l.python, append([]string{"-c", program}, arguments...)...)
 	cmd.Dir = filepath.Join(l.root, workingDir)

@@ -39,7 +39,9 @@ func TestLastWordsOfAPodThatIsGone(t *testing.T) {
 	ended := makePod(makeJob(sj.SpiderJob).Job, "run-a").exited(0, said(`{"items_scraped": 42}`)).deleting()
 	pod := func(b podBuilder) *corev1.Pod { slimPod(b.Pod); return b.Pod }
 	key := types.NamespacedName{Namespace: "shop", Name: "run"}
-	ctx, q := context.Background(), workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[reconcile.Request]())
+	ctx, q := context.Background(), workqueue.NewTypedRateLimitingQueue(
+		workqueue.DefaultTypedControllerRateLimiter[reconcile.Request](),
+	)
 	defer q.ShutDown()
 
 	for _, c := range []struct {

@@ -39,7 +39,9 @@ func TestMetricsCountWhatAWriteChanges(t *testing.T) {
 
 	stalled := makeSpiderJob().stalled()
 	judged := stalled.DeepCopy()
-	judged.Status.Phase, judged.Status.Reason, judged.Status.FinishedAt = v1alpha1.PhaseFinished, v1alpha1.ReasonCompleted, ptr.To(at(62*time.Second))
+	judged.Status.Phase, judged.Status.Reason, judged.Status.FinishedAt = v1alpha1.PhaseFinished, v1alpha1.ReasonCompleted, ptr.To(
+		at(62*time.Second),
+	)
 
 	tests := map[string]struct {
 		before sjBuilder
@@ -90,8 +92,11 @@ func TestMetricsCountWhatAWriteChanges(t *testing.T) {
 		"counts beyond belief": {
 			before: running,
 			after: v1alpha1.SpiderJobStatus{
-				Phase: v1alpha1.PhaseFinished, Reason: v1alpha1.ReasonCompleted, StartedAt: running.Status.StartedAt,
-				FinishedAt: running.Status.StartedAt, Stats: &v1alpha1.Stats{ItemsScraped: math.MaxInt64, Requests: ptr.To[int64](math.MaxInt64)},
+				Phase:      v1alpha1.PhaseFinished,
+				Reason:     v1alpha1.ReasonCompleted,
+				StartedAt:  running.Status.StartedAt,
+				FinishedAt: running.Status.StartedAt,
+				Stats:      &v1alpha1.Stats{ItemsScraped: math.MaxInt64, Requests: ptr.To[int64](math.MaxInt64)},
 			},
 			want: advance{
 				ended: v1alpha1.PhaseFinished, reason: v1alpha1.ReasonCompleted, hasRun: true, items: maxCounted, requests: maxCounted,
@@ -100,7 +105,10 @@ func TestMetricsCountWhatAWriteChanges(t *testing.T) {
 		"clocks that jump": {
 			before: running,
 			after: v1alpha1.SpiderJobStatus{
-				Phase: v1alpha1.PhaseFinished, Reason: v1alpha1.ReasonCompleted, StartedAt: running.Status.StartedAt, FinishedAt: ptr.To(at(0)),
+				Phase:      v1alpha1.PhaseFinished,
+				Reason:     v1alpha1.ReasonCompleted,
+				StartedAt:  running.Status.StartedAt,
+				FinishedAt: ptr.To(at(0)),
 			},
 			want: advance{ended: v1alpha1.PhaseFinished, reason: v1alpha1.ReasonCompleted, hasRun: true},
 		},
@@ -126,8 +134,18 @@ func TestNoWaitIsCountedWithoutItsJob(t *testing.T) {
 func TestProgressIsCounted(t *testing.T) {
 	before := samples(t)
 	advance{
-		started: true, queued: 2 * time.Second, starting: 3 * time.Second, ended: v1alpha1.PhaseFinished, reason: v1alpha1.ReasonCompleted,
-		hasRun: true, ran: time.Minute, items: 7, requests: 9, interruptions: 2, expectations: "broken", stalled: true,
+		started:       true,
+		queued:        2 * time.Second,
+		starting:      3 * time.Second,
+		ended:         v1alpha1.PhaseFinished,
+		reason:        v1alpha1.ReasonCompleted,
+		hasRun:        true,
+		ran:           time.Minute,
+		items:         7,
+		requests:      9,
+		interruptions: 2,
+		expectations:  "broken",
+		stalled:       true,
 	}.count()
 	want := map[string]float64{
 		"spider_operator_job_queue_duration_seconds":          2,

@@ -82,8 +82,17 @@ func TestPodsAreTheSpidersOverTheOperators(t *testing.T) {
 		Tolerations  []corev1.Toleration
 		Labels       map[string]string // Without our own.
 	}
-	dedicated := corev1.Toleration{Key: "dedicated", Operator: corev1.TolerationOpEqual, Value: "spiders", Effect: corev1.TaintEffectNoSchedule}
-	unreachable := corev1.Toleration{Key: "node.kubernetes.io/unreachable", Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoExecute}
+	dedicated := corev1.Toleration{
+		Key:      "dedicated",
+		Operator: corev1.TolerationOpEqual,
+		Value:    "spiders",
+		Effect:   corev1.TaintEffectNoSchedule,
+	}
+	unreachable := corev1.Toleration{
+		Key:      "node.kubernetes.io/unreachable",
+		Operator: corev1.TolerationOpExists,
+		Effect:   corev1.TaintEffectNoExecute,
+	}
 	briefly, lengthily := unreachable, unreachable
 	briefly.TolerationSeconds, lengthily.TolerationSeconds = ptr.To[int64](10), ptr.To[int64](600)
 
@@ -197,7 +206,8 @@ func TestSharedMemoryIsBoundedByTheMemoryLimitAlone(t *testing.T) {
 	spider.Spec.Pod.Volumes = []corev1.Volume{{Name: "memory"}}
 	spider.Spec.Pod.VolumeMounts = []corev1.VolumeMount{{Name: "memory", MountPath: "/dev/shm"}}
 	template = buildUnder(t, PodDefaults{}, spider)
-	if mounts := template.Spec.Containers[0].VolumeMounts; len(mounts) != 2 || mounts[0].Name != "memory" || mounts[1].MountPath != "/tmp" {
+	if mounts := template.Spec.Containers[0].VolumeMounts; len(mounts) != 2 || mounts[0].Name != "memory" ||
+		mounts[1].MountPath != "/tmp" {
 		t.Errorf("beside a /dev/shm of the Spider's own there are %v", mounts)
 	}
 }

@@ -19,8 +19,10 @@ var (
 	simulateFrom     = flag.Uint64("simulate.from", 1, "the first seed of TestSimulation")
 	simulateTroubles = flag.String("simulate.troubles", "all", "the kinds of trouble in TestSimulation, as in all,-clocks")
 	simulateWithout  = flag.String("simulate.without", "", "invariants, separated by commas, that TestSimulation does not check")
-	simulateTally    = flag.Bool("simulate.tally", false, "go on after a violation, and tell how often each invariant breaks and where first")
-	simulateSeed     = flag.Uint64("simulate.seed", 0, "tell the story of this seed alone")
+	simulateTally    = flag.Bool(
+		"simulate.tally", false, "go on after a violation, and tell how often each invariant breaks and where first",
+	)
+	simulateSeed = flag.Uint64("simulate.seed", 0, "tell the story of this seed alone")
 )
 
 // TestSimulation lets the operator live through histories of a hostile cluster, and checks what must always hold.

@@ -147,20 +147,26 @@ func (h *history) scene() string {
 	var b strings.Builder
 	c := h.cluster
 	for _, sj := range c.AllSpiderJobs() {
-		fmt.Fprintf(&b, "SpiderJob %s/%s %s: %s/%s deleted %s, finalizers %q, stop %v\n", sj.Namespace, sj.Name, sj.UID, sj.Status.Phase, sj.Status.Reason,
-			sj.DeletionTimestamp, sj.Finalizers, sj.Status.Stop)
+		fmt.Fprintf(
+			&b, "SpiderJob %s/%s %s: %s/%s deleted %s, finalizers %q, stop %v\n", sj.Namespace, sj.Name, sj.UID, sj.Status.Phase,
+			sj.Status.Reason, sj.DeletionTimestamp, sj.Finalizers, sj.Status.Stop,
+		)
 	}
 	for _, job := range c.AllJobs() {
-		fmt.Fprintf(&b, "Job %s of %s: suspended %t, deleted %s, finalizers %q, conditions", job.UID, job.Labels[v1alpha1.LabelSpiderJobUID],
-			ptr.Deref(job.Spec.Suspend, false), job.DeletionTimestamp, job.Finalizers)
+		fmt.Fprintf(
+			&b, "Job %s of %s: suspended %t, deleted %s, finalizers %q, conditions", job.UID, job.Labels[v1alpha1.LabelSpiderJobUID],
+			ptr.Deref(job.Spec.Suspend, false), job.DeletionTimestamp, job.Finalizers,
+		)
 		for _, condition := range job.Status.Conditions {
 			fmt.Fprintf(&b, " %s=%s", condition.Type, condition.Status)
 		}
 		b.WriteByte('\n')
 	}
 	for _, pod := range c.AllPods() {
-		fmt.Fprintf(&b, "Pod %s on node %q: %s %s, deleted %s, finalizers %q\n", pod.Name, pod.Spec.NodeName, pod.Status.Phase, pod.Status.Reason,
-			pod.DeletionTimestamp, pod.Finalizers)
+		fmt.Fprintf(
+			&b, "Pod %s on node %q: %s %s, deleted %s, finalizers %q\n", pod.Name, pod.Spec.NodeName, pod.Status.Phase, pod.Status.Reason,
+			pod.DeletionTimestamp, pod.Finalizers,
+		)
 	}
 	return b.String()
 }
@@ -188,7 +194,15 @@ func tellHistory(t *testing.T, seed uint64, s simulation) *history {
 // retell tells a history with only some of its kinds of trouble, and without the steps in skip.
 func retell(t *testing.T, seed uint64, s simulation, troubles trouble, skip []bool) *history {
 	t.Helper()
-	h := &history{kept: map[types.UID]bool{}, seed: seed, skip: skip, troubles: troubles, kinds: troubles, faults: s.faults, without: s.without}
+	h := &history{
+		kept:     map[types.UID]bool{},
+		seed:     seed,
+		skip:     skip,
+		troubles: troubles,
+		kinds:    troubles,
+		faults:   s.faults,
+		without:  s.without,
+	}
 	for i := range troubleNames {
 		if kind := trouble(1) << i; s.troubles&kind != 0 {
 			h.menu = append(h.menu, kind)
@@ -292,9 +306,20 @@ func (h *history) createSpider(namespace string) {
 	if h.has(troubleQueue) {
 		spider.Spec.QueueName = "queue"
 	}
-	h.tell("somebody creates Spider %s/books: retries %d, interruptions %d %s, timeout %d, start deadline %d, kept for %d s, Pods for %d s",
-		namespace, retries, most, spider.Spec.InterruptionPolicy, ptr.Deref(spider.Spec.TimeoutSeconds, 0),
-		ptr.Deref(spider.Spec.StartDeadlineSeconds, 0), ptr.Deref(spider.Spec.TTLSecondsAfterFinished, -1), ptr.Deref(spider.Spec.PodRetentionSeconds, -1))
+	h.tell(
+		"somebody creates Spider %s/books: retries %d, interruptions %d %s, timeout %d, start deadline %d, kept for %d s, Pods for %d s",
+		namespace,
+		retries,
+		most,
+		spider.Spec.InterruptionPolicy,
+		ptr.Deref(spider.Spec.TimeoutSeconds, 0),
+		ptr.Deref(
+			spider.Spec.StartDeadlineSeconds,
+			0,
+		),
+		ptr.Deref(spider.Spec.TTLSecondsAfterFinished, -1),
+		ptr.Deref(spider.Spec.PodRetentionSeconds, -1),
+	)
 	_ = h.cluster.Create(simulated.Spiders, spider)
 }
 
@@ -305,7 +330,9 @@ func (h *history) createSpiderJob(namespace, name string) {
 		Status:     v1alpha1.SpiderJobStatus{Phase: v1alpha1.PhasePending},
 	}
 	if h.pick(2) == 0 { // more than is held of them
-		sj.Spec.Arguments = map[string]v1alpha1.ArgumentValue{"url": v1alpha1.ArgumentValue(strings.Repeat(name, allowed.KeptArgumentsBytes/len(name)+1))}
+		sj.Spec.Arguments = map[string]v1alpha1.ArgumentValue{
+			"url": v1alpha1.ArgumentValue(strings.Repeat(name, allowed.KeptArgumentsBytes/len(name)+1)),
+		}
 	}
 	if h.cluster.Create(simulated.SpiderJobs, sj) == nil {
 		h.tell("somebody creates SpiderJob %s/%s (%s)", namespace, name, sj.UID)
@@ -340,7 +367,14 @@ func (h *history) step() {
 		h.world(-1)
 	case n < 79:
 		jumps := []time.Duration{
-			100 * time.Millisecond, time.Second, time.Second, 3 * time.Second, 10 * time.Second, 30 * time.Second, time.Minute, 6 * time.Minute,
+			100 * time.Millisecond,
+			time.Second,
+			time.Second,
+			3 * time.Second,
+			10 * time.Second,
+			30 * time.Second,
+			time.Minute,
+			6 * time.Minute,
 		}
 		// Now and then nobody reads a log meanwhile.
 		h.sleep(jumps[h.pick(len(jumps))], !h.has(troubleLogs) || h.chance(70))
@@ -469,8 +503,10 @@ func (h *history) tellCall(w *worker) {
 	switch obj := w.call.Object.(type) {
 	case *v1alpha1.SpiderJob:
 		st := &obj.Status
-		h.tell("%s: records %s of %s: %s/%s %q, attempts %d, interruptions %d, items %d", w.process.name, w.call.NamespacedName, obj.UID,
-			st.Phase, st.Reason, st.Message, st.Attempts, st.Interruptions, items(st))
+		h.tell(
+			"%s: records %s of %s: %s/%s %q, attempts %d, interruptions %d, items %d", w.process.name, w.call.NamespacedName, obj.UID,
+			st.Phase, st.Reason, st.Message, st.Attempts, st.Interruptions, items(st),
+		)
 	default:
 		grace := int64(-1)
 		if o := w.call.Options; o != nil && o.GracePeriodSeconds != nil {
@@ -665,12 +701,16 @@ func (h *history) onLostNode(p *simulated.Process) bool {
 func (h *history) unsettled() {
 	for _, sj := range h.cluster.AllSpiderJobs() {
 		if !sj.Status.Phase.Terminal() {
-			h.violate(invariantEnds, "SpiderJob %s does not come to an end: %s/%s %q", sj.UID, sj.Status.Phase, sj.Status.Reason, sj.Status.Message)
+			h.violate(
+				invariantEnds, "SpiderJob %s does not come to an end: %s/%s %q", sj.UID, sj.Status.Phase, sj.Status.Reason, sj.Status.Message,
+			)
 		}
 	}
 	for _, p := range h.cluster.Processes() {
 		if p.Running() && p.DeclaredDead == "" && !h.onLostNode(p) {
-			h.violate(invariantNothingLeft, "container %s of Pod %s still runs, %s after the world became kind", p.Container, p.PodName, patience)
+			h.violate(
+				invariantNothingLeft, "container %s of Pod %s still runs, %s after the world became kind", p.Container, p.PodName, patience,
+			)
 		}
 	}
 }
@@ -731,7 +771,8 @@ func (h *history) called(w *worker, call simulated.Call) {
 // reconciled looks at what a reconcile has come to.
 func (h *history) reconciled(w *worker) {
 	err := w.err
-	if err == nil || w.faulty || w.process.dead || apierrors.IsConflict(err) || apierrors.IsNotFound(err) || errors.Is(err, context.Canceled) {
+	if err == nil || w.faulty || w.process.dead || apierrors.IsConflict(err) || apierrors.IsNotFound(err) ||
+		errors.Is(err, context.Canceled) {
 		return
 	}
 	h.violate(invariantNoErrors, "the reconcile of %s fails though nothing failed: %v", w.taken.Request.NamespacedName, err)

@@ -72,9 +72,27 @@ const (
 
 // everyInvariant is each of them.
 var everyInvariant = []string{
-	invariantOneProcess, invariantEndProven, invariantPhases, invariantCancelled, invariantCounts, invariantVerdicts, invariantSuccessKept,
-	invariantGrace, invariantUID, invariantEnds, invariantNothingLeft, invariantExplained, invariantNoErrors, invariantFrugal,
-	invariantForgets, invariantTerminalCreates, invariantTimeouts, invariantNoPanic, invariantPrompt, invariantKept, invariantArguments,
+	invariantOneProcess,
+	invariantEndProven,
+	invariantPhases,
+	invariantCancelled,
+	invariantCounts,
+	invariantVerdicts,
+	invariantSuccessKept,
+	invariantGrace,
+	invariantUID,
+	invariantEnds,
+	invariantNothingLeft,
+	invariantExplained,
+	invariantNoErrors,
+	invariantFrugal,
+	invariantForgets,
+	invariantTerminalCreates,
+	invariantTimeouts,
+	invariantNoPanic,
+	invariantPrompt,
+	invariantKept,
+	invariantArguments,
 }
 
 // truth is what the checks know of a history.
@@ -138,7 +156,9 @@ func (h *history) started(p *simulated.Process) {
 	j := h.truth.of(p.SpiderJob)
 	for _, other := range j.processes {
 		if other.Running() && other.DeclaredDead == "" {
-			h.violate(invariantOneProcess, "Pod %s on node %s starts while Pod %s on node %s runs", p.PodName, p.Node, other.PodName, other.Node)
+			h.violate(
+				invariantOneProcess, "Pod %s on node %s starts while Pod %s on node %s runs", p.PodName, p.Node, other.PodName, other.Node,
+			)
 		}
 	}
 	j.processes = append(j.processes, p)
@@ -179,13 +199,19 @@ func (h *history) checkSpiderJob(change *simulated.Change) {
 	was, is := &before.Status, &after.Status
 	switch {
 	case was.Phase.Terminal() && ptr.Deref(was.TTLSecondsAfterFinished, -1) != ptr.Deref(is.TTLSecondsAfterFinished, -1):
-		h.violate(invariantKept, "was to be kept for %d s, and then for %d s", ptr.Deref(was.TTLSecondsAfterFinished, -1), ptr.Deref(is.TTLSecondsAfterFinished, -1))
+		h.violate(
+			invariantKept, "was to be kept for %d s, and then for %d s", ptr.Deref(was.TTLSecondsAfterFinished, -1),
+			ptr.Deref(is.TTLSecondsAfterFinished, -1),
+		)
 	case was.Phase.Terminal() && (was.Phase != is.Phase || was.Reason != is.Reason):
 		h.violate(invariantPhases, "%s/%s is followed by %s/%s", was.Phase, was.Reason, is.Phase, is.Reason)
 	case was.Phase == v1alpha1.PhaseRunning && is.Phase == v1alpha1.PhasePending && is.Reason != v1alpha1.ReasonQueued:
 		h.violate(invariantPhases, "Running goes back to Pending/%s", is.Reason)
 	case is.Attempts < was.Attempts || is.Interruptions < was.Interruptions:
-		h.violate(invariantCounts, "attempts go from %d to %d, interruptions from %d to %d", was.Attempts, is.Attempts, was.Interruptions, is.Interruptions)
+		h.violate(
+			invariantCounts, "attempts go from %d to %d, interruptions from %d to %d", was.Attempts, is.Attempts, was.Interruptions,
+			is.Interruptions,
+		)
 	case was.Stats != nil && is.Stats != nil && was.Stats.Attempt == is.Stats.Attempt && is.Stats.ItemsScraped < was.Stats.ItemsScraped:
 		h.violate(invariantCounts, "items go down from %d to %d", was.Stats.ItemsScraped, is.Stats.ItemsScraped)
 	}
@@ -240,8 +266,10 @@ func (h *history) checkPrompt() {
 		j := h.truth.of(sj.UID)
 		if !sj.Status.Phase.Terminal() && j.created == 0 && sj.DeletionTimestamp == nil && sj.Status.Reason != v1alpha1.ReasonWaiting &&
 			sj.Status.Reason != v1alpha1.ReasonSpiderNotFound {
-			h.violate(invariantPrompt, "SpiderJob %s has no Job though nothing has been in its way for more than a minute: %s/%s %q", sj.UID,
-				sj.Status.Phase, sj.Status.Reason, sj.Status.Message)
+			h.violate(
+				invariantPrompt, "SpiderJob %s has no Job though nothing has been in its way for more than a minute: %s/%s %q", sj.UID,
+				sj.Status.Phase, sj.Status.Reason, sj.Status.Message,
+			)
 		}
 	}
 }
@@ -314,7 +342,10 @@ func (h *history) checkVerdict(sj *v1alpha1.SpiderJob, j *trueJob) {
 	}
 	what := "no process ever ran"
 	if p != nil {
-		what = fmt.Sprintf("the process of Pod %s exited with %d, finish reason %q; told to end: %q; lost: %q", p.PodName, p.Exit(), p.FinishReason(), p.SignalledBy, p.Lost)
+		what = fmt.Sprintf(
+			"the process of Pod %s exited with %d, finish reason %q; told to end: %q; lost: %q", p.PodName, p.Exit(), p.FinishReason(),
+			p.SignalledBy, p.Lost,
+		)
 	}
 	switch st.Reason {
 	case v1alpha1.ReasonCompleted:
@@ -407,7 +438,8 @@ func (h *history) retriesOf(sj *v1alpha1.SpiderJob) int {
 func (h *history) spidersOf(sj *v1alpha1.SpiderJob) []*v1alpha1.Spider {
 	var all []*v1alpha1.Spider
 	for _, change := range h.cluster.Log() {
-		if spider, ok := change.After.(*v1alpha1.Spider); ok && spider.Namespace == sj.Namespace && spider.Name == sj.Spec.SpiderRef.Name {
+		if spider, ok := change.After.(*v1alpha1.Spider); ok && spider.Namespace == sj.Namespace &&
+			spider.Name == sj.Spec.SpiderRef.Name {
 			all = append(all, spider)
 		}
 	}
@@ -443,7 +475,8 @@ func (h *history) podTouched(p *simulated.Process) bool {
 	for _, change := range h.cluster.Log() {
 		switch before := change.Before.(type) {
 		case *corev1.Pod:
-			if before.UID == p.Pod && (change.After == nil || change.After.GetDeletionTimestamp() != nil) && !strings.HasPrefix(change.By, simulated.Operator) {
+			if before.UID == p.Pod && (change.After == nil || change.After.GetDeletionTimestamp() != nil) &&
+				!strings.HasPrefix(change.By, simulated.Operator) {
 				return true
 			}
 		case *batchv1.Job:
@@ -519,7 +552,9 @@ func (h *history) checkJob(change *simulated.Change) {
 	}
 	for _, p := range h.leaders {
 		if p.name == change.By && p.succeeded[uid] != "" {
-			h.violate(invariantSuccessKept, "%s makes Job %s for %s, of which it saw Pod %s succeed", p.name, job.UID, uid, p.succeeded[uid])
+			h.violate(
+				invariantSuccessKept, "%s makes Job %s for %s, of which it saw Pod %s succeed", p.name, job.UID, uid, p.succeeded[uid],
+			)
 		}
 	}
 	// An end that a deposed process tells while another leads reaches that one's caches late: what it makes meanwhile is removed at
@@ -560,7 +595,8 @@ func (h *history) sawPod(p *process, pod *corev1.Pod) {
 		return
 	}
 	p.ends[pod.UID] = true
-	if ended.ExitCode != 0 || ended.Reason != "Completed" || pod.Status.Reason != "" || pod.DeletionTimestamp != nil || disturbance(viewPod(pod)) != "" {
+	if ended.ExitCode != 0 || ended.Reason != "Completed" || pod.Status.Reason != "" || pod.DeletionTimestamp != nil ||
+		disturbance(viewPod(pod)) != "" {
 		return
 	}
 	uid := types.UID(pod.Labels[v1alpha1.LabelSpiderJobUID])
@@ -640,7 +676,10 @@ func (h *history) checkSpending(during time.Duration) {
 	for _, sj := range h.cluster.AllSpiderJobs() {
 		s := h.truth.spentOn(types.NamespacedName{Namespace: sj.Namespace, Name: sj.Name})
 		if s.reads > readsPerMinute*minutes+readsPerNews*s.news || s.writes > writesPerMinute*minutes+writesPerNews*s.news {
-			h.violate(invariantFrugal, "SpiderJob %s has cost %d reads and %d writes in %s, with %d news of it", sj.UID, s.reads, s.writes, during, s.news)
+			h.violate(
+				invariantFrugal, "SpiderJob %s has cost %d reads and %d writes in %s, with %d news of it", sj.UID, s.reads, s.writes, during,
+				s.news,
+			)
 		}
 	}
 }
@@ -654,6 +693,8 @@ func (h *history) checkSettled() {
 	}
 	if alive := len(h.cluster.AllSpiderJobs()); !h.forgotten() {
 		jobs, logs := h.leader().remembered()
-		h.violate(invariantForgets, "with %d SpiderJobs, all of which have ended, %d are remembered and %d logs are read", alive, jobs, logs)
+		h.violate(
+			invariantForgets, "with %d SpiderJobs, all of which have ended, %d are remembered and %d logs are read", alive, jobs, logs,
+		)
 	}
 }

@@ -94,7 +94,9 @@ func (h *history) newProcess(workers int, skew time.Duration, lag func(simulated
 		earlier:  cachedRuns{p},
 	}
 	// The process learns from when on it leads before its workers begin, so that none of them waits for another one's call.
-	p.reconciler.leadership = &leadership{reader: h.cluster.Reader(p.name, func(context.Context, simulated.Call) error { return nil }, nil)}
+	p.reconciler.leadership = &leadership{
+		reader: h.cluster.Reader(p.name, func(context.Context, simulated.Call) error { return nil }, nil),
+	}
 	if _, err := p.reconciler.leadership.before(context.Background(), "1"); err != nil {
 		panic(err)
 	}

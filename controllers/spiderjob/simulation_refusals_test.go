@@ -33,7 +33,8 @@ func TestARefusedDeletionIsExplained(t *testing.T) {
 		h.pass(10 * time.Second)
 
 		st := h.spiderJob(t, "shop", "run").Status
-		if st.Reason != v1alpha1.ReasonWaiting || !strings.Contains(st.Message, "has lost its Job") || !strings.Contains(st.Message, "webhook") {
+		if st.Reason != v1alpha1.ReasonWaiting || !strings.Contains(st.Message, "has lost its Job") ||
+			!strings.Contains(st.Message, "webhook") {
 			t.Errorf("it waits and says %s/%s %q", st.Phase, st.Reason, st.Message)
 		}
 	})

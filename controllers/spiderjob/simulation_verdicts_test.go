@@ -106,7 +106,8 @@ func (h *history) checkExpectations(sj *v1alpha1.SpiderJob, j *trueJob, p *simul
 		switch v.Rule {
 		case v1alpha1.RuleNoProgressSeconds:
 			h.checkStall(j, p, rules, untrue)
-			if st.Phase == v1alpha1.PhaseFinished && !someRule(rules, func(e *v1alpha1.Expectations) bool { return e.OnStall == v1alpha1.StallReport }) {
+			if st.Phase == v1alpha1.PhaseFinished &&
+				!someRule(rules, func(e *v1alpha1.Expectations) bool { return e.OnStall == v1alpha1.StallReport }) {
 				untrue("a stall was not to be reported only")
 			}
 			continue
@@ -115,7 +116,8 @@ func (h *history) checkExpectations(sj *v1alpha1.SpiderJob, j *trueJob, p *simul
 				untrue("Pod %s scraped %d items, and that is enough", p.PodName, p.Items())
 			}
 		}
-		if st.Phase == v1alpha1.PhaseFinished && !someRule(rules, func(e *v1alpha1.Expectations) bool { return e.OnViolation == v1alpha1.ViolationReport }) {
+		if st.Phase == v1alpha1.PhaseFinished &&
+			!someRule(rules, func(e *v1alpha1.Expectations) bool { return e.OnViolation == v1alpha1.ViolationReport }) {
 			untrue("%s was broken, and not to be reported only", v.Rule)
 		}
 	}

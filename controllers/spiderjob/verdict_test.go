@@ -19,7 +19,11 @@ func TestExitCodeIsThatOfAProcessThatRan(t *testing.T) {
 		t.Errorf("a job whose image was still being pulled ends as %s", d)
 	}
 	pod = makePod(makeJob(sj.SpiderJob).Job, "run-a").exited(143)
-	if d = decide(observe(sj).lively().remembering(pod).observation, epoch.Add(time.Minute)); d.status.ExitCode == nil || *d.status.ExitCode != 143 {
+	if d = decide(
+		observe(sj).lively().remembering(pod).observation,
+		epoch.Add(time.Minute),
+	); d.status.ExitCode == nil ||
+		*d.status.ExitCode != 143 {
 		t.Errorf("a job whose process died of a signal ends as %s", d)
 	}
 }

@@ -19,7 +19,10 @@ func TestAContainerRuntimeServesWhenItAnswers(t *testing.T) {
 	}
 	var protocols http.Protocols
 	protocols.SetUnencryptedHTTP2(true)
-	server := &http.Server{Protocols: &protocols, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { answer(w, r) })}
+	server := &http.Server{
+		Protocols: &protocols,
+		Handler:   http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { answer(w, r) }),
+	}
 	go func() { _ = server.Serve(listener) }() // until it is closed
 	t.Cleanup(func() { _ = server.Close() })
 

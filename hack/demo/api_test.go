@@ -37,7 +37,8 @@ func text(code int, body string) func(http.ResponseWriter, *http.Request) {
 func TestStart(t *testing.T) {
 	client := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
-		if err != nil || r.Method+" "+r.URL.Path != "POST /api/v1/jobs" || strings.TrimSpace(string(body)) != `{"spider_name":"books"}` ||
+		if err != nil || r.Method+" "+r.URL.Path != "POST /api/v1/jobs" ||
+			strings.TrimSpace(string(body)) != `{"spider_name":"books"}` ||
 			r.Header.Get("Content-Type") != "application/json" {
 			t.Errorf("%s %s %s %v", r.Method, r.URL, body, err)
 		}

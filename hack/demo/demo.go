@@ -245,7 +245,7 @@ func (d *demo) apiURL(ctx context.Context) (string, error) {
 func (d *demo) createKey(ctx context.Context) error {
 	binary := filepath.Join(d.root, "bin", "spider-operator")
 	build := program{path: "go", env: []string{"CGO_ENABLED=0"}}
-	_, err := build.run(ctx, "-C", d.root, "build", "-trimpath", "-o", binary, "./cmd/spider-operator")
+	_, err := build.run(ctx, "-C", d.root, "build", "-trimpath", "-buildvcs=false", "-o", binary, "./cmd/spider-operator")
 	if err != nil {
 		return err
 	}

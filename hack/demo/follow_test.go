@@ -58,7 +58,9 @@ func TestFollowGoesOnUntilTheJobHasEnded(t *testing.T) {
 
 func TestStartSoonWaitsForTheSpiderToBeKnown(t *testing.T) {
 	d := &demo{}
-	d.api = serve(t, text(http.StatusNotFound, `{"error": "no such spider", "code": "not_found"}`), text(http.StatusOK, `{"jobId": "7"}`))
+	d.api = serve(
+		t, text(http.StatusNotFound, `{"error": "no such spider", "code": "not_found"}`), text(http.StatusOK, `{"jobId": "7"}`),
+	)
 	if id, err := d.startSoon(t.Context(), "books"); id != "7" || err != nil {
 		t.Errorf("start: %q, %v", id, err)
 	}

@@ -70,7 +70,8 @@ func finalStage(t *testing.T, dockerfile string) stage {
 			last = i
 		}
 	}
-	if from := lines[last]; from != "FROM scratch" && (from != "FROM ${BASE_IMAGE}" || !slices.Contains(lines, "ARG BASE_IMAGE=scratch")) {
+	if from := lines[last]; from != "FROM scratch" &&
+		(from != "FROM ${BASE_IMAGE}" || !slices.Contains(lines, "ARG BASE_IMAGE=scratch")) {
 		t.Errorf("the last stage begins with %q: want nothing beneath it", from)
 	}
 	for _, line := range lines[last+1:] {

@@ -22,23 +22,71 @@ func TestARunMayTightenItsSpidersRules(t *testing.T) {
 		return changed
 	}
 	tests := map[string]struct{ spider, job, want *v1alpha1.Expectations }{
-		"neither has any":         {nil, nil, nil},
-		"the spider alone":        {whole, nil, whole},
-		"the run alone":           {nil, with(func(e *v1alpha1.Expectations) { e.FeedFailures = nil }), with(func(e *v1alpha1.Expectations) { e.FeedFailures = nil })},
-		"the run says nothing":    {whole, &v1alpha1.Expectations{}, whole},
-		"the same":                {whole, whole, whole},
-		"a rule more":             {&v1alpha1.Expectations{MinItems: new(int64(1))}, &v1alpha1.Expectations{MaxErrors: new(int64(0))}, &v1alpha1.Expectations{MinItems: new(int64(1)), MaxErrors: new(int64(0))}},
-		"more items":              {whole, &v1alpha1.Expectations{MinItems: new(int64(101))}, with(func(e *v1alpha1.Expectations) { e.MinItems = new(int64(101)) })},
-		"fewer errors":            {whole, &v1alpha1.Expectations{MaxErrors: new(int64(0))}, with(func(e *v1alpha1.Expectations) { e.MaxErrors = new(int64(0)) })},
-		"fewer failures":          {whole, &v1alpha1.Expectations{MaxFailedResponsePercent: new(int32(0))}, with(func(e *v1alpha1.Expectations) { e.MaxFailedResponsePercent = new(int32(0)) })},
-		"a shorter time":          {whole, &v1alpha1.Expectations{MaxDurationSeconds: new(int64(1))}, with(func(e *v1alpha1.Expectations) { e.MaxDurationSeconds = new(int64(1)) })},
-		"fewer reasons":           {whole, &v1alpha1.Expectations{FinishReasons: []string{"closespider_itemcount"}}, with(func(e *v1alpha1.Expectations) { e.FinishReasons = []string{"closespider_itemcount"} })},
-		"a narrower pattern":      {whole, &v1alpha1.Expectations{FinishReasons: []string{"closespider_t*"}}, with(func(e *v1alpha1.Expectations) { e.FinishReasons = []string{"closespider_t*"} })},
-		"any reason allowed some": {&v1alpha1.Expectations{FinishReasons: []string{"*"}}, &v1alpha1.Expectations{FinishReasons: []string{"a", "b*"}}, &v1alpha1.Expectations{FinishReasons: []string{"a", "b*"}}},
-		"fewer failed feeds":      {whole, &v1alpha1.Expectations{FeedFailures: new(int64(1))}, with(func(e *v1alpha1.Expectations) { e.FeedFailures = new(int64(1)) })},
-		"no failed feeds":         {whole, &v1alpha1.Expectations{FeedFailures: new(int64(0))}, with(func(e *v1alpha1.Expectations) { e.FeedFailures = new(int64(0)) })},
+		"neither has any":  {nil, nil, nil},
+		"the spider alone": {whole, nil, whole},
+		"the run alone": {
+			nil,
+			with(func(e *v1alpha1.Expectations) { e.FeedFailures = nil }),
+			with(func(e *v1alpha1.Expectations) { e.FeedFailures = nil }),
+		},
+		"the run says nothing": {whole, &v1alpha1.Expectations{}, whole},
+		"the same":             {whole, whole, whole},
+		"a rule more": {
+			&v1alpha1.Expectations{MinItems: new(int64(1))},
+			&v1alpha1.Expectations{MaxErrors: new(int64(0))},
+			&v1alpha1.Expectations{MinItems: new(int64(1)), MaxErrors: new(int64(0))},
+		},
+		"more items": {
+			whole,
+			&v1alpha1.Expectations{MinItems: new(int64(101))},
+			with(func(e *v1alpha1.Expectations) { e.MinItems = new(int64(101)) }),
+		},
+		"fewer errors": {
+			whole,
+			&v1alpha1.Expectations{MaxErrors: new(int64(0))},
+			with(func(e *v1alpha1.Expectations) { e.MaxErrors = new(int64(0)) }),
+		},
+		"fewer failures": {
+			whole,
+			&v1alpha1.Expectations{MaxFailedResponsePercent: new(int32(0))},
+			with(func(e *v1alpha1.Expectations) { e.MaxFailedResponsePercent = new(int32(0)) }),
+		},
+		"a shorter time": {
+			whole,
+			&v1alpha1.Expectations{MaxDurationSeconds: new(int64(1))},
+			with(func(e *v1alpha1.Expectations) { e.MaxDurationSeconds = new(int64(1)) }),
+		},
+		"fewer reasons": {
+			whole,
+			&v1alpha1.Expectations{FinishReasons: []string{"closespider_itemcount"}},
+			with(func(e *v1alpha1.Expectations) { e.FinishReasons = []string{"closespider_itemcount"} }),
+		},
+		"a narrower pattern": {
+			whole,
+			&v1alpha1.Expectations{FinishReasons: []string{"closespider_t*"}},
+			with(func(e *v1alpha1.Expectations) { e.FinishReasons = []string{"closespider_t*"} }),
+		},
+		"any reason allowed some": {
+			&v1alpha1.Expectations{FinishReasons: []string{"*"}},
+			&v1alpha1.Expectations{FinishReasons: []string{"a", "b*"}},
+			&v1alpha1.Expectations{FinishReasons: []string{"a", "b*"}},
+		},
+		"fewer failed feeds": {
+			whole,
+			&v1alpha1.Expectations{FeedFailures: new(int64(1))},
+			with(func(e *v1alpha1.Expectations) { e.FeedFailures = new(int64(1)) }),
+		},
+		"no failed feeds": {
+			whole,
+			&v1alpha1.Expectations{FeedFailures: new(int64(0))},
+			with(func(e *v1alpha1.Expectations) { e.FeedFailures = new(int64(0)) }),
+		},
 		// The default is an error whatever onViolation says, and goes on to be one.
-		"the default of feeds, repeated": {nil, &v1alpha1.Expectations{FeedFailures: new(int64(0)), OnViolation: v1alpha1.ViolationReport}, &v1alpha1.Expectations{OnViolation: v1alpha1.ViolationReport}},
+		"the default of feeds, repeated": {
+			nil,
+			&v1alpha1.Expectations{FeedFailures: new(int64(0)), OnViolation: v1alpha1.ViolationReport},
+			&v1alpha1.Expectations{OnViolation: v1alpha1.ViolationReport},
+		},
 		"a closer comparison": {
 			whole, &v1alpha1.Expectations{ComparedToPrevious: &v1alpha1.ComparedToPrevious{MinItemsPercent: 51}},
 			with(func(e *v1alpha1.Expectations) { e.ComparedToPrevious.MinItemsPercent = 51 }),
@@ -46,28 +94,48 @@ func TestARunMayTightenItsSpidersRules(t *testing.T) {
 		"the same comparison in full": {whole, &v1alpha1.Expectations{ComparedToPrevious: whole.ComparedToPrevious}, whole},
 		"a comparison by defaults": {
 			&v1alpha1.Expectations{ComparedToPrevious: &v1alpha1.ComparedToPrevious{MinItemsPercent: 50}},
-			&v1alpha1.Expectations{ComparedToPrevious: &v1alpha1.ComparedToPrevious{Runs: 5, MinItemsPercent: 50, SameArguments: new(true)}},
+			&v1alpha1.Expectations{
+				ComparedToPrevious: &v1alpha1.ComparedToPrevious{Runs: 5, MinItemsPercent: 50, SameArguments: new(true)},
+			},
 			&v1alpha1.Expectations{ComparedToPrevious: &v1alpha1.ComparedToPrevious{MinItemsPercent: 50}},
 		},
-		"less patience": {whole, &v1alpha1.Expectations{NoProgressSeconds: new(int64(60))}, with(func(e *v1alpha1.Expectations) { e.NoProgressSeconds = new(int64(60)) })},
+		"less patience": {
+			whole,
+			&v1alpha1.Expectations{NoProgressSeconds: new(int64(60))},
+			with(func(e *v1alpha1.Expectations) { e.NoProgressSeconds = new(int64(60)) }),
+		},
 		"no patience with a stall": {
 			whole, &v1alpha1.Expectations{NoProgressSeconds: new(int64(300)), OnStall: v1alpha1.StallStop},
 			with(func(e *v1alpha1.Expectations) { e.OnStall = v1alpha1.StallStop }),
 		},
 		"a stall of its own": {
-			&v1alpha1.Expectations{MinItems: new(int64(1))}, &v1alpha1.Expectations{NoProgressSeconds: new(int64(60)), OnStall: v1alpha1.StallReport},
+			&v1alpha1.Expectations{
+				MinItems: new(int64(1)),
+			},
+			&v1alpha1.Expectations{NoProgressSeconds: new(int64(60)), OnStall: v1alpha1.StallReport},
 			&v1alpha1.Expectations{MinItems: new(int64(1)), NoProgressSeconds: new(int64(60)), OnStall: v1alpha1.StallReport},
 		},
-		"a violation is an error": {whole, &v1alpha1.Expectations{OnViolation: v1alpha1.ViolationError}, with(func(e *v1alpha1.Expectations) { e.OnViolation = v1alpha1.ViolationError })},
+		"a violation is an error": {
+			whole,
+			&v1alpha1.Expectations{OnViolation: v1alpha1.ViolationError},
+			with(func(e *v1alpha1.Expectations) { e.OnViolation = v1alpha1.ViolationError }),
+		},
 		"rules of its own are only told": {
 			nil, &v1alpha1.Expectations{MinItems: new(int64(1)), OnViolation: v1alpha1.ViolationReport},
 			&v1alpha1.Expectations{MinItems: new(int64(1)), OnViolation: v1alpha1.ViolationReport},
 		},
 		"a spider that only watches for stalls leaves violations free": {
-			&v1alpha1.Expectations{NoProgressSeconds: new(int64(60))}, &v1alpha1.Expectations{MinItems: new(int64(1)), OnViolation: v1alpha1.ViolationReport},
+			&v1alpha1.Expectations{
+				NoProgressSeconds: new(int64(60)),
+			},
+			&v1alpha1.Expectations{MinItems: new(int64(1)), OnViolation: v1alpha1.ViolationReport},
 			&v1alpha1.Expectations{NoProgressSeconds: new(int64(60)), MinItems: new(int64(1)), OnViolation: v1alpha1.ViolationReport},
 		},
-		"counts are required": {&v1alpha1.Expectations{}, &v1alpha1.Expectations{RequireCounts: true}, &v1alpha1.Expectations{RequireCounts: true}},
+		"counts are required": {
+			&v1alpha1.Expectations{},
+			&v1alpha1.Expectations{RequireCounts: true},
+			&v1alpha1.Expectations{RequireCounts: true},
+		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

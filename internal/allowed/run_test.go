@@ -11,8 +11,13 @@ import (
 
 func TestWhatASpiderAllowsARun(t *testing.T) {
 	bounded := v1alpha1.SpiderSpec{
-		AllowedSettings: []string{"LOG_LEVEL"}, TimeoutSeconds: new(int64(60)), StartDeadlineSeconds: new(int64(600)), Retries: new(int32(2)),
-		Expectations: &v1alpha1.Expectations{MinItems: new(int64(5))},
+		AllowedSettings: []string{
+			"LOG_LEVEL",
+		},
+		TimeoutSeconds:       new(int64(60)),
+		StartDeadlineSeconds: new(int64(600)),
+		Retries:              new(int32(2)),
+		Expectations:         &v1alpha1.Expectations{MinItems: new(int64(5))},
 	}
 	with := func(change func(*v1alpha1.SpiderSpec)) v1alpha1.SpiderSpec {
 		changed := *bounded.DeepCopy()
@@ -20,7 +25,12 @@ func TestWhatASpiderAllowsARun(t *testing.T) {
 		return changed
 	}
 	stalls := &v1alpha1.Expectations{NoProgressSeconds: new(int64(60))}
-	its := Limits{TimeoutSeconds: new(int64(60)), StartDeadlineSeconds: new(int64(600)), Retries: 2, Expectations: bounded.Expectations}
+	its := Limits{
+		TimeoutSeconds:       new(int64(60)),
+		StartDeadlineSeconds: new(int64(600)),
+		Retries:              2,
+		Expectations:         bounded.Expectations,
+	}
 	for name, test := range map[string]struct {
 		spider v1alpha1.SpiderSpec
 		asked  v1alpha1.SpiderJobSpec
@@ -148,7 +158,10 @@ func wantRefused(t *testing.T, err error, want string) {
 }
 
 func TestARefusalInTheWordsOfAnotherFace(t *testing.T) {
-	_, err := Tightened(&v1alpha1.Expectations{OnViolation: v1alpha1.ViolationError}, &v1alpha1.Expectations{OnViolation: v1alpha1.ViolationRetry})
+	_, err := Tightened(
+		&v1alpha1.Expectations{OnViolation: v1alpha1.ViolationError},
+		&v1alpha1.Expectations{OnViolation: v1alpha1.ViolationRetry},
+	)
 	refused, ok := errors.AsType[*RefusedError](err)
 	if !ok || refused.Problem(strings.ToLower) != "retry would loosen the spider's error" {
 		t.Errorf("%v", err)

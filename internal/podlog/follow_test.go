@@ -196,7 +196,9 @@ func TestFollowingGoesOnAtAPosition(t *testing.T) {
 	at := time.Unix(1_700_000_000, 0).UTC()
 	lines := []line{{at, "first\n"}, {at, "second\n"}, {at.Add(time.Second), "third\n"}}
 	ended := func(context.Context) (bool, error) { return true, nil }
-	first, sink := &Reader{Open: (&kubelet{answers: []answer{{lines: lines[:2], cut: 3}, {lines: lines[:2], cut: 3}}}).open}, &taken{}
+	first, sink := &Reader{
+		Open: (&kubelet{answers: []answer{{lines: lines[:2], cut: 3}, {lines: lines[:2], cut: 3}}}).open,
+	}, &taken{}
 	if err := first.Follow(t.Context(), sink, ended); err != nil || sink.text.String() != "first\nseco" {
 		t.Fatalf("%q, %v", sink.text.String(), err)
 	}

@@ -71,7 +71,8 @@ func TestAPodThatIsGoneIsToldFromAKubeletThatDoesNotKnowIt(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			open := kubeAPIServer(t, func(w http.ResponseWriter, _ *http.Request) { status(w, test.code, test.body) })
 			_, err := Open(t.Context(), open, &corev1.PodLogOptions{}, 0)
-			if err == nil || IsGone(err) != test.gone || IsGone(fmt.Errorf("reading: %w", err)) != test.gone || IsWaiting(err) != test.waiting {
+			if err == nil || IsGone(err) != test.gone || IsGone(fmt.Errorf("reading: %w", err)) != test.gone ||
+				IsWaiting(err) != test.waiting {
 				t.Errorf("%v (%T), taken for gone: %v, for waiting: %v", err, err, IsGone(err), IsWaiting(err))
 			}
 		})
@@ -116,7 +117,10 @@ func TestOpeningALogHasItsTime(t *testing.T) {
 			<-ctx.Done()
 			return late, nil
 		}
-		if _, err := Open(t.Context(), answered, &corev1.PodLogOptions{}, time.Minute); !errors.Is(err, context.DeadlineExceeded) || !late.closed {
+		if _, err := Open(
+			t.Context(), answered, &corev1.PodLogOptions{}, time.Minute,
+		); !errors.Is(err, context.DeadlineExceeded) ||
+			!late.closed {
 			t.Errorf("closed: %v, %v", late.closed, err)
 		}
 		log, err := Open(t.Context(), opener("a"), &corev1.PodLogOptions{}, time.Minute)

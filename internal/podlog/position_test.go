@@ -173,7 +173,11 @@ func TestALogThatDoesNotGoBackToThePositionHasAGap(t *testing.T) {
 				t.Fatal(err)
 			}
 			sink := &taken{}
-			if err := position.copy(sink, stamped(test.there, time.Time{})); err != nil || sink.text.String() != test.want || sink.gaps != test.gaps {
+			if err := position.copy(
+				sink,
+				stamped(test.there, time.Time{}),
+			); err != nil || sink.text.String() != test.want ||
+				sink.gaps != test.gaps {
 				t.Errorf("%q with %d gaps, %v, want %q with %d", sink.text.String(), sink.gaps, err, test.want, test.gaps)
 			}
 		})

@@ -95,8 +95,10 @@ func startPrometheus(t *testing.T) string {
 	}
 	address := listener.Addr().String()
 	_ = listener.Close()
-	command := exec.CommandContext(t.Context(), program, "--config.file="+file, "--storage.tsdb.path="+filepath.Join(directory, "tsdb"),
-		"--web.listen-address="+address)
+	command := exec.CommandContext(
+		t.Context(), program, "--config.file="+file, "--storage.tsdb.path="+filepath.Join(directory, "tsdb"),
+		"--web.listen-address="+address,
+	)
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	var log strings.Builder
 	command.Stdout, command.Stderr = &log, &log

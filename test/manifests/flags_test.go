@@ -172,12 +172,16 @@ func TestValuesFromBeforeTheConfiguration(t *testing.T) {
 	if notes := notesOf(t, "--values", now); strings.Contains(notes, "DEPRECATED") {
 		t.Errorf("nothing is deprecated, and the notes say:\n%s", notes)
 	}
-	both := configurations(t, mustTemplate(t, "--values", before, "--set", "config.controller.workers=5,config.controller.spiderPods.tmpSize=1Gi"))
+	both := configurations(
+		t,
+		mustTemplate(t, "--values", before, "--set", "config.controller.workers=5,config.controller.spiderPods.tmpSize=1Gi"),
+	)
 	config := configv1alpha1.DefaultController()
 	if err := configv1alpha1.DecodeController([]byte(both["controller"]), &config); err != nil {
 		t.Fatal(err)
 	}
-	if config.Workers != 5 || config.SpiderPods.TmpSize.String() != "1Gi" || config.SpiderPods.Security != configv1alpha1.PodSecurityPlatform {
+	if config.Workers != 5 || config.SpiderPods.TmpSize.String() != "1Gi" ||
+		config.SpiderPods.Security != configv1alpha1.PodSecurityPlatform {
 		t.Errorf("with both, the configuration is %+v", config)
 	}
 }

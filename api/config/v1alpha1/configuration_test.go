@@ -142,7 +142,9 @@ func TestWrongAPIServerSettings(t *testing.T) {
 }
 
 func FuzzDecode(f *testing.F) {
-	f.Add([]byte("apiVersion: config.scrapethis.app/v1alpha1\nkind: ControllerConfiguration\nworkers: 3\nspiderPods: {tmpSize: 1Gi}\n"))
+	f.Add(
+		[]byte("apiVersion: config.scrapethis.app/v1alpha1\nkind: ControllerConfiguration\nworkers: 3\nspiderPods: {tmpSize: 1Gi}\n"),
+	)
 	f.Fuzz(func(_ *testing.T, file []byte) {
 		controller, server := DefaultController(), DefaultAPIServer()
 		if DecodeController(file, &controller) == nil {

@@ -60,7 +60,8 @@ func codesIn(node ast.Node) []string {
 		}
 	case *ast.CallExpr:
 		if function, is := node.Fun.(*ast.SelectorExpr); is {
-			if room, is := function.X.(*ast.Ident); is && room.Name == "failure" && function.Sel.Name != "Invalid" && function.Sel.Name != "Name" {
+			if room, is := function.X.(*ast.Ident); is && room.Name == "failure" && function.Sel.Name != "Invalid" &&
+				function.Sel.Name != "Name" {
 				values = node.Args
 			}
 		}

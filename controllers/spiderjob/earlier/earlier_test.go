@@ -56,7 +56,11 @@ func TestKeysAreOfSpiderUserAndArguments(t *testing.T) {
 func TestPackKeepsOnlyWhatIsCompared(t *testing.T) {
 	key := KeyOf("uid-1", "", nil)
 	status := func(change func(*v1alpha1.SpiderJobStatus)) *v1alpha1.SpiderJobStatus {
-		st := &v1alpha1.SpiderJobStatus{Phase: v1alpha1.PhaseFinished, ComparisonKey: key, Stats: &v1alpha1.Stats{ItemsScraped: 5, Final: true}}
+		st := &v1alpha1.SpiderJobStatus{
+			Phase:         v1alpha1.PhaseFinished,
+			ComparisonKey: key,
+			Stats:         &v1alpha1.Stats{ItemsScraped: 5, Final: true},
+		}
 		change(st)
 		return st
 	}

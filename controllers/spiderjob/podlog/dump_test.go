@@ -14,7 +14,11 @@ const feedFails = "2026-11-23 12:30:22 [scrapy.utils.signal] ERROR: Error caught
 // longDump is what a spider with so many statistics more than usual logs when it closes.
 func longDump(items, statistics, errors int) string {
 	var dump strings.Builder
-	fmt.Fprintf(&dump, "2026-11-23 12:30:32 [scrapy.statscollectors] INFO: Dumping Scrapy stats:\n{'finish_reason': 'finished',\n 'item_scraped_count': %d,\n", items)
+	fmt.Fprintf(
+		&dump,
+		"2026-11-23 12:30:32 [scrapy.statscollectors] INFO: Dumping Scrapy stats:\n{'finish_reason': 'finished',\n 'item_scraped_count': %d,\n",
+		items,
+	)
 	fmt.Fprintf(&dump, " 'log_count/ERROR': %d,\n", errors)
 	for i := range statistics {
 		fmt.Fprintf(&dump, " 'shop/%d': %d,\n", i, i)
@@ -156,7 +160,8 @@ func TestSampleOfASpiderThatHasClosed(t *testing.T) {
 		b.assertItems(b.after(10*time.Second, "a"), 7, false)
 		r := b.after(10*time.Second, "a")
 		b.assertItems(r, 7, true)
-		if r.Counts.FinishReason != "finished" || !r.Counts.Closed || r.Quiet.Sub(begun) != 5*time.Second || r.Read.Sub(begun) != 15*time.Second {
+		if r.Counts.FinishReason != "finished" || !r.Counts.Closed || r.Quiet.Sub(begun) != 5*time.Second ||
+			r.Read.Sub(begun) != 15*time.Second {
 			b.Errorf("reading %+v", r)
 		}
 		container.write("another line\n")

@@ -11,7 +11,11 @@ import (
 func usualLog(size int) []byte {
 	var log bytes.Buffer
 	for n := 0; log.Len() < size; n++ {
-		fmt.Fprintf(&log, "2026-11-23 12:30:22 [scrapy.core.engine] DEBUG: Crawled (200) <GET https://shop.example/page/%d> (referer: None)\n", n)
+		fmt.Fprintf(
+			&log,
+			"2026-11-23 12:30:22 [scrapy.core.engine] DEBUG: Crawled (200) <GET https://shop.example/page/%d> (referer: None)\n",
+			n,
+		)
 		fmt.Fprintf(&log, "2026-11-23 12:30:22 [scrapy.core.scraper] DEBUG: Scraped from <200 https://shop.example/page/%d>\n", n)
 		fmt.Fprintf(&log, "{'title': 'Book %d', 'price': 12.5, 'url': 'https://shop.example/page/%d'}\n", n, n)
 		if n%500 == 499 {

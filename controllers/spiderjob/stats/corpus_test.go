@@ -77,7 +77,8 @@ func assertRecorded(t *testing.T, want recorded, got Counts, ok bool) {
 			t.Errorf("%s: %s %s, want %d", want.About, what, number(n.got), *n.want)
 		}
 	}
-	if want.Final && want.Crawls == 1 && want.Elapsed != nil && (got.ElapsedSeconds == nil || *got.ElapsedSeconds > int64(*want.Elapsed)+1) {
+	if want.Final && want.Crawls == 1 && want.Elapsed != nil &&
+		(got.ElapsedSeconds == nil || *got.ElapsedSeconds > int64(*want.Elapsed)+1) {
 		t.Errorf("%s: %s s, want %g", want.About, number(got.ElapsedSeconds), *want.Elapsed)
 	}
 	worst := ""

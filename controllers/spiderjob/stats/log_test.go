@@ -62,17 +62,24 @@ func TestLogOfRealRuns(t *testing.T) {
 		"closespider-own":        dumped(0, 18, 18, 0, `shop's "closed" until tomorrow`),
 		"memusage":               dumped(12, 12, 12, 3, "memusage_exceeded"),
 		"no-items":               dumped(0, 25, 25, 0, "finished"),
-		"no-pages":               {Responses: new(int64), Errors: new(int64), FinishReason: "finished", Crawls: 1, Origin: v1alpha1.OriginScrapyStats, Final: true},
-		"odd-stats":              dumped(25, 25, 25, 0, "finished"),
-		"printing":               dumped(25, 25, 25, 0, "finished"),
-		"construction-fails":     nil,
-		"format-bare":            dumped(25, 25, 25, 0, "finished"),
-		"format-around":          dumped(25, 25, 25, 0, "finished"),
-		"no-dump":                closedAfter(progressed(0, 0), "finished"),
-		"no-corestats":           {FinishReason: "finished", Origin: v1alpha1.OriginNone}, // nothing counts items there
-		"level-error":            nil,
-		"several-sequential":     inTwo(dumped(26, 26, 26, 0, "finished")),
-		"several-parallel":       inTwo(dumped(26, 26, 26, 0, "finished")),
+		"no-pages": {
+			Responses:    new(int64),
+			Errors:       new(int64),
+			FinishReason: "finished",
+			Crawls:       1,
+			Origin:       v1alpha1.OriginScrapyStats,
+			Final:        true,
+		},
+		"odd-stats":          dumped(25, 25, 25, 0, "finished"),
+		"printing":           dumped(25, 25, 25, 0, "finished"),
+		"construction-fails": nil,
+		"format-bare":        dumped(25, 25, 25, 0, "finished"),
+		"format-around":      dumped(25, 25, 25, 0, "finished"),
+		"no-dump":            closedAfter(progressed(0, 0), "finished"),
+		"no-corestats":       {FinishReason: "finished", Origin: v1alpha1.OriginNone}, // nothing counts items there
+		"level-error":        nil,
+		"several-sequential": inTwo(dumped(26, 26, 26, 0, "finished")),
+		"several-parallel":   inTwo(dumped(26, 26, 26, 0, "finished")),
 	}
 	logs := realLogs(t)
 	if len(logs) != len(want) {
@@ -389,7 +396,10 @@ func FuzzLog(f *testing.F) {
 	f.Add([]byte(header+`{'a': b"\x00", 'b': <x>, 'c': {1: (2, [3])}, 'item_scraped_count': 5}`), uint16(70))
 	f.Add([]byte(`{"log":"x Dumping Scrapy stats:\n{'item_scraped_count': 1}\n"}`), uint16(20))
 	f.Add([]byte(`msg="Dumping Scrapy stats:\n{'finish_reason': 'a',\n 'item_scraped_count': 1}"`), uint16(20))
-	f.Add([]byte("Dumping Scrapy stats: {'finish_reason': it's,  'item_scraped_count': 1,  'start_time': 1}\nSpider closed (x)"), uint16(20))
+	f.Add(
+		[]byte("Dumping Scrapy stats: {'finish_reason': it's,  'item_scraped_count': 1,  'start_time': 1}\nSpider closed (x)"),
+		uint16(20),
+	)
 	f.Fuzz(func(t *testing.T, log []byte, cut uint16) {
 		counts, ok := parseLog(log)
 		assertBounded(t, counts, ok)
@@ -467,8 +477,15 @@ func assertCounts(t *testing.T, got Counts, ok bool, want *Counts) {
 // essence leaves out of counts what the tests of single values are for.
 func essence(c Counts) Counts {
 	return Counts{
-		Items: c.Items, Responses: c.Responses, Requests: c.Requests, Errors: c.Errors, FinishReason: c.FinishReason, Failure: c.Failure,
-		Crawls: c.Crawls, Origin: c.Origin, Final: c.Final,
+		Items:        c.Items,
+		Responses:    c.Responses,
+		Requests:     c.Requests,
+		Errors:       c.Errors,
+		FinishReason: c.FinishReason,
+		Failure:      c.Failure,
+		Crawls:       c.Crawls,
+		Origin:       c.Origin,
+		Final:        c.Final,
 	}
 }
 

@@ -22,7 +22,10 @@ func crawl(dump, reason string) []record {
 		{"[scrapy.utils.log] INFO: ", "Scrapy 2.12.0 started (bot: shop)"},
 		{engine, "Spider opened"},
 		{"[scrapy.extensions.logstats] INFO: ", "Crawled 0 pages (at 0 pages/min), scraped 0 items (at 0 items/min)"},
-		{"[shop] ERROR: ", "Gave up on <GET https://shop.example/9>\nTraceback (most recent call last):\n  File \"x.py\", line 7, in parse\nValueError: it's {gone}"},
+		{
+			"[shop] ERROR: ",
+			"Gave up on <GET https://shop.example/9>\nTraceback (most recent call last):\n  File \"x.py\", line 7, in parse\nValueError: it's {gone}",
+		},
 		{engine, "Closing spider (" + reason + ")"},
 		{"[scrapy.statscollectors] INFO: ", "Dumping Scrapy stats:\n" + dump},
 		{engine, "Spider closed (" + reason + ")"},
@@ -44,9 +47,11 @@ var dumps = map[string]struct{ text, want string }{
 		`12 items, 12 responses, 15 requests, 1 errors, final, "finished", 1 crawls, ScrapyStats`,
 	},
 	"odd values": {
-		usualDump("'a': <object object at 0x7f3acba02310>,\n 'b': Decimal('7'),\n 'c': [1.5, 1e-07, inf, nan],\n 'd': {'item_scraped_count': 99},\n" +
-			" 'e': \"it's\",\n 'f': 'it\\'s a \"quote\"',\n 'g': 'x' * 3,\n 'h': None,\n 'i': 1e3,\n 'item_scraped_count': 12,\n 'j': b'\\x00\\xff',\n" +
-			" 'k': 'one\\ntwo\\titem_scraped_count\\': 5,',\n 'l': np.int64(7),\n 'm': array([1, 2]),\n 'n': 'a, b: {c'"),
+		usualDump(
+			"'a': <object object at 0x7f3acba02310>,\n 'b': Decimal('7'),\n 'c': [1.5, 1e-07, inf, nan],\n 'd': {'item_scraped_count': 99},\n" +
+				" 'e': \"it's\",\n 'f': 'it\\'s a \"quote\"',\n 'g': 'x' * 3,\n 'h': None,\n 'i': 1e3,\n 'item_scraped_count': 12,\n 'j': b'\\x00\\xff',\n" +
+				" 'k': 'one\\ntwo\\titem_scraped_count\\': 5,',\n 'l': np.int64(7),\n 'm': array([1, 2]),\n 'n': 'a, b: {c'",
+		),
 		`12 items, 12 responses, 15 requests, 1 errors, final, "finished", 1 crawls, ScrapyStats`,
 	},
 	"items of numpy": {
@@ -54,7 +59,9 @@ var dumps = map[string]struct{ text, want string }{
 		`12 items, 12 responses, 15 requests, 1 errors, final, "finished", 1 crawls, ScrapyStats`,
 	},
 	"a nested dict": {
-		usualDump("'item_scraped_count': 12,\n 'shops': {'a': {'item_scraped_count': 5},\n           'b': {'item_scraped_count': 7,\n                 'x': (1,\n                       2)}}"),
+		usualDump(
+			"'item_scraped_count': 12,\n 'shops': {'a': {'item_scraped_count': 5},\n           'b': {'item_scraped_count': 7,\n                 'x': (1,\n                       2)}}",
+		),
 		`12 items, 12 responses, 15 requests, 1 errors, final, "finished", 1 crawls, ScrapyStats`,
 	},
 }
@@ -158,7 +165,10 @@ var looksOfLines = map[string]func([]record) string{
 	},
 	"structlog": func(r []record) string {
 		return lines(r, func(n int, r record) string {
-			return fmt.Sprintf("2026-11-26T11:33:%02dZ [\x1b[32m\x1b[1minfo     \x1b[0m] \x1b[1m%-30s\x1b[0m [\x1b[34mscrapy\x1b[0m]\x1b[0m \x1b[36mspider\x1b[0m=\x1b[35m<Shop 'shop'>\x1b[0m", n, r.text)
+			return fmt.Sprintf(
+				"2026-11-26T11:33:%02dZ [\x1b[32m\x1b[1minfo     \x1b[0m] \x1b[1m%-30s\x1b[0m [\x1b[34mscrapy\x1b[0m]\x1b[0m \x1b[36mspider\x1b[0m=\x1b[35m<Shop 'shop'>\x1b[0m",
+				n, r.text,
+			)
 		})
 	},
 	"colours": func(r []record) string {
@@ -192,7 +202,9 @@ var looksOfLines = map[string]func([]record) string{
 		return encoded(map[string]string{"log": line + "\n", "stream": "stderr", "time": "2026-11-26T11:33:57.1Z"})
 	}),
 	"JSON of every line": each(func(n int, line string) string {
-		return "spider-1 | " + encoded(map[string]any{"level": "info", "msg": line, "n": n, "extra": map[string]any{"message": []int{1}}})
+		return "spider-1 | " + encoded(
+			map[string]any{"level": "info", "msg": line, "n": n, "extra": map[string]any{"message": []int{1}}},
+		)
 	}),
 	"others between": each(func(n int, line string) string {
 		return line + fmt.Sprintf("\n%d worker says {'price': 7}\n\n{\"price\": 8}\nit's a line\n[1, 2]]}", n)
@@ -238,7 +250,9 @@ var looksWithoutLines = map[string]func([]record) string{
 	"one line, in JSON": message(func(_ int, text string) string {
 		return encoded(map[string]string{"msg": strings.ReplaceAll(text, "\n", " ")})
 	}),
-	"one line in colours": message(func(_ int, text string) string { return "\x1b[1m" + strings.ReplaceAll(text, "\n", " ") + "\x1b[0m" }),
+	"one line in colours": message(
+		func(_ int, text string) string { return "\x1b[1m" + strings.ReplaceAll(text, "\n", " ") + "\x1b[0m" },
+	),
 }
 
 // rich is the look of rich's handler: columns, in which long lines are wrapped.

@@ -129,7 +129,10 @@ func TestRetentionIsSettledAtTheEnd(t *testing.T) {
 	s.get(spider, "books")
 	s.delete(spider)
 	ended := sj.Status.FinishedAt.Time
-	s.eventually("the operator's default is over", func() bool { return time.Since(ended) > s.options.Config.TTL.Duration+seconds/2 })
+	s.eventually(
+		"the operator's default is over",
+		func() bool { return time.Since(ended) > s.options.Config.TTL.Duration+seconds/2 },
+	)
 	for _, name := range []string{"run", "own"} {
 		s.get(&v1alpha1.SpiderJob{}, name)
 	}

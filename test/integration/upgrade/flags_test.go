@@ -33,9 +33,21 @@ var formerControllerFlags = []string{
 
 // formerAPIServerFlags are those of the REST API.
 var formerAPIServerFlags = []string{
-	"--rate=20", "--burst=40", "--namespace-rate=100", "--failed-authentications=10", "--max-streams=20", "--max-unfinished-jobs=0",
-	"--max-argument-bytes=1048576", "--max-connections=2000", "--max-connections-per-address=200", "--header-timeout=5s",
-	"--read-timeout=10s", "--write-timeout=20s", "--idle-timeout=1m", "--trusted-proxies=10.0.0.0/8,192.0.2.1", "--shutdown-delay=0s",
+	"--rate=20",
+	"--burst=40",
+	"--namespace-rate=100",
+	"--failed-authentications=10",
+	"--max-streams=20",
+	"--max-unfinished-jobs=0",
+	"--max-argument-bytes=1048576",
+	"--max-connections=2000",
+	"--max-connections-per-address=200",
+	"--header-timeout=5s",
+	"--read-timeout=10s",
+	"--write-timeout=20s",
+	"--idle-timeout=1m",
+	"--trusted-proxies=10.0.0.0/8,192.0.2.1",
+	"--shutdown-delay=0s",
 	"--drain-timeout=5s",
 }
 
