@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"golang.org/x/sys/unix"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
@@ -105,7 +106,7 @@ func TestPageCostsTheSameInAViewOfAnySize(t *testing.T) {
 	}
 	small, large := populated(populations[0]), populated(populations[1])
 	for name, question := range questions() {
-		ratio := float64(fastest(large, question)) / float64(fastest(small, question))
+		ratio := float64(fastest(t, large, question)) / float64(fastest(t, small, question))
 		t.Logf("%-15s a page of 50 among 100,000 jobs takes %.2f times what it takes among 1,000", name, ratio)
 		if ratio > 5 {
 			t.Errorf("%s: the cost of a page grows with the number of jobs: ratio %.2f", name, ratio)
@@ -113,14 +114,25 @@ func TestPageCostsTheSameInAViewOfAnySize(t *testing.T) {
 	}
 }
 
-func fastest(jobs *Jobs, question Query) time.Duration {
+// fastest returns the least CPU time of several measurements: what else runs on the machine does not count.
+func fastest(t *testing.T, jobs *Jobs, question Query) time.Duration {
+	t.Helper()
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	used := func() time.Duration {
+		var clock unix.Timespec
+		if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &clock); err != nil {
+			t.Fatal(err)
+		}
+		return time.Duration(clock.Nano())
+	}
 	best := time.Hour
 	for range 20 {
-		start := time.Now()
+		start := used()
 		for range 50 {
 			jobs.List(question)
 		}
-		best = min(best, time.Since(start))
+		best = min(best, used()-start)
 	}
 	return best
 }
