@@ -24,7 +24,7 @@ import (
 	"github.com/scrapethis/spider-operator/apiserver/guard"
 )
 
-// victim is a facade in a process of its own, so that its memory can be told from that of its callers. Key and Job are of the
+// victim is a REST API in a process of its own, so that its memory can be told from that of its callers. Key and Job are of the
 // namespace team; the Keys of others are by namespace.
 type victim struct {
 	URL, Private, Key, Job string
@@ -33,7 +33,7 @@ type victim struct {
 	ask                    func() victimState
 }
 
-// victimState is what the facade tells of itself: the connections that are open, how many of them have a request, and the most
+// victimState is what the REST API tells of itself: the connections that are open, how many of them have a request, and the most
 // memory that the process has had, in bytes.
 type victimState struct{ Open, Active, Peak int }
 
@@ -50,7 +50,7 @@ func TestVictim(t *testing.T) {
 	if os.Getenv(asVictim) == "" {
 		return
 	}
-	f := newFacade(t, func(c *Config) {
+	f := newTestAPI(t, func(c *Config) {
 		c.Log = slog.New(slog.DiscardHandler)
 		if os.Getenv(asVictim) == direct {
 			c.Limits = documentedLimits()
@@ -263,7 +263,7 @@ func TestHonestCallersAreServedUnderLoad(t *testing.T) {
 	}
 	// What lives is 32 KiB for each that waits; the collector lets about as much again pile up. The chart's limit is 512 MiB.
 	if bound := 448 << 20; state.Peak > bound && !raceDetector {
-		t.Errorf("the facade took %d MiB, want at most %d", state.Peak>>20, bound>>20)
+		t.Errorf("the REST API took %d MiB, want at most %d", state.Peak>>20, bound>>20)
 	}
 
 	answered := make(chan int)

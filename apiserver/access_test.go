@@ -47,7 +47,7 @@ func (a *accounts) Authorize(_ context.Context, namespace string, account *auth.
 
 const crawlersToken = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJjcmF3bGVyIn0.c2lnbmF0dXJl"
 
-// withAccounts lets a facade take tokens beside its keys.
+// withAccounts lets a REST API take tokens beside its keys.
 func withAccounts(known *accounts) func(*Config) {
 	known.token = crawlersToken
 	return func(c *Config) {
@@ -57,7 +57,7 @@ func withAccounts(known *accounts) func(*Config) {
 
 func TestServiceAccountDoesWhatItHasTheRightsTo(t *testing.T) {
 	known := &accounts{}
-	f := newFacade(t, withAccounts(known))
+	f := newTestAPI(t, withAccounts(known))
 	f.spider("team", "books")
 	own := f.apply("team", "own")
 	alices := f.apply("team", "alices", func(j *v1alpha1.SpiderJob) { j.Spec.UserID = "alice" })
@@ -89,7 +89,7 @@ func TestServiceAccountDoesWhatItHasTheRightsTo(t *testing.T) {
 }
 
 func TestServiceAccountsJobsAreTheNamespaces(t *testing.T) {
-	f := newFacade(t, withAccounts(&accounts{rights: []string{"crawler team create spiderjobs", "crawler team patch spiderjobs"}}))
+	f := newTestAPI(t, withAccounts(&accounts{rights: []string{"crawler team create spiderjobs", "crawler team patch spiderjobs"}}))
 	f.spider("team", "books")
 	id := f.started(crawlersToken, `{"spider_name": "books"}`)
 	if job := f.cluster.job(t, "team", id); job.Spec.UserID != "" {
@@ -104,7 +104,7 @@ func TestServiceAccountsJobsAreTheNamespaces(t *testing.T) {
 
 // TestEveryCallNeedsARight holds that no call is forgotten.
 func TestEveryCallNeedsARight(t *testing.T) {
-	for _, route := range newFacade(t).server.engine.Routes() {
+	for _, route := range newTestAPI(t).server.engine.Routes() {
 		access, known := rest.Accesses[strings.Replace(route.Method, http.MethodHead, http.MethodGet, 1)+" "+route.Path]
 		writes := route.Method != http.MethodGet && route.Method != http.MethodHead
 		switch {
@@ -122,7 +122,7 @@ func TestEveryCallNeedsARight(t *testing.T) {
 
 // Each access opens what it says, and no more. It can be changed, which takes effect at once.
 func TestAKeyOpensWhatItsAccessSays(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	f.spider("team", "books")
 	var object *v1alpha1.APIKey
 	key := f.key("team", "alice", func(k *v1alpha1.APIKey) { object = k })
@@ -195,7 +195,7 @@ func TestAKeyOpensWhatItsAccessSays(t *testing.T) {
 // Where an administrator wants it so, nobody changes Spiders by way of the API; they are run as ever.
 func TestSpidersCanBeClosedToTheAPI(t *testing.T) {
 	known := &accounts{rights: []string{"crawler team create spiders", "crawler team delete spiders"}}
-	f := newFacade(t, withAccounts(known), func(c *Config) { c.SpidersReadOnly = true })
+	f := newTestAPI(t, withAccounts(known), func(c *Config) { c.SpidersReadOnly = true })
 	id := f.spider("team", "books")
 	key := f.key("team", "")
 	for _, by := range []string{key, crawlersToken} {
@@ -216,7 +216,7 @@ func TestSpidersCanBeClosedToTheAPI(t *testing.T) {
 
 func TestTokenThatCannotBeAskedAbout(t *testing.T) {
 	known := &accounts{err: errors.New("connection refused")}
-	f := newFacade(t, withAccounts(known), func(c *Config) { c.Limits.FailuresPerMinute = 1 })
+	f := newTestAPI(t, withAccounts(known), func(c *Config) { c.Limits.FailuresPerMinute = 1 })
 	for range 3 { // It is no failure of the caller's.
 		a := f.get(crawlersToken, "/api/v1/jobs")
 		a.wantProblem(http.StatusServiceUnavailable, "unavailable", "Kubernetes")
@@ -224,16 +224,16 @@ func TestTokenThatCannotBeAskedAbout(t *testing.T) {
 			t.Error("it is not said when to try again")
 		}
 	}
-	known.err = apierrors.NewForbidden(resource, "", errors.New("the facade may not ask"))
+	known.err = apierrors.NewForbidden(resource, "", errors.New("the REST API may not ask"))
 	f.get(crawlersToken, "/api/v1/jobs").wantProblem(http.StatusInternalServerError, "internal")
-	if !strings.Contains(f.log.String(), "the facade may not ask") {
+	if !strings.Contains(f.log.String(), "the REST API may not ask") {
 		t.Error("the log does not say why the token could not be asked about")
 	}
 	f.get(f.key("team", ""), "/api/v1/jobs").want(http.StatusOK)
 }
 
 func TestTokensThatFailCountAgainstTheirAddress(t *testing.T) {
-	f := newFacade(t, withAccounts(&accounts{rights: []string{"crawler team list spiderjobs"}}), func(c *Config) {
+	f := newTestAPI(t, withAccounts(&accounts{rights: []string{"crawler team list spiderjobs"}}), func(c *Config) {
 		c.Limits.FailuresPerMinute = 3
 	})
 	f.get(crawlersToken, "/api/v1/jobs").want(http.StatusOK)
@@ -245,7 +245,7 @@ func TestTokensThatFailCountAgainstTheirAddress(t *testing.T) {
 }
 
 func TestEachServiceAccountHasItsRate(t *testing.T) {
-	f := newFacade(t, withAccounts(&accounts{}), func(c *Config) {
+	f := newTestAPI(t, withAccounts(&accounts{}), func(c *Config) {
 		c.Limits.RequestsPerSecond, c.Limits.Burst = 0.001, 2
 	})
 	for range 2 {

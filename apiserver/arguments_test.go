@@ -42,7 +42,7 @@ func TestLongArgumentsAreReadWhenTheyAreAskedFor(t *testing.T) {
 		{"as many as there can be", withArguments(32 << 10), kept, omitted, omitted, omitted, 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			f := newFacade(t)
+			f := newTestAPI(t)
 			key := f.key("team", "")
 			events := f.open(key, eventsPath)
 			events.want("ready", "")
@@ -70,7 +70,7 @@ func TestLongArgumentsAreReadWhenTheyAreAskedFor(t *testing.T) {
 
 // What is the same as the caller knows it costs no read, and an answer without arguments is never taken for one with them.
 func TestLongArgumentsAndETags(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "")
 	path := "/api/v1/jobs/" + f.apply("team", "a-job", withArguments(1000))
 	read := func(method, path, tag string) answer {
@@ -117,7 +117,7 @@ func TestLongArgumentsAndETags(t *testing.T) {
 
 // The view is behind: it has alice's job still, where bob's is now.
 func TestArgumentsOfAJobThatHasBecomeAnothersAreNotShown(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	alice := f.key("team", "alice")
 	id := f.apply("team", "a", ofAlice, withArguments(1000))
 	f.cluster.held = true

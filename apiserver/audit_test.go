@@ -40,7 +40,7 @@ func audits(t *testing.T, log string) []map[string]any {
 func TestEveryWriteIsAudited(t *testing.T) {
 	var log bytes.Buffer
 	known := &accounts{}
-	f := newFacade(t, withAccounts(known), func(c *Config) {
+	f := newTestAPI(t, withAccounts(known), func(c *Config) {
 		c.Log = slog.New(slog.NewJSONHandler(&lockedWriter{w: &log}, &slog.HandlerOptions{Level: slog.LevelError}))
 	})
 	key := f.key("team", "alice")
@@ -102,7 +102,7 @@ func TestEveryWriteIsAudited(t *testing.T) {
 // TestCredentialsAreNeverLogged puts them wherever a caller can, and has errors quote them.
 func TestCredentialsAreNeverLogged(t *testing.T) {
 	known := &accounts{rights: []string{"crawler team list spiderjobs"}}
-	f := newFacade(t, withAccounts(known))
+	f := newTestAPI(t, withAccounts(known))
 	key := f.key("team", "alice")
 	f.cluster.fail = func(string, bool) error { return errors.New("refused " + key + " and " + crawlersToken) }
 	for _, credential := range []string{key, crawlersToken, key[:len(key)-1] + "x", crawlersToken + "x", auth.NewKey().Reveal()} {

@@ -21,10 +21,10 @@ import (
 // populations are sizes of views that requests are compared in.
 var populations = []int{1_000, 100_000}
 
-// populated is a facade with a view of n jobs of one user, and that user's key.
-func populated(t testing.TB, n int) (f *facade, key string, ids []string) {
+// populated is a REST API with a view of n jobs of one user, and that user's key.
+func populated(t testing.TB, n int) (f *testAPI, key string, ids []string) {
 	t.Helper()
-	f = newFacade(t, func(config *Config) { config.Log = slog.New(slog.NewJSONHandler(io.Discard, nil)) })
+	f = newTestAPI(t, func(config *Config) { config.Log = slog.New(slog.NewJSONHandler(io.Discard, nil)) })
 	key = f.key("team", "alice")
 	f.spider("team", "books")
 	f.spider("team", "quotes")
@@ -61,7 +61,7 @@ type costly struct {
 }
 
 // requests are the calls whose cost is compared. The one that changes the view is the last.
-func requests(t testing.TB, f *facade, key string, ids []string) []costly {
+func requests(t testing.TB, f *testAPI, key string, ids []string) []costly {
 	t.Helper()
 	serve := func(method, path, body string) []byte {
 		request := httptest.NewRequestWithContext(t.Context(), method, path, strings.NewReader(body))

@@ -17,7 +17,7 @@ import (
 )
 
 func TestCancelRecordsWhoAskedAndWhen(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "alice")
 	f.spider("team", "books")
 	id := f.started(key, `{"spider_name": "books"}`)
@@ -38,7 +38,7 @@ func TestCancelRecordsWhoAskedAndWhen(t *testing.T) {
 }
 
 func TestCancelTwiceIsTheSameAsOnce(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "")
 	id := f.apply("team", "a")
 	f.cancel(key, id).want(http.StatusOK)
@@ -74,7 +74,7 @@ func TestCancelAgainWithAnotherGracePeriod(t *testing.T) {
 		{"longer than 0", "?grace_period_seconds=0", "?grace_period_seconds=2", http.StatusConflict, new(int64(0)), 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			f := newFacade(t)
+			f := newTestAPI(t)
 			f.spider("team", "books")
 			alice, otherKey := f.key("team", "alice"), f.key("team", "alice")
 			id := f.started(alice, `{"spider_name": "books"}`)
@@ -104,7 +104,7 @@ func TestCancelAgainWithAnotherGracePeriod(t *testing.T) {
 
 // What has ended as cancelled is not being stopped any more, so no grace period is too long for it.
 func TestCancelOfACancelledJobThatHasEndedChangesNothing(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "")
 	id := f.apply("team", "a", func(job *v1alpha1.SpiderJob) {
 		job.Spec.Cancellation = &v1alpha1.Cancellation{GracePeriodSeconds: new(int64(10))}
@@ -120,7 +120,7 @@ func TestCancelOfACancelledJobThatHasEndedChangesNothing(t *testing.T) {
 
 // A job whose end is decided, and whose other containers still run, has not ended: it can be cancelled.
 func TestAJobOnItsWayToItsEndCanBeCancelled(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "")
 	id := f.apply("team", "a", func(job *v1alpha1.SpiderJob) {
 		job.Status.Phase, job.Status.Reason = v1alpha1.PhaseRunning, v1alpha1.ReasonStopping
@@ -137,7 +137,7 @@ func TestAJobOnItsWayToItsEndCanBeCancelled(t *testing.T) {
 }
 
 func TestCancelOfAnEndedJobChangesNothing(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "")
 	for phase, status := range map[v1alpha1.Phase]string{v1alpha1.PhaseFinished: "finished", v1alpha1.PhaseError: "error"} {
 		id := f.apply("team", status, func(job *v1alpha1.SpiderJob) { job.Status.Phase = phase })
@@ -161,7 +161,7 @@ func TestCancelMeetsANewerState(t *testing.T) {
 		}, http.StatusOK},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := newFacade(t)
+			f := newTestAPI(t)
 			key := f.key("team", "")
 			id := f.apply("team", "a")
 			f.cluster.held = true
@@ -177,7 +177,7 @@ func TestCancelMeetsANewerState(t *testing.T) {
 		})
 	}
 	t.Run("that is gone", func(t *testing.T) {
-		f := newFacade(t)
+		f := newTestAPI(t)
 		key := f.key("team", "")
 		id := f.apply("team", "a")
 		f.cluster.held = true
@@ -206,7 +206,7 @@ func TestShorterGraceMeetsANewerState(t *testing.T) {
 					}
 				}
 			}
-			f := newFacade(t)
+			f := newTestAPI(t)
 			key := f.key("team", "")
 			id := f.apply("team", "a", cancelled(test.seen))
 			f.cluster.held = true
@@ -222,7 +222,7 @@ func TestShorterGraceMeetsANewerState(t *testing.T) {
 }
 
 func TestCancelGivesUpOnAJobThatKeepsChanging(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "")
 	id := f.apply("team", "a")
 	f.cluster.fail = func(call string, _ bool) error {
@@ -265,7 +265,7 @@ func TestACancelIsTriedAgain(t *testing.T) {
 		}, http.StatusInternalServerError, 1, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := newFacade(t)
+			f := newTestAPI(t)
 			key := f.key("team", "")
 			id := f.apply("team", "a")
 			f.cluster.fail = func(call string, recorded bool) error {
@@ -293,7 +293,7 @@ func TestACancelIsTriedAgain(t *testing.T) {
 
 // Whatever comes first, the shortest of the grace periods is recorded in the end.
 func TestTheShortestOfCancelsAtOnceCounts(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "")
 	id := f.apply("team", "a")
 	var together sync.WaitGroup
@@ -312,7 +312,7 @@ func TestTheShortestOfCancelsAtOnceCounts(t *testing.T) {
 }
 
 func TestCancelsAtOnceAreAllAnswered(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "")
 	id := f.apply("team", "a")
 	var together sync.WaitGroup

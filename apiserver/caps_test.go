@@ -14,7 +14,7 @@ import (
 )
 
 func TestNamespacesHaveCaps(t *testing.T) {
-	f := newFacade(t, func(c *Config) { c.Caps = view.Caps{UnfinishedJobs: 3, ArgumentBytes: 1000} })
+	f := newTestAPI(t, func(c *Config) { c.Caps = view.Caps{UnfinishedJobs: 3, ArgumentBytes: 1000} })
 	for _, namespace := range []string{"team", "other"} {
 		f.spider(namespace, "books")
 	}
@@ -50,15 +50,15 @@ func TestNamespacesHaveCaps(t *testing.T) {
 
 // A start that was recorded is no start too many when it is sent again: here to a replica that has not seen the job.
 func TestRepeatedStartIsNotOneTooMany(t *testing.T) {
-	first, second := newFacade(t), newFacade(t, func(c *Config) { c.Caps = view.Caps{UnfinishedJobs: 1} })
+	first, second := newTestAPI(t), newTestAPI(t, func(c *Config) { c.Caps = view.Caps{UnfinishedJobs: 1} })
 	const body = `{"spider_name": "books"}`
-	start := func(f *facade, body string) answer {
+	start := func(f *testAPI, body string) answer {
 		return f.send(call{
 			method: http.MethodPost, path: "/api/v1/jobs", key: f.key("team", ""), body: body,
 			header: map[string]string{"Content-Type": "application/json", "Idempotency-Key": "nightly"},
 		})
 	}
-	for _, f := range []*facade{first, second} {
+	for _, f := range []*testAPI{first, second} {
 		f.spider("team", "books")
 	}
 	made := start(first, body).want(http.StatusOK)
@@ -80,7 +80,7 @@ func TestRepeatedStartIsNotOneTooMany(t *testing.T) {
 
 func TestStartsAtOnceDoNotOvershoot(t *testing.T) {
 	const most = 7
-	f := newFacade(t, func(c *Config) { c.Caps = view.Caps{UnfinishedJobs: most} })
+	f := newTestAPI(t, func(c *Config) { c.Caps = view.Caps{UnfinishedJobs: most} })
 	f.spider("team", "books")
 	key := f.key("team", "")
 	f.cluster.held = true // The watch shows them later.

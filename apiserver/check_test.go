@@ -21,7 +21,7 @@ func (f writerFunc) Write(line []byte) (int, error) {
 
 // What `spider-operator check` asks, and what it makes of the answers, fit the API.
 func TestCheckRunsASpider(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	f.spider("team", "books")
 	var said strings.Builder
 	out := writerFunc(func(line string) {

@@ -13,7 +13,7 @@ import (
 )
 
 // client makes a client of the server, with a key.
-func (f *facade) client(key string) *client.Client {
+func (f *testAPI) client(key string) *client.Client {
 	f.t.Helper()
 	c, err := client.New(f.url, key)
 	if err != nil {
@@ -30,7 +30,7 @@ func finish(job *v1alpha1.SpiderJob) {
 
 // The client that is given to others does with this server what its methods say.
 func TestTheClientRunsJobs(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	c := f.client(f.key("team", "alice"))
 	f.spider("team", "books")
 	start := client.StartJob{SpiderName: "books", Arguments: map[string]any{"q": "<a>", "pages": 3}}
@@ -90,7 +90,7 @@ func TestTheClientRunsJobs(t *testing.T) {
 
 func TestTheClientFollowsJobsAndLogs(t *testing.T) {
 	t.Parallel()
-	f := newFacade(t)
+	f := newTestAPI(t)
 	c := f.client(f.key("team", ""))
 	id, _ := f.running(t, "team", "running")
 	var told []string
@@ -147,7 +147,7 @@ func TestTheClientFollowsJobsAndLogs(t *testing.T) {
 }
 
 func TestTheClientKeepsSpiders(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	c := f.client(f.key("team", "alice"))
 	made, err := c.CreateSpider(t.Context(), client.NewSpider{
 		Name: "books", RepoPath: new("spiders/books.py"), Description: "All books", Settings: map[string]any{"DOWNLOAD_DELAY": 0.5},

@@ -16,7 +16,7 @@ import (
 	"github.com/scrapethis/spider-operator/apiserver/guard"
 )
 
-func dial(t *testing.T, f *facade) net.Conn {
+func dial(t *testing.T, f *testAPI) net.Conn {
 	t.Helper()
 	connection, err := new(net.Dialer).DialContext(t.Context(), "tcp", strings.TrimPrefix(f.url, "http://"))
 	if err != nil {
@@ -35,7 +35,7 @@ func isClosed(connection net.Conn) bool {
 
 func TestConnectionsWithoutAKeyMakeRoom(t *testing.T) {
 	const most, lasting = 20, 15
-	f := newFacade(t, func(c *Config) { c.MaxConnections = most })
+	f := newTestAPI(t, func(c *Config) { c.MaxConnections = most })
 	key := f.key("team", "")
 	id := f.apply("team", "endless")
 	served(t, f, Options{Config: draining(0, 30*time.Second)})
@@ -88,7 +88,7 @@ func TestConnectionsWithoutAKeyMakeRoom(t *testing.T) {
 }
 
 // statusOn reads an answer from a connection; 0 is none.
-func statusOn(t *testing.T, f *facade, connection net.Conn) int {
+func statusOn(t *testing.T, f *testAPI, connection net.Conn) int {
 	t.Helper()
 	_ = connection.SetReadDeadline(time.Now().Add(30 * time.Second))
 	request, err := http.NewRequestWithContext(context.Background(), http.MethodGet, f.url, http.NoBody)
@@ -106,7 +106,7 @@ func statusOn(t *testing.T, f *facade, connection net.Conn) int {
 
 // An answer that does not depend on the body does not wait for it, nor does the connection: not for as long as bodies have.
 func TestBodyThatNeverComesHoldsNoConnection(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	served(t, f, Options{Config: draining(0, 30*time.Second)})
 	key := f.key("team", "")
 	id := f.apply("team", "endless")
@@ -144,7 +144,7 @@ func TestBodyThatNeverComesHoldsNoConnection(t *testing.T) {
 
 // A body that comes keeps its connection, though the answer did not need it.
 func TestBodyThatComesKeepsItsConnection(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	served(t, f, Options{Config: draining(0, 30*time.Second)})
 	connection := dial(t, f)
 	_ = connection.SetDeadline(time.Now().Add(30 * time.Second))
@@ -170,7 +170,7 @@ func TestBodyThatComesKeepsItsConnection(t *testing.T) {
 
 // A caller that sends headers of a body, and the body, is noticed to be gone as any other is.
 func TestWhoeverIsGoneWaitsNoLongerWhateverItHasSent(t *testing.T) {
-	f := newFacade(t, func(c *Config) { c.Limits.StreamsPerCaller = 1 })
+	f := newTestAPI(t, func(c *Config) { c.Limits.StreamsPerCaller = 1 })
 	served(t, f, Options{Config: draining(0, 30*time.Second)})
 	key := f.key("team", "")
 	id := f.apply("team", "endless")
@@ -192,7 +192,7 @@ func TestWhoeverIsGoneWaitsNoLongerWhateverItHasSent(t *testing.T) {
 // Where all room for waits is taken, a namespace that has less than another is given what it needs, one by one.
 func TestNamespacesShareTheRoomForWaits(t *testing.T) {
 	const room = 6
-	f := newFacade(t, func(c *Config) { c.MaxConnections = room / 3 * 4 })
+	f := newTestAPI(t, func(c *Config) { c.MaxConnections = room / 3 * 4 })
 	served(t, f, Options{Config: draining(0, 30*time.Second)})
 	greedy, modest := f.key("greedy", ""), f.key("modest", "")
 	greedys, modests := f.apply("greedy", "endless"), f.apply("modest", "endless")

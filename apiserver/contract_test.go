@@ -34,7 +34,7 @@ func finishedJob(job *v1alpha1.SpiderJob) {
 // know.
 func TestAnswersToExistingClients(t *testing.T) {
 	t.Parallel()
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "alice")
 	spider := f.spider("team", "books", func(s *v1alpha1.Spider) {
 		s.Spec.Name, s.Spec.RepoPath = "my-spider", "spiders/my_spider.py"
@@ -121,7 +121,7 @@ func TestAnswersToExistingClients(t *testing.T) {
 }
 
 func TestJobShowsEverythingKnownOfIt(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "")
 	id := f.apply("team", "a-job", func(job *v1alpha1.SpiderJob) {
 		finishedJob(job)
@@ -156,7 +156,7 @@ func TestJobShowsEverythingKnownOfIt(t *testing.T) {
 }
 
 func TestWhatIsAbsentIsLeftOut(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "")
 	id := f.apply("team", "fresh", func(job *v1alpha1.SpiderJob) { job.CreationTimestamp = *at(10, 30) })
 	spider := f.cluster.job(t, "team", "fresh").SpiderID()
@@ -167,7 +167,7 @@ func TestWhatIsAbsentIsLeftOut(t *testing.T) {
 
 // Counts that a spider does not tell are left out, each by itself.
 func TestCountsThatAreNotKnownAreLeftOut(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	id := f.apply("team", "a-job", func(job *v1alpha1.SpiderJob) {
 		job.Status.Stats = &v1alpha1.Stats{
 			ItemsScraped: 1, Source: v1alpha1.OriginScrapyLog, ItemsDropped: new(int64(0)), ElapsedSeconds: new(int64(7)),
@@ -182,14 +182,14 @@ func TestCountsThatAreNotKnownAreLeftOut(t *testing.T) {
 }
 
 func TestEmptyListIsAnArray(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	if body := strings.TrimSpace(f.get(f.key("team", ""), "/api/v1/jobs").want(http.StatusOK).body); body != "[]" {
 		t.Errorf("body %s, want []", body)
 	}
 }
 
 func TestContractIsServedToEveryone(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	yaml := f.get("", "/openapi.yaml").want(http.StatusOK)
 	if yaml.body != string(openAPI) {
 		t.Error("/openapi.yaml is not the contract")
@@ -205,7 +205,7 @@ func TestContractIsServedToEveryone(t *testing.T) {
 }
 
 func TestMe(t *testing.T) {
-	f := newFacade(t, func(c *Config) {
+	f := newTestAPI(t, func(c *Config) {
 		c.Limits = guard.Limits{
 			RequestsPerSecond:          2.5,
 			Burst:                      7,
@@ -223,7 +223,7 @@ func TestMe(t *testing.T) {
 }
 
 func TestUnknownAddressesAndMethods(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "")
 	for _, path := range []string{"/", "/api", "/api/v1/jobs/", "/api/v1/nothing", "/api/v1/jobs/a/b", "/metrics", "/debug/pprof/"} {
 		f.get(key, path).wantProblem(http.StatusNotFound, "not_found")
@@ -234,7 +234,7 @@ func TestUnknownAddressesAndMethods(t *testing.T) {
 }
 
 func TestRequestIDIsTheCallersWhereItIsSane(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	for sent, kept := range map[string]bool{
 		"abc-123_X.y": true, strings.Repeat("a", 128): true, strings.Repeat("a", 129): false, "a b": false, "a\tb": false, "é": false, "": false,
 	} {

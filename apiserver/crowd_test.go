@@ -228,7 +228,7 @@ func TestACrowdKeepsNobodyWaitingUnderLoad(t *testing.T) {
 		}
 	}
 	if bound := 448 << 20; v.ask().Peak > bound && !raceDetector {
-		t.Errorf("the facade took %d MiB, want at most %d", v.ask().Peak>>20, bound>>20)
+		t.Errorf("the REST API took %d MiB, want at most %d", v.ask().Peak>>20, bound>>20)
 	}
 	answered := make(chan map[string]int)
 	go func() { answered <- statuses(waiting, time.Minute) }()

@@ -10,7 +10,7 @@ import (
 
 // TestDocumentationNeedsNothingElse looks at the page and what it refers to. That a browser can use it is tested in test/browser.
 func TestDocumentationNeedsNothingElse(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	get := func(path, tag string) (status int, header http.Header, body string) {
 		t.Helper()
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, f.url+path, http.NoBody)

@@ -9,7 +9,7 @@ import (
 )
 
 func TestUnchangedIsNotSentAgain(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "")
 	spider := f.spider("team", "books")
 	job := f.apply("team", "a-job")
@@ -58,7 +58,7 @@ func TestUnchangedIsNotSentAgain(t *testing.T) {
 }
 
 func TestTagOfAPendingJobFollowsItsSpider(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "")
 	spider := f.spider("team", "books")
 	job := f.started(key, `{"spider_name": "books"}`)

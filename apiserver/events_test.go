@@ -54,7 +54,7 @@ func (o *opened) want(event, data string) sentEvent {
 }
 
 func TestEventsTellTheLifeOfAJob(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	alice := f.key("team", "alice")
 	others := []string{f.key("team", "bob"), f.key("team", ""), f.key("other", "alice")}
 	f.spider("team", "books")
@@ -86,7 +86,7 @@ func TestEventsTellTheLifeOfAJob(t *testing.T) {
 }
 
 func TestEventsGoOnBehindTheLastOne(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "")
 	f.spider("team", "books")
 	first := f.open(key, eventsPath)
@@ -115,7 +115,7 @@ func TestEventsGoOnBehindTheLastOne(t *testing.T) {
 }
 
 func TestEventsBeginAnewAtAnUnknownID(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "")
 	f.spider("team", "books")
 	var ids []string
@@ -152,7 +152,7 @@ func TestEventsBeginAnewAtAnUnknownID(t *testing.T) {
 // A complete list, as after a break of the watch, is told like any change. One that is older than what was told is of a restored
 // etcd.
 func TestEventsGoOnWithTheWatch(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "")
 	events := f.open(key, eventsPath)
 	events.want("ready", "")
@@ -175,7 +175,7 @@ func TestEventsGoOnWithTheWatch(t *testing.T) {
 
 func TestEventsEndWithTheServerAndTheKey(t *testing.T) {
 	t.Parallel()
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "")
 	var object *v1alpha1.APIKey
 	revoked := f.open(f.key("team", "", func(k *v1alpha1.APIKey) { object = k }), eventsPath)
@@ -204,7 +204,7 @@ func TestEventsEndWithTheServerAndTheKey(t *testing.T) {
 }
 
 func TestEventsNeedAKeyAndAStream(t *testing.T) {
-	f := newFacade(t, func(c *Config) { c.Limits.StreamsPerCaller = 1 })
+	f := newTestAPI(t, func(c *Config) { c.Limits.StreamsPerCaller = 1 })
 	f.get("", eventsPath).wantProblem(http.StatusUnauthorized, "unauthorized")
 	key := f.key("team", "")
 	f.open(key, eventsPath).want("ready", "")

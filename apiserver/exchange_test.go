@@ -44,7 +44,7 @@ func (l *lingering) Cancel(
 // A client that dials for a request that has given up meanwhile goes on dialling with the request's context.
 func TestClientsOfKubernetesMayKeepTheContextOfARequest(t *testing.T) {
 	kubernetes := &lingering{}
-	f := newFacade(t, func(c *Config) { kubernetes.cluster, c.Kubernetes = c.Kubernetes.(*cluster), kubernetes })
+	f := newTestAPI(t, func(c *Config) { kubernetes.cluster, c.Kubernetes = c.Kubernetes.(*cluster), kubernetes })
 	type given struct{ before, after string }
 	var mu sync.Mutex
 	var seen []given

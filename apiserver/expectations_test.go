@@ -29,7 +29,7 @@ func expectationsMet(status metav1.ConditionStatus, violations ...v1alpha1.Viola
 func inNobodysName(job *v1alpha1.SpiderJob) { job.Spec.UserID = "" }
 
 func TestAJobSaysWhetherItKeptItsExpectations(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "")
 	for name, test := range map[string]struct {
 		change func(*v1alpha1.SpiderJob)
@@ -64,7 +64,7 @@ func TestAJobSaysWhetherItKeptItsExpectations(t *testing.T) {
 }
 
 func TestEventsTellOfBrokenExpectations(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	events := f.open(f.key("team", ""), eventsPath)
 	events.want("ready", "")
 	f.apply(
@@ -77,7 +77,7 @@ func TestEventsTellOfBrokenExpectations(t *testing.T) {
 }
 
 func TestJobsAreFoundByBrokenExpectations(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "")
 	inPhase := func(name string, phase v1alpha1.Phase, changes ...func(*v1alpha1.SpiderJob)) string {
 		return f.apply("team", name, append(changes, func(job *v1alpha1.SpiderJob) { job.Status.Phase = phase })...)
@@ -130,7 +130,7 @@ func TestJobsAreFoundByBrokenExpectations(t *testing.T) {
 }
 
 func TestExpectationsReachTheSpiderJob(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "")
 	f.spider("team", "books", func(s *v1alpha1.Spider) { s.Spec.Expectations = &v1alpha1.Expectations{MinItems: new(int64(10))} })
 	for expectations, want := range map[string]*v1alpha1.Expectations{
@@ -165,7 +165,7 @@ func TestExpectationsReachTheSpiderJob(t *testing.T) {
 }
 
 func TestBadExpectationsAreRefusedByName(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "")
 	f.spider("team", "books", func(s *v1alpha1.Spider) {
 		s.Spec.Expectations = &v1alpha1.Expectations{
@@ -248,7 +248,7 @@ func TestBadExpectationsAreRefusedByName(t *testing.T) {
 
 // Expectations are part of what an Idempotency-Key stands for.
 func TestAnotherExpectationIsAnotherStart(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "")
 	f.spider("team", "books")
 	start := func(expectations string) answer {
@@ -327,7 +327,7 @@ func TestExpectationsHaveTheSameBoundsEverywhere(t *testing.T) {
 	}
 	compare("expectations", held, document.Components.Schemas["Expectations"])
 
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "")
 	f.spider("team", "books", func(s *v1alpha1.Spider) {
 		s.Spec.Expectations = &v1alpha1.Expectations{FeedFailures: new(int64(1 << 53))}

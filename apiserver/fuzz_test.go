@@ -14,7 +14,7 @@ import (
 
 // FuzzQuery sends any query to a list: it is answered, or refused with a sentence.
 func FuzzQuery(f *testing.F) {
-	server := newFacade(f)
+	server := newTestAPI(f)
 	key := server.key("team", "")
 	server.apply("team", "a", func(job *v1alpha1.SpiderJob) { job.Status.Phase = v1alpha1.PhaseFinished })
 	f.Add("status=finished&status=error&limit=3&cursor=AQAAAABnh4kAWBzIr5-dUuOb4DVakXHvIg")
@@ -41,7 +41,7 @@ func FuzzQuery(f *testing.F) {
 
 // FuzzReads sends any query and any headers to the calls that read them: each is answered, or refused with a sentence.
 func FuzzReads(f *testing.F) {
-	server := newFacade(f)
+	server := newTestAPI(f)
 	key := server.key("team", "")
 	spider := server.spider("team", "books")
 	job, pod := server.running(f, "team", "a-job", finishedJob, func(job *v1alpha1.SpiderJob) {

@@ -41,7 +41,7 @@ func TestAFollowerIsGoneWhateverItSent(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f := newFacade(t)
+			f := newTestAPI(t)
 			key := f.key("team", "")
 			id, _ := f.running(t, "team", "a-job")
 			served(t, f, Options{})
@@ -82,7 +82,7 @@ func TestAFollowerIsGoneWhateverItSent(t *testing.T) {
 
 // TestAFollowerOfManyIsGone has one of several requests on a connection of HTTP/2 end, and then the connection.
 func TestAFollowerOfManyIsGone(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "")
 	id, _ := f.running(t, "team", "a-job")
 	listening := httptest.NewUnstartedServer(f.server)
@@ -113,7 +113,7 @@ func TestAFollowerOfManyIsGone(t *testing.T) {
 
 // TestAFollowerByTLSIsGone has a caller that has sent more, and closes its connection without a word of TLS.
 func TestAFollowerByTLSIsGone(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "")
 	id, _ := f.running(t, "team", "a-job")
 	listening := httptest.NewUnstartedServer(f.server)

@@ -425,8 +425,8 @@ func (h *health) Scopes() map[string]kube.State {
 	return scopes
 }
 
-// facade is a server under test, its surroundings and a client.
-type facade struct {
+// testAPI is a server under test, its surroundings and a client.
+type testAPI struct {
 	t       testing.TB
 	cluster *cluster
 	spiders *spiderCluster
@@ -453,14 +453,14 @@ var generous = guard.Limits{
 	StreamsPerCaller:           1e6,
 }
 
-func newFacade(t testing.TB, change ...func(*Config)) *facade {
+func newTestAPI(t testing.TB, change ...func(*Config)) *testAPI {
 	t.Helper()
 	spiders := view.NewSpiders()
 	jobs := view.NewJobs(spiders)
 	spiders.OnChange(jobs.RefreshSpider)
 	spiders.Replace("", nil, "10")
 	jobs.Replace("", nil, "10")
-	f := &facade{
+	f := &testAPI{
 		t:       t,
 		cluster: &cluster{jobs: map[string]*v1alpha1.SpiderJob{}, calls: map[string]int{}, watch: jobs, revision: 10},
 		spiders: &spiderCluster{spiders: map[string]*v1alpha1.Spider{}, calls: map[string]int{}, watch: spiders, revision: 10},
@@ -503,7 +503,7 @@ func (l *lockedWriter) Write(p []byte) (int, error) {
 }
 
 // key makes an API key for a user of a namespace.
-func (f *facade) key(namespace, userID string, change ...func(*v1alpha1.APIKey)) string {
+func (f *testAPI) key(namespace, userID string, change ...func(*v1alpha1.APIKey)) string {
 	f.t.Helper()
 	key := auth.NewKey()
 	object := &v1alpha1.APIKey{
@@ -522,7 +522,7 @@ func (f *facade) key(namespace, userID string, change ...func(*v1alpha1.APIKey))
 }
 
 // spider makes a Spider and returns its id.
-func (f *facade) spider(namespace, name string, change ...func(*v1alpha1.Spider)) string {
+func (f *testAPI) spider(namespace, name string, change ...func(*v1alpha1.Spider)) string {
 	f.t.Helper()
 	object := &v1alpha1.Spider{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
 	for _, c := range change {
@@ -536,7 +536,7 @@ func (f *facade) spider(namespace, name string, change ...func(*v1alpha1.Spider)
 }
 
 // apply makes a SpiderJob as kubectl would, and returns its id.
-func (f *facade) apply(namespace, name string, change ...func(*v1alpha1.SpiderJob)) string {
+func (f *testAPI) apply(namespace, name string, change ...func(*v1alpha1.SpiderJob)) string {
 	f.t.Helper()
 	job := &v1alpha1.SpiderJob{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
@@ -595,7 +595,7 @@ type call struct {
 }
 
 // send makes a request and holds the answer to the contract.
-func (f *facade) send(c call) answer {
+func (f *testAPI) send(c call) answer {
 	f.t.Helper()
 	var body io.Reader
 	if c.body != "" {
@@ -633,17 +633,17 @@ func (f *facade) send(c call) answer {
 	}
 }
 
-func (f *facade) get(key, path string) answer {
+func (f *testAPI) get(key, path string) answer {
 	f.t.Helper()
 	return f.send(call{method: http.MethodGet, path: path, key: key})
 }
 
-func (f *facade) cancel(key, id string) answer {
+func (f *testAPI) cancel(key, id string) answer {
 	f.t.Helper()
 	return f.send(call{method: http.MethodDelete, path: "/api/v1/jobs/" + id, key: key})
 }
 
-func (f *facade) start(key, body string) answer {
+func (f *testAPI) start(key, body string) answer {
 	f.t.Helper()
 	return f.send(call{method: http.MethodPost, path: "/api/v1/jobs", key: key, body: body, header: map[string]string{
 		"Content-Type": "application/json",
@@ -651,7 +651,7 @@ func (f *facade) start(key, body string) answer {
 }
 
 // started starts a job and returns its id.
-func (f *facade) started(key, body string) string {
+func (f *testAPI) started(key, body string) string {
 	f.t.Helper()
 	var job struct {
 		JobID string `json:"jobId"`

@@ -10,7 +10,7 @@ import (
 
 // TestHeadIsAnsweredAsGetIs asks for everything twice: status and headers are the same.
 func TestHeadIsAnsweredAsGetIs(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "")
 	spider := "/api/v1/spiders/" + f.spider("team", "books")
 	for _, name := range []string{"a", "b", "c"} {
@@ -47,7 +47,7 @@ func TestHeadIsAnsweredAsGetIs(t *testing.T) {
 
 // A HEAD that waited, or followed, would be answered after minutes.
 func TestHeadNeverWaits(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "")
 	waiting := "/api/v1/jobs/" + f.apply("team", "waiting")
 	id, pod := f.running(t, "team", "running")

@@ -89,7 +89,7 @@ func (p *possessions) attempts() map[string][]attempt {
 }
 
 // furnish gives alice something to be looked for.
-func (f *facade) furnish(t *testing.T, alice string) *possessions {
+func (f *testAPI) furnish(t *testing.T, alice string) *possessions {
 	t.Helper()
 	p := &possessions{}
 	p.spider = f.spider("team", "books", func(s *v1alpha1.Spider) {
@@ -108,7 +108,7 @@ func (f *facade) furnish(t *testing.T, alice string) *possessions {
 }
 
 // strangers are credentials that are not accepted.
-func (f *facade) strangers(good string) map[string]string {
+func (f *testAPI) strangers(good string) map[string]string {
 	key := func(change func(*v1alpha1.APIKey)) string { return f.key("team", "alice", change) }
 	return map[string]string{
 		"nobody":           "",
@@ -122,7 +122,7 @@ func (f *facade) strangers(good string) map[string]string {
 }
 
 // look makes an attempt, and holds that it is answered so and tells nothing of alice's.
-func (f *facade) look(who, key string, a attempt, status int, mine *possessions) {
+func (f *testAPI) look(who, key string, a attempt, status int, mine *possessions) {
 	f.t.Helper()
 	a.key = key
 	answered := f.send(a.call)
@@ -151,7 +151,7 @@ func everyRight() (rights []string) {
 func TestNobodyReachesWhatIsAnothers(t *testing.T) {
 	t.Parallel()
 	known := &accounts{}
-	f := newFacade(t, withAccounts(known))
+	f := newTestAPI(t, withAccounts(known))
 	alice := f.key("team", "alice")
 	mine := f.furnish(t, alice)
 	strangers, attempts := f.strangers(alice), mine.attempts()
@@ -217,7 +217,7 @@ func TestNobodyReachesWhatIsAnothers(t *testing.T) {
 // TestEventsTellNothingOfOthers opens events with every wrong caller, at the beginning and behind an event of alice's.
 func TestEventsTellNothingOfOthers(t *testing.T) {
 	known := &accounts{}
-	f := newFacade(t, withAccounts(known))
+	f := newTestAPI(t, withAccounts(known))
 	alice := f.key("team", "alice")
 	hers := f.open(alice, eventsPath, "Last-Event-ID", "0")
 	hers.want("reset", "")

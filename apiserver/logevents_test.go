@@ -43,7 +43,7 @@ func (o *opened) wantLines(lines ...string) (id string) {
 
 func TestLogAsEvents(t *testing.T) {
 	t.Parallel()
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "")
 	id, pod := f.running(t, "team", "a-job")
 	path := "/api/v1/jobs/" + id + "/logs"
@@ -103,7 +103,7 @@ func TestLogAsEvents(t *testing.T) {
 // TestFollowedLogIsGoneOnWithAfterACut has callers that are cut off anywhere, also between lines of one moment, and come back to
 // another replica with the last id that they have seen.
 func TestFollowedLogIsGoneOnWithAfterACut(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "")
 	id, pod := f.running(t, "team", "a-job")
 	path := "/api/v1/jobs/" + id + "/logs?follow=true&tail=0"
@@ -144,7 +144,7 @@ func TestFollowedLogIsGoneOnWithAfterACut(t *testing.T) {
 // TestEventsOfALogAreItsText puts a log together again, whatever it holds.
 func TestEventsOfALogAreItsText(t *testing.T) {
 	t.Parallel()
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "")
 	jobs := 0
 	rapid.Check(t, func(rt *rapid.T) {
@@ -179,7 +179,7 @@ func TestEventsOfALogAreItsText(t *testing.T) {
 
 func TestGapsInALogAreTold(t *testing.T) {
 	t.Parallel()
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "")
 	id, pod := f.running(t, "team", "a-job")
 	path := "/api/v1/jobs/" + id + "/logs?follow=true"
@@ -208,7 +208,7 @@ func TestGapsInALogAreTold(t *testing.T) {
 }
 
 func TestEventsOfALogSayWhyTheyEnd(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "")
 	pending := f.apply("team", "pending")
 	never := f.open(key, "/api/v1/jobs/"+pending+"/logs?follow=true", acceptEvents...)
@@ -246,7 +246,7 @@ func TestStreamsThatMakeRoomSaySo(t *testing.T) {
 		"events of a user": {"", nil, func(o *opened) { o.want("ready", ""); o.want("end", `"too_many_streams"`) }},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := newFacade(t, func(c *Config) { c.MaxConnections = 4 }) // Of which three may be open on purpose.
+			f := newTestAPI(t, func(c *Config) { c.MaxConnections = 4 }) // Of which three may be open on purpose.
 			key, other := f.key("team", ""), f.key("other", "")
 			id, _ := f.running(t, "team", "a-job")
 			path := "/api/v1/jobs/" + id + test.path

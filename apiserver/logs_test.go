@@ -29,7 +29,7 @@ type opened struct {
 }
 
 // open makes a request the answer to which lasts.
-func (f *facade) open(key, path string, header ...string) *opened {
+func (f *testAPI) open(key, path string, header ...string) *opened {
 	f.t.Helper()
 	ctx, leave := context.WithCancel(f.t.Context())
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, f.url+path, http.NoBody)
@@ -93,7 +93,7 @@ func (o *opened) wantCutSoon() {
 }
 
 func TestLogOfAJob(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "")
 	id, pod := f.running(t, "team", "a-job")
 	path := "/api/v1/jobs/" + id + "/logs"
@@ -141,7 +141,7 @@ func TestLogOfAJob(t *testing.T) {
 }
 
 func TestLogIsFollowedToItsEnd(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "")
 	id, pod := f.running(t, "team", "a-job")
 	pod.write("before", "last before")
@@ -167,7 +167,7 @@ func TestLogIsFollowedToItsEnd(t *testing.T) {
 
 func TestFollowedLogSurvivesTheEndOfANodesStream(t *testing.T) {
 	t.Parallel()
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "")
 	id, pod := f.running(t, "team", "a-job")
 	log := f.open(key, "/api/v1/jobs/"+id+"/logs?follow=true&tail=100")
@@ -199,7 +199,7 @@ func TestFollowedLogSurvivesTheEndOfANodesStream(t *testing.T) {
 }
 
 func TestJobsWithoutALog(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "")
 	logs := func(id string) string { return "/api/v1/jobs/" + id + "/logs" }
 	ended := func(job *v1alpha1.SpiderJob) {
@@ -251,7 +251,7 @@ func TestJobsWithoutALog(t *testing.T) {
 
 func TestFollowerWaitsForTheStart(t *testing.T) {
 	t.Parallel()
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "")
 	follow := func(id string) *opened {
 		f.t.Helper()
@@ -309,7 +309,7 @@ func TestFollowerWaitsForTheStart(t *testing.T) {
 
 // TestFollowersGetAHeadAtOnce has nothing to tell them.
 func TestFollowersGetAHeadAtOnce(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "")
 	silent, _ := f.running(t, "team", "silent")
 	for what, id := range map[string]string{"has not started": f.apply("team", "pending"), "is silent": silent} {
@@ -322,7 +322,7 @@ func TestFollowersGetAHeadAtOnce(t *testing.T) {
 }
 
 func TestFollowedLogEndsWithEitherSide(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "")
 	id, pod := f.running(t, "team", "a-job")
 	path := "/api/v1/jobs/" + id + "/logs?follow=true"
@@ -343,7 +343,7 @@ func TestFollowedLogEndsWithEitherSide(t *testing.T) {
 // TestStreamsEndWithTheirKey has streams of which some are told something, and the others nothing.
 func TestStreamsEndWithTheirKey(t *testing.T) {
 	t.Parallel()
-	f := newFacade(t)
+	f := newTestAPI(t)
 	var object *v1alpha1.APIKey
 	key := f.key("team", "", func(k *v1alpha1.APIKey) { object = k })
 	id, pod := f.running(t, "team", "a-job")
@@ -371,7 +371,7 @@ func TestStreamsEndWithTheirKey(t *testing.T) {
 }
 
 func TestStreamsOfAKeyAreLimited(t *testing.T) {
-	f := newFacade(t, func(c *Config) { c.Limits.StreamsPerCaller = 2 })
+	f := newTestAPI(t, func(c *Config) { c.Limits.StreamsPerCaller = 2 })
 	key, other := f.key("team", ""), f.key("team", "")
 	id, pod := f.running(t, "team", "a-job")
 	pod.write("hello")
@@ -396,7 +396,7 @@ func TestStreamsOfAKeyAreLimited(t *testing.T) {
 }
 
 func TestNobodyReadsAnothersLog(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	id, pod := f.running(t, "team", "a-job", func(job *v1alpha1.SpiderJob) { job.Spec.UserID = "alice" })
 	pod.write("secret")
 	for _, key := range []string{f.key("team", ""), f.key("team", "bob"), f.key("other", "alice"), f.key("other", "")} {

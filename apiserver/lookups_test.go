@@ -13,7 +13,7 @@ import (
 )
 
 // spiderOfAnotherReplica makes a spider that the watch has not shown yet.
-func (f *facade) spiderOfAnotherReplica(namespace, name, userID string) {
+func (f *testAPI) spiderOfAnotherReplica(namespace, name, userID string) {
 	f.t.Helper()
 	f.spiders.mu.Lock()
 	f.spiders.held = true
@@ -22,7 +22,7 @@ func (f *facade) spiderOfAnotherReplica(namespace, name, userID string) {
 }
 
 func TestASpiderOfAnotherReplicaIsStartedByName(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	alice := f.key("team", "alice")
 	f.spiderOfAnotherReplica("team", "books", "alice")
 	f.spiderOfAnotherReplica("team", "shared, with=all\\", "")
@@ -48,7 +48,7 @@ func TestASpiderOfAnotherReplicaIsStartedByName(t *testing.T) {
 
 // Callers can make up names without end. What they ask for again and again is looked up once in a while.
 func TestUnknownNamesAndIDsAreNotHammered(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "")
 	id := uuid.NewString()
 	for range 100 {
@@ -71,7 +71,7 @@ func TestUnknownNamesAndIDsAreNotHammered(t *testing.T) {
 
 // What cannot be looked up is not said to be absent.
 func TestALookupThatFailsIsSaidToFail(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "")
 	refused := func(string, bool) error { return errors.New("connection refused") }
 	f.spiders.fail, f.cluster.fail = refused, refused
@@ -87,7 +87,7 @@ func TestALookupThatFailsIsSaidToFail(t *testing.T) {
 // The id of a job follows from its user's Idempotency-Key, so that it can be guessed. Kubernetes is asked just as often for
 // another user's job as for one that does not exist: the time of an answer tells nothing.
 func TestAnotherUsersIdempotencyKeyCannotBeTold(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	alice, bob := f.key("team", "alice"), f.key("team", "bob")
 	f.spider("team", "books")
 	used := func(key string) string {

@@ -19,7 +19,7 @@ import (
 
 // TestWhoeverIsNotKnownIsToldTheSame tries every call with every kind of bad credential.
 func TestWhoeverIsNotKnownIsToldTheSame(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	good := f.key("team", "")
 	expired := f.key("team", "", func(k *v1alpha1.APIKey) { k.Spec.ExpiresAt = new(metav1.NewTime(time.Now().Add(-time.Second))) })
 	headers := map[string]string{
@@ -59,7 +59,7 @@ func TestWhoeverIsNotKnownIsToldTheSame(t *testing.T) {
 }
 
 func TestRevokedKeyIsRefused(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "")
 	f.get(key, "/api/v1/me").want(http.StatusOK)
 	_, done := f.keys.Relist("", "")
@@ -70,7 +70,7 @@ func TestRevokedKeyIsRefused(t *testing.T) {
 // A namespace can make as many keys as it likes. All of them together have a rate, and leave other namespaces theirs.
 func TestEachNamespaceHasItsRate(t *testing.T) {
 	clock := newClock()
-	f := newFacade(t, func(c *Config) { c.Now, c.Limits.NamespaceRequestsPerSecond = clock.now, 2 })
+	f := newTestAPI(t, func(c *Config) { c.Now, c.Limits.NamespaceRequestsPerSecond = clock.now, 2 })
 	for range 4 {
 		f.get(f.key("greedy", ""), "/api/v1/me").want(http.StatusOK)
 	}
@@ -88,7 +88,7 @@ func TestEachNamespaceHasItsRate(t *testing.T) {
 // What a caller has left is told with each answer, as draft-ietf-httpapi-ratelimit-headers-10 wants it.
 func TestCallersAreToldWhatIsLeft(t *testing.T) {
 	clock := newClock()
-	f := newFacade(t, func(c *Config) {
+	f := newTestAPI(t, func(c *Config) {
 		c.Now, c.Limits.RequestsPerSecond, c.Limits.Burst, c.Limits.NamespaceRequestsPerSecond = clock.now, 2, 3, 10
 	})
 	one, other := f.key("team", ""), f.key("team", "")
@@ -119,7 +119,7 @@ func TestCallersAreToldWhatIsLeft(t *testing.T) {
 
 func TestEachKeyHasItsRate(t *testing.T) {
 	clock := newClock()
-	f := newFacade(t, func(c *Config) {
+	f := newTestAPI(t, func(c *Config) {
 		c.Limits, c.Now = guard.Limits{
 			RequestsPerSecond:          0.5,
 			Burst:                      3,
@@ -157,7 +157,7 @@ func (a *countingAuthenticator) Authenticate(ctx context.Context, token string) 
 // Behind a proxy, or a node that hides addresses, all callers have one. However many of them fail, a valid key is let in, also
 // one that was never seen before.
 func TestAValidKeyIsLetInWhateverFailsFromItsAddress(t *testing.T) {
-	f := newFacade(t, func(c *Config) { c.Limits.FailuresPerMinute = 5 })
+	f := newTestAPI(t, func(c *Config) { c.Limits.FailuresPerMinute = 5 })
 	used := f.key("team", "")
 	f.get(used, "/api/v1/me").want(http.StatusOK)
 	for i := range 50 {
@@ -178,7 +178,7 @@ func TestAValidKeyIsLetInWhateverFailsFromItsAddress(t *testing.T) {
 
 func TestFailuresAreLimitedByAddress(t *testing.T) {
 	clock := newClock()
-	f := newFacade(t, func(c *Config) {
+	f := newTestAPI(t, func(c *Config) {
 		c.Now, c.Limits.FailuresPerMinute, c.TrustedProxies = clock.now, 5, []string{"127.0.0.0/8"}
 	})
 	from := func(address, key string) answer {
@@ -209,7 +209,7 @@ func TestFailuresAreLimitedByAddress(t *testing.T) {
 func TestTokensAndMalformedTextAreLimitedBeforeAnyWork(t *testing.T) {
 	counting := &countingAuthenticator{}
 	known := &accounts{}
-	f := newFacade(t, withAccounts(known), func(c *Config) {
+	f := newTestAPI(t, withAccounts(known), func(c *Config) {
 		counting.Authenticator = c.Authenticator
 		c.Authenticator, c.Limits.FailuresPerMinute = counting, 3
 	})
@@ -231,7 +231,7 @@ func TestTokensAndMalformedTextAreLimitedBeforeAnyWork(t *testing.T) {
 }
 
 func TestForwardedAddressesAreBelievedOfTrustedProxiesOnly(t *testing.T) {
-	f := newFacade(t, func(c *Config) { c.Limits.FailuresPerMinute = 2 })
+	f := newTestAPI(t, func(c *Config) { c.Limits.FailuresPerMinute = 2 })
 	for i, want := range []int{http.StatusUnauthorized, http.StatusUnauthorized, http.StatusTooManyRequests} {
 		f.send(call{method: http.MethodGet, path: "/api/v1/me", header: map[string]string{
 			"X-Forwarded-For": "192.0.2." + strconv.Itoa(i), "X-Real-IP": "192.0.2." + strconv.Itoa(i),
@@ -245,7 +245,7 @@ type panicking struct{}
 func (panicking) Authenticate(context.Context, string) (auth.Identity, error) { panic("oh no") }
 
 func TestPanicIsAnswered(t *testing.T) {
-	f := newFacade(t, func(c *Config) { c.Authenticator = panicking{} })
+	f := newTestAPI(t, func(c *Config) { c.Authenticator = panicking{} })
 	a := f.get("x", "/api/v1/me")
 	a.wantProblem(http.StatusInternalServerError, "internal", "log")
 	if strings.Contains(a.body, "oh no") {
@@ -260,7 +260,7 @@ func TestPanicIsAnswered(t *testing.T) {
 // Whoever may write APIKeys in one namespace chooses their ids, and ids are no secret: that of another tenant's key can be taken,
 // and must not use up what that key may do.
 func TestKeysOfOneIDInTwoNamespacesDoNotShareTheirLimits(t *testing.T) {
-	f := newFacade(t, func(c *Config) { c.Limits.RequestsPerSecond, c.Limits.Burst, c.Limits.StreamsPerCaller = 0.001, 2, 1 })
+	f := newTestAPI(t, func(c *Config) { c.Limits.RequestsPerSecond, c.Limits.Burst, c.Limits.StreamsPerCaller = 0.001, 2, 1 })
 	keyOf := func(namespace, digit string) string {
 		body := "st_0123456789abcdef_" + strings.Repeat(digit, 64)
 		text := fmt.Sprintf("%s_%08x", body, crc32.ChecksumIEEE([]byte(body)))

@@ -18,7 +18,7 @@ import (
 // Of the namespaces that are served one is gone, or its role, and one has not been read yet: that is the trouble of their callers
 // alone.
 func TestNamespaceThatCannotBeReadTroublesItsOwnCallersOnly(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	f.health.scopes.Store("team", kube.State{Synced: true})
 	f.health.scopes.Store("old", kube.State{Synced: true, Age: 90 * time.Second})
 	f.health.scopes.Store("gone", kube.State{Synced: true, Refused: true})
@@ -87,7 +87,7 @@ func TestReadyOnceAllThatCanBeReadWasRead(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			clock := newClock()
 			registry := prometheus.NewRegistry()
-			f := newFacade(t, func(c *Config) { c.Now, c.Registry = clock.now, registry })
+			f := newTestAPI(t, func(c *Config) { c.Now, c.Registry = clock.now, registry })
 			for scope, state := range test.scopes {
 				f.health.scopes.Store(scope, state)
 			}

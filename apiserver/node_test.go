@@ -238,7 +238,7 @@ func (p *podInMemory) send(ctx context.Context, to io.Writer, options corev1.Pod
 }
 
 // running makes a job that runs, in a Pod of the node.
-func (f *facade) running(
+func (f *testAPI) running(
 	t testing.TB, namespace, name string, change ...func(*v1alpha1.SpiderJob),
 ) (id string, pod *podInMemory) {
 	t.Helper()

@@ -11,13 +11,13 @@ import (
 )
 
 // conditional makes a call that If-Match holds to a state.
-func (f *facade) conditional(method, key, path, body, tag string) answer {
+func (f *testAPI) conditional(method, key, path, body, tag string) answer {
 	f.t.Helper()
 	return f.send(call{method: method, path: path, key: key, body: body, header: map[string]string{"If-Match": tag}})
 }
 
 func TestASpiderIsChangedOnlyInTheStateThatIsMeant(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "")
 	path := "/api/v1/spiders/" + f.spider("team", "books")
 	tag := f.get(key, path).header.Get("ETag")
@@ -50,7 +50,7 @@ func TestASpiderIsChangedOnlyInTheStateThatIsMeant(t *testing.T) {
 
 // A spider that was made anew under its name is another one.
 func TestATagIsNotOfALaterSpiderOfTheName(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "")
 	aged := func(s *v1alpha1.Spider) { s.CreationTimestamp = *at(10, 30) }
 	path := "/api/v1/spiders/" + f.spider("team", "books", aged)
@@ -61,7 +61,7 @@ func TestATagIsNotOfALaterSpiderOfTheName(t *testing.T) {
 }
 
 func TestAJobIsCancelledOnlyInTheStateThatIsMeant(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "")
 	path := "/api/v1/jobs/" + f.apply("team", "a")
 	tag := f.get(key, path).header.Get("ETag")
@@ -88,7 +88,7 @@ func TestAJobIsCancelledOnlyInTheStateThatIsMeant(t *testing.T) {
 // A state that another replica has made, and that this one has not seen yet, is read before it is taken for another than is
 // meant.
 func TestATagOfAnotherReplicaIsKnown(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "")
 	spider, job := "/api/v1/spiders/"+f.spider("team", "books"), "/api/v1/jobs/"+f.apply("team", "a")
 	f.spiders.held, f.cluster.held = true, true
@@ -97,7 +97,7 @@ func TestATagOfAnotherReplicaIsKnown(t *testing.T) {
 	})
 	f.spiders.update(t, "team", "books", func(spider *v1alpha1.Spider) { spider.Spec.Description = "another replica's" })
 	// The tags of what is there, by a server that sees it.
-	second := newFacade(t)
+	second := newTestAPI(t)
 	other := second.key("team", "")
 	second.spiders.watch.Set("", mustCompactSpider(f.spiders.spider(t, "team", "books")))
 	second.cluster.watch.Set("", mustCompact(f.cluster.job(t, "team", "a")))
@@ -112,7 +112,7 @@ func TestATagOfAnotherReplicaIsKnown(t *testing.T) {
 // A cancel that was recorded though it was not answered is not taken for somebody else's.
 func TestACancelMeetsItself(t *testing.T) {
 	t.Parallel()
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "")
 	path := "/api/v1/jobs/" + f.apply("team", "a")
 	tag := f.get(key, path).header.Get("ETag")
@@ -127,7 +127,7 @@ func TestACancelMeetsItself(t *testing.T) {
 }
 
 func TestWritesTellTheTagOfWhatTheyMake(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "")
 	var spider struct{ ID string }
 	var job struct{ JobID string }

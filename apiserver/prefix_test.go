@@ -12,8 +12,8 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// behind serves the facade under a prefix, which a proxy takes off, and returns the address by which callers know it.
-func (f *facade) behind(t *testing.T, prefix string) *url.URL {
+// behind serves the REST API under a prefix, which a proxy takes off, and returns the address by which callers know it.
+func (f *testAPI) behind(t *testing.T, prefix string) *url.URL {
 	t.Helper()
 	to, err := url.Parse(f.url)
 	if err != nil {
@@ -62,7 +62,7 @@ func resolve(t *testing.T, from *url.URL, address string) *url.URL {
 }
 
 func TestAddressesHoldBehindAProxyThatTakesAPrefixOff(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "")
 	for _, prefix := range []string{"", "/crawlers", "/a/b"} {
 		outside := f.behind(t, prefix)
@@ -110,7 +110,7 @@ func TestAddressesHoldBehindAProxyThatTakesAPrefixOff(t *testing.T) {
 }
 
 func TestOnlyBrowsersAreLedToTheDocumentation(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	root := resolve(t, f.behind(t, ""), "/")
 	for _, test := range []struct {
 		method, path, accept string

@@ -12,7 +12,7 @@ import (
 
 // A program finds what is to blame without reading the sentence.
 func TestErrorsNameTheFieldThatIsToBlame(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "")
 	f.spider("team", "books", func(s *v1alpha1.Spider) { s.Spec.Expectations = &v1alpha1.Expectations{MinItems: new(int64(9))} })
 	id := f.apply("team", "a")

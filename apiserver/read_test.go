@@ -36,7 +36,7 @@ func idsOf(a answer) []string {
 }
 
 func TestFilters(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "")
 	create := func(name, spider string, minute int, phase v1alpha1.Phase, cancelled bool) string {
 		return f.apply("team", name, func(job *v1alpha1.SpiderJob) {
@@ -99,7 +99,7 @@ func TestFilters(t *testing.T) {
 }
 
 func TestBadQueriesAreRefusedByName(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "")
 	for _, query := range []string{
 		"status=done", "status=Pending", "status=pending,running", "limit=0", "limit=1001", "limit=-1", "limit=ten", "limit=1.0",
@@ -128,7 +128,7 @@ func TestBadQueriesAreRefusedByName(t *testing.T) {
 
 // What a call does not know is refused, whatever the call, and does nothing.
 func TestNoCallPassesOverWhatItIsAskedFor(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "")
 	spider := "/api/v1/spiders/" + f.spider("team", "books")
 	id := f.apply("team", "a")
@@ -156,7 +156,7 @@ func TestNoCallPassesOverWhatItIsAskedFor(t *testing.T) {
 
 // TestEveryCallIsInTheContract finds the call that the contract does not have, whose every query would be refused.
 func TestEveryCallIsInTheContract(t *testing.T) {
-	for _, route := range newFacade(t).server.engine.Routes() {
+	for _, route := range newTestAPI(t).server.engine.Routes() {
 		method := strings.Replace(route.Method, http.MethodHead, http.MethodGet, 1)
 		request := httptest.NewRequestWithContext(
 			t.Context(), method, strings.Replace(route.Path, ":id", uuid.NewString(), 1), http.NoBody,
@@ -169,7 +169,7 @@ func TestEveryCallIsInTheContract(t *testing.T) {
 }
 
 func TestPagesAreLinked(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "")
 	want := []string{}
 	for i := range 25 {
@@ -204,7 +204,7 @@ func TestPagesAreLinked(t *testing.T) {
 }
 
 func TestDefaultPageHoldsFifty(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "")
 	for i := range 51 {
 		f.apply("team", fmt.Sprint("job-", i))
@@ -217,7 +217,7 @@ func TestDefaultPageHoldsFifty(t *testing.T) {
 
 // TestNobodySeesAnothersJobs tries every call with every wrong key.
 func TestNobodySeesAnothersJobs(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	keys := map[string]string{
 		"team":           f.key("team", ""),
 		"team, alice":    f.key("team", "alice"),
@@ -262,7 +262,7 @@ func TestNobodySeesAnothersJobs(t *testing.T) {
 // An Idempotency-Key belongs to one user of one namespace, and the namespace itself is none that has its name. The ids of the
 // others are as they were before the two were told apart.
 func TestIdempotencyKeysAreTheirUsersOwn(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	f.spider("team", "books")
 	once := func(key string) string {
 		var job struct{ JobID string }
@@ -297,7 +297,7 @@ func TestIdempotencyKeysAreTheirUsersOwn(t *testing.T) {
 }
 
 func TestUnknownJobIsAskedOfKubernetesOnce(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key, bob := f.key("team", ""), f.key("team", "bob")
 	f.cluster.held = true // As if another replica had made it a moment ago.
 	const name = "0198b2a0-0000-7000-8000-000000000001"
@@ -318,7 +318,7 @@ func TestUnknownJobIsAskedOfKubernetesOnce(t *testing.T) {
 }
 
 func TestOwnWritesAreSeenAtOnce(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "")
 	f.spider("team", "books")
 	f.cluster.held = true
@@ -334,7 +334,7 @@ func TestOwnWritesAreSeenAtOnce(t *testing.T) {
 
 func TestReadsGoOnWithoutKubernetes(t *testing.T) {
 	t.Parallel()
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "")
 	f.spider("team", "books")
 	id := f.apply("team", "a")
@@ -361,7 +361,7 @@ func TestReadsGoOnWithoutKubernetes(t *testing.T) {
 }
 
 func TestNothingIsAnsweredBeforeTheFirstSync(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "")
 	f.health.unsynced.Store(true)
 	f.get(key, "/api/v1/jobs").wantProblem(http.StatusServiceUnavailable, "unavailable")
@@ -373,7 +373,7 @@ func TestNothingIsAnsweredBeforeTheFirstSync(t *testing.T) {
 }
 
 func TestWaitForTheEnd(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "")
 	finish := func(job *v1alpha1.SpiderJob) {
 		job.Status.Phase, job.Status.FinishedAt = v1alpha1.PhaseFinished, new(metav1.Now())

@@ -11,7 +11,7 @@ import (
 )
 
 // recreate replaces a user's job by another user's of the same name, as kubectl can, so that both have one id.
-func (f *facade) recreate(namespace, name, userID string, change func(*v1alpha1.SpiderJob)) {
+func (f *testAPI) recreate(namespace, name, userID string, change func(*v1alpha1.SpiderJob)) {
 	f.t.Helper()
 	f.cluster.delete(namespace, name)
 	f.apply(namespace, name, func(job *v1alpha1.SpiderJob) {
@@ -26,7 +26,7 @@ func asItIs(*v1alpha1.SpiderJob) {}
 
 // The view is behind: it has alice's job still, where bob's is now.
 func TestCancelOfAJobThatHasBecomeAnothersIsNotFound(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	alice := f.key("team", "alice")
 	id := f.apply("team", "a", ofAlice)
 	f.cluster.held = true
@@ -38,7 +38,7 @@ func TestCancelOfAJobThatHasBecomeAnothersIsNotFound(t *testing.T) {
 }
 
 func TestLogOfAJobThatHasBecomeAnothersIsNotFound(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	alice := f.key("team", "alice")
 	id, _ := f.running(t, "team", "a", ofAlice)
 	f.get(alice, "/api/v1/jobs/"+id+"/logs").want(http.StatusOK)
@@ -52,7 +52,7 @@ func TestLogOfAJobThatHasBecomeAnothersIsNotFound(t *testing.T) {
 func TestWaitForAJobThatHasBecomeAnothersIsNotFound(t *testing.T) {
 	for _, path := range []string{"?wait=30s", "/logs?follow=true"} {
 		t.Run(path, func(t *testing.T) {
-			f := newFacade(t, func(c *Config) { c.Limits.StreamsPerCaller = 1 })
+			f := newTestAPI(t, func(c *Config) { c.Limits.StreamsPerCaller = 1 })
 			alice := f.key("team", "alice")
 			id := f.apply("team", "a", ofAlice)
 			waiting := f.waiting(t, alice, "/api/v1/jobs/"+id+path)
@@ -76,7 +76,7 @@ func TestWaitForAJobThatHasBecomeAnothersIsNotFound(t *testing.T) {
 }
 
 // waiting makes a request that waits, and returns once it does. The key must be one that may have one stream at once.
-func (f *facade) waiting(t *testing.T, key, path string) <-chan answer {
+func (f *testAPI) waiting(t *testing.T, key, path string) <-chan answer {
 	t.Helper()
 	answered := make(chan answer, 1)
 	go func() {

@@ -24,8 +24,8 @@ import (
 	"github.com/scrapethis/spider-operator/internal/private"
 )
 
-// served runs a facade's server as the command does. stop begins its end, and ended tells when and how that was over.
-func served(t *testing.T, f *facade, options Options) (stop func(), ended <-chan error) {
+// served runs a REST API's server as the command does. stop begins its end, and ended tells when and how that was over.
+func served(t *testing.T, f *testAPI, options Options) (stop func(), ended <-chan error) {
 	t.Helper()
 	options.Listen = freeAddress(t)
 	f.url = "http://" + options.Listen
@@ -69,7 +69,7 @@ func eventually(t testing.TB, what string, condition func() bool) {
 
 func TestServerEndsInOrder(t *testing.T) {
 	t.Parallel()
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "")
 	id := f.apply("team", "endless")
 	stop, ended := served(t, f, Options{Config: draining(3*time.Second, 20*time.Second)})
@@ -94,7 +94,7 @@ func TestServerEndsInOrder(t *testing.T) {
 // until the last caller is answered.
 func TestTheKubeletIsAnsweredApartAndToTheEnd(t *testing.T) {
 	t.Parallel()
-	f := newFacade(t, func(c *Config) { c.MaxConnections = 1 })
+	f := newTestAPI(t, func(c *Config) { c.MaxConnections = 1 })
 	metricsAddress := freeAddress(t)
 	stop, ended := served(t, f, Options{MetricsListen: metricsAddress, Config: draining(time.Second, 2*time.Second)})
 	probe := func(path string) (int, string) {
@@ -160,7 +160,7 @@ type deaf struct{ net.Listener }
 func (deaf) Accept() (net.Conn, error) { return nil, errors.New("too many open files") }
 
 func TestAServerThatCannotBeReachedIsNotReady(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	clock := newClock()
 	accepting := guard.NewAcceptor(deaf{}, clock.now)
 	probes := f.server.guard.Probes(accepting.Check)
@@ -186,7 +186,7 @@ func TestAServerThatCannotBeReachedIsNotReady(t *testing.T) {
 func TestServerThatLeavesLetsItsConnectionsGo(t *testing.T) {
 	for name, encrypted := range map[string]bool{"HTTP/1.1": false, "HTTP/2": true} {
 		t.Run(name, func(t *testing.T) {
-			f := newFacade(t)
+			f := newTestAPI(t)
 			key := f.key("team", "")
 			listening := httptest.NewUnstartedServer(f.server)
 			listening.EnableHTTP2 = encrypted
@@ -235,7 +235,7 @@ func TestServerThatLeavesLetsItsConnectionsGo(t *testing.T) {
 
 // Whoever is answered because the server stops asks again at once, and not on a connection that is being cut off.
 func TestAnswersThatEndWithTheServerEndTheirConnections(t *testing.T) {
-	f := newFacade(t, func(c *Config) { c.Limits.StreamsPerCaller = 1 })
+	f := newTestAPI(t, func(c *Config) { c.Limits.StreamsPerCaller = 1 })
 	id, pod := f.running(t, "team", "a-job")
 	pod.write("hello")
 	streams := []*opened{f.open(f.key("team", ""), eventsPath), f.open(f.key("team", ""), "/api/v1/jobs/"+id+"/logs?follow=true")}
@@ -282,7 +282,7 @@ func TestPortThatIsTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = taken.Close() }()
-	f := newFacade(t)
+	f := newTestAPI(t)
 	err = serve(t.Context(), f.server, nil, Options{Listen: taken.Addr().String()}, slog.New(slog.DiscardHandler))
 	if err == nil || !strings.Contains(err.Error(), taken.Addr().String()) {
 		t.Errorf("error %v, want one that names the address", err)
@@ -291,7 +291,7 @@ func TestPortThatIsTaken(t *testing.T) {
 
 func TestMetricsAndProfilesAreServedApart(t *testing.T) {
 	registry := prometheus.NewRegistry()
-	f := newFacade(t, func(c *Config) { c.Registry = registry })
+	f := newTestAPI(t, func(c *Config) { c.Registry = registry })
 	key := f.key("team", "")
 	f.apply("team", "a")
 	f.get(key, "/api/v1/jobs/"+f.apply("team", "b")).want(http.StatusOK)

@@ -16,23 +16,23 @@ import (
 	"github.com/scrapethis/spider-operator/internal/allowed"
 )
 
-func (f *facade) post(key, path, body string) answer {
+func (f *testAPI) post(key, path, body string) answer {
 	f.t.Helper()
 	return f.send(call{method: http.MethodPost, path: path, key: key, body: body})
 }
 
-func (f *facade) patch(key, path, body string) answer {
+func (f *testAPI) patch(key, path, body string) answer {
 	f.t.Helper()
 	return f.send(call{method: http.MethodPatch, path: path, key: key, body: body})
 }
 
-func (f *facade) delete(key, path string) answer {
+func (f *testAPI) delete(key, path string) answer {
 	f.t.Helper()
 	return f.send(call{method: http.MethodDelete, path: path, key: key})
 }
 
 // made makes a spider by REST and returns its id.
-func (f *facade) made(key, name string) string {
+func (f *testAPI) made(key, name string) string {
 	f.t.Helper()
 	var spider contract.Spider
 	f.post(key, "/api/v1/spiders", `{"name": "`+name+`", "repo_path": "spiders/`+name+`.py"}`).want(http.StatusOK).into(&spider)
@@ -41,7 +41,7 @@ func (f *facade) made(key, name string) string {
 
 // TestASpiderWithoutAFileIsAskedFor holds that repo_path may be null, and then is no more, but is not left out by mistake.
 func TestASpiderWithoutAFileIsAskedFor(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "alice")
 	f.post(key, "/api/v1/spiders", `{"name": "Größe 2"}`).wantProblem(http.StatusBadRequest, "invalid_request", "repo_path", "null")
 	var made contract.Spider
@@ -63,7 +63,7 @@ func TestASpiderWithoutAFileIsAskedFor(t *testing.T) {
 }
 
 func TestLifeOfASpider(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "alice")
 	a := f.post(key, "/api/v1/spiders", `{"name": "books", "repo_path": "spiders/books.py", "description": "All books",
 		"settings": {"DOWNLOAD_DELAY": 0.50, "USER_AGENT": "me", "JOBDIR": null}}`).want(http.StatusOK)
@@ -113,7 +113,7 @@ func TestLifeOfASpider(t *testing.T) {
 }
 
 func TestBadSpidersAreRefusedByName(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "")
 	path := "/api/v1/spiders/" + f.made(key, "books")
 	for field, bodies := range map[string][]string{
@@ -174,7 +174,7 @@ func settingsOf(n int) string {
 }
 
 func TestSettingsAreCountedAfterAChange(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "")
 	path := "/api/v1/spiders/" + f.made(key, "books")
 	f.patch(key, path, `{"settings": `+settingsOf(64)+`}`).want(http.StatusOK)
@@ -183,7 +183,7 @@ func TestSettingsAreCountedAfterAChange(t *testing.T) {
 }
 
 func TestTwoSpidersOfOneName(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	team, alice, bob := f.key("team", ""), f.key("team", "alice"), f.key("team", "bob")
 	shared := f.spider("team", "shared")
 	f.made(alice, "mine")
@@ -213,7 +213,7 @@ func TestTwoSpidersOfOneName(t *testing.T) {
 
 // TestNobodyTouchesAnothersSpiders tries every call with every wrong key.
 func TestNobodyTouchesAnothersSpiders(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	keys := map[string]string{
 		"team": f.key(
 			"team",
@@ -277,7 +277,7 @@ func TestNobodyTouchesAnothersSpiders(t *testing.T) {
 }
 
 func TestSpidersAreListedInPages(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "alice")
 	names := map[string]string{}
 	add := func(name, userID string, minute int) {
@@ -319,7 +319,7 @@ func TestSpidersAreListedInPages(t *testing.T) {
 }
 
 func TestOwnSpiderWritesAreSeenAtOnce(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "")
 	f.spiders.held = true // The watch shows nothing of what follows.
 	id := f.made(key, "books")
@@ -341,7 +341,7 @@ func TestOwnSpiderWritesAreSeenAtOnce(t *testing.T) {
 }
 
 func TestUnknownSpiderIsAskedOfKubernetes(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key, alice := f.key("team", ""), f.key("team", "alice")
 	f.spiders.held = true // As if another replica had made it a moment ago.
 	const name = "0198b2a0-0000-7000-8000-000000000001"
@@ -360,8 +360,8 @@ func TestUnknownSpiderIsAskedOfKubernetes(t *testing.T) {
 
 func TestSpiderWritesMeetOthers(t *testing.T) {
 	// setUp makes a spider of alice's whose next change is preceded by one of somebody else's.
-	setUp := func(t *testing.T, change func(*v1alpha1.Spider)) (f *facade, key, path string) {
-		f = newFacade(t)
+	setUp := func(t *testing.T, change func(*v1alpha1.Spider)) (f *testAPI, key, path string) {
+		f = newTestAPI(t)
 		key = f.key("team", "alice")
 		id := f.made(key, "books")
 		f.spiders.held = true
@@ -409,7 +409,7 @@ func TestSpiderWritesMeetOthers(t *testing.T) {
 
 func TestSpiderWritesWithoutKubernetes(t *testing.T) {
 	t.Parallel()
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "")
 	id := f.made(key, "books")
 	path := "/api/v1/spiders/" + id
@@ -440,7 +440,7 @@ func TestSpiderWritesWithoutKubernetes(t *testing.T) {
 }
 
 func TestSpiderWritesAreAudited(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "alice")
 	id := f.made(key, "books")
 	f.patch(key, "/api/v1/spiders/"+id, `{"description": "x"}`).want(http.StatusOK)
@@ -457,7 +457,7 @@ func TestSpiderWritesAreAudited(t *testing.T) {
 }
 
 func TestKubectlsSpiderIsShownByItsResourcesName(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	id := f.spider("team", "books", func(s *v1alpha1.Spider) { s.CreationTimestamp = *at(10, 30) })
 	f.get(f.key("team", "alice"), "/api/v1/spiders/"+id).want(http.StatusOK).
 		wantJSON(`{"id": "` + id + `", "name": "books", "settings": {}, "repo_id": null, "user_id": "team", "created_at": "2025-01-15T10:30:00Z"}`)
@@ -466,7 +466,7 @@ func TestKubectlsSpiderIsShownByItsResourcesName(t *testing.T) {
 // A caller can make spiders of 100 KiB each: a page of a thousand of them would take the server's memory.
 func TestPageOfLargeSpidersIsBounded(t *testing.T) {
 	t.Parallel()
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "alice")
 	settings := map[string]v1alpha1.SettingValue{}
 	for i := range 25 {
@@ -499,7 +499,7 @@ func TestPageOfLargeSpidersIsBounded(t *testing.T) {
 
 // Spiders have shown and taken a repository in other servers: here there is none.
 func TestSpidersHaveNoRepository(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "")
 	var made struct{ ID string }
 	f.post(key, "/api/v1/spiders", `{"name": "books", "repo_path": "a.py", "repo_id": null}`).want(http.StatusOK).into(&made)

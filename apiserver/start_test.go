@@ -22,7 +22,7 @@ import (
 
 // TestArgumentsReachTheSpiderJobToTheByte starts jobs with arguments of every JSON type and of hostile content.
 func TestArgumentsReachTheSpiderJobToTheByte(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "")
 	f.spider("team", "books")
 	for _, test := range []struct{ sent, want string }{
@@ -53,7 +53,7 @@ func TestArgumentsReachTheSpiderJobToTheByte(t *testing.T) {
 }
 
 func TestArgumentNamesAreWhatScrapyTakes(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "")
 	f.spider("team", "books")
 	for name, fine := range map[string]bool{
@@ -72,7 +72,7 @@ func TestArgumentNamesAreWhatScrapyTakes(t *testing.T) {
 }
 
 func TestBadBodiesAreRefusedByName(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "")
 	f.spider("team", "books", func(s *v1alpha1.Spider) {
 		s.Spec.AllowedSettings = []string{"DOWNLOAD_DELAY"}
@@ -154,7 +154,7 @@ func TestBadBodiesAreRefusedByName(t *testing.T) {
 }
 
 func TestBodiesThatAreNoJSONOrTooLarge(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "")
 	f.spider("team", "books")
 	post := func(contentType, body string) answer {
@@ -179,7 +179,7 @@ func TestBodiesThatAreNoJSONOrTooLarge(t *testing.T) {
 }
 
 func TestRunOptionsReachTheSpiderJob(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "alice")
 	f.spider("team", "books", func(s *v1alpha1.Spider) {
 		s.Spec.Name, s.Spec.AllowedSettings = "Books", []string{"DOWNLOAD_DELAY", "USER_AGENT"}
@@ -203,7 +203,7 @@ func TestRunOptionsReachTheSpiderJob(t *testing.T) {
 
 // A spider without a bound of its own leaves callers free, and a start that names none leaves the bound to the spider.
 func TestStartDeadlineIsTheCallersWhereTheSpiderNamesNone(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "")
 	f.spider("team", "plain")
 	for body, want := range map[string]*int64{
@@ -218,7 +218,7 @@ func TestStartDeadlineIsTheCallersWhereTheSpiderNamesNone(t *testing.T) {
 }
 
 func TestJobOfANamespaceKeyNamesNoUser(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	f.spider("team", "books")
 	id := f.started(f.key("team", ""), `{"spider_name": "books"}`)
 	if userID := f.cluster.job(t, "team", id).Spec.UserID; userID != "" {
@@ -230,7 +230,7 @@ func TestJobOfANamespaceKeyNamesNoUser(t *testing.T) {
 }
 
 func TestWhichSpiderIsMeant(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	alice := f.key("team", "alice")
 	named := func(name, user string) func(*v1alpha1.Spider) {
 		return func(s *v1alpha1.Spider) { s.Spec.Name, s.Spec.UserID = name, user }
@@ -269,11 +269,11 @@ func TestWhichSpiderIsMeant(t *testing.T) {
 }
 
 func TestIdempotentStart(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	alice, bob := f.key("team", "alice"), f.key("team", "bob")
 	f.spider("team", "books")
 	const body = `{"spider_name": "books", "arguments": {"n": 1}}`
-	start := func(f *facade, key, idempotencyKey, body string) answer {
+	start := func(f *testAPI, key, idempotencyKey, body string) answer {
 		return f.send(call{method: http.MethodPost, path: "/api/v1/jobs", key: key, body: body, header: map[string]string{
 			"Content-Type": "application/json", "Idempotency-Key": idempotencyKey,
 		}})
@@ -311,7 +311,7 @@ func TestIdempotentStart(t *testing.T) {
 	t.Run("on a replica that has not seen the job yet", func(t *testing.T) {
 		f.cluster.held = true
 		defer func() { f.cluster.held = false }()
-		replica := newFacade(t, func(c *Config) { c.Kubernetes, c.Authenticator, c.Spiders = f.cluster, f.keys, f.spiders.watch })
+		replica := newTestAPI(t, func(c *Config) { c.Kubernetes, c.Authenticator, c.Spiders = f.cluster, f.keys, f.spiders.watch })
 		if again := id(start(replica, alice, "k-1", body)); again != first {
 			t.Errorf("it made %s, want %s", again, first)
 		}
@@ -330,7 +330,7 @@ func TestIdempotentStart(t *testing.T) {
 }
 
 func TestStartsAtOnceWithOneKeyMakeOneJob(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "")
 	f.spider("team", "books")
 	var together sync.WaitGroup
@@ -357,7 +357,7 @@ func TestStartsAtOnceWithOneKeyMakeOneJob(t *testing.T) {
 
 func TestKubernetesRefusals(t *testing.T) {
 	t.Parallel()
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "")
 	f.spider("team", "books")
 	forbidden := func(why string) error { return apierrors.NewForbidden(resource, "x", errors.New(why)) }
@@ -400,7 +400,7 @@ func TestKubernetesRefusals(t *testing.T) {
 // TestStartWhoseAnswerIsLostMakesOneJob lets Kubernetes record the job and the answer get lost.
 func TestStartWhoseAnswerIsLostMakesOneJob(t *testing.T) {
 	t.Parallel()
-	f := newFacade(t)
+	f := newTestAPI(t)
 	key := f.key("team", "")
 	f.spider("team", "books")
 	f.cluster.fail = func(call string, recorded bool) error {

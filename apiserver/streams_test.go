@@ -13,7 +13,7 @@ import (
 )
 
 func TestWaiterWhoseKeyIsRevokedIsToldNothing(t *testing.T) {
-	f := newFacade(t, func(c *Config) { c.Limits.StreamsPerCaller = 1 })
+	f := newTestAPI(t, func(c *Config) { c.Limits.StreamsPerCaller = 1 })
 	var object *v1alpha1.APIKey
 	key := f.key("team", "", func(k *v1alpha1.APIKey) { object = k })
 	id := f.apply("team", "a")
@@ -48,7 +48,7 @@ func (r *revocable) may(rights ...string) {
 func TestServiceAccountWhoseRightIsTakenIsToldNoMore(t *testing.T) {
 	t.Parallel()
 	known := &revocable{accounts: accounts{token: crawlersToken}}
-	f := newFacade(t, func(c *Config) {
+	f := newTestAPI(t, func(c *Config) {
 		c.Authenticator, c.Authorizer = auth.ByForm{Keys: c.Authenticator, Tokens: known}, known
 		c.Limits.StreamsPerCaller = 2
 	})

@@ -8,7 +8,7 @@ import (
 )
 
 func TestSummaryCountsOnesOwnJobs(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	alice := f.key("team", "alice")
 	const none = `{"pending": 0, "running": 0, "finished": 0, "cancelled": 0, "error": 0}`
 	f.get(alice, "/api/v1/jobs/summary").want(http.StatusOK).wantJSON(`{"total": 0, "by_status": ` + none + `, "by_spider": []}`)

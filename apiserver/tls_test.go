@@ -64,7 +64,7 @@ func newTLS(t *testing.T) TLS {
 }
 
 func TestCertificateIsTakenUpWhenItChanges(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	files := newTLS(t)
 	served(t, f, Options{TLS: files, Config: draining(0, 10*time.Second)})
 	f.url = strings.Replace(f.url, "http:", "https:", 1)
@@ -119,7 +119,7 @@ func TestCertificateIsTakenUpWhenItChanges(t *testing.T) {
 // request.
 func TestConnectionsWithTLSAreToldApart(t *testing.T) {
 	t.Parallel()
-	f := newFacade(t, func(c *Config) {
+	f := newTestAPI(t, func(c *Config) {
 		c.Timeouts = guard.DefaultTimeouts
 		c.Timeouts.Header = 300 * time.Millisecond
 	})
@@ -194,7 +194,7 @@ func TestWrongTLSFilesAreNamed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := serve(
-				t.Context(), newFacade(t).server, nil, Options{Listen: "127.0.0.1:0", TLS: test.files}, slog.New(slog.DiscardHandler),
+				t.Context(), newTestAPI(t).server, nil, Options{Listen: "127.0.0.1:0", TLS: test.files}, slog.New(slog.DiscardHandler),
 			)
 			for _, part := range test.says {
 				if err == nil || !strings.Contains(err.Error(), part) {

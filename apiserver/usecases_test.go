@@ -62,7 +62,7 @@ func scrapyd(caller auth.Identity, runs *jobs.Jobs) http.Handler {
 
 // Another scrapydAPI calls the same use cases, and copies nothing of the first.
 func TestAnotherFaceNeedsNoCopying(t *testing.T) {
-	f := newFacade(t)
+	f := newTestAPI(t)
 	f.spider("team", "books")
 	found := spiders.New(f.spiders.watch, f.spiders)
 	alice := auth.Identity{Namespace: "team", User: "alice", UserID: "alice", KeyName: "scrapyd"}

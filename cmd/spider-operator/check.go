@@ -21,8 +21,8 @@ func newCheckCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Check a REST API as a caller, up to running a spider",
-		Long: "Check a REST API as a caller: its probes; with an API key in $" + keyVariable + ", who the caller is;\nand with --spider, " +
-			"a run of that spider to its end.",
+		Long: "Check a REST API as a caller: its probes; with an API key in $" + keyVariable + ", who the caller is;\n" +
+			"and with --spider, a run of that spider to its end.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if certificate != "" {

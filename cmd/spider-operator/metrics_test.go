@@ -22,7 +22,7 @@ import (
 	"github.com/scrapethis/spider-operator/controllers/spiderjob"
 )
 
-// alive is a facade's health that is always good.
+// alive is a REST API's health that is always good.
 type alive struct{ guard.Health }
 
 func (alive) Age() time.Duration { return 0 }

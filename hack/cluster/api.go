@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// client speaks to the API server, as the administrator, and to the components' health endpoints.
+// client speaks to kube-apiserver, as the administrator, and to the components' health endpoints.
 type client struct {
 	http *http.Client
 }

@@ -125,7 +125,7 @@ func (c *cluster) stopComponents() error {
 	if err != nil {
 		return fmt.Errorf("listing the components: %w", err)
 	}
-	// The API server waits for its clients' requests, and etcd must outlive it; hence in turns.
+	// kube-apiserver waits for its clients' requests, and etcd must outlive it; hence in turns.
 	var first, second, last []process.Identity
 	for _, path := range records {
 		name := strings.TrimSuffix(filepath.Base(path), ".json")

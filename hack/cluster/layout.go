@@ -14,7 +14,7 @@ import (
 // The cluster's network. Nothing of it leaves the machine: node and service addresses belong to a bridge without ports, pods
 // to one whose ports are theirs.
 const (
-	// nodeName resolves on every machine, so that the API server reaches the kubelet by it without a DNS.
+	// nodeName resolves on every machine, so that kube-apiserver reaches the kubelet by it without a DNS.
 	nodeName = "localhost"
 	// nodeBridge carries the node's address and draws the route to the services.
 	nodeBridge = "kube0"

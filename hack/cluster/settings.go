@@ -23,14 +23,14 @@ const (
 	authority = "ca"
 	// admin is the user that may do everything, and the one people act as.
 	admin = "admin"
-	// frontProxy is the name by which aggregated APIs know the API server.
+	// frontProxy is the name by which aggregated APIs know kube-apiserver.
 	frontProxy = "front-proxy-client"
 )
 
-// apiServer is where everything reaches the API server. It is an address of the machine's own that nobody else can route to.
+// apiServer is where everything reaches kube-apiserver. It is an address of the machine's own that nobody else can route to.
 var apiServer = fmt.Sprintf("https://%s:6443", nodeAddress)
 
-// clients are the users of the API server, each with a kubeconfig; the names and groups are those that Kubernetes' own roles
+// clients are the users of kube-apiserver, each with a kubeconfig; the names and groups are those that Kubernetes' own roles
 // are bound to.
 var clients = []pki.Request{
 	{Name: admin, CommonName: "kubernetes-admin", Organizations: []string{"system:masters"}},
@@ -67,7 +67,7 @@ var etcdCertificates = []pki.Request{
 	{Name: "client", CommonName: "kube-apiserver"},
 }
 
-// The front proxy is the API server where it passes a request on to an aggregated API. Whom that trusts may claim to be
+// The front proxy is kube-apiserver where it passes a request on to an aggregated API. Whom that trusts may claim to be
 // anybody, so it has an authority of its own too.
 var frontProxyCertificates = []pki.Request{{Name: frontProxy, CommonName: frontProxy}}
 

@@ -220,8 +220,8 @@ func (c *Cluster) report(n *Node, pod *corev1.Pod, l *local) bool {
 			status := corev1.ContainerStatus{
 				Name:         ct.name,
 				State:        n.state(l, ct),
-				RestartCount: int32(max(ct.starts-1, 0)),
-			} //nolint:gosec // few
+				RestartCount: int32(max(ct.starts-1, 0)), //nolint:gosec // few
+			}
 			if ct.proc != nil {
 				status.ContainerID = fmt.Sprintf("containerd://%s-%s-%d", pod.UID, ct.name, ct.starts)
 				status.ImageID = "sha256:abc"
