@@ -51,7 +51,7 @@ func run(args []string, in io.Reader, out io.Writer) error {
 	var picture strings.Builder
 	fmt.Fprintf(&picture, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %[1]d %[2]d">
 <rect width="100%%" height="100%%" rx="8" fill="#1e2127"/>
-<g font-family="ui-monospace,SFMono-Regular,Menlo,Consolas,monospace" font-size="%d" fill="#d7dae0" xml:space="preserve">
+<g font-family="ui-monospace,SFMono-Regular,Menlo,Consolas,monospace" font-size="%d" fill="#d7dae0">
 `, width, height, size)
 	for i, text := range lines {
 		colour := ""
@@ -61,7 +61,8 @@ func run(args []string, in io.Reader, out io.Writer) error {
 		case text != "" && !strings.HasPrefix(text, " "):
 			colour = ` fill="#61afef"`
 		}
-		fmt.Fprintf(&picture, "<text x=\"%d\" y=\"%d\"%s>%s</text>\n", margin, margin+i*line+size, colour, html.EscapeString(text))
+		kept := strings.ReplaceAll(html.EscapeString(text), " ", "\u00a0") // or several would become one
+		fmt.Fprintf(&picture, "<text x=\"%d\" y=\"%d\"%s>%s</text>\n", margin, margin+i*line+size, colour, kept)
 	}
 	picture.WriteString("</g>\n</svg>\n")
 	_, err = io.WriteString(out, picture.String())

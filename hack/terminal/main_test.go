@@ -25,7 +25,7 @@ func TestAPictureIsXMLAndShowsWhatWasPrinted(t *testing.T) {
 			t.Fatal(err)
 		}
 		if data, ok := token.(xml.CharData); ok {
-			text.Write(data)
+			text.WriteString(strings.ReplaceAll(string(data), "\u00a0", " "))
 		}
 	}
 	for part, shown := range map[string]bool{
