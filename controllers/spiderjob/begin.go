@@ -158,8 +158,15 @@ func endedWithoutJob(o *observation, st *v1alpha1.SpiderJobStatus) *podView {
 			return pod
 		}
 	}
-	if o.witness != nil && o.witness.uid != judged && o.lastPod != nil && o.lastPod.uid == o.witness.uid {
+	if o.witness != nil && (o.witness.uid != judged || successOverlooked(o, st)) &&
+		o.lastPod != nil && o.lastPod.uid == o.witness.uid {
 		return o.witness
 	}
 	return nil
+}
+
+// successOverlooked reports whether this process saw a spider succeed whose attempt is recorded as interrupted, and not by this
+// process: another led for a while, and saw nothing any more of the Pod or its Job.
+func successOverlooked(o *observation, st *v1alpha1.SpiderJobStatus) bool {
+	return st.Reason == v1alpha1.ReasonInterrupted && o.judged != o.witness.uid && !spiderFailed(o.witness)
 }

@@ -269,6 +269,14 @@ func TestDecideOnHostileClusters(t *testing.T) {
 			observe(sj()).lively().remembering(pod().exited(0, said(`{"items_scraped": 5}`)).deleting()).
 				sawEnd(pod().exited(0, said(`{"items_scraped": 5}`)).outlived("proxy")).killing(evidenceNone),
 			want{phase: v1alpha1.PhaseFinished, reason: v1alpha1.ReasonCompleted, items: 5, final: true}},
+		{"another leader recorded an interruption of what this process saw succeed", 9 * time.Second,
+			overlooked(sj().running("run-a")).lively().remembering(pod().exited(0, said(`{"items_scraped": 5}`))).
+				witnessed(pod().exited(0, said(`{"items_scraped": 5}`))),
+			want{phase: v1alpha1.PhaseFinished, reason: v1alpha1.ReasonCompleted, items: 5, final: true}},
+		{"this process itself recorded that interruption", 9 * time.Second,
+			overlooked(sj().running("run-a")).lively().remembering(pod().exited(0, said(`{"items_scraped": 5}`))).
+				witnessed(pod().exited(0, said(`{"items_scraped": 5}`))).judgedHere(),
+			want{phase: v1alpha1.PhaseRunning, reason: v1alpha1.ReasonInterrupted, action: createJob}},
 		{"nothing is left of its Job and its Spider, and it closed as spiders do that fail", 9 * time.Second,
 			observe(sj().running("run-a")).withoutSpider().lively().remembering(pod().exited(0, said(`{"finish_reason": "closespider_errorcount"}`))).
 				witnessed(pod().exited(0, said(`{"finish_reason": "closespider_errorcount"}`))),
@@ -368,6 +376,19 @@ func managed(b jobBuilder, by string) jobBuilder {
 
 func (b sjBuilder) failures(n int32) sjBuilder {
 	b.Status.Failures, b.Status.PodUID = n, "run-a"
+	return b
+}
+
+// overlooked is an observation of a SpiderJob whose attempt is recorded as interrupted, and over.
+func overlooked(b sjBuilder) observing {
+	b = b.pausing(0).interrupted(1)
+	b.Status.Reason, b.Status.PodUID = v1alpha1.ReasonInterrupted, string(makePod(makeJob(b.SpiderJob).Job, "run-a").UID)
+	return observe(b)
+}
+
+// judgedHere says that this process has recorded the attempt of the observation's Pod as over.
+func (b observing) judgedHere() observing {
+	b.judged = b.lastPod.uid
 	return b
 }
 

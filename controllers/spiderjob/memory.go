@@ -47,6 +47,8 @@ type jobMemory struct {
 	runningSeen time.Time
 	// witness is a Pod as it was when it was last seen to have ended undisturbed.
 	witness *podView
+	// judged is the UID of the Pod of the latest attempt that this process itself has recorded as over.
+	judged types.UID
 	// exitSeen is when the spider of lastPod was first seen to have ended, and exited the Pod at that time, if nothing outside
 	// had touched it.
 	exitSeen time.Time
@@ -203,6 +205,7 @@ func (r *jobMemory) seen(job *batchv1.Job) {
 func (r *jobMemory) show(o *observation) {
 	o.lastPod, o.witness, o.exited, o.exitSeen, o.runningSeen = r.lastPod, r.witness, r.exited, r.exitSeen, r.runningSeen
 	o.podSeen, o.stopSeen, o.words, o.refused = r.podSeen, r.stopSeen, r.words, r.refused
+	o.judged = r.judged
 	if o.job != nil {
 		o.jobSeen = r.jobSeen
 	}

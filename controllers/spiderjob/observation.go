@@ -33,6 +33,8 @@ type observation struct {
 	// witness is a Pod as it was when this process saw it end undisturbed, nil if it saw no such end. Whatever happened to the
 	// Pod later, its spider ended like that.
 	witness *podView
+	// judged is the UID of the Pod of the latest attempt that this process itself has recorded as over.
+	judged types.UID
 	// exitSeen is when this process first saw that the spider of lastPod has ended; zero if it did not.
 	exitSeen time.Time
 	// exited is lastPod as it was when its spider was first seen to have ended without a trace of anything from outside, nil if

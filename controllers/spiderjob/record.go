@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/klog/v2"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
@@ -31,6 +32,9 @@ func (r *Reconciler) record(ctx context.Context, o *observation, mem *jobMemory,
 		return fmt.Errorf("record the status of SpiderJob %s: %w", klog.KObj(sj), err)
 	}
 	mem.written = sj
+	if next.Stop != nil || next.AttemptFrom != nil {
+		mem.judged = types.UID(next.PodUID)
+	}
 	omitArguments(sj)
 	advanceTo(o, &next).count()
 	previous := &o.sj.Status
