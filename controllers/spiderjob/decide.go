@@ -6,6 +6,7 @@ import (
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
@@ -289,7 +290,7 @@ func (d *decision) running(o *observation, p plan, pod *podView, now time.Time) 
 // describeRun records which Pod of which Job runs which image, and since when.
 func (d *decision) describeRun(o *observation, p plan, pod *podView, now time.Time) {
 	st := &d.status
-	d.countAttempts(o, p)
+	d.countAttempts(o, p, pod)
 	started := pod.started()
 	d.rememberStart(started)
 	st.JobUID = string(o.job.uid)
@@ -333,7 +334,7 @@ func (d *decision) rememberStart(started time.Time) {
 
 // countAttempts counts the Pods that were ever created for the SpiderJob. A Pod that is gone without a record of its end, while
 // its Job still exists, was taken back by a queue, or replaced by the Job controller in a Job of an earlier version.
-func (d *decision) countAttempts(o *observation, p plan) {
+func (d *decision) countAttempts(o *observation, p plan, pod *podView) {
 	st := &d.status
 	pods := o.podsOfJob()
 	attempts := p.EarlierAttempts + int32(max(len(pods), 1)) //nolint:gosec // a Job has at most 101 attempts
@@ -344,7 +345,21 @@ func (d *decision) countAttempts(o *observation, p plan) {
 		attempts = st.Attempts + 1
 		st.RunningSince = nil
 	}
+	if replacedByJobController(o, st, pod) {
+		attempts = max(attempts, st.Attempts+1)
+	}
 	st.Attempts = max(st.Attempts, attempts)
+}
+
+// replacedByJobController reports whether a Pod is the next one after the recorded Pod, which failed, in a Job of an earlier version.
+// Earlier Pods of such a Job may be gone, so that their number alone says too little.
+func replacedByJobController(o *observation, st *v1alpha1.SpiderJobStatus, pod *podView) bool {
+	if o.job.backoffLimit == 0 || st.JobUID != string(o.job.uid) || string(pod.uid) == st.PodUID || pod.phase == corev1.PodFailed {
+		return false
+	}
+	return slices.ContainsFunc(o.podsOfJob(), func(recorded *podView) bool {
+		return string(recorded.uid) == st.PodUID && recorded.phase == corev1.PodFailed
+	})
 }
 
 // pending reports what a SpiderJob waits for. A SpiderJob that has run before is still Running between two attempts; only a

@@ -399,6 +399,19 @@ func (b sjBuilder) pausing(until time.Duration) sjBuilder {
 	return b
 }
 
+// TestAnOldJobsNextPodIsAnotherAttempt counts the third Pod of a Job of an earlier version, of whose first nothing is left: its counts
+// are its own.
+func TestAnOldJobsNextPodIsAnotherAttempt(t *testing.T) {
+	sj := makeSpiderJob().running("run-b")
+	job := makeJob(sj.SpiderJob).retries(1)
+	failed := makePod(job.Job, "run-b").on("n1").exited(1).failed("", "")
+	sj.Status.Attempts, sj.Status.PodUID = 2, string(failed.UID)
+	see := observe(sj).lively().withJob(job).withPods(failed, makePod(job.Job, "run-c").on("n1").running())
+	if d := decide(see.observation, epoch.Add(9*time.Second)); d.status.PodName != "run-c" || d.status.Attempts != 3 {
+		t.Errorf("Pod %s is attempt %d, want run-c to be the third", d.status.PodName, d.status.Attempts)
+	}
+}
+
 // TestPausesGrow lets no loop of failures or interruptions go round faster and faster.
 func TestPausesGrow(t *testing.T) {
 	for _, c := range []struct {
