@@ -351,10 +351,12 @@ func (d *decision) countAttempts(o *observation, p plan, pod *podView) {
 	st.Attempts = max(st.Attempts, attempts)
 }
 
-// replacedByJobController reports whether a Pod is the next one after the recorded Pod, which failed, in a Job of an earlier version.
+// replacedByJobController reports whether a Pod is the next one after the recorded Pod, which failed, in a Job of an earlier
+// version.
 // Earlier Pods of such a Job may be gone, so that their number alone says too little.
 func replacedByJobController(o *observation, st *v1alpha1.SpiderJobStatus, pod *podView) bool {
-	if o.job.backoffLimit == 0 || st.JobUID != string(o.job.uid) || string(pod.uid) == st.PodUID || pod.phase == corev1.PodFailed {
+	if o.job.backoffLimit == 0 || st.JobUID != string(o.job.uid) || string(pod.uid) == st.PodUID ||
+		pod.phase == corev1.PodFailed {
 		return false
 	}
 	return slices.ContainsFunc(o.podsOfJob(), func(recorded *podView) bool {
