@@ -84,7 +84,7 @@ write-reference = $(BIN)/crd-ref-docs --log-level=ERROR --source-path=$(1) --con
 .PHONY: manifests
 manifests: $(BIN)/controller-gen $(BIN)/helm ## Write CustomResourceDefinitions and roles from markers, and config/ from the chart.
 	$(BIN)/controller-gen crd:generateEmbeddedObjectMeta=true paths=./api/v1alpha1 output:crd:artifacts:config=config/crd/bases
-	cp config/crd/bases/*.yaml $(CHART)/files/crds/
+	rm -f $(CHART)/files/crds/*.yaml && cp config/crd/bases/*.yaml $(CHART)/files/crds/
 	$(call write-role,controller,./controllers/...)
 	$(call write-role,apiserver,./apiserver)
 	$(call write-role,apiserver-tokens,./apiserver/kube)
