@@ -135,6 +135,7 @@ func (r *jobMemory) remember(o *observation, passed []*podView, now time.Time) {
 	if o.job != nil && o.job.uid != r.job {
 		r.job, r.jobSeen = o.job.uid, now
 	}
+	r.renew(o)
 	for _, pod := range passed {
 		earlier := r.lastPod != nil && r.lastPod.uid != pod.uid && !pod.created.After(r.lastPod.created)
 		if !earlier && !containsPod(o.pods, pod.name) {
@@ -143,6 +144,21 @@ func (r *jobMemory) remember(o *observation, passed []*podView, now time.Time) {
 	}
 	if pod := o.presentPod(); pod != nil {
 		r.see(o, pod, now)
+	}
+}
+
+// renew replaces the copy of a Pod that a cache shows as it was before its spider ended, although this process has already
+// seen that end: by a live read, which the cache follows a moment later.
+func (r *jobMemory) renew(o *observation) {
+	last := r.lastPod
+	if o.live || last == nil || last.exit() == nil {
+		return
+	}
+	for i, pod := range o.pods {
+		startedAgain := pod.spider != nil && pod.spider.restarts > last.spider.restarts
+		if pod.uid == last.uid && pod.exit() == nil && !startedAgain {
+			o.pods[i] = last
+		}
 	}
 }
 

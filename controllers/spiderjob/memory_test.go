@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
+	"github.com/scrapethis/spider-operator/controllers/spiderjob/podlog"
 )
 
 // TestRecentJob takes a Job just created for there while no cache can show it yet, and for gone once one has shown it.
@@ -76,6 +77,26 @@ func TestLastWordsOfAPodThatIsGone(t *testing.T) {
 				t.Errorf("%d items are recorded, and %d were scraped", items, c.want)
 			}
 		})
+	}
+}
+
+// TestCacheBehindALiveRead has a Job deleted without its Pod, and a live read that shows that the spider failed before that: a
+// cache that still shows the Pod as running does not undo what was seen.
+func TestCacheBehindALiveRead(t *testing.T) {
+	sj := makeSpiderJob().running("run-a")
+	job := makeJob(sj.SpiderJob).deleting()
+	running, failed := makePod(job.Job, "run-a").running(), makePod(job.Job, "run-a").exited(1)
+	r := jobMemory{uid: sj.UID}
+	r.remember(observe(sj).withJob(job).withPods(failed).lively().observation, nil, epoch)
+
+	unread := podlog.Reading{Done: true, Since: epoch, ObservedAt: epoch}
+	behind := observe(sj).withJob(job).withPods(running).reads(unread).observation
+	r.remember(behind, nil, epoch.Add(time.Second))
+	r.show(behind)
+	behind.killing.found = evidenceNone
+	d := decide(behind, epoch.Add(time.Minute))
+	if d.status.Phase != v1alpha1.PhaseError || d.status.Reason != v1alpha1.ReasonExitCode {
+		t.Errorf("a spider that exited with 1 is %s", d)
 	}
 }
 
