@@ -32,6 +32,9 @@ MODULES := . hack test
 GENERATED = api/v1alpha1/zz_generated.deepcopy.go docs/api.md docs/configuration.md apiserver/contract/contract.gen.go client/types.gen.go \
 	config charts/spider-operator/files
 
+# hack-run runs one of development's programs, built like all others, so that the standard library is compiled once.
+hack-run := CGO_ENABLED=0 GOFLAGS=-trimpath go -C hack run
+
 TEST_TOOLS = $(BIN)/gotestsum $(BIN)/helm $(BIN)/promtool
 # The end-to-end tests run against the demo's operator and spiders, and the demo is the first of them.
 E2E_SYSTEM = demo build $(BIN)/kubectl $(BIN)/prometheus
@@ -53,19 +56,19 @@ help: ## List the targets.
 
 .PHONY: demo
 demo: announce-demo $(BIN)/helm ## From nothing to a finished spider job, on a real Kubernetes. CLUSTER=current uses your own (IMG, SPIDER_IMG).
-	@go -C hack run ./demo --cluster=$(CLUSTER) --helm=$(BIN)/helm --image=$(IMG) --spider-image=$(SPIDER_IMG)
+	@$(hack-run) ./demo --cluster=$(CLUSTER) --helm=$(BIN)/helm --image=$(IMG) --spider-image=$(SPIDER_IMG)
 
 .PHONY: env
 env: ## Print the exports that point kubectl and REST clients at the demo: eval "$(make env)".
-	@go -C hack run ./demo env
+	@$(hack-run) ./demo env
 
 .PHONY: cluster-up
 cluster-up: ## Start the local cluster alone: a real control plane and one real node.
-	@go -C hack run ./cluster up
+	@$(hack-run) ./cluster up
 
 .PHONY: down
 down: ## Stop the local cluster and put back what it changed of the machine.
-	@go -C hack run ./cluster down
+	@$(hack-run) ./cluster down
 
 ##@ Development
 
@@ -168,11 +171,11 @@ test-crash: $(TEST_TOOLS) $(E2E_SYSTEM) ## Kill the operator and every component
 
 .PHONY: bench
 bench: ## Compare SpiderJobs with bare Jobs on a real control plane, in some six minutes. BENCH="--jobs 2000" for more.
-	@go -C hack run ./load controller $(BENCH)
+	@$(hack-run) ./load controller $(BENCH)
 
 .PHONY: bench-api
 bench-api: ## Measure the REST API with views of several sizes, in some minutes. BENCH_API="--jobs 1000,10000,100000" for more.
-	@go -C hack run ./load api $(BENCH_API)
+	@$(hack-run) ./load api $(BENCH_API)
 
 .PHONY: bench-go
 bench-go: ## Run the Go benchmarks of the product's own packages.
@@ -195,12 +198,12 @@ ci: ## What CI runs: generated files, vet, lint, the chart, then every test with
 # The files of a release are the same wherever they are made: hack/release/README.md. A rehearsal may have ALLOW_DIRTY=1.
 .PHONY: release
 release: $(BIN)/helm ## Make the files of the release VERSION=vX.Y.Z in dist/.
-	@go -C hack run ./release --root=$(CURDIR) --version='$(VERSION)' --out=$(CURDIR)/dist --helm=$(BIN)/helm \
+	@$(hack-run) ./release --root=$(CURDIR) --version='$(VERSION)' --out=$(CURDIR)/dist --helm=$(BIN)/helm \
 		$(if $(ALLOW_DIRTY),--allow-dirty) build
 
 .PHONY: licenses
 licenses: ## List the licence of everything that is in the binary. That each is allowed is among the unit tests.
-	@go -C hack run ./release --root=$(CURDIR) licenses
+	@$(hack-run) ./release --root=$(CURDIR) licenses
 
 .PHONY: vulncheck
 vulncheck: $(BIN)/govulncheck ## Look for known vulnerabilities in what the binary calls. Not part of ci: it asks vuln.go.dev.
@@ -215,7 +218,7 @@ vulncheck: $(BIN)/govulncheck ## Look for known vulnerabilities in what the bina
 
 .PHONY: images
 images: ## Build the operator's and the demo's images from their Dockerfiles, without Docker.
-	@go -C hack run ./images build
+	@$(hack-run) ./images build
 
 .PHONY: docker-build
 docker-build: ## Build the operator's image IMG with Docker.
@@ -256,7 +259,7 @@ undeploy: $(BIN)/helm ## Remove the operator. CustomResourceDefinitions and thei
 	$(BIN)/helm uninstall spider-operator --namespace spider-operator-system --ignore-not-found --wait
 
 # The tools, of the versions that hack/tools pins.
-build-tool = mkdir -p $(BIN) && go -C hack run ./buildtool $(CURDIR)/$(<D) $(@F) $@ && touch $@
+build-tool = mkdir -p $(BIN) && $(hack-run) ./buildtool $(CURDIR)/$(<D) $(@F) $@ && touch $@
 
 $(BIN)/helm $(BIN)/golangci-lint: $(BIN)/%: hack/tools/%/go.mod hack/tools/%/go.sum
 	@$(build-tool)
@@ -299,4 +302,4 @@ $(BIN)/promtool $(BIN)/prometheus:
 
 $(BIN)/kubectl:
 	@mkdir -p $(BIN)
-	@ln -sf "$$(go -C hack run ./cluster assets)/kubectl" $@
+	@ln -sf "$$($(hack-run) ./cluster assets)/kubectl" $@

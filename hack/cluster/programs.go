@@ -47,7 +47,6 @@ func pauseProgram(repository string) gobuild.Program {
 		Module:  module,
 		Package: "./cluster/pause",
 		Flags:   []string{"-ldflags", "-s -w"},
-		Static:  true,
 	}
 }
 

@@ -61,7 +61,7 @@ func (s *static) program(root string) gobuild.Program {
 	}
 	return gobuild.Program{
 		Name: path.Base(s.Package), Module: filepath.Join(root, s.Module), Package: s.Package,
-		Flags: []string{"-buildvcs=false", "-ldflags=" + flags}, Static: true,
+		Flags: []string{"-buildvcs=false", "-ldflags=" + flags},
 	}
 }
 

@@ -30,8 +30,6 @@ type Program struct {
 	Module, Package string
 	// Flags go to `go build`.
 	Flags []string
-	// Static turns cgo off.
-	Static bool
 	// Links are further names that the binary is called by.
 	Links []string
 }
@@ -61,7 +59,7 @@ func (p Program) Key() (string, error) {
 		return "", fmt.Errorf("listing the sources of %s: %w", p.Name, err)
 	}
 	var all bytes.Buffer
-	fmt.Fprintf(&all, "%s %s/%s %q %v %q\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, p.Flags, p.Static, p.Links)
+	fmt.Fprintf(&all, "%s %s/%s %q %q\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, p.Flags, p.Links)
 	for _, path := range files {
 		content, err := os.ReadFile(path)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -143,11 +141,9 @@ func Build(ctx context.Context, p Program, output string, note func(format strin
 	args := slices.Concat([]string{"build", "-v", "-trimpath", "-o", output}, p.Flags, []string{p.Package})
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = p.Module
-	// GOWORK=off, GOFLAGS empty: what is built depends on the module alone, as the key says.
-	cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=")
-	if p.Static {
-		cmd.Env = append(cmd.Env, "CGO_ENABLED=0")
-	}
+	// GOWORK=off, GOFLAGS empty: what is built depends on the module alone, as the key says. All programs are built alike, and
+	// their modules agree on the versions of what they share, so that each package is compiled once for all of them.
+	cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=", "CGO_ENABLED=0")
 	// Interrupted, not killed: go removes its temporary files then.
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 10 * time.Second

@@ -51,7 +51,6 @@ func TestKeyChangesWithWhatIsBuilt(t *testing.T) {
 		"a new source": {func(p *Program) { write(t, filepath.Join(p.Module, "more.go"), "package main") }, false},
 		"dependencies": {func(p *Program) { write(t, filepath.Join(p.Module, "go.sum"), "x v1.0.0 h1:a=\n") }, false},
 		"flags":        {func(p *Program) { p.Flags = []string{"-race"} }, false},
-		"static":       {func(p *Program) { p.Static = true }, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := module(t, mainSource)
