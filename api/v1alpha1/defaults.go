@@ -1,5 +1,7 @@
 package v1alpha1
 
+import "time"
+
 // DefaultPreviousRuns is the number of earlier runs to compare with if comparedToPrevious does not give one.
 const DefaultPreviousRuns = 5
 
@@ -23,4 +25,29 @@ func (s *SpiderSpec) CountsFrom() StatsSource {
 	default:
 		return StatsFromScrapy
 	}
+}
+
+// OnOverlap returns what follows when a run is due while an earlier one has not ended: Skip by default.
+func (s *SpiderScheduleSpec) OnOverlap() OverlapPolicy {
+	if s.Overlap == "" {
+		return OverlapSkip
+	}
+	return s.Overlap
+}
+
+// DefaultCatchUpWindow is how late a run may start if catchUp does not say it.
+const DefaultCatchUpWindow = 24 * time.Hour
+
+// OnReturn returns what follows when times have passed without a controller, Latest by default, and how late a run may start.
+func (s *SpiderScheduleSpec) OnReturn() (policy CatchUpPolicy, window time.Duration) {
+	policy, window = CatchUpLatest, DefaultCatchUpWindow
+	if c := s.CatchUp; c != nil {
+		if c.Policy != "" {
+			policy = c.Policy
+		}
+		if c.WindowSeconds > 0 {
+			window = time.Duration(c.WindowSeconds) * time.Second
+		}
+	}
+	return policy, window
 }

@@ -14,6 +14,7 @@ var schemeBuilder = runtime.NewSchemeBuilder(func(scheme *runtime.Scheme) error 
 		&Spider{}, &SpiderList{},
 		&SpiderJob{}, &SpiderJobList{},
 		&APIKey{}, &APIKeyList{},
+		&SpiderSchedule{}, &SpiderScheduleList{},
 	)
 	metav1.AddToGroupVersion(scheme, GroupVersion)
 	return nil

@@ -19,6 +19,22 @@ func (j *SpiderJob) ID() string { return objectID("SpiderJob", j.Namespace, j.Na
 // SpiderID returns the REST API id of the Spider that the job runs, whether or not that Spider still exists.
 func (j *SpiderJob) SpiderID() string { return objectID("Spider", j.Namespace, j.Spec.SpiderRef.Name) }
 
+// ID returns the REST API id of the SpiderSchedule.
+func (s *SpiderSchedule) ID() string { return objectID("SpiderSchedule", s.Namespace, s.Name) }
+
+// SpiderID returns the REST API id of the Spider that the schedule runs, whether or not that Spider exists.
+func (s *SpiderSchedule) SpiderID() string {
+	return objectID("Spider", s.Namespace, s.Spec.SpiderRef.Name)
+}
+
+// ScheduleID returns the REST API id of the SpiderSchedule whose run the job is, "" if it is of none. The schedule may be gone.
+func (j *SpiderJob) ScheduleID() string {
+	if name := j.Labels[LabelSchedule]; name != "" {
+		return objectID("SpiderSchedule", j.Namespace, name)
+	}
+	return ""
+}
+
 // objectID is the object's name if that is a UUID in canonical form, and otherwise the UUIDv5 of kind/namespace/name. It
 // depends on nothing else, so it survives backup and restore; an object that is recreated under its old name has its old id.
 func objectID(kind, namespace, name string) string {
@@ -49,6 +65,9 @@ func ParseID(text string) (uuid.UUID, bool) {
 // User returns the user to show as the job's owner: userID, or the namespace without one. Visibility depends on userID alone: a
 // user with the namespace's name is not the namespace.
 func (j *SpiderJob) User() string { return userOr(j.Spec.UserID, j.Namespace) }
+
+// User returns the user to show as the schedule's owner: userID, or the namespace without one.
+func (s *SpiderSchedule) User() string { return userOr(s.Spec.UserID, s.Namespace) }
 
 // User returns the user to show for callers with this key: userID, or the namespace without one.
 func (k *APIKey) User() string { return userOr(k.Spec.UserID, k.Namespace) }

@@ -9,6 +9,11 @@ const (
 	LabelSpiderJobUID = "scrapethis.app/spiderjob-uid"
 	// LabelSpider is on every Job and Pod: the name of the Spider resource that they run.
 	LabelSpider = "scrapethis.app/spider"
+	// LabelSchedule is on every SpiderJob of a SpiderSchedule: the schedule's name.
+	LabelSchedule = "scrapethis.app/schedule"
+	// LabelOrigin is on every SpiderJob that the operator has created: how it came to be, one of the Origin constants. One
+	// without it was made by kubectl or another client of Kubernetes.
+	LabelOrigin = "scrapethis.app/origin"
 	// LabelQueueName is Kueue's own label: the local queue that admits the Job.
 	LabelQueueName = "kueue.x-k8s.io/queue-name"
 
@@ -23,3 +28,15 @@ const (
 
 // ContainerName is the name of the container that runs the spider, in every Pod of a SpiderJob.
 const ContainerName = "spider"
+
+// Values of LabelOrigin.
+const (
+	// OriginAPI is a job that was started through the REST API, also by asking for a schedule's next run now.
+	OriginAPI = "api"
+	// OriginKubectl is a job without the label.
+	OriginKubectl = "kubectl"
+	// OriginSchedule is a run that a schedule started at its time.
+	OriginSchedule = "schedule"
+	// OriginBackfill is a run for a time that had passed, by request.
+	OriginBackfill = "backfill"
+)

@@ -39,8 +39,8 @@ func definitions(t *testing.T, folder string) map[string]*apiextensionsv1.Custom
 		}
 		found[definition.Spec.Names.Kind] = definition
 	}
-	if len(found) != 3 {
-		t.Fatalf("%d kinds are defined in %s, want 3", len(found), folder)
+	if len(found) < 3 {
+		t.Fatalf("%d kinds are defined in %s, want 3 or more", len(found), folder)
 	}
 	return found
 }
@@ -131,9 +131,10 @@ func obstacles(path string, schema *apiextensionsv1.JSONSchemaProps) []string {
 	return found
 }
 
-// defaults are the fields that are written where nobody has said anything: an empty spec, the phase Pending of what is new, and a
-// name that Kubernetes' own type gives. Nothing that a later version might want to mean otherwise.
-var defaults = []string{".spec", ".status", ".spec.imagePullSecrets[].name"}
+// defaults are the fields that are written where nobody has said anything: an empty spec, the phase Pending of what is new, a
+// name that Kubernetes' own type gives, and what kubectl's columns show of a schedule. Nothing that a later version might want to
+// mean otherwise.
+var defaults = []string{".spec", ".status", ".spec.imagePullSecrets[].name", ".spec.timeZone", ".spec.suspend"}
 
 // walk visits every schema within another by its path, as in .spec.pod.env[].name.
 func walk(path string, schema *apiextensionsv1.JSONSchemaProps, visit func(string, *apiextensionsv1.JSONSchemaProps)) {

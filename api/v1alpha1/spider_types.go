@@ -279,7 +279,7 @@ type PodOptions struct {
 	// +listType=map
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=128
-	// +kubebuilder:validation:XValidation:rule="self.all(e, !(e.name in ['SPIDER_ARGUMENTS', 'SPIDER_SETTINGS']))",message="SPIDER_ARGUMENTS and SPIDER_SETTINGS are set by the operator"
+	// +kubebuilder:validation:XValidation:rule="self.all(e, !(e.name in ['SPIDER_ARGUMENTS', 'SPIDER_SETTINGS', 'SPIDER_SCHEDULED_AT']))",message="SPIDER_ARGUMENTS, SPIDER_SETTINGS and SPIDER_SCHEDULED_AT are set by the operator"
 	Env []corev1.EnvVar `json:"env,omitempty"`
 
 	// envFrom are ConfigMaps and Secrets whose entries become environment variables of the spider container.

@@ -61,6 +61,15 @@ const (
 	MaxDescription = 1024
 )
 
+// The bounds of a SpiderSchedule.
+const (
+	MaxDisplayName = 128 // characters
+	// MaxJitterSeconds is the longest delay of a run.
+	MaxJitterSeconds = hour
+	// MaxActiveRuns bounds the unfinished runs that a schedule keeps in its status.
+	MaxActiveRuns = 100
+)
+
 // The bounds of a SpiderJob's status, in characters. The controller truncates what is longer.
 const (
 	MaxReason        = 64
@@ -73,7 +82,8 @@ const (
 )
 
 const (
-	day  = int64(24 * time.Hour / time.Second)
+	hour = int64(time.Hour / time.Second)
+	day  = 24 * hour
 	year = 365 * day
 )
 

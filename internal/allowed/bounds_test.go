@@ -12,6 +12,8 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"sigs.k8s.io/yaml"
+
+	"github.com/scrapethis/spider-operator/internal/cron"
 )
 
 const (
@@ -55,6 +57,37 @@ var inDefinitions = with(map[string]any{
 	"SpiderJob.spec.ttlSecondsAfterFinished maximum":         MaxTTLSeconds,
 	"SpiderJob.spec.userID maxLength":                        itsOwn,
 	"SpiderJob.spec.userID pattern":                          itsOwn,
+
+	"SpiderSchedule.spec rule":                            itsOwn,
+	"SpiderSchedule.spec.arguments maxProperties":         MaxArguments,
+	"SpiderSchedule.spec.arguments rule":                  argumentNames,
+	"SpiderSchedule.spec.arguments{} maxLength":           MaxArgumentsBytes,
+	"SpiderSchedule.spec.arguments{} pattern":             noNUL,
+	"SpiderSchedule.spec.catchUp.windowSeconds maximum":   itsOwn,
+	"SpiderSchedule.spec.cron maxLength":                  cron.MaxExpression,
+	"SpiderSchedule.spec.description maxLength":           MaxDescription,
+	"SpiderSchedule.spec.displayName maxLength":           MaxDisplayName,
+	"SpiderSchedule.spec.jitterSeconds maximum":           MaxJitterSeconds,
+	"SpiderSchedule.spec.pauseAfterFailures maximum":      itsOwn,
+	"SpiderSchedule.spec.retries maximum":                 MaxRetries,
+	"SpiderSchedule.spec.scheduledTimeArgument maxLength": MaxArgumentName,
+	"SpiderSchedule.spec.scheduledTimeArgument pattern":   itsOwn,
+	"SpiderSchedule.spec.settings maxProperties":          MaxSettings,
+	"SpiderSchedule.spec.settings rule":                   settingNames,
+	"SpiderSchedule.spec.settings{} maxLength":            MaxSettingValue,
+	"SpiderSchedule.spec.settings{} pattern":              noNUL,
+	"SpiderSchedule.spec.spiderRef.name maxLength":        itsOwn,
+	"SpiderSchedule.spec.spiderRef.name pattern":          itsOwn,
+	"SpiderSchedule.spec.startDeadlineSeconds maximum":    MaxStartDeadlineSeconds,
+	"SpiderSchedule.spec.timeZone maxLength":              cron.MaxZone,
+	"SpiderSchedule.spec.timeoutSeconds maximum":          MaxTimeoutSeconds,
+	"SpiderSchedule.spec.ttlSecondsAfterFinished maximum": MaxTTLSeconds,
+	"SpiderSchedule.spec.userID maxLength":                itsOwn,
+	"SpiderSchedule.spec.userID pattern":                  itsOwn,
+	"SpiderSchedule.status.active maxItems":               MaxActiveRuns,
+	"SpiderSchedule.status.active[] maxLength":            itsOwn,
+	"SpiderSchedule.status.lastJob.name maxLength":        itsOwn,
+	"SpiderSchedule.status.timing maxLength":              itsOwn,
 
 	"SpiderJob.status.comparisonKey maxLength":             MaxComparisonKey,
 	"SpiderJob.status.duration maxLength":                  itsOwn,

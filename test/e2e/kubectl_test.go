@@ -99,6 +99,8 @@ func TestKubernetesOwnRolesReachAsFarAsTheyShould(t *testing.T) {
 		{"create", "spiderjobs", "edit admin tenant"},
 		{"delete", "spiderjobs", "edit admin tenant"},
 		{"update", "spiderjobs/status", ""},
+		{"create", "spiderschedules", "edit admin tenant"},
+		{"update", "spiderschedules/status", ""},
 		{"create", "spiders", "tenant"},
 		{"get", "apikeys", "tenant"},
 		{"create", "apikeys", "tenant"},

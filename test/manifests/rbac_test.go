@@ -96,6 +96,7 @@ func TestProcessesHoldLeastRights(t *testing.T) {
 		{"rbac.authorization.k8s.io", "clusterroles", nil, nil},
 		{"scrapethis.app", "spiders", read, append([]string{"create", "patch", "delete"}, read...)},
 		{"scrapethis.app", "apikeys", read, read},
+		{"scrapethis.app", "spiderschedules", read, append([]string{"create", "patch", "delete"}, read...)},
 	}
 	for rendering, objects := range renderings(t) {
 		t.Run(rendering, func(t *testing.T) {
@@ -171,6 +172,7 @@ func TestEditorsWriteSpiderJobsOnly(t *testing.T) {
 	}
 	for resource, allowed := range map[string][]string{
 		"spiders":           {"get", "list", "watch"},
+		"spiderschedules":   {"get", "list", "watch", "create", "delete", "deletecollection", "patch", "update"},
 		"spiderjobs/status": {"get", "list", "watch"},
 		"apikeys":           nil,
 	} {
