@@ -9,6 +9,7 @@ import (
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 	"github.com/scrapethis/spider-operator/controllers/queue"
+	"github.com/scrapethis/spider-operator/controllers/spiderjob/quota"
 )
 
 const (
@@ -312,7 +313,7 @@ func explain(message string) refusal {
 	text := strings.ToLower(message)
 	reason := v1alpha1.ReasonPodNotCreated
 	switch {
-	case strings.Contains(text, "exceeded quota") || strings.Contains(text, "failed quota"):
+	case quota.Exceeded(text):
 		reason = v1alpha1.ReasonQuotaExceeded
 	case strings.Contains(text, "serviceaccount") && strings.Contains(text, "not found"):
 		reason = v1alpha1.ReasonServiceAccountNotFound

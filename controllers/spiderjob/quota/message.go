@@ -25,14 +25,10 @@ func Message(text string) string {
 	return used.ReplaceAllString(text, ", limited: ")
 }
 
-// Exceeded reports whether the text says that a Pod was refused because of a ResourceQuota.
+// Exceeded reports whether the text says that a ResourceQuota refused a Job or Pod.
 func Exceeded(text string) bool {
-	for _, sign := range []string{"exceeded quota: ", "failed quota: ", "status unknown for quota: ", "insufficient quota to "} {
-		if strings.Contains(text, sign) {
-			return true
-		}
-	}
-	return false
+	text = strings.ToLower(text)
+	return strings.Contains(text, "exceeded quota") || strings.Contains(text, "failed quota")
 }
 
 // neverFits reports whether a refusal holds as long as quota and Spider stay unchanged: the Pod asks for more than the quota's
