@@ -16,8 +16,8 @@ import (
 	"github.com/scrapethis/spider-operator/controllers/spiderjob"
 )
 
-// NewScheme returns a scheme of the kinds that the controllers work with.
-func NewScheme() (*runtime.Scheme, error) {
+// newScheme returns a scheme of the kinds that the controllers work with.
+func newScheme() (*runtime.Scheme, error) {
 	scheme := runtime.NewScheme()
 	if err := clientgoscheme.AddToScheme(scheme); err != nil {
 		return nil, fmt.Errorf("register Kubernetes' kinds: %w", err)
@@ -30,7 +30,7 @@ func NewScheme() (*runtime.Scheme, error) {
 
 // Run runs the controllers until ctx ends.
 func Run(ctx context.Context, config *rest.Config, opts Options) error {
-	scheme, err := NewScheme()
+	scheme, err := newScheme()
 	if err != nil {
 		return err
 	}

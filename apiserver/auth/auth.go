@@ -39,7 +39,7 @@ type Account struct {
 	Username, UID string
 	Groups        []string
 	Extra         map[string][]string
-	// Token is the Fingerprint of the token that was presented.
+	// Token is the fingerprint of the token that was presented.
 	Token string
 }
 
@@ -105,8 +105,8 @@ func (b ByForm) Authenticate(ctx context.Context, token string) (Identity, error
 	return b.Tokens.Authenticate(ctx, token)
 }
 
-// Fingerprint identifies a token without revealing it: its SHA-256 in hex.
-func Fingerprint(token string) string {
+// tokenFingerprint identifies a token without revealing it: its SHA-256 in hex.
+func tokenFingerprint(token string) string {
 	sum := sha256.Sum256([]byte(token))
 	return hex.EncodeToString(sum[:])
 }
@@ -126,7 +126,7 @@ const (
 // Credential is what a token claims to be, before it is checked.
 type Credential struct {
 	Form Form
-	// Name is the Fingerprint of a token; otherwise empty.
+	// Name is the fingerprint of a token; otherwise empty.
 	Name string
 }
 
@@ -136,7 +136,7 @@ func CredentialOf(token string) Credential {
 		return Credential{Form: FormKey}
 	}
 	if isJWT(token) {
-		return Credential{Form: FormToken, Name: Fingerprint(token)}
+		return Credential{Form: FormToken, Name: tokenFingerprint(token)}
 	}
 	return Credential{}
 }

@@ -71,7 +71,7 @@ func (t *Tokens) Authenticate(ctx context.Context, token string) (Identity, erro
 	if !isJWT(token) {
 		return Identity{}, ErrUnauthenticated
 	}
-	fingerprint := Fingerprint(token)
+	fingerprint := tokenFingerprint(token)
 	found, err := t.owners.answer(ctx, fingerprint, func(ctx context.Context) (verdict, error) {
 		review, err := t.reviewer.ReviewToken(ctx, token, t.audience)
 		if err != nil {

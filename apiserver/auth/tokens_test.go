@@ -75,7 +75,7 @@ func TestServiceAccountIsKnownByItsToken(t *testing.T) {
 	want := Identity{
 		Namespace: "team", User: "team", ExpiresAt: expires.Local(),
 		Account: &Account{
-			Name: "crawler", Username: "system:serviceaccount:team:crawler", UID: "u-1", Token: Fingerprint(token),
+			Name: "crawler", Username: "system:serviceaccount:team:crawler", UID: "u-1", Token: tokenFingerprint(token),
 			Groups: []string{"system:serviceaccounts"}, Extra: map[string][]string{"pod": {"p"}},
 		},
 	}
@@ -290,7 +290,7 @@ func TestCredentialsAreToldApartByTheirForm(t *testing.T) {
 		t.Errorf("a token: %+v, %v", identity, err)
 	}
 	for token, want := range map[string]Credential{
-		key.Reveal(): {Form: FormKey}, jwt("{}"): {FormToken, Fingerprint(jwt("{}"))}, "x": {}, "st_x": {}, "": {}, key.Reveal() + "0": {},
+		key.Reveal(): {Form: FormKey}, jwt("{}"): {FormToken, tokenFingerprint(jwt("{}"))}, "x": {}, "st_x": {}, "": {}, key.Reveal() + "0": {},
 	} {
 		if got := CredentialOf(token); got != want {
 			t.Errorf("%s is the credential %+v, want %+v", token, got, want)

@@ -210,6 +210,3 @@ func (g *Guard) Stop() {
 	g.Unready()
 	g.stop()
 }
-
-// Stopping returns the context that Stop ends.
-func (g *Guard) Stopping() context.Context { return g.stopping }

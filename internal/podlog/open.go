@@ -26,15 +26,15 @@ func Of(client typedcorev1.PodsGetter, namespace, name string) Opener {
 	}
 }
 
-// RefusedError means that a kubelet has answered with a line about the log instead of the log.
-type RefusedError struct{ said string }
+// refusedError means that a kubelet has answered with a line about the log instead of the log.
+type refusedError struct{ said string }
 
 // Error implements error.
-func (e *RefusedError) Error() string { return fmt.Sprintf("the kubelet said %q", e.said) }
+func (e *refusedError) Error() string { return fmt.Sprintf("the kubelet said %q", e.said) }
 
 // IsRefused reports whether the error says that the node does not have the log.
 func IsRefused(err error) bool {
-	_, ok := errors.AsType[*RefusedError](err)
+	_, ok := errors.AsType[*refusedError](err)
 	return ok
 }
 
@@ -95,7 +95,7 @@ const (
 )
 
 // Begin waits for the log's first bytes, or for its end, and returns an error if it is not a log: for a refusal a
-// *RefusedError.
+// *refusedError.
 func (l *Log) Begin() error {
 	for !l.begun {
 		switch {
@@ -104,7 +104,7 @@ func (l *Log) Begin() error {
 			n, err := l.body.Read(piece)
 			l.held, l.err = append(l.held, piece[:n]...), err
 		case errors.Is(l.err, io.EOF) && len(l.held) < maxRefusal && bytes.HasPrefix(l.held, []byte(refusal)):
-			return &RefusedError{string(l.held)}
+			return &refusedError{string(l.held)}
 		default:
 			l.begun = true
 		}

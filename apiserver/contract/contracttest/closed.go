@@ -66,8 +66,8 @@ func Closed(text []byte) (*openapi3.T, error) {
 	return document, nil
 }
 
-// KnownValues returns the documented values of a component that may get others, sorted.
-func KnownValues(document *openapi3.T, component string) ([]string, error) {
+// documentedValues returns the documented values of a component that may get others, sorted.
+func documentedValues(document *openapi3.T, component string) ([]string, error) {
 	schema, known := document.Components.Schemas[component]
 	if !known {
 		return nil, fmt.Errorf("the contract has no schema %s", component)

@@ -19,7 +19,7 @@ const serverFolder = "../.."
 
 // Every code that the server can answer with is documented, and every one that is documented can be answered.
 func TestTheServersErrorCodesAreDocumented(t *testing.T) {
-	documented, err := KnownValues(served(t), "ErrorCode")
+	documented, err := documentedValues(served(t), "ErrorCode")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -188,7 +188,7 @@ func asJSON(t *testing.T, value any) any {
 // Each code is explained, with the status that it comes with, and shown by an example of an answer of that status.
 func TestErrorCodesAreExplained(t *testing.T) {
 	document := served(t)
-	codes, err := KnownValues(document, "ErrorCode")
+	codes, err := documentedValues(document, "ErrorCode")
 	if err != nil {
 		t.Fatal(err)
 	}

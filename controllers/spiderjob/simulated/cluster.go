@@ -147,9 +147,6 @@ func (c *Cluster) AllJobs() []*batchv1.Job { return All[*batchv1.Job](c, Jobs) }
 // AllPods are the Pods that there are.
 func (c *Cluster) AllPods() []*corev1.Pod { return All[*corev1.Pod](c, Pods) }
 
-// AllEvents are the Events that there are.
-func (c *Cluster) AllEvents() []*corev1.Event { return All[*corev1.Event](c, Events) }
-
 func (c *Cluster) find(kind Kind, namespace, name string) client.Object {
 	for _, obj := range c.objects[kind] {
 		if obj.GetName() == name && obj.GetNamespace() == namespace {

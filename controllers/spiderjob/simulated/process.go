@@ -180,8 +180,8 @@ func (p *Process) OutOfMemory() bool {
 	return p.Undisturbed() && p.reason == "OOMKilled" && !p.Running()
 }
 
-// Ran is how long it has run so far.
-func (p *Process) Ran() time.Duration {
+// ran is how long it has run so far.
+func (p *Process) ran() time.Duration {
 	if now := time.Now(); now.Before(p.ends) {
 		return now.Sub(p.Started)
 	}
@@ -190,11 +190,11 @@ func (p *Process) Ran() time.Duration {
 
 // StoodStill is for how long it has scraped nothing, or had when it ended.
 func (p *Process) StoodStill() time.Duration {
-	switch ran := p.Ran(); {
+	switch ran := p.ran(); {
 	case p.script.Items == 0:
 		return ran
 	case p.script.Stalls > 0:
 		return max(ran-p.script.Stalls, 0)
 	}
-	return min(p.Ran(), 10*time.Second)
+	return min(p.ran(), 10*time.Second)
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 )
 
-// ForeignFinalizer is a finalizer that somebody else puts on objects.
-const ForeignFinalizer = "backup.example/hold"
+// foreignFinalizer is a finalizer that somebody else puts on objects.
+const foreignFinalizer = "backup.example/hold"
 
 // Cancel has a user ask for a cancellation, or for a shorter grace of one. It reports whether kube-apiserver takes it.
 func (c *Cluster) Cancel(sj *v1alpha1.SpiderJob, grace *int64) bool {
@@ -67,8 +67,8 @@ func (c *Cluster) Hold(obj client.Object) {
 		return
 	}
 	modify(c, kindOf(obj), obj, func(o client.Object) {
-		if !slices.Contains(o.GetFinalizers(), ForeignFinalizer) {
-			o.SetFinalizers(append(slices.Clone(o.GetFinalizers()), ForeignFinalizer))
+		if !slices.Contains(o.GetFinalizers(), foreignFinalizer) {
+			o.SetFinalizers(append(slices.Clone(o.GetFinalizers()), foreignFinalizer))
 		}
 	})
 }
@@ -77,8 +77,8 @@ func (c *Cluster) Hold(obj client.Object) {
 func (c *Cluster) LetGo() {
 	for _, kind := range []Kind{SpiderJobs, Jobs, Pods} {
 		for _, obj := range slices.Clone(c.objects[kind]) {
-			if slices.Contains(obj.GetFinalizers(), ForeignFinalizer) {
-				c.unfinalize(kind, obj, ForeignFinalizer)
+			if slices.Contains(obj.GetFinalizers(), foreignFinalizer) {
+				c.unfinalize(kind, obj, foreignFinalizer)
 			}
 		}
 	}
@@ -98,7 +98,7 @@ func (c *Cluster) Suspend(job *batchv1.Job, yes bool) {
 // ExpireEvents removes Events that are older than their hour.
 func (c *Cluster) ExpireEvents() {
 	old := time.Now().Add(c.Skew - time.Hour)
-	for _, e := range c.AllEvents() {
+	for _, e := range All[*corev1.Event](c, Events) {
 		if e.LastTimestamp.Time.Before(old) {
 			c.remove(Events, e)
 		}

@@ -83,7 +83,7 @@ func assertRecorded(t *testing.T, want recorded, got Counts, ok bool) {
 	}
 	worst := ""
 	for _, reason := range want.Reasons {
-		worst = WorseReason(worst, shortText(reason, MaxFinishReason))
+		worst = worseReason(worst, shortText(reason, MaxFinishReason))
 	}
 	if got.FinishReason != worst {
 		t.Errorf("%s: reason %q, want %q", want.About, got.FinishReason, worst)

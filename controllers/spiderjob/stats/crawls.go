@@ -76,7 +76,7 @@ func (c *crawls) include(counts Counts, e *entries) {
 		elapsed = &seconds
 	}
 	peak := most(c.sum.PeakMemoryBytes, counts.PeakMemoryBytes)
-	c.sum = Sum(c.sum, counts)
+	c.sum = addUp(c.sum, counts)
 	c.sum.Errors, c.sum.ElapsedSeconds, c.sum.PeakMemoryBytes = errors, elapsed, peak
 }
 
@@ -87,9 +87,9 @@ func (c *crawls) copied() crawls {
 	return other
 }
 
-// Sum adds up the counts of crawls that followed each other: what one of them does not know is not known of both. The worse
+// addUp adds up the counts of crawls that followed each other: what one of them does not know is not known of both. The worse
 // finish reason stands, and the greater use of memory.
-func Sum(a, b Counts) Counts {
+func addUp(a, b Counts) Counts {
 	both := a
 	both.Items = plus(a.Items, b.Items)
 	for _, f := range []struct{ into, a, b **int64 }{
@@ -109,7 +109,7 @@ func Sum(a, b Counts) Counts {
 		*f.into = sum(*f.a, *f.b)
 	}
 	both.PeakMemoryBytes = most(a.PeakMemoryBytes, b.PeakMemoryBytes)
-	both.FinishReason = WorseReason(a.FinishReason, b.FinishReason)
+	both.FinishReason = worseReason(a.FinishReason, b.FinishReason)
 	return both
 }
 
@@ -130,9 +130,9 @@ func most(a, b *int64) *int64 {
 	return a
 }
 
-// WorseReason returns the worse of two finish reasons: finished is the best, then come limits that the spider kept to, its own
+// worseReason returns the worse of two finish reasons: finished is the best, then come limits that the spider kept to, its own
 // words, shutdown, and what says that something went wrong. Of two that are as bad the first stands.
-func WorseReason(a, b string) string {
+func worseReason(a, b string) string {
 	if badness(b) > badness(a) {
 		return b
 	}

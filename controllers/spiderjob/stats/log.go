@@ -245,7 +245,7 @@ func (l *Log) spider(before, behind []byte) {
 		l.closed[1]++
 	}
 	if reason, whole := untilParenthesis(rest); whole {
-		l.reason = WorseReason(l.reason, shortText(string(reason), MaxFinishReason))
+		l.reason = worseReason(l.reason, shortText(string(reason), MaxFinishReason))
 	}
 	if most2(l.closed) >= most2(l.opened) {
 		l.openedSince, l.recent = false, false
@@ -317,7 +317,7 @@ func (l *Log) Counts() (Counts, bool) {
 	case sums.number == 0 || sums.lost > 0:
 		counts.Origin = v1alpha1.OriginNone
 	}
-	counts.FinishReason = WorseReason(counts.FinishReason, l.reasonWithoutDump(sums))
+	counts.FinishReason = worseReason(counts.FinishReason, l.reasonWithoutDump(sums))
 	if running {
 		counts.FinishReason = ""
 	}
