@@ -291,8 +291,8 @@ func TestCRDsAreKept(t *testing.T) {
 		crds   int
 		policy string
 	}{
-		"by default":       {crds: 3, policy: "keep"},
-		"unless told not":  {args: []string{"--set", "crds.keep=false"}, crds: 3},
+		"by default":       {crds: 4, policy: "keep"},
+		"unless told not":  {args: []string{"--set", "crds.keep=false"}, crds: 4},
 		"not when not had": {args: []string{"--set", "crds.enabled=false"}},
 	}
 	for name, test := range tests {
