@@ -12,9 +12,9 @@ import (
 
 // The bounds of a run.
 const (
-	// MaxArguments bounds the arguments of a run, and maxArgumentName the characters in the name of one.
+	// MaxArguments bounds the arguments of a run, and MaxArgumentName the characters in the name of one.
 	MaxArguments    = 128
-	maxArgumentName = 256
+	MaxArgumentName = 256
 	// MaxArgumentsBytes bounds the bytes in all names and values of a run's arguments together.
 	MaxArgumentsBytes = 32 << 10
 	// KeptArgumentsBytes bounds the bytes of a run's arguments that a process keeps in memory. Most runs have no more. Longer
@@ -32,7 +32,7 @@ const (
 	MaxRetries = 100
 	// MaxGraceSeconds is the longest grace period.
 	MaxGraceSeconds = day
-	// MaxTTLSeconds is the longest retention of a SpiderJob after its end; it means for ever.
+	// MaxTTLSeconds is the longest retention of a SpiderJob after its end; it means forever.
 	MaxTTLSeconds = 10 * year
 )
 

@@ -27,7 +27,7 @@ const itsOwn = "its own"
 // argumentNames and settingNames are the rules of the definitions on names, which are keys and so have no schema.
 var (
 	argumentNames = fmt.Sprintf("self.all(name, size(name) <= %d && name.matches('%s'))",
-		maxArgumentName, strings.ReplaceAll(ArgumentName.String(), `\`, `\\`))
+		MaxArgumentName, strings.ReplaceAll(ArgumentName.String(), `\`, `\\`))
 	settingNames = fmt.Sprintf("self.all(name, name.matches('%s'))", SettingName)
 )
 

@@ -162,8 +162,8 @@ func argumentProblem(name, value string) string {
 	switch {
 	case !ArgumentName.MatchString(name):
 		return "must have a name that is not empty, contains neither '=' nor control characters, and does not start with '-'"
-	case utf8.RuneCountInString(name) > maxArgumentName:
-		return fmt.Sprintf("must have a name of at most %d characters", maxArgumentName)
+	case utf8.RuneCountInString(name) > MaxArgumentName:
+		return fmt.Sprintf("must have a name of at most %d characters", MaxArgumentName)
 	case strings.ContainsRune(value, 0):
 		return "must not contain a NUL character"
 	}

@@ -122,14 +122,14 @@ func TestArgumentsOfARun(t *testing.T) {
 		"any text":         {arguments: map[string]v1alpha1.ArgumentValue{"a": "=-\n$(HOME)", "é b": "ü"}},
 		"as many as may":   {arguments: many},
 		"as much as may":   {arguments: map[string]v1alpha1.ArgumentValue{"é": v1alpha1.ArgumentValue(strings.Repeat("x", MaxArgumentsBytes-2))}},
-		"the longest name": {arguments: map[string]v1alpha1.ArgumentValue{strings.Repeat("é", maxArgumentName): ""}},
+		"the longest name": {arguments: map[string]v1alpha1.ArgumentValue{strings.Repeat("é", MaxArgumentName): ""}},
 
 		"too much": {
 			arguments: map[string]v1alpha1.ArgumentValue{"é": v1alpha1.ArgumentValue(strings.Repeat("x", MaxArgumentsBytes-1))},
 			err:       "arguments may have at most 32768 bytes, names and values together",
 		},
 		"a name that is too long": {
-			arguments: map[string]v1alpha1.ArgumentValue{strings.Repeat("é", maxArgumentName+1): ""}, err: "must have a name of at most 256 characters",
+			arguments: map[string]v1alpha1.ArgumentValue{strings.Repeat("é", MaxArgumentName+1): ""}, err: "must have a name of at most 256 characters",
 		},
 		"no name":        {arguments: map[string]v1alpha1.ArgumentValue{"": ""}, err: `arguments."" must have a name that is not empty`},
 		"a NUL":          {arguments: map[string]v1alpha1.ArgumentValue{"a": "b\x00"}, err: "arguments.a must not contain a NUL character"},
