@@ -8,39 +8,26 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
-	"os/signal"
 	"path"
 	"strings"
-	"syscall"
 
+	"github.com/scrapethis/spider-operator/hack/internal/command"
 	"github.com/scrapethis/spider-operator/hack/internal/gobuild"
 	"github.com/scrapethis/spider-operator/hack/internal/progress"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Args[1:])
-	stop()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "buildtool:", err)
-		os.Exit(1)
-	}
-}
+func main() { command.Main("buildtool", run) }
 
 func run(ctx context.Context, args []string) error {
 	if len(args) != 3 {
 		return errors.New("usage: buildtool MODULE-FOLDER NAME OUTPUT")
 	}
 	module, name, output := args[0], args[1], args[2]
-	list := exec.CommandContext(ctx, "go", "list", "tool")
-	list.Dir = module
-	list.Stderr = os.Stderr
-	tools, err := list.Output()
+	tools, err := command.Output(command.In(ctx, module, nil, "go", "list", "tool"))
 	if err != nil {
 		return fmt.Errorf("list the tools of %s: %w", module, err)
 	}
-	for tool := range strings.FieldsSeq(string(tools)) {
+	for tool := range strings.FieldsSeq(tools) {
 		if path.Base(tool) == name {
 			return progress.To(os.Stderr).Do(ctx, "build "+name, func(ctx context.Context, note progress.Note) error {
 				return gobuild.Build(ctx, gobuild.Program{Module: module, Package: tool}, output, note)

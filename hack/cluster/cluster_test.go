@@ -53,7 +53,7 @@ func TestComponentsAreStartedWithFilesThatExist(t *testing.T) {
 func TestEveryFileIsTheOwnersOnly(t *testing.T) {
 	l := written(t)
 	err := filepath.WalkDir(l.dir, func(path string, d os.DirEntry, err error) error {
-		if err != nil || strings.HasSuffix(path, ".crt") || strings.HasSuffix(path, ".pub") {
+		if err != nil || strings.HasSuffix(path, ".crt") {
 			return err
 		}
 		info, err := d.Info()

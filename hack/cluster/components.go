@@ -75,7 +75,7 @@ func components(l layout, p programs, containerdProgram string) []component {
 				"--kubelet-preferred-address-types=Hostname",
 				"--service-cluster-ip-range=" + serviceCIDR.String(),
 				"--service-account-issuer=https://kubernetes.default.svc.cluster.local",
-				"--service-account-key-file=" + kubernetes.Public("service-account"),
+				"--service-account-key-file=" + kubernetes.Key("service-account"),
 				"--service-account-signing-key-file=" + kubernetes.Key("service-account"),
 				"--authorization-mode=Node,RBAC",
 				"--enable-admission-plugins=NodeRestriction",

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/scrapethis/spider-operator/hack/internal/files"
 	"github.com/scrapethis/spider-operator/hack/internal/machine"
 	"github.com/scrapethis/spider-operator/hack/internal/process"
 )
@@ -45,7 +46,7 @@ func (c *cluster) down(ctx context.Context) error {
 		}
 		return nil
 	}
-	before, err := machine.Load(c.machine())
+	before, err := files.Load[machine.Snapshot](c.machine())
 	recorded := err == nil
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err

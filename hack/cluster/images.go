@@ -2,15 +2,14 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
+	"github.com/scrapethis/spider-operator/hack/internal/command"
+	"github.com/scrapethis/spider-operator/hack/internal/files"
 	"github.com/scrapethis/spider-operator/hack/internal/image"
 )
 
@@ -30,9 +29,12 @@ func (c *cluster) load(ctx context.Context, archives []string) error {
 	if err != nil {
 		return fmt.Errorf("loading images (does the cluster run? `cluster up` starts it): %w", err)
 	}
-	loaded, err := c.loadedArchives()
+	loaded, err := files.LoadIfThere[map[string]archive](c.loaded())
 	if err != nil {
 		return err
+	}
+	if loaded == nil {
+		loaded = map[string]archive{}
 	}
 	for _, path := range archives {
 		path, err := filepath.Abs(path)
@@ -62,35 +64,9 @@ func (c *cluster) load(ctx context.Context, archives []string) error {
 			}
 		}
 		loaded[path] = now
-		if err := c.saveLoaded(loaded); err != nil {
+		if err := files.Save(c.loaded(), loaded); err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-func (c *cluster) loadedArchives() (map[string]archive, error) {
-	loaded := make(map[string]archive)
-	data, err := os.ReadFile(c.loaded())
-	if errors.Is(err, fs.ErrNotExist) {
-		return loaded, nil
-	}
-	if err == nil {
-		err = json.Unmarshal(data, &loaded)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("reading which images are loaded: %w", err)
-	}
-	return loaded, nil
-}
-
-func (c *cluster) saveLoaded(loaded map[string]archive) error {
-	data, err := json.Marshal(loaded)
-	if err == nil {
-		err = os.WriteFile(c.loaded(), data, 0o600)
-	}
-	if err != nil {
-		return fmt.Errorf("recording which images are loaded: %w", err)
 	}
 	return nil
 }
@@ -103,15 +79,11 @@ func (c *cluster) loadPause(ctx context.Context, built programs) error {
 	}
 	return c.say.Do(ctx, "load the pause image", func(ctx context.Context, _ note) error {
 		path := c.path("pause.tar")
-		file, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-		if err != nil {
-			return fmt.Errorf("making the pause image: %w", err)
-		}
 		pause, err := image.Program(built.pauseProgram())
 		if err != nil {
-			return errors.Join(err, file.Close())
+			return err
 		}
-		if err := errors.Join(image.Write(file, pauseImage, pause), file.Close()); err != nil {
+		if err := image.Write(path, pauseImage, pause); err != nil {
 			return err
 		}
 		_, err = c.importArchive(ctx, path, "")
@@ -163,32 +135,14 @@ func (c *cluster) ctr(ctx context.Context, args ...string) (string, error) {
 		return "", err
 	}
 	global := []string{"--address", c.containerdSocket(), "--namespace", imageNamespace}
-	cmd := exec.CommandContext(ctx, program, append(global, args...)...)
-	var said strings.Builder
-	cmd.Stderr = &said
-	out, err := cmd.Output()
-	if err != nil {
-		return "", fmt.Errorf("ctr %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(said.String()))
-	}
-	return string(out), nil
+	return command.Output(command.New(ctx, program, append(global, args...)...))
 }
 
+// containsAll reports whether a list has everything wanted.
 func containsAll(list, wanted []string) bool {
-	for _, item := range wanted {
-		if !overlapping(list, []string{item}) {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(wanted, func(item string) bool { return !slices.Contains(list, item) })
 }
 
 func overlapping(a, b []string) bool {
-	for _, x := range a {
-		for _, y := range b {
-			if x == y {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(a, func(item string) bool { return slices.Contains(b, item) })
 }

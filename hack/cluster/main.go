@@ -9,19 +9,18 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"text/tabwriter"
 
 	"github.com/scrapethis/spider-operator/hack/internal/checkout"
+	"github.com/scrapethis/spider-operator/hack/internal/command"
 	"github.com/scrapethis/spider-operator/hack/internal/gobuild"
 	"github.com/scrapethis/spider-operator/hack/internal/progress"
 )
 
-// command is one subcommand.
-type command struct {
+// subcommand is one subcommand.
+type subcommand struct {
 	name, arguments, help string
 	// run gets the arguments that are no flags.
 	run func(ctx context.Context, c *cluster, args []string) error
@@ -38,8 +37,8 @@ type options struct {
 	against   string
 }
 
-func commands() []command {
-	return []command{
+func commands() []subcommand {
+	return []subcommand{
 		{name: "up", help: "start the cluster, or what of it does not run, and wait until it can be used",
 			run: func(ctx context.Context, c *cluster, _ []string) error { return c.up(ctx) }},
 		{name: "down", help: "stop everything, and put the machine back as it was",
@@ -93,25 +92,14 @@ func writeTable(w io.Writer, text string) error {
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := execute(ctx, os.Args[1:])
-	interrupted := ctx.Err() != nil
-	stop()
-	switch {
-	case err == nil, errors.Is(err, flag.ErrHelp):
-		return
-	// Whatever else an interrupted step says (a program it ran was killed, say), that is why.
-	case interrupted:
-		fmt.Fprintln(os.Stderr, "Interrupted. `up` goes on from here, `down` removes what is there.")
-		const code = 130 // 128 + SIGINT, as shells have it
-		os.Exit(code)
-	}
-	fmt.Fprintf(os.Stderr, "cluster: %v\n", err)
-	var explained *logError
-	if errors.As(err, &explained) {
-		fmt.Fprintln(os.Stderr, explained.explain())
-	}
-	os.Exit(1)
+	command.Main("cluster", func(ctx context.Context, args []string) error {
+		err := execute(ctx, args)
+		var explained *logError
+		if errors.As(err, &explained) {
+			err = fmt.Errorf("%w\n%s", err, explained.explain())
+		}
+		return err
+	})
 }
 
 // errUsage is a command line that makes no sense; what is wrong with it has been printed.
@@ -121,15 +109,15 @@ func execute(ctx context.Context, args []string) error {
 	if len(args) == 0 || args[0] == "help" || args[0] == "-h" || args[0] == "--help" {
 		return usage(os.Stdout)
 	}
-	for _, command := range commands() {
-		if command.name == args[0] {
-			return command.execute(ctx, args[1:])
+	for _, c := range commands() {
+		if c.name == args[0] {
+			return c.execute(ctx, args[1:])
 		}
 	}
 	return fmt.Errorf("there is no command %q: %w", args[0], errUsage)
 }
 
-func (cmd command) execute(ctx context.Context, args []string) error {
+func (cmd subcommand) execute(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("cluster "+cmd.name, flag.ContinueOnError)
 	flags.SetOutput(os.Stderr)
 	flags.Usage = func() {

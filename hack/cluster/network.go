@@ -7,11 +7,11 @@ import (
 	"io/fs"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"github.com/scrapethis/spider-operator/hack/internal/command"
 	"github.com/scrapethis/spider-operator/hack/internal/machine"
 )
 
@@ -43,8 +43,8 @@ func ensureNetwork(ctx context.Context, l layout) error {
 	// cannot do it at all has no such setting; modprobe may give it one.
 	const bridged = "net/bridge/bridge-nf-call-iptables"
 	if _, err := machine.Sysctl(bridged); errors.Is(err, fs.ErrNotExist) {
-		if out, err := exec.CommandContext(ctx, "modprobe", "br_netfilter").CombinedOutput(); err != nil {
-			return fmt.Errorf("the kernel module br_netfilter is needed: modprobe: %w: %s", err, strings.TrimSpace(string(out)))
+		if _, err := command.Output(command.New(ctx, "modprobe", "br_netfilter")); err != nil {
+			return fmt.Errorf("the kernel module br_netfilter is needed: %w", err)
 		}
 	}
 	return machine.SetSysctl(bridged, "1")
@@ -105,10 +105,8 @@ func run(ctx context.Context, program string, args ...string) error {
 	if err != nil {
 		return err
 	}
-	if out, err := exec.CommandContext(ctx, path, args...).CombinedOutput(); err != nil {
-		return fmt.Errorf("%s %s: %w: %s", program, strings.Join(args, " "), err, strings.TrimSpace(string(out)))
-	}
-	return nil
+	_, err = command.Output(command.New(ctx, path, args...))
+	return err
 }
 
 // overlap returns the first of the machine's routes that would take traffic of the cluster's addresses elsewhere: one for a

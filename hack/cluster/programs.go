@@ -5,7 +5,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+
+	"golang.org/x/mod/modfile"
 
 	"github.com/scrapethis/spider-operator/hack/internal/gobuild"
 )
@@ -53,14 +56,19 @@ func pauseProgram(repository string) gobuild.Program {
 // versionFlags makes the binary say which Kubernetes it is: a build outside Kubernetes' own tree does not know, and clients
 // refuse or warn about a server whose version they cannot read.
 func versionFlags(module string) ([]string, error) {
-	goMod, err := os.ReadFile(filepath.Join(module, "go.mod"))
+	content, err := os.ReadFile(filepath.Join(module, "go.mod"))
 	if err != nil {
 		return nil, fmt.Errorf("reading the version of Kubernetes: %w", err)
 	}
-	version, err := gobuild.ModuleVersion(goMod, "k8s.io/kubernetes")
+	goMod, err := modfile.ParseLax("go.mod", content, nil)
 	if err != nil {
 		return nil, fmt.Errorf("reading the version of Kubernetes: %w", err)
 	}
+	i := slices.IndexFunc(goMod.Require, func(r *modfile.Require) bool { return r.Mod.Path == "k8s.io/kubernetes" })
+	if i < 0 {
+		return nil, fmt.Errorf("%s/go.mod requires no version of Kubernetes", module)
+	}
+	version := goMod.Require[i].Mod.Version
 	major, rest, _ := strings.Cut(strings.TrimPrefix(version, "v"), ".")
 	minor, _, _ := strings.Cut(rest, ".")
 	var linker strings.Builder

@@ -84,7 +84,7 @@ func writeKeys(l layout) error {
 	if err := l.pki().Ensure(authority, append(clients, kubernetesServers...)); err != nil {
 		return fmt.Errorf("making Kubernetes' certificates: %w", err)
 	}
-	if err := l.pki().EnsureKeyPair("service-account"); err != nil {
+	if err := l.pki().EnsureKey("service-account"); err != nil {
 		return fmt.Errorf("making the key of service-account tokens: %w", err)
 	}
 	if err := l.etcdPKI().Ensure(authority, etcdCertificates); err != nil {

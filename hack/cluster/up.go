@@ -6,10 +6,11 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"strings"
 	"time"
 
+	"github.com/scrapethis/spider-operator/hack/internal/command"
+	"github.com/scrapethis/spider-operator/hack/internal/files"
 	"github.com/scrapethis/spider-operator/hack/internal/machine"
 	"github.com/scrapethis/spider-operator/hack/internal/process"
 )
@@ -99,7 +100,7 @@ func (c *cluster) recordMachine(ctx context.Context, running int) (machine.Snaps
 	if err := os.MkdirAll(c.dir, 0o700); err != nil {
 		return machine.Snapshot{}, fmt.Errorf("making the cluster's directory: %w", err)
 	}
-	recorded, err := machine.Load(c.machine())
+	recorded, err := files.Load[machine.Snapshot](c.machine())
 	switch {
 	case err == nil && (recorded.BootID == process.BootID() || running > 0):
 		return recorded, nil
@@ -116,7 +117,7 @@ func (c *cluster) recordMachine(ctx context.Context, running int) (machine.Snaps
 	if err != nil {
 		return machine.Snapshot{}, err
 	}
-	return now, now.Save(c.machine())
+	return now, files.Save(c.machine(), now)
 }
 
 // forgetUnstarted leaves no directory of a cluster that was refused before anything was started.
@@ -227,10 +228,9 @@ func (c *cluster) installDNS(ctx context.Context, client *client, built programs
 		return nil
 	}
 	return c.say.Do(ctx, "install the DNS service", func(ctx context.Context, _ note) error {
-		cmd := exec.CommandContext(ctx, built.kubernetesComponent("kubectl"), "--kubeconfig", c.kubeconfig(admin),
-			"--cache-dir", c.path("cache"), "apply", "--server-side", "--force-conflicts", "-f", c.config("dns.yaml"))
-		if out, err := cmd.CombinedOutput(); err != nil {
-			err = fmt.Errorf("applying %s: %w: %s", c.config("dns.yaml"), err, strings.TrimSpace(string(out)))
+		_, err := command.Output(command.New(ctx, built.kubernetesComponent("kubectl"), "--kubeconfig", c.kubeconfig(admin),
+			"--cache-dir", c.path("cache"), "apply", "--server-side", "--force-conflicts", "-f", c.config("dns.yaml")))
+		if err != nil {
 			return &logError{err, c.log("kube-apiserver")}
 		}
 		return nil

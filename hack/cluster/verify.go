@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/scrapethis/spider-operator/hack/internal/files"
 	"github.com/scrapethis/spider-operator/hack/internal/machine"
 )
 
@@ -38,7 +39,7 @@ func (c *cluster) verify(ctx context.Context, w io.Writer) error {
 		path = c.machine()
 	}
 	var differences []string
-	before, err := machine.Load(path)
+	before, err := files.Load[machine.Snapshot](path)
 	switch {
 	case err == nil:
 		differences = machine.Diff(before, now)

@@ -1,14 +1,14 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/scrapethis/spider-operator/hack/internal/files"
 )
 
 // access is what it takes to use the demo's cluster and API.
@@ -22,37 +22,15 @@ type access struct {
 func accessFile(root string) string { return filepath.Join(root, ".cluster", "demo.json") }
 
 // loadAccess returns what an earlier demo has saved; nothing when there was none.
-func loadAccess(root string) (access, error) {
-	content, err := os.ReadFile(accessFile(root))
-	if errors.Is(err, fs.ErrNotExist) {
-		return access{}, nil
-	}
-	var a access
-	if err == nil {
-		err = json.Unmarshal(content, &a)
-	}
-	if err != nil {
-		return access{}, fmt.Errorf("read the demo's API key: %w", err)
-	}
-	return a, nil
-}
+func loadAccess(root string) (access, error) { return files.LoadIfThere[access](accessFile(root)) }
 
 // save writes a file that nobody else may read.
 func (a access) save(root string) error {
-	content, err := json.MarshalIndent(a, "", "  ")
-	if err != nil {
-		return fmt.Errorf("save the demo's API key: %w", err)
-	}
 	file := accessFile(root)
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return fmt.Errorf("save the demo's API key: %w", err)
 	}
-	// A file of its own first: the mode of one that exists would stay what it is.
-	partial := file + ".new"
-	if err := errors.Join(os.RemoveAll(partial), os.WriteFile(partial, content, 0o600), os.Rename(partial, file)); err != nil {
-		return fmt.Errorf("save the demo's API key: %w", err)
-	}
-	return nil
+	return files.Save(file, a)
 }
 
 // exports are lines for a POSIX shell.

@@ -5,13 +5,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/scrapethis/spider-operator/client"
+	"github.com/scrapethis/spider-operator/hack/internal/command"
+	"github.com/scrapethis/spider-operator/hack/internal/progress"
 )
 
 // The clusters that the demo runs on.
@@ -38,22 +40,18 @@ type options struct {
 type demo struct {
 	options
 	root       string
-	say        progress
+	out        io.Writer
+	say        *progress.Printer
 	kubeconfig string // empty for the one that kubectl finds by itself
-	kubectl    program
+	kubectl    string // the program
 	digests    digests
-	api        *api
-	// closers end what only this run needs, such as a port-forward.
-	closers []func()
+	access     access
+	api        *client.Client
+	// endForward ends the port-forward, if there is one.
+	endForward func()
 }
 
-func (d *demo) close() {
-	for _, end := range d.closers {
-		end()
-	}
-}
-
-func (d *demo) run(ctx context.Context) error {
+func (d *demo) walk(ctx context.Context) error {
 	for _, part := range []func(context.Context) error{d.findCluster, d.install, d.connect, d.crawl} {
 		if err := part(ctx); err != nil {
 			return err
@@ -66,39 +64,60 @@ func (d *demo) run(ctx context.Context) error {
 // findCluster starts the local cluster and puts the images on it, or finds the user's own.
 func (d *demo) findCluster(ctx context.Context) error {
 	if d.cluster == current {
-		path, err := exec.LookPath("kubectl")
-		if err != nil {
-			return fmt.Errorf("find kubectl: %w", err)
-		}
-		d.kubectl = program{path: path}
+		d.kubectl = "kubectl"
 		return nil
 	}
-	d.say.heading("Cluster")
+	d.say.Heading("Cluster")
 	if _, err := d.hack(ctx, "cluster", "up"); err != nil {
 		return fmt.Errorf("start the cluster: %w", err)
 	}
 	d.kubeconfig = filepath.Join(d.root, ".cluster", "kubeconfig")
-	d.kubectl = program{path: filepath.Join(d.root, ".cluster", "bin", "kubectl"), env: []string{"KUBECONFIG=" + d.kubeconfig}}
+	d.kubectl = filepath.Join(d.root, ".cluster", "bin", "kubectl")
 	return d.buildAndLoad(ctx)
 }
 
 // hack runs one of the project's own helpers, which tells its steps itself, and returns its standard output.
 func (d *demo) hack(ctx context.Context, helper string, args ...string) (string, error) {
-	goProgram := program{path: "go", steps: true}
-	return goProgram.run(ctx, append([]string{"-C", filepath.Join(d.root, "hack"), "run", "./" + helper}, args...)...)
+	cmd := command.In(ctx, filepath.Join(d.root, "hack"), nil, "go", append([]string{"run", "./" + helper}, args...)...)
+	cmd.Stderr = os.Stderr
+	return command.Output(cmd)
+}
+
+// step runs a step, whose title its error begins with.
+func (d *demo) step(ctx context.Context, title string, do func(context.Context) error) error {
+	err := d.say.Do(ctx, title, func(ctx context.Context, _ progress.Note) error { return do(ctx) })
+	if err != nil {
+		return fmt.Errorf("%s: %w", title, err)
+	}
+	return nil
+}
+
+// run runs a program for the cluster, with something to read, and returns what it printed.
+func (d *demo) run(ctx context.Context, input, program string, args ...string) (string, error) {
+	cmd := command.New(ctx, program, args...)
+	cmd.Stdin = strings.NewReader(input)
+	if d.kubeconfig != "" {
+		cmd.Env = append(os.Environ(), "KUBECONFIG="+d.kubeconfig)
+	}
+	return command.Output(cmd)
+}
+
+// ask has kubectl print something.
+func (d *demo) ask(ctx context.Context, args ...string) (string, error) {
+	return d.run(ctx, "", d.kubectl, args...)
 }
 
 // install installs or updates the operator and what the demo adds to it.
 func (d *demo) install(ctx context.Context) error {
-	d.say.heading("Operator")
-	if err := d.say.step(ctx, "create the namespaces", d.apply("namespaces.yaml")); err != nil {
+	d.say.Heading("Operator")
+	if err := d.step(ctx, "create the namespaces", d.apply("namespaces.yaml")); err != nil {
 		return err
 	}
-	if err := d.say.step(ctx, "install the chart", d.helmUpgrade); err != nil {
+	if err := d.step(ctx, "install the chart", d.helmUpgrade); err != nil {
 		return err
 	}
-	err := d.say.step(ctx, "create the bookshop and its spiders", func(ctx context.Context) error {
-		_, err := d.kubectl.run(ctx, "wait", "--for=condition=Established", "--timeout=30s", "crd/spiders.scrapethis.app")
+	err := d.step(ctx, "create the bookshop and its spiders", func(ctx context.Context) error {
+		_, err := d.ask(ctx, "wait", "--for=condition=Established", "--timeout=30s", "crd/spiders.scrapethis.app")
 		if err != nil {
 			return err
 		}
@@ -121,7 +140,7 @@ func (d *demo) apply(manifests ...string) func(context.Context) error {
 				return fmt.Errorf("read a manifest: %w", err)
 			}
 			manifest := withImages(string(content), d.images, d.digests)
-			if _, err := d.kubectl.runWith(ctx, manifest, "apply", "--server-side", "--force-conflicts", "--filename=-"); err != nil {
+			if _, err := d.run(ctx, manifest, d.kubectl, "apply", "--server-side", "--force-conflicts", "--filename=-"); err != nil {
 				return err
 			}
 		}
@@ -134,10 +153,9 @@ func (d *demo) helmUpgrade(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("write the chart's values: %w", err)
 	}
-	helm := program{path: d.helm, env: d.kubectl.env}
 	for deadline := time.Now().Add(operationPatience); ; {
 		// The definitions may be there already: by `make install`, or by a release that was uninstalled.
-		_, err = helm.runWith(ctx, string(values), "upgrade", "--install", release,
+		_, err = d.run(ctx, string(values), d.helm, "upgrade", "--install", release,
 			filepath.Join(d.root, "charts", "spider-operator"), "--namespace", operatorNamespace, "--values", "-",
 			"--take-ownership", "--force-conflicts")
 		switch {
@@ -181,13 +199,13 @@ func splitReference(reference string) (repository, tag string) {
 
 // rollout waits until a namespace's Deployments run what they should, and explains it when they do not.
 func (d *demo) rollout(ctx context.Context, namespace string) error {
-	return d.say.step(ctx, "wait for the Deployments in "+namespace, func(ctx context.Context) error {
-		listed, err := d.kubectl.run(ctx, "get", "deployments", "--namespace", namespace, "--output", "name")
+	return d.step(ctx, "wait for the Deployments in "+namespace, func(ctx context.Context) error {
+		listed, err := d.ask(ctx, "get", "deployments", "--namespace", namespace, "--output", "name")
 		if err != nil {
 			return err
 		}
 		for name := range strings.FieldsSeq(listed) {
-			_, err := d.kubectl.run(ctx, "rollout", "status", name, "--namespace", namespace, "--timeout=2m")
+			_, err := d.ask(ctx, "rollout", "status", name, "--namespace", namespace, "--timeout=2m")
 			if err != nil && ctx.Err() == nil {
 				return errors.Join(err, d.explainPods(ctx, namespace))
 			}
@@ -201,21 +219,18 @@ func (d *demo) rollout(ctx context.Context, namespace string) error {
 
 // connect finds the REST API and a key to it: that of an earlier run, if it still opens the API, else a new one.
 func (d *demo) connect(ctx context.Context) error {
-	d.say.heading("API")
+	d.say.Heading("API")
 	url, err := d.apiURL(ctx)
 	if err != nil {
 		return err
 	}
-	saved, err := loadAccess(d.root)
-	if err != nil {
+	if d.access, err = loadAccess(d.root); err != nil {
 		return err
 	}
-	if d.api, err = newAPI(url, saved.Key); err != nil {
-		return err
-	}
+	d.access.Kubeconfig, d.access.URL = d.kubeconfig, url
 	accepted := true
-	err = d.say.step(ctx, "reach the REST API at "+url, func(ctx context.Context) error {
-		err := d.api.check(ctx)
+	err = d.step(ctx, "reach the REST API at "+url, func(ctx context.Context) error {
+		err := d.useKey(ctx, d.access.Key)
 		if client.HasCode(err, client.CodeUnauthorized) {
 			accepted, err = false, nil
 		}
@@ -225,11 +240,26 @@ func (d *demo) connect(ctx context.Context) error {
 		return err
 	}
 	if !accepted {
-		if err := d.say.step(ctx, "create an API key", d.createKey); err != nil {
+		if err := d.step(ctx, "create an API key", d.createKey); err != nil {
 			return err
 		}
 	}
-	return access{Kubeconfig: d.kubeconfig, URL: url, Key: d.api.key}.save(d.root)
+	return d.access.save(d.root)
+}
+
+// callTime is how long a call may take.
+const callTime = 10 * time.Second
+
+// useKey calls the REST API with a key, and from then on.
+func (d *demo) useKey(ctx context.Context, key string) (err error) {
+	d.access.Key = key
+	// So many attempts outlast a REST API that is being replaced by a new version.
+	const attempts = 8
+	if d.api, err = client.New(d.access.URL, key, client.WithTimeout(callTime), client.WithAttempts(attempts)); err != nil {
+		return err
+	}
+	_, err = d.api.ListJobs(ctx, client.ListJobsParams{Limit: 1})
+	return err
 }
 
 // apiURL is where this machine reaches the REST API: the local cluster's services directly, others by a port-forward.
@@ -237,30 +267,26 @@ func (d *demo) apiURL(ctx context.Context) (string, error) {
 	if d.cluster == current {
 		return d.forward(ctx)
 	}
-	address, err := d.kubectl.run(ctx, "get", "service", apiService, "--namespace", operatorNamespace,
+	address, err := d.ask(ctx, "get", "service", apiService, "--namespace", operatorNamespace,
 		"--output", "jsonpath={.spec.clusterIP}")
 	return "http://" + address, err
 }
 
 func (d *demo) createKey(ctx context.Context) error {
 	binary := filepath.Join(d.root, "bin", "spider-operator")
-	build := program{path: "go", env: []string{"CGO_ENABLED=0"}}
-	_, err := build.run(ctx, "-C", d.root, "build", "-trimpath", "-buildvcs=false", "-o", binary, "./cmd/spider-operator")
+	_, err := command.Output(command.In(ctx, d.root, []string{"CGO_ENABLED=0"},
+		"go", "build", "-trimpath", "-buildvcs=false", "-o", binary, "./cmd/spider-operator"))
 	if err != nil {
 		return err
 	}
-	operator := program{path: binary, env: d.kubectl.env}
 	// Without a user, it is of the namespace itself: it sees the jobs that kubectl makes there, too.
-	printed, err := operator.run(ctx, "apikey", "create", "--namespace", demoNamespace, "--description", "made by make demo")
+	key, err := d.run(ctx, "", binary, "apikey", "create", "--namespace", demoNamespace, "--description", "made by make demo")
 	if err != nil {
-		return err
-	}
-	if d.api, err = newAPI(d.api.url, strings.TrimSpace(printed)); err != nil {
 		return err
 	}
 	// The API hears of the key through its watch.
 	for range 20 {
-		if err = d.api.check(ctx); err == nil || !wait(ctx) {
+		if err = d.useKey(ctx, key); err == nil || !wait(ctx) {
 			return err
 		}
 	}
@@ -269,7 +295,7 @@ func (d *demo) createKey(ctx context.Context) error {
 
 // booksInShop asks the site, through the Kubernetes API, how many books it holds.
 func (d *demo) booksInShop(ctx context.Context) (int, error) {
-	printed, err := d.kubectl.run(ctx, "get", "--raw", "/api/v1/namespaces/"+demoNamespace+"/services/site:http/proxy/count.json")
+	printed, err := d.ask(ctx, "get", "--raw", "/api/v1/namespaces/"+demoNamespace+"/services/site:http/proxy/count.json")
 	if err != nil {
 		return 0, fmt.Errorf("ask the bookshop how many books it holds: %w", err)
 	}

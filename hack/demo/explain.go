@@ -5,66 +5,30 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/scrapethis/spider-operator/hack/internal/command"
 )
 
-// podList is what the demo reads of a list of Pods.
-type podList struct {
-	Items []pod `json:"items"`
-}
-
-type pod struct {
-	Metadata struct {
-		Name            string `json:"name"`
-		OwnerReferences []struct {
-			Kind string `json:"kind"`
-		} `json:"ownerReferences"`
-	} `json:"metadata"`
-	Status struct {
-		Phase      string `json:"phase"`
-		Conditions []struct {
-			Type, Status, Reason, Message string
-		} `json:"conditions"`
-		ContainerStatuses []containerStatus `json:"containerStatuses"`
-	} `json:"status"`
-}
-
-type containerStatus struct {
-	Name         string `json:"name"`
-	Ready        bool   `json:"ready"`
-	RestartCount int    `json:"restartCount"`
-	State        struct {
-		Waiting    *containerState `json:"waiting"`
-		Terminated *containerState `json:"terminated"`
-	} `json:"state"`
-}
-
-type containerState struct {
-	Reason   string `json:"reason"`
-	Message  string `json:"message"`
-	ExitCode int    `json:"exitCode"`
-}
-
 // deployed reports whether the Pod is one of a Deployment's, which is to run for good, as a job's is not.
-func (p pod) deployed() bool {
-	for _, owner := range p.Metadata.OwnerReferences {
-		if owner.Kind == "ReplicaSet" {
-			return true
-		}
-	}
-	return false
+func deployed(p *corev1.Pod) bool {
+	return slices.ContainsFunc(p.OwnerReferences, func(owner metav1.OwnerReference) bool { return owner.Kind == "ReplicaSet" })
 }
 
 // troubles says, a line each, what is wrong with a Pod; nothing if nothing is.
-func (p pod) troubles() []string {
+func troubles(p *corev1.Pod) []string {
 	var lines []string
 	for _, condition := range p.Status.Conditions {
-		if condition.Type == "PodScheduled" && condition.Status == "False" {
-			lines = append(lines, fmt.Sprintf("Pod %s is not scheduled: %s: %s", p.Metadata.Name, condition.Reason, condition.Message))
+		if condition.Type == corev1.PodScheduled && condition.Status == corev1.ConditionFalse {
+			lines = append(lines, fmt.Sprintf("Pod %s is not scheduled: %s: %s", p.Name, condition.Reason, condition.Message))
 		}
 	}
 	for _, container := range p.Status.ContainerStatuses {
-		name := fmt.Sprintf("Pod %s, container %s", p.Metadata.Name, container.Name)
+		name := fmt.Sprintf("Pod %s, container %s", p.Name, container.Name)
 		if container.RestartCount > 0 {
 			name += fmt.Sprintf(" (restarted %d times)", container.RestartCount)
 		}
@@ -89,30 +53,25 @@ func lastLine(text string) string {
 
 // joined joins what is not empty with colons.
 func joined(parts ...string) string {
-	var present []string
-	for _, part := range parts {
-		if part != "" {
-			present = append(present, part)
-		}
-	}
-	return strings.Join(present, ": ")
+	return strings.Join(slices.DeleteFunc(parts, func(part string) bool { return part == "" }), ": ")
 }
 
 // explainPods is an error that tells why Deployments of a namespace do not run: what is wrong with their Pods, the end of
 // these Pods' logs, and the namespace's warnings. It is nil when nothing was found.
 func (d *demo) explainPods(ctx context.Context, namespace string) error {
-	printed, err := d.kubectl.run(ctx, "get", "pods", "--namespace", namespace, "--output", "json")
+	printed, err := d.ask(ctx, "get", "pods", "--namespace", namespace, "--output", "json")
 	if err != nil {
 		return err
 	}
-	var pods podList
+	var pods corev1.PodList
 	if err := json.Unmarshal([]byte(printed), &pods); err != nil {
 		return fmt.Errorf("read the Pods of %s: %w", namespace, err)
 	}
 	var found []error
-	for _, p := range pods.Items {
-		if troubles := p.troubles(); len(troubles) > 0 && p.deployed() {
-			found = append(found, errors.New(strings.Join(troubles, "\n")), d.podLog(ctx, namespace, p.Metadata.Name))
+	for i := range pods.Items {
+		p := &pods.Items[i]
+		if wrong := troubles(p); len(wrong) > 0 && deployed(p) {
+			found = append(found, errors.New(strings.Join(wrong, "\n")), d.podLog(ctx, namespace, p.Name))
 		}
 	}
 	return errors.Join(append(found, d.warnings(ctx, namespace))...)
@@ -121,35 +80,36 @@ func (d *demo) explainPods(ctx context.Context, namespace string) error {
 // podLog is an error that holds the end of a Pod's log, of the container before if this one has just been started again.
 func (d *demo) podLog(ctx context.Context, namespace, name string) error {
 	logs := []string{"logs", name, "--namespace", namespace, "--tail=20"}
-	text, err := d.kubectl.run(ctx, append(logs, "--previous")...)
+	text, err := d.ask(ctx, append(logs, "--previous")...)
 	if err != nil {
-		text, err = d.kubectl.run(ctx, logs...)
+		text, err = d.ask(ctx, logs...)
 	}
-	if err != nil || strings.TrimSpace(text) == "" {
+	if err != nil || text == "" {
 		return nil //nolint:nilerr // A Pod that never started has no log: what is known of it has been said.
 	}
-	return fmt.Errorf("log of Pod %s:%s", name, indented(text))
+	return fmt.Errorf("log of Pod %s:%s", name, command.Indented(text))
 }
 
 // warnings is an error that holds the last warnings of a namespace.
 func (d *demo) warnings(ctx context.Context, namespace string) error {
 	const shown = 5
-	text, err := d.kubectl.run(ctx, "get", "events", "--namespace", namespace, "--field-selector", "type=Warning",
+	text, err := d.ask(ctx, "get", "events", "--namespace", namespace, "--field-selector", "type=Warning",
 		"--sort-by", ".lastTimestamp", "--no-headers",
 		"--output", `custom-columns=KIND:.involvedObject.kind,NAME:.involvedObject.name,REASON:.reason,MESSAGE:.message`)
 	if err != nil {
 		return err
 	}
-	lines := strings.Split(strings.TrimSpace(text), "\n")
-	if lines[0] == "" {
+	if text == "" {
 		return nil
 	}
-	return fmt.Errorf("the last warnings in %s:%s", namespace, indented(strings.Join(lines[max(0, len(lines)-shown):], "\n")))
+	lines := strings.Split(text, "\n")
+	last := strings.Join(lines[max(0, len(lines)-shown):], "\n")
+	return fmt.Errorf("the last warnings in %s:%s", namespace, command.Indented(last))
 }
 
 // explainJob is an error that tells what is known of a job that did not end well.
 func (d *demo) explainJob(ctx context.Context, id string) error {
-	status, err := d.kubectl.run(ctx, "get", "spiderjob", id, "--namespace", demoNamespace, "--output",
+	status, err := d.ask(ctx, "get", "spiderjob", id, "--namespace", demoNamespace, "--output",
 		`jsonpath={.status.phase}: {.status.reason}: {.status.message}{"\t"}{.status.podName}`)
 	if err != nil {
 		return err

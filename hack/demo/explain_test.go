@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"slices"
 	"testing"
+
+	corev1 "k8s.io/api/core/v1"
 )
 
 func TestTroublesOfAPod(t *testing.T) {
@@ -38,11 +40,11 @@ func TestTroublesOfAPod(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var p pod
+			var p corev1.Pod
 			if err := json.Unmarshal([]byte(`{"metadata": {"name": "p"}, "status": `+tt.status+`}`), &p); err != nil {
 				t.Fatal(err)
 			}
-			if got := p.troubles(); !slices.Equal(got, tt.want) {
+			if got := troubles(&p); !slices.Equal(got, tt.want) {
 				t.Errorf("troubles: %q, want %q", got, tt.want)
 			}
 		})

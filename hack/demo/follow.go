@@ -6,46 +6,42 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
+	"net/http"
+	"strings"
 	"time"
 
 	"github.com/scrapethis/spider-operator/client"
+	"github.com/scrapethis/spider-operator/hack/internal/progress"
 )
 
 const (
 	pollInterval = 500 * time.Millisecond
 	// patience is how long a job may take in all.
 	patience = 10 * time.Minute
-	// outage is how long the API may be out of reach, as while it is being replaced by a new version.
-	outage = 30 * time.Second
 )
 
 // crawl runs the spider books through the REST API and checks that it found the whole shop.
 func (d *demo) crawl(ctx context.Context) error {
-	d.say.heading("A job")
+	d.say.Heading("A job")
 	const spider = "books"
 	books, err := d.booksInShop(ctx)
 	if err != nil {
 		return err
 	}
 	var id string
-	err = d.say.step(ctx, "POST /api/v1/jobs {\"spider_name\": \""+spider+"\"}", func(ctx context.Context) error {
+	err = d.step(ctx, "POST /api/v1/jobs {\"spider_name\": \""+spider+"\"}", func(ctx context.Context) error {
 		id, err = d.startSoon(ctx, spider)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	last, text, err := d.follow(ctx, spider, id)
+	last, err := d.follow(ctx, spider, id)
 	if err != nil {
 		return errors.Join(err, d.explainJob(ctx, id))
 	}
-	var pretty bytes.Buffer
-	if err := json.Indent(&pretty, bytes.TrimSpace(text), "", "  "); err != nil {
-		return fmt.Errorf("print the job: %w", err)
-	}
-	if _, err := fmt.Fprintln(os.Stdout, pretty.String()); err != nil {
-		return fmt.Errorf("print the job: %w", err)
+	if err := d.show(ctx, id); err != nil {
+		return err
 	}
 	if err := verdict(last, books); err != nil {
 		return errors.Join(err, d.explainJob(ctx, id))
@@ -56,37 +52,51 @@ func (d *demo) crawl(ctx context.Context) error {
 // startSoon starts a job, also of a spider that the API has yet to hear of.
 func (d *demo) startSoon(ctx context.Context, spider string) (string, error) {
 	for deadline := time.Now().Add(10 * time.Second); ; {
-		id, err := d.api.start(ctx, spider)
+		started, err := d.api.StartJob(ctx, client.StartJob{SpiderName: spider}, client.StartJobParams{})
 		if client.HasCode(err, client.CodeNotFound) && time.Now().Before(deadline) && wait(ctx) {
 			continue
 		}
-		return id, err
+		if err != nil {
+			return "", err
+		}
+		return started.JobID, nil
 	}
 }
 
 // follow shows a job's progress on one line until it has ended, and returns it as it was last seen.
-func (d *demo) follow(ctx context.Context, spider, id string) (*client.Job, []byte, error) {
+func (d *demo) follow(ctx context.Context, spider, id string) (job *client.Job, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("the job has not ended after %s", patience))
 	defer cancel()
-	start, reachable := time.Now(), time.Now()
-	for {
-		seen, text, err := d.api.job(ctx, id)
-		switch {
-		case err == nil:
-			reachable = time.Now()
-			line := fmt.Sprintf("%s: %s, %d items", spider, seen.Status, seen.ItemsScraped)
-			if ended(seen) {
-				d.say.line("%s", start, line)
-				return seen, text, nil
+	err = d.say.Do(ctx, spider, func(ctx context.Context, note progress.Note) error {
+		for wait(ctx) {
+			if job, err = d.api.GetJob(ctx, id, client.GetJobParams{}); err != nil && ctx.Err() == nil {
+				return err
 			}
-			d.say.passing("%s, %.0f s", line, time.Since(start).Seconds())
-		case ctx.Err() == nil && time.Since(reachable) > outage:
-			return nil, nil, err
+			if err != nil {
+				break
+			}
+			note("%s, %d items", job.Status, job.ItemsScraped)
+			if !job.FinishedAt.IsZero() {
+				return nil
+			}
 		}
-		if !wait(ctx) {
-			return nil, nil, fmt.Errorf("follow job %s: %w", id, context.Cause(ctx))
-		}
+		return fmt.Errorf("follow job %s: %w", id, context.Cause(ctx))
+	})
+	return job, err
+}
+
+// show prints a job as the API tells it.
+func (d *demo) show(ctx context.Context, id string) error {
+	var text json.RawMessage
+	if err := d.api.Do(ctx, http.MethodGet, "/api/v1/jobs/"+id, nil, &text); err != nil {
+		return err
 	}
+	var pretty bytes.Buffer
+	if err := json.Indent(&pretty, text, "", "  "); err != nil {
+		return fmt.Errorf("print the job: %w", err)
+	}
+	_, err := fmt.Fprintln(d.out, strings.TrimSpace(pretty.String()))
+	return err
 }
 
 // wait reports whether there is a next time.

@@ -25,7 +25,7 @@ type digests struct{ operator, site string }
 
 // buildAndLoad puts the images on the local cluster's node.
 func (d *demo) buildAndLoad(ctx context.Context) error {
-	d.say.heading("Images")
+	d.say.Heading("Images")
 	printed, err := d.hack(ctx, "images", "build")
 	if err != nil {
 		return fmt.Errorf("build the images: %w", err)

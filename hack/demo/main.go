@@ -8,27 +8,13 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/scrapethis/spider-operator/hack/internal/checkout"
+	"github.com/scrapethis/spider-operator/hack/internal/command"
+	"github.com/scrapethis/spider-operator/hack/internal/progress"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := execute(ctx, os.Args[1:])
-	interrupted := ctx.Err() != nil
-	stop()
-	switch {
-	case err == nil, errors.Is(err, flag.ErrHelp):
-		return
-	case interrupted:
-		fmt.Fprintln(os.Stderr, "Interrupted. Start it again to go on from here.")
-		os.Exit(130) // 128 + SIGINT, as shells have it
-	}
-	fmt.Fprintln(os.Stderr, "demo:", err)
-	os.Exit(1)
-}
+func main() { command.Main("demo", execute) }
 
 const usage = `usage:
   demo [flags]   go from nothing to a finished spider job
@@ -69,7 +55,7 @@ func execute(ctx context.Context, args []string) error {
 	case opts.cluster == local && opts.images != builtImages:
 		return errors.New("the local cluster runs the images that are built here; other images are for --cluster=current")
 	}
-	d := &demo{options: opts, root: root, say: printer(os.Stderr)}
-	defer d.close()
-	return d.run(ctx)
+	d := &demo{options: opts, root: root, out: os.Stdout, say: progress.To(os.Stderr), endForward: func() {}}
+	defer func() { d.endForward() }()
+	return d.walk(ctx)
 }

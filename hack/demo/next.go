@@ -11,7 +11,7 @@ func (d *demo) whatNext() string {
 	prepare := `eval "$(make env)"`
 	end := "make down                                 # stop the cluster, and leave no trace of it"
 	if d.cluster == current {
-		prepare += fmt.Sprintf("\n  kubectl port-forward -n %s svc/%s %s:80 &", operatorNamespace, apiService, port(d.api.url))
+		prepare += fmt.Sprintf("\n  kubectl port-forward -n %s svc/%s %s:80 &", operatorNamespace, apiService, port(d.access.URL))
 		end = fmt.Sprintf("helm uninstall -n %s %s && kubectl delete namespace %s %s", operatorNamespace, release, demoNamespace,
 			operatorNamespace)
 	}

@@ -7,6 +7,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/scrapethis/spider-operator/hack/internal/command"
+	"github.com/scrapethis/spider-operator/hack/internal/debian"
 )
 
 // bases makes the base images that a Dockerfile's defaults would pull from a registry.
@@ -19,24 +22,15 @@ type bases struct {
 const debianBase = "localhost/base/debian:1"
 
 // ensure returns the base image that stands in for a build argument's default, made now if it was not before.
-func (b bases) ensure(ctx context.Context, argument string) (string, error) {
-	switch argument {
-	case debianArgument:
-		return debianBase, b.once(ctx, debianBase, b.makeDebian)
-	default:
-		return "", fmt.Errorf("no base image is known for the build argument %s", argument)
-	}
-}
-
-func (b bases) once(ctx context.Context, reference string, create func(context.Context) error) error {
-	found, err := b.buildah.do(ctx, "images", "--quiet", "--filter", "reference="+reference)
+func (b bases) ensure(ctx context.Context) (string, error) {
+	found, err := b.buildah.do(ctx, "images", "--quiet", "--filter", "reference="+debianBase)
 	if err != nil || found != "" {
-		return err
+		return debianBase, err
 	}
-	if err := create(ctx); err != nil {
-		return fmt.Errorf("make the base image %s: %w", reference, err)
+	if err := b.makeDebian(ctx); err != nil {
+		return "", fmt.Errorf("make the base image %s: %w", debianBase, err)
 	}
-	return nil
+	return debianBase, nil
 }
 
 // makeDebian makes what debian:12.15-slim is, of the machine's own release and from its own mirror.
@@ -55,22 +49,30 @@ func (b bases) makeDebian(ctx context.Context) error {
 	}
 	archive := filepath.Join(b.buildah.run, "debian.tar")
 	args := append([]string{"--variant=apt", "--mode=root", "--dpkgopt=force-unsafe-io", codename, archive}, sources...)
-	if _, err := output(contained(ctx, "mmdebstrap", args...), b.log); err != nil {
+	if _, err := command.Logged(contained(ctx, "mmdebstrap", args...), b.log); err != nil {
 		return err
 	}
-	return b.commit(ctx, "scratch", debianBase, func(container string) error {
-		if _, err := b.buildah.do(ctx, "add", "--quiet", container, archive, "/"); err != nil {
+	container, err := b.buildah.do(ctx, "from", "--pull-never", "scratch")
+	if err != nil {
+		return err
+	}
+	for _, step := range [][]string{
+		{"add", "--quiet", container, archive, "/"},
+		{"config", "--cmd", "bash", container},
+		{"commit", "--quiet", "--rm", container, debianBase},
+	} {
+		if _, err := b.buildah.do(ctx, step...); err != nil {
 			return err
 		}
-		_, err := b.buildah.do(ctx, "config", "--cmd", "bash", container)
-		return err
-	})
+	}
+	return nil
 }
 
 // debianSources asks apt for the mirrors of the release, as lines of a sources.list.
 func (b bases) debianSources(ctx context.Context, codename string) ([]string, error) {
 	list := func() ([]string, error) {
-		targets, err := output(contained(ctx, "apt-get", "indextargets", "--format", indexTargetFormat, indexTargetFilter), b.log)
+		list := command.New(ctx, "apt-get", "indextargets", "--format", indexTargetFormat, indexTargetFilter)
+		targets, err := command.Logged(list, b.log)
 		return debianSources(targets, codename), err
 	}
 	sources, err := list()
@@ -78,7 +80,7 @@ func (b bases) debianSources(ctx context.Context, codename string) ([]string, er
 		return sources, err
 	}
 	// apt knows a mirror's origin only after its first update.
-	if _, err := output(aptGet(ctx, "update"), b.log); err != nil {
+	if err := debian.AptGet(ctx, b.log, "update"); err != nil {
 		return nil, err
 	}
 	sources, err = list()
@@ -117,17 +119,4 @@ func codename(release string) string {
 		}
 	}
 	return ""
-}
-
-// commit makes an image from another by what change does to a container of it.
-func (b bases) commit(ctx context.Context, from, reference string, change func(container string) error) error {
-	container, err := b.buildah.do(ctx, "from", "--pull-never", from)
-	if err != nil {
-		return err
-	}
-	if err := change(container); err != nil {
-		return err
-	}
-	_, err = b.buildah.do(ctx, "commit", "--quiet", "--rm", container, reference)
-	return err
 }

@@ -6,44 +6,32 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
-	"syscall"
+	"runtime"
 
+	"github.com/scrapethis/spider-operator/hack/internal/gobuild"
 	"github.com/scrapethis/spider-operator/hack/internal/progress"
 )
 
 // builder keeps the archives of images up to date.
 type builder struct {
-	root      string // of the repository
-	tag       string // of the images
-	archives  string // folder of the archives, in the repository and ignored by git
-	cache     string // folder of buildah's storage, shared by all clones of the repository
-	goVersion string // of the machine's Go, which compiles static images
+	root     string // of the repository
+	tag      string // of the images
+	archives string // folder of the archives, in the repository and ignored by git
+	cache    string // folder of buildah's storage, shared by all clones of the repository
 }
 
-func newBuilder(ctx context.Context, root, tag string) (*builder, error) {
-	userCache, err := os.UserCacheDir()
+func newBuilder(root, tag string) (*builder, error) {
+	cache, err := gobuild.DefaultCache()
 	if err != nil {
-		return nil, fmt.Errorf("find the folder of caches: %w", err)
+		return nil, err
 	}
-	b := &builder{
-		root:     root,
-		tag:      tag,
-		archives: filepath.Join(root, ".images"),
-		cache:    filepath.Join(userCache, "spider-operator", "images"),
-	}
+	b := &builder{root: root, tag: tag, archives: filepath.Join(root, ".images"), cache: filepath.Join(string(cache), "images")}
 	for _, folder := range []string{b.archives, b.cache} {
 		if err := os.MkdirAll(folder, 0o750); err != nil {
 			return nil, fmt.Errorf("make a folder: %w", err)
 		}
 	}
-	version, err := exec.CommandContext(ctx, "go", "env", "GOVERSION").Output()
-	if err != nil {
-		return nil, fmt.Errorf("ask go for its version: %w", err)
-	}
-	b.goVersion = strings.TrimSpace(string(version))
 	return b, nil
 }
 
@@ -55,7 +43,7 @@ func (b *builder) reference(img projectImage) string { return img.Name + ":" + b
 func (b *builder) ensure(ctx context.Context, img projectImage, note progress.Note) (archive, outcome string, err error) {
 	archive = filepath.Join(b.archives, img.Name+".tar")
 	stamp := filepath.Join(b.archives, img.Name+".inputs")
-	inputs, err := inputsDigest(b.root, img, b.reference(img), b.goVersion, debianBase)
+	inputs, err := inputsDigest(b.root, img, b.reference(img), runtime.Version(), debianBase)
 	if err != nil {
 		return "", "", err
 	}
@@ -65,7 +53,7 @@ func (b *builder) ensure(ctx context.Context, img projectImage, note progress.No
 	if img.Static == nil && os.Geteuid() != 0 {
 		return "", "", errors.New("building an image with an operating system, without a Docker engine, needs root")
 	}
-	unlock, err := lock(filepath.Join(b.cache, "lock"), note)
+	unlock, err := gobuild.Lock(ctx, filepath.Join(b.cache, "lock"), note)
 	if err != nil {
 		return "", "", err
 	}
@@ -99,22 +87,6 @@ func upToDate(archive, stamp, inputs string) bool {
 	return err == nil
 }
 
-// lock waits until no other process, of this clone or another, works on the same storage.
-func lock(file string, note progress.Note) (unlock func(), err error) {
-	held, err := os.OpenFile(file, os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("lock the storage: %w", err)
-	}
-	descriptor := int(held.Fd())
-	if syscall.Flock(descriptor, syscall.LOCK_EX|syscall.LOCK_NB) != nil {
-		note("waiting for another build of images to end")
-		if err := syscall.Flock(descriptor, syscall.LOCK_EX); err != nil {
-			return nil, errors.Join(fmt.Errorf("lock the storage: %w", err), held.Close())
-		}
-	}
-	return func() { _ = held.Close() }, nil // the lock goes with the descriptor, whatever else goes wrong
-}
-
 func (b *builder) build(ctx context.Context, img projectImage, archive string, note progress.Note) (err error) {
 	file, err := os.Create(filepath.Join(b.archives, img.Name+".log"))
 	if err != nil {
@@ -126,8 +98,8 @@ func (b *builder) build(ctx context.Context, img projectImage, archive string, n
 		return err
 	}
 	run := filepath.Join(b.cache, "run")
-	if err := emptyFolder(run); err != nil {
-		return err
+	if err := errors.Join(os.RemoveAll(run), os.MkdirAll(run, 0o700)); err != nil {
+		return fmt.Errorf("empty %s: %w", run, err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(run)) }()
 	buildah := buildah{storage: filepath.Join(b.cache, "storage"), run: run, log: log}
@@ -176,26 +148,15 @@ func (b *builder) arguments(ctx context.Context, img projectImage, bases bases) 
 	if ignore := filepath.Join(b.root, img.Context, ".dockerignore"); exists(ignore) {
 		args = append(args, "--ignorefile", ignore)
 	}
-	for _, argument := range baseArguments(dockerfile) {
-		base, err := bases.ensure(ctx, argument)
+	if wantsDebian(string(dockerfile)) {
+		base, err := bases.ensure(ctx)
 		if err != nil {
 			return nil, err
 		}
-		args = append(args, "--build-arg", argument+"="+base)
+		args = append(args, "--build-arg", debianArgument+"="+base)
 	}
 	// Installing packages is what takes time in such an image: keep the layers.
 	return append(args, "--layers"), nil
-}
-
-// emptyFolder makes a folder, empty whatever an earlier process left there.
-func emptyFolder(folder string) error {
-	if err := os.RemoveAll(folder); err != nil {
-		return fmt.Errorf("empty %s: %w", folder, err)
-	}
-	if err := os.MkdirAll(folder, 0o700); err != nil {
-		return fmt.Errorf("make %s: %w", folder, err)
-	}
-	return nil
 }
 
 func exists(file string) bool {

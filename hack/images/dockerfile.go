@@ -1,33 +1,19 @@
 package main
 
-import (
-	"bufio"
-	"bytes"
-	"strings"
-)
+import "regexp"
 
 // debianArgument is the build argument by which a Dockerfile takes the base image that is made here.
 const debianArgument = "DEBIAN_IMAGE"
 
-// baseArguments lists the arguments for base images that a Dockerfile declares: those before its first stage, where FROM sees
-// them.
-func baseArguments(dockerfile []byte) []string {
-	var declared []string
-	lines := bufio.NewScanner(bytes.NewReader(dockerfile))
-	for lines.Scan() {
-		fields := strings.Fields(lines.Text())
-		if len(fields) < 2 {
-			continue
-		}
-		switch instruction := strings.ToUpper(fields[0]); instruction {
-		case "FROM":
-			return declared
-		case "ARG":
-			name, _, _ := strings.Cut(fields[1], "=")
-			if name == debianArgument {
-				declared = append(declared, name)
-			}
-		}
+var (
+	fromLine   = regexp.MustCompile(`(?mi)^\s*FROM\s`)
+	debianLine = regexp.MustCompile(`(?mi)^\s*ARG\s+` + debianArgument + `\b`)
+)
+
+// wantsDebian reports whether a Dockerfile declares the argument before its first stage, where FROM sees it.
+func wantsDebian(dockerfile string) bool {
+	if stage := fromLine.FindStringIndex(dockerfile); stage != nil {
+		dockerfile = dockerfile[:stage[0]]
 	}
-	return declared
+	return debianLine.MatchString(dockerfile)
 }

@@ -120,7 +120,7 @@ func TestEveryImageHasItsDockerfileAndContext(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-		if (len(baseArguments(dockerfile)) > 0) != (img.Static == nil) {
+		if wantsDebian(string(dockerfile)) != (img.Static == nil) {
 			t.Errorf("%s: it takes an operating system and is described as a static one, or the other way round", img.Name)
 		}
 	}

@@ -4,37 +4,25 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
-	"os/signal"
 	"slices"
 	"strings"
-	"syscall"
 
 	"github.com/scrapethis/spider-operator/hack/internal/checkout"
+	"github.com/scrapethis/spider-operator/hack/internal/command"
 	"github.com/scrapethis/spider-operator/hack/internal/progress"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Args[1:])
-	stop()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "images:", err)
-		os.Exit(1)
-	}
-}
+func main() { command.Main("images", run) }
 
 func run(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("images", flag.ContinueOnError)
 	flags.Usage = func() { usage(flags) }
 	root := flags.String("root", "", "top `folder` of the project whose images are built; default: that of the working directory")
 	tag := flags.String("tag", "dev", "`tag` of the images")
-	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
-		return nil
-	} else if err != nil {
+	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	if flags.Arg(0) != "build" {
@@ -50,7 +38,7 @@ func run(ctx context.Context, args []string) error {
 			return err
 		}
 	}
-	b, err := newBuilder(ctx, *root, *tag)
+	b, err := newBuilder(*root, *tag)
 	if err != nil {
 		return err
 	}
@@ -63,9 +51,6 @@ func run(ctx context.Context, args []string) error {
 			note("%s", outcome)
 			return err
 		})
-		if ctx.Err() != nil {
-			return fmt.Errorf("build %s: interrupted", b.reference(img))
-		}
 		if err != nil {
 			return fmt.Errorf("build %s: %w", b.reference(img), err)
 		}

@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path"
 	"path/filepath"
 
+	"github.com/scrapethis/spider-operator/hack/internal/command"
 	"github.com/scrapethis/spider-operator/hack/internal/gobuild"
 	"github.com/scrapethis/spider-operator/hack/internal/image"
 	"github.com/scrapethis/spider-operator/hack/internal/progress"
@@ -39,18 +39,7 @@ func (b *builder) write(ctx context.Context, img projectImage, archive string, n
 		}
 		made.Files = append(made.Files, pages...)
 	}
-	partial := archive + ".partial"
-	file, err := os.Create(partial)
-	if err != nil {
-		return fmt.Errorf("make the archive: %w", err)
-	}
-	if err := errors.Join(image.Write(file, b.reference(img), made), file.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(partial, archive); err != nil {
-		return fmt.Errorf("replace %s: %w", archive, err)
-	}
-	return nil
+	return image.Write(archive, b.reference(img), made)
 }
 
 // program is what is compiled, and how.
@@ -67,8 +56,8 @@ func (s *static) program(root string) gobuild.Program {
 
 // generated has a program fill a folder, and returns the files as those of an image's folder.
 func generated(ctx context.Context, program, folder, target string) ([]image.File, error) {
-	if said, err := exec.CommandContext(ctx, program, "generate", folder).CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("%s generate: %w\n%s", filepath.Base(program), err, said)
+	if _, err := command.Output(command.New(ctx, program, "generate", folder)); err != nil {
+		return nil, err
 	}
 	var files []image.File
 	err := filepath.WalkDir(folder, func(name string, entry fs.DirEntry, err error) error {

@@ -12,20 +12,14 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"strings"
-	"syscall"
+
+	"github.com/scrapethis/spider-operator/hack/internal/command"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Args[1:], os.Stdout)
-	stop()
-	if err != nil && !errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintln(os.Stderr, "release:", err)
-		os.Exit(1)
-	}
+	command.Main("release", func(ctx context.Context, args []string) error { return run(ctx, args, os.Stdout) })
 }
 
 const usage = `release [flags] COMMAND, which is one of
@@ -115,15 +109,7 @@ func folderFor(path string) (string, error) {
 	return path, os.MkdirAll(path, 0o755)
 }
 
-// output runs a program in a folder and returns what it printed, without the space around it. An error has what the program
-// complained of.
+// output runs a program in a folder and returns what it printed.
 func output(ctx context.Context, folder string, env []string, program string, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, program, args...)
-	cmd.Dir, cmd.Env = folder, append(os.Environ(), env...)
-	printed, err := cmd.Output()
-	var failed *exec.ExitError
-	if errors.As(err, &failed) {
-		err = fmt.Errorf("%s %s: %w: %s", program, strings.Join(args, " "), err, strings.TrimSpace(string(failed.Stderr)))
-	}
-	return strings.TrimSpace(string(printed)), err
+	return command.Output(command.In(ctx, folder, env, program, args...))
 }

@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"runtime"
@@ -19,6 +18,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/scrapethis/spider-operator/hack/internal/command"
 )
 
 // Program is one main package of a module.
@@ -108,7 +109,7 @@ func (c Cache) Ensure(ctx context.Context, p Program, note func(format string, a
 	if err := os.MkdirAll(string(c), 0o750); err != nil {
 		return "", fmt.Errorf("making the cache of built programs: %w", err)
 	}
-	unlock, err := lock(ctx, filepath.Join(string(c), p.Name+".lock"), note)
+	unlock, err := Lock(ctx, filepath.Join(string(c), p.Name+".lock"), note)
 	if err != nil {
 		return "", fmt.Errorf("building %s: %w", p.Name, err)
 	}
@@ -139,14 +140,9 @@ func (c Cache) Ensure(ctx context.Context, p Program, note func(format string, a
 // Build builds a program into a file. Note hears how far it is.
 func Build(ctx context.Context, p Program, output string, note func(format string, args ...any)) error {
 	args := slices.Concat([]string{"build", "-v", "-trimpath", "-o", output}, p.Flags, []string{p.Package})
-	cmd := exec.CommandContext(ctx, "go", args...)
-	cmd.Dir = p.Module
 	// GOWORK=off, GOFLAGS empty: what is built depends on the module alone, as the key says. All programs are built alike, and
 	// their modules agree on the versions of what they share, so that each package is compiled once for all of them.
-	cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=", "CGO_ENABLED=0")
-	// Interrupted, not killed: go removes its temporary files then.
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-	cmd.WaitDelay = 10 * time.Second
+	cmd := command.In(ctx, p.Module, []string{"GOWORK=off", "GOFLAGS=", "CGO_ENABLED=0"}, "go", args...)
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		return err
@@ -180,8 +176,8 @@ func Build(ctx context.Context, p Program, output string, note func(format strin
 // packagePath matches the lines that `go build -v` prints for each package it compiles.
 var packagePath = regexp.MustCompile(`^[A-Za-z0-9][\w.~/+-]*$`)
 
-// lock takes a lock that ends with the process at the latest.
-func lock(ctx context.Context, path string, note func(string, ...any)) (unlock func(), err error) {
+// Lock takes a lock that ends with the process at the latest.
+func Lock(ctx context.Context, path string, note func(string, ...any)) (unlock func(), err error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("opening the lock %s: %w", path, err)
@@ -194,21 +190,11 @@ func lock(ctx context.Context, path string, note func(string, ...any)) (unlock f
 		if !errors.Is(err, syscall.EWOULDBLOCK) {
 			return nil, errors.Join(fmt.Errorf("taking the lock %s: %w", path, err), f.Close())
 		}
-		note("waiting for another build of the same")
+		note("waiting for another build")
 		select {
 		case <-ctx.Done():
 			return nil, errors.Join(ctx.Err(), f.Close())
 		case <-time.After(200 * time.Millisecond):
 		}
 	}
-}
-
-// ModuleVersion returns the version that a go.mod requires of a module, such as v1.37.2.
-func ModuleVersion(goMod []byte, module string) (string, error) {
-	required := regexp.MustCompile(`(?m)^\s*(?:require\s+)?` + regexp.QuoteMeta(module) + `\s+(v\d+\.\d+\.\d+\S*)`)
-	m := required.FindSubmatch(goMod)
-	if m == nil {
-		return "", fmt.Errorf("go.mod requires no version of %s", module)
-	}
-	return string(m[1]), nil
 }

@@ -107,28 +107,3 @@ func TestAFailedBuildSaysWhyAndLeavesNothing(t *testing.T) {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
 }
-
-func TestModuleVersion(t *testing.T) {
-	const goMod = `module a
-
-require k8s.io/api v0.1.0
-
-require (
-	k8s.io/kubernetes v1.37.2
-	k8s.io/kubernetes/other v1.1.1 // indirect
-	example.test/pre v1.2.3-rc.1
-)
-
-replace k8s.io/api => k8s.io/api v0.9.9
-`
-	for module, want := range map[string]string{
-		"k8s.io/kubernetes": "v1.37.2", "k8s.io/api": "v0.1.0", "example.test/pre": "v1.2.3-rc.1",
-	} {
-		if got, err := ModuleVersion([]byte(goMod), module); err != nil || got != want {
-			t.Errorf("%s: got %q, %v; want %q", module, got, err, want)
-		}
-	}
-	if got, err := ModuleVersion([]byte(goMod), "example.test/none"); err == nil {
-		t.Errorf("a module that is not required has version %q", got)
-	}
-}

@@ -14,6 +14,9 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
+
+	"github.com/scrapethis/spider-operator/hack/internal/files"
 )
 
 // Image is what an image of one layer holds and how it is run.
@@ -50,9 +53,9 @@ func Program(program string) (Image, error) {
 	}, nil
 }
 
-// Write writes a docker archive, as `docker save` makes it, of an image for this machine's architecture. The same image gives the
-// same bytes.
-func Write(w io.Writer, reference string, image Image) error {
+// Write writes a file as `docker save` makes it, of an image for this machine's architecture. The same image gives the same
+// bytes.
+func Write(file, reference string, image Image) error {
 	var layer bytes.Buffer
 	if err := writeTar(&layer, withFolders(image.Files)...); err != nil {
 		return fmt.Errorf("make the layer of image %s: %w", reference, err)
@@ -85,17 +88,19 @@ func Write(w io.Writer, reference string, image Image) error {
 	if err != nil {
 		return fmt.Errorf("encode the manifest of image %s: %w", reference, err)
 	}
-	err = writeTar(w, File{layerName, 0o644, layer.Bytes()}, File{configName, 0o644, config}, File{"manifest.json", 0o644, manifest})
+	var archive bytes.Buffer
+	err = writeTar(&archive,
+		File{layerName, 0o644, layer.Bytes()}, File{configName, 0o644, config}, File{"manifest.json", 0o644, manifest})
 	if err != nil {
 		return fmt.Errorf("write image %s: %w", reference, err)
 	}
-	return nil
+	return files.Write(file, archive.Bytes(), 0o600)
 }
 
 // withFolders is what a layer holds, in the order of a layer: a folder comes before its files. A folder has neither content nor a
 // base name.
-func withFolders(files []File) []File {
-	files = slices.SortedFunc(slices.Values(files), func(a, b File) int { return bytes.Compare([]byte(a.Path), []byte(b.Path)) })
+func withFolders(unsorted []File) []File {
+	sorted := slices.SortedFunc(slices.Values(unsorted), func(a, b File) int { return strings.Compare(a.Path, b.Path) })
 	var all []File
 	made := map[string]bool{"/": true}
 	var makeFolder func(folder string)
@@ -106,16 +111,16 @@ func withFolders(files []File) []File {
 			all = append(all, File{Path: folder[1:] + "/", Mode: 0o755})
 		}
 	}
-	for _, f := range files {
+	for _, f := range sorted {
 		makeFolder(path.Dir(f.Path))
 		all = append(all, File{f.Path[1:], f.Mode, f.Content})
 	}
 	return all
 }
 
-func writeTar(w io.Writer, files ...File) error {
+func writeTar(w io.Writer, all ...File) error {
 	t := tar.NewWriter(w)
-	for _, f := range files {
+	for _, f := range all {
 		if err := t.WriteHeader(&tar.Header{Name: f.Path, Mode: f.Mode, Size: int64(len(f.Content))}); err != nil {
 			return fmt.Errorf("%s: %w", f.Path, err)
 		}

@@ -23,16 +23,20 @@ func TestAnImageOfAProgramAndFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	img.Files = append(img.Files, File{"/pages/a/b.html", 0o644, []byte("<p>")})
-	var first, second bytes.Buffer
-	for _, w := range []io.Writer{&first, &second} {
-		if err := Write(w, "example.test/pause:1", img); err != nil {
+	var written [2][]byte
+	for i := range written {
+		archive := filepath.Join(t.TempDir(), "pause.tar")
+		if err := Write(archive, "example.test/pause:1", img); err != nil {
+			t.Fatal(err)
+		}
+		if written[i], err = os.ReadFile(archive); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if !bytes.Equal(first.Bytes(), second.Bytes()) {
+	if !bytes.Equal(written[0], written[1]) {
 		t.Error("the same program gives different images")
 	}
-	files := untar(t, first.Bytes())
+	files := untar(t, written[0])
 	var manifest []struct {
 		Config           string
 		RepoTags, Layers []string

@@ -1,10 +1,7 @@
 package machine
 
 import (
-	"errors"
-	"io/fs"
 	"net/netip"
-	"path/filepath"
 	"slices"
 	"testing"
 )
@@ -30,24 +27,6 @@ func TestDiff(t *testing.T) {
 	}
 	if same := Diff(now, now); len(same) != 0 {
 		t.Errorf("a machine differs from itself: %q", same)
-	}
-}
-
-func TestASavedSnapshotIsTheSame(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "machine.json")
-	saved := Snapshot{Links: []string{"lo"}, Sysctls: map[string]string{"kernel/panic": "1"}}
-	if err := saved.Save(path); err != nil {
-		t.Fatal(err)
-	}
-	loaded, err := Load(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if d := Diff(saved, loaded); len(d) != 0 {
-		t.Errorf("differences: %q", d)
-	}
-	if _, err := Load(path + ".none"); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("a missing record is not told from a broken one: %v", err)
 	}
 }
 

@@ -4,18 +4,17 @@ package machine
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net"
 	"os"
-	"os/exec"
 	"regexp"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/scrapethis/spider-operator/hack/internal/command"
 	"github.com/scrapethis/spider-operator/hack/internal/process"
 )
 
@@ -83,34 +82,6 @@ func Take(ctx context.Context, dir string) (Snapshot, error) {
 	return s, nil
 }
 
-// Save writes the snapshot to a file, as a whole or not at all.
-func (s Snapshot) Save(path string) error {
-	data, err := json.MarshalIndent(s, "", " ")
-	if err == nil {
-		err = os.WriteFile(path+".new", data, 0o600)
-	}
-	if err == nil {
-		err = os.Rename(path+".new", path)
-	}
-	if err != nil {
-		return fmt.Errorf("saving the state of the machine: %w", err)
-	}
-	return nil
-}
-
-// Load reads a snapshot that Save wrote; fs.ErrNotExist is in the error's chain if there is none.
-func Load(path string) (Snapshot, error) {
-	var s Snapshot
-	data, err := os.ReadFile(path)
-	if err == nil {
-		err = json.Unmarshal(data, &s)
-	}
-	if err != nil {
-		return Snapshot{}, fmt.Errorf("reading the recorded state of the machine: %w", err)
-	}
-	return s, nil
-}
-
 // Diff tells, one line each, what now differs from before; nothing if the machine is as it was. A sysctl that exists on one
 // side only came or went with its network link, and is not told besides it.
 func Diff(before, now Snapshot) []string {
@@ -165,11 +136,11 @@ var expiry = regexp.MustCompile(` expires \d+sec`)
 func routes(ctx context.Context) ([]string, error) {
 	var list []string
 	for _, family := range []string{"-4", "-6"} {
-		out, err := exec.CommandContext(ctx, "ip", family, "route", "show").Output()
+		out, err := command.Output(command.New(ctx, "ip", family, "route", "show"))
 		if err != nil {
-			return nil, fmt.Errorf("ip %s route show: %w", family, err)
+			return nil, err
 		}
-		for line := range strings.Lines(string(out)) {
+		for line := range strings.Lines(out) {
 			list = append(list, strings.TrimSpace(expiry.ReplaceAllString(line, "")))
 		}
 	}
@@ -178,15 +149,11 @@ func routes(ctx context.Context) ([]string, error) {
 
 // Tables lists the nftables tables, as "table ip filter".
 func Tables(ctx context.Context) ([]string, error) {
-	out, err := exec.CommandContext(ctx, "nft", "list", "tables").Output()
-	if err != nil {
-		return nil, fmt.Errorf("nft list tables: %w", err)
+	out, err := command.Output(command.New(ctx, "nft", "list", "tables"))
+	if err != nil || out == "" {
+		return nil, err
 	}
-	var list []string
-	for line := range strings.Lines(string(out)) {
-		list = append(list, strings.TrimSpace(line))
-	}
-	return list, nil
+	return strings.Split(out, "\n"), nil
 }
 
 func existing(paths []string) ([]string, error) {

@@ -17,6 +17,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/scrapethis/spider-operator/hack/internal/files"
 )
 
 // lifetime is that of every certificate: a local cluster is made anew long before.
@@ -74,28 +76,17 @@ func (d Directory) Ensure(authority string, requests []Request) error {
 	return nil
 }
 
-// EnsureKeyPair makes the named private key and, beside it as <name>.pub, its public half, unless they exist.
-func (d Directory) EnsureKeyPair(name string) error {
-	public := d.Public(name)
-	if exists(d.Key(name)) && exists(public) {
+// EnsureKey makes the named private key unless it exists. kube-apiserver takes it for its public half as well.
+func (d Directory) EnsureKey(name string) error {
+	if exists(d.Key(name)) {
 		return nil
 	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return fmt.Errorf("making key %s: %w", name, err)
 	}
-	der, err := x509.MarshalPKIXPublicKey(&key.PublicKey)
-	if err != nil {
-		return fmt.Errorf("encoding public key %s: %w", name, err)
-	}
-	if err := d.writeKey(name, key); err != nil {
-		return err
-	}
-	return writePEM(public, "PUBLIC KEY", der, 0o644)
+	return d.writeKey(name, key)
 }
-
-// Public is the path of the public half of a key that EnsureKeyPair made.
-func (d Directory) Public(name string) string { return filepath.Join(string(d), name+".pub") }
 
 type authority struct {
 	certificate *x509.Certificate
@@ -172,17 +163,8 @@ func (d Directory) writeKey(name string, key *ecdsa.PrivateKey) error {
 	return writePEM(d.Key(name), "EC PRIVATE KEY", der, 0o600)
 }
 
-// writePEM replaces the file as a whole, so that an interrupted run never leaves half a key.
 func writePEM(path, kind string, der []byte, mode fs.FileMode) error {
-	data := pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
-	err := os.WriteFile(path+".new", data, mode)
-	if err == nil {
-		err = os.Rename(path+".new", path)
-	}
-	if err != nil {
-		return fmt.Errorf("writing %s: %w", path, err)
-	}
-	return nil
+	return files.Write(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), mode)
 }
 
 func readPEM(path string) ([]byte, error) {

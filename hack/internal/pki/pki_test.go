@@ -20,7 +20,7 @@ func ensure(t *testing.T, name string) Directory {
 	if err := d.Ensure("ca", requests); err != nil {
 		t.Fatal(err)
 	}
-	if err := d.EnsureKeyPair("service-account"); err != nil {
+	if err := d.EnsureKey("service-account"); err != nil {
 		t.Fatal(err)
 	}
 	return d
@@ -111,7 +111,7 @@ func TestWhatExistsIsKept(t *testing.T) {
 	d := ensure(t, "pki")
 	read := func() string {
 		var all strings.Builder
-		for _, path := range []string{d.Certificate("ca"), d.Key("client"), d.Key("service-account"), d.Public("service-account")} {
+		for _, path := range []string{d.Certificate("ca"), d.Key("client"), d.Key("service-account")} {
 			content, err := os.ReadFile(path)
 			if err != nil {
 				t.Fatal(err)
@@ -128,7 +128,7 @@ func TestWhatExistsIsKept(t *testing.T) {
 	if err := d.Ensure("ca", requests); err != nil {
 		t.Fatal(err)
 	}
-	if err := d.EnsureKeyPair("service-account"); err != nil {
+	if err := d.EnsureKey("service-account"); err != nil {
 		t.Fatal(err)
 	}
 	if read() != before {

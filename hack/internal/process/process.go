@@ -3,10 +3,8 @@ package process
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/scrapethis/spider-operator/hack/internal/files"
 )
 
 // Spec is a program to run in the background.
@@ -65,35 +65,7 @@ type Store struct {
 func (s Store) path(name string) string { return filepath.Join(s.Dir, name+".json") }
 
 // Load returns the record of the named program; the zero Record, which is never alive, if there is none.
-func (s Store) Load(name string) (Record, error) {
-	var r Record
-	data, err := os.ReadFile(s.path(name))
-	if errors.Is(err, fs.ErrNotExist) {
-		return r, nil
-	}
-	if err != nil {
-		return r, fmt.Errorf("reading the process record of %s: %w", name, err)
-	}
-	if err := json.Unmarshal(data, &r); err != nil {
-		return Record{}, fmt.Errorf("reading the process record %s: %w", s.path(name), err)
-	}
-	return r, nil
-}
-
-func (s Store) save(name string, r Record) error {
-	data, err := json.Marshal(r)
-	if err != nil {
-		return fmt.Errorf("recording %s: %w", name, err)
-	}
-	// Written aside and renamed: a record is there as a whole or not at all.
-	if err := os.WriteFile(s.path(name)+".new", data, 0o600); err != nil {
-		return fmt.Errorf("recording %s: %w", name, err)
-	}
-	if err := os.Rename(s.path(name)+".new", s.path(name)); err != nil {
-		return fmt.Errorf("recording %s: %w", name, err)
-	}
-	return nil
-}
+func (s Store) Load(name string) (Record, error) { return files.LoadIfThere[Record](s.path(name)) }
 
 // Start runs the program in a session of its own, so that neither the end of this process nor a Ctrl-C in its terminal
 // reaches it, with its output appended to the file log, and records it.
@@ -125,7 +97,7 @@ func (s Store) Start(spec Spec, log string) (*Running, error) {
 		r.state = cmd.ProcessState
 		close(r.exited)
 	}()
-	if err := s.save(spec.Name, r.Record); err != nil {
+	if err := files.Save(s.path(spec.Name), r.Record); err != nil {
 		return nil, errors.Join(err, Stop(r.Identity, time.Second))
 	}
 	return r, nil

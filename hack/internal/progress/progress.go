@@ -31,6 +31,9 @@ func (p *Printer) Say(format string, args ...any) {
 	p.print("  %s\n", fmt.Sprintf(format, args...))
 }
 
+// Heading prints the title of the steps that follow.
+func (p *Printer) Heading(text string) { p.print("%s\n", text) }
+
 // Do runs one step. Its line is printed when it has ended, or while it runs if that takes more than two seconds.
 func (p *Printer) Do(ctx context.Context, title string, step func(context.Context, Note) error) error {
 	start := time.Now()
