@@ -124,7 +124,7 @@ func (l *leaseLock) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord
 	return own, append(words, sharedWords...), nil
 }
 
-// lookAtShared reads the shared Lease, nil if there is none, or nobody holds it.
+// lookAtShared reads the shared Lease, nil if there is none, or if it has no holder.
 func (l *leaseLock) lookAtShared(ctx context.Context) (*resourcelock.LeaderElectionRecord, []byte, error) {
 	held, words, err := l.shared.Get(ctx)
 	l.foreign, l.sharedMissing = false, apierrors.IsNotFound(err)

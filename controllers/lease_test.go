@@ -315,7 +315,7 @@ func TestALeaderThatStopsIsFollowedAtOnce(t *testing.T) {
 				standing[0], standing[1] = standing[1], standing[0]
 			}
 			if !standing[0].leads.Load() {
-				t.Fatal("nobody leads")
+				t.Fatal("no process leads")
 			}
 			standing[0].end(true)
 			standing[0] = stand(l, i+3, "shop", false)

@@ -227,7 +227,7 @@ func TestManyWorkers(t *testing.T) {
 	adding.Wait()
 	for i := range requests {
 		for seen[i].Load() != wanted[i].Load() {
-			time.Sleep(time.Millisecond) // real goroutines are raced here, so the time is real too; a loss hangs and is told by -timeout
+			time.Sleep(time.Millisecond) // real goroutines are raced here, so the time is real too; a lost item hangs until -timeout
 		}
 	}
 	q.ShutDownWithDrain()

@@ -231,7 +231,7 @@ func (b podBuilder) deleting() podBuilder {
 	return b
 }
 
-// observing puts an observation together. It sees a live world unless it is told otherwise.
+// observing puts an observation together. Without lively it is read from the caches.
 type observing struct{ *observation }
 
 func observe(sj sjBuilder) observing {
@@ -300,7 +300,7 @@ func (b observing) stopping(after time.Duration) observing {
 	return b
 }
 
-// killing is what Events told of the end of a Pod that is gone.
+// killing is what Events said of the end of a Pod that is gone.
 func (b observing) killing(found evidence) observing {
 	b.observation.killing = stopTrace{of: killingOf(b.observation), found: found}
 	return b
@@ -357,7 +357,7 @@ func (d decision) log() podlog.Mode {
 	return d.logs[0].mode
 }
 
-// orphan is a Pod that nobody controls any more: somebody deleted its Job and left it.
+// orphan is a Pod without a controller: somebody deleted its Job and left it.
 func (b podBuilder) orphan() podBuilder {
 	b.OwnerReferences = nil
 	return b
@@ -397,7 +397,7 @@ func (b podBuilder) held() podBuilder {
 	return b
 }
 
-// ending is a Pod whose remaining containers the kubelet was told to end.
+// ending is a Pod whose remaining containers the kubelet has to end.
 func (b podBuilder) ending() podBuilder {
 	deadline := int64(endedDeadline)
 	b.Spec.ActiveDeadlineSeconds = &deadline

@@ -13,8 +13,9 @@ import (
 	"github.com/scrapethis/spider-operator/internal/allowed"
 )
 
-// What the cache keeps of a SpiderJob that has ended is enough to know when it and its Job are to go, and little more.
-func TestEndedSpiderJobsAreKeptSlim(t *testing.T) {
+// TestCacheDropsMostOfAnEndedSpiderJob checks that the cache keeps little more of an ended SpiderJob than what says when it
+// and its Job have to be deleted.
+func TestCacheDropsMostOfAnEndedSpiderJob(t *testing.T) {
 	full := makeSpiderJob().ended(v1alpha1.PhaseFinished, v1alpha1.ReasonCompleted, time.Minute)
 	full.Annotations = map[string]string{"kubectl.kubernetes.io/last-applied-configuration": "{}"}
 	full.Spec.Arguments = map[string]v1alpha1.ArgumentValue{"start_url": "https://example.com"}
@@ -29,7 +30,7 @@ func TestEndedSpiderJobsAreKeptSlim(t *testing.T) {
 	runs := earlier.New(nil)
 	runs.OnAdd(slim, true)
 	if items := runs.Last(full.Status.ComparisonKey, false, 1); len(items) != 1 || items[0] != 5 {
-		t.Errorf("of its 5 items %v are known to runs that are compared with it", items)
+		t.Errorf("later runs are compared with %v items, want 5", items)
 	}
 	for _, age := range []time.Duration{0, 30 * time.Minute, 61 * time.Minute, 2 * time.Hour} {
 		now := full.Status.FinishedAt.Add(age)
@@ -42,8 +43,9 @@ func TestEndedSpiderJobsAreKeptSlim(t *testing.T) {
 	}
 }
 
-// Long arguments are not held, nor any that no Job is to be made of; where they are missed is known.
-func TestArgumentsAreNotHeld(t *testing.T) {
+// TestCacheDropsLongAndUsedArguments checks that the cache drops arguments that are long, or whose Job has been created, and
+// that decide notices that they are missing.
+func TestCacheDropsLongAndUsedArguments(t *testing.T) {
 	arguments := func(bytes int) map[string]v1alpha1.ArgumentValue {
 		return map[string]v1alpha1.ArgumentValue{"a": v1alpha1.ArgumentValue(strings.Repeat("x", bytes-1))}
 	}
@@ -64,7 +66,7 @@ func TestArgumentsAreNotHeld(t *testing.T) {
 		full := len(c.sj.Spec.Arguments)
 		slimCachedSpiderJob(c.sj.SpiderJob)
 		if held := len(c.sj.Spec.Arguments) == full; held != c.held || argumentsOmitted(c.sj.SpiderJob) == held {
-			t.Errorf("%s: held %t, want %t; said to be left out %t", c.name, held, c.held, argumentsOmitted(c.sj.SpiderJob))
+			t.Errorf("%s: held %t, want %t; reported as omitted %t", c.name, held, c.held, argumentsOmitted(c.sj.SpiderJob))
 		}
 	}
 	waiting := makeSpiderJob()
@@ -75,8 +77,9 @@ func TestArgumentsAreNotHeld(t *testing.T) {
 	}
 }
 
-// Of one that goes on, nothing is dropped that a Job is made of, or that is written.
-func TestSpiderJobsThatGoOnAreKept(t *testing.T) {
+// TestCacheKeepsUnendedSpiderJobsWhole checks that the cache drops nothing of a SpiderJob that has not ended: Jobs are made of
+// it, and statuses written.
+func TestCacheKeepsUnendedSpiderJobsWhole(t *testing.T) {
 	full := makeSpiderJob().running("p").cancelled()
 	full.Spec.Arguments = map[string]v1alpha1.ArgumentValue{"start_url": "https://example.com"}
 	slim := full.DeepCopy()

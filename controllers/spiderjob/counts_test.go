@@ -46,7 +46,7 @@ func finalOf(items, responses int64, reason string) stats.Counts {
 	}
 }
 
-// The spider of resumed-1.log was interrupted and resumed as resumed-2.log.
+// TestAttemptsAreSummedUp checks the sum for the spider of resumed-1.log, which was interrupted, and resumed as resumed-2.log.
 func TestAttemptsAreSummedUp(t *testing.T) {
 	st := &v1alpha1.SpiderJobStatus{Attempts: 1}
 	countsOfLog(st, stats.Counts{Items: 3, Origin: v1alpha1.OriginScrapyLog}, false, true)
@@ -72,7 +72,7 @@ func TestAttemptsAreSummedUp(t *testing.T) {
 	}
 }
 
-func TestSumOfAttemptsIsNotFinal(t *testing.T) {
+func TestSumIsNotFinalUnlessAllAttemptsAre(t *testing.T) {
 	for name, first := range map[string]func(*v1alpha1.SpiderJobStatus){
 		"where the first attempt's counts were not": func(st *v1alpha1.SpiderJobStatus) {
 			countsOfLog(st, stats.Counts{Items: 3, Origin: v1alpha1.OriginScrapyLog}, true, true)
@@ -91,8 +91,9 @@ func TestSumOfAttemptsIsNotFinal(t *testing.T) {
 	}
 }
 
-// Attempts come and go, reads find more or fewer counts, and the process dies at any moment, which takes back what was decided
-// and not recorded. The sum never counts down, never counts an attempt twice, and is final only if all of it is.
+// TestSumOfAttemptsCountsEachOnce checks that the sum never goes down, never counts an attempt twice, and is final only if all
+// of it is. Attempts come and go, reads find more or fewer counts, and the process dies at any moment, which loses what was
+// decided and not yet recorded.
 func TestSumOfAttemptsCountsEachOnce(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		recorded := &v1alpha1.SpiderJobStatus{}
@@ -144,7 +145,7 @@ func TestSumOfAttemptsCountsEachOnce(t *testing.T) {
 	})
 }
 
-func TestLastAttemptAloneIsCounted(t *testing.T) {
+func TestOnlyTheLastAttemptCountsWithoutASum(t *testing.T) {
 	st := &v1alpha1.SpiderJobStatus{Attempts: 1}
 	countsOfLog(st, finalOf(7, 7, "shutdown"), true, false)
 	st.Attempts = 2
@@ -154,8 +155,9 @@ func TestLastAttemptAloneIsCounted(t *testing.T) {
 	}
 }
 
-// What a running spider's log seems to have ended with is not the end once the spider has ended: another crawl may have begun.
-func TestClaimsOfARunningSpiderAreNotFinal(t *testing.T) {
+// TestCountsReadWhileASpiderRunsAreNotFinal checks that the counts which a running spider's log ended with are not final once
+// the spider has ended: another crawl may have begun since.
+func TestCountsReadWhileASpiderRunsAreNotFinal(t *testing.T) {
 	pod := &podView{spider: &containerView{state: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{}}}}
 	r := podlog.Reading{Known: true, Counts: finalOf(7, 7, "finished")}
 	if got := logCounts(r, pod); got.Final || got.FinishReason != "" || got.Items != 7 {
@@ -232,7 +234,7 @@ func statusWith(message int, full bool) v1alpha1.SpiderJobStatus {
 	return st
 }
 
-// Every status is kept in etcd, in the cache and in every answer of the REST API.
+// TestStatusesAreSmall checks the size of a status: each is kept in etcd, in the cache and in every answer of the REST API.
 func TestStatusesAreSmall(t *testing.T) {
 	for name, test := range map[string]struct {
 		status v1alpha1.SpiderJobStatus

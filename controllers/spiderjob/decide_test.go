@@ -31,7 +31,7 @@ type want struct {
 	after    time.Duration
 }
 
-// TestDecide is the manual of the lifecycle: what is seen, and what follows.
+// TestDecide is the manual of the lifecycle: one observation, and the decision that follows.
 func TestDecide(t *testing.T) {
 	sj := makeSpiderJob
 	pending := func(reason, contains string, after time.Duration) want {

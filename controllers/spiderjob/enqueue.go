@@ -66,7 +66,7 @@ func byLabel(memory *memory) enqueuer {
 			pod, ok := obj.(*corev1.Pod)
 			switch {
 			case ok && pod.DeletionTimestamp != nil && !podEnded(pod):
-				return queue.Stop // even if nobody requested it: the log must be followed before it is gone
+				return queue.Stop // even without a request: the log must be followed before it is gone
 			case ok && news && (podEnded(pod) || spiderEnded(pod)):
 				return queue.End // unchanged, it is only retained: a SpiderJob that has not ended is enqueued anyway
 			case news:
@@ -122,7 +122,7 @@ func (w enqueuer) add(q workQueue, obj client.Object, class int) {
 	q.Add(request)
 }
 
-// onlyNews drops updates of Jobs and Pods that change nothing but what the cache has dropped, which nobody reads.
+// onlyNews drops updates of Jobs and Pods that change nothing but what the cache has dropped, which is never read.
 func onlyNews() predicate.Predicate {
 	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool { return !sameButVersion(e.ObjectOld, e.ObjectNew) }}
 }

@@ -42,8 +42,8 @@ func spiderJobIn(name string, phase v1alpha1.Phase) *v1alpha1.SpiderJob {
 	return sj
 }
 
-// What is to be stopped goes before what has ended, that before what is to be created, that before what has only changed, and
-// that before what a start or a resync reads again.
+// TestStopsThenEndsThenCreationsComeFirst checks the order of the work queue: stops, ends, creations, other changes, and last
+// what a start or a resync reads again.
 func TestStopsThenEndsThenCreationsComeFirst(t *testing.T) {
 	ctx := context.Background()
 	cancelled := spiderJobIn("cancelled", v1alpha1.PhaseRunning)
@@ -119,16 +119,18 @@ func TestStopsThenEndsThenCreationsComeFirst(t *testing.T) {
 	}
 }
 
-// A SpiderJob whose Job was just created is not urgent any more, though it is still in the queue, to be looked at later.
-func TestUrgencyIsOver(t *testing.T) {
+// TestASpiderJobIsNotUrgentOnceItsJobIsCreated checks that a SpiderJob whose Job was just created is not urgent any more,
+// though it stays in the queue, to be looked at later.
+func TestASpiderJobIsNotUrgentOnceItsJobIsCreated(t *testing.T) {
 	d := decide(observe(makeSpiderJob()).withJob(makeJob(makeSpiderJob().SpiderJob)).observation, epoch.Add(time.Second))
 	if d.class != routine {
 		t.Errorf("it is looked at again in class %d", d.class)
 	}
 }
 
-// A Pod whose label is changed by hand wakes both that it named and that it names.
-func TestChangedLabelWakesBoth(t *testing.T) {
+// TestAChangedLabelWakesBothSpiderJobs checks that a Pod whose label is changed by hand wakes the SpiderJob that it named
+// before and the one that it names now.
+func TestAChangedLabelWakesBothSpiderJobs(t *testing.T) {
 	before := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Labels: map[string]string{v1alpha1.LabelSpiderJob: "a"}}}
 	after := before.DeepCopy()
 	after.Labels[v1alpha1.LabelSpiderJob], after.ResourceVersion = "b", "2"
@@ -140,9 +142,9 @@ func TestChangedLabelWakesBoth(t *testing.T) {
 	}
 }
 
-// Updates that change nothing the controller reads wake nobody; all others do. That the controller reads nothing else is what
-// the histories show: in their caches is only what is kept.
-func TestOnlyNewsWake(t *testing.T) {
+// TestOnlyChangesThatAreReadWake checks that an update wakes a SpiderJob only if it changes something that the controller
+// reads. That the controller reads nothing more is shown by the simulation: the caches in it keep nothing more.
+func TestOnlyChangesThatAreReadWake(t *testing.T) {
 	job := func(change func(*batchv1.Job)) client.Object {
 		j := makeJob(makeSpiderJob().SpiderJob).Job
 		change(j)

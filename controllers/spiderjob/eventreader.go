@@ -27,8 +27,8 @@ const (
 )
 
 // eventReader reads Events of Jobs and Pods. Events are not indexed: whatever the query, kube-apiserver reads all Events of the
-// namespace. So one listing serves a whole namespace, and all listings together make one request a second. Nobody blocks for a
-// turn: a caller without a turn is told when to come back. The next listing after eventsFresh replaces what was read.
+// namespace. So one listing serves a whole namespace, and all listings together make one request a second. No caller blocks for
+// a turn: without one it gets the time at which to come back. The next listing after eventsFresh replaces what was read.
 type eventReader struct {
 	reader client.Reader
 	clock  clock.PassiveClock

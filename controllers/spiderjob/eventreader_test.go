@@ -89,7 +89,7 @@ func (r *eventReader) ask(t *testing.T, namespace string, uid types.UID) (said s
 	return said, answer.askAt
 }
 
-// TestOneListServesANamespace reads a namespace's Events once for all its Jobs, and again when the answer has grown old.
+// TestOneListServesANamespace checks that a namespace's Events are read once for all its Jobs, and again after eventsFresh.
 func TestOneListServesANamespace(t *testing.T) {
 	log, reader := newEventLog()
 	for i := range 100 {
@@ -98,27 +98,28 @@ func TestOneListServesANamespace(t *testing.T) {
 	for i := range 100 {
 		said, askAt := reader.ask(t, "shop", types.UID(fmt.Sprint("job-", i)))
 		if want := fmt.Sprint("FailedCreate: no room for ", i); said != want || !askAt.IsZero() {
-			t.Errorf("job-%d is told %q, to ask again at %s", i, said, askAt)
+			t.Errorf("the answer for job-%d is %q, to ask again at %s", i, said, askAt)
 		}
 	}
 	if said, askAt := reader.ask(t, "shop", "job-quiet"); said != "" || !askAt.IsZero() {
-		t.Errorf("a Job of which nothing is said is told %q, to ask again at %s", said, askAt)
+		t.Errorf("the answer for a Job without Events is %q, to ask again at %s", said, askAt)
 	}
 	if want := "[shop type=Warning]"; fmt.Sprint(log.requests) != want {
-		t.Errorf("asked for were %s, want %s", log.requests, want)
+		t.Errorf("requested %s, want %s", log.requests, want)
 	}
 	log.clock.Step(eventsFresh)
 	log.warns("shop", "job-1", "FailedCreate", "still none", time.Second)
 	if said, _ := reader.ask(t, "shop", "job-1"); said != "FailedCreate: still none" {
-		t.Errorf("after %s a Job is told %q", eventsFresh, said)
+		t.Errorf("after %s the answer is %q", eventsFresh, said)
 	}
 	if len(reader.namespaces["shop"].latest) != 100 {
 		t.Errorf("%d objects are kept", len(reader.namespaces["shop"].latest))
 	}
 }
 
-// TestLatestWarning knows each form in which an Event says when it was last said, and keeps only Warnings of Jobs and Pods.
-func TestLatestWarning(t *testing.T) {
+// TestLatestWarningIsFoundInAnyFormOfEvent checks that each form in which an Event says when it last occurred is understood,
+// and that only Warnings of Jobs and Pods are kept.
+func TestLatestWarningIsFoundInAnyFormOfEvent(t *testing.T) {
 	log, reader := newEventLog()
 	log.warns("shop", "job", "FailedCreate", "old", time.Minute)
 	series := log.warns("shop", "job", "FailedCreate", "latest", 0)
@@ -136,21 +137,22 @@ func TestLatestWarning(t *testing.T) {
 	answer, err := reader.Warnings(t.Context(), "shop", "job")
 	want := eventWarning{reason: "FailedCreate", message: "latest", at: epoch.Add(2 * time.Minute), count: 7}
 	if err != nil || answer.warning == nil || *answer.warning != want || !answer.readAt.Equal(epoch) {
-		t.Errorf("the Job's is %+v (%v), want %+v", answer.warning, err, want)
+		t.Errorf("the Job's warning is %+v (%v), want %+v", answer.warning, err, want)
 	}
 	if said, _ := reader.ask(t, "shop", "pod"); said != "FailedMount: no Secret" {
-		t.Errorf("the Pod's is %q", said)
+		t.Errorf("the Pod's warning is %q", said)
 	}
 	if said, _ := reader.ask(t, "shop", "node"); said != "" {
-		t.Errorf("%q is kept of a Node", said)
+		t.Errorf("a Node's warning, %q, is kept", said)
 	}
 	if said, _ := reader.ask(t, "shop", long.InvolvedObject.UID); len(said) != maxMessage+len("FailedCreate: ") {
 		t.Errorf("%d bytes are kept of a long message", len(said))
 	}
 }
 
-// TestOneListASecond has many namespaces ask at once: each is told a time of its own, at which it gets its answer.
-func TestOneListASecond(t *testing.T) {
+// TestNamespacesShareOneListASecond has many namespaces ask at once: each gets a time of its own to come back, and its answer
+// then.
+func TestNamespacesShareOneListASecond(t *testing.T) {
 	log, reader := newEventLog()
 	const namespaces = 20
 	comeBack := map[string]time.Time{}
@@ -168,7 +170,7 @@ func TestOneListASecond(t *testing.T) {
 			if said, askAt := reader.ask(t, namespace, "job"); !askAt.IsZero() {
 				comeBack[namespace] = askAt
 			} else if delete(comeBack, namespace); said != "FailedCreate: no room" {
-				t.Errorf("%s is told %q", namespace, said)
+				t.Errorf("the answer for %s is %q", namespace, said)
 			}
 		}
 		if len(log.requests) != second+1 {
@@ -180,27 +182,28 @@ func TestOneListASecond(t *testing.T) {
 		t.Errorf("%v have no answer after a second each", comeBack)
 	}
 	if n := len(reader.namespaces); n > 6 {
-		t.Errorf("what %d namespaces said is kept", n)
+		t.Errorf("Events of %d namespaces are kept", n)
 	}
 	if len(reader.turns.times)+len(reader.turns.reading) != 0 {
 		t.Errorf("turns are left: %v, %v", reader.turns.times, reader.turns.reading)
 	}
 }
 
-// TestUntakenTurnsPass drops the turns of those who never come back.
-func TestUntakenTurnsPass(t *testing.T) {
+// TestUnusedTurnsAreDropped checks that the turns of callers who never come back are dropped.
+func TestUnusedTurnsAreDropped(t *testing.T) {
 	log, reader := newEventLog()
 	for i := range 50 {
 		reader.ask(t, fmt.Sprint("ns-", i), "job")
 	}
 	log.clock.Step(time.Hour)
 	if _, askAt := reader.ask(t, "shop", "job"); !askAt.IsZero() || len(reader.turns.times) != 0 {
-		t.Errorf("an hour later %d turns are kept, and a namespace is told to come back at %s", len(reader.turns.times), askAt)
+		t.Errorf("an hour later %d turns are kept, and a namespace has to come back at %s", len(reader.turns.times), askAt)
 	}
 }
 
-// TestManyWarnings reads a bounded number of pages, each of which counts as a request, and then that of the object alone.
-func TestManyWarnings(t *testing.T) {
+// TestAtMostFourPagesOfEventsAreRead has a namespace with more Warnings than are read at once: a bounded number of pages is
+// read, each counts as a request, and then the Events of the object alone are read.
+func TestAtMostFourPagesOfEventsAreRead(t *testing.T) {
 	log, reader := newEventLog()
 	for i := range eventsPage*eventsPages + 1 {
 		log.warns("shop", types.UID(fmt.Sprint("pod-", i)), "BackOff", "restarting", 0)
@@ -215,15 +218,16 @@ func TestManyWarnings(t *testing.T) {
 	}
 	log.clock.SetTime(askAt.Add(eventsFresh)) // what was read of the namespace has grown old
 	if said, _ := reader.ask(t, "shop", "job"); said != "FailedCreate: no room" {
-		t.Errorf("the Job is told %q", said)
+		t.Errorf("the answer is %q", said)
 	}
 	if last := log.requests[len(log.requests)-1]; last != "shop involvedObject.uid=job,type=Warning" {
-		t.Errorf("asked for was %s", last)
+		t.Errorf("the last request was %s", last)
 	}
 }
 
-// TestEventsCannotBeRead tells one caller, keeps to the limit, and gives an answer once there is one.
-func TestEventsCannotBeRead(t *testing.T) {
+// TestAFailedListIsAnErrorForOneCaller checks that a list that fails is an error for the caller that made it, counts as a
+// request, and is repeated.
+func TestAFailedListIsAnErrorForOneCaller(t *testing.T) {
 	log, reader := newEventLog()
 	log.err = errors.New("no")
 	if _, err := reader.Warnings(
@@ -242,8 +246,9 @@ func TestEventsCannotBeRead(t *testing.T) {
 	}
 }
 
-// TestKilling finds the kubelet's word on the spider's container of this very Pod, within the same limit.
-func TestKilling(t *testing.T) {
+// TestKillingFindsTheSpidersContainerOfThePod checks that only the Event about the spider's container of this very Pod counts,
+// and that its list counts as a request.
+func TestKillingFindsTheSpidersContainerOfThePod(t *testing.T) {
 	log, reader := newEventLog()
 	killing := func(uid types.UID, container string) {
 		log.events = append(log.events, corev1.Event{
@@ -267,7 +272,7 @@ func TestKilling(t *testing.T) {
 	}{{"killed", true}, {"sidecar", false}, {"untouched", false}, {"", true}} {
 		answer, err := reader.Killing(t.Context(), run, test.pod)
 		if err != nil || !answer.askAt.IsZero() || answer.killing != test.want {
-			t.Errorf("of %s is told %+v (%v)", test.pod, answer, err)
+			t.Errorf("the answer for Pod %q is %+v (%v)", test.pod, answer, err)
 		}
 		if answer, err := reader.Killing(t.Context(), run, "next"); err != nil || answer.askAt.IsZero() || len(log.requests) != i+1 {
 			t.Errorf("a second listing in the same second: %+v (%v), %d requests", answer, err, len(log.requests))

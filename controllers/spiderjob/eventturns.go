@@ -9,7 +9,7 @@ import (
 const (
 	// turnSpacing is the time between two requests for Events, over all namespaces.
 	turnSpacing = time.Second
-	// turnGrace is how long a turn is kept for the caller that was told to come back for it.
+	// turnGrace is how long a turn is kept for the caller that is to come back for it.
 	turnGrace = 10 * time.Second
 )
 
@@ -24,7 +24,7 @@ type turn struct {
 // turns assigns the times at which Events may be listed, in the order of the requests. It belongs to an eventReader, whose
 // mutex guards it.
 type turns struct {
-	// times are the reserved times, one for each turn whose caller was told to come back.
+	// times are the reserved times, one for each turn whose caller is to come back.
 	times map[turn]time.Time
 	// reading are the turns of current listings.
 	reading map[turn]struct{}

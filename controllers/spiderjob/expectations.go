@@ -95,7 +95,7 @@ func (d *decision) noteJudgement(o *observation, p plan, j expect.Judgement, now
 			reason = v1alpha1.ReasonStalled
 		}
 		d.violated(o, broken, reason, sentence, now)
-	case p.Expectations == nil: // nobody expects a result
+	case p.Expectations == nil: // no result is required
 	case j.Missing:
 		d.noteExpectations(o, metav1.ConditionUnknown, v1alpha1.ExpectationsWithoutCounts, sentence, now)
 	case j.Few:

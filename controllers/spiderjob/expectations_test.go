@@ -60,7 +60,7 @@ func (b sjBuilder) started() sjBuilder {
 	return b
 }
 
-// stalled is one of which a stall is told.
+// stalled is a SpiderJob whose stall is recorded.
 func (b sjBuilder) stalled() sjBuilder {
 	b = b.started()
 	b.Status.Violations = []v1alpha1.Violation{
@@ -72,8 +72,8 @@ func (b sjBuilder) stalled() sjBuilder {
 	return b
 }
 
-// TestDecideOnExpectations is the manual of what a run is held against once its process has ended with success, and while it
-// runs.
+// TestDecideOnExpectations is the manual of expectations: what a run is checked for while it runs, and once its process has
+// ended with success.
 func TestDecideOnExpectations(t *testing.T) {
 	sj := makeSpiderJob
 	pod := func() podBuilder { return makePod(makeJob(sj().SpiderJob).Job, "run-a") }
@@ -328,7 +328,7 @@ func TestDecideOnExpectations(t *testing.T) {
 			}
 			if c.rule != "" && met.Status == metav1.ConditionFalse && !d.status.Phase.Terminal() && d.status.Stop == nil &&
 				met.Reason != v1alpha1.ReasonStalled {
-				t.Errorf("only a stall is told before the end: %s", d)
+				t.Errorf("only a stall may be reported before the end: %s", d)
 			}
 			if (d.status.ComparisonKey != "") != c.key {
 				t.Errorf("its key is %q", d.status.ComparisonKey)
@@ -344,8 +344,8 @@ func firstRule(st *v1alpha1.SpiderJobStatus) string {
 	return st.Violations[0].Rule
 }
 
-// TestPlansOfExpectations holds a SpiderJob to the rules of its Spider.
-func TestPlansOfExpectations(t *testing.T) {
+// TestPlanTakesTheTighterExpectations checks that a SpiderJob cannot loosen the rules of its Spider.
+func TestPlanTakesTheTighterExpectations(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		spider  func(*v1alpha1.SpiderSpec)
@@ -385,8 +385,8 @@ func TestPlansOfExpectations(t *testing.T) {
 	}
 }
 
-// TestViolationsAreEvents tells once of each broken rule, also where it is only reported.
-func TestViolationsAreEvents(t *testing.T) {
+// TestEachViolationIsAnEventOnce checks that each broken rule is an Event, once, also if it is only reported.
+func TestEachViolationIsAnEventOnce(t *testing.T) {
 	run := makeSpiderJob().started()
 	next := func(change func(*v1alpha1.SpiderJobStatus)) v1alpha1.SpiderJobStatus {
 		st := *run.Status.DeepCopy()
@@ -423,14 +423,14 @@ func TestViolationsAreEvents(t *testing.T) {
 		}), nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			told := events.NewFakeRecorder(5)
-			r := &Reconciler{client: &statusWriter{}, clock: clocktesting.NewFakeClock(epoch.Add(time.Minute)), events: told}
+			recorder := events.NewFakeRecorder(5)
+			r := &Reconciler{client: &statusWriter{}, clock: clocktesting.NewFakeClock(epoch.Add(time.Minute)), events: recorder}
 			if err := r.record(t.Context(), observe(c.before).observation, &jobMemory{}, c.after); err != nil {
 				t.Fatal(err)
 			}
-			close(told.Events)
+			close(recorder.Events)
 			var got []string
-			for event := range told.Events {
+			for event := range recorder.Events {
 				got = append(got, event)
 			}
 			if diff := cmp.Diff(c.want, got); diff != "" {

@@ -399,8 +399,8 @@ func (b sjBuilder) pausing(until time.Duration) sjBuilder {
 	return b
 }
 
-// TestAnOldJobsNextPodIsAnotherAttempt counts the third Pod of a Job of an earlier version, of whose first nothing is left: its counts
-// are its own.
+// TestAnOldJobsNextPodIsAnotherAttempt checks that the third Pod of a Job of an earlier version, of whose first nothing is
+// left, has counts of its own.
 func TestAnOldJobsNextPodIsAnotherAttempt(t *testing.T) {
 	sj := makeSpiderJob().running("run-b")
 	job := makeJob(sj.SpiderJob).retries(1)
@@ -412,8 +412,8 @@ func TestAnOldJobsNextPodIsAnotherAttempt(t *testing.T) {
 	}
 }
 
-// TestPausesGrow lets no loop of failures or interruptions go round faster and faster.
-func TestPausesGrow(t *testing.T) {
+// TestPausesBetweenAttemptsGrow checks that the pause grows with each failure and each interruption.
+func TestPausesBetweenAttemptsGrow(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		status v1alpha1.SpiderJobStatus
@@ -434,7 +434,8 @@ func TestPausesGrow(t *testing.T) {
 	}
 }
 
-// TestUnstartedAttemptsAreNotCounted spends no interruption on an attempt whose process never ran, up to ten in a row.
+// TestUnstartedAttemptsAreNotCounted checks that an attempt whose process never ran is not counted as an interruption, up to
+// ten in a row.
 func TestUnstartedAttemptsAreNotCounted(t *testing.T) {
 	sj := makeSpiderJob()
 	see := func(unstarted int32) decision {
@@ -450,7 +451,7 @@ func TestUnstartedAttemptsAreNotCounted(t *testing.T) {
 	}
 }
 
-// TestRetentionIsResolvedAtTheEnd keeps a record for as long as Spider and operator said when it ended.
+// TestRetentionIsResolvedAtTheEnd checks that a record is kept for as long as Spider and operator said when it ended.
 func TestRetentionIsResolvedAtTheEnd(t *testing.T) {
 	sj := makeSpiderJob()
 	see := observe(
@@ -468,7 +469,7 @@ func TestRetentionIsResolvedAtTheEnd(t *testing.T) {
 	ended.Status.TTLSecondsAfterFinished = &year
 	month := epoch.Add(30 * 24 * time.Hour)
 	if d := decide(observe(ended).withoutSpider().observation, month); d.action.kind == deleteSpiderJob {
-		t.Error("the record goes early since its Spider was deleted")
+		t.Error("the record is deleted early because its Spider was deleted")
 	}
 	ended.Spec.TTLSecondsAfterFinished = &week
 	if d := decide(observe(ended).observation, month); d.action.kind != deleteSpiderJob {
@@ -477,11 +478,12 @@ func TestRetentionIsResolvedAtTheEnd(t *testing.T) {
 	always := forEver
 	ended.Spec.TTLSecondsAfterFinished = &always
 	if d := decide(observe(ended).observation, epoch.Add(20*365*24*time.Hour)); d.action.kind == deleteSpiderJob {
-		t.Error("ten years are not for ever")
+		t.Error("a SpiderJob with the longest TTL, ten years, was deleted")
 	}
 }
 
-// TestViewsReadOnlyWhatTheCacheKeeps holds cache and views together: what is dropped from the one cannot be missed by the other.
+// TestViewsReadOnlyWhatTheCacheKeeps checks that a view of a slimmed Job or Pod is the view of the whole one: what the cache
+// drops, no view reads.
 func TestViewsReadOnlyWhatTheCacheKeeps(t *testing.T) {
 	everything := cmp.AllowUnexported(podView{}, jobView{}, objectRef{}, containerView{}, disruption{}, jobFailure{})
 	sj := makeSpiderJob()
@@ -489,11 +491,11 @@ func TestViewsReadOnlyWhatTheCacheKeeps(t *testing.T) {
 		init("setup", corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "X", Message: "y"}}).failed("Evicted", "z")
 	pod.Spec.Containers = makeJob(sj.SpiderJob).Spec.Template.Spec.Containers
 	if diff := cmp.Diff(viewPod(pod.Pod), pod.view(), everything); diff != "" {
-		t.Errorf("a Pod is seen otherwise in the cache (-full +slim):\n%s", diff)
+		t.Errorf("the view of a slimmed Pod differs (-full +slim):\n%s", diff)
 	}
 	job := managed(makeJob(sj.SpiderJob).suspended().condition(batchv1.JobFailed, "a", "b").deleting(), "somebody")
 	job.Finalizers = []string{"example.org/backup", metav1.FinalizerDeleteDependents}
 	if diff := cmp.Diff(viewJob(job.Job), job.view(), everything); diff != "" {
-		t.Errorf("a Job is seen otherwise in the cache (-full +slim):\n%s", diff)
+		t.Errorf("the view of a slimmed Job differs (-full +slim):\n%s", diff)
 	}
 }

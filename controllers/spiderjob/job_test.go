@@ -112,7 +112,8 @@ func expand(s string, env map[string]string) string {
 	return out.String()
 }
 
-// TestArgumentsReachTheSpiderToTheByte holds for any argument, on the command line as in the environment.
+// TestArgumentsReachTheSpiderToTheByte checks that any argument, on the command line and in the environment, reaches the
+// spider unchanged.
 func TestArgumentsReachTheSpiderToTheByte(t *testing.T) {
 	secrets := map[string]string{"X": "secret", "HOME": "/tmp"}
 	rapid.Check(t, func(rt *rapid.T) {
@@ -157,7 +158,7 @@ func TestJobIsRestrictedUnlessTheSpiderLoosensIt(t *testing.T) {
 		t.Error("the Pod is given a token or service links")
 	}
 	if !*pod.ShareProcessNamespace {
-		t.Error("the spider is process 1, and deaf to a SIGTERM in its first second")
+		t.Error("the spider is process 1, and so ignores a SIGTERM in its first second")
 	}
 	if envOf(template, "HOME") != "/tmp" || container.VolumeMounts[0].MountPath != "/tmp" {
 		t.Error("the spider has no home it can write to")
@@ -232,7 +233,7 @@ func TestPlanRefusesWhatTheSpiderDoesNotAllow(t *testing.T) {
 	}
 }
 
-func TestPlanSurvivesWhateverIsWrittenOnTheJob(t *testing.T) {
+func TestPlanIsReadFromAnAlteredAnnotation(t *testing.T) {
 	job := makeJob(makeSpiderJob().SpiderJob, func(p *plan) { p.TimeoutSeconds = 7 }).Job
 	if p := planFromJob(viewJob(job), testDefaults()); p.TimeoutSeconds != 7 || p.StatsSource != v1alpha1.StatsFromScrapy {
 		t.Errorf("plan reads back as %+v", p)

@@ -14,8 +14,9 @@ import (
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 )
 
-// Whatever SpiderJobs come, change and go, the jobCounts is what counting those that are left would give.
-func TestJobCountsIsWhatCountingWouldGive(t *testing.T) {
+// TestJobCountsEqualARecount checks that after any additions, changes and deletions the counts are those of the SpiderJobs
+// that are left.
+func TestJobCountsEqualARecount(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p := newJobCounts(nil, clocktesting.NewFakePassiveClock(epoch.Add(time.Hour)))
 		there := map[string]*v1alpha1.SpiderJob{}
@@ -71,8 +72,9 @@ func TestJobCountsIsWhatCountingWouldGive(t *testing.T) {
 	})
 }
 
-// The process that leads shows its SpiderJobs, by the reasons of the API; one that does not shows none.
-func TestJobCountsAreShownByTheLeader(t *testing.T) {
+// TestOnlyTheLeaderShowsJobCounts checks that the process that leads shows its SpiderJobs, by the reasons of the API, and that
+// another shows none.
+func TestOnlyTheLeaderShowsJobCounts(t *testing.T) {
 	p := newJobCounts(nil, clocktesting.NewFakePassiveClock(epoch.Add(time.Hour)))
 	odd := makeSpiderJob().SpiderJob
 	odd.UID, odd.Status.Reason = "sj-2", "WrittenBySomebodyElse"
@@ -100,7 +102,7 @@ func TestJobCountsAreShownByTheLeader(t *testing.T) {
 	}
 }
 
-// What a scrape costs with a hundred thousand SpiderJobs, a tenth of them Pending.
+// BenchmarkJobCountsCollect measures a scrape with a hundred thousand SpiderJobs, a tenth of them Pending.
 func BenchmarkJobCountsCollect(b *testing.B) {
 	p := newJobCounts(nil, clocktesting.NewFakePassiveClock(epoch))
 	for i := range 100_000 {

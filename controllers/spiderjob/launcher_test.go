@@ -213,7 +213,7 @@ func TestLauncher(t *testing.T) {
 	}
 }
 
-func TestLauncherTellsMistakes(t *testing.T) {
+func TestLauncherExplainsMistakes(t *testing.T) {
 	for _, c := range []struct {
 		name, workingDir, file, spider string
 		want                           []string
@@ -248,7 +248,7 @@ func TestLauncherTellsMistakes(t *testing.T) {
 	})
 }
 
-// TestLauncherFindsThePythonOfScrapy is about images in which PATH's python3 is not the one that Scrapy is installed for.
+// TestLauncherFindsThePythonOfScrapy has images in which PATH's python3 is not the one that Scrapy is installed for.
 func TestLauncherFindsThePythonOfScrapy(t *testing.T) {
 	for name, script := range map[string]string{
 		"first line":              "#!VENV/bin/python3.11\nimport sys\n",
@@ -294,7 +294,7 @@ func TestLauncherIsSmall(t *testing.T) {
 	}
 }
 
-func TestUserNameIsSetWhereNothingElseCouldSetIt(t *testing.T) {
+func TestUserNameIsSetUnlessSomethingElseMaySetIt(t *testing.T) {
 	from := func(prefix string) []corev1.EnvFromSource { return []corev1.EnvFromSource{{Prefix: prefix}} }
 	for _, c := range []struct {
 		name      string
@@ -407,11 +407,11 @@ func (l *launch) account(t *testing.T, workingDir string, env []string, argument
 	if err != nil {
 		t.Fatalf("the launcher failed (%v):\n%s%s", err, stdout, stderr)
 	}
-	var told account
-	if err := json.Unmarshal([]byte(stdout), &told); err != nil {
-		t.Fatalf("the spider told %q (%v)\n%s", stdout, err, stderr)
+	var reported account
+	if err := json.Unmarshal([]byte(stdout), &reported); err != nil {
+		t.Fatalf("the spider printed %q (%v)\n%s", stdout, err, stderr)
 	}
-	return told
+	return reported
 }
 
 // failure runs what must fail, and returns the termination message.

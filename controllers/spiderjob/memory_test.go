@@ -15,26 +15,28 @@ import (
 	"github.com/scrapethis/spider-operator/controllers/spiderjob/podlog"
 )
 
-// TestRecentJob takes a Job just created for there while no cache can show it yet, and for gone once one has shown it.
-func TestRecentJob(t *testing.T) {
+// TestAJobJustCreatedIsAssumedToExist checks that a Job just created counts as existing until a cache has shown it, and as
+// gone if the cache then does not show it any more.
+func TestAJobJustCreatedIsAssumedToExist(t *testing.T) {
 	job, other := makeJob(makeSpiderJob().SpiderJob).Job, makeJob(makeSpiderJob().SpiderJob).uid("job-0").Job
 	r := jobMemory{created: job, createdAt: epoch}
 	r.seen(other) // the one it follows
 	if r.recentJob(epoch.Add(time.Second)) != job {
-		t.Error("a Job created a second ago, and seen nowhere yet, is forgotten")
+		t.Error("a Job created a second ago, and in no cache yet, counts as gone")
 	}
 	if r.recentJob(epoch.Add(createdFor)) != nil {
-		t.Error("a Job that no cache shows in time is taken for there")
+		t.Error("a Job that no cache shows in time counts as existing")
 	}
 	r = jobMemory{created: job, createdAt: epoch}
 	r.seen(job)
 	if r.recentJob(epoch.Add(time.Second)) != nil {
-		t.Error("a Job that was seen, and is not any more, is taken for there")
+		t.Error("a Job that a cache has shown, and does not show any more, counts as existing")
 	}
 }
 
-// TestLastWordsOfAPodThatIsGone has a Pod that is stopped end and go before anybody reconciles: what it said is not lost with it.
-func TestLastWordsOfAPodThatIsGone(t *testing.T) {
+// TestCountsOfAPodThatVanishedAreRecorded has a Pod that is stopped end and disappear before any reconcile: its termination
+// message is still used.
+func TestCountsOfAPodThatVanishedAreRecorded(t *testing.T) {
 	sj := makeSpiderJob().running("run-a").cancelled().stopping(v1alpha1.ReasonCancelled, false)
 	running := makePod(makeJob(sj.SpiderJob).Job, "run-a").running().deleting()
 	ended := makePod(makeJob(sj.SpiderJob).Job, "run-a").exited(0, said(`{"items_scraped": 42}`)).deleting()
@@ -67,22 +69,22 @@ func TestLastWordsOfAPodThatIsGone(t *testing.T) {
 			r.show(now.observation)
 			d := decide(now.observation, epoch.Add(time.Minute))
 			if d.status.Phase != v1alpha1.PhaseCancelled {
-				t.Fatalf("it is %s, not Cancelled: %s", d.status.Phase, d)
+				t.Fatalf("the phase is %s, want Cancelled: %s", d.status.Phase, d)
 			}
 			var items int64
 			if d.status.Stats != nil {
 				items = d.status.Stats.ItemsScraped
 			}
 			if items != c.want {
-				t.Errorf("%d items are recorded, and %d were scraped", items, c.want)
+				t.Errorf("%d items are recorded, want %d", items, c.want)
 			}
 		})
 	}
 }
 
-// TestCacheBehindALiveRead has a Job deleted without its Pod, and a live read that shows that the spider failed before that: a
-// cache that still shows the Pod as running does not undo what was seen.
-func TestCacheBehindALiveRead(t *testing.T) {
+// TestALaggingCacheDoesNotUndoALiveRead has a Job deleted without its Pod, and a live read that shows that the spider had
+// failed before: a cache that still shows the Pod as running does not undo that.
+func TestALaggingCacheDoesNotUndoALiveRead(t *testing.T) {
 	sj := makeSpiderJob().running("run-a")
 	job := makeJob(sj.SpiderJob).deleting()
 	running, failed := makePod(job.Job, "run-a").running(), makePod(job.Job, "run-a").exited(1)
@@ -100,15 +102,16 @@ func TestCacheBehindALiveRead(t *testing.T) {
 	}
 }
 
-// TestMemoryOfPassingPodsIsBounded has Pods pass that nobody asks for.
-func TestMemoryOfPassingPodsIsBounded(t *testing.T) {
+// TestAtMostTwoPassedPodsAreRemembered checks that of the ended Pods that the watch shows, the first and the latest are
+// remembered, and only for the SpiderJob that they belong to.
+func TestAtMostTwoPassedPodsAreRemembered(t *testing.T) {
 	sj := makeSpiderJob()
 	ended := makePod(makeJob(sj.SpiderJob).Job, "run-a").exited(0).Pod
 	key := types.NamespacedName{Namespace: "shop", Name: "run"}
 	m := newMemory()
 	m.pass(key, ended, true)
 	if len(m.jobs) > 0 {
-		t.Error("a Pod is remembered of a SpiderJob that is not")
+		t.Error("a Pod of an unknown SpiderJob is remembered")
 	}
 	r := m.of(key, sj.UID)
 	for range 100 {
@@ -117,13 +120,13 @@ func TestMemoryOfPassingPodsIsBounded(t *testing.T) {
 	m.pass(key, ended, true)
 	passed := m.takePassed(r)
 	if len(passed) != 2 || passed[0].deleting || !passed[1].deleting {
-		t.Errorf("%d Pods are remembered, not the first sight and the last", len(passed))
+		t.Errorf("%d Pods are remembered, want two: as first and as last seen", len(passed))
 	}
 	if stranger := m.of(key, "sj-2"); len(m.takePassed(stranger)) > 0 {
 		t.Error("a SpiderJob inherits the Pods of an earlier one of its name")
 	}
 	m.pass(key, ended, true)
 	if len(m.takePassed(m.of(key, "sj-2"))) > 0 {
-		t.Error("a SpiderJob is shown a Pod of an earlier one of its name")
+		t.Error("a SpiderJob gets a Pod of an earlier one of its name")
 	}
 }

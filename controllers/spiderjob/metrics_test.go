@@ -26,7 +26,8 @@ import (
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 )
 
-// What one write tells the metrics is what it has changed, and no more: each change is counted once.
+// TestMetricsCountWhatAWriteChanges checks that a status write adds to the metrics what it has changed: each change is counted
+// once.
 func TestMetricsCountWhatAWriteChanges(t *testing.T) {
 	pending := makeSpiderJob()
 	running := makeSpiderJob().running("p")
@@ -123,15 +124,15 @@ func TestMetricsCountWhatAWriteChanges(t *testing.T) {
 	}
 }
 
-// A start of which the Job is gone tells nothing of how long it waited.
-func TestNoWaitIsCountedWithoutItsJob(t *testing.T) {
+// TestAStartWithoutItsJobHasNoWaitingTime checks that a start is not observed as a waiting time if its Job is gone.
+func TestAStartWithoutItsJobHasNoWaitingTime(t *testing.T) {
 	if p := advanceTo(observe(makeSpiderJob()).observation, &makeSpiderJob().running("p").Status); p.started {
 		t.Errorf("counted %+v", p)
 	}
 }
 
-// What has changed arrives in the metrics, where it changed, and nowhere else.
-func TestProgressIsCounted(t *testing.T) {
+// TestMetricsCountProgress checks that changed counts are added to their metrics, and to no other metric.
+func TestMetricsCountProgress(t *testing.T) {
 	before := samples(t)
 	advance{
 		started:       true,
@@ -199,7 +200,8 @@ func (s statusOf) Update(context.Context, client.Object, ...client.SubResourceUp
 	return s.writer.err
 }
 
-// An end is counted when it was written, once, and not again by a process that finds it recorded.
+// TestOnlyWrittenChangesAreCounted checks that an end is counted once, when it was written, and not again by a process that
+// finds it recorded.
 func TestOnlyWrittenChangesAreCounted(t *testing.T) {
 	writer := &statusWriter{err: errors.New("no route")}
 	r := &Reconciler{client: writer, clock: clocktesting.NewFakeClock(epoch.Add(time.Minute)), events: events.NewFakeRecorder(1)}
@@ -242,7 +244,8 @@ func TestOnlyWrittenChangesAreCounted(t *testing.T) {
 	}
 }
 
-// Every reason of the API is one that metrics name, those of ends with the phases that the API documents, and no other is.
+// TestMetricsKnowEveryReason checks that the metrics have every reason of the API, those of ends with the phases that the API
+// documents, and no other.
 func TestMetricsKnowEveryReason(t *testing.T) {
 	documented, all := documentedReasons(t)
 	for phase, reasons := range ends {
@@ -259,7 +262,7 @@ func TestMetricsKnowEveryReason(t *testing.T) {
 		t.Errorf("(-api +metrics):\n%s", diff)
 	}
 	if got := knownReason("WrittenBySomebodyElse"); got != otherReason {
-		t.Errorf("a reason that is none is shown as %s", got)
+		t.Errorf("an unknown reason is shown as %s", got)
 	}
 }
 

@@ -17,7 +17,7 @@ type observation struct {
 	sj *v1alpha1.SpiderJob
 	// spider is its Spider, nil if there is none.
 	spider *v1alpha1.Spider
-	// job is the Job of the SpiderJob's name, whoever owns it, nil if there is none.
+	// job is the Job of the SpiderJob's name, of any owner; nil if there is none.
 	job *jobView
 	// assumed says that no cache shows the Job yet: this process created it a moment ago. If somebody deletes it before any cache
 	// has shown it, no event reports that.

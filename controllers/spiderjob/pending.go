@@ -151,7 +151,7 @@ func (d *decision) podGone(o *observation, p plan, now time.Time) decision {
 	return d.end(o, e.phase, e.reason, e.message, now)
 }
 
-// assumeRan counts an attempt whose Pod nobody has seen as one that ran.
+// assumeRan counts an attempt whose Pod was never seen as one that ran.
 func (d *decision) assumeRan(pod *podView, now time.Time) {
 	if pod == nil && d.status.RunningSince == nil {
 		d.status.RunningSince = &metav1.Time{Time: now}

@@ -10,8 +10,8 @@ import (
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 )
 
-// TestPreemptionCountsOnce counts a preemption once, whichever way it shows: as a Pod that vanished from a suspended Job, or
-// as one that was seen to end; and the Pod that is made when the Job is resumed as another attempt.
+// TestPreemptionCountsOnce checks that a preemption counts once, whether its Pod vanished from a suspended Job or was seen to
+// end, and that the Pod made when the Job is resumed is another attempt.
 func TestPreemptionCountsOnce(t *testing.T) {
 	running := makeSpiderJob().running("run-a")
 	pod := makePod(makeJob(running.SpiderJob).Job, "run-a").exited(0).deleting()
@@ -40,8 +40,8 @@ func TestPreemptionCountsOnce(t *testing.T) {
 	}
 }
 
-// TestNextAttemptQueues counts nothing for the Job of a new attempt that has yet to be admitted.
-func TestNextAttemptQueues(t *testing.T) {
+// TestANextAttemptThatIsQueuedCountsNothing checks that the suspended Job of a new attempt is no interruption.
+func TestANextAttemptThatIsQueuedCountsNothing(t *testing.T) {
 	next := makeSpiderJob().running("run-a").interrupted(1)
 	next.Status.Reason = v1alpha1.ReasonInterrupted
 	d := decide(observe(next).withJob(makeJob(next.SpiderJob).uid("job-2").suspended()).observation, epoch.Add(time.Minute))
@@ -50,9 +50,9 @@ func TestNextAttemptQueues(t *testing.T) {
 	}
 }
 
-// TestEventsAreAskedAgain has Events say nothing of a Job without a Pod, or of a Pod that does not start: they are asked again
-// after about as long as the trouble has lasted, and nobody looks at the SpiderJob in between for nothing.
-func TestEventsAreAskedAgain(t *testing.T) {
+// TestEventsAreReadAgainAtGrowingIntervals has Events say nothing of a Job without a Pod, or of a Pod that does not start:
+// they are read again after about as long as the trouble has lasted, and the SpiderJob is hardly looked at in between.
+func TestEventsAreReadAgainAtGrowingIntervals(t *testing.T) {
 	job := makeJob(makeSpiderJob().SpiderJob)
 	pod := makePod(job.Job, "run-a")
 	for name, test := range map[string]struct {
@@ -74,7 +74,7 @@ func TestEventsAreAskedAgain(t *testing.T) {
 					d = decide(test.see.observation, epoch.Add(now))
 				}
 				if d.after <= 0 {
-					t.Fatalf("after %s nobody looks again", now)
+					t.Fatalf("after %s no further look is planned", now)
 				}
 				now += d.after
 			}

@@ -59,7 +59,7 @@ type plan struct {
 	EarlierAttempts int32 `json:"earlierAttempts,omitempty"`
 	// Expectations are the Spider's rules as tightened by the SpiderJob, nil if neither has any.
 	Expectations *v1alpha1.Expectations `json:"expectations,omitempty"`
-	// ExitPatienceSeconds is how long the process may live on after its spider has closed, 0 for ever.
+	// ExitPatienceSeconds is how long the process may live on after its spider has closed, 0 for any time.
 	ExitPatienceSeconds int64 `json:"exitPatienceSeconds,omitempty"`
 	// OwnCommand says that the spider's process is not Scrapy's own command, which runs one crawl and no more.
 	OwnCommand bool `json:"ownCommand,omitempty"`

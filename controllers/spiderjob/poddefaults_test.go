@@ -37,7 +37,7 @@ func spiderWith(change func(*v1alpha1.SpiderSpec)) *v1alpha1.Spider {
 	return spider
 }
 
-func TestSecurityContextIsTheSpidersElseTheOperators(t *testing.T) {
+func TestSpiderOverridesTheOperatorsSecurityContext(t *testing.T) {
 	onRootMismatch := ptr.To(corev1.FSGroupChangeOnRootMismatch)
 	seccomp := &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault}
 	restricted := &corev1.PodSecurityContext{
@@ -75,7 +75,7 @@ func TestSecurityContextIsTheSpidersElseTheOperators(t *testing.T) {
 	}
 }
 
-func TestPodsAreTheSpidersOverTheOperators(t *testing.T) {
+func TestSpiderOverridesTheOperatorsPodDefaults(t *testing.T) {
 	type pod struct {
 		Secrets      []corev1.LocalObjectReference
 		NodeSelector map[string]string
@@ -152,8 +152,9 @@ func TestPodsAreTheSpidersOverTheOperators(t *testing.T) {
 	}
 }
 
-// What is made for one Pod can be changed, as a client does when it reads an answer into it, and the next is made the same.
-func TestPodsShareNothingWithTheSettings(t *testing.T) {
+// TestPodsShareNoMemoryWithTheSettings checks that a Pod can be changed, as a client does when it reads an answer into it,
+// without changing the next Pod.
+func TestPodsShareNoMemoryWithTheSettings(t *testing.T) {
 	pods := PodDefaults{
 		NodeSelector: map[string]string{"pool": "spiders"},
 		Labels:       map[string]string{"team": "platform"},
@@ -170,7 +171,7 @@ func TestPodsShareNothingWithTheSettings(t *testing.T) {
 	}
 }
 
-func TestTmpIsBoundedWhereTheOperatorSaysSo(t *testing.T) {
+func TestTmpIsBoundedIfTheOperatorBoundsIt(t *testing.T) {
 	tmp := func(size string) *resource.Quantity {
 		template := buildUnder(t, PodDefaults{TmpSize: resource.MustParse(size)}, makeSpider())
 		return template.Spec.Volumes[0].EmptyDir.SizeLimit
@@ -186,7 +187,7 @@ func TestTmpIsBoundedWhereTheOperatorSaysSo(t *testing.T) {
 	}
 }
 
-// The runtime's 64 MiB are too little for a browser.
+// TestSharedMemoryIsBoundedByTheMemoryLimitAlone checks /dev/shm: the runtime's 64 MiB are too little for a browser.
 func TestSharedMemoryIsBoundedByTheMemoryLimitAlone(t *testing.T) {
 	template := buildUnder(t, PodDefaults{}, makeSpider())
 	mounts := template.Spec.Containers[0].VolumeMounts
@@ -212,8 +213,9 @@ func TestSharedMemoryIsBoundedByTheMemoryLimitAlone(t *testing.T) {
 	}
 }
 
-// A spider of another user than the image's cannot write to the image's home; root's files are in root's.
-func TestHomeIsTmpButForRoot(t *testing.T) {
+// TestHomeIsTmpExceptForRoot checks HOME: a spider of another user than the image's cannot write to the image's home, and
+// root's files are in root's.
+func TestHomeIsTmpExceptForRoot(t *testing.T) {
 	root, user := ptr.To[int64](0), ptr.To[int64](1000)
 	for name, tt := range map[string]struct {
 		pod  v1alpha1.PodOptions
@@ -241,8 +243,9 @@ func TestHomeIsTmpButForRoot(t *testing.T) {
 	}
 }
 
-// Some nodes report no ephemeral storage, and no Pod that requests any would ever be scheduled.
-func TestEphemeralStorageIsRequestedWhereTheSpiderDoes(t *testing.T) {
+// TestEphemeralStorageIsRequestedOnlyByTheSpider checks that the operator requests none by default: some nodes report no
+// ephemeral storage, and no Pod that requests any would ever be scheduled there.
+func TestEphemeralStorageIsRequestedOnlyByTheSpider(t *testing.T) {
 	requested := func(spider *v1alpha1.Spider) *corev1.ResourceRequirements {
 		return &buildUnder(t, defaultPods(), spider).Spec.Containers[0].Resources
 	}
@@ -250,7 +253,7 @@ func TestEphemeralStorageIsRequestedWhereTheSpiderDoes(t *testing.T) {
 		"request": requested(makeSpider()).Requests, "limit": requested(makeSpider()).Limits,
 	} {
 		if amount, set := list[corev1.ResourceEphemeralStorage]; set {
-			t.Errorf("nobody asked for a %s of ephemeral storage, and it is %s", kind, amount.String())
+			t.Errorf("neither Spider nor operator sets a %s of ephemeral storage, and it is %s", kind, amount.String())
 		}
 	}
 	own := corev1.ResourceList{corev1.ResourceEphemeralStorage: resource.MustParse("2Gi")}

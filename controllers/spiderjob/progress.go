@@ -87,8 +87,8 @@ func moment(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 // its process without one: both survive a restart of the operator.
 func (d *decision) stall(o *observation, p plan, r podlog.Reading, now time.Time) decision {
 	rules, st := p.Expectations, &d.status
-	if told := reportedStall(st); told != "" {
-		st.Message = truncate("has stalled: "+told, maxMessage)
+	if stall := reportedStall(st); stall != "" {
+		st.Message = truncate("has stalled: "+stall, maxMessage)
 		return *d
 	}
 	if rules == nil || rules.NoProgressSeconds == nil || st.RunningSince == nil {

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// A reason is told under one name everywhere: the REST contract lists each of them, and docs/run.md each that somebody can do
-// something about, with the phases that the API documents. Neither has one that the API has not.
+// TestReasonsAreTheSameEverywhere checks that every reason has one name everywhere: the REST contract lists each, and
+// docs/run.md each that users can act on, with the phases that the API documents. Neither has one that the API does not have.
 func TestReasonsAreTheSameEverywhere(t *testing.T) {
 	ofPhase, all := documentedReasons(t)
 	for _, place := range []struct {
@@ -21,22 +21,22 @@ func TestReasonsAreTheSameEverywhere(t *testing.T) {
 		{"../../apiserver/openapi.yaml", strings.ToLower, nil},
 		{"../../docs/run.md", func(phase string) string { return phase }, []string{"Created", "Running", "Completed", "Cancelled"}},
 	} {
-		told := reasonsInTables(t, place.file)
+		listed := reasonsInTables(t, place.file)
 		for _, reason := range all {
-			if _, found := told[reason]; !found && !slices.Contains(place.unsaid, reason) {
+			if _, found := listed[reason]; !found && !slices.Contains(place.unsaid, reason) {
 				t.Errorf("%s does not tell what %s means", place.file, reason)
 			}
 		}
 		for phase, reasons := range ofPhase {
 			for _, reason := range reasons {
-				if phases, found := told[reason]; found && !strings.Contains(phases, place.phase(string(phase))) {
+				if phases, found := listed[reason]; found && !strings.Contains(phases, place.phase(string(phase))) {
 					t.Errorf("%s has %s with the phases %s, without %s", place.file, reason, phases, phase)
 				}
 			}
 		}
-		for reason := range told {
+		for reason := range listed {
 			if !slices.Contains(all, reason) {
-				t.Errorf("%s tells of %s, which is no reason of the API", place.file, reason)
+				t.Errorf("%s lists %s, which is no reason of the API", place.file, reason)
 			}
 		}
 	}

@@ -38,8 +38,8 @@ func decideOnLog(t *testing.T, name string) decision {
 	return decide(o.observation, epoch.Add(9*time.Second))
 }
 
-// TestVerdictsOfRealLogs takes logs of real crawls, each of a kind that people write, to their verdicts. All of the processes
-// exited with 0, and nobody stopped them.
+// TestVerdictsOfRealLogs checks the verdicts of recorded crawls, one of each kind that people write. All of their processes
+// exited with 0, and none was stopped.
 func TestVerdictsOfRealLogs(t *testing.T) {
 	finished := want{phase: v1alpha1.PhaseFinished, reason: v1alpha1.ReasonCompleted, items: 12, final: true}
 	of := func(w want, items int64) want {
@@ -75,8 +75,9 @@ func TestVerdictsOfRealLogs(t *testing.T) {
 	}
 }
 
-// A log that tells of a signal is that of an interrupted attempt, and another follows.
-func TestARealLogOfAnInterruptedCrawl(t *testing.T) {
+// TestALogThatMentionsASignalIsAnInterruption checks that a log that mentions a signal makes the attempt interrupted, and that
+// another follows.
+func TestALogThatMentionsASignalIsAnInterruption(t *testing.T) {
 	stop := decideOnLog(t, "resumed-1").status.Stop
 	if stop == nil || !stop.Retry || stop.Reason != v1alpha1.ReasonInterrupted {
 		t.Errorf("its stop is %+v, want one that another attempt follows", stop)

@@ -25,7 +25,7 @@ var (
 	simulateSeed = flag.Uint64("simulate.seed", 0, "tell the story of this seed alone")
 )
 
-// TestSimulation lets the operator live through histories of a hostile cluster, and checks what must always hold.
+// TestSimulation runs the operator through histories of a hostile cluster, and checks what must always hold.
 func TestSimulation(t *testing.T) {
 	troubles, err := parseTroubles(*simulateTroubles)
 	if err != nil {
@@ -52,7 +52,7 @@ func TestSimulation(t *testing.T) {
 	}
 }
 
-// TestSimulationIsDeterministic shows that a seed tells one story, to the byte.
+// TestSimulationIsDeterministic checks that the same seed gives the same history, byte for byte.
 func TestSimulationIsDeterministic(t *testing.T) {
 	s := simulation{troubles: everyTrouble, without: everyInvariant}
 	const many = 1000
@@ -62,15 +62,16 @@ func TestSimulationIsDeterministic(t *testing.T) {
 			for seed := first; seed < first+many/10; seed++ {
 				a, b := tellHistory(t, seed, s).String(), tellHistory(t, seed, s).String()
 				if a != b {
-					t.Fatalf("seed %d tells two stories:\n%s", seed, cmp.Diff(a, b))
+					t.Fatalf("seed %d gives two histories:\n%s", seed, cmp.Diff(a, b))
 				}
 			}
 		})
 	}
 }
 
-// TestSimulationIsFair shows that undisturbed histories end as they should, so that the invariants are not kept by doing nothing.
-func TestSimulationIsFair(t *testing.T) {
+// TestUndisturbedHistoriesEndAsTheyShould checks that an operator that does nothing would not pass: undisturbed histories end
+// as they should.
+func TestUndisturbedHistoriesEndAsTheyShould(t *testing.T) {
 	ends := map[string]int{}
 	for seed := range uint64(200) {
 		h := tellHistory(t, seed, simulation{without: everyInvariant})
@@ -89,7 +90,7 @@ func TestSimulationIsFair(t *testing.T) {
 // none.
 func explore(t *testing.T, first uint64, n int, s simulation) *history {
 	t.Helper()
-	begun, told := time.Now(), time.Now()
+	begun, reported := time.Now(), time.Now()
 	var next, done atomic.Int64
 	var mu sync.Mutex
 	var broken *history
@@ -110,8 +111,8 @@ func explore(t *testing.T, first uint64, n int, s simulation) *history {
 				if h.broken != "" && (broken == nil || h.seed < broken.seed) {
 					broken = h
 				}
-				if time.Since(told) > 5*time.Second {
-					told = time.Now()
+				if time.Since(reported) > 5*time.Second {
+					reported = time.Now()
 					tellProgress(first, done.Load(), begun)
 				}
 				mu.Unlock()

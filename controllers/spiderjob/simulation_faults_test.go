@@ -15,8 +15,8 @@ import (
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 )
 
-// TestSimulationCatchesFaults shows that the simulation is sharp enough: each of these faults of the operator is found. They sit
-// between the reconciler and the cluster, or change what decide sees or says.
+// TestSimulationCatchesFaults checks that the simulation finds each of these faults of the operator. They sit between the
+// reconciler and the cluster, or change what decide sees or says.
 func TestSimulationCatchesFaults(t *testing.T) {
 	const most = 3000
 	for _, test := range []struct {

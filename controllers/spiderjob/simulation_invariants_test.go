@@ -27,7 +27,7 @@ const (
 const (
 	// invariantOneProcess: two processes of one SpiderJob never run at once, unless somebody else declared one of them dead.
 	invariantOneProcess = "one process at a time"
-	// invariantEndProven: no end is told while a process of the SpiderJob may run that nobody else declared dead.
+	// invariantEndProven: no end is recorded while a process of the SpiderJob may run that no other component declared dead.
 	invariantEndProven = "ends are proven"
 	// invariantPhases: the phase never goes back; a terminal phase and its reason never change.
 	invariantPhases = "phases go forward"
@@ -37,11 +37,11 @@ const (
 	invariantCounts = "counts go up"
 	// invariantVerdicts: what the end says of the run is what happened.
 	invariantVerdicts = "verdicts are true"
-	// invariantTimeouts: a timeout is over before it is told, however old what the caches show.
+	// invariantTimeouts: a timeout is over before it is recorded, however old what the caches show.
 	invariantTimeouts = "timeouts are over"
 	// invariantPrompt: what was refused is tried again within a minute of its repair, and a deletion that somebody's finalizer holds
 	// up stops what runs.
-	invariantPrompt = "nobody waits in vain"
+	invariantPrompt = "every wait ends in time"
 	// invariantKept: a SpiderJob is kept for as long as was said at its end, or is said now in its own spec.
 	invariantKept = "records are kept"
 	// invariantNoPanic: nothing panics, in the operator or in the simulation itself.
@@ -118,7 +118,7 @@ type trueJob struct {
 	waitsSince time.Time
 	end        string // the terminal phase and its reason
 	endedAt    time.Time
-	endVersion int64 // the resource version that told the end
+	endVersion int64 // the resource version in which the end was recorded
 	endedBy    *process
 	keep       time.Duration // how long it is to be kept after its end
 }
@@ -315,7 +315,7 @@ func (h *history) checkEnd(sj *v1alpha1.SpiderJob, j *trueJob) {
 	case j.cancelled && !cancelled:
 		h.violate(invariantCancelled, "was cancelled, and ends as %s/%s", st.Phase, st.Reason)
 	case cancelled && !j.cancelled && sj.DeletionTimestamp == nil: // a deletion asks for it, too
-		h.violate(invariantCancelled, "ends as Cancelled, and nobody asked for it")
+		h.violate(invariantCancelled, "ends as Cancelled without a cancellation")
 	}
 	h.checkVerdict(sj, j)
 }
@@ -343,7 +343,7 @@ func (h *history) checkVerdict(sj *v1alpha1.SpiderJob, j *trueJob) {
 	what := "no process ever ran"
 	if p != nil {
 		what = fmt.Sprintf(
-			"the process of Pod %s exited with %d, finish reason %q; told to end: %q; lost: %q", p.PodName, p.Exit(), p.FinishReason(),
+			"the process of Pod %s exited with %d, finish reason %q; signalled to end: %q; lost: %q", p.PodName, p.Exit(), p.FinishReason(),
 			p.SignalledBy, p.Lost,
 		)
 	}
@@ -512,13 +512,13 @@ func (h *history) checkDeadline(sj *v1alpha1.SpiderJob, j *trueJob) {
 		if !j.overdueAt.IsZero() {
 			until = j.overdueAt
 		}
-		if told, ok := h.truth.ends[p.Pod]; ok && told.Before(until) {
-			until = told
+		if recorded, ok := h.truth.ends[p.Pod]; ok && recorded.Before(until) {
+			until = recorded
 		}
 		since := p.Started
 		for _, earlier := range j.processes {
 			if earlier.Pod == p.Pod && earlier.Started.Before(since) {
-				since = earlier.Started // its node may not have told yet that it has started the container again
+				since = earlier.Started // its node may not have reported yet that it has started the container again
 			}
 		}
 		longest = max(longest, until.Sub(since))

@@ -175,7 +175,7 @@ func (l *simulatedLogs) held() int {
 	return len(pods)
 }
 
-// simulatedAlarms is the Collector's clock. Its alarms go off when they are told to, one at a time: the earliest first, and of
+// simulatedAlarms is the Collector's clock. The history lets its alarms go off, one at a time: the earliest first, and of
 // one time the one that was set first.
 type simulatedAlarms struct {
 	clock.WithTickerAndDelayedExecution // what the Collector does not use

@@ -13,9 +13,9 @@ import (
 	"github.com/scrapethis/spider-operator/controllers/spiderjob/simulated"
 )
 
-// TestNeighboursDoNotWait shows that the trouble of one namespace, whichever of its calls hangs, costs the cancellations and ends
-// of another no more than a moment.
-func TestNeighboursDoNotWait(t *testing.T) {
+// TestTroubleOfOneNamespaceDelaysNoOther checks that the trouble of one namespace, whichever of its calls hangs, delays the
+// cancellations and ends of another by a moment at most.
+func TestTroubleOfOneNamespaceDelaysNoOther(t *testing.T) {
 	const (
 		workers = 16
 		many    = 60 // SpiderJobs of the namespace in trouble
@@ -73,7 +73,7 @@ func TestNeighboursDoNotWait(t *testing.T) {
 					h.pass(moment)
 					for _, pod := range h.podsOf(sj.UID) {
 						if !podEnded(pod) && pod.DeletionTimestamp == nil {
-							t.Errorf("%s after its cancellation nobody has told Pod %s to stop", moment, pod.Name)
+							t.Errorf("%s after its cancellation Pod %s has not been stopped", moment, pod.Name)
 						}
 					}
 				}

@@ -14,7 +14,7 @@ import (
 	"github.com/scrapethis/spider-operator/controllers/spiderjob/simulated"
 )
 
-// TestARefusedDeletionIsExplained has a Pod lose its Job before it starts, where a webhook refuses that it is deleted.
+// TestARefusedDeletionIsExplained has a Pod lose its Job before it starts, while a webhook refuses the Pod's deletion.
 func TestARefusedDeletionIsExplained(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &history{begun: time.Now(), rng: rand.New(rand.NewPCG(1, 1)), truth: newTruth()}

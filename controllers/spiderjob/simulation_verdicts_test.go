@@ -91,7 +91,7 @@ func (h *history) succeeded(p *simulated.Process) bool {
 	})
 }
 
-// checkExpectations holds an end against what its Spiders expect: whatever is told was broken, and what was broken is an error
+// checkExpectations compares an end with what its Spiders expect: each reported violation is true, and what was broken is an error
 // unless it is only to be reported.
 func (h *history) checkExpectations(sj *v1alpha1.SpiderJob, j *trueJob, p *simulated.Process, untrue func(string, ...any)) {
 	st, rules := &sj.Status, h.rulesOf(sj)
@@ -100,7 +100,7 @@ func (h *history) checkExpectations(sj *v1alpha1.SpiderJob, j *trueJob, p *simul
 		return
 	}
 	if st.Reason == v1alpha1.ReasonStoppedItself && (!p.Undisturbed() || p.Exit() != 0 || p.FinishReason() != "shutdown") {
-		untrue("Pod %s ended with %d, finish reason %q; told to end: %q", p.PodName, p.Exit(), p.FinishReason(), p.SignalledBy)
+		untrue("Pod %s ended with %d, finish reason %q; signalled to end: %q", p.PodName, p.Exit(), p.FinishReason(), p.SignalledBy)
 	}
 	for _, v := range st.Violations {
 		switch v.Rule {
@@ -125,7 +125,7 @@ func (h *history) checkExpectations(sj *v1alpha1.SpiderJob, j *trueJob, p *simul
 	case st.Reason == v1alpha1.ReasonExpectationsNotMet && len(st.Violations) == 0:
 		untrue("no rule is named")
 	case j.old, h.spiderDeleted(sj):
-		// A Job of the version before knows no rules, and where the Job is gone with its Spider nobody knows them any more.
+		// A Job of the version before knows no rules, and where the Job is gone with its Spider the rules are not known any more.
 	case st.Phase == v1alpha1.PhaseFinished && st.Stats != nil && st.Stats.Final && len(rules) > 0 &&
 		!someRule(rules, func(e *v1alpha1.Expectations) bool {
 			return e.MinItems == nil || p.Items() >= *e.MinItems || e.OnViolation == v1alpha1.ViolationReport
@@ -140,7 +140,7 @@ func (h *history) checkStall(j *trueJob, p *simulated.Process, rules []*v1alpha1
 	for _, e := range rules {
 		shortest = cmp.Or(min(shortest, ptr.Deref(e.NoProgressSeconds, shortest)), ptr.Deref(e.NoProgressSeconds, 0))
 	}
-	slack := time.Minute + 2*h.skews.widest // a read may be a while ago, and its time be told by another clock
+	slack := time.Minute + 2*h.skews.widest // a read may be a while ago, with a time of another clock
 	for _, process := range j.processes {
 		if process.StoodStill()+slack >= time.Duration(shortest)*time.Second {
 			return

@@ -28,7 +28,7 @@ func TestExitCodeIsThatOfAProcessThatRan(t *testing.T) {
 	}
 }
 
-func TestDecisivePodWhenTheClockWentBack(t *testing.T) {
+func TestDecisivePodIsFoundThoughTheClockWentBack(t *testing.T) {
 	job := makeJob(makeSpiderJob().SpiderJob).Job
 	later := func(b podBuilder) *podView {
 		b.CreationTimestamp = at(time.Hour)
@@ -44,7 +44,8 @@ func TestDecisivePodWhenTheClockWentBack(t *testing.T) {
 	}
 }
 
-// Times of containers are whole seconds: what ends within the second in which it began has still run.
+// TestASpiderOfLessThanASecondHasRun checks a container that ends within the second in which it began: its times are whole
+// seconds, and it has run nevertheless.
 func TestASpiderOfLessThanASecondHasRun(t *testing.T) {
 	pod := makePod(makeJob(makeSpiderJob().SpiderJob).Job, "run-a").exited(0)
 	ended := pod.Status.ContainerStatuses[0].State.Terminated

@@ -11,7 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// TestChangesAreNeverLost has a receiver that is slow: it may see several changes as one, but never misses the last.
+// TestChangesAreNeverLost checks that a slow receiver, which may see several changes as one, never misses the last.
 func TestChangesAreNeverLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		queue := New()

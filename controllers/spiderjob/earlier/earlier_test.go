@@ -28,7 +28,7 @@ func ended(key string, at time.Duration, items int64) *v1alpha1.SpiderJob {
 	return &v1alpha1.SpiderJob{Status: st}
 }
 
-func TestKeysAreOfSpiderUserAndArguments(t *testing.T) {
+func TestKeyDependsOnSpiderUserAndArguments(t *testing.T) {
 	seen := map[string]string{}
 	for name, key := range map[string]string{
 		"plain":         KeyOf("uid-1", "", nil),
@@ -49,7 +49,7 @@ func TestKeysAreOfSpiderUserAndArguments(t *testing.T) {
 		}
 	}
 	if KeyOf("uid-1", "", arguments{"x": "1", "y": "2"}) != KeyOf("uid-1", "", arguments{"y": "2", "x": "1"}) {
-		t.Error("the order of arguments counts")
+		t.Error("the key depends on the order of arguments")
 	}
 }
 
@@ -118,8 +118,9 @@ func TestLastRuns(t *testing.T) {
 	}
 }
 
-// Whatever comes and goes, the runs are those that are there.
-func TestRunsAreThoseThatAreThere(t *testing.T) {
+// TestRunsAreThoseOfTheExistingSpiderJobs checks that whatever SpiderJobs come and go, the runs are those of the SpiderJobs
+// that exist.
+func TestRunsAreThoseOfTheExistingSpiderJobs(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	r := New(nil)
 	var there []*v1alpha1.SpiderJob

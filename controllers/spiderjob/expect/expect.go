@@ -216,7 +216,7 @@ func (j *judge) finishReason(expected []string) {
 func (j *judge) feeds(rules *v1alpha1.Expectations) {
 	const rule = v1alpha1.RuleFeedFailures
 	asked := rules != nil && rules.FeedFailures != nil
-	if !asked && !j.run.final() { // nobody expects a result for the default rule
+	if !asked && !j.run.final() { // the default rule requires no result
 		return
 	}
 	if !j.counted(rule) {

@@ -112,7 +112,7 @@ func TestJudge(t *testing.T) {
 			for _, v := range j.Broken {
 				broken = append(broken, v.Rule+": "+v.Actual+", expected "+v.Expected)
 				if !j.Broke(v.Rule) || !strings.Contains(j.Sentence(), v.Actual) {
-					t.Errorf("%s is not told: %s", v.Rule, j.Sentence())
+					t.Errorf("%s is not in the sentence: %s", v.Rule, j.Sentence())
 				}
 			}
 			if diff := cmp.Diff(c.broken, broken); diff != "" {

@@ -21,7 +21,8 @@ func (s silence) Open(ctx context.Context, _ Target, _ *corev1.PodLogOptions) (i
 	return io.NopCloser(strings.NewReader("")), nil
 }
 
-// BenchmarkAmongManyPods asks for a Pod's log and forgets it, while 20,000 others on 100 nodes take turns or wait.
+// BenchmarkAmongManyPods measures a request for a Pod's log, and its removal, while 20,000 other Pods on 100 nodes take turns
+// or wait.
 func BenchmarkAmongManyPods(b *testing.B) {
 	const pods, nodes = 20000, 100
 	targets := make([]Target, pods+1)

@@ -82,7 +82,7 @@ func (b *bench) woken() map[string]int {
 	}
 }
 
-func TestAServerThatNeverAnswersHoldsUpNobodyElse(t *testing.T) {
+func TestMuteLogsDelayNoOtherReads(t *testing.T) {
 	onBench(t, Options{Concurrency: 4}, func(b *bench) {
 		for i := range 20 {
 			name := fmt.Sprint("mute-", i)
@@ -111,7 +111,7 @@ func TestAServerThatNeverAnswersHoldsUpNobodyElse(t *testing.T) {
 	})
 }
 
-func TestForgetEndsEverything(t *testing.T) {
+func TestForgetEndsEveryModeOfReading(t *testing.T) {
 	onBench(t, Options{}, func(b *bench) {
 		for _, mode := range []Mode{Sample, Follow, Final} {
 			log := b.kubelet.run(mode.String())

@@ -59,7 +59,7 @@ func TestFinalReadsLongDumps(t *testing.T) {
 	}
 }
 
-// What a final read asks for is bounded, and is little where the last lines tell the end.
+// TestFinalReadsNoMoreThanItNeeds checks that a final read is bounded, and short if the last lines have the end.
 func TestFinalReadsNoMoreThanItNeeds(t *testing.T) {
 	noise := strings.Repeat("nothing\n", 2000)
 	for name, test := range map[string]struct {
@@ -91,7 +91,8 @@ func TestFinalReadsNoMoreThanItNeeds(t *testing.T) {
 	}
 }
 
-// Scrapy 2.8 says that a feed could not be opened in the log's head only.
+// TestFinalReadsTheHeadForAFeedThatFailed has a log of Scrapy 2.8, which says only in its head that a feed could not be
+// opened.
 func TestFinalReadsTheHeadForAFeedThatFailed(t *testing.T) {
 	onBench(t, Options{}, func(b *bench) {
 		container := b.kubelet.run("a")
@@ -119,12 +120,12 @@ func TestSampleRemembersAFeedThatFailed(t *testing.T) {
 		container.write("%s%s", strings.Repeat("nothing\n", 2000), progress5)
 		r := b.after(10*time.Second, "a")
 		if b.assertItems(r, 5, false); r.Counts.FeedError == "" {
-			b.Errorf("what the log said of a feed is forgotten: %+v", r)
+			b.Errorf("the feed's error is forgotten: %+v", r)
 		}
 	})
 }
 
-func TestReadingSaysWhatItMissed(t *testing.T) {
+func TestReadingSaysWhetherItIsWhole(t *testing.T) {
 	const start = "2026-11-23 12:30:22 [scrapy.utils.log] INFO: Scrapy 2.8.0 started (bot: shop)\n"
 	for name, test := range map[string]struct {
 		log  string
@@ -150,8 +151,9 @@ func TestReadingSaysWhatItMissed(t *testing.T) {
 
 var progress5 = fmt.Sprintf(progressLine, 5)
 
-// A process that lives on after its spider has closed has a quiet log, and says how the spider ended.
-func TestSampleOfASpiderThatHasClosed(t *testing.T) {
+// TestSampleOfAQuietLogSaysThatTheSpiderHasClosed has a process that lives on after its spider has closed: its log is quiet,
+// and says how the spider ended.
+func TestSampleOfAQuietLogSaysThatTheSpiderHasClosed(t *testing.T) {
 	onBench(t, Options{}, func(b *bench) {
 		container := b.kubelet.run("a")
 		begun := time.Now()

@@ -56,7 +56,7 @@ func TestFinalWithoutCountsIsDoneToo(t *testing.T) {
 	})
 }
 
-func TestFinalIsTriedAgainWhereItMayHelp(t *testing.T) {
+func TestFinalRetriesTransientErrors(t *testing.T) {
 	kubeletSays := func(code int) error {
 		return apierrors.NewGenericServerResponse(code, "get", schema.GroupResource{Resource: "pods/log"}, "a", "no", 0, false)
 	}
@@ -102,7 +102,7 @@ func TestFinalIsTriedAgainWhereItMayHelp(t *testing.T) {
 	}
 }
 
-func TestFinalTriesAgainWhatTheKubeletCannotReadYet(t *testing.T) {
+func TestFinalRetriesALogThatTheKubeletCannotReadYet(t *testing.T) {
 	onBench(t, Options{}, func(b *bench) {
 		log := b.kubelet.run("a")
 		log.write("unable to retrieve container logs for containerd://0123")

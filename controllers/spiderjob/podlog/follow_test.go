@@ -63,7 +63,7 @@ func TestFollowWakesWithinTheBudget(t *testing.T) {
 	})
 }
 
-func TestFollowJoinsAgainWhatBroke(t *testing.T) {
+func TestFollowReopensABrokenStream(t *testing.T) {
 	onBench(t, Options{}, func(b *bench) {
 		log := b.kubelet.run("a")
 		log.write(progressLine, 5)
@@ -85,7 +85,7 @@ func TestFollowJoinsAgainWhatBroke(t *testing.T) {
 	})
 }
 
-func TestFollowKeepsWhatItSawBeforeThePodWasGone(t *testing.T) {
+func TestFollowKeepsCountsOfAPodThatIsGone(t *testing.T) {
 	onBench(t, Options{}, func(b *bench) {
 		log := b.kubelet.run("a")
 		b.collector.Want(target("a"), Follow)
@@ -106,7 +106,7 @@ func TestFollowKeepsWhatItSawBeforeThePodWasGone(t *testing.T) {
 	})
 }
 
-func TestFollowOfASpiderThatWasKilled(t *testing.T) {
+func TestFollowOfAKilledSpiderKeepsTheLastCounts(t *testing.T) {
 	for name, end := range map[string]func(*container){
 		"its Pod stays":   (*container).terminate,
 		"its Pod is gone": (*container).delete,
@@ -133,7 +133,7 @@ func TestFollowOfASpiderThatWasKilled(t *testing.T) {
 	}
 }
 
-func TestFollowOfAContainerThatHasNotStarted(t *testing.T) {
+func TestFollowWaitsForAContainerToStart(t *testing.T) {
 	onBench(t, Options{}, func(b *bench) {
 		log := b.kubelet.run("a")
 		waiting := apierrors.NewBadRequest(`container "spider" in pod "a" is waiting to start: ContainerCreating`)
@@ -156,8 +156,8 @@ func TestFollowOfAContainerThatHasNotStarted(t *testing.T) {
 	})
 }
 
-// TestFollowOfAPodThatIsNotScheduled has an API server that answers with nothing, and with success, until there is a node.
-func TestFollowOfAPodThatIsNotScheduled(t *testing.T) {
+// TestFollowWaitsForAPodToBeScheduled has a kube-apiserver that answers with nothing, and with success, until there is a node.
+func TestFollowWaitsForAPodToBeScheduled(t *testing.T) {
 	onBench(t, Options{}, func(b *bench) {
 		log := b.kubelet.run("a")
 		log.terminate()
@@ -177,8 +177,8 @@ func TestFollowOfAPodThatIsNotScheduled(t *testing.T) {
 	})
 }
 
-// TestFinalEndsAStreamThatDoesNotEnd has a container that has terminated and a stream that hangs.
-func TestFinalEndsAStreamThatDoesNotEnd(t *testing.T) {
+// TestFinalEndsAStreamThatHangs has a container that has terminated and a stream that hangs.
+func TestFinalEndsAStreamThatHangs(t *testing.T) {
 	onBench(t, Options{}, func(b *bench) {
 		log := b.kubelet.run("a")
 		b.collector.Want(target("a"), Follow)
@@ -196,7 +196,7 @@ func TestFinalEndsAStreamThatDoesNotEnd(t *testing.T) {
 	})
 }
 
-func TestFollowEndsInTime(t *testing.T) {
+func TestFollowEndsAfterItsTimeout(t *testing.T) {
 	onBench(t, Options{FollowTimeout: time.Minute}, func(b *bench) {
 		log := b.kubelet.run("a")
 		log.write(progressLine, 5)
@@ -270,8 +270,8 @@ func TestStopClosesStreams(t *testing.T) {
 	})
 }
 
-// TestAFloodCostsLittle has containers that write 100 MB each second.
-func TestAFloodCostsLittle(t *testing.T) {
+// TestAFloodIsReadAtABoundedRate has containers that write 100 MB each second.
+func TestAFloodIsReadAtABoundedRate(t *testing.T) {
 	taken := func(b *bench, mode Mode, lasting time.Duration) (total int) {
 		log := b.kubelet.run("a")
 		write := flood(100e6)
@@ -323,7 +323,7 @@ func TestAFloodThatEndsIsReadToItsEnd(t *testing.T) {
 	})
 }
 
-func TestLongLinesAndBinary(t *testing.T) {
+func TestLongLinesAndBinaryDoNotHideCounts(t *testing.T) {
 	for name, noise := range map[string][]byte{
 		"lines of 10 MB": bytes.Repeat(append(bytes.Repeat([]byte("x"), 10e6), '\n'), 3),
 		"no line break":  bytes.Repeat([]byte("x"), 30e6),
@@ -347,8 +347,8 @@ func TestLongLinesAndBinary(t *testing.T) {
 	}
 }
 
-// TestAStreamThatBreaksAgainAndAgainWakesNobody has a kubelet that answers, and has no log to give.
-func TestAStreamThatBreaksAgainAndAgainWakesNobody(t *testing.T) {
+// TestAStreamThatKeepsBreakingWakesNoSpiderJob has a kubelet that answers, and has no log to give.
+func TestAStreamThatKeepsBreakingWakesNoSpiderJob(t *testing.T) {
 	onBench(t, Options{}, func(b *bench) {
 		log := b.kubelet.run("a")
 		log.write("unable to retrieve container logs for containerd://a")

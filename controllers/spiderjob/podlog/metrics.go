@@ -41,7 +41,7 @@ var (
 	})
 )
 
-// Metrics are what Prometheus is told of the reading of logs, by all Collectors of the process.
+// Metrics are the metrics of the reading of logs, for all Collectors of the process.
 func Metrics() []prometheus.Collector {
 	return []prometheus.Collector{
 		readsTotal,

@@ -220,7 +220,7 @@ func TestNodesThatHangDelayNoSampleOfAnother(t *testing.T) {
 	})
 }
 
-func TestANodeHasFourReadsAtOnce(t *testing.T) {
+func TestANodeHasAtMostFourReadsAtOnce(t *testing.T) {
 	onBench(t, Options{Concurrency: 32}, func(b *bench) {
 		b.trusted("bad")
 		b.kubelet.forgetPeak()
@@ -234,7 +234,7 @@ func TestANodeHasFourReadsAtOnce(t *testing.T) {
 	})
 }
 
-func TestAfterThreeHangsANodesOthersEndAtOnce(t *testing.T) {
+func TestAfterThreeHangsAllReadsOfTheNodeEnd(t *testing.T) {
 	onBench(t, Options{}, func(b *bench) {
 		b.hang("bad", 50, Final)
 		waiting := b.after(14*time.Second, "bad-final-49")
@@ -289,7 +289,7 @@ func TestANodeThatServesNoLogsIsProbed(t *testing.T) {
 		}
 		b.inside(func(c *Collector) {
 			if got := c.roundRobin.turns.Len(); got != 0 {
-				b.Errorf("%d Pods take turns that are never theirs", got)
+				b.Errorf("%d Pods of a node that serves no logs take turns", got)
 			}
 		})
 		b.recover("bad")
@@ -351,7 +351,7 @@ func TestPatienceStartsAgainWhenAStreamIsCutShort(t *testing.T) {
 	})
 }
 
-func TestAFinalReadDoesNotWaitForEver(t *testing.T) {
+func TestAFinalReadWaitsNoLongerThanQueuePatience(t *testing.T) {
 	onBench(t, Options{}, func(b *bench) {
 		for i := range 300 {
 			name := fmt.Sprint(i)
@@ -365,7 +365,7 @@ func TestAFinalReadDoesNotWaitForEver(t *testing.T) {
 	})
 }
 
-func TestAPodMayBeGivenItsNodeLater(t *testing.T) {
+func TestAPodsNodeMayBecomeKnownLater(t *testing.T) {
 	onBench(t, Options{}, func(b *bench) {
 		b.hang("bad", 10, Final)
 		b.after(16*time.Second, "")
@@ -471,7 +471,7 @@ func TestNodesWithoutPodsAreForgotten(t *testing.T) {
 	})
 }
 
-// TestReadsOfAHealthyNodeBeginInTime has nodes do whatever they like, in any order.
+// TestReadsOfAHealthyNodeBeginInTime has nodes behave in any way, in any order.
 func TestReadsOfAHealthyNodeBeginInTime(t *testing.T) {
 	// Between two reads of the healthy node each other node has at most one turn, and may hang in it out of the blue: for 5 s in
 	// a final read, of which there are eight at once, or for 10 s, whether answered or not, in a stream, of which there are twelve.

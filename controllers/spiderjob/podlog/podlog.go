@@ -58,7 +58,7 @@ func (m Mode) String() string {
 
 // Reading is what is known from a Pod's log. The zero Reading means nothing.
 type Reading struct {
-	// Mode is how the log is read; zero if nobody has requested it.
+	// Mode is how the log is read; zero if it was not requested.
 	Mode Mode
 	// Counts are the best so far, once Known. Items never goes down, except for Final counts, which replace all others. In Sample
 	// they have a finish reason, and may be Final, only while every spider has closed and nothing is written any more (Quiet is

@@ -199,8 +199,8 @@ func (c *Collector) farther(ctx context.Context, target Target, in *readBuffer, 
 		lines = min(in.lines*3/4, lines/2) // so many bytes had in.lines lines
 	}
 	counts := &found.counts
-	told := counts.FeedError != "" || ptr.Deref(counts.FeedFailures, 0) > 0
-	if ptr.Deref(counts.Errors, 0) > 0 && !told && !found.whole {
+	reported := counts.FeedError != "" || ptr.Deref(counts.FeedFailures, 0) > 0
+	if ptr.Deref(counts.Errors, 0) > 0 && !reported && !found.whole {
 		found.counts.FeedError = c.feedError(ctx, target, in)
 	}
 	return found

@@ -58,7 +58,7 @@ func TestSampleOfAClosingSpiderIsNotFinal(t *testing.T) {
 	})
 }
 
-func TestSampleComesFirstAfterHalfAnInterval(t *testing.T) {
+func TestFirstSampleComesAfterHalfAnInterval(t *testing.T) {
 	onBench(t, Options{}, func(b *bench) {
 		begun := time.Now()
 		b.kubelet.run("a")
@@ -117,7 +117,7 @@ func TestSamplesKeepToTheBudget(t *testing.T) {
 	}
 }
 
-func TestSamplesStretchAndShrinkWithThePods(t *testing.T) {
+func TestSampleIntervalFollowsTheNumberOfPods(t *testing.T) {
 	onBench(t, Options{}, func(b *bench) {
 		for i := range 500 {
 			b.kubelet.run(fmt.Sprint(i))
@@ -135,7 +135,7 @@ func TestSamplesStretchAndShrinkWithThePods(t *testing.T) {
 	})
 }
 
-func TestSamplesOfOnePodKeepTheirDistanceWhenManyJoin(t *testing.T) {
+func TestSamplesOfOnePodKeepTheirIntervalWhenManyJoin(t *testing.T) {
 	onBench(t, Options{}, func(b *bench) {
 		b.kubelet.run("0")
 		b.collector.Want(target("0"), Sample)
@@ -181,8 +181,9 @@ func TestSamplesEndWithTheMode(t *testing.T) {
 	}
 }
 
-// The budget is used up when as many Pods take turns as it has reads in an interval; from there on the interval is stretched.
-func TestBudgetWanted(t *testing.T) {
+// TestBudgetWantedIsOneWhenTheBudgetIsUsedUp checks that the budget is used up when as many Pods take turns as it has reads in
+// an interval: from there on the interval is stretched.
+func TestBudgetWantedIsOneWhenTheBudgetIsUsedUp(t *testing.T) {
 	r := roundRobin{interval: 10 * time.Second, spacing: 100 * time.Millisecond}
 	for i := 1; i <= 150; i++ {
 		r.add(&pod{}, time.Now())

@@ -2,7 +2,7 @@ package podlog
 
 import "time"
 
-// slotTime is how long an answered stream keeps its slot, whoever waits.
+// slotTime is how long an answered stream keeps its slot even if others wait.
 func (c *Collector) slotTime() time.Duration {
 	return 2 * c.options.ReadTimeout
 }

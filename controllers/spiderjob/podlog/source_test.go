@@ -25,6 +25,6 @@ func TestSourceAsksForTheLogOfATarget(t *testing.T) {
 	}
 	defer body.Close()
 	if got, err := io.ReadAll(body); err != nil || string(got) != "/api/v1/namespaces/shop/pods/a/log?container=spider" {
-		t.Errorf("asked for %s, %v", got, err)
+		t.Errorf("requested %s, %v", got, err)
 	}
 }

@@ -77,7 +77,7 @@ func (g *Gate) MayKeep(job Job, now time.Time) (keep bool) {
 }
 
 // Refused reports that a SpiderJob's Job has no Pod since it was refused for quota, the last time at the time at, by the clock
-// of whoever reported it: the same message at the same time is not a new refusal.
+// of what reported it: the same message at the same time is not a new refusal.
 func (g *Gate) Refused(job Job, message string, at, now time.Time) {
 	g.with(job.Key.Namespace, func(l *line) []string { return l.refused(job, message, at, now) })
 }

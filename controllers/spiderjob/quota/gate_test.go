@@ -10,8 +10,9 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// TestNextIsWoken wakes the oldest that is parked when one has started or gone, and nobody else.
-func TestNextIsWoken(t *testing.T) {
+// TestOnlyTheOldestParkedIsWoken checks that when a Pod has started, or a SpiderJob is gone, the oldest that is parked is
+// woken, and no other.
+func TestOnlyTheOldestParkedIsWoken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gate := New()
 		go func() { _ = gate.Start(t.Context()) }()
@@ -44,14 +45,14 @@ func TestNextIsWoken(t *testing.T) {
 		}
 		synctest.Wait()
 		if len(woken) != 0 {
-			t.Fatalf("%s were woken for nothing", woken)
+			t.Fatalf("%s were woken before there was room", woken)
 		}
 		gate.Started(job(1).Key, epoch)
 		gate.Started(job(1).Key, epoch)
 		gate.Gone(job(0).Key, epoch)
 		synctest.Wait()
 		if got := fmt.Sprint(woken); got != "[shop/run-5 shop/run-6]" {
-			t.Errorf("woken were %s", got)
+			t.Errorf("woke %s, want the two oldest that are parked", got)
 		}
 		if gate.MayKeep(job(7), epoch) {
 			t.Error("the youngest of five may keep its Job")
@@ -61,13 +62,13 @@ func TestNextIsWoken(t *testing.T) {
 		}
 		gate.Gone(other.Key, epoch)
 		if len(gate.lines) != 0 {
-			t.Errorf("%d namespaces are remembered in which nobody waits", len(gate.lines))
+			t.Errorf("%d namespaces are remembered in which no SpiderJob waits", len(gate.lines))
 		}
 	})
 }
 
-// TestManyWorkers has the Gate asked from everywhere at once.
-func TestManyWorkers(t *testing.T) {
+// TestGateServesManyWorkersAtOnce calls the Gate from many goroutines at once.
+func TestGateServesManyWorkersAtOnce(t *testing.T) {
 	gate := New()
 	var work sync.WaitGroup
 	for worker := range 8 {
@@ -84,6 +85,6 @@ func TestManyWorkers(t *testing.T) {
 	}
 	work.Wait()
 	if len(gate.lines) != 0 {
-		t.Errorf("%d namespaces are remembered in which nobody waits", len(gate.lines))
+		t.Errorf("%d namespaces are remembered in which no SpiderJob waits", len(gate.lines))
 	}
 }

@@ -17,7 +17,7 @@ const (
 // line holds the SpiderJobs of one namespace that have no Pod yet, as far as is known.
 //
 // They wait in one order, the oldest first. Those whose Pods ask for more than the quota's limit wait in another one: no Pod
-// that ends makes room for them, and they must not block the others for ever.
+// that ends makes room for them, and they must not block the others forever.
 type line struct {
 	entries map[string]*entry
 	shapes  map[string]*shape
@@ -179,10 +179,10 @@ func (l *line) classify(s *shape, neverFits bool) {
 		return true
 	})
 	for _, e := range moving {
-		told := from.allowed(e)
+		known := from.allowed(e)
 		from.remove(e)
 		to.add(e)
-		if told {
+		if known {
 			to.first = append(to.first, e)
 		}
 	}

@@ -8,9 +8,9 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestBacklogCostsNothing has a quota of one Pod, which runs for an hour: what the others cost does not depend on how many
-// there are, once it is known that there is no room.
-func TestBacklogCostsNothing(t *testing.T) {
+// TestWaitingCostsTheSameForAnyBacklog has a quota of one Pod, which runs for an hour: once it is known that there is no room,
+// what the others cost does not depend on their number.
+func TestWaitingCostsTheSameForAnyBacklog(t *testing.T) {
 	cost := func(backlog int) (refusals, requests int) {
 		w := newWorld(1)
 		w.create(2 * time.Hour)
@@ -39,8 +39,8 @@ func TestBacklogCostsNothing(t *testing.T) {
 	}
 }
 
-// TestBurstIsRefusedForSecondsOnly has more and more Jobs made at once: the Job controller's ten tries a second go to them only
-// until the first refusal is known, and those that it has not tried by then are deleted untried.
+// TestBurstIsRefusedForSecondsOnly has more and more Jobs created at once: the Job controller's ten tries a second go to them
+// only until the first refusal is known, and those that it has not tried by then are deleted untried.
 func TestBurstIsRefusedForSecondsOnly(t *testing.T) {
 	refused := func(burst int) int {
 		w := newWorld(0)
@@ -58,8 +58,8 @@ func TestBurstIsRefusedForSecondsOnly(t *testing.T) {
 	}
 }
 
-// TestOldestFirst has thirty Jobs for a quota of one Pod: nobody overtakes more than three who are older.
-func TestOldestFirst(t *testing.T) {
+// TestOldestStartFirst has thirty Jobs for a quota of one Pod: none overtakes more than three that are older.
+func TestOldestStartFirst(t *testing.T) {
 	w := newWorld(1)
 	for range 30 {
 		w.create(30 * time.Second)
@@ -79,7 +79,8 @@ func TestOldestFirst(t *testing.T) {
 	}
 }
 
-// TestRaisedQuotaFillsFast raises a quota from one Pod to 300: the first that is made shows that there is room for more.
+// TestRaisedQuotaFillsFast raises a quota from one Pod to 300: the first Pod that is created shows that there is room for
+// more.
 func TestRaisedQuotaFillsFast(t *testing.T) {
 	w := newWorld(1)
 	for range 400 {
@@ -106,8 +107,8 @@ func TestRaisedQuotaFillsFast(t *testing.T) {
 	}
 }
 
-// TestRestart knows at once what the process before it has recorded.
-func TestRestart(t *testing.T) {
+// TestARestartCreatesAndDeletesFewJobs checks that a new process uses at once what the process before it has recorded.
+func TestARestartCreatesAndDeletesFewJobs(t *testing.T) {
 	w := newWorld(1)
 	for range 100 {
 		w.create(time.Hour)
@@ -131,8 +132,8 @@ func TestRestart(t *testing.T) {
 	}
 }
 
-// TestWhoNeverFitsHoldsUpNobody has Pods that ask for more than the quota's limit in front of others.
-func TestWhoNeverFitsHoldsUpNobody(t *testing.T) {
+// TestPodsThatNeverFitDelayNoOthers has Pods that ask for more than the quota's limit in front of others.
+func TestPodsThatNeverFitDelayNoOthers(t *testing.T) {
 	w := newWorld(2)
 	for range 20 {
 		r := w.create(time.Minute)
@@ -161,8 +162,8 @@ func TestWhoNeverFitsHoldsUpNobody(t *testing.T) {
 	}
 }
 
-// TestRaisedLimitIsTriedWithCare raises the limit that all asked more than: one that is made does not show that all have room.
-func TestRaisedLimitIsTriedWithCare(t *testing.T) {
+// TestFewJobsTryARaisedLimit raises a limit that all Pods exceeded: one Pod that is created does not show that all have room.
+func TestFewJobsTryARaisedLimit(t *testing.T) {
 	w := newWorld(6)
 	for range 100 {
 		w.create(time.Hour).message = tooBig
@@ -184,18 +185,19 @@ func TestRaisedLimitIsTriedWithCare(t *testing.T) {
 	}
 }
 
-// TestYoungestLoseTheirJobs wakes those whose Jobs were made before it was known that there is no room.
+// TestYoungestLoseTheirJobs checks that once a quota is known to be full, only the oldest keep the Jobs that were created
+// before.
 func TestYoungestLoseTheirJobs(t *testing.T) {
 	w := newWorld(0)
 	for range 6 {
 		r := w.create(time.Minute)
 		if verdict, _ := w.wants(r.Job, w.now); !verdict.Go {
-			t.Fatalf("%s is parked, and nothing is refused", r.Key.Name)
+			t.Fatalf("%s is parked before any refusal", r.Key.Name)
 		}
 	}
 	wake := w.refused(w.runs[5].Job, full, w.now, w.now)
 	if got := fmt.Sprint(wake); got != "[run-00004 run-00005]" {
-		t.Errorf("woken were %s, want the two youngest of six", got)
+		t.Errorf("woke %s, want the two youngest of six", got)
 	}
 	for i, r := range w.runs {
 		if keep, _ := w.mayKeep(r.Job, w.now); keep != (i < base) {
@@ -204,8 +206,9 @@ func TestYoungestLoseTheirJobs(t *testing.T) {
 	}
 }
 
-// TestSilentIsPassedOver lets nobody keep a place who was woken and says nothing.
-func TestSilentIsPassedOver(t *testing.T) {
+// TestAWokenSpiderJobThatDoesNothingLosesItsPlace checks that a SpiderJob that was woken and then neither creates a Job nor
+// waits does not keep others from running.
+func TestAWokenSpiderJobThatDoesNothingLosesItsPlace(t *testing.T) {
 	w := newWorld(1)
 	w.create(time.Minute)
 	for range 20 {
@@ -221,12 +224,12 @@ func TestSilentIsPassedOver(t *testing.T) {
 		w.second()
 	}
 	if n := w.unfinished(); n != 4 {
-		t.Errorf("%d have not run, want only the four that say nothing", n)
+		t.Errorf("%d have not run, want only the four that do nothing", n)
 	}
 }
 
-// TestMessageOfTheParked says the same to whoever is parked, each time.
-func TestMessageOfTheParked(t *testing.T) {
+// TestMessageOfAParkedSpiderJobIsStable checks that a parked SpiderJob gets the same message each time.
+func TestMessageOfAParkedSpiderJobIsStable(t *testing.T) {
 	w := newWorld(1)
 	for range 10 {
 		w.create(time.Hour)
@@ -238,13 +241,13 @@ func TestMessageOfTheParked(t *testing.T) {
 		w.second()
 		verdict, _ := w.wants(w.runs[9].Job, w.now)
 		if verdict.Go || verdict.Message != stable {
-			t.Errorf("the youngest is told %+v, want it parked with %q", verdict, stable)
+			t.Errorf("the youngest gets %+v, want it parked with %q", verdict, stable)
 		}
 	}
 }
 
-// TestAnyBacklog lets SpiderJobs come and be cancelled, quotas change, reconciles be late and the process restart: all run in
-// the end, no more than a few Jobs wait for room for long, and nothing is remembered of those that have gone.
+// TestAnyBacklog has SpiderJobs come and be cancelled, quotas change, reconciles be late and the process restart: all run in
+// the end, no more than a few Jobs wait for room for long, and nothing is remembered of SpiderJobs that are gone.
 func TestAnyBacklog(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		pick := func(n int, what string) int { return rapid.IntRange(0, n-1).Draw(t, what) }
@@ -302,7 +305,7 @@ func TestAnyBacklog(t *testing.T) {
 			w.second()
 		}
 		if len(w.entries)+len(w.shapes)+w.fits.order.Len()+w.never.order.Len() != 0 {
-			t.Fatalf("%d are remembered that have gone", len(w.entries))
+			t.Fatalf("%d SpiderJobs that are gone are remembered", len(w.entries))
 		}
 	})
 }

@@ -9,8 +9,8 @@ const (
 		`used: limits.cpu=0,pods=0, limited: limits.cpu=2500m,pods=9`
 )
 
-// TestMessage drops what is another word each time, and nothing else.
-func TestMessage(t *testing.T) {
+// TestMessageDropsWhatIsRandom checks that Message drops what differs each time, and nothing more.
+func TestMessageDropsWhatIsRandom(t *testing.T) {
 	for text, want := range map[string]string{
 		full:   stable,
 		stable: stable,
@@ -44,7 +44,7 @@ func TestExceeded(t *testing.T) {
 	}
 }
 
-// TestNeverFits tells a Pod that no quota of this size has room for from one that has come too early.
+// TestNeverFits checks that a Pod for which no quota of this size has room is distinguished from one that has come too early.
 func TestNeverFits(t *testing.T) {
 	for text, want := range map[string]bool{
 		tooBig:          true,

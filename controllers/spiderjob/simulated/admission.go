@@ -17,7 +17,7 @@ type Answer int
 const (
 	Slow    Answer = iota // it takes two seconds, and is let through
 	Hangs                 // the webhook's ten seconds pass, then 500
-	Fails                 // 500 at once: nobody listens
+	Fails                 // 500 at once: the webhook is down
 	TooMany               // 429
 	TooBig                // 413
 	Denied400

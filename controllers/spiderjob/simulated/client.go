@@ -38,7 +38,7 @@ type Call struct {
 // Write reports whether the call changes something.
 func (c Call) Write() bool { return c.Verb != "get" && c.Verb != "list" }
 
-// String tells the call for people.
+// String describes the call for people.
 func (c Call) String() string {
 	what := c.Kind.String()
 	if c.Status {
@@ -53,7 +53,7 @@ var ErrAnswerLost = errors.New("the answer is lost")
 // Gate is asked before each call of a process, and may take its time; its error is the call's, which then has no effect.
 type Gate func(ctx context.Context, call Call) error
 
-// Observer is told of what calls brought back: each object that a process has seen.
+// Observer gets what calls brought back: each object that a process has seen.
 type Observer func(obj client.Object)
 
 // View is how one process of the operator sees the cluster. It implements what the reconciler uses of client.Client; anything
@@ -329,7 +329,7 @@ type Caches struct {
 	objects  [kinds][]client.Object
 }
 
-// Notice is what a cache tells its handlers: Before is nil for what is new, After for what is gone.
+// Notice is what a cache passes to its handlers: Before is nil for what is new, After for what is gone.
 type Notice struct{ Before, After client.Object }
 
 // NewCaches returns caches that have been filled, by a list that missed the last changes of each kind, as many as lag says.
@@ -347,7 +347,7 @@ func (k *Caches) Objects(kind Kind) []client.Object { return slices.Clone(k.obje
 // Behind is how many changes a cache has not heard of.
 func (k *Caches) Behind(kind Kind) int { return len(k.cluster.changes[kind]) - k.position[kind] }
 
-// Deliver brings the next n changes of a kind to a cache, and returns what its handlers are told.
+// Deliver brings the next n changes of a kind to a cache, and returns the notices for its handlers.
 func (k *Caches) Deliver(kind Kind, n int) []Notice {
 	var notices []Notice
 	for range min(n, k.Behind(kind)) {

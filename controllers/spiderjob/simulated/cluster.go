@@ -55,7 +55,7 @@ type Change struct {
 type Cluster struct {
 	// Skew is how far kube-apiserver's clock, and those of the controllers beside it, are ahead of the true time.
 	Skew time.Duration
-	// Tell is called with each thing that happens, for people; nil for nobody.
+	// Tell, if not nil, is called with each thing that happens, in words for people.
 	Tell func(format string, args ...any)
 	// Script is asked what the containers of a new Pod will do.
 	Script func(pod *corev1.Pod) PodScript
@@ -119,7 +119,7 @@ func (c *Cluster) serverTime() metav1.Time {
 	return metav1.Time{Time: time.Now().Add(c.Skew).Truncate(time.Second)}
 }
 
-// as has what f writes told to be by somebody.
+// as runs f with somebody as the author of what f writes, for story lines.
 func (c *Cluster) as(who string, f func()) {
 	before := c.by
 	c.by = who
@@ -209,7 +209,7 @@ func modify[T client.Object](c *Cluster, kind Kind, obj T, change func(T)) (T, b
 	return next, true
 }
 
-// set is modify for whoever knows that something changes.
+// set is modify for a caller that knows that something changes.
 func set[T client.Object](c *Cluster, kind Kind, obj T, change func(T)) {
 	if current, ok := c.findUID(kind, obj.GetUID()).(T); ok {
 		next := current.DeepCopyObject().(T) //nolint:forcetypeassert // A deep copy is of the same type.

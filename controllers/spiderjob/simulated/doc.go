@@ -1,7 +1,7 @@
 // Package simulated is a Kubernetes cluster in memory, for tests: kube-apiserver with what its rules do to SpiderJobs, Jobs and
 // Pods, the Job controller, the garbage collectors, the scheduler, nodes with their kubelets, and the processes that really run.
 //
-// Nothing in it happens by itself, and nothing in it is random: each component takes one step when it is told to, and asks its
+// Nothing in it happens by itself, and nothing in it is random: each component takes one step when it is called, and asks its
 // caller where there is a choice. Time is the time of the synctest bubble it lives in. What processes do is kept apart from what
 // the objects say about them, so that a test can hold one against the other.
 //

@@ -101,7 +101,7 @@ func (l *local) initFailed() bool {
 	return slices.ContainsFunc(l.containers, func(ct *container) bool { return ct.kind == Init && ct.ended() && ct.proc.exit != 0 })
 }
 
-// stopIfTold tells containers to end where the Pod is deleted, evicted, or over its own deadline.
+// stopIfTold signals containers to end if the Pod is deleted, evicted, or over its own deadline.
 func (c *Cluster) stopIfTold(n *Node, pod *corev1.Pod, l *local) {
 	grace := 30 * time.Second
 	if s := pod.Spec.TerminationGracePeriodSeconds; s != nil {
@@ -264,7 +264,7 @@ func (n *Node) brief(l *local) string {
 	return string(brief)
 }
 
-// tellPod tells what a kubelet has reported anew.
+// tellPod tells the story line of a kubelet's new report.
 func (c *Cluster) tellPod(before, after *corev1.Pod) {
 	if after == nil {
 		c.tell("Pod %s is gone", before.Name)

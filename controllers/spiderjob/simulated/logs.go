@@ -24,7 +24,7 @@ const (
 // LogTroubles is how many there are.
 const LogTroubles = int(logTroubles)
 
-// String tells of it for people.
+// String describes it for people.
 func (t LogTrouble) String() string {
 	return [...]string{"are fine", "hang", "end early", "are empty", "are refused"}[t]
 }
@@ -36,7 +36,7 @@ type Log struct {
 
 	node   *Node
 	writer *Process
-	told   int64 // the items that the log told of last
+	told   int64 // the items that the log last reported
 }
 
 // OpenLog asks kube-apiserver for the log of a Pod's spider. It is not answered for as long as the node does not answer.
@@ -99,7 +99,7 @@ func (l *Log) Follow() (text string, ends, answered bool) {
 	return text, true, true
 }
 
-// progress is the line that Scrapy writes now and then, if there is something new to tell.
+// progress is the line that Scrapy writes at intervals, if the counts have changed.
 func (l *Log) progress() string {
 	items := l.writer.Items()
 	if items == l.told {

@@ -15,7 +15,7 @@ type NodeState int
 // The states of a node.
 const (
 	Up  NodeState = iota
-	Cut           // its processes run, but nobody hears of it
+	Cut           // its processes run, but it cannot report them
 	Off           // it has no power, or its kernel is gone
 )
 
@@ -44,7 +44,7 @@ type local struct {
 	killing    string       // why its containers are being stopped
 	grace      time.Duration
 	evicted    *eviction
-	reported   time.Time // when a failure to mount was last told
+	reported   time.Time // when a failure to mount was last reported
 	removed    bool      // the kubelet has done with it
 	shown      string    // the status that was written last, in short
 }
@@ -55,12 +55,12 @@ type container struct {
 	script   Script
 	proc     *Process
 	starts   int
-	killed   bool   // told to end
+	killed   bool   // signalled to end
 	made     string // the state that the kubelet made up for it: Unknown, ContainerStatusUnknown
 	finished time.Time
 }
 
-// OwnStorage is why a process was told to end whose Pod used more storage than it may.
+// OwnStorage is why a process was signalled to end whose Pod used more storage than it may.
 const OwnStorage = "evicted for its own storage"
 
 // eviction is why a kubelet ends a Pod.
@@ -238,7 +238,7 @@ func (c *Cluster) forgetContainers(n *Node, made string) {
 	}
 }
 
-// Remove deletes a node's Node object. Whether the machine lives on nobody knows.
+// Remove deletes a node's Node object. The machine may still be running.
 func (c *Cluster) Remove(n *Node) {
 	if !n.Deleted {
 		c.tell("somebody deletes Node %s", n.Name)

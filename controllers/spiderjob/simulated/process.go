@@ -12,7 +12,7 @@ import (
 // Forever is longer than any history.
 const Forever = 1000 * time.Hour
 
-// Script is what a container does when nobody disturbs it, and when it is told to end.
+// Script is what a container does undisturbed, and when it is signalled to end.
 type Script struct {
 	// Waits is the reason of the waiting state in which the container stays until Ready, "" where it starts as soon as it may.
 	Waits   string
@@ -33,7 +33,7 @@ type Script struct {
 	TermExit int32
 }
 
-// ContainerKind tells the containers of a Pod apart.
+// ContainerKind is the kind of a container of a Pod.
 type ContainerKind int
 
 // The kinds of containers.
@@ -75,7 +75,7 @@ type Process struct {
 	// DeclaredDead says that somebody declared it dead while it may have been alive, and who: a forced deletion, a node that was
 	// removed from the cluster or marked out of service.
 	DeclaredDead string
-	// Signalled is when it was first told to end, the zero time if it was not; SignalledBy why.
+	// Signalled is when it was first signalled to end, zero if it was not; SignalledBy says why.
 	Signalled   time.Time
 	SignalledBy string
 	// Lost says that its node lost it: power, or the runtime's state.
@@ -88,7 +88,7 @@ type Process struct {
 	killAt time.Time
 }
 
-// Ends is when the process has ended, or will end if nobody interferes.
+// Ends is when the process has ended, or will end undisturbed.
 func (p *Process) Ends() time.Time { return p.ends }
 
 // Running reports whether it runs now.
@@ -126,7 +126,7 @@ func (p *Process) Items() int64 {
 	return p.script.Items * int64(worked/time.Second) / 10
 }
 
-// signal tells the process to end within grace from now.
+// signal asks the process to end within grace from now.
 func (p *Process) signal(grace time.Duration, why string) {
 	now := time.Now()
 	if !now.Before(p.ends) {

@@ -26,7 +26,7 @@ func usualLog(size int) []byte {
 	return log.Bytes()[log.Len()-size:]
 }
 
-// BenchmarkUsualLog reads what a sample of a running spider, or a final read, brings.
+// BenchmarkUsualLog measures what a sample of a running spider, or a final read, has to parse.
 func BenchmarkUsualLog(b *testing.B) {
 	for _, size := range []int{64 << 10, 1 << 20} {
 		log := usualLog(size)
@@ -34,8 +34,8 @@ func BenchmarkUsualLog(b *testing.B) {
 	}
 }
 
-// BenchmarkLog reads logs that are full of dumps. The parser before this one, which looked at the last 64 KiB only, is ParseLog
-// at commit 94600af: its figures, on the same input, are in docs/run.md.
+// BenchmarkLog measures logs that are full of dumps. The parser before this one, which looked at the last 64 KiB only, is
+// ParseLog at commit 94600af: its figures, on the same input, are in docs/run.md.
 func BenchmarkLog(b *testing.B) {
 	for _, name := range []string{"finished-debug", "finished"} {
 		for _, size := range []int{64 << 10, 1 << 20} {

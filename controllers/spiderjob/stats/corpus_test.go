@@ -32,7 +32,7 @@ type recorded struct {
 	Elapsed                                                      *float64
 }
 
-// TestLogOfTheCorpus reads every recorded log: what the log says is what the run measured of itself.
+// TestLogOfTheCorpus checks every recorded log: what is read from it is what the run measured of itself.
 func TestLogOfTheCorpus(t *testing.T) {
 	for name, row := range corpus(t) {
 		t.Run(name, func(t *testing.T) {

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// maxCrawls is the most crawls of one process that are told apart. Counts of more are not final.
+// maxCrawls is the most crawls of one process that are distinguished. Counts of more are not final.
 const maxCrawls = 1024
 
 // crawls is the sum of the dumps that a log holds: one for every crawl of the process.
@@ -21,7 +21,7 @@ type crawls struct {
 	seen   map[dumpID]struct{}
 }
 
-// dumpID tells dumps apart: by the crawl's times, or by the dump's text where it has none.
+// dumpID distinguishes dumps: by the crawl's times, or by the dump's text where it has none.
 type dumpID struct {
 	start, finish time.Time
 	text          uint64
@@ -43,7 +43,7 @@ func (c *crawls) add(e *entries, text uint64) {
 	if len(c.seen) < maxCrawls {
 		c.seen[id] = struct{}{}
 	} else {
-		c.lost++ // whether it is one more cannot be told
+		c.lost++ // it may be one more crawl, or a dump that was read before
 	}
 	counts := e.known()
 	if e.items() == nil {

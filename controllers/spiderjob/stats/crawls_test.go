@@ -19,7 +19,7 @@ func dumpOf(items, begun, ended, reason string) string {
 		" 'start_time': datetime.datetime(2026, 11, 26, 11, " + begun + ", 27)}"
 }
 
-func TestSeveralCrawls(t *testing.T) {
+func TestCrawlsOfOneProcessAreSummedUp(t *testing.T) {
 	first, second := dumpOf("5", "1", "2", "finished"), dumpOf("7", "3", "4", "closespider_errorcount")
 	atOnce := dumpOf("7", "1", "4", "shutdown")
 	const both = `12 items, 4 responses, 4 requests, 6 errors, final, "closespider_errorcount", 2 crawls, ScrapyStats`

@@ -263,7 +263,7 @@ func (d *dump) goesOn(line []byte) bool {
 }
 
 // isEntry reports whether a line without its prefix begins with an entry of the dict. Where every line has lost its indentation,
-// the first that could be one tells so.
+// the first that could be one shows that.
 func (d *dump) isEntry(content []byte) bool {
 	blanks := len(content) - len(bytes.TrimLeft(content, " "))
 	if blanks == 0 && !d.plural && d.indent > 0 && d.dict.atEntry() && isQuote(content[0]) && beginsEntry(content, false) {
@@ -273,7 +273,7 @@ func (d *dump) isEntry(content []byte) bool {
 		return false
 	}
 	if d.indent == 0 && !d.dict.atEntry() && !d.dict.spoiled {
-		return false // without indentation nothing tells it from what is nested
+		return false // without indentation it cannot be distinguished from what is nested
 	}
 	return beginsEntry(content[blanks:], d.wraps)
 }

@@ -50,7 +50,7 @@ func inTwo(c *Counts) *Counts {
 	return c
 }
 
-// TestLogOfRealRuns reads the logs that testdata/record.py has recorded.
+// TestLogOfRealRuns checks the logs that testdata/record.py has recorded.
 func TestLogOfRealRuns(t *testing.T) {
 	want := map[string]*Counts{
 		"finished":               dumped(25, 25, 25, 0, "finished"),
@@ -97,8 +97,8 @@ func TestLogOfRealRuns(t *testing.T) {
 	}
 }
 
-// TestLogCutAnywhere cuts real logs at head and tail: what is left of a dump is never taken for a whole one, and never more is
-// counted than there was. What is cut off before it may have been another crawl, so that fewer may be counted.
+// TestLogCutAnywhere cuts real logs at head and tail: what is left of a dump is never taken for a whole one, and no more is
+// ever counted than there was. Fewer may be counted, since what is cut off may have been another crawl.
 func TestLogCutAnywhere(t *testing.T) {
 	for name, log := range allLogs(t) {
 		whole, _ := parseLog(log)
@@ -121,7 +121,7 @@ func TestLogCutAnywhere(t *testing.T) {
 	}
 }
 
-// TestLogInPieces writes real logs in pieces of all sizes: what is read never depends on them.
+// TestLogInPieces writes real logs in pieces of all sizes, and checks that the counts never depend on them.
 func TestLogInPieces(t *testing.T) {
 	for name, log := range allLogs(t) {
 		whole, _ := parseLog(log)
@@ -364,7 +364,7 @@ func TestLogAmongOtherLines(t *testing.T) {
 	})
 }
 
-// TestLogTakesLinearTime feeds what would be slow if any of it were looked at again and again.
+// TestLogTakesLinearTime feeds logs that would be slow to parse if any part of them were looked at again and again.
 func TestLogTakesLinearTime(t *testing.T) {
 	for name, piece := range map[string]string{
 		"headers":       "Dumping Scrapy stats:\n{",

@@ -288,8 +288,8 @@ func wrap(line string, width int) (pieces []string) {
 	return append(pieces, line)
 }
 
-// TestLogOfAllLooks gives the log of a crawl every look, with dumps of every kind.
-func TestLogOfAllLooks(t *testing.T) {
+// TestLogInEveryFormatOfLines gives the log of a crawl every format of lines, with dumps of every kind.
+func TestLogInEveryFormatOfLines(t *testing.T) {
 	for kind, dump := range dumps {
 		for _, looks := range []map[string]func([]record) string{looksOfLines, looksWithoutLines} {
 			for look, show := range looks {
@@ -304,8 +304,8 @@ func TestLogOfAllLooks(t *testing.T) {
 	}
 }
 
-// TestLogOfBrokenValues breaks one value of a dump, at its beginning, in its middle and at its end: it spoils only itself.
-func TestLogOfBrokenValues(t *testing.T) {
+// TestABrokenValueSpoilsOnlyItself breaks one value of a dump, at its beginning, in its middle and at its end.
+func TestABrokenValueSpoilsOnlyItself(t *testing.T) {
 	const want = `12 items, 12 responses, 15 requests, 1 errors, final, "finished", 1 crawls, ScrapyStats`
 	for kind, entry := range brokenDumps {
 		usual := usualDump("'item_scraped_count': 12")
@@ -338,8 +338,9 @@ func TestLogOfBrokenValues(t *testing.T) {
 	}
 }
 
-// TestLogOfAllLooksCutAnywhere cuts them at head and tail: final counts are those of the whole log, and no more is ever counted.
-func TestLogOfAllLooksCutAnywhere(t *testing.T) {
+// TestLogInEveryFormatCutAnywhere cuts the logs of every format at head and tail: final counts are those of the whole log, and
+// no more is ever counted.
+func TestLogInEveryFormatCutAnywhere(t *testing.T) {
 	kinds := map[string]string{}
 	for kind, dump := range dumps {
 		kinds[kind] = dump.text
@@ -374,7 +375,7 @@ func TestLogOfAllLooksCutAnywhere(t *testing.T) {
 // cuts is how often each log is cut.
 const cuts = 10
 
-// TestLogOfTheCases reads the logs of testdata/cases: what is right stands in the table of its README.md.
+// TestLogOfTheCases checks the logs of testdata/cases against the table in its README.md.
 func TestLogOfTheCases(t *testing.T) {
 	table, err := os.ReadFile("testdata/cases/README.md")
 	if err != nil {

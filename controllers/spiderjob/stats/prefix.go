@@ -8,7 +8,7 @@ import (
 const (
 	// maxPrefix is how far into a line a dict may begin, behind what a process manager or a log service puts before every line.
 	maxPrefix = 256
-	// consoleIndent is the least indentation that tells of a console in columns, which wraps lines.
+	// consoleIndent is the least indentation that means a console in columns, which wraps lines.
 	consoleIndent = 8
 )
 

@@ -46,7 +46,7 @@ type Counts struct {
 	FeedError string
 	// Crawls is how many crawls of the process the counts are the sum of; 0 where no dump was read.
 	Crawls int
-	// Signalled says that the process was told by a signal to shut down: Scrapy logs "Received SIG…" then.
+	// Signalled says that a signal asked the process to shut down: Scrapy logs "Received SIG…" then.
 	Signalled bool
 	// Closed says that every crawl that the log shows to have begun has also ended ("Spider closed").
 	Closed bool

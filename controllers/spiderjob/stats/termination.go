@@ -85,7 +85,7 @@ type messageObject struct {
 	spoilt  bool // the value of a known key was of the wrong kind
 }
 
-// UnmarshalJSON takes any JSON object. Keys are told apart by case, which decoding into a struct does not do.
+// UnmarshalJSON takes any JSON object. Keys differ by case, which decoding into a struct ignores.
 func (o *messageObject) UnmarshalJSON(data []byte) error {
 	return json.Unmarshal(data, &o.fields)
 }
