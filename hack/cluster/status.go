@@ -48,9 +48,7 @@ func (c *cluster) status(ctx context.Context, w io.Writer) error {
 			trouble++
 			state = "does not serve: " + firstLine(err.Error())
 		}
-		// It may end at this moment; then it takes no memory, and the next status tells.
-		memory, _ := process.MemoryOf(record.PID)
-		row(component.name, strconv.Itoa(record.PID), memory, state)
+		row(component.name, strconv.Itoa(record.PID), process.MemoryOf(record.PID), state)
 	}
 	shims, shimMemory, err := c.shims(known)
 	if err != nil {
@@ -94,11 +92,9 @@ func (c *cluster) shims(known map[int]bool) (int, process.Memory, error) {
 func memoryOf(processes []process.Identity) process.Memory {
 	var sum process.Memory
 	for _, p := range processes {
-		// One that has ended meanwhile takes no memory.
-		if m, err := process.MemoryOf(p.PID); err == nil {
-			sum.Resident += m.Resident
-			sum.Proportional += m.Proportional
-		}
+		m := process.MemoryOf(p.PID)
+		sum.Resident += m.Resident
+		sum.Proportional += m.Proportional
 	}
 	return sum
 }

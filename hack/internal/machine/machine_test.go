@@ -1,8 +1,12 @@
 package machine
 
 import (
+	"net"
 	"net/netip"
+	"os"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 )
 
@@ -47,72 +51,61 @@ func TestOnlySysctlsOfTheClusterAreRestored(t *testing.T) {
 	}
 }
 
-func TestMountPoints(t *testing.T) {
-	const info = `22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw
-40 22 0:35 / /home/a\040b/.cluster/kubelet/pods rw shared:2 - tmpfs none rw
-41 22 0:36 / /back\134slash rw - tmpfs none rw
-`
-	want := []string{"/", "/home/a b/.cluster/kubelet/pods", `/back\slash`}
-	if got := mountPoints(info); !slices.Equal(got, want) {
-		t.Errorf("got %q, want %q", got, want)
+func TestMountsUnderADirectory(t *testing.T) {
+	mounts, err := MountsUnder("/proc")
+	if err != nil || len(mounts) == 0 || mounts[0] != "/proc" {
+		t.Errorf("mounts %q, %v", mounts, err)
+	}
+	if mounts, err := MountsUnder("/pro", t.TempDir()); err != nil || len(mounts) > 0 {
+		t.Errorf("where nothing is mounted there are %q, %v", mounts, err)
 	}
 }
 
-// FuzzUnescape: whatever is mounted somewhere, reading its path must not panic, and plain paths stay as they are.
-func FuzzUnescape(f *testing.F) {
-	f.Add(`/a\040b\`)
-	f.Add(`\777`)
-	f.Fuzz(func(t *testing.T, path string) {
-		got := unescape(path)
-		if len(got) > len(path) {
-			t.Errorf("%q grew to %q", path, got)
-		}
-		if !slices.Contains([]byte(path), '\\') && got != path {
-			t.Errorf("%q became %q", path, got)
-		}
-	})
-}
-
-const tcpTable = `  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
-   0: 0100007F:094B 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 111 1 0 100 0 0 10 0
-   1: 00000000:192B 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 222 1 0 100 0 0 10 0
-   2: 0100007F:D0B0 0100007F:094B 01 00000000:00000000 00:00000000 00000000     0        0 333 1 0 100 0 0 10 0
-   3: 00000000000000000000000000000000:2809 00000000000000000000000000000000:0000 0A 0:0 00:0 0 0 0 444 1 0 100 0 0 10 0
-`
-
-func TestConflict(t *testing.T) {
-	listening, err := parseSockets(tcpTable, "0A")
+func TestAListenerIsFoundWithItsOwner(t *testing.T) {
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for address, inodes := range map[string][]string{
-		"127.0.0.1:2379":   {"111"},
-		"10.245.0.1:2379":  nil,     // another address of the machine
-		"10.245.0.1:6443":  {"222"}, // somebody listens on all addresses
-		"127.0.0.1:10249":  {"444"}, // and on all of IPv6, which takes IPv4's along
+	defer func() { _ = l.Close() }()
+	address := netip.MustParseAddrPort(l.Addr().String())
+	all, err := TCPListeners()
+	if err != nil {
+		t.Fatal(err)
+	}
+	taken := Conflict(all, address)
+	if len(taken) != 1 || taken[0].Address != address || !strings.Contains(taken[0].Owner(), strconv.Itoa(os.Getpid())) {
+		t.Errorf("%s is taken by %+v", address, taken)
+	}
+	packets, err := new(net.ListenConfig).ListenPacket(t.Context(), "udp", "[::1]:0")
+	if err != nil {
+		t.Skipf("no IPv6: %v", err)
+	}
+	defer func() { _ = packets.Close() }()
+	if all, err = UDPListeners(); err != nil || len(Conflict(all, netip.MustParseAddrPort(packets.LocalAddr().String()))) != 1 {
+		t.Errorf("%s is not found: %v", packets.LocalAddr(), err)
+	}
+}
+
+func TestConflict(t *testing.T) {
+	listening := []Listener{
+		{netip.MustParseAddrPort("127.0.0.1:2379"), 1}, {netip.MustParseAddrPort("0.0.0.0:6443"), 2},
+		{netip.MustParseAddrPort("[::]:10249"), 3},
+	}
+	for address, inodes := range map[string][]uint64{
+		"127.0.0.1:2379":   {1},
+		"10.245.0.1:2379":  nil, // another address of the machine
+		"10.245.0.1:6443":  {2}, // somebody listens on all addresses
+		"127.0.0.1:10249":  {3}, // and on all of IPv6, which takes IPv4's along
 		"127.0.0.1:10250":  nil,
-		"127.0.0.1:53424":  nil, // a connection is no listener
-		"192.0.2.2:6443":   {"222"},
-		"10.245.0.1:10249": {"444"},
+		"192.0.2.2:6443":   {2},
+		"10.245.0.1:10249": {3},
 	} {
-		var got []string
+		var got []uint64
 		for _, l := range Conflict(listening, netip.MustParseAddrPort(address)) {
 			got = append(got, l.inode)
 		}
 		if !slices.Equal(got, inodes) {
-			t.Errorf("%s: got %q, want %q", address, got, inodes)
+			t.Errorf("%s: got %v, want %v", address, got, inodes)
 		}
 	}
-}
-
-func FuzzParseSockets(f *testing.F) {
-	f.Add(tcpTable)
-	f.Fuzz(func(t *testing.T, table string) {
-		listening, err := parseSockets(table, "0A")
-		for _, l := range listening {
-			if err == nil && !l.Address.IsValid() {
-				t.Errorf("an invalid address out of %q", table)
-			}
-		}
-	})
 }

@@ -3,54 +3,27 @@ package machine
 import (
 	"errors"
 	"fmt"
-	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
+
+	"github.com/moby/sys/mountinfo"
 )
 
 // MountsUnder lists the mount points at or below any of the directories, in the order in which they were mounted.
 func MountsUnder(dirs ...string) ([]string, error) {
-	info, err := os.ReadFile("/proc/self/mountinfo")
+	mounts, err := mountinfo.GetMounts(func(m *mountinfo.Info) (skip, stop bool) {
+		under := func(dir string) bool { return m.Mountpoint == dir || strings.HasPrefix(m.Mountpoint, dir+"/") }
+		return !slices.ContainsFunc(dirs, under), false
+	})
 	if err != nil {
 		return nil, fmt.Errorf("listing mounts: %w", err)
 	}
-	var found []string
-	for _, point := range mountPoints(string(info)) {
-		if slices.ContainsFunc(dirs, func(dir string) bool { return point == dir || strings.HasPrefix(point, dir+"/") }) {
-			found = append(found, point)
-		}
+	points := make([]string, len(mounts))
+	for i, m := range mounts {
+		points[i] = m.Mountpoint
 	}
-	return found, nil
-}
-
-// mountPoints reads the fifth field of each line of /proc/<pid>/mountinfo (proc_pid_mountinfo(5)), in which space, tab,
-// newline and backslash are octal escapes.
-func mountPoints(mountinfo string) []string {
-	var points []string
-	for line := range strings.Lines(mountinfo) {
-		const mountPoint = 4
-		if fields := strings.Fields(line); len(fields) > mountPoint {
-			points = append(points, unescape(fields[mountPoint]))
-		}
-	}
-	return points
-}
-
-func unescape(s string) string {
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if s[i] == '\\' && i+4 <= len(s) {
-			if code, err := strconv.ParseUint(s[i+1:i+4], 8, 8); err == nil {
-				b.WriteByte(byte(code))
-				i += 3
-				continue
-			}
-		}
-		b.WriteByte(s[i])
-	}
-	return b.String()
+	return points, nil
 }
 
 // UnmountUnder unmounts everything at or below the directories, the last mounted first; what is busy is detached, and goes

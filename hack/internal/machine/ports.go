@@ -1,7 +1,6 @@
 package machine
 
 import (
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -9,87 +8,60 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
+
+	"github.com/prometheus/procfs"
 )
 
 // Listener is a listening TCP socket, or a bound UDP one.
 type Listener struct {
 	Address netip.AddrPort
-	inode   string
+	inode   uint64
 }
 
 // Conflict returns the listeners that would keep a program from listening on the address: those of the same port on the same
 // or on all addresses.
 func Conflict(listeners []Listener, want netip.AddrPort) []Listener {
-	var found []Listener
-	for _, l := range listeners {
-		if l.Address.Port() == want.Port() && (l.Address.Addr() == want.Addr() || l.Address.Addr().IsUnspecified()) {
-			found = append(found, l)
-		}
-	}
-	return found
+	return slices.DeleteFunc(slices.Clone(listeners), func(l Listener) bool {
+		return l.Address.Port() != want.Port() || (l.Address.Addr() != want.Addr() && !l.Address.Addr().IsUnspecified())
+	})
 }
 
+// The states of sockets in /proc/net, as tcp_states.h of the kernel numbers them: a bound UDP socket is "closed".
+const listens, bound = 10, 7
+
 // TCPListeners lists the machine's listening TCP sockets.
-func TCPListeners() ([]Listener, error) { return listeners("tcp", "0A") }
+func TCPListeners() ([]Listener, error) {
+	return listeners(listens, procfs.FS.NetTCP, procfs.FS.NetTCP6)
+}
 
 // UDPListeners lists the machine's bound UDP sockets.
-func UDPListeners() ([]Listener, error) { return listeners("udp", "07") }
+func UDPListeners() ([]Listener, error) { return listeners(bound, procfs.FS.NetUDP, procfs.FS.NetUDP6) }
 
-func listeners(protocol, state string) ([]Listener, error) {
+// listeners lists the sockets in a state that any of the tables has.
+func listeners[T procfs.NetTCP | procfs.NetUDP](state uint64, tables ...func(procfs.FS) (T, error)) ([]Listener, error) {
+	machine, err := procfs.NewDefaultFS()
+	if err != nil {
+		return nil, fmt.Errorf("listing open ports: %w", err)
+	}
 	var all []Listener
-	for _, file := range []string{"/proc/net/" + protocol, "/proc/net/" + protocol + "6"} {
-		table, err := os.ReadFile(file)
+	for _, table := range tables {
+		sockets, err := table(machine)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // a kernel without IPv6
 		}
 		if err != nil {
 			return nil, fmt.Errorf("listing open ports: %w", err)
 		}
-		found, err := parseSockets(string(table), state)
-		if err != nil {
-			return nil, fmt.Errorf("listing open ports from %s: %w", file, err)
+		for _, socket := range procfs.NetTCP(sockets) {
+			address, ok := netip.AddrFromSlice(socket.LocalAddr)
+			if ok && socket.St == state {
+				port := uint16(socket.LocalPort) //nolint:gosec // The kernel's ports are no larger.
+				all = append(all, Listener{netip.AddrPortFrom(address.Unmap(), port), socket.Inode})
+			}
 		}
-		all = append(all, found...)
 	}
 	return all, nil
-}
-
-// parseSockets reads /proc/net/tcp and its like (proc_pid_net(5)): local address, state and inode are fields 1, 3 and 9.
-func parseSockets(table, state string) ([]Listener, error) {
-	var found []Listener
-	for line := range strings.Lines(table) {
-		fields := strings.Fields(line)
-		if len(fields) < 10 || fields[3] != state {
-			continue
-		}
-		address, err := parseAddress(fields[1])
-		if err != nil {
-			return nil, err
-		}
-		found = append(found, Listener{Address: address, inode: fields[9]})
-	}
-	return found, nil
-}
-
-// parseAddress reads an address as the kernel prints it: 32-bit words in the machine's byte order (little-endian here), and
-// the port, all hexadecimal.
-func parseAddress(s string) (netip.AddrPort, error) {
-	host, port, _ := strings.Cut(s, ":")
-	raw, err := hex.DecodeString(host)
-	if err != nil || len(raw)%4 != 0 {
-		return netip.AddrPort{}, fmt.Errorf("no socket address: %q", s)
-	}
-	for word := range slices.Chunk(raw, 4) {
-		slices.Reverse(word)
-	}
-	address, ok := netip.AddrFromSlice(raw)
-	number, err := strconv.ParseUint(port, 16, 16)
-	if !ok || err != nil {
-		return netip.AddrPort{}, fmt.Errorf("no socket address: %q", s)
-	}
-	return netip.AddrPortFrom(address.Unmap(), uint16(number)), nil
 }
 
 // Owner describes the process that has the socket open: "process 123 (nginx)". It is empty where that cannot be seen.
@@ -99,7 +71,7 @@ func (l Listener) Owner() string {
 		return ""
 	}
 	for _, fd := range descriptors {
-		if target, err := os.Readlink(fd); err != nil || target != "socket:["+l.inode+"]" {
+		if target, err := os.Readlink(fd); err != nil || target != fmt.Sprintf("socket:[%d]", l.inode) {
 			continue
 		}
 		dir := filepath.Dir(filepath.Dir(fd))

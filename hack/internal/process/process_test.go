@@ -3,40 +3,33 @@ package process
 import (
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/prometheus/procfs"
 )
 
-func TestParseStat(t *testing.T) {
-	const rest = " 1 10 10 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 %THREADS 0 98765 1234 56 18446744073709551615"
-	line := func(name, state, threads string) string {
-		return "42 (" + name + ") " + state + strings.Replace(rest, "%THREADS", threads, 1)
-	}
-	for name, test := range map[string]struct {
-		line string
-		dead bool
-	}{
-		"sleeping":                         {line("etcd", "S", "9"), false},
-		"name that looks like more fields": {line("a) Z 1 (b", "R", "1"), false},
-		"zombie":                           {line("etcd", "Z", "1"), true},
-		"zombie whose threads still run":   {line("etcd", "Z", "3"), false},
+func TestAZombieIsDeadWhenItsLastThreadHasEnded(t *testing.T) {
+	for want, stats := range map[bool][]procfs.ProcStat{
+		false: {{State: "S", NumThreads: 9}, {State: "R", NumThreads: 1}, {State: "Z", NumThreads: 3}},
+		true:  {{State: "Z", NumThreads: 1}, {State: "X"}},
 	} {
-		t.Run(name, func(t *testing.T) {
-			s, err := parseStat(test.line)
-			if err != nil {
-				t.Fatal(err)
+		for _, s := range stats {
+			if dead(s) != want {
+				t.Errorf("in state %s with %d threads it is dead: %v", s.State, s.NumThreads, !want)
 			}
-			if s.startTime != 98765 || s.dead() != test.dead {
-				t.Errorf("start time %d, dead %v; want 98765, %v", s.startTime, s.dead(), test.dead)
-			}
-		})
-	}
-	for _, line := range []string{"", "42 etcd S 1", "42 (etcd) S 1 2 3", line("etcd", "S", "many")} {
-		if _, err := parseStat(line); err == nil {
-			t.Errorf("%q was taken for a stat line", line)
 		}
+	}
+}
+
+func TestMemoryIsOfTheProcess(t *testing.T) {
+	const mebibyte = 1 << 20
+	if m := MemoryOf(os.Getpid()); m.Resident < mebibyte || m.Proportional > m.Resident {
+		t.Errorf("this process takes %+v", m)
+	}
+	if m := MemoryOf(1 << 30); m != (Memory{}) {
+		t.Errorf("no process takes %+v", m)
 	}
 }
 
@@ -158,12 +151,5 @@ func TestFingerprintTellsWhetherARestartWouldChangeAnything(t *testing.T) {
 		if changed.Fingerprint() == base.Fingerprint() {
 			t.Errorf("a change of the %s does not show", name)
 		}
-	}
-}
-
-func TestParseSmapsRollup(t *testing.T) {
-	m := parseSmapsRollup("55d0-7fff ---p 00000000 00:00 0 [rollup]\nRss:    2048 kB\nPss:    1024 kB\nPss_Dirty:   512 kB\n")
-	if want := (Memory{Resident: 2 << 20, Proportional: 1 << 20}); m != want {
-		t.Errorf("got %+v, want %+v", m, want)
 	}
 }
