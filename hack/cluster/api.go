@@ -13,6 +13,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"github.com/scrapethis/spider-operator/hack/internal/fetch"
 )
 
 // client speaks to kube-apiserver, as the administrator, and to the components' health endpoints.
@@ -44,24 +46,11 @@ func newClient(l layout) (*client, error) {
 
 // get reads a URL, and decodes the answer if into is not nil. Any status but 200 is an error.
 func (c *client) get(ctx context.Context, url string, into any) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
-	if err != nil {
-		return fmt.Errorf("asking %s: %w", url, err)
+	answer, err := fetch.Get(ctx, c.http, url)
+	if err != nil || into == nil {
+		return err
 	}
-	response, err := c.http.Do(request)
-	if err != nil {
-		return err // it names the URL
-	}
-	defer func() { _ = response.Body.Close() }()
-	if response.StatusCode != http.StatusOK {
-		const enough = 500
-		body, _ := io.ReadAll(io.LimitReader(response.Body, enough))
-		return fmt.Errorf("%s answers %s: %s", url, response.Status, strings.TrimSpace(string(body)))
-	}
-	if into == nil {
-		return nil
-	}
-	if err := json.NewDecoder(response.Body).Decode(into); err != nil {
+	if err := json.Unmarshal(answer, into); err != nil {
 		return fmt.Errorf("reading the answer of %s: %w", url, err)
 	}
 	return nil

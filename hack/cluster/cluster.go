@@ -25,7 +25,9 @@ type cluster struct {
 	cache      gobuild.Cache
 	processes  process.Store
 	say        *progress.Printer
-	options    options
+	out        io.Writer
+	// signal is what a component is killed by.
+	signal string
 }
 
 func newStore(l layout) process.Store { return process.Store{Dir: l.records()} }
@@ -169,20 +171,20 @@ func (s *started) ended() error {
 	return nil
 }
 
-func (c *cluster) env(w io.Writer) error {
+func (c *cluster) env(context.Context) error {
 	if _, err := os.Stat(c.kubeconfig(admin)); err != nil {
 		return fmt.Errorf("there is no cluster in %s: run `cluster up` first", c.dir)
 	}
-	_, err := fmt.Fprintf(w, "export KUBECONFIG=%s\n", c.kubeconfig(admin))
+	_, err := fmt.Fprintf(c.out, "export KUBECONFIG=%s\n", c.kubeconfig(admin))
 	return err
 }
 
-func (c *cluster) assets(ctx context.Context, w io.Writer) error {
+func (c *cluster) assets(ctx context.Context) error {
 	dir, err := c.buildKubernetes(ctx)
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintln(w, dir)
+	_, err = fmt.Fprintln(c.out, dir)
 	return err
 }
 

@@ -227,7 +227,7 @@ func TestASentenceForEveryCommand(t *testing.T) {
 	if err := usage(&out); err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range commands() {
+	for _, c := range subcommands {
 		if c.help == "" || !strings.Contains(out.String(), c.help) {
 			t.Errorf("the help does not tell what %s does", c.name)
 		}

@@ -20,10 +20,11 @@ var signals = map[string]syscall.Signal{
 var deadly = []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT}
 
 // kill sends a component a signal, as a crash or an operator would, and waits for its end if it should end.
-func (c *cluster) kill(name string) error {
-	signal, known := signals[strings.TrimPrefix(strings.ToUpper(c.options.signal), "SIG")]
+func (c *cluster) kill(_ context.Context, args []string) error {
+	name := args[0]
+	signal, known := signals[strings.TrimPrefix(strings.ToUpper(c.signal), "SIG")]
 	if !known {
-		return fmt.Errorf("there is no signal %q: %w", c.options.signal, errUsage)
+		return fmt.Errorf("there is no signal %q: %w", c.signal, errUsage)
 	}
 	if _, err := find(components(c.layout, programs{}, ""), name); err != nil {
 		return err
@@ -38,7 +39,7 @@ func (c *cluster) kill(name string) error {
 	if err := process.Signal(record.Identity, signal); err != nil {
 		return err
 	}
-	c.say.Say("sent %s to %s (process %d)", c.options.signal, name, record.PID)
+	c.say.Say("sent %s to %s (process %d)", c.signal, name, record.PID)
 	if !slices.Contains(deadly, signal) {
 		return nil
 	}
@@ -50,7 +51,7 @@ func (c *cluster) kill(name string) error {
 }
 
 // start starts one component of a cluster that is there.
-func (c *cluster) start(ctx context.Context, name string) error {
+func (c *cluster) start(ctx context.Context, args []string) error {
 	if err := requireRoot("starting a component"); err != nil {
 		return err
 	}
@@ -58,7 +59,7 @@ func (c *cluster) start(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	chosen, err := find(all, name)
+	chosen, err := find(all, args[0])
 	if err != nil {
 		return err
 	}

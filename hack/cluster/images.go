@@ -50,7 +50,7 @@ func (c *cluster) load(ctx context.Context, archives []string) error {
 			continue
 		}
 		err = c.say.Do(ctx, "load "+filepath.Base(path), func(ctx context.Context, note note) error {
-			now.Images, err = c.importArchive(ctx, path, c.options.indexName)
+			now.Images, err = c.importArchive(ctx, path)
 			note("%s", strings.Join(now.Images, " "))
 			return err
 		})
@@ -86,28 +86,24 @@ func (c *cluster) loadPause(ctx context.Context, built programs) error {
 		if err := image.Write(path, pauseImage, pause); err != nil {
 			return err
 		}
-		_, err = c.importArchive(ctx, path, "")
+		_, err = c.importArchive(ctx, path)
 		return err
 	})
 }
 
 // importArchive returns the names of the images that were in the archive.
-func (c *cluster) importArchive(ctx context.Context, path, indexName string) ([]string, error) {
+func (c *cluster) importArchive(ctx context.Context, path string) ([]string, error) {
 	snapshotter, err := c.snapshotter()
 	if err != nil {
 		return nil, err
 	}
-	args := []string{"images", "import", "--snapshotter", snapshotter}
-	if indexName != "" {
-		args = append(args, "--index-name", indexName)
-	}
-	out, err := c.ctr(ctx, append(args, path)...)
+	out, err := c.ctr(ctx, "images", "import", "--snapshotter", snapshotter, path)
 	if err != nil {
 		return nil, fmt.Errorf("loading %s: %w", path, err)
 	}
 	names := importedImages(out)
 	if len(names) == 0 {
-		return nil, fmt.Errorf("loading %s: it holds no image of this platform that has a name (--index-name gives one): %s", path, out)
+		return nil, fmt.Errorf("loading %s: it holds no image of this platform that has a name: %s", path, out)
 	}
 	return names, nil
 }

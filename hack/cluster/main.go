@@ -19,62 +19,37 @@ import (
 	"github.com/scrapethis/spider-operator/hack/internal/progress"
 )
 
-// subcommand is one subcommand.
+// subcommand is one of what the program can do.
 type subcommand struct {
-	name, arguments, help string
-	// run gets the arguments that are no flags.
-	run func(ctx context.Context, c *cluster, args []string) error
-	// flags defines the flags that only this subcommand has.
-	flags func(*flag.FlagSet, *options)
-	// least and most bound the number of arguments; most below zero is no bound.
-	least, most int
+	name string
+	// arguments are those that it takes, for people: none, one or, with an ellipsis, at least one.
+	arguments, help string
+	run             func(c *cluster, ctx context.Context, args []string) error
 }
 
-// options are the values of subcommands' own flags.
-type options struct {
-	signal    string
-	indexName string
-	against   string
+// alone is a subcommand without arguments.
+func alone(run func(*cluster, context.Context) error) func(*cluster, context.Context, []string) error {
+	return func(c *cluster, ctx context.Context, _ []string) error { return run(c, ctx) }
 }
 
-func commands() []subcommand {
-	return []subcommand{
-		{name: "up", help: "start the cluster, or what of it does not run, and wait until it can be used",
-			run: func(ctx context.Context, c *cluster, _ []string) error { return c.up(ctx) }},
-		{name: "down", help: "stop everything, and put the machine back as it was",
-			run: func(ctx context.Context, c *cluster, _ []string) error { return c.down(ctx) }},
-		{name: "status", help: "tell which components run, whether they serve, and how much memory they take",
-			run: func(ctx context.Context, c *cluster, _ []string) error { return c.status(ctx, os.Stdout) }},
-		{name: "env", help: "print, for eval, what makes kubectl and other clients use the cluster",
-			run: func(_ context.Context, c *cluster, _ []string) error { return c.env(os.Stdout) }},
-		{name: "load", arguments: "archive...", help: "put images, as docker or OCI archives, on the node", least: 1, most: -1,
-			flags: func(f *flag.FlagSet, o *options) {
-				f.StringVar(&o.indexName, "index-name", "", "`reference` of the image, for an OCI archive that does not name it")
-			},
-			run: func(ctx context.Context, c *cluster, args []string) error { return c.load(ctx, args) }},
-		{name: "assets", help: "build what envtest needs, and print the directory (for KUBEBUILDER_ASSETS); needs no root",
-			run: func(ctx context.Context, c *cluster, _ []string) error { return c.assets(ctx, os.Stdout) }},
-		{name: "kill", arguments: "component", help: "kill a component, to see what that does", least: 1, most: 1,
-			flags: func(f *flag.FlagSet, o *options) {
-				f.StringVar(&o.signal, "signal", "KILL", "`name` of the signal: KILL, TERM, STOP, CONT, INT, HUP or QUIT")
-			},
-			run: func(_ context.Context, c *cluster, args []string) error { return c.kill(args[0]) }},
-		{name: "start", arguments: "component", help: "start a component that was killed, and wait until it serves", least: 1, most: 1,
-			run: func(ctx context.Context, c *cluster, args []string) error { return c.start(ctx, args[0]) }},
-		{name: "snapshot", help: "print the state of the machine as far as a cluster may change it",
-			run: func(ctx context.Context, c *cluster, _ []string) error { return c.snapshot(ctx, os.Stdout) }},
-		{name: "verify", help: "tell what differs from before the cluster's start, and fail if anything does",
-			flags: func(f *flag.FlagSet, o *options) {
-				f.StringVar(&o.against, "against", "", "`file` with the output of snapshot to compare with, instead of the cluster's own")
-			},
-			run: func(ctx context.Context, c *cluster, _ []string) error { return c.verify(ctx, os.Stdout) }},
-	}
+var subcommands = []subcommand{
+	{"up", "", "start the cluster, or what of it does not run, and wait until it can be used", alone((*cluster).up)},
+	{"down", "", "stop everything, and put the machine back as it was", alone((*cluster).down)},
+	{"status", "", "tell which components run, whether they serve, and how much memory they take", alone((*cluster).status)},
+	{"env", "", "print, for eval, what makes kubectl and other clients use the cluster", alone((*cluster).env)},
+	{"load", "archive...", "put images, as docker or OCI archives, on the node", (*cluster).load},
+	{"assets", "", "build what envtest needs, and print the directory (for KUBEBUILDER_ASSETS); needs no root",
+		alone((*cluster).assets)},
+	{"kill", "component", "kill a component, to see what that does", (*cluster).kill},
+	{"start", "component", "start a component that was killed, and wait until it serves", (*cluster).start},
+	{"snapshot", "", "print the state of the machine as far as a cluster may change it", alone((*cluster).snapshot)},
+	{"verify", "", "tell what differs from before the cluster's start, and fail if anything does", alone((*cluster).verify)},
 }
 
 func usage(w io.Writer) error {
 	var text strings.Builder
 	text.WriteString("Runs a real Kubernetes on this machine.\n\nusage: cluster <command> [flags] [arguments]\n\n")
-	for _, c := range commands() {
+	for _, c := range subcommands {
 		fmt.Fprintf(&text, "  %s\t%s\n", strings.TrimSpace(c.name+" "+c.arguments), c.help)
 	}
 	text.WriteString("\ncluster <command> -h tells a command's flags.\n")
@@ -109,7 +84,7 @@ func execute(ctx context.Context, args []string) error {
 	if len(args) == 0 || args[0] == "help" || args[0] == "-h" || args[0] == "--help" {
 		return usage(os.Stdout)
 	}
-	for _, c := range commands() {
+	for _, c := range subcommands {
 		if c.name == args[0] {
 			return c.execute(ctx, args[1:])
 		}
@@ -124,25 +99,25 @@ func (cmd subcommand) execute(ctx context.Context, args []string) error {
 		fmt.Fprintf(os.Stderr, "usage: cluster %s [flags] %s\n%s\n\n", cmd.name, cmd.arguments, cmd.help)
 		flags.PrintDefaults()
 	}
-	var dir, repository string
-	var opts options
-	flags.StringVar(&dir, "dir", "", "`directory` of the cluster's files (default: .cluster in the repository)")
-	flags.StringVar(&repository, "repo", "", "`directory` of the repository (default: the one around the current directory)")
-	if cmd.flags != nil {
-		cmd.flags(flags, &opts)
+	dir := flags.String("dir", "", "`directory` of the cluster's files (default: .cluster in the repository)")
+	signal := new(string)
+	if cmd.name == "kill" {
+		signal = flags.String("signal", "KILL", "`name` of the signal: KILL, TERM, STOP, CONT, INT, HUP or QUIT")
 	}
 	arguments, err := parse(flags, args)
 	if err != nil {
 		return err
 	}
-	if len(arguments) < cmd.least || cmd.most >= 0 && len(arguments) > cmd.most {
+	several := strings.HasSuffix(cmd.arguments, "...")
+	if (len(arguments) > 0) != (cmd.arguments != "") || len(arguments) > 1 && !several {
 		return fmt.Errorf("usage: cluster %s [flags] %s: %w", cmd.name, cmd.arguments, errUsage)
 	}
-	c, err := newCluster(dir, repository, opts)
+	c, err := newCluster(*dir)
 	if err != nil {
 		return err
 	}
-	return cmd.run(ctx, c, arguments)
+	c.signal = *signal
+	return cmd.run(c, ctx, arguments)
 }
 
 // parse lets flags stand before, between and after the arguments.
@@ -159,8 +134,8 @@ func parse(flags *flag.FlagSet, args []string) (arguments []string, err error) {
 	}
 }
 
-func newCluster(dir, repository string, opts options) (*cluster, error) {
-	repository, err := checkout.Root(repository)
+func newCluster(dir string) (*cluster, error) {
+	repository, err := checkout.Root("")
 	if err != nil {
 		return nil, err
 	}
@@ -176,11 +151,6 @@ func newCluster(dir, repository string, opts options) (*cluster, error) {
 	}
 	l := layout{dir: dir}
 	return &cluster{
-		layout:     l,
-		repository: repository,
-		cache:      cache,
-		processes:  newStore(l),
-		say:        progress.To(os.Stderr),
-		options:    opts,
+		layout: l, repository: repository, cache: cache, processes: newStore(l), say: progress.To(os.Stderr), out: os.Stdout,
 	}, nil
 }

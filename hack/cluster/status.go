@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strconv"
 	"strings"
 	"time"
@@ -14,7 +13,7 @@ import (
 )
 
 // status tells of each component whether it runs and serves, and of the whole how much memory it takes.
-func (c *cluster) status(ctx context.Context, w io.Writer) error {
+func (c *cluster) status(ctx context.Context) error {
 	if exists, err := c.exists(); err != nil || !exists {
 		return errors.Join(err, fmt.Errorf("there is no cluster in %s", c.dir))
 	}
@@ -61,7 +60,7 @@ func (c *cluster) status(ctx context.Context, w io.Writer) error {
 	}
 	row("processes in pods", "", memoryOf(pods), strconv.Itoa(len(pods)))
 	row("total", "", total, c.overall(ctx, client, trouble))
-	return writeTable(w, table.String())
+	return writeTable(c.out, table.String())
 }
 
 func (c *cluster) overall(ctx context.Context, client *client, trouble int) string {

@@ -14,19 +14,19 @@ import (
 	"github.com/scrapethis/spider-operator/hack/internal/machine"
 )
 
-func (c *cluster) snapshot(ctx context.Context, w io.Writer) error {
+func (c *cluster) snapshot(ctx context.Context) error {
 	now, err := machine.Take(ctx, c.dir)
 	if err != nil {
 		return err
 	}
-	encoder := json.NewEncoder(w)
+	encoder := json.NewEncoder(c.out)
 	encoder.SetIndent("", " ")
 	return encoder.Encode(now)
 }
 
-// verify compares the machine with a record: the one given, or the one of before the cluster's start. Where there is none,
-// it looks for what only a cluster can have left.
-func (c *cluster) verify(ctx context.Context, w io.Writer) error {
+// verify compares the machine with the record of before the cluster's start. Where there is none, it looks for what only a
+// cluster can have left.
+func (c *cluster) verify(ctx context.Context) error {
 	if err := requireRoot("looking at the machine's network rules"); err != nil {
 		return err
 	}
@@ -34,16 +34,12 @@ func (c *cluster) verify(ctx context.Context, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	path := c.options.against
-	if path == "" {
-		path = c.machine()
-	}
 	var differences []string
-	before, err := files.Load[machine.Snapshot](path)
+	before, err := files.Load[machine.Snapshot](c.machine())
 	switch {
 	case err == nil:
 		differences = machine.Diff(before, now)
-	case errors.Is(err, fs.ErrNotExist) && c.options.against == "":
+	case errors.Is(err, fs.ErrNotExist):
 		err = nil
 		differences = leftovers(now)
 	default:
@@ -54,7 +50,7 @@ func (c *cluster) verify(ctx context.Context, w io.Writer) error {
 	} else {
 		err = fmt.Errorf("%d differences", len(differences))
 	}
-	_, printing := io.WriteString(w, strings.Join(differences, "\n")+"\n")
+	_, printing := io.WriteString(c.out, strings.Join(differences, "\n")+"\n")
 	return errors.Join(err, printing)
 }
 

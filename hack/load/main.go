@@ -5,17 +5,15 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/go-logr/logr"
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
 
+	"github.com/scrapethis/spider-operator/hack/internal/command"
 	"github.com/scrapethis/spider-operator/hack/load/api"
 	"github.com/scrapethis/spider-operator/hack/load/controller"
 	"github.com/scrapethis/spider-operator/hack/load/measure"
@@ -41,14 +39,7 @@ type subject interface {
 	Measure(ctx context.Context, settings measure.Settings) (*measure.Report, error)
 }
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	if err := run(ctx, os.Args[1:]); err != nil && !errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintln(os.Stderr, "load:", err)
-		os.Exit(1)
-	}
-}
+func main() { command.Main("load", run) }
 
 func run(ctx context.Context, args []string) error {
 	name := ""

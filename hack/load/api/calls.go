@@ -3,11 +3,14 @@ package api
 import (
 	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/scrapethis/spider-operator/hack/internal/fetch"
 )
 
 // call is one request to a REST API.
@@ -28,20 +31,17 @@ func (s *sample) perSecond() float64 { return float64(len(s.latencies)) / s.elap
 func drive(
 	ctx context.Context, clients int, duration time.Duration, one func(ctx context.Context) (bytes int64, made bool, err error),
 ) (*sample, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
+	calling, ctx := errgroup.WithContext(ctx)
 	var mu sync.Mutex
 	var all sample
-	var calling sync.WaitGroup
 	start := time.Now()
 	for range clients {
-		calling.Go(func() {
+		calling.Go(func() error {
 			var own sample
 			for begun := start; begun.Sub(start) < duration && ctx.Err() == nil; {
 				bytes, made, err := one(ctx)
 				if err != nil {
-					cancel(err)
-					return
+					return err
 				}
 				if !made {
 					break
@@ -55,11 +55,12 @@ func drive(
 			defer mu.Unlock()
 			all.latencies = append(all.latencies, own.latencies...)
 			all.bytes += own.bytes
+			return ctx.Err()
 		})
 	}
-	calling.Wait()
+	err := calling.Wait()
 	all.elapsed = time.Since(start)
-	return &all, context.Cause(ctx)
+	return &all, err
 }
 
 // caller calls one REST API with one API key, by net/http itself: package client would add the cost of decoding answers.
@@ -83,19 +84,7 @@ func (c *caller) send(ctx context.Context, what call) ([]byte, error) {
 		return nil, fmt.Errorf("%s %s: %w", what.method, what.path, err)
 	}
 	request.Header.Set("Authorization", "Bearer "+c.key)
-	response, err := c.http.Do(request)
-	if err != nil {
-		return nil, err // it names the method and the URL
-	}
-	defer func() { _ = response.Body.Close() }()
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		return nil, fmt.Errorf("%s %s: read the answer: %w", what.method, what.path, err)
-	}
-	if response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("%s %s: answered %d %s", what.method, what.path, response.StatusCode, body)
-	}
-	return body, nil
+	return fetch.Do(c.http, request)
 }
 
 // measure drives calls of a view and returns what they cost, including its REST API. next makes them; ok is false after the last
@@ -130,7 +119,7 @@ func (b *bench) measure(
 	n := float64(len(seen.latencies))
 	return measurement{
 		call: name, jobs: v.size, latencies: seen.latencies, perSecond: seen.perSecond(),
-		cpu:         (after.CPU - before.CPU).Seconds() * 1e6 / n,
+		cpu:         (after.CPU - before.CPU) * 1e6 / n,
 		allocations: (after.Allocations - before.Allocations) / n,
 		allocated:   (after.Allocated - before.Allocated) / 1024 / n,
 		bytes:       float64(seen.bytes) / n,

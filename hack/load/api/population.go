@@ -61,17 +61,15 @@ func (b *bench) populate(ctx context.Context, size int) (*population, error) {
 		p.spiderIDs[name] = spider.ID()
 		objects = append(objects, spider)
 	}
-	for _, object := range objects {
-		if err := b.Client.Create(ctx, object); err != nil {
-			return nil, fmt.Errorf("create %T %s: %w", object, object.GetName(), err)
-		}
+	if err := b.Create(ctx, objects...); err != nil {
+		return nil, err
 	}
 	var mu sync.Mutex
 	err := system.Each(ctx, "making SpiderJobs", size, func(ctx context.Context, i int) error {
 		job := nthJob(p.namespace, i)
 		status := job.Status
-		if err := b.Client.Create(ctx, job); err != nil {
-			return fmt.Errorf("create SpiderJob %s: %w", job.Name, err)
+		if err := b.Create(ctx, job); err != nil {
+			return err
 		}
 		if status.Phase != v1alpha1.PhasePending {
 			job.Status = status

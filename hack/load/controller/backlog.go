@@ -93,16 +93,16 @@ func backlogFigures(burst, wait system.Reading, tookBurst, tookWait time.Duratio
 	}
 	return []measure.Figure{
 		figure("until all say so and the operator is calm: s", tookBurst.Seconds()),
-		figure("  Pods refused", burst.RefusedPods),
+		figure("  Pods refused", burst.Counted[system.RefusedPods]),
 		figure("  Jobs made", burst.Writes["POST jobs"]),
 		figure("  Jobs deleted", burst.Writes["DELETE jobs"]),
 		figure("  requests of the operator", burst.OperatorRequests()),
 		figure("then, waiting: s", tookWait.Seconds()),
-		figure("  Pods refused", wait.RefusedPods),
-		figure("  Pods refused per second", wait.RefusedPods/tookWait.Seconds()),
+		figure("  Pods refused", wait.Counted[system.RefusedPods]),
+		figure("  Pods refused per second", wait.Counted[system.RefusedPods]/tookWait.Seconds()),
 		figure("  requests of the operator", wait.OperatorRequests()),
 		figure("  requests of the operator per second", wait.OperatorRequests()/tookWait.Seconds()),
-		figure("  its reconciles per second", wait.Reconciles/tookWait.Seconds()),
+		figure("  its reconciles per second", wait.Counted[system.Reconciles]/tookWait.Seconds()),
 	}
 }
 
@@ -114,8 +114,8 @@ func (b *bench) limitPods(ctx context.Context) (*corev1.ResourceQuota, error) {
 			corev1.ResourcePods: *resource.NewQuantity(quotaPods, resource.DecimalSI),
 		}},
 	}
-	if err := b.Client.Create(ctx, quota); err != nil {
-		return nil, fmt.Errorf("create the quota: %w", err)
+	if err := b.Create(ctx, quota); err != nil {
+		return nil, err
 	}
 	err := b.Until(ctx, "the quota is in force", func(ctx context.Context) (bool, error) {
 		if err := b.Client.Get(ctx, client.ObjectKeyFromObject(quota), quota); err != nil {

@@ -120,8 +120,8 @@ func (b *bench) compare(ctx context.Context) (*measure.Report, error) {
 	if b.byFile {
 		runByFile(spider)
 	}
-	if err := b.Client.Create(ctx, spider); err != nil {
-		return nil, fmt.Errorf("create the Spider: %w", err)
+	if err := b.Create(ctx, spider); err != nil {
+		return nil, err
 	}
 	if _, err := b.measure(ctx, spiderJobs(), warmUp, rate.Inf, "warm-up: SpiderJobs"); err != nil {
 		return nil, err

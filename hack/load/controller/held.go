@@ -25,8 +25,8 @@ func (b *bench) hold(ctx context.Context, r *measure.Report, example v1alpha1.Sp
 	}
 	err = system.Each(ctx, "making ended SpiderJobs", n, func(ctx context.Context, i int) error {
 		job := newSpiderJob(fmt.Sprintf("held-%05d", i))
-		if err := b.Client.Create(ctx, job); err != nil {
-			return fmt.Errorf("create %s: %w", job.Name, err)
+		if err := b.Create(ctx, job); err != nil {
+			return err
 		}
 		job.Status = example
 		job.Status.PodName = job.Name + "-abcde"
@@ -47,7 +47,7 @@ func (b *bench) hold(ctx context.Context, r *measure.Report, example v1alpha1.Sp
 	t.Row("heap, KiB per SpiderJob", (full.Heap-empty.Heap)/float64(n)/kibibyte)
 	t.Row("resident memory, KiB per SpiderJob", (full.Resident-empty.Resident)/float64(n)/kibibyte)
 	t.Row("start until it knows them all: s", full.took.Seconds())
-	t.Row("  its CPU seconds", full.used.CPU[system.Operator].Seconds())
+	t.Row("  its CPU seconds", full.used.CPU[system.Controller])
 	t.Row("  its requests", full.used.OperatorRequests())
 	return b.operator.ProfileHeap(ctx, b.settings, "held")
 }
@@ -70,8 +70,8 @@ func (b *bench) restart(ctx context.Context, n int) (s start, err error) {
 	}
 	// A new one is reconciled after all others. It has ended when the operator is at work.
 	probe := newSpiderJob(fmt.Sprintf("probe-%d", n))
-	if err := b.Client.Create(ctx, probe); err != nil {
-		return s, fmt.Errorf("create %s: %w", probe.Name, err)
+	if err := b.Create(ctx, probe); err != nil {
+		return s, err
 	}
 	err = b.Until(ctx, "the operator has reconciled all SpiderJobs", func(ctx context.Context) (bool, error) {
 		if err := b.Client.Get(ctx, client.ObjectKeyFromObject(probe), probe); err != nil {
@@ -81,7 +81,7 @@ func (b *bench) restart(ctx context.Context, n int) (s start, err error) {
 			return false, nil
 		}
 		s.used, err = b.Read(ctx, b.operator)
-		return s.used.Reconciles > float64(n), err
+		return s.used.Counted[system.Reconciles] > float64(n), err
 	})
 	if err != nil {
 		return s, err

@@ -53,13 +53,13 @@ func (o *Options) reportIdle(r *measure.Report, used system.Reading, took time.D
 	delete(used.Writes, system.Leases)
 	t := r.Table(fmt.Sprintf("%d ended and %d running SpiderJobs, nothing happening", o.held, o.running), "all")
 	t.Row("s", took.Seconds())
-	t.Row("writes without leases", used.AllWrites())
+	t.Row("writes without leases", used.Writes.Sum())
 	for _, name := range measure.ByValue(used.Writes) {
 		t.Row("  "+name, used.Writes[name])
 	}
 	t.Row("requests of the operator", used.OperatorRequests())
-	t.Row("its reconciles", used.Reconciles)
+	t.Row("its reconciles", used.Counted[system.Reconciles])
 	for _, name := range measure.ByValue(used.CPU) {
-		t.Row("CPU seconds per minute, "+name, used.CPU[name].Seconds()/took.Minutes())
+		t.Row("CPU seconds per minute, "+name, used.CPU[name]/took.Minutes())
 	}
 }

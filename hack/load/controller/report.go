@@ -49,9 +49,9 @@ func (c comparison) perJob(name string, jobs float64, of func(used system.Readin
 	c.figure(name, func(runs []*run) float64 { return jobs * usedPerJob(runs, of) })
 }
 
-// alone adds a row of what was used per job that only SpiderJobs have.
-func (c comparison) alone(name string, of func(used system.Reading) float64) {
-	c.Row(name, usedPerJob(c.spiders, of))
+// alone adds a row of what was counted per job that only SpiderJobs have.
+func (c comparison) alone(name, counted string) {
+	c.Row(name, usedPerJob(c.spiders, func(used system.Reading) float64 { return used.Counted[counted] }))
 }
 
 // lateness are the times between two events of a job. Bare Jobs do not have the first.
@@ -104,43 +104,39 @@ func (o *Options) reportComparison(bursts, steady []*run) *measure.Report {
 		compareRuns(r, fmt.Sprintf("at %g jobs per second, ms", o.rate), steady).latencies()
 	}
 
-	writes, cpu, peaks := map[string]float64{}, map[string]time.Duration{}, map[string]uint64{}
-	for _, one := range bursts {
-		for name, value := range one.used.Writes {
-			writes[name] = max(writes[name], value/float64(one.jobs))
+	names := func(of func(*run) measure.Counts) []string {
+		var all []measure.Counts
+		for _, one := range bursts {
+			all = append(all, of(one))
 		}
-		for name, value := range one.used.CPU {
-			cpu[name] = max(cpu[name], value)
-		}
-		for name, value := range one.peaks {
-			peaks[name] = max(peaks[name], value)
-		}
+		return measure.ByValue(all...)
 	}
 	c = compareRuns(r, "API writes per job, whole cluster", bursts)
-	c.perJob("all", 1, system.Reading.AllWrites)
-	for _, name := range measure.ByValue(writes) {
-		if writes[name] >= rare {
-			c.perJob(name, 1, func(used system.Reading) float64 { return used.Writes[name] })
+	c.perJob("all", 1, func(used system.Reading) float64 { return used.Writes.Sum() })
+	for _, name := range names(func(one *run) measure.Counts { return one.used.Writes }) {
+		writes := func(used system.Reading) float64 { return used.Writes[name] }
+		if max(usedPerJob(c.spiders, writes), usedPerJob(c.bare, writes)) >= rare {
+			c.perJob(name, 1, writes)
 		}
 	}
-	c.alone("of them the operator's", func(used system.Reading) float64 { return used.OperatorWrites })
-	c.alone("reads of the operator", func(used system.Reading) float64 { return used.OperatorReads })
-	c.alone("requests of the operator refused", func(used system.Reading) float64 { return used.OperatorRefused })
-	c.alone("reconciles", func(used system.Reading) float64 { return used.Reconciles })
+	c.alone("of them the operator's", system.OperatorWrites)
+	c.alone("reads of the operator", system.OperatorReads)
+	c.alone("requests of the operator refused", system.OperatorRefused)
+	c.alone("reconciles", system.Reconciles)
 
 	c = compareRuns(r, "CPU seconds per 1,000 jobs", bursts)
-	c.perJob("all", 1000, func(used system.Reading) float64 { return used.AllCPU().Seconds() })
-	for _, name := range measure.ByValue(cpu) {
-		c.perJob(name, 1000, func(used system.Reading) float64 { return used.CPU[name].Seconds() })
+	c.perJob("all", 1000, func(used system.Reading) float64 { return used.CPU.Sum() })
+	for _, name := range names(func(one *run) measure.Counts { return one.used.CPU }) {
+		c.perJob(name, 1000, func(used system.Reading) float64 { return used.CPU[name] })
 	}
 	c = compareRuns(r, "peak memory, MiB", bursts)
-	for _, name := range measure.ByValue(peaks) {
+	for _, name := range names(func(one *run) measure.Counts { return one.peaks }) {
 		c.figure(name, func(runs []*run) float64 {
-			peak := uint64(0)
+			peak := 0.0
 			for _, one := range runs {
 				peak = max(peak, one.peaks[name])
 			}
-			return float64(peak) / mebibyte
+			return peak / mebibyte
 		})
 	}
 	heaps := []float64{}
@@ -174,11 +170,11 @@ func usedPerJob(runs []*run, of func(used system.Reading) float64) float64 {
 
 // othersOf is how many of the machine's processors were busy with what is not measured. The less, the better.
 func othersOf(runs []*run) float64 {
-	var others, took time.Duration
+	var others, took float64
 	for _, r := range runs {
-		others, took = others+r.used.Others(), took+r.took
+		others, took = others+r.used.Others(), took+r.took.Seconds()
 	}
-	return measure.Ratio(others.Seconds(), took.Seconds())
+	return measure.Ratio(others, took)
 }
 
 // jobsOf are the jobs of all runs, no two of which have the same name.

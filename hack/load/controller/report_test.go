@@ -57,9 +57,7 @@ func assertLines(t *testing.T, r *measure.Report, want ...string) []string {
 func TestReport(t *testing.T) {
 	burst := func(subject string, seconds float64) *run {
 		return &run{subject: subject, jobs: 100, seconds: seconds, took: 2 * time.Duration(seconds) * time.Second, used: system.Reading{
-			Busy:   4 * time.Duration(seconds) * time.Second,
-			CPU:    map[string]time.Duration{"kube-apiserver": time.Duration(seconds) * time.Second},
-			Writes: map[string]float64{"POST jobs": 100},
+			Busy: 4 * seconds, CPU: measure.Counts{"kube-apiserver": seconds}, Writes: measure.Counts{"POST jobs": 100},
 		}}
 	}
 	// The kinds take turns to be first.
@@ -80,9 +78,9 @@ func TestReport(t *testing.T) {
 
 func TestReportOfNothing(t *testing.T) {
 	used := system.Reading{
-		CPU:            map[string]time.Duration{system.Operator: time.Second, "kube-apiserver": 3 * time.Second},
-		Writes:         map[string]float64{system.Leases: 7, "PUT spiderjobs/status": 2, "POST jobs": 1},
-		OperatorWrites: 3, OperatorReads: 1, Reconciles: 5,
+		CPU:     measure.Counts{system.Controller: 1, "kube-apiserver": 3},
+		Writes:  measure.Counts{system.Leases: 7, "PUT spiderjobs/status": 2, "POST jobs": 1},
+		Counted: measure.Counts{system.OperatorWrites: 3, system.OperatorReads: 1, system.Reconciles: 5},
 	}
 	r := &measure.Report{}
 	(&Options{held: 10, running: 4}).reportIdle(r, used, 2*time.Minute)
@@ -121,10 +119,12 @@ func TestTroubleSaysWhetherTheAimIsMet(t *testing.T) {
 // The costs of waiting are per second and do not include those of the burst before.
 func TestCostsOfABacklog(t *testing.T) {
 	burst := system.Reading{
-		RefusedPods: 620, OperatorWrites: 1200,
-		Writes: map[string]float64{"POST jobs": 305, "DELETE jobs": 296, "POST pods": 630},
+		Writes:  measure.Counts{"POST jobs": 305, "DELETE jobs": 296, "POST pods": 630},
+		Counted: measure.Counts{system.RefusedPods: 620, system.OperatorWrites: 1200},
 	}
-	wait := system.Reading{RefusedPods: 15, OperatorReads: 3, OperatorWrites: 3, Reconciles: 30}
+	wait := system.Reading{Counted: measure.Counts{
+		system.RefusedPods: 15, system.OperatorReads: 3, system.OperatorWrites: 3, system.Reconciles: 30,
+	}}
 	r := &measure.Report{}
 	r.Table("waiting").Column("300", backlogFigures(burst, wait, 6*time.Second, time.Minute)...)
 	assertLines(t, r,

@@ -24,7 +24,7 @@ type run struct {
 	seconds   float64
 	timelines map[string]*timeline
 	// peaks are the most that was resident of each process, in bytes.
-	peaks map[string]uint64
+	peaks measure.Counts
 	// heapPerJob is by how much each job and what it left behind has grown the operator's collected heap, in bytes.
 	heapPerJob float64
 
@@ -42,7 +42,7 @@ func (b *bench) measure(ctx context.Context, of subject, n int, pace rate.Limit,
 	if err != nil {
 		return nil, err
 	}
-	if err := system.ResetPeaks(b.operator); err != nil {
+	if err := system.ResetPeaks(); err != nil {
 		return nil, err
 	}
 	before, err := b.Read(ctx, b.operator)
@@ -66,7 +66,7 @@ func (b *bench) measure(ctx context.Context, of subject, n int, pace rate.Limit,
 		return nil, err
 	}
 	result.used, result.took = after.Since(before), after.At.Sub(before.At)
-	if result.peaks, err = system.PeakMemory(b.operator); err != nil {
+	if result.peaks, err = system.PeakMemory(); err != nil {
 		return nil, err
 	}
 	grown, err := b.operator.Collected(ctx)
@@ -116,8 +116,8 @@ func (b *bench) create(ctx context.Context, of subject, prefix string, n int, pa
 			return fmt.Errorf("create %s at a steady rate: %w", of.name, err)
 		}
 		job := of.make(fmt.Sprintf("%s%05d", prefix, i))
-		if err := b.Client.Create(ctx, job); err != nil {
-			return fmt.Errorf("create %s: %w", job.GetName(), err)
+		if err := b.Create(ctx, job); err != nil {
+			return err
 		}
 		b.observer.note(job.GetName(), func(t *timeline) { t.at[created] = time.Now() })
 		return nil
@@ -126,7 +126,8 @@ func (b *bench) create(ctx context.Context, of subject, prefix string, n int, pa
 
 // follow waits until n jobs have ended, and says how far they are.
 func (b *bench) follow(ctx context.Context, n int, title string) error {
-	said, moved, before := time.Now(), time.Now(), 0
+	moved, before := time.Now(), 0
+	sometimes := rate.Sometimes{Interval: 2 * time.Second}
 	for {
 		over, err := b.observer.count(ended)
 		if err != nil || over >= n {
@@ -135,17 +136,13 @@ func (b *bench) follow(ctx context.Context, n int, title string) error {
 		if err := b.Failure(); err != nil {
 			return err
 		}
-		now := time.Now()
 		if over > before {
-			before, moved = over, now
+			before, moved = over, time.Now()
 		}
-		if now.Sub(moved) > system.Patience {
+		if time.Since(moved) > system.Patience {
 			return fmt.Errorf("%s: only %d of %d have ended, and none within %s", title, over, n, system.Patience)
 		}
-		if now.Sub(said) >= 2*time.Second {
-			said = now
-			measure.Say("%s: %d of %d have ended", title, over, n)
-		}
+		sometimes.Do(func() { measure.Say("%s: %d of %d have ended", title, over, n) })
 		if err := measure.Pause(ctx, 50*time.Millisecond); err != nil {
 			return err
 		}

@@ -80,8 +80,8 @@ func (b *bench) staying(ctx context.Context) (subject, error) {
 	spider := newSpider()
 	spider.Name = staysName
 	spider.Spec.Pod.Labels = map[string]v1alpha1.LabelValue{staysName: "true"}
-	if err := b.Client.Create(ctx, spider); err != nil {
-		return subject{}, fmt.Errorf("create the Spider of jobs that keep running: %w", err)
+	if err := b.Create(ctx, spider); err != nil {
+		return subject{}, err
 	}
 	return subject{name: staysName, make: func(name string) client.Object {
 		job := newSpiderJob(name)

@@ -29,8 +29,8 @@ const (
 
 // measureTrouble measures how late cancels and ends are while Jobs of another namespace hang.
 func (b *bench) measureTrouble(ctx context.Context) (*measure.Report, error) {
-	if err := b.Client.Create(ctx, newSpider()); err != nil {
-		return nil, fmt.Errorf("create the Spider: %w", err)
+	if err := b.Create(ctx, newSpider()); err != nil {
+		return nil, err
 	}
 	seconds := int(b.troubleTime / time.Second)
 	prefix, err := b.stay(ctx, 2*seconds)
@@ -95,25 +95,19 @@ func reportTrouble(r *measure.Report, each int, cancel, end measure.Latency) {
 
 // hangJobs makes SpiderJobs in the other namespace, whose Jobs hang, and waits until calls hang.
 func (b *bench) hangJobs(ctx context.Context, webhook *hungWebhook) error {
-	if err := b.Client.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: hungNamespace}}); err != nil {
-		return fmt.Errorf("create namespace %s: %w", hungNamespace, err)
+	spider := newSpider()
+	spider.Namespace = hungNamespace
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: hungNamespace}}
+	if err := b.Create(ctx, namespace, spider); err != nil {
+		return err
 	}
 	if err := b.install(ctx, webhook, hungNamespace); err != nil {
 		return err
 	}
-	spider := newSpider()
-	spider.Namespace = hungNamespace
-	if err := b.Client.Create(ctx, spider); err != nil {
-		return fmt.Errorf("create the Spider of jobs that hang: %w", err)
-	}
-	measure.Say("starting %d SpiderJobs whose Jobs hang", b.troubleJobs)
 	err := system.Each(ctx, "starting SpiderJobs whose Jobs hang", b.troubleJobs, func(ctx context.Context, i int) error {
 		job := newSpiderJob(fmt.Sprintf("hung-%05d", i))
 		job.Namespace = hungNamespace
-		if err := b.Client.Create(ctx, job); err != nil {
-			return fmt.Errorf("create %s: %w", job.Name, err)
-		}
-		return nil
+		return b.Create(ctx, job)
 	})
 	if err != nil {
 		return err

@@ -67,8 +67,8 @@ func (b *bench) install(ctx context.Context, h *hungWebhook, in string) error {
 			}},
 		}},
 	}
-	if err := b.Client.Create(ctx, configuration); err != nil {
-		return fmt.Errorf("create the webhook: %w", err)
+	if err := b.Create(ctx, configuration); err != nil {
+		return err
 	}
 	// kube-apiserver reads the configuration through a watch of its own.
 	return b.Until(ctx, "the webhook is called", func(ctx context.Context) (bool, error) {

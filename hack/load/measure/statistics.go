@@ -2,6 +2,7 @@ package measure
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"time"
 )
@@ -57,18 +58,38 @@ func Ratio(of, to float64) float64 {
 	return of / to
 }
 
-// ByValue returns the names in all maps, those with the greatest values first.
-func ByValue[V cmp.Ordered](maps ...map[string]V) []string {
-	most := map[string]V{}
-	for _, m := range maps {
-		for name, value := range m {
+// Counts are numbers by name.
+type Counts map[string]float64
+
+// Sum adds up all of them.
+func (c Counts) Sum() float64 {
+	sum := 0.0
+	for _, value := range c {
+		sum += value
+	}
+	return sum
+}
+
+// Since is what has been counted since an earlier moment.
+func (c Counts) Since(earlier Counts) Counts {
+	grown := Counts{}
+	for name, value := range c {
+		if value > earlier[name] {
+			grown[name] = value - earlier[name]
+		}
+	}
+	return grown
+}
+
+// ByValue returns the names in all counts, those with the greatest values first.
+func ByValue(counts ...Counts) []string {
+	most := Counts{}
+	for _, c := range counts {
+		for name, value := range c {
 			most[name] = max(most[name], value)
 		}
 	}
-	names := make([]string, 0, len(most))
-	for name := range most {
-		names = append(names, name)
-	}
-	slices.SortFunc(names, func(x, y string) int { return cmp.Or(cmp.Compare(most[y], most[x]), cmp.Compare(x, y)) })
-	return names
+	return slices.SortedFunc(maps.Keys(most), func(x, y string) int {
+		return cmp.Or(cmp.Compare(most[y], most[x]), cmp.Compare(x, y))
+	})
 }

@@ -5,7 +5,6 @@ import (
 	_ "embed"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -16,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/scrapethis/spider-operator/hack/internal/checkout"
+	"github.com/scrapethis/spider-operator/hack/internal/command"
 	"github.com/scrapethis/spider-operator/hack/load/measure"
 )
 
@@ -29,9 +29,7 @@ func (s *System) AddNodes(ctx context.Context, n int, podTime time.Duration) err
 	if err != nil {
 		return err
 	}
-	find := exec.CommandContext(ctx, "go", "tool", "-n", "kwok")
-	find.Dir, find.Stderr = filepath.Join(root, "hack", "kwok"), os.Stderr
-	kwok, err := find.Output()
+	kwok, err := command.Output(command.In(ctx, filepath.Join(root, "hack", "kwok"), nil, "go", "tool", "-n", "kwok"))
 	if err != nil {
 		return fmt.Errorf("build KWOK: %w", err)
 	}
@@ -46,7 +44,7 @@ func (s *System) AddNodes(ctx context.Context, n int, podTime time.Duration) err
 		return err
 	}
 	// KWOK does not limit its own requests.
-	_, err = s.run(ctx, "kwok", strings.TrimSpace(string(kwok)), "--kubeconfig="+s.Kubeconfig, "--config="+config)
+	_, err = s.run(ctx, "kwok", kwok, "--kubeconfig="+s.Kubeconfig, "--config="+config)
 	if err != nil {
 		return err
 	}
@@ -60,8 +58,8 @@ func (s *System) AddNodes(ctx context.Context, n int, podTime time.Duration) err
 
 func (s *System) addNode(ctx context.Context, name string) error {
 	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}}
-	if err := s.Client.Create(ctx, node); err != nil {
-		return fmt.Errorf("create node %s: %w", name, err)
+	if err := s.Create(ctx, node); err != nil {
+		return err
 	}
 	// Admission taints a new node as not ready, and no node controller runs that would remove the taint.
 	patch := client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"taints":null}}`))

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"os"
@@ -24,14 +23,15 @@ import (
 	configv1alpha1 "github.com/scrapethis/spider-operator/api/config/v1alpha1"
 	"github.com/scrapethis/spider-operator/apiserver"
 	"github.com/scrapethis/spider-operator/controllers"
+	"github.com/scrapethis/spider-operator/hack/internal/fetch"
 	"github.com/scrapethis/spider-operator/hack/load/measure"
 	"github.com/scrapethis/spider-operator/test/integration/process"
 )
 
-// The first arguments that make this program a process of the operator.
+// The first arguments that make this program a process of the operator, and that process's name.
 const (
-	Controller = "run-controller"
-	RESTAPI    = "run-restapi"
+	Controller = "operator"
+	RESTAPI    = "rest-api"
 )
 
 // readyTimeout is how long a process may take until it is ready: it may have 100,000 jobs to read first.
@@ -98,13 +98,13 @@ func (s *System) StartServer(ctx context.Context, name, setting string) (*Server
 		probe = server.metrics
 	}
 	start := time.Now()
-	if server.Process, err = s.run(ctx, name+"-"+setting, program, name, s.Kubeconfig, setting, metrics, listen); err != nil {
+	if server.Process, err = s.run(ctx, name, program, name, s.Kubeconfig, setting, metrics, listen); err != nil {
 		return nil, 0, err
 	}
 	waiting, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
 	for {
-		if _, err := get(waiting, probe+"/readyz"); err == nil {
+		if _, err := fetch.Get(waiting, http.DefaultClient, probe+"/readyz"); err == nil {
 			return server, time.Since(start), nil
 		}
 		if err := errors.Join(server.Failure(), measure.Pause(waiting, 5*time.Millisecond)); err != nil {
@@ -124,7 +124,8 @@ func (s *System) StopServer(server *Server) error {
 
 // Usage is what a process has used up to a moment, and what it holds at that moment.
 type Usage struct {
-	CPU time.Duration
+	// CPU is in seconds.
+	CPU float64
 	// Allocations and Allocated count all that was ever allocated on the heap: objects and bytes.
 	Allocations, Allocated float64
 	// Heap and Resident are bytes.
@@ -137,20 +138,19 @@ func (s *Server) Usage(ctx context.Context) (Usage, error) {
 	if err != nil {
 		return Usage{}, err
 	}
-	seconds := all.sum("process_cpu_seconds_total", nil)
 	return Usage{
-		CPU:         time.Duration(seconds * float64(time.Second)),
-		Allocations: all.sum("go_memstats_mallocs_total", nil),
-		Allocated:   all.sum("go_memstats_alloc_bytes_total", nil),
-		Heap:        all.sum("go_memstats_heap_alloc_bytes", nil),
-		Resident:    all.sum("process_resident_memory_bytes", nil),
+		CPU:         all.sum("process_cpu_seconds_total"),
+		Allocations: all.sum("go_memstats_mallocs_total"),
+		Allocated:   all.sum("go_memstats_alloc_bytes_total"),
+		Heap:        all.sum("go_memstats_heap_alloc_bytes"),
+		Resident:    all.sum("process_resident_memory_bytes"),
 	}, nil
 }
 
 // Collected is the usage just after a garbage collection.
 func (s *Server) Collected(ctx context.Context) (Usage, error) {
 	for range 2 { // what pools hold survives the first
-		if _, err := get(ctx, s.metrics+"/debug/pprof/heap?gc=1"); err != nil {
+		if _, err := fetch.Get(ctx, http.DefaultClient, s.metrics+"/debug/pprof/heap?gc=1"); err != nil {
 			return Usage{}, err
 		}
 	}
@@ -180,7 +180,7 @@ func (s *Server) ProfileHeap(ctx context.Context, settings measure.Settings, nam
 }
 
 func (s *Server) save(ctx context.Context, settings measure.Settings, what, file string) error {
-	content, err := get(ctx, s.metrics+"/debug/pprof/"+what)
+	content, err := fetch.Get(ctx, http.DefaultClient, s.metrics+"/debug/pprof/"+what)
 	if err != nil {
 		return err
 	}
@@ -197,7 +197,7 @@ func (s *Server) save(ctx context.Context, settings measure.Settings, what, file
 type series map[string]*dto.MetricFamily
 
 func (s *Server) series(ctx context.Context) (series, error) {
-	text, err := get(ctx, s.metrics+"/metrics")
+	text, err := fetch.Get(ctx, http.DefaultClient, s.metrics+"/metrics")
 	if err != nil {
 		return nil, err
 	}
@@ -213,14 +213,10 @@ func parseSeries(text []byte) (series, error) {
 	return families, nil
 }
 
-// sum adds up a counter's or gauge's series whose labels are wanted: all of them if wanted is nil.
-func (s series) sum(name string, wanted func(labels map[string]string) bool) float64 {
+// sum adds up all series of a counter or gauge.
+func (s series) sum(name string) float64 {
 	total := 0.0
-	s.each(name, func(labels map[string]string, value float64) {
-		if wanted == nil || wanted(labels) {
-			total += value
-		}
-	})
+	s.each(name, func(_ map[string]string, value float64) { total += value })
 	return total
 }
 
@@ -233,25 +229,4 @@ func (s series) each(name string, f func(labels map[string]string, value float64
 		}
 		f(labels, one.GetCounter().GetValue()+one.GetGauge().GetValue())
 	}
-}
-
-// get returns what is at an address.
-func get(ctx context.Context, url string) ([]byte, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
-	if err != nil {
-		return nil, fmt.Errorf("GET %s: %w", url, err)
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return nil, err // it names the method and the URL
-	}
-	defer func() { _ = response.Body.Close() }()
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		return nil, fmt.Errorf("GET %s: %w", url, err)
-	}
-	if response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("GET %s: %s: %s", url, response.Status, body)
-	}
-	return body, nil
 }

@@ -12,8 +12,10 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/time/rate"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/scrapethis/spider-operator/hack/load/measure"
 	"github.com/scrapethis/spider-operator/test/integration/controlplane"
@@ -75,6 +77,7 @@ func (s *System) Stop() error {
 // first.
 func (s *System) run(ctx context.Context, name, program string, args ...string) (*process.Process, error) {
 	command := exec.CommandContext(context.WithoutCancel(ctx), program, args...)
+	command.Args[0] = name
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	p, err := process.Start(s.directory, name, command)
 	if err == nil {
@@ -114,15 +117,22 @@ func (s *System) Until(ctx context.Context, what string, condition func(context.
 // Each calls f with 0 to n-1, at most Creators calls at the same time, says every few seconds how far it is, and returns the
 // first error.
 func Each(ctx context.Context, title string, n int, f func(ctx context.Context, i int) error) error {
-	said := time.Now()
 	calls, ctx := errgroup.WithContext(ctx)
 	calls.SetLimit(Creators)
+	sometimes := rate.Sometimes{Interval: 5 * time.Second}
 	for i := 0; i < n && ctx.Err() == nil; i++ {
 		calls.Go(func() error { return f(ctx, i) })
-		if now := time.Now(); now.Sub(said) >= 5*time.Second {
-			said = now
-			measure.Say("%s: %d of %d", title, i, n)
-		}
+		sometimes.Do(func() { measure.Say("%s: %d of %d", title, i, n) })
 	}
 	return calls.Wait()
+}
+
+// Create creates objects, one after the other.
+func (s *System) Create(ctx context.Context, objects ...client.Object) error {
+	for _, object := range objects {
+		if err := s.Client.Create(ctx, object); err != nil {
+			return fmt.Errorf("create %T %s: %w", object, object.GetName(), err)
+		}
+	}
+	return nil
 }

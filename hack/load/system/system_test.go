@@ -24,10 +24,10 @@ other 1.5e+07
 	if len(got) != 2 || got["POST jobs"] != 3 || got["GET jobs"] != 9 {
 		t.Errorf("the series are %v", got)
 	}
-	if sum := all.sum("apiserver_request_total", nil); sum != 12 {
+	if sum := all.sum("apiserver_request_total"); sum != 12 {
 		t.Errorf("the sum is %g, want 12", sum)
 	}
-	if value := all.sum("other", nil); value != 1.5e7 {
+	if value := all.sum("other"); value != 1.5e7 {
 		t.Errorf("the gauge is %g, want 1.5e7", value)
 	}
 	if _, err := parseSeries([]byte("a b\n")); err == nil {
