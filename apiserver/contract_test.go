@@ -144,7 +144,7 @@ func TestJobShowsEverythingKnownOfIt(t *testing.T) {
 	listed := `"id": "` + id + `", "spider_id": "` + spider + `", "status": "cancelled", "user_id": "team", "items_scraped": 142,
 		"created_at": "2025-01-15T10:30:00Z", "started_at": "2025-01-15T10:31:00Z", "finished_at": "2025-01-15T10:35:00Z",
 		"cancel_requested_at": "2025-01-15T10:33:00Z", "reason": "Cancelled", "message": "cancelled by bob", "exit_code": 0,
-		"attempts": 1, "image": "spiders:1", "spider": {"id": "` + spider + `", "name": "my-spider", "repo_path": "spiders/my_spider.py"},
+		"attempts": 1, "origin": "kubectl", "image": "spiders:1", "spider": {"id": "` + spider + `", "name": "my-spider", "repo_path": "spiders/my_spider.py"},
 		"stats": {"responses": 150, "requests": 151, "errors": 0, "request_retries": 1, "failed_requests": 2, "responses_2xx": 140,
 			"responses_3xx": 0, "responses_4xx": 9, "responses_5xx": 1, "items_dropped": 3, "feed_failures": 0,
 			"peak_memory_bytes": 104857600, "elapsed_seconds": 180, "finish_reason": "shutdown", "source": "scrapy_stats",
@@ -161,7 +161,7 @@ func TestWhatIsAbsentIsLeftOut(t *testing.T) {
 	id := f.apply("team", "fresh", func(job *v1alpha1.SpiderJob) { job.CreationTimestamp = *at(10, 30) })
 	spider := f.cluster.job(t, "team", "fresh").SpiderID()
 	f.get(key, "/api/v1/jobs/"+id).want(http.StatusOK).wantJSON(`{"id": "` + id + `", "spider_id": "` + spider + `",
-		"status": "pending", "user_id": "team", "items_scraped": 0, "attempts": 0, "created_at": "2025-01-15T10:30:00Z",
+		"status": "pending", "user_id": "team", "items_scraped": 0, "attempts": 0, "origin": "kubectl", "created_at": "2025-01-15T10:30:00Z",
 		"spider": {"id": "` + spider + `", "name": "books"}}`)
 }
 

@@ -130,6 +130,46 @@ func (c *cluster) Cancel(
 	return changed.DeepCopy(), c.after("cancel")
 }
 
+func (c *cluster) Patch(
+	_ context.Context, namespace, name, resourceVersion string, patch map[string]any,
+) (*v1alpha1.SpiderJob, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.before("patch"); err != nil {
+		return nil, err
+	}
+	job := c.jobs[namespace+"/"+name]
+	switch {
+	case job == nil:
+		return nil, fmt.Errorf("patching: %w", apierrors.NewNotFound(resource, name))
+	case job.ResourceVersion != resourceVersion:
+		return nil, fmt.Errorf("patching: %w", apierrors.NewConflict(resource, name, errors.New("it has changed")))
+	}
+	changed := &v1alpha1.SpiderJob{}
+	if err := mergePatch(job, patch, changed); err != nil {
+		return nil, err
+	}
+	c.record(changed)
+	return changed.DeepCopy(), c.after("patch")
+}
+
+// mergePatch merges a JSON merge patch into what an object has, and reads the result into another.
+func mergePatch(object, patch, into any) error {
+	before, err := json.Marshal(object)
+	if err != nil {
+		return err
+	}
+	change, err := json.Marshal(patch)
+	if err != nil {
+		return err
+	}
+	after, err := jsonpatch.MergePatch(before, change)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(after, into)
+}
+
 // mergeCancellation does what a merge patch does: what it leaves out stays.
 func mergeCancellation(was *v1alpha1.Cancellation, patch v1alpha1.Cancellation) *v1alpha1.Cancellation {
 	merged := was.DeepCopy()
@@ -311,20 +351,9 @@ func (c *spiderCluster) Patch(
 	if err != nil {
 		return nil, err
 	}
-	before, err := json.Marshal(spider.Spec)
-	if err != nil {
-		return nil, err
-	}
-	patch, err := json.Marshal(spec)
-	if err != nil {
-		return nil, err
-	}
-	after, err := jsonpatch.MergePatch(before, patch)
-	if err != nil {
-		return nil, err
-	}
+	before := spider.Spec
 	spider.Spec = v1alpha1.SpiderSpec{}
-	if err := json.Unmarshal(after, &spider.Spec); err != nil {
+	if err := mergePatch(before, spec, &spider.Spec); err != nil {
 		return nil, err
 	}
 	c.record(spider)

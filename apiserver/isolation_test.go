@@ -66,6 +66,10 @@ func (p *possessions) attempts() map[string][]attempt {
 			read(job, 200, 404), read(job+"?wait=1ms", 200, 404), read(job, 304, 404, "If-None-Match", p.jobTag),
 			read(job, 304, 404, "If-None-Match", "*"),
 		},
+		"PATCH /api/v1/jobs/:id": {
+			write("PATCH", job, `{}`, 200, 404), conditional("PATCH", job, `{"note": "x"}`, 412, 404, `"other"`),
+			conditional("PATCH", job, `{"tags": ["`+marker+`"]}`, 200, 404, p.jobTag),
+		},
 		"DELETE /api/v1/jobs/:id": {
 			conditional(
 				"DELETE", job, "", 412, 404, `"other"`,
@@ -99,6 +103,8 @@ func (f *testAPI) furnish(t *testing.T, alice string) *possessions {
 	id, pod := f.running(t, "team", "a-job", func(job *v1alpha1.SpiderJob) {
 		job.Spec.UserID, job.Status.Message = "alice", marker
 		job.Spec.Arguments = map[string]v1alpha1.ArgumentValue{"token": marker}
+		job.Annotations = map[string]string{v1alpha1.AnnotationNote: marker}
+		job.AddTags(marker)
 	})
 	pod.write(marker)
 	p.job = id
@@ -192,7 +198,7 @@ func TestNobodyReachesWhatIsAnothers(t *testing.T) {
 			}
 		}
 	}
-	if n := f.cluster.count("cancel") + f.spiders.count("patch") + f.spiders.count("delete"); n > 0 {
+	if n := f.cluster.count("cancel") + f.cluster.count("patch") + f.spiders.count("patch") + f.spiders.count("delete"); n > 0 {
 		t.Errorf("%d writes to what is alice's have reached Kubernetes", n)
 	}
 	for who, key := range others { // The name of what is alice's is free for what is theirs.

@@ -217,6 +217,10 @@ func TestCalls(t *testing.T) {
 			_, err := c.GetJob(ctx, "7", GetJobParams{Wait: 90 * time.Second})
 			return err
 		}, "GET /base/api/v1/jobs/7?wait=1m30s ", nil, `{}`},
+		"tag": {func(ctx context.Context, c *Client) error {
+			_, err := c.ChangeJob(ctx, "7", JobChange{"tags": []string{}, "note": nil})
+			return err
+		}, `PATCH /base/api/v1/jobs/7 {"note":null,"tags":[]}`, nil, `{}`},
 		"cancel": {func(ctx context.Context, c *Client) error {
 			return c.CancelJob(ctx, "7", CancelJobParams{GracePeriodSeconds: new(0)})
 		}, "DELETE /base/api/v1/jobs/7?grace_period_seconds=0 ", nil, `{"ok": true}`},

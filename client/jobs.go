@@ -122,6 +122,13 @@ func (c *Client) WaitForEnd(ctx context.Context, id string) (*Job, error) {
 	}
 }
 
+// ChangeJob changes the given fields of a job, tags or note, whether or not it has ended: nil removes one. Tags replace all tags.
+func (c *Client) ChangeJob(ctx context.Context, id string, body JobChange) (*Job, error) {
+	job := &Job{}
+	_, err := c.call(ctx, call{method: http.MethodPatch, path: jobsPath + "/" + url.PathEscape(id), body: body, harmless: true}, job)
+	return orNil(job, err)
+}
+
 // CancelJob requests that a job stop. It has stopped once it has its FinishedAt.
 func (c *Client) CancelJob(ctx context.Context, id string, params CancelJobParams) error {
 	query, header := split(params)

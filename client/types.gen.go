@@ -36,8 +36,8 @@ func (e JobStatus) Valid() bool {
 
 // Caller The caller, and what it may do.
 type Caller struct {
-	// Access What the key permits: `Read`, calls that only read; `Run`, also those that start and cancel jobs; `All`, also those
-	// that change spiders. Absent for a Kubernetes token: Kubernetes decides for each call what its service account may
+	// Access What the key permits: `Read`, calls that only read; `Run`, also those that start, change and cancel jobs; `All`,
+	// also those that change spiders. Absent for a Kubernetes token: Kubernetes decides for each call what its service account may
 	// do.
 	Access string `json:"access,omitempty,omitzero"`
 
@@ -123,7 +123,7 @@ type DeletedSpider struct {
 // | 409 | `ambiguous_spider` | Several spiders have this name. |
 // | 409 | `idempotency_conflict` | The `Idempotency-Key` was used with another body. |
 // | 409 | `spider_exists` | The caller already sees a spider of this name. |
-// | 409 | `changing` | Others kept changing the spider meanwhile. |
+// | 409 | `changing` | Others kept changing the job or spider meanwhile. |
 // | 409 | `not_started` | There is no log yet. |
 // | 410 | `log_gone` | The log no longer exists, or the job ended without ever running. |
 // | 412 | `precondition_failed` | The job or spider is in another state than the one in `If-Match`. |
@@ -249,6 +249,19 @@ type Job struct {
 	// Message The same in a human-readable sentence.
 	Message string `json:"message,omitempty,omitzero"`
 
+	// Note What somebody has noted about the job.
+	//
+	// Example: The shop was down.
+	Note string `json:"note,omitempty,omitzero"`
+
+	// Origin How the job came to be: started through this API (`api`), by its schedule (`schedule`), for an earlier time of its
+	// schedule (`backfill`), as another job again (`rerun`), or by a client of Kubernetes (`kubectl`). Further values may
+	// come.
+	//
+	//
+	// Example: api
+	Origin string `json:"origin"`
+
 	// Reason Why the job has this status, in one machine-readable word. Further values may come: treat an unknown one by the
 	// status.
 	//
@@ -298,9 +311,17 @@ type Job struct {
 	// change. There will be no other values.
 	Status JobStatus `json:"status"`
 
+	// Tags The job's tags, sorted. Of more than 16, which only clients of Kubernetes can set, it has the first.
+	//
+	// Example: ["eu","nightly"]
+	Tags []string `json:"tags,omitempty,omitzero"`
+
 	// UserID The user that the job belongs to.
 	UserID string `json:"user_id"`
 }
+
+// JobChange The fields to change. Absent fields stay.
+type JobChange = map[string]any
 
 // JobExpectations Whether the job met the expectations of its spider and its start. Present on a job that has ended and had expectations,
 // or lost a feed; and on a job that has stalled, also while it runs.
@@ -449,6 +470,12 @@ type NewSpider struct {
 	Settings ScrapySettings `json:"settings,omitempty,omitzero"`
 }
 
+// Note Anything worth knowing about the job, of at most 1,024 bytes in UTF-8. `null`, or an empty text, means none. It is the
+// annotation `scrapethis.app/note` of the SpiderJob.
+//
+// Example: The shop was down.
+type Note = string
+
 // ScrapySettings Scrapy settings for every run. Names are upper-case letters, digits and underscores. Strings reach Scrapy unchanged,
 // other values as their exact JSON text, of at most 4096 characters.
 //
@@ -536,6 +563,13 @@ type StartJob struct {
 	// refused (400). A rule that is absent, or `null`, is the spider's. Rules are judged once, at the end, from final counts.
 	Expectations *Expectations `json:"expectations,omitempty"`
 
+	// Note Anything worth knowing about the job, of at most 1,024 bytes in UTF-8. `null`, or an empty text, means none. It is the
+	// annotation `scrapethis.app/note` of the SpiderJob.
+	//
+	//
+	// Example: The shop was down.
+	Note Note `json:"note,omitempty,omitzero"`
+
 	// Retries How often a failed run is tried again, at most what the spider allows.
 	Retries *int32 `json:"retries,omitempty"`
 
@@ -554,6 +588,13 @@ type StartJob struct {
 	// spider allows; the time during which a queue holds the job back does not count. An attempt that waits longer is
 	// given up: `error`, reason `StartDeadlineExceeded`. Defaults to the spider's.
 	StartDeadlineSeconds *int64 `json:"start_deadline_seconds,omitempty"`
+
+	// Tags Words to find jobs by: at most 16, each of at most 63 letters, digits, `-`, `_` and `.`, with a letter or digit at its
+	// beginning and end. `null` means none. They are labels `tag.scrapethis.app/<tag>` of the SpiderJob.
+	//
+	//
+	// Example: ["nightly","eu"]
+	Tags Tags `json:"tags,omitempty,omitzero"`
 
 	// TimeoutSeconds How long one attempt may run, from the start of the spider's process, at most what the spider allows. A run that
 	// takes longer is stopped: `error`, reason `DeadlineExceeded`. Defaults to the spider's.
@@ -592,6 +633,12 @@ type StreamEnd struct {
 	// Example: stopping
 	Reason string `json:"reason"`
 }
+
+// Tags Words to find jobs by: at most 16, each of at most 63 letters, digits, `-`, `_` and `.`, with a letter or digit at its
+// beginning and end. `null` means none. They are labels `tag.scrapethis.app/<tag>` of the SpiderJob.
+//
+// Example: ["nightly","eu"]
+type Tags = []string
 
 // Violation A rule that a job broke.
 type Violation struct {

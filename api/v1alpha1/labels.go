@@ -1,6 +1,7 @@
 package v1alpha1
 
-// Labels and annotations of the operator. Users may select objects by the labels; the annotations are internal.
+// Labels and annotations of the operator. Users may select objects by the labels, and write tags and notes; the
+// other annotations are internal.
 const (
 	// LabelSpiderJob is on every Job and Pod: the name of the SpiderJob that they run. The caches select objects that have it.
 	LabelSpiderJob = "scrapethis.app/spiderjob"
@@ -14,6 +15,9 @@ const (
 	// LabelOrigin is on every SpiderJob that the operator has created: how it came to be, one of the Origin constants. One
 	// without it was made by kubectl or another client of Kubernetes.
 	LabelOrigin = "scrapethis.app/origin"
+	// LabelTagPrefix begins the labels that are a SpiderJob's tags: the tag follows, and the value is empty. Only the metadata of a
+	// SpiderJob has them, not its Job and Pod: a change of tags reaches no run.
+	LabelTagPrefix = "tag.scrapethis.app/"
 	// LabelQueueName is Kueue's own label: the local queue that admits the Job.
 	LabelQueueName = "kueue.x-k8s.io/queue-name"
 
@@ -21,6 +25,9 @@ const (
 	// JSON. It is internal, not an API.
 	AnnotationPlan = "scrapethis.app/plan"
 
+	// AnnotationNote is on a SpiderJob that somebody has noted something about: the text, of at most 1 KiB where the REST API has
+	// written it.
+	AnnotationNote = "scrapethis.app/note"
 	// AnnotationRequestHash is on every SpiderJob that was started with an Idempotency-Key: the SHA-256, in hex, of the request
 	// body.
 	AnnotationRequestHash = "scrapethis.app/request-hash"
@@ -39,4 +46,6 @@ const (
 	OriginSchedule = "schedule"
 	// OriginBackfill is a run for a time that had passed, by request.
 	OriginBackfill = "backfill"
+	// OriginRerun is a job that was started through the REST API as another one had been.
+	OriginRerun = "rerun"
 )

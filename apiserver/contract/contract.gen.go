@@ -67,8 +67,8 @@ type Caller struct {
 		RequestsPerSecond float64 `json:"requests_per_second"`
 	} `json:"limits"`
 
-	// Access What the key permits: `Read`, calls that only read; `Run`, also those that start and cancel jobs; `All`, also those
-	// that change spiders. Absent for a Kubernetes token: Kubernetes decides for each call what its service account may
+	// Access What the key permits: `Read`, calls that only read; `Run`, also those that start, change and cancel jobs; `All`,
+	// also those that change spiders. Absent for a Kubernetes token: Kubernetes decides for each call what its service account may
 	// do.
 	Access *string `json:"access,omitempty"`
 }
@@ -130,7 +130,7 @@ type Error struct {
 	// | 409 | `ambiguous_spider` | Several spiders have this name. |
 	// | 409 | `idempotency_conflict` | The `Idempotency-Key` was used with another body. |
 	// | 409 | `spider_exists` | The caller already sees a spider of this name. |
-	// | 409 | `changing` | Others kept changing the spider meanwhile. |
+	// | 409 | `changing` | Others kept changing the job or spider meanwhile. |
 	// | 409 | `not_started` | There is no log yet. |
 	// | 410 | `log_gone` | The log no longer exists, or the job ended without ever running. |
 	// | 412 | `precondition_failed` | The job or spider is in another state than the one in `If-Match`. |
@@ -177,7 +177,7 @@ type Error struct {
 // | 409 | `ambiguous_spider` | Several spiders have this name. |
 // | 409 | `idempotency_conflict` | The `Idempotency-Key` was used with another body. |
 // | 409 | `spider_exists` | The caller already sees a spider of this name. |
-// | 409 | `changing` | Others kept changing the spider meanwhile. |
+// | 409 | `changing` | Others kept changing the job or spider meanwhile. |
 // | 409 | `not_started` | There is no log yet. |
 // | 410 | `log_gone` | The log no longer exists, or the job ended without ever running. |
 // | 412 | `precondition_failed` | The job or spider is in another state than the one in `If-Match`. |
@@ -276,6 +276,24 @@ type Job struct {
 
 	// Attempts How often the spider's process was started.
 	Attempts int32 `json:"attempts"`
+
+	// Origin How the job came to be: started through this API (`api`), by its schedule (`schedule`), for an earlier time of its
+	// schedule (`backfill`), as another job again (`rerun`), or by a client of Kubernetes (`kubectl`). Further values may
+	// come.
+	//
+	//
+	// Example: api
+	Origin string `json:"origin"`
+
+	// Tags The job's tags, sorted. Of more than 16, which only clients of Kubernetes can set, it has the first.
+	//
+	// Example: ["eu","nightly"]
+	Tags *[]string `json:"tags,omitempty"`
+
+	// Note What somebody has noted about the job.
+	//
+	// Example: The shop was down.
+	Note *string `json:"note,omitempty"`
 
 	// Image The container image that ran.
 	Image *string `json:"image,omitempty"`

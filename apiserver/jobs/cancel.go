@@ -127,6 +127,11 @@ func (s *Jobs) reread(ctx context.Context, job *view.Job) (*view.Job, error) {
 	if err != nil {
 		return nil, err
 	}
+	return s.took(object)
+}
+
+// took puts a job that was read from Kubernetes into the view, and returns it as it was read.
+func (s *Jobs) took(object *v1alpha1.SpiderJob) (*view.Job, error) {
 	if _, err := s.view.Put(object); err != nil {
 		return nil, err
 	}

@@ -1,5 +1,5 @@
-// Package jobs has the use cases of jobs: starting, finding, listing, waiting for and cancelling them, reading their logs and
-// following their changes. It knows nothing of HTTP and of the contract, so any transport can use it.
+// Package jobs has the use cases of jobs: starting, finding, listing, waiting for, changing and cancelling them, reading their logs
+// and following their changes. It knows nothing of HTTP and of the contract, so any transport can use it.
 package jobs
 
 import (
@@ -22,6 +22,8 @@ type Kubernetes interface {
 	Cancel(
 		ctx context.Context, namespace, name, resourceVersion string, cancellation v1alpha1.Cancellation,
 	) (*v1alpha1.SpiderJob, error)
+	// Patch merges a JSON merge patch into the SpiderJob in exactly the state of the given resource version.
+	Patch(ctx context.Context, namespace, name, resourceVersion string, patch map[string]any) (*v1alpha1.SpiderJob, error)
 }
 
 // Spiders finds the spiders that the caller may run.

@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -30,6 +31,9 @@ type Request struct {
 	StartDeadlineSeconds *int64
 	Retries              *int32
 	Expectations         *v1alpha1.Expectations
+	// Tags are the run's own, in any order, and Note what is noted about it; empty for nothing.
+	Tags []string
+	Note string
 	// Once is nil if each request makes a job of its own.
 	Once *Once
 }
@@ -48,7 +52,7 @@ func (r *Request) Check() error {
 	if r.Once != nil && !onceKey.MatchString(r.Once.Key) {
 		return failure.Invalid("Idempotency-Key", "must be from 1 to 255 printable ASCII characters without spaces")
 	}
-	return refusedRun(allowed.Arguments(r.Arguments))
+	return refusedRun(cmp.Or(allowed.Arguments(r.Arguments), allowed.Tags(r.Tags), allowed.Note(r.Note)))
 }
 
 // onceKey is the form that the contract gives an Idempotency-Key.
@@ -163,10 +167,22 @@ func newSpiderJob(
 			UserID:               caller.UserID,
 		},
 	}
+	job.Labels = map[string]string{v1alpha1.LabelOrigin: v1alpha1.OriginAPI}
+	job.AddTags(request.Tags...)
 	if identity.hash != "" {
-		job.Annotations = map[string]string{v1alpha1.AnnotationRequestHash: identity.hash}
+		annotate(job, v1alpha1.AnnotationRequestHash, identity.hash)
+	}
+	if request.Note != "" {
+		annotate(job, v1alpha1.AnnotationNote, request.Note)
 	}
 	return job
+}
+
+func annotate(job *v1alpha1.SpiderJob, name, value string) {
+	if job.Annotations == nil {
+		job.Annotations = map[string]string{}
+	}
+	job.Annotations[name] = value
 }
 
 // create records the job.

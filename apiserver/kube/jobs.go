@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -39,17 +40,30 @@ func (j Jobs) Create(ctx context.Context, job *v1alpha1.SpiderJob) (*v1alpha1.Sp
 func (j Jobs) Cancel(
 	ctx context.Context, namespace, name, resourceVersion string, cancellation v1alpha1.Cancellation,
 ) (*v1alpha1.SpiderJob, error) {
-	patch, err := json.Marshal(map[string]any{
-		"metadata": map[string]any{"resourceVersion": resourceVersion},
-		"spec":     map[string]any{"cancellation": cancellation},
-	})
+	patch := map[string]any{"spec": map[string]any{"cancellation": cancellation}}
+	return j.Patch(ctx, namespace, name, resourceVersion, patch)
+}
+
+// Patch merges a JSON merge patch into the SpiderJob in exactly the state of the given resource version, and returns the
+// resulting SpiderJob. It is a conflict if the SpiderJob has changed since.
+func (j Jobs) Patch(
+	ctx context.Context, namespace, name, resourceVersion string, patch map[string]any,
+) (*v1alpha1.SpiderJob, error) {
+	metadata := map[string]any{}
+	if given, has := patch["metadata"].(map[string]any); has {
+		maps.Copy(metadata, given)
+	}
+	metadata["resourceVersion"] = resourceVersion
+	patch = maps.Clone(patch)
+	patch["metadata"] = metadata
+	text, err := json.Marshal(patch)
 	if err != nil {
-		return nil, fmt.Errorf("encoding the cancellation of SpiderJob %s/%s: %w", namespace, name, err)
+		return nil, fmt.Errorf("encoding the change of SpiderJob %s/%s: %w", namespace, name, err)
 	}
 	job := &v1alpha1.SpiderJob{}
 	job.Namespace, job.Name = namespace, name
-	if err := j.Client.Patch(ctx, job, client.RawPatch(types.MergePatchType, patch)); err != nil {
-		return nil, fmt.Errorf("recording the cancellation of SpiderJob %s/%s: %w", namespace, name, err)
+	if err := j.Client.Patch(ctx, job, client.RawPatch(types.MergePatchType, text)); err != nil {
+		return nil, fmt.Errorf("changing SpiderJob %s/%s: %w", namespace, name, err)
 	}
 	return job, nil
 }

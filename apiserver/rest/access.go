@@ -12,9 +12,10 @@ import (
 // Accesses is what each call needs, by method and route: the access of an API key, and the right of a service account. A call
 // that needs neither only tells a caller about itself. A call that is not listed is refused to everybody.
 var Accesses = map[string]auth.Access{
-	"GET /api/v1/jobs":     {Key: v1alpha1.AccessRead, Resource: "spiderjobs", Verbs: []string{"list"}},
-	"POST /api/v1/jobs":    {Key: v1alpha1.AccessRun, Resource: "spiderjobs", Verbs: []string{"create"}},
-	"GET /api/v1/jobs/:id": {Key: v1alpha1.AccessRead, Resource: "spiderjobs", Verbs: []string{"get"}},
+	"GET /api/v1/jobs":       {Key: v1alpha1.AccessRead, Resource: "spiderjobs", Verbs: []string{"list"}},
+	"POST /api/v1/jobs":      {Key: v1alpha1.AccessRun, Resource: "spiderjobs", Verbs: []string{"create"}},
+	"GET /api/v1/jobs/:id":   {Key: v1alpha1.AccessRead, Resource: "spiderjobs", Verbs: []string{"get"}},
+	"PATCH /api/v1/jobs/:id": {Key: v1alpha1.AccessRun, Resource: "spiderjobs", Verbs: []string{"patch", "update"}},
 	// It records a cancellation.
 	"DELETE /api/v1/jobs/:id":    {Key: v1alpha1.AccessRun, Resource: "spiderjobs", Verbs: []string{"patch", "update"}},
 	"GET /api/v1/jobs/:id/logs":  {Key: v1alpha1.AccessRead, Resource: "spiderjobs", Verbs: []string{"get"}},

@@ -13,18 +13,18 @@ import (
 	"github.com/scrapethis/spider-operator/apiserver/view"
 )
 
-// tags makes ETags. It includes the contract, since a server that shows things differently has another contract.
-type tags struct {
+// etags makes ETags. It includes the contract, since a server that shows things differently has another contract.
+type etags struct {
 	contract string
 }
 
-func tagsOf(contract []byte) tags {
+func etagsOf(contract []byte) etags {
 	sum := sha256.Sum256(contract)
-	return tags{string(sum[:])}
+	return etags{string(sum[:])}
 }
 
 // job identifies a job as it is shown: its state, and what it shows of its Spider until it starts.
-func (t tags) job(job *view.Job) string {
+func (t etags) job(job *view.Job) string {
 	return tag(jobState(job), t.sum(job.ResourceVersion, job.SpiderName, job.RepoPath))
 }
 
@@ -32,27 +32,36 @@ func (t tags) job(job *view.Job) string {
 func partialTag(tag string) string { return strings.TrimSuffix(tag, `"`) + `-partial"` }
 
 // spider identifies a spider as it is shown.
-func (t tags) spider(spider *view.Spider) string {
+func (t etags) spider(spider *view.Spider) string {
 	return tag(spiderState(spider), t.sum(spider.ResourceVersion))
 }
 
-// jobState and spiderState identify the specification of an object, whatever its status. They are the beginning of each of its
-// tags.
-func jobState(job *view.Job) string { return stateOf(job.ID, job.Created, int64(job.Generation)) }
+// jobState and spiderState identify what callers can change of an object, whatever its status. They are the beginning of each of
+// its ETags. The tags and the note of a job are in its metadata, whose changes its generation does not count.
+func jobState(job *view.Job) string {
+	note := ""
+	if job.Note != nil {
+		note = *job.Note
+	}
+	return stateOf(job.ID, job.Created, int64(job.Generation), job.Tags.String(), note)
+}
 
 func spiderState(spider *view.Spider) string {
 	return stateOf(spider.ID, spider.Created, spider.Generation)
 }
 
-func stateOf(id uuid.UUID, created, generation int64) string {
+func stateOf(id uuid.UUID, created, generation int64, more ...string) string {
 	state := binary.BigEndian.AppendUint64(id[:], uint64(created))   //nolint:gosec // It need not be reversible.
 	state = binary.BigEndian.AppendUint64(state, uint64(generation)) //nolint:gosec // It need not be reversible.
+	for _, text := range more {
+		state = append(binary.BigEndian.AppendUint64(state, uint64(len(text))), text...)
+	}
 	sum := sha256.Sum256(state)
 	return base64.RawURLEncoding.EncodeToString(sum[:6])
 }
 
 // sum differs if any of the parts does.
-func (t tags) sum(parts ...string) string {
+func (t etags) sum(parts ...string) string {
 	// None of them contains a NUL, except the sum of the contract, whose length is fixed.
 	sum := sha256.Sum256([]byte(t.contract + strings.Join(parts, "\x00")))
 	return base64.RawURLEncoding.EncodeToString(sum[:12])

@@ -21,6 +21,7 @@ func FuzzStart(f *testing.F) {
 		`{"spider_name":"a","settings":{"A_B":true},"timeout_seconds":5,"start_deadline_seconds":6}`, `{"a":{"a":"\ud800"}}`, ` {"spider_name" : "a" } `,
 		`{"spider_name":"a","arguments":{"a":"\\u0000\u0000"}}`, `{"spider_name":"a","spider_name":"a"}`, `[]`, `{"spider_name":"a"} 1`,
 		`{"spider_name":"a","expectations":{"min_items":1,"finish_reasons":["a","b*"],"compared_to_previous":{"min_items_percent":90,"runs":2}}}`,
+		`{"spider_name":"a","tags":["a","B.c-9"],"note":"\u00e9"}`, `{"spider_name":"a","tags":["a","a"]}`, `{"tags":[null,1]}`,
 		`{"spider_name":"a","expectations":{"no_progress_seconds":60,"on_stall":"stop","on_violation":"report","require_counts":true}}`,
 	} {
 		f.Add([]byte(seed))

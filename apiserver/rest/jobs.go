@@ -80,7 +80,7 @@ func (h *handlers) getJob(r *request) error {
 		}
 	}
 	h.tellAge(r)
-	tag := h.tags.job(job)
+	tag := h.etags.job(job)
 	// Many callers may have waited for jobs that end at once: no time to read arguments.
 	partial := job.ArgumentsOmitted && wait > 0
 	if r.isKnown(tag) || partial && r.isKnown(partialTag(tag)) {
@@ -171,8 +171,25 @@ func (h *handlers) startJob(r *request) error {
 	if err != nil {
 		return err
 	}
-	r.c.Header("ETag", h.tags.job(job))
+	r.c.Header("ETag", h.etags.job(job))
 	return r.show(contract.StartedJob{JobID: job.ID.String(), Status: contract.JobStatus(job.Status.String())})
+}
+
+func (h *handlers) changeJob(r *request) error {
+	change, err := parseChange(r.body)
+	if err != nil {
+		return err
+	}
+	job, err := h.jobs.Change(r.context(), r.caller(), r.id(), change, r.jobCondition())
+	if err != nil {
+		return err
+	}
+	tag := h.etags.job(job)
+	if job.ArgumentsOmitted {
+		tag = partialTag(tag)
+	}
+	r.c.Header("ETag", tag)
+	return writeJSON(r.c.Writer, func(text []byte) []byte { return appendJob(text, job) })
 }
 
 func (h *handlers) cancelJob(r *request) error {
@@ -184,7 +201,7 @@ func (h *handlers) cancelJob(r *request) error {
 	if err != nil {
 		return err
 	}
-	r.c.Header("ETag", h.tags.job(job))
+	r.c.Header("ETag", h.etags.job(job))
 	return r.show(contract.CancelledJob{Ok: true, Message: "Job cancelled"})
 }
 

@@ -44,7 +44,12 @@ func appendMembers(text jsonText, job *view.Job, arguments string, omitted bool)
 		text.int("exit_code", int64(*job.ExitCode))
 	}
 	text.int("attempts", int64(job.Attempts))
-	text.optionalString("image", job.Image)
+	text.string("origin", job.Origin.String())
+	text.tags(job.Tags)
+	if job.Note != nil {
+		text.string("note", *job.Note)
+	}
+	text.optionalString("image", job.Image.String())
 	if arguments != "" {
 		text.raw("arguments", arguments)
 	}
@@ -55,6 +60,20 @@ func appendMembers(text jsonText, job *view.Job, arguments string, omitted bool)
 	text.expectations(job.Expectations)
 	text.end()
 	return text
+}
+
+// tags appends nothing for a job without tags.
+func (t *jsonText) tags(tags view.Tags) {
+	if tags.None() {
+		return
+	}
+	t.member("tags")
+	separator := byte('[')
+	for tag := range tags.All() {
+		*t = appendString(append(*t, separator), tag)
+		separator = ','
+	}
+	*t = append(*t, ']')
 }
 
 // expectations appends nothing for a job without expectations.
@@ -112,7 +131,7 @@ func (t *jsonText) stats(stats *view.Stats) {
 		t.knownCount("peak_memory_bytes", more.PeakMemoryBytes)
 		t.knownCount("elapsed_seconds", more.ElapsedSeconds)
 	}
-	t.optionalString("finish_reason", stats.FinishReason)
+	t.optionalString("finish_reason", stats.FinishReason.String())
 	t.string("source", source)
 	t.optionalTime("observed_at", stats.ObservedAt)
 	t.bool("final", stats.Final)

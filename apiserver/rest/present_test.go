@@ -36,7 +36,12 @@ func contractJob(job *view.Job, withArguments bool) contract.Job {
 		Message:           optional(&job.Message),
 		ExitCode:          job.ExitCode,
 		Attempts:          job.Attempts,
-		Image:             optional(&job.Image),
+		Image:             optional(new(job.Image.String())),
+		Origin:            job.Origin.String(),
+		Note:              job.Note,
+	}
+	if !job.Tags.None() {
+		shown.Tags = new(job.Tags.Slice())
 	}
 	if withArguments && job.Arguments != "" {
 		shown.Arguments = new(json.RawMessage(job.Arguments))
@@ -54,7 +59,7 @@ func contractJob(job *view.Job, withArguments bool) contract.Job {
 			Responses:    known(job.Stats.Responses),
 			Requests:     known(job.Stats.Requests),
 			Errors:       known(job.Stats.Errors),
-			FinishReason: optional(&job.Stats.FinishReason),
+			FinishReason: optional(new(job.Stats.FinishReason.String())),
 			Source:       source,
 			ObservedAt:   optionalTime(job.Stats.ObservedAt),
 			Final:        job.Stats.Final,
@@ -120,15 +125,18 @@ func TestTheTextOfAJobIsThatOfTheContract(t *testing.T) {
 			SpiderName: anyText.Draw(t, "spider name"), RepoPath: anyText.Draw(t, "path"),
 			Created: anyTime.Draw(t, "created"), Started: anyTime.Draw(t, "started"), Finished: anyTime.Draw(t, "finished"),
 			CancelRequested: anyTime.Draw(t, "cancel requested"),
-			Reason:          anyText.Draw(t, "reason"), Message: anyText.Draw(t, "message"), Image: anyText.Draw(t, "image"),
+			Reason:          anyText.Draw(t, "reason"), Message: anyText.Draw(t, "message"), Image: view.TextOf(anyText.Draw(t, "image")),
 			Attempts: rapid.Int32().Draw(t, "attempts"),
 			Status: rapid.SampledFrom([]view.Status{
 				view.Pending, view.Running, view.Finished, view.Cancelled, view.Error,
 			}).Draw(t, "status"),
-			Ended: rapid.Bool().Draw(t, "ended"),
+			Ended:  rapid.Bool().Draw(t, "ended"),
+			Origin: view.Origin(rapid.IntRange(0, 4).Draw(t, "origin")),
+			Tags:   view.TagsOf(rapid.SliceOfN(rapid.SampledFrom([]string{"eu", "A.b_c-9", "x"}), 0, 3).Draw(t, "tags")...),
+			Note:   rapid.Ptr(anyText, true).Draw(t, "note"),
 			Stats: view.Stats{
 				Items: rapid.Int64().Draw(t, "items"), Responses: anyCount.Draw(t, "responses"), Requests: anyCount.Draw(t, "requests"),
-				Errors: anyCount.Draw(t, "errors"), ObservedAt: anyTime.Draw(t, "observed"), FinishReason: anyText.Draw(t, "finish reason"),
+				Errors: anyCount.Draw(t, "errors"), ObservedAt: anyTime.Draw(t, "observed"), FinishReason: view.TextOf(anyText.Draw(t, "finish reason")),
 				Source: view.SourceOf(rapid.SampledFrom([]v1alpha1.StatsOrigin{
 					"", v1alpha1.OriginNone, v1alpha1.OriginScrapyLog, v1alpha1.OriginScrapyStats, v1alpha1.OriginTerminationMessage,
 				}).Draw(t, "source")),
@@ -179,10 +187,11 @@ func TestTheTextOfAJobIsThatOfTheContract(t *testing.T) {
 func TestAJobShowsEverythingThatTheContractKnows(t *testing.T) {
 	job := &view.Job{
 		ID: uuid.New(), SpiderID: uuid.New(), UserID: "alice", SpiderName: "books", RepoPath: "spiders/books.py",
-		Created: 1, Started: 2, Finished: 3, CancelRequested: 4, Reason: "Completed", Message: "It ran.", Image: "spiders:1",
+		Created: 1, Started: 2, Finished: 3, CancelRequested: 4, Reason: "Completed", Message: "It ran.", Image: view.TextOf("spiders:1"),
+		Tags: view.TagsOf("eu"), Note: new("look at it"), Origin: view.FromAPI,
 		ExitCode: new(int32(1)), Attempts: 1, Arguments: `{"a":"b"}`, Status: view.Error, Ended: true,
 		Stats: view.Stats{
-			Items: 5, Responses: 6, Requests: 7, Errors: 8, ObservedAt: 9, FinishReason: "finished",
+			Items: 5, Responses: 6, Requests: 7, Errors: 8, ObservedAt: 9, FinishReason: view.TextOf("finished"),
 			Source: view.SourceOf(v1alpha1.OriginScrapyStats), Final: true,
 			More: view.MoreCounts{
 				RequestRetries: 1, FailedRequests: 2, Responses2xx: 3, Responses3xx: 4, Responses4xx: 5, Responses5xx: 6,
@@ -246,7 +255,7 @@ func BenchmarkTextOfAJob(b *testing.B) {
 		ID: uuid.New(), SpiderID: uuid.New(), UserID: "alice", SpiderName: "books", RepoPath: "spiders/books.py",
 		Created: 1_700_000_000, Started: 1_700_000_001, Finished: 1_700_000_100,
 		Reason: "Completed", Message: "The spider ran to its end.",
-		Image: "example.org/spiders:1", ExitCode: new(int32(0)), Attempts: 1, Status: view.Finished, Ended: true,
+		Image: view.TextOf("example.org/spiders:1"), ExitCode: new(int32(0)), Attempts: 1, Status: view.Finished, Ended: true,
 		Stats: view.Stats{
 			Items:      142,
 			Responses:  150,

@@ -42,7 +42,7 @@ type handlers struct {
 	spiders *spiders.Spiders
 	guard   *guard.Guard
 	age     func(namespace string) time.Duration
-	tags    tags
+	etags   etags
 }
 
 // handler answers a call.
@@ -55,6 +55,7 @@ var calls = map[string]handler{
 	"GET /api/v1/jobs/events":    (*handlers).streamJobEvents,
 	"GET /api/v1/jobs/summary":   (*handlers).summarizeJobs,
 	"GET /api/v1/jobs/:id":       (*handlers).getJob,
+	"PATCH /api/v1/jobs/:id":     (*handlers).changeJob,
 	"DELETE /api/v1/jobs/:id":    (*handlers).cancelJob,
 	"GET /api/v1/jobs/:id/logs":  (*handlers).getJobLogs,
 	"GET /api/v1/spiders":        (*handlers).listSpiders,
@@ -104,7 +105,7 @@ func Serve(engine *gin.Engine, config Config) error {
 		api.Use(closeSpiders)
 	}
 	api.Use(g.Authorize)
-	h := &handlers{jobs: config.Jobs, spiders: config.Spiders, guard: g, age: config.Age, tags: tagsOf(config.Contract)}
+	h := &handlers{jobs: config.Jobs, spiders: config.Spiders, guard: g, age: config.Age, etags: etagsOf(config.Contract)}
 	return queries.register(withHead{api}, h)
 }
 

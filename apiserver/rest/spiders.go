@@ -50,7 +50,7 @@ func (h *handlers) getSpider(r *request) error {
 		return err
 	}
 	h.tellAge(r)
-	if r.isKnown(h.tags.spider(spider)) {
+	if r.isKnown(h.etags.spider(spider)) {
 		r.unchanged()
 		return nil
 	}
@@ -67,7 +67,7 @@ func (h *handlers) createSpider(r *request) error {
 		return err
 	}
 	r.c.Header("Location", "spiders/"+spider.ID.String()) // Relative, like a Link.
-	r.c.Header("ETag", h.tags.spider(spider))
+	r.c.Header("ETag", h.etags.spider(spider))
 	return r.show(presentSpider(spider))
 }
 
@@ -80,7 +80,7 @@ func (h *handlers) changeSpider(r *request) error {
 	if err != nil {
 		return err
 	}
-	r.c.Header("ETag", h.tags.spider(spider))
+	r.c.Header("ETag", h.etags.spider(spider))
 	return r.show(presentSpider(spider))
 }
 

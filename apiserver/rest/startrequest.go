@@ -72,6 +72,34 @@ var startFields = map[string]func(*jobs.Request, json.RawMessage) error{
 		r.Expectations, err = parseExpectations(value)
 		return err
 	},
+	"tags": func(r *jobs.Request, value json.RawMessage) (err error) {
+		r.Tags, err = parseTags(value)
+		return err
+	},
+	"note": func(r *jobs.Request, value json.RawMessage) (err error) {
+		r.Note, err = parseString("note", value)
+		return err
+	},
+}
+
+// parseTags parses a list of texts; the use cases check which may be tags. It returns an empty list for null, which removes all.
+func parseTags(value json.RawMessage) ([]string, error) {
+	tags := []string{}
+	if isNull(value) {
+		return tags, nil
+	}
+	var entries []json.RawMessage
+	if err := json.Unmarshal(value, &entries); err != nil {
+		return nil, failure.Invalid("tags", "must be a list of strings")
+	}
+	for _, entry := range entries {
+		tag, err := parseText("tags", entry)
+		if err != nil {
+			return nil, failure.Invalid("tags", "must be a list of strings")
+		}
+		tags = append(tags, tag)
+	}
+	return tags, nil
 }
 
 func parseArguments(value json.RawMessage) (map[string]v1alpha1.ArgumentValue, error) {

@@ -61,9 +61,12 @@ type Job struct {
 	Created, Started, Finished, CancelRequested int64
 
 	Reason, Message string
+	// Note is what somebody has noted about the job; nil if nobody has.
+	Note *string
 	// Arguments is a JSON object of strings; empty if there are none, or if ArgumentsOmitted says that they are too long to keep.
 	Arguments string
-	Image     string
+	Image     Text
+	Tags      Tags
 	// RequestHash is the hash of the request that started the job with an Idempotency-Key, in hex, if one did.
 	RequestHash string
 
@@ -80,6 +83,7 @@ type Job struct {
 	// Generation counts, modulo 65,536, the changes of the specification.
 	Generation uint16
 	Status     Status
+	Origin     Origin
 	// ArgumentsOmitted says that only Kubernetes has the arguments.
 	ArgumentsOmitted bool
 	// Ended says that the phase is terminal. A cancelled job may not have ended yet.
@@ -147,7 +151,9 @@ func FromSpiderJob(job *v1alpha1.SpiderJob) (*Job, error) {
 		Finished:        seconds(job.Status.FinishedAt),
 		Reason:          intern(job.Status.Reason),
 		Message:         intern(job.Status.Message),
+		Note:            noteOf(job),
 		Arguments:       arguments,
+		Tags:            TagsOf(job.Tags()...),
 		RequestHash:     job.Annotations[v1alpha1.AnnotationRequestHash],
 		Stats:           compactStats(job.Status.Stats),
 		Expectations:    expectations,
@@ -159,6 +165,7 @@ func FromSpiderJob(job *v1alpha1.SpiderJob) (*Job, error) {
 
 		ArgumentsOmitted: size > allowed.KeptArgumentsBytes,
 		Status:           statusOf(job),
+		Origin:           originOf(job),
 		Ended:            job.Status.Phase.Terminal(),
 	}
 	if c := job.Spec.Cancellation; c != nil {
@@ -168,7 +175,7 @@ func FromSpiderJob(job *v1alpha1.SpiderJob) (*Job, error) {
 		}
 	}
 	if s := job.Status.Spider; s != nil {
-		j.Image = intern(s.Image)
+		j.Image = TextOf(s.Image)
 		if s.Name != "" {
 			j.SpiderName, j.RepoPath, j.snapshot = intern(s.Name), intern(s.RepoPath), true
 		}

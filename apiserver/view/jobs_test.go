@@ -463,7 +463,9 @@ func TestJobsTakeTheirSpidersNameUntilTheyStart(t *testing.T) {
 func TestEverythingOfAJobIsKept(t *testing.T) {
 	at := func(second int64) *metav1.Time { return new(metav1.Unix(second, 0)) }
 	object := spiderJob("a", 7, user("alice"), phase(v1alpha1.PhaseError), func(job *v1alpha1.SpiderJob) {
-		job.Annotations = map[string]string{v1alpha1.AnnotationRequestHash: "beef"}
+		job.Annotations = map[string]string{v1alpha1.AnnotationRequestHash: "beef", v1alpha1.AnnotationNote: "look at it"}
+		job.Labels = map[string]string{v1alpha1.LabelOrigin: "rerun", "team": "books"}
+		job.AddTags("nightly", "eu")
 		job.Spec.Arguments = map[string]v1alpha1.ArgumentValue{"b": "<&>\u2028", "a": "1"}
 		job.Spec.Cancellation = &v1alpha1.Cancellation{RequestedAt: at(1005), GracePeriodSeconds: new(int64(60))}
 		job.Status.Reason, job.Status.Message = "ExitCode", "exited with 3"
@@ -482,23 +484,25 @@ func TestEverythingOfAJobIsKept(t *testing.T) {
 	want := &Job{
 		ID: uuid.MustParse(object.ID()), SpiderID: uuid.MustParse(object.SpiderID()),
 		Namespace: ns, Name: "a", ResourceVersion: "7", UserID: "alice", SpiderRef: "books",
-		SpiderName: "Books", RepoPath: "b.py", Image: "img:1", RequestHash: "beef",
+		SpiderName: "Books", RepoPath: "b.py", Image: TextOf("img:1"), RequestHash: "beef",
 		Created: 1000, Started: 1002, Finished: 1009, CancelRequested: 1005,
 		Reason: "ExitCode", Message: "exited with 3", Arguments: `{"a":"1","b":"<&>\u2028"}`,
-		ExitCode: new(int32(3)), CancelGrace: 60, Attempts: 2, ArgumentBytes: 9, Status: Error, Ended: true,
+		ExitCode: new(int32(3)), CancelGrace: 60, Attempts: 2, ArgumentBytes: 9, Status: Error, Origin: FromRerun, Ended: true,
 		Stats: Stats{
-			Items: 5, Responses: 6, Requests: -1, Errors: 0, FinishReason: "shutdown",
+			Items: 5, Responses: 6, Requests: -1, Errors: 0, FinishReason: TextOf("shutdown"),
 			Source: SourceOf(v1alpha1.OriginScrapyStats), ObservedAt: 1008, Final: true,
 			More: MoreCounts{
 				RequestRetries: 1, FailedRequests: 2, Responses2xx: 3, Responses3xx: 4, Responses4xx: 5, Responses5xx: 6,
 				ItemsDropped: 7, FeedFailures: 0, PeakMemoryBytes: math.MaxInt64, ElapsedSeconds: -1,
 			}.Pack(),
 		},
+		Tags: TagsOf("eu", "nightly"), Note: new("look at it"),
 		Expectations: &Judgement{
 			Judged: true, Violations: `[{"rule":"min_items","expected":"at least 9","actual":"\u003c5\u003e"}]`,
 		},
 	}
-	if diff := gocmp.Diff(want, compact(t, object), cmpopts.IgnoreUnexported(Job{})); diff != "" {
+	if diff := gocmp.Diff(want, compact(t, object), cmpopts.IgnoreUnexported(Job{}),
+		cmpopts.EquateComparable(Text{}, Tags{})); diff != "" {
 		t.Errorf("compact form (-want +got):\n%s", diff)
 	}
 }

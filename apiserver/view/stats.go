@@ -11,7 +11,7 @@ import (
 type Stats struct {
 	Items, Responses, Requests, Errors int64
 	ObservedAt                         int64
-	FinishReason                       string
+	FinishReason                       Text
 	// More are counts that usually only a job with final counts has.
 	More   PackedCounts
 	Source Source
@@ -115,7 +115,7 @@ func compactStats(s *v1alpha1.Stats) Stats {
 		Requests:     orUnknown(s.Requests),
 		Errors:       orUnknown(s.Errors),
 		ObservedAt:   seconds(s.ObservedAt),
-		FinishReason: intern(s.FinishReason),
+		FinishReason: TextOf(s.FinishReason),
 		Source:       SourceOf(s.Source),
 		More:         more.Pack(),
 		Final:        s.Final,

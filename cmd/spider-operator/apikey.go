@@ -106,7 +106,7 @@ func newAPIKeyCreate(to *target) *cobra.Command {
 		&request.access,
 		"access",
 		"",
-		"what the key permits: Read; Run, also to start and cancel jobs; "+
+		"what the key permits: Read; Run, also to start, change and cancel jobs; "+
 			"All, also to change spiders, whose settings are code; default: All",
 	)
 	flags.StringVar(&request.expires, "expires", "",

@@ -36,6 +36,15 @@ const (
 	MaxTTLSeconds = 10 * year
 )
 
+// The bounds of what is noted about a run.
+const (
+	// MaxTags bounds the tags of a run, a Spider or a SpiderSchedule, and maxTag the characters in one.
+	MaxTags = 16
+	maxTag  = 63
+	// MaxNoteBytes bounds a note.
+	MaxNoteBytes = 1 << 10
+)
+
 // The bounds of Expectations.
 const (
 	// MaxCount bounds the bounds of counts: beyond it a JSON number is not exact everywhere.
@@ -95,6 +104,8 @@ var (
 	SettingName = regexp.MustCompile(`^[A-Z][A-Z0-9_]{0,127}$`)
 	// SpiderName matches a Spider's name, which also must not consist of blanks.
 	SpiderName = regexp.MustCompile(`^[^\-\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$`)
+	// Tag matches a tag, with its length: the name of a label, since that is what tags become.
+	Tag = regexp.MustCompile(`^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$`)
 	// RepoPath matches a spider's file, which also must not leave the project by "..".
 	RepoPath = regexp.MustCompile(`^[^/\-\x00-\x1f\x7f][^\x00-\x1f\x7f]*$`)
 )

@@ -205,6 +205,13 @@ var inContract = map[string]any{
 	"startJob.expectations.no_progress_seconds maximum":                    MaxExpectedSeconds,
 	"startJob.expectations.no_progress_seconds minimum":                    MinNoProgressSeconds,
 
+	"startJob.tags maxItems":   MaxTags,
+	"startJob.tags[] pattern":  Tag.String(),
+	"startJob.note maxLength":  MaxNoteBytes,
+	"changeJob.tags maxItems":  MaxTags,
+	"changeJob.tags[] pattern": Tag.String(),
+	"changeJob.note maxLength": MaxNoteBytes,
+
 	"createSpider.name maxLength":         MaxSpiderName,
 	"createSpider.name pattern":           SpiderName.String(),
 	"createSpider.repo_path maxLength":    MaxRepoPath,
@@ -238,9 +245,9 @@ func under(prefix string, bounds map[string]any) map[string]any {
 func TestBoundsAreTheSameEverywhere(t *testing.T) {
 	t.Run("definitions", func(t *testing.T) { compare(t, boundsOfDefinitions(t), inDefinitions) })
 	t.Run("contract", func(t *testing.T) { compare(t, boundsOfContract(t), inContract) })
-	for text, bound := range map[string]int{SettingName.String(): MaxSettingName} {
-		if !strings.Contains(text, fmt.Sprintf("{0,%d}", bound-1)) {
-			t.Errorf("%s is not of %d characters", text, bound)
+	for text, bound := range map[string]int{SettingName.String(): MaxSettingName - 1, Tag.String(): maxTag - 2} {
+		if !strings.Contains(text, fmt.Sprintf("{0,%d}", bound)) {
+			t.Errorf("%s does not have %d repeated characters", text, bound)
 		}
 	}
 }

@@ -1,0 +1,43 @@
+package rest
+
+import (
+	"encoding/json"
+
+	"github.com/scrapethis/spider-operator/apiserver/failure"
+	"github.com/scrapethis/spider-operator/apiserver/jobs"
+)
+
+// parseChange parses the body of a change of a job, which is known to be a JSON object. It is as strict as that of a start.
+func parseChange(body []byte) (*jobs.Change, error) {
+	change := &jobs.Change{}
+	err := eachMember(body, "", func(name string, value json.RawMessage) error {
+		read, known := changeFields[name]
+		if !known {
+			return failure.Invalid(failure.Name(name), "there is no such field")
+		}
+		return read(change, value)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return change, nil
+}
+
+// changeFields parses the fields that a body may have.
+var changeFields = map[string]func(*jobs.Change, json.RawMessage) error{
+	"tags": func(c *jobs.Change, value json.RawMessage) error {
+		tags, err := parseTags(value)
+		c.Tags = &tags
+		return err
+	},
+	"note": func(c *jobs.Change, value json.RawMessage) error {
+		note := ""
+		if isNull(value) {
+			c.Note = &note
+			return nil
+		}
+		note, err := parseString("note", value)
+		c.Note = &note
+		return err
+	},
+}
