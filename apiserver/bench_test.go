@@ -48,6 +48,10 @@ func populated(t testing.TB, n int) (f *testAPI, key string, ids []string) {
 				Stats: &v1alpha1.Stats{ItemsScraped: 142, Source: v1alpha1.OriginScrapyStats, Final: true},
 			},
 		}
+		job.Labels = map[string]string{v1alpha1.LabelOrigin: []string{"api", "schedule"}[i/2%2]}
+		if i%2 == 0 {
+			job.AddTags("nightly")
+		}
 		f.cluster.watch.Set("", mustCompact(job))
 		ids = append(ids, job.Name)
 	}
@@ -80,6 +84,9 @@ func requests(t testing.TB, f *testAPI, key string, ids []string) []costly {
 		{"list, statuses", get("/api/v1/jobs?status=error&status=running&status=pending")},
 		{"list, spider", get("/api/v1/jobs?spider_name=books")},
 		{"list, spider, status", get("/api/v1/jobs?spider_name=books&status=finished")},
+		{"list, tag", get("/api/v1/jobs?tag=nightly")},
+		{"list, origin", get("/api/v1/jobs?origin=schedule")},
+		{"list, tag, no tag", get("/api/v1/jobs?tag=nightly&lacks_tag=eu&status=finished")},
 		{"list, since", get("/api/v1/jobs?created_after=2023-11-14T22:13:21Z")},
 		{"get", func(i int) { serve(http.MethodGet, "/api/v1/jobs/"+ids[i%len(ids)], "") }},
 		{"start, then cancel", startThenCancel(serve)},

@@ -305,3 +305,102 @@ func TestAChangeIsAnEvent(t *testing.T) {
 	f.patch(key, "/api/v1/jobs/"+id, `{"tags": ["eu"], "note": "look"}`).want(http.StatusOK)
 	events.want("job", `"origin":"kubectl","tags":["eu"],"note":"look"`)
 }
+
+// wantListed holds a list to the jobs that it has, and reads all of its pages.
+func (f *testAPI) wantListed(key, query string, want ...string) {
+	f.t.Helper()
+	got := []string{}
+	for path := "/api/v1/jobs?limit=2&" + query; path != ""; {
+		a := f.get(key, path).want(http.StatusOK)
+		got, path = append(got, idsOf(a)...), a.next()
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		f.t.Errorf("%s lists %v, want %v", query, got, want)
+	}
+}
+
+func TestFiltersByTagOriginAndSchedule(t *testing.T) {
+	f := newTestAPI(t)
+	key := f.key("team", "alice")
+	f.spider("team", "books")
+	ofSchedule := func(name, origin string) func(*v1alpha1.SpiderJob) {
+		return func(job *v1alpha1.SpiderJob) {
+			job.Labels = map[string]string{v1alpha1.LabelSchedule: name, v1alpha1.LabelOrigin: origin}
+		}
+	}
+	plain := f.apply("team", "plain", ofAlice)
+	eu := f.apply("team", "eu", ofAlice, tagged("eu"))
+	both := f.apply("team", "both", ofAlice, ofSchedule("nightly", "schedule"), tagged("eu", "us"))
+	back := f.apply("team", "back", ofAlice, ofSchedule("nightly", "backfill"), tagged("us"))
+	other := f.apply("team", "other", ofAlice, ofSchedule("weekly", "schedule"), finishedJob)
+	api := f.started(key, `{"spider_name": "books", "tags": ["EU"]}`)
+	f.apply("team", "bobs", func(job *v1alpha1.SpiderJob) { job.Spec.UserID = "bob" }, ofSchedule("nightly", "schedule"), tagged("eu"))
+	nightly := f.cluster.job(t, "team", "both").ScheduleID()
+
+	for query, want := range map[string][]string{
+		"tag=eu":                 {eu, both},
+		"tag=eu&tag=us":          {both},
+		"tag=us":                 {both, back},
+		"tag=EU":                 {api},
+		"tag=none":               {},
+		"tag=us&lacks_tag=eu":    {back},
+		"lacks_tag=eu":           {plain, back, other, api},
+		"lacks_tag=none":         {plain, eu, both, back, other, api},
+		"origin=api":             {api},
+		"origin=kubectl":         {plain, eu},
+		"origin=schedule":        {both, other},
+		"origin=backfill":        {back},
+		"origin=rerun":           {},
+		"schedule_id=" + nightly: {both, back},
+		"schedule_id=" + strings.ToUpper(nightly):                         {both, back},
+		"schedule_id=" + nightly + "&tag=eu":                              {both},
+		"schedule_id=" + f.cluster.job(t, "team", "plain").ID():           {},
+		"origin=schedule&status=finished":                                 {other},
+		"origin=schedule&status=pending&status=running&spider_name=books": {both},
+		"tag=eu&created_after=2025-01-15T10:30:00Z":                       {eu, both},
+		"tag=&lacks_tag=&origin=&schedule_id=":                            {plain, eu, both, back, other, api},
+	} {
+		f.wantListed(key, query, want...)
+	}
+	f.patch(key, "/api/v1/jobs/"+eu, `{"tags": ["us"]}`).want(http.StatusOK)
+	f.wantListed(key, "tag=eu", both)
+	f.wantListed(key, "tag=us", both, back, eu)
+	f.cluster.delete("team", "both")
+	f.wantListed(key, "tag=eu")
+
+	for query, field := range map[string]string{
+		"tag=a+b": "tag", "tag=-a": "tag", "tag=a,b": "tag", "tag=" + strings.Repeat("a", 64): "tag",
+		"tag=" + strings.Join(append(sixteen(), "x"), "&tag="): "at most 16",
+		"lacks_tag=a+b": "lacks_tag", "lacks_tag=a&lacks_tag=b": "more than once",
+		"origin=API": "origin", "origin=novel": "origin", "origin=api&origin=rerun": "more than once",
+		"schedule_id=7": "schedule_id", "schedule_id=nightly": "schedule_id", "tags=a": "no such parameter",
+	} {
+		f.get(key, "/api/v1/jobs?"+query).wantProblem(http.StatusBadRequest, "invalid_request", field)
+	}
+}
+
+// A page that no index serves looks at 10,000 jobs, and then says where to go on, though it has no job.
+func TestAPageIsCutShortAfterLookingAtManyJobs(t *testing.T) {
+	t.Parallel()
+	f := newTestAPI(t)
+	key := f.key("team", "alice")
+	oldest := f.apply("team", "oldest", ofAlice, func(job *v1alpha1.SpiderJob) { job.CreationTimestamp = *at(10, 30) })
+	for i := range 10_500 {
+		job := &v1alpha1.SpiderJob{}
+		job.Namespace, job.Name, job.ResourceVersion = "team", fmt.Sprint("many-", i), fmt.Sprint(1000+i)
+		job.CreationTimestamp, job.Spec.UserID = *at(11, 0), "alice"
+		job.AddTags("many")
+		f.cluster.watch.Set("", mustCompact(job))
+	}
+	first := f.get(key, "/api/v1/jobs?lacks_tag=many").want(http.StatusOK)
+	if ids := idsOf(first); len(ids) != 0 || first.next() == "" {
+		t.Fatalf("the first page has %d jobs, the next is at %q", len(ids), first.next())
+	}
+	second := f.get(key, first.next()).want(http.StatusOK)
+	if ids := idsOf(second); !slices.Equal(ids, []string{oldest}) || second.next() != "" {
+		t.Errorf("the second page has %v, the next is at %q", ids, second.next())
+	}
+	f.wantListed(key, "lacks_tag=many", oldest)
+}

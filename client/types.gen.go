@@ -678,6 +678,18 @@ type ListJobsParams struct {
 	// Expectations `failed`: only jobs that broke an expectation, whatever their status.
 	Expectations string `form:"expectations,omitempty" json:"expectations,omitempty,omitzero"`
 
+	// Tag Only jobs with this tag. Repeat it to ask for jobs with all of several tags.
+	Tag []string `form:"tag,omitempty" json:"tag,omitempty,omitzero"`
+
+	// LacksTag Only jobs without this tag.
+	LacksTag string `form:"lacks_tag,omitempty" json:"lacks_tag,omitempty,omitzero"`
+
+	// Origin Only jobs that came to be like this.
+	Origin string `form:"origin,omitempty" json:"origin,omitempty,omitzero"`
+
+	// ScheduleID Only runs of the schedule with this id.
+	ScheduleID string `form:"schedule_id,omitempty" json:"schedule_id,omitempty,omitzero"`
+
 	// Limit The largest number of jobs on a page.
 	Limit int `form:"limit,omitempty" json:"limit,omitempty,omitzero"`
 

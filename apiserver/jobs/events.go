@@ -94,18 +94,16 @@ func (s *Jobs) snapshot(caller auth.Identity, subscription *view.Subscription, t
 		return err
 	}
 	query := view.Query{Limit: snapshotPage, Shown: true}
-	for more := true; more; {
-		var jobs []*view.Job
-		jobs, more = s.List(caller, query)
+	for {
+		jobs, next := s.List(caller, query)
 		for _, job := range jobs {
 			if err := to.Show(job); err != nil {
 				return err
 			}
 		}
-		if more {
-			last := view.PositionOf(jobs[len(jobs)-1])
-			query.After = &last
+		if next == nil {
+			return to.Ready(position)
 		}
+		query.After = next
 	}
-	return to.Ready(position)
 }

@@ -1,5 +1,5 @@
-// Package jobs has the use cases of jobs: starting, finding, listing, waiting for, changing and cancelling them, reading their logs
-// and following their changes. It knows nothing of HTTP and of the contract, so any transport can use it.
+// Package jobs has the use cases of jobs: starting, finding, listing, waiting for, changing and cancelling them, reading their
+// logs and following their changes. It knows nothing of HTTP and of the contract, so any transport can use it.
 package jobs
 
 import (
@@ -70,8 +70,8 @@ func (s *Jobs) Summary(caller auth.Identity) view.Summary {
 	return s.view.Summary(caller.Namespace, caller.UserID)
 }
 
-// List returns the caller's jobs that match the query, newest first, and whether more follow.
-func (s *Jobs) List(caller auth.Identity, query view.Query) (found []*view.Job, more bool) {
+// List returns the caller's jobs that match the query, newest first, and where the next page begins: nil on the last one.
+func (s *Jobs) List(caller auth.Identity, query view.Query) (found []*view.Job, next *view.Position) {
 	query.Namespace, query.UserID = caller.Namespace, caller.UserID
 	return s.view.List(query)
 }

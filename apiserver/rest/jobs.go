@@ -22,9 +22,9 @@ func (h *handlers) listJobs(r *request) error {
 	if err != nil {
 		return err
 	}
-	found, more := h.jobs.List(r.caller(), query)
-	if more {
-		r.c.Header("Link", nextPage("jobs", r.query, view.PositionOf(found[len(found)-1])))
+	found, next := h.jobs.List(r.caller(), query)
+	if next != nil {
+		r.c.Header("Link", nextPage("jobs", r.query, *next))
 	}
 	h.tellAge(r)
 	return writeJSON(r.c.Writer, func(text []byte) []byte {

@@ -23,7 +23,7 @@ const (
 func parseList(given parameters) (view.Query, error) {
 	var query view.Query
 	for _, read := range []func(*view.Query, parameters) error{
-		readStatuses, readSpider, readTimes, readExpectations, readPage,
+		readStatuses, readSpider, readTimes, readExpectations, readTags, readOrigin, readPage,
 	} {
 		if err := read(&query, given); err != nil {
 			return view.Query{}, err
@@ -68,6 +68,43 @@ func readExpectations(query *view.Query, given parameters) error {
 		return failure.Invalid("expectations", "must be failed")
 	}
 	query.Broken = true
+	return nil
+}
+
+func readTags(query *view.Query, given parameters) error {
+	query.Tags = given["tag"]
+	if len(query.Tags) > allowed.MaxTags {
+		return failure.Invalid("tag", "may be given at most %d times, since no job has more tags", allowed.MaxTags)
+	}
+	for _, tag := range query.Tags {
+		if !allowed.Tag.MatchString(tag) {
+			return failure.Invalid("tag", "is not one that a job can have")
+		}
+	}
+	if tag := given.text("lacks_tag"); tag != nil {
+		if !allowed.Tag.MatchString(*tag) {
+			return failure.Invalid("lacks_tag", "is not a tag that a job can have")
+		}
+		query.LacksTag = *tag
+	}
+	return nil
+}
+
+func readOrigin(query *view.Query, given parameters) error {
+	if text := given.text("origin"); text != nil {
+		origin, ok := view.ParseOrigin(*text)
+		if !ok {
+			return failure.Invalid("origin", "must be api, kubectl, schedule, backfill or rerun")
+		}
+		query.Origin = &origin
+	}
+	if text := given.text("schedule_id"); text != nil {
+		id, ok := v1alpha1.ParseID(*text)
+		if !ok {
+			return failure.Invalid("schedule_id", "must be a UUID")
+		}
+		query.ScheduleID = &id
+	}
 	return nil
 }
 

@@ -97,7 +97,7 @@ func reasonOf(job *view.Job) string {
 	if job.Status == view.Cancelled && !job.Ended {
 		return v1alpha1.ReasonStopping
 	}
-	return job.Reason
+	return job.Reason.String()
 }
 
 var statsSources = map[v1alpha1.StatsOrigin]string{

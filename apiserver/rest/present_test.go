@@ -125,7 +125,7 @@ func TestTheTextOfAJobIsThatOfTheContract(t *testing.T) {
 			SpiderName: anyText.Draw(t, "spider name"), RepoPath: anyText.Draw(t, "path"),
 			Created: anyTime.Draw(t, "created"), Started: anyTime.Draw(t, "started"), Finished: anyTime.Draw(t, "finished"),
 			CancelRequested: anyTime.Draw(t, "cancel requested"),
-			Reason:          anyText.Draw(t, "reason"), Message: anyText.Draw(t, "message"), Image: view.TextOf(anyText.Draw(t, "image")),
+			Reason:          view.TextOf(anyText.Draw(t, "reason")), Message: anyText.Draw(t, "message"), Image: view.TextOf(anyText.Draw(t, "image")),
 			Attempts: rapid.Int32().Draw(t, "attempts"),
 			Status: rapid.SampledFrom([]view.Status{
 				view.Pending, view.Running, view.Finished, view.Cancelled, view.Error,
@@ -187,7 +187,7 @@ func TestTheTextOfAJobIsThatOfTheContract(t *testing.T) {
 func TestAJobShowsEverythingThatTheContractKnows(t *testing.T) {
 	job := &view.Job{
 		ID: uuid.New(), SpiderID: uuid.New(), UserID: "alice", SpiderName: "books", RepoPath: "spiders/books.py",
-		Created: 1, Started: 2, Finished: 3, CancelRequested: 4, Reason: "Completed", Message: "It ran.", Image: view.TextOf("spiders:1"),
+		Created: 1, Started: 2, Finished: 3, CancelRequested: 4, Reason: view.TextOf("Completed"), Message: "It ran.", Image: view.TextOf("spiders:1"),
 		Tags: view.TagsOf("eu"), Note: new("look at it"), Origin: view.FromAPI,
 		ExitCode: new(int32(1)), Attempts: 1, Arguments: `{"a":"b"}`, Status: view.Error, Ended: true,
 		Stats: view.Stats{
@@ -254,7 +254,7 @@ func BenchmarkTextOfAJob(b *testing.B) {
 	job := &view.Job{
 		ID: uuid.New(), SpiderID: uuid.New(), UserID: "alice", SpiderName: "books", RepoPath: "spiders/books.py",
 		Created: 1_700_000_000, Started: 1_700_000_001, Finished: 1_700_000_100,
-		Reason: "Completed", Message: "The spider ran to its end.",
+		Reason: view.TextOf("Completed"), Message: "The spider ran to its end.",
 		Image: view.TextOf("example.org/spiders:1"), ExitCode: new(int32(0)), Attempts: 1, Status: view.Finished, Ended: true,
 		Stats: view.Stats{
 			Items:      142,

@@ -91,6 +91,10 @@ type userJobs struct {
 	// idKeys and nameKeys find the keys of bySpider that have an id, and a name. There is almost always just one.
 	idKeys   map[uuid.UUID][]spiderKey
 	nameKeys map[string][]spiderKey
+	// What follows holds jobs by what only some of them have, so that it costs nothing for the others.
+	byTag      keyed[string]
+	bySchedule keyed[uuid.UUID]
+	byOrigin   originTrees
 }
 
 func newUserJobs() *userJobs {
@@ -106,6 +110,13 @@ func (u *userJobs) insert(job *Job) {
 		u.sum += checksum(job)
 	}
 	u.series.insert(job)
+	for tag := range job.Tags.All() {
+		u.byTag.insert(tag, job)
+	}
+	if job.Scheduled != nil {
+		u.bySchedule.insert(job.Scheduled.ScheduleID, job)
+	}
+	u.byOrigin.insert(job, u.all)
 	key := keyOf(job)
 	s := u.bySpider[key]
 	if s == nil {
@@ -122,6 +133,13 @@ func (u *userJobs) remove(job *Job) {
 		u.sum -= checksum(job)
 	}
 	u.series.remove(job)
+	for tag := range job.Tags.All() {
+		u.byTag.remove(tag, job)
+	}
+	if job.Scheduled != nil {
+		u.bySchedule.remove(job.Scheduled.ScheduleID, job)
+	}
+	u.byOrigin.remove(job)
 	key := keyOf(job)
 	s := u.bySpider[key]
 	s.remove(job)
@@ -129,6 +147,76 @@ func (u *userJobs) remove(job *Job) {
 		delete(u.bySpider, key)
 		forget(u.idKeys, key.id, key)
 		forget(u.nameKeys, key.name, key)
+	}
+}
+
+// keyed holds jobs newest first, by something of which a job may have several, or none. The zero value is empty.
+type keyed[K comparable] struct{ trees map[K]*btree.BTreeG[*Job] }
+
+func (k *keyed[K]) insert(key K, job *Job) {
+	if k.trees == nil {
+		k.trees = map[K]*btree.BTreeG[*Job]{}
+	}
+	tree := k.trees[key]
+	if tree == nil {
+		tree = newTree()
+		k.trees[key] = tree
+	}
+	tree.Set(job)
+}
+
+func (k *keyed[K]) remove(key K, job *Job) {
+	tree := k.trees[key]
+	tree.Delete(job)
+	if tree.Len() == 0 {
+		delete(k.trees, key)
+	}
+}
+
+// originTrees holds jobs by origin. While all have the same origin it holds nothing: the tree of all jobs is theirs.
+type originTrees struct {
+	counts [originCount]int
+	trees  *[originCount]*btree.BTreeG[*Job]
+}
+
+// insert adds a job that all has already.
+func (o *originTrees) insert(job *Job, all *btree.BTreeG[*Job]) {
+	o.counts[job.Origin]++
+	switch {
+	case o.trees != nil:
+		o.tree(job.Origin).Set(job)
+	case o.counts[job.Origin] < all.Len(): // The first of another origin. Jobs come in order, which Load makes quick.
+		o.trees = &[originCount]*btree.BTreeG[*Job]{}
+		all.Scan(func(job *Job) bool {
+			o.tree(job.Origin).Load(job)
+			return true
+		})
+	}
+}
+
+func (o *originTrees) tree(origin Origin) *btree.BTreeG[*Job] {
+	if o.trees[origin] == nil {
+		o.trees[origin] = newTree()
+	}
+	return o.trees[origin]
+}
+
+func (o *originTrees) remove(job *Job) {
+	o.counts[job.Origin]--
+	if o.trees != nil {
+		o.trees[job.Origin].Delete(job)
+	}
+}
+
+// of returns the tree of an origin; nil if there is no job of it.
+func (o *originTrees) of(origin Origin, all *btree.BTreeG[*Job]) *btree.BTreeG[*Job] {
+	switch {
+	case o.counts[origin] == 0:
+		return nil
+	case o.trees == nil:
+		return all
+	default:
+		return o.trees[origin]
 	}
 }
 

@@ -60,13 +60,16 @@ type Job struct {
 
 	Created, Started, Finished, CancelRequested int64
 
-	Reason, Message string
+	Message string
 	// Note is what somebody has noted about the job; nil if nobody has.
 	Note *string
 	// Arguments is a JSON object of strings; empty if there are none, or if ArgumentsOmitted says that they are too long to keep.
 	Arguments string
+	Reason    Text
 	Image     Text
 	Tags      Tags
+	// Scheduled is set in runs of a SpiderSchedule.
+	Scheduled *Scheduled
 	// RequestHash is the hash of the request that started the job with an Idempotency-Key, in hex, if one did.
 	RequestHash string
 
@@ -119,6 +122,10 @@ func (j *Job) User() string {
 
 // FromSpiderJob returns the compact form of a SpiderJob.
 func FromSpiderJob(job *v1alpha1.SpiderJob) (*Job, error) {
+	scheduled, err := scheduledOf(job)
+	if err != nil {
+		return nil, fmt.Errorf("parsing the id of the SpiderSchedule of SpiderJob %s/%s: %w", job.Namespace, job.Name, err)
+	}
 	id, err := uuid.Parse(job.ID())
 	if err != nil {
 		return nil, fmt.Errorf("parsing the id of SpiderJob %s/%s: %w", job.Namespace, job.Name, err)
@@ -149,10 +156,11 @@ func FromSpiderJob(job *v1alpha1.SpiderJob) (*Job, error) {
 		Created:         seconds(&job.CreationTimestamp),
 		Started:         seconds(job.Status.StartedAt),
 		Finished:        seconds(job.Status.FinishedAt),
-		Reason:          intern(job.Status.Reason),
+		Reason:          TextOf(job.Status.Reason),
 		Message:         intern(job.Status.Message),
 		Note:            noteOf(job),
 		Arguments:       arguments,
+		Scheduled:       scheduled,
 		Tags:            TagsOf(job.Tags()...),
 		RequestHash:     job.Annotations[v1alpha1.AnnotationRequestHash],
 		Stats:           compactStats(job.Status.Stats),
@@ -181,6 +189,22 @@ func FromSpiderJob(job *v1alpha1.SpiderJob) (*Job, error) {
 		}
 	}
 	return j, nil
+}
+
+// Scheduled is what a run of a SpiderSchedule knows of it.
+type Scheduled struct {
+	// ScheduleID is the id of the schedule, whether or not it exists.
+	ScheduleID uuid.UUID
+}
+
+// scheduledOf returns nil for a job that is no run of a schedule.
+func scheduledOf(job *v1alpha1.SpiderJob) (*Scheduled, error) {
+	text := job.ScheduleID()
+	if text == "" {
+		return nil, nil
+	}
+	id, err := uuid.Parse(text)
+	return &Scheduled{ScheduleID: id}, err
 }
 
 func statusOf(job *v1alpha1.SpiderJob) Status {

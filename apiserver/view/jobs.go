@@ -24,6 +24,8 @@ type Jobs struct {
 	history *history
 	// reserved is, by namespace, the room reserved for jobs that are about to be made.
 	reserved map[string]Usage
+	// mostLookedAt is the constant, except in tests.
+	mostLookedAt int
 }
 
 // tenant is what is known of one namespace.
@@ -43,6 +45,8 @@ func NewJobs(spiders SpiderNamer) *Jobs {
 		history: newHistory(),
 
 		reserved: map[string]Usage{},
+
+		mostLookedAt: mostLookedAt,
 	}
 	v.init(v)
 	return v

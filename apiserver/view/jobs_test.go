@@ -110,7 +110,7 @@ func TestStatusIsTheTerminalPhaseElseCancelledOnceAsked(t *testing.T) {
 // model is what a view should be: a list of jobs that is filtered and sorted on every question.
 type model map[string]*Job
 
-func (m model) list(q Query) (names []string, more bool) {
+func (m model) list(q *Query) (names []string, more bool) {
 	var found []*Job
 	for _, job := range m {
 		switch {
@@ -119,6 +119,10 @@ func (m model) list(q Query) (names []string, more bool) {
 			q.SpiderID != nil && job.SpiderID != *q.SpiderID,
 			q.SpiderName != "" && job.SpiderName != q.SpiderName,
 			q.Broken && (job.Expectations == nil || !job.Expectations.Judged || job.Expectations.Met),
+			slices.ContainsFunc(q.Tags, func(tag string) bool { return !slices.Contains(job.Tags.Slice(), tag) }),
+			q.LacksTag != "" && slices.Contains(job.Tags.Slice(), q.LacksTag),
+			q.Origin != nil && job.Origin != *q.Origin,
+			q.ScheduleID != nil && (job.Scheduled == nil || job.Scheduled.ScheduleID != *q.ScheduleID),
 			q.CreatedFrom != 0 && job.Created < q.CreatedFrom,
 			q.CreatedTo != 0 && job.Created > q.CreatedTo,
 			q.After != nil && compareNewest(*q.After, PositionOf(job)) >= 0:
@@ -139,6 +143,40 @@ func (m model) list(q Query) (names []string, more bool) {
 	return names, false
 }
 
+// hold reads all pages of a list, and holds them to the model. A page can be short only if no index has just the jobs that match.
+func (m model) hold(t *rapid.T, jobs *Jobs, q Query) {
+	t.Helper()
+	short := q.LacksTag != "" || len(q.Tags) > 0 && (len(q.Tags) > 1 || q.Origin != nil || q.ScheduleID != nil) ||
+		q.Origin != nil && q.ScheduleID != nil ||
+		q.searches() && (len(q.Statuses) > 0 || q.SpiderID != nil || q.SpiderName != "" || q.Broken)
+	for range 100 {
+		wanted, more := m.list(&q)
+		page, next := jobs.List(q)
+		listed := names(page)
+		switch {
+		case short && len(listed) < q.Limit && next != nil:
+			// What follows is after the position at which the page ends.
+			rest := q
+			rest.After, rest.Limit = next, math.MaxInt
+			left, _ := m.list(&rest)
+			all := q
+			all.Limit = math.MaxInt
+			wanted, _ = m.list(&all)
+			listed = append(listed, left...)
+		case more && next == nil, !short && !more && next != nil:
+			t.Fatalf("the next page is at %v, but there are more: %t", next, more)
+		}
+		if diff := gocmp.Diff(wanted, listed); diff != "" {
+			t.Fatalf("next is %v; jobs (-want +got):\n%s", next, diff)
+		}
+		if next == nil {
+			return
+		}
+		q.After = next
+	}
+	t.Fatal("the pages do not end")
+}
+
 // TestViewAnswersLikeANaiveList holds every question, after any history, to what filtering and sorting a list would answer.
 func TestViewAnswersLikeANaiveList(t *testing.T) {
 	users := []string{"", ns, "alice", "bob"}
@@ -147,8 +185,11 @@ func TestViewAnswersLikeANaiveList(t *testing.T) {
 	phases := []v1alpha1.Phase{
 		"", v1alpha1.PhaseRunning, v1alpha1.PhaseFinished, v1alpha1.PhaseError, v1alpha1.PhaseCancelled,
 	}
+	tags, origins := []string{"a", "b", "c"}, []string{"", "", "api", "schedule", "rerun"}
 	rapid.Check(t, func(t *rapid.T) {
 		jobs := NewJobs(unnamed{})
+		jobs.mostLookedAt = rapid.IntRange(1, 60).Draw(t, "most looked at")
+		origins := origins[:rapid.SampledFrom([]int{1, len(origins)}).Draw(t, "origins")]
 		jobs.Replace("", nil, "1")
 		want := model{}
 		revision := 1
@@ -167,6 +208,11 @@ func TestViewAnswersLikeANaiveList(t *testing.T) {
 				if rapid.Bool().Draw(t, "cancelled") {
 					job.Spec.Cancellation = &v1alpha1.Cancellation{}
 				}
+				job.Labels = map[string]string{
+					v1alpha1.LabelOrigin:   rapid.SampledFrom(origins).Draw(t, "origin"),
+					v1alpha1.LabelSchedule: rapid.SampledFrom([]string{"", "nightly", "weekly"}).Draw(t, "schedule"),
+				}
+				job.AddTags(rapid.SliceOfN(rapid.SampledFrom(tags), 0, 3).Draw(t, "tags")...)
 				if met := rapid.SampledFrom([]metav1.ConditionStatus{"", "True", "False", "Unknown"}).Draw(t, "expectations met"); met != "" {
 					expectationsMet(met, "")(job)
 				}
@@ -225,7 +271,22 @@ func TestViewAnswersLikeANaiveList(t *testing.T) {
 				if rapid.Bool().Draw(t, "by spider name") {
 					q.SpiderName = rapid.SampledFrom([]string{"x", "y", "books", "news", "none"}).Draw(t, "spider name")
 				}
-				q.Broken = rapid.Bool().Draw(t, "broken")
+				q.Broken = rapid.IntRange(0, 3).Draw(t, "broken") == 0
+				if rapid.Bool().Draw(t, "by tags") {
+					q.Tags = rapid.SliceOfN(rapid.SampledFrom(append(tags, "none")), 1, 2).Draw(t, "by tag")
+				}
+				if rapid.IntRange(0, 2).Draw(t, "by the lack of a tag") == 0 {
+					q.LacksTag = rapid.SampledFrom(tags).Draw(t, "lacks tag")
+				}
+				if rapid.IntRange(0, 2).Draw(t, "by origin") == 0 {
+					q.Origin = new(rapid.SampledFrom([]Origin{FromKubectl, FromAPI, FromSchedule}).Draw(t, "of origin"))
+				}
+				if rapid.IntRange(0, 2).Draw(t, "by schedule") == 0 {
+					schedule := v1alpha1.SpiderSchedule{ObjectMeta: metav1.ObjectMeta{
+						Namespace: ns, Name: rapid.SampledFrom([]string{"nightly", "weekly", "none"}).Draw(t, "of schedule"),
+					}}
+					q.ScheduleID = new(uuid.MustParse(schedule.ID()))
+				}
 				if rapid.Bool().Draw(t, "from") {
 					q.CreatedFrom = rapid.Int64Range(998, 1010).Draw(t, "created from")
 				}
@@ -237,11 +298,7 @@ func TestViewAnswersLikeANaiveList(t *testing.T) {
 					p := PositionOf(compact(t, draw(name)))
 					q.After = &p
 				}
-				page, more := jobs.List(q)
-				wantNames, wantMore := want.list(q)
-				if diff := gocmp.Diff(wantNames, names(page)); diff != "" || more != wantMore {
-					t.Fatalf("more is %t, want %t; jobs (-want +got):\n%s", more, wantMore, diff)
-				}
+				want.hold(t, jobs, q)
 				counts, bySpider := Counts{}, map[string]Counts{}
 				for _, job := range want {
 					if job.UserID == q.UserID {
@@ -288,8 +345,8 @@ func TestPagesSkipAndRepeatNothing(t *testing.T) {
 		}
 		q := Query{Namespace: ns, Limit: rapid.IntRange(1, 10).Draw(t, "limit")}
 		for more := true; more; {
-			var page []*Job
-			page, more = jobs.List(q)
+			page, next := jobs.List(q)
+			q.After, more = next, next != nil
 			for _, job := range page {
 				if _, there := old[job.Name]; !there {
 					continue
@@ -302,10 +359,6 @@ func TestPagesSkipAndRepeatNothing(t *testing.T) {
 				changed.ResourceVersion = strconv.Itoa(revision)
 				changed.Status = Running
 				jobs.Set("", &changed)
-			}
-			if more {
-				p := PositionOf(page[len(page)-1])
-				q.After = &p
 			}
 			for range rapid.IntRange(0, 3).Draw(t, "arrivals") {
 				arrive()
@@ -462,9 +515,10 @@ func TestJobsTakeTheirSpidersNameUntilTheyStart(t *testing.T) {
 
 func TestEverythingOfAJobIsKept(t *testing.T) {
 	at := func(second int64) *metav1.Time { return new(metav1.Unix(second, 0)) }
+	nightly := v1alpha1.SpiderSchedule{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "nightly"}}
 	object := spiderJob("a", 7, user("alice"), phase(v1alpha1.PhaseError), func(job *v1alpha1.SpiderJob) {
 		job.Annotations = map[string]string{v1alpha1.AnnotationRequestHash: "beef", v1alpha1.AnnotationNote: "look at it"}
-		job.Labels = map[string]string{v1alpha1.LabelOrigin: "rerun", "team": "books"}
+		job.Labels = map[string]string{v1alpha1.LabelOrigin: "rerun", "team": "books", v1alpha1.LabelSchedule: nightly.Name}
 		job.AddTags("nightly", "eu")
 		job.Spec.Arguments = map[string]v1alpha1.ArgumentValue{"b": "<&>\u2028", "a": "1"}
 		job.Spec.Cancellation = &v1alpha1.Cancellation{RequestedAt: at(1005), GracePeriodSeconds: new(int64(60))}
@@ -482,11 +536,12 @@ func TestEverythingOfAJobIsKept(t *testing.T) {
 		expectationsMet("False", "it broke a rule", v1alpha1.Violation{Rule: "minItems", Expected: "at least 9", Actual: "<5>"})(job)
 	})
 	want := &Job{
-		ID: uuid.MustParse(object.ID()), SpiderID: uuid.MustParse(object.SpiderID()),
+		Scheduled: &Scheduled{ScheduleID: uuid.MustParse(nightly.ID())},
+		ID:        uuid.MustParse(object.ID()), SpiderID: uuid.MustParse(object.SpiderID()),
 		Namespace: ns, Name: "a", ResourceVersion: "7", UserID: "alice", SpiderRef: "books",
 		SpiderName: "Books", RepoPath: "b.py", Image: TextOf("img:1"), RequestHash: "beef",
 		Created: 1000, Started: 1002, Finished: 1009, CancelRequested: 1005,
-		Reason: "ExitCode", Message: "exited with 3", Arguments: `{"a":"1","b":"<&>\u2028"}`,
+		Reason: TextOf("ExitCode"), Message: "exited with 3", Arguments: `{"a":"1","b":"<&>\u2028"}`,
 		ExitCode: new(int32(3)), CancelGrace: 60, Attempts: 2, ArgumentBytes: 9, Status: Error, Origin: FromRerun, Ended: true,
 		Stats: Stats{
 			Items: 5, Responses: 6, Requests: -1, Errors: 0, FinishReason: TextOf("shutdown"),

@@ -17,6 +17,12 @@ type Query struct {
 	SpiderName string
 	// Broken accepts only jobs that broke an expectation.
 	Broken bool
+	// Tags accepts only jobs that have all of these, and LacksTag only jobs that do not have this one.
+	Tags     []string
+	LacksTag string
+	Origin   *Origin
+	// ScheduleID accepts only runs of the SpiderSchedule with this id.
+	ScheduleID *uuid.UUID
 	// Shown leaves out what this process has created and the watch has not shown yet: subscribers get it then.
 	Shown bool
 	// CreatedFrom and CreatedTo bound the time of creation, in seconds since 1970, both included. 0 means no bound.
@@ -37,17 +43,21 @@ type Position struct {
 // PositionOf returns the job's own position.
 func PositionOf(job *Job) Position { return Position{Created: job.Created, ID: job.ID} }
 
-// List returns the jobs that match the query, newest first, and whether more follow.
-func (v *Jobs) List(q Query) (jobs []*Job, more bool) {
+// List returns the jobs that match the query, newest first, and where the next page begins: nil on the last one. A page that is
+// cut short because too many jobs were looked at can have fewer jobs than the limit, or none.
+func (v *Jobs) List(q Query) (jobs []*Job, next *Position) {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	tenant := v.tenants[q.Namespace]
 	if tenant == nil {
-		return nil, false
+		return nil, nil
 	}
 	user := tenant.users[q.UserID]
 	if user == nil {
-		return nil, false
+		return nil, nil
+	}
+	if q.searches() {
+		return user.search(&q, v.mostLookedAt)
 	}
 	trees := user.trees(&q)
 	pages := make([][]*Job, 0, len(trees))
@@ -56,9 +66,9 @@ func (v *Jobs) List(q Query) (jobs []*Job, more bool) {
 	}
 	jobs = merge(pages, q.Limit+1)
 	if len(jobs) > q.Limit {
-		return jobs[:q.Limit], true
+		return jobs[:q.Limit], new(PositionOf(jobs[q.Limit-1]))
 	}
-	return jobs, false
+	return jobs, nil
 }
 
 // pageOf returns the tree's first jobs within the query's times, one more than its limit, so that the caller learns whether
@@ -66,6 +76,15 @@ func (v *Jobs) List(q Query) (jobs []*Job, more bool) {
 func pageOf(tree *btree.BTreeG[*Job], q *Query) []*Job {
 	wanted := q.Limit + 1
 	page := make([]*Job, 0, min(wanted, tree.Len()))
+	eachOf(tree, q, func(job *Job) bool {
+		page = append(page, job)
+		return len(page) < wanted
+	})
+	return page
+}
+
+// eachOf visits the tree's jobs within the query's times, until visit returns false.
+func eachOf(tree *btree.BTreeG[*Job], q *Query, visit func(*Job) bool) {
 	tree.Ascend(startOf(q), func(job *Job) bool {
 		if q.CreatedFrom != 0 && job.Created < q.CreatedFrom {
 			return false
@@ -73,10 +92,8 @@ func pageOf(tree *btree.BTreeG[*Job], q *Query) []*Job {
 		if q.After != nil && PositionOf(job) == *q.After || q.Shown && !job.kept.shown {
 			return true
 		}
-		page = append(page, job)
-		return len(page) < wanted
+		return visit(job)
 	})
-	return page
 }
 
 // merge returns the first jobs of several pages that have none in common.

@@ -50,6 +50,16 @@ func (t Tags) All() iter.Seq[string] {
 	return strings.SplitSeq(t.joined.String(), ",")
 }
 
+// Has reports whether a tag is among them.
+func (t Tags) Has(tag string) bool {
+	for has := range t.All() {
+		if has == tag {
+			return true
+		}
+	}
+	return false
+}
+
 // Slice returns the tags; nil if there are none.
 func (t Tags) Slice() []string { return slices.Collect(t.All()) }
 
