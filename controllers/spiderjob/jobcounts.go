@@ -18,11 +18,11 @@ import (
 
 var (
 	jobsDesc = prometheus.NewDesc("spider_operator_jobs",
-		"SpiderJobs that there are, by phase and reason. Reported by the process that leads.", []string{"phase", "reason"}, nil)
+		"SpiderJobs that there are, by phase and reason. Reported by the leader.", []string{"phase", "reason"}, nil)
 	oldestPendingDesc = prometheus.NewDesc("spider_operator_oldest_pending_seconds",
-		"Age of the oldest SpiderJob that is Pending, by reason. Reported by the process that leads.", []string{"reason"}, nil)
+		"Age of the oldest SpiderJob that is Pending, by reason. Reported by the leader.", []string{"reason"}, nil)
 	oldestStopDesc = prometheus.NewDesc("spider_operator_oldest_stop_seconds",
-		"Time since the oldest stop that is under way was decided, 0 where there is none. Reported by the process that leads.", nil, nil)
+		"Time since the oldest stop that is under way was decided, 0 where there is none. Reported by the leader.", nil, nil)
 )
 
 // jobCounts counts the SpiderJobs in a cache by their state. It follows each change, so that reading the counts costs the same

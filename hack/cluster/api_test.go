@@ -9,7 +9,8 @@ import (
 	"testing"
 )
 
-// A container runtime that listens need not serve: after a restart containerd refuses every call until it knows what runs.
+// TestAContainerRuntimeServesWhenItAnswers checks that a container runtime that listens does not count as serving before it
+// answers: after a restart containerd refuses every call until it knows what runs.
 func TestAContainerRuntimeServesWhenItAnswers(t *testing.T) {
 	var answer http.HandlerFunc
 	socket := filepath.Join(t.TempDir(), "runtime.sock")
@@ -57,6 +58,6 @@ func TestAContainerRuntimeServesWhenItAnswers(t *testing.T) {
 		})
 	}
 	if err := new(client).serves(context.Background(), socket+".none"); err == nil || !strings.Contains(err.Error(), socket) {
-		t.Errorf("where nobody listens got %v", err)
+		t.Errorf("without a listener: %v", err)
 	}
 }

@@ -50,7 +50,7 @@ func TestComponentsAreStartedWithFilesThatExist(t *testing.T) {
 	}
 }
 
-func TestEveryFileIsTheOwnersOnly(t *testing.T) {
+func TestOnlyTheOwnerReadsTheClustersFiles(t *testing.T) {
 	l := written(t)
 	err := filepath.WalkDir(l.dir, func(path string, d os.DirEntry, err error) error {
 		if err != nil || strings.HasSuffix(path, ".crt") {
@@ -67,7 +67,7 @@ func TestEveryFileIsTheOwnersOnly(t *testing.T) {
 	}
 }
 
-func TestNothingListensWhereOthersReachIt(t *testing.T) {
+func TestComponentsListenOnLocalAddressesOnly(t *testing.T) {
 	seen := make(map[netip.AddrPort]string)
 	for _, c := range plan(layout{dir: "/c"}) {
 		for _, address := range c.listens {
@@ -103,14 +103,14 @@ func TestASecondRunRestartsNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !slices.Equal(fingerprints(), before) {
-		t.Error("settings differ without a reason")
+		t.Error("a second run has other settings: components would be restarted")
 	}
 	if again, err := os.Stat(l.config("kube-proxy.yaml")); err != nil || again.ModTime() != touched.ModTime() {
-		t.Errorf("kube-proxy's settings were written again, at which it ends (%v)", err)
+		t.Errorf("kube-proxy's settings were written again, which ends kube-proxy (%v)", err)
 	}
 }
 
-func TestWhatTheClusterStartsCanBeFoundByItsMark(t *testing.T) {
+func TestEveryComponentCarriesTheMarkThatDownLooksFor(t *testing.T) {
 	l := written(t)
 	for _, c := range plan(l) {
 		spec, err := c.spec(l)
@@ -118,12 +118,12 @@ func TestWhatTheClusterStartsCanBeFoundByItsMark(t *testing.T) {
 			t.Fatal(err)
 		}
 		if !slices.Contains(spec.Env, machine.Marker+"="+l.dir) {
-			t.Errorf("%s carries no mark: down would not find what it starts", c.name)
+			t.Errorf("%s has no mark: down would not find what it starts", c.name)
 		}
 	}
 }
 
-func TestOverlap(t *testing.T) {
+func TestRoutesThatOverlapTheClustersAreFound(t *testing.T) {
 	for route, harmful := range map[string]bool{
 		"default via 192.0.2.1 dev eth0":                    false,
 		"192.0.2.0/24 dev eth0 proto kernel scope link":     false,
@@ -145,7 +145,7 @@ func TestOverlap(t *testing.T) {
 	}
 }
 
-func TestTelling(t *testing.T) {
+func TestImportantLinesOfALogAreThoseOfErrors(t *testing.T) {
 	for name, test := range map[string]struct {
 		log  string
 		want []string
@@ -165,7 +165,7 @@ func TestTelling(t *testing.T) {
 		"the last of many": {strings.Repeat("x\n", 100) + "y\n", append(slices.Repeat([]string{"x"}, 11), "y")},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := telling([]byte(test.log)); !slices.Equal(got, test.want) {
+			if got := importantLines([]byte(test.log)); !slices.Equal(got, test.want) {
 				t.Errorf("got %q, want %q", got, test.want)
 			}
 		})
@@ -222,14 +222,14 @@ func TestFlagsMayFollowArguments(t *testing.T) {
 	}
 }
 
-func TestASentenceForEveryCommand(t *testing.T) {
+func TestHelpExplainsEveryCommand(t *testing.T) {
 	var out strings.Builder
 	if err := usage(&out); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range subcommands {
 		if c.help == "" || !strings.Contains(out.String(), c.help) {
-			t.Errorf("the help does not tell what %s does", c.name)
+			t.Errorf("the help does not explain %s", c.name)
 		}
 	}
 	if err := execute(t.Context(), []string{"halt"}); !errors.Is(err, errUsage) {
@@ -237,7 +237,7 @@ func TestASentenceForEveryCommand(t *testing.T) {
 	}
 }
 
-func TestBuiltProgramsSayWhichKubernetesTheyAre(t *testing.T) {
+func TestBuiltProgramsHaveTheirKubernetesVersion(t *testing.T) {
 	module := t.TempDir()
 	if err := os.WriteFile(filepath.Join(module, "go.mod"), []byte("require k8s.io/kubernetes v1.37.2\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -248,7 +248,7 @@ func TestBuiltProgramsSayWhichKubernetesTheyAre(t *testing.T) {
 	}
 }
 
-func TestARecordOfAnotherProcessIsNotAlive(t *testing.T) {
+func TestAReusedPidIsNotTakenForAComponent(t *testing.T) {
 	c := &cluster{layout: layout{dir: t.TempDir()}}
 	c.processes = newStore(c.layout)
 	if err := os.MkdirAll(c.records(), 0o700); err != nil {

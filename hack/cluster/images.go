@@ -13,7 +13,7 @@ import (
 	"github.com/scrapethis/spider-operator/hack/internal/image"
 )
 
-// archive is what tells one state of an image archive from another without reading it.
+// archive is what distinguishes the states of an image archive without reading it.
 type archive struct {
 	Size     int64    `json:"size"`
 	Modified int64    `json:"modified"` // nanoseconds since the epoch

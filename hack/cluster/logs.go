@@ -27,7 +27,7 @@ func (e *logError) explain() string {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "  %s ends with:\n", e.path)
-	for _, line := range telling(tail) {
+	for _, line := range importantLines(tail) {
 		fmt.Fprintf(&b, "    %s\n", line)
 	}
 	return strings.TrimRight(b.String(), "\n")
@@ -37,8 +37,8 @@ func (e *logError) explain() string {
 var trouble = regexp.MustCompile(
 	`^[EF]\d{4} |"level":"(error|fatal|panic)"|level=(error|fatal|panic)|(?i)^(error|panic|fatal error)\b|\[(ERROR|FATAL)\]`)
 
-// telling chooses from a log its last lines that speak of trouble, or the last lines if none does.
-func telling(log []byte) []string {
+// importantLines chooses from a log its last lines that report trouble, or the last lines if none does.
+func importantLines(log []byte) []string {
 	const few, many = 8, 12
 	var bad [][]byte
 	for line := range bytes.Lines(log) {

@@ -52,7 +52,7 @@ func usage(w io.Writer) error {
 	for _, c := range subcommands {
 		fmt.Fprintf(&text, "  %s\t%s\n", strings.TrimSpace(c.name+" "+c.arguments), c.help)
 	}
-	text.WriteString("\ncluster <command> -h tells a command's flags.\n")
+	text.WriteString("\ncluster <command> -h shows a command's flags.\n")
 	return writeTable(w, text.String())
 }
 

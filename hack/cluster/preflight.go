@@ -46,7 +46,7 @@ func checkMachine(l layout, before machine.Snapshot, about []component) error {
 	return errors.Join(failures...)
 }
 
-// checkPorts tells of each port that a component needs and somebody else has.
+// checkPorts names each port that a component needs and another process has.
 func checkPorts(about []component) error {
 	tcp, err := machine.TCPListeners()
 	if err != nil {

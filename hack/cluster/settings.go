@@ -27,7 +27,7 @@ const (
 	frontProxy = "front-proxy-client"
 )
 
-// apiServer is where everything reaches kube-apiserver. It is an address of the machine's own that nobody else can route to.
+// apiServer is where everything reaches kube-apiserver. It is an address of the machine's own that no other machine can route to.
 var apiServer = fmt.Sprintf("https://%s:6443", nodeAddress)
 
 // clients are the users of kube-apiserver, each with a kubeconfig; the names and groups are those that Kubernetes' own roles

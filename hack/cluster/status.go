@@ -12,7 +12,7 @@ import (
 	"github.com/scrapethis/spider-operator/hack/internal/process"
 )
 
-// status tells of each component whether it runs and serves, and of the whole how much memory it takes.
+// status prints whether each component runs and serves, and how much memory all of them take.
 func (c *cluster) status(ctx context.Context) error {
 	if exists, err := c.exists(); err != nil || !exists {
 		return errors.Join(err, fmt.Errorf("there is no cluster in %s", c.dir))

@@ -217,7 +217,7 @@ func (c *cluster) until(ctx context.Context, title, component string, holds func
 		if err == nil || ctx.Err() != nil {
 			return err
 		}
-		return &logError{fmt.Errorf("waited in vain until %s: %w", title, err), c.log(component)}
+		return &logError{fmt.Errorf("waited too long until %s: %w", title, err), c.log(component)}
 	})
 }
 

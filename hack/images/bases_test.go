@@ -6,7 +6,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestDebianSourcesAreDebiansOwnOfTheRelease(t *testing.T) {
+func TestDebianSourcesAreThoseOfTheRelease(t *testing.T) {
 	printed := `Debian|bookworm|http://mirror.example/debian/|main
 Debian|bookworm|http://mirror.example/debian/|contrib
 Debian|bookworm-updates|http://mirror.example/debian/|main

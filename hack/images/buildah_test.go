@@ -8,9 +8,9 @@ import (
 	"testing"
 )
 
-// A machine that never had a /etc/cni has none after the images were built: a cluster that is stopped without a trace would tell
-// of it.
-func TestBuildahsNetworksAreNotTheMachines(t *testing.T) {
+// TestBuildahsNetworksAreInItsOwnFolder checks that building images makes no /etc/cni on a machine that had none: a cluster
+// that is stopped without a trace would report it.
+func TestBuildahsNetworksAreInItsOwnFolder(t *testing.T) {
 	b := buildah{run: t.TempDir()}
 	path, err := b.settings()
 	if err != nil {

@@ -61,7 +61,7 @@ func (b *builder) ensure(ctx context.Context, img projectImage, note progress.No
 	if upToDate(archive, stamp, inputs) {
 		return archive, "built by somebody else", nil
 	}
-	// Until the new archive is complete the old one is nobody's.
+	// Until the new archive is complete the old one must not be used.
 	if err := os.Remove(stamp); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", "", fmt.Errorf("replace %s: %w", archive, err)
 	}

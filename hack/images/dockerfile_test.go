@@ -15,7 +15,7 @@ func TestWantsDebian(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := wantsDebian(tt.dockerfile); got != tt.want {
-				t.Errorf("it wants Debian: %v, want %v", got, tt.want)
+				t.Errorf("the Dockerfile wants Debian: %v, want %v", got, tt.want)
 			}
 		})
 	}

@@ -41,7 +41,7 @@ func write(t *testing.T, file, content string) {
 	}
 }
 
-func TestContextFilesAreThoseThatDockerignoreLetsThrough(t *testing.T) {
+func TestContextLeavesOutWhatDockerignoreExcludes(t *testing.T) {
 	root, _ := project(t)
 	got, err := contextFiles(root)
 	if err != nil {
@@ -53,7 +53,7 @@ func TestContextFilesAreThoseThatDockerignoreLetsThrough(t *testing.T) {
 	}
 }
 
-func TestAnImageIsMadeAnewWhenAnInputChanges(t *testing.T) {
+func TestAnImageIsRebuiltWhenAnInputChanges(t *testing.T) {
 	for name, tt := range map[string]struct {
 		changed string // a path; an empty content removes it
 		content string
@@ -82,7 +82,7 @@ func TestAnImageIsMadeAnewWhenAnInputChanges(t *testing.T) {
 	}
 }
 
-func TestAnImageIsMadeAnewWithOtherTools(t *testing.T) {
+func TestAnImageIsRebuiltWithOtherTools(t *testing.T) {
 	root, img := project(t)
 	if digest(t, root, img, "go1", "2") == digest(t, root, img, "go", "12") {
 		t.Error("two sets of tools give one digest")
@@ -105,7 +105,8 @@ func remove(t *testing.T, file string) {
 	}
 }
 
-// What a Dockerfile copies must be in its context, or the build fails only where somebody runs it.
+// TestEveryImageHasItsDockerfileAndContext checks that what a Dockerfile copies is in its context: otherwise the build fails
+// only where somebody runs it.
 func TestEveryImageHasItsDockerfileAndContext(t *testing.T) {
 	root, err := checkout.Root("")
 	if err != nil {

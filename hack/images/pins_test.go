@@ -105,7 +105,7 @@ func TestEveryBaseImageIsPinned(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoPin(t *testing.T) {
+func TestUnpinnedBaseImagesAreFound(t *testing.T) {
 	for dockerfile, pinned := range map[string]bool{
 		"FROM scratch": true,
 		"ARG GO_IMAGE=golang:1.26.8-bookworm\nFROM ${GO_IMAGE} AS build\nFROM build": true,

@@ -14,7 +14,7 @@ import (
 	"github.com/scrapethis/spider-operator/hack/internal/image"
 )
 
-// TestStaticImagesAreWhatTheirDockerfilesSay holds what is written directly against the Dockerfile, which docker build reads.
+// TestStaticImagesAreWhatTheirDockerfilesSay compares what is written directly with the Dockerfile, which docker build reads.
 func TestStaticImagesAreWhatTheirDockerfilesSay(t *testing.T) {
 	root, err := checkout.Root("")
 	if err != nil {

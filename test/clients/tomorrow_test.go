@@ -17,7 +17,7 @@ import (
 var growing = map[string]bool{"source": true, "reason": true, "rule": true, "code": true}
 
 // tomorrow serves what an address serves, changed as a newer server may answer: each object has a further field, and each text
-// of a growing list a value that nobody knows yet.
+// of a growing list a value that no client knows yet.
 func tomorrow(t *testing.T, address string) string {
 	t.Helper()
 	target, err := url.Parse(address)

@@ -22,9 +22,9 @@ while True:
     time.sleep(1)
 `
 
-// While no controller runs, nobody sees what happens. What the Pods have left has to be enough, and if they are gone, what was
-// known of them before.
-func TestWhatHappensWhileNoControllerRunsIsToldTruly(t *testing.T) {
+// TestEndsWithoutAControllerAreRecordedTruly has jobs end while no controller runs. What the Pods have left has to be enough,
+// and if they are gone, what was known of them before.
+func TestEndsWithoutAControllerAreRecordedTruly(t *testing.T) {
 	n := cluster.Namespace(t)
 	slow := func(spec *v1alpha1.SpiderSpec) { spec.Name = "slow" }
 	n.Scrapy("ends", slow, scrapySettings, func(spec *v1alpha1.SpiderSpec) { spec.InterruptionPolicy = v1alpha1.InterruptionFail })
@@ -88,7 +88,7 @@ func TestWhatHappensWhileNoControllerRunsIsToldTruly(t *testing.T) {
 		}
 	}
 	st := n.AwaitEnd("again", storm).Status
-	if wrote, told := written(t, n.Log(st.PodName)); !told || st.Phase != v1alpha1.PhaseFinished || st.Attempts != 2 ||
+	if wrote, reported := written(t, n.Log(st.PodName)); !reported || st.Phase != v1alpha1.PhaseFinished || st.Attempts != 2 ||
 		st.Interruptions != 1 ||
 		st.Stats.Attempt != 2 || st.Stats.ItemsScraped != wrote || !st.Stats.Final {
 		t.Errorf("the retried job ended %s, %s: %s, after %d attempts and %d interruptions, counts %+v; its spider wrote %d",

@@ -104,7 +104,7 @@ func setReplicas(ctx context.Context, t *testing.T, replicas int32) (before int3
 	return before
 }
 
-// holder returns the identity in the leader's Lease: the name of a Pod and a unique suffix; empty if nobody leads.
+// holder returns the identity in the leader's Lease: the name of a Pod and a unique suffix; empty if no process leads.
 func holder(ctx context.Context) (string, error) {
 	lease, err := cluster.Clientset.CoordinationV1().Leases(cluster.System).Get(ctx, leaseName, metav1.GetOptions{})
 	if err != nil {

@@ -23,7 +23,7 @@ const (
 	longestMessage = 1024
 )
 
-// unruly are programs that write what nobody should, each for half a minute. In the end they report how many MiB they wrote.
+// unruly are programs that write what no program should, each for half a minute. In the end they report how many MiB they wrote.
 var unruly = map[string]string{
 	"flood":    `out((b"x" * 1023 + b"\n") * 1024)`,
 	"binary":   `out(os.urandom(1 << 16)); time.sleep(0.02)`,
@@ -69,8 +69,9 @@ import os
 os.write(os.open("/dev/termination-log", os.O_WRONLY | os.O_CREAT), %s)
 `
 
-// What a container writes is not trusted. It may spoil its own counts, and nothing else.
-func TestWhatAContainerWritesHarmsOnlyItself(t *testing.T) {
+// TestAContainersOutputHarmsOnlyItsOwnCounts has containers write what is not to be trusted. It may spoil their own counts,
+// and nothing more.
+func TestAContainersOutputHarmsOnlyItsOwnCounts(t *testing.T) {
 	n := cluster.Namespace(t)
 	n.Scrapy("slow", scrapySettings)
 	controller := controllerProcess(t)

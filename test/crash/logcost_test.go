@@ -34,8 +34,8 @@ print("{'finish_reason': 'finished', 'item_scraped_count': %d}" % n)
 print("2026-11-23 12:00:00 [scrapy.core.engine] INFO: Spider closed (finished)")
 `
 
-// Measures what reading logs costs where there are logs: on a real kubelet, with thirty spiders that end in the same second,
-// next to thirty whose logs are not read.
+// TestReadingLogsCostsOneReadPerEnd measures what reading logs costs on a real kubelet, with thirty spiders that end in the
+// same second, next to thirty whose logs are not read.
 func TestReadingLogsCostsOneReadPerEnd(t *testing.T) {
 	const jobs, crawl = 30, 20 * time.Second
 	n := cluster.Namespace(t)

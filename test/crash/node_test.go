@@ -19,8 +19,8 @@ import (
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 )
 
-// A lost node may still run what was cancelled, and does so here. Whatever the grace period, no end is recorded before the node
-// has confirmed it, and meanwhile the message says what the job waits for.
+// TestALostNodeIsWaitedForAndNamed has a lost node that still runs what was cancelled. Whatever the grace period, no end is
+// recorded before the node has confirmed it, and meanwhile the message says what the job waits for.
 func TestALostNodeIsWaitedForAndNamed(t *testing.T) {
 	n := cluster.Namespace(t)
 	n.Counter("counter")
@@ -54,7 +54,8 @@ func TestALostNodeIsWaitedForAndNamed(t *testing.T) {
 	n.Gone("lost")
 }
 
-// A node that reboots loses its containers, and reports an invented end for them. The job is interrupted, and starts again.
+// TestARebootOfTheNodeIsAnInterruption has a node reboot: it loses its containers, and reports an invented end for them. The
+// job is interrupted, and starts again.
 func TestARebootOfTheNodeIsAnInterruption(t *testing.T) {
 	n := cluster.Namespace(t)
 	n.Counter("counter", func(spec *v1alpha1.SpiderSpec) { spec.Retries = ptr.To[int32](0) })

@@ -49,7 +49,8 @@ func crawling(spider string, arguments map[string]v1alpha1.ArgumentValue,
 	return v1alpha1.SpiderJobSpec{SpiderRef: v1alpha1.SpiderReference{Name: spider}, Arguments: arguments, Settings: settings}
 }
 
-// Thirty jobs run while everything that they depend on is killed, one after the other. Others begin and end meanwhile.
+// TestNoCrashLosesOrDoublesAJob runs thirty jobs while everything that they depend on is killed, one after the other. Others
+// begin and end meanwhile.
 func TestNoCrashLosesOrDoublesAJob(t *testing.T) {
 	n := cluster.Namespace(t)
 	n.Scrapy("slow", scrapySettings)

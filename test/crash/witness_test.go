@@ -90,7 +90,7 @@ func spiderEnd(pod *corev1.Pod) *corev1.ContainerStateTerminated {
 	return nil
 }
 
-// stoppedByNode returns how many of a SpiderJob's Pods the kubelet stopped by itself, although nobody had deleted them. A
+// stoppedByNode returns how many of a SpiderJob's Pods the kubelet stopped by itself, without a deletion. A
 // kubelet that starts while containerd is dead, or has just started, may take a sandbox for lost, and stops what runs in it: an
 // interruption that is not the operator's fault. No other Pod may begin before such a Pod has ended.
 func (w *witness) stoppedByNode(t *testing.T, job string) int {
@@ -150,9 +150,9 @@ func (w *witness) ranOnce(t *testing.T, name string, want int64) {
 		t.Errorf("Job %s (%s, recorded %s) counts %d Pods that succeeded and %d that failed",
 			name, made.UID, st.JobUID, made.Status.Succeeded, made.Status.Failed)
 	}
-	wrote, told := written(t, n.Log(st.PodName))
+	wrote, reported := written(t, n.Log(st.PodName))
 	switch {
-	case told:
+	case reported:
 	case want < 0 || !w.logsMayBeLost:
 		t.Errorf("the spider of SpiderJob %s wrote no count at its end", name)
 	default:
@@ -168,7 +168,7 @@ var dumpedItems = regexp.MustCompile(`'item_scraped_count': (\d+)`)
 
 // written returns the count that a spider wrote into its log when it closed, if it did: the stats that Scrapy dumps, or the
 // result that the demo's counter prints. The operator reads the counter's count from elsewhere.
-func written(t *testing.T, log string) (count int64, told bool) {
+func written(t *testing.T, log string) (count int64, reported bool) {
 	t.Helper()
 	if match := dumpedItems.FindStringSubmatch(log); match != nil {
 		count, err := strconv.ParseInt(match[1], 10, 64)

@@ -184,7 +184,7 @@ func compare(t *testing.T, got, want map[string]string) {
 	}
 	for name := range got {
 		if _, ok := want[name]; !ok {
-			t.Errorf("argument %s arrived, which nobody gave", name)
+			t.Errorf("argument %s arrived, which was not given", name)
 		}
 	}
 }

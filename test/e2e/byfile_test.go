@@ -58,7 +58,7 @@ func TestAProjectIsFoundBelowTheWorkingDirectory(t *testing.T) {
 	}
 }
 
-func TestMistakesInPathNameAndArgumentAreTold(t *testing.T) {
+func TestMistakesInPathNameAndArgumentAreExplained(t *testing.T) {
 	t.Parallel()
 	n := cluster.Namespace(t)
 	api := n.API("alice")
@@ -90,7 +90,7 @@ func TestMistakesInPathNameAndArgumentAreTold(t *testing.T) {
 	}
 }
 
-func TestMistakesInTheSpiderAreTold(t *testing.T) {
+func TestMistakesInTheSpiderAreExplained(t *testing.T) {
 	t.Parallel()
 	n := cluster.Namespace(t)
 	n.Scrapy("astray", func(spec *v1alpha1.SpiderSpec) { spec.Pod.WorkingDir = "/tmp" })

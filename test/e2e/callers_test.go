@@ -73,7 +73,7 @@ func (c *callers) answer(api *harness.API, call harness.Request) *harness.Respon
 		case c.t.Context().Err() != nil: // the test has failed elsewhere
 			return nil
 		case time.Since(began) > atOnce:
-			c.t.Errorf("%s %s was answered by nobody for %s: %v", call.Method, call.Path, atOnce, err)
+			c.t.Errorf("%s %s got no answer for %s: %v", call.Method, call.Path, atOnce, err)
 			return nil
 		}
 		c.again.Add(1)

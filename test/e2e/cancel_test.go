@@ -16,7 +16,7 @@ import (
 	"github.com/scrapethis/spider-operator/test/e2e/harness"
 )
 
-func TestACancelInMidCrawlLetsScrapyCloseAndKeepsItsCount(t *testing.T) {
+func TestACancelledCrawlClosesAndKeepsItsCount(t *testing.T) {
 	t.Parallel()
 	n := cluster.Namespace(t)
 	n.Scrapy("slow")
@@ -112,7 +112,7 @@ func TestAJobIsCancelledAtEveryStage(t *testing.T) {
 	}
 }
 
-func TestAJobThatQuotaHoldsBackIsCancelledWithoutEverRunning(t *testing.T) {
+func TestAJobThatWaitsForQuotaIsCancelledWithoutRunning(t *testing.T) {
 	t.Parallel()
 	n := cluster.Namespace(t)
 	n.Counter("counter")
@@ -135,7 +135,7 @@ func TestAJobThatQuotaHoldsBackIsCancelledWithoutEverRunning(t *testing.T) {
 	n.Gone(id)
 }
 
-func TestWhatHasEndedCannotBeCancelled(t *testing.T) {
+func TestAnEndedJobCannotBeCancelled(t *testing.T) {
 	t.Parallel()
 	n := cluster.Namespace(t)
 	n.Counter("counter")
@@ -148,13 +148,13 @@ func TestWhatHasEndedCannotBeCancelled(t *testing.T) {
 			t.Errorf("the cancel of a job that is %s is refused with %+v", status, problem)
 		}
 		if after := api.Get(id); string(after.Status) != status || after.Reason != before.Reason || !after.CancelRequestedAt.IsZero() {
-			t.Errorf("after a cancel in vain the job is %+v, before %+v", after, before)
+			t.Errorf("a cancel after the end changes the job to %+v, from %+v", after, before)
 		}
 	}
 }
 
-// However close a cancel and an end are: a caller that heard that the job is cancelled finds it cancelled, one that heard that
-// it has ended finds it ended.
+// TestACancelAndAnEndAtTheSameMomentAgree checks that however close a cancel and an end are, a caller whose cancel was
+// accepted finds the job cancelled, and one that was answered that it had ended finds it ended.
 func TestACancelAndAnEndAtTheSameMomentAgree(t *testing.T) {
 	t.Parallel()
 	n := cluster.Namespace(t)
@@ -191,7 +191,7 @@ while True:
     time.sleep(1)
 `
 
-func TestASpiderThatIgnoresTheRequestToStopIsKilledAndKeepsItsLastKnownCounts(t *testing.T) {
+func TestAKilledSpiderKeepsItsLastKnownCounts(t *testing.T) {
 	t.Parallel()
 	n := cluster.Namespace(t)
 	n.Python("deaf", deaf, func(spec *v1alpha1.SpiderSpec) {

@@ -34,14 +34,15 @@ open("/dev/termination-log", "w").write('{"items_scraped": 11, "finish_reason": 
 `
 )
 
-// The demo's release is uninstalled, installed as of the commit before this one, upgraded to this one and rolled back, by the
-// commands of docs/run.md, and restored in the end. Everything that runs meanwhile does so in one and the same Pod, to its end.
+// TestTheChartIsRemovedInstalledUpgradedAndRolledBackUnderRunningJobs checks that the demo's release can be uninstalled,
+// installed as of the commit before this one, upgraded to this one and rolled back, by the commands of docs/run.md, and
+// restored in the end. All jobs that run meanwhile do so in one and the same Pod, to their end.
 func TestTheChartIsRemovedInstalledUpgradedAndRolledBackUnderRunningJobs(t *testing.T) {
 	l := newChartLife(t)
 	throughout, ending, lost := l.run("patient"), l.run("patient"), l.run("patient")
 
 	l.uninstall()
-	// Nobody watches what happens now.
+	// The harness does not watch what happens now.
 	l.end(ending)
 	l.AwaitPod(ending.job, "has ended", soon, func(pod *corev1.Pod) bool { return pod.Status.Phase == corev1.PodSucceeded })
 	deletePod(t, l.Namespace, lost.pod)

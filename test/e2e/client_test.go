@@ -10,9 +10,9 @@ import (
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 )
 
-// TestAGeneratedClientInAnotherLanguage runs test/clients/openapi-fetch, which is generated from the contract that the REST API
-// serves.
-func TestAGeneratedClientInAnotherLanguage(t *testing.T) {
+// TestAGeneratedClientInTypeScriptWorks runs test/clients/openapi-fetch, which is generated from the contract that the REST
+// API serves.
+func TestAGeneratedClientInTypeScriptWorks(t *testing.T) {
 	t.Parallel()
 	n := cluster.Namespace(t)
 	n.Counter("counter")

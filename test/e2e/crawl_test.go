@@ -122,7 +122,7 @@ func TestJobsEndAsTheirSpidersDo(t *testing.T) {
 	}
 }
 
-func TestAFailedRunIsTriedAgainAsOftenAsItsSpiderSays(t *testing.T) {
+func TestAFailedRunIsRetriedAsOftenAsItsSpiderSays(t *testing.T) {
 	t.Parallel()
 	n := cluster.Namespace(t)
 	n.Counter("counter", func(spec *v1alpha1.SpiderSpec) { spec.Retries = ptr.To[int32](1) })
@@ -137,7 +137,8 @@ func TestAFailedRunIsTriedAgainAsOftenAsItsSpiderSays(t *testing.T) {
 	}
 }
 
-// While a job runs its counts are shown, and grow: the controller reads them from the log every ten seconds.
+// TestCountsAreShownWhileASpiderCrawls checks that the counts of a running job are shown, and grow: the controller reads them
+// from the log every ten seconds.
 func TestCountsAreShownWhileASpiderCrawls(t *testing.T) {
 	t.Parallel()
 	n := cluster.Namespace(t)

@@ -29,8 +29,9 @@ print("2026-11-23 12:00:09 [scrapy.core.engine] INFO: Spider closed (%[2]s)", fl
 
 func readsLog(spec *v1alpha1.SpiderSpec) { spec.StatsSource = v1alpha1.StatsFromScrapy }
 
-// For each rule one run meets it and another breaks it; the two differ in nothing else.
-func TestEachRuleIsKeptAndBroken(t *testing.T) {
+// TestEachRuleDistinguishesRuns has, for each rule, one run that meets it and another that breaks it; the two differ in no
+// other way.
+func TestEachRuleDistinguishesRuns(t *testing.T) {
 	t.Parallel()
 	n := cluster.Namespace(t)
 	n.Python("crawls", fmt.Sprintf(dumps, "", "finished"), readsLog)
@@ -82,7 +83,8 @@ func TestEachRuleIsKeptAndBroken(t *testing.T) {
 	}
 }
 
-// It takes a minute to distinguish a spider that makes no progress from one that is slow.
+// TestASpiderThatStandsStillIsStopped takes a minute: so long it takes to distinguish a spider that makes no progress from one
+// that is slow.
 func TestASpiderThatStandsStillIsStopped(t *testing.T) {
 	t.Parallel()
 	n := cluster.Namespace(t)
@@ -105,14 +107,14 @@ while True:
 		t.Errorf("ended %s, %s: %s", st.Phase, st.Reason, st.Message)
 	}
 	if took := time.Since(start); took < time.Minute {
-		t.Errorf("it was stopped after %s already", took)
+		t.Errorf("the spider was stopped after %s already", took)
 	}
 	if len(st.Violations) != 1 || st.Violations[0].Rule != v1alpha1.RuleNoProgressSeconds {
 		t.Errorf("its violations are %+v", st.Violations)
 	}
 }
 
-// The sixth run is compared with the median of five runs.
+// TestARunIsComparedWithTheFiveBeforeIt checks that the sixth run is compared with the median of five runs.
 func TestARunIsComparedWithTheFiveBeforeIt(t *testing.T) {
 	t.Parallel()
 	n := cluster.Namespace(t)
@@ -130,7 +132,7 @@ func TestARunIsComparedWithTheFiveBeforeIt(t *testing.T) {
 		{"40", v1alpha1.ReasonCompleted, v1alpha1.ExpectationsTooFewRuns},
 		{"30", v1alpha1.ReasonCompleted, v1alpha1.ExpectationsTooFewRuns},
 		{"14", v1alpha1.ReasonExpectationsNotMet, v1alpha1.ReasonExpectationsNotMet},
-		{"15", v1alpha1.ReasonCompleted, v1alpha1.ExpectationsMet}, // what is broken is compared with by nobody
+		{"15", v1alpha1.ReasonCompleted, v1alpha1.ExpectationsMet}, // no later run is compared with a broken one
 	} {
 		st := n.AwaitEnd(n.Start(fmt.Sprintf("run-%d", i+1), "counter", map[string]string{"n": run.items}), 2*soon).Status
 		met := meta.FindStatusCondition(st.Conditions, v1alpha1.ConditionExpectationsMet)
@@ -140,7 +142,7 @@ func TestARunIsComparedWithTheFiveBeforeIt(t *testing.T) {
 	}
 }
 
-// A spider that stops itself does not run again, whatever its finish reason.
+// TestASpiderThatStopsItselfHasFinished checks that a spider that stops itself does not run again, whatever its finish reason.
 func TestASpiderThatStopsItselfHasFinished(t *testing.T) {
 	t.Parallel()
 	n := cluster.Namespace(t)
@@ -152,8 +154,8 @@ func TestASpiderThatStopsItselfHasFinished(t *testing.T) {
 	}
 }
 
-// A process that does not exit is stopped after its Spider's exitPatienceSeconds. How it ends then is not a failure, and its
-// log stays.
+// TestAProcessThatDoesNotExitIsStopped checks that a process that does not exit is stopped after its Spider's
+// exitPatienceSeconds. How it ends then is not a failure, and its log stays.
 func TestAProcessThatDoesNotExitIsStopped(t *testing.T) {
 	t.Parallel()
 	n := cluster.Namespace(t)

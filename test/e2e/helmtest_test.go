@@ -26,9 +26,9 @@ import (
 var checked = regexp.MustCompile(
 	`(?s)Phase: +Succeeded.*/readyz: ok.*Job (\S+) of spider counter was started\..*It finished, with 100 items`)
 
-// A release in a tenant's own namespace, with rights there only: a REST API, served with TLS. Its jobs are run by the demo's
-// controller, so it has none itself.
-func TestHelmTestTellsWhetherTheReleaseWorks(t *testing.T) {
+// TestHelmTestFailsIfTheReleaseDoesNotWork installs a release in a tenant's own namespace, with rights there only: a REST API,
+// served with TLS. Its jobs are run by the demo's controller, so it has none itself.
+func TestHelmTestFailsIfTheReleaseDoesNotWork(t *testing.T) {
 	t.Parallel()
 	n := cluster.Namespace(t)
 	n.Counter("counter")
@@ -59,7 +59,7 @@ func TestHelmTestTellsWhetherTheReleaseWorks(t *testing.T) {
 
 	helm("upgrade", "own", chart, "--reset-then-reuse-values", "--set", "tests.spider=complaining")
 	if _, err := n.Helm("test", "own"); err == nil {
-		t.Error("helm test is content with a spider that failed")
+		t.Error("helm test succeeds with a spider that failed")
 	}
 	log, err := n.Clientset.CoreV1().Pods(n.Name).GetLogs("own-spider-operator-check", &corev1.PodLogOptions{}).DoRaw(t.Context())
 	const failed = "ended as error (SpiderFailed): the spider says that it failed: the shop has no door"

@@ -61,8 +61,9 @@ func deleteJob(t *testing.T, n *harness.Namespace, pod *corev1.Pod) {
 	}
 }
 
-// Scrapy exits with 0 when it is asked to stop, as if it had finished. A partial crawl must never count as a complete one.
-func TestAnInterruptedRunBeginsAnew(t *testing.T) {
+// TestAnInterruptedRunStartsAgain interrupts a Scrapy, which exits with 0 when it is asked to stop, as if it had finished. A
+// partial crawl must never count as a complete one.
+func TestAnInterruptedRunStartsAgain(t *testing.T) {
 	t.Parallel()
 	n := cluster.Namespace(t)
 	n.Scrapy("category", leisurely)
@@ -102,7 +103,7 @@ func TestAnInterruptedRunBeginsAnew(t *testing.T) {
 	}
 }
 
-func TestAnInterruptionEndsTheJobWhereItsSpiderSaysSo(t *testing.T) {
+func TestAnInterruptionEndsTheJobIfItsSpiderSaysSo(t *testing.T) {
 	t.Parallel()
 	n := cluster.Namespace(t)
 	n.Scrapy("never", endlessly, func(spec *v1alpha1.SpiderSpec) { spec.InterruptionPolicy = v1alpha1.InterruptionFail })
@@ -139,7 +140,7 @@ func somebodysJob(name string) *batchv1.Job {
 	}
 }
 
-func TestAJobOfSomebodyElseIsLeftAlone(t *testing.T) {
+func TestAJobOfAnotherOwnerIsNotTouched(t *testing.T) {
 	t.Parallel()
 	n := cluster.Namespace(t)
 	n.Counter("counter")

@@ -29,7 +29,7 @@ func TestTheSamplesRun(t *testing.T) {
 	}
 }
 
-func TestKubectlAnswersTheFirstQuestions(t *testing.T) {
+func TestKubectlShowsStateAndReasonOfJobs(t *testing.T) {
 	t.Parallel()
 	n := cluster.Namespace(t)
 	n.Counter("counter")
@@ -70,9 +70,9 @@ func TestKubectlAnswersTheFirstQuestions(t *testing.T) {
 	}
 }
 
-// The chart adds to Kubernetes' own roles what their holders may do with spiders. A user who may write Spiders can run any
-// image, and one who may write APIKeys can be any user, so those rights are left to tenant administrators.
-func TestKubernetesOwnRolesReachAsFarAsTheyShould(t *testing.T) {
+// TestKubernetesRolesGrantTheRightsForSpiders checks what the chart adds to Kubernetes' own roles. A user who may write
+// Spiders can run any image, and one who may write APIKeys can be any user, so those rights are left to tenant administrators.
+func TestKubernetesRolesGrantTheRightsForSpiders(t *testing.T) {
 	t.Parallel()
 	n := cluster.Namespace(t)
 	for _, role := range []string{"view", "edit", "admin"} {
@@ -114,7 +114,8 @@ func TestKubernetesOwnRolesReachAsFarAsTheyShould(t *testing.T) {
 	}
 }
 
-// The demo's crawl, which was the first of all tests, and the operator itself run where nothing may run that needs more rights.
+// TestTheDemoAndTheOperatorRunUnderTheRestrictedStandard checks that the demo's crawl, which was the first of all tests, and
+// the operator itself are admitted under the restricted Pod Security Standard.
 func TestTheDemoAndTheOperatorRunUnderTheRestrictedStandard(t *testing.T) {
 	t.Parallel()
 	for _, namespace := range []string{"demo", cluster.System} {

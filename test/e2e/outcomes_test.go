@@ -30,7 +30,7 @@ while True:
 	complains = `open("/dev/termination-log", "w").write('{"error": "the shop has no door"}')`
 	// mute logs nothing that could be counted.
 	mute = `print("hello")`
-	// forger logs what Scrapy logs when it closes, and then something else.
+	// forger logs what Scrapy logs when it closes, and then more.
 	forger = `
 print("2026-11-23 12:00:00 [scrapy.statscollectors] INFO: Dumping Scrapy stats:")
 print("{'item_scraped_count': 5, 'finish_reason': 'finished'")

@@ -13,7 +13,8 @@ import (
 	"github.com/scrapethis/spider-operator/test/e2e/harness"
 )
 
-// A job that cannot start says why, in the words of what prevents it, and starts once that is repaired.
+// TestAJobThatCannotStartSaysWhyAndStartsWhenItCan checks that a job that cannot start says why, in the words of what prevents
+// it, and starts once that is repaired.
 func TestAJobThatCannotStartSaysWhyAndStartsWhenItCan(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -105,7 +106,7 @@ func TestAJobThatCannotStartSaysWhyAndStartsWhenItCan(t *testing.T) {
 	}
 }
 
-func TestAJobThatWaitsTooLongSaysWhatForWhenItsTimeIsOver(t *testing.T) {
+func TestAStartDeadlineSaysWhatTheJobWaitedFor(t *testing.T) {
 	t.Parallel()
 	n := cluster.Namespace(t)
 	n.Counter("counter", func(spec *v1alpha1.SpiderSpec) {

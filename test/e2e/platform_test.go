@@ -17,8 +17,8 @@ import (
 // platformUser is the user that the namespace's Pods must have. OpenShift gives each namespace a range of its own.
 const platformUser = 1000680000
 
-// On a platform that assigns users to Pods, and refuses Pods that bring one, spiders run once the operator leaves the choice to
-// the platform. Until then they wait, and say what refuses them.
+// TestAPlatformThatGivesPodsTheirUsersRunsSpiders has a platform that assigns users to Pods, and refuses Pods that bring one:
+// spiders run once the operator leaves the choice to the platform. Until then they wait, and say what refuses them.
 func TestAPlatformThatGivesPodsTheirUsersRunsSpiders(t *testing.T) {
 	system := cluster.SystemNamespace(t)
 	security := func(mode string) error {

@@ -17,9 +17,9 @@ import (
 	"github.com/scrapethis/spider-operator/test/e2e/harness"
 )
 
-// The scheduler stops a spider to make room for a Pod of higher priority. The Pods compete for a resource of which each node
-// has one piece, so that the spiders of other tests are not affected.
-func TestAPreemptedRunBeginsAnewWhenThereIsRoom(t *testing.T) {
+// TestAPreemptedRunStartsAgainWhenThereIsRoom has the scheduler stop a spider to make room for a Pod of higher priority. The
+// Pods compete for a resource of which each node has one piece, so that the spiders of other tests are not affected.
+func TestAPreemptedRunStartsAgainWhenThereIsRoom(t *testing.T) {
 	t.Parallel()
 	n := cluster.Namespace(t)
 	class := &schedulingv1.PriorityClass{ObjectMeta: metav1.ObjectMeta{Name: n.Name + "-urgent"}, Value: 1000}

@@ -14,8 +14,9 @@ func suspend(n *harness.Namespace, job, suspended string) {
 	n.Run("", "patch", "job", job, "--type=merge", "--patch", `{"spec": {"suspend": `+suspended+`}}`)
 }
 
-// A Scrapy that a queue stops exits with 0. That is not the end: the job waits for the queue, and then starts again.
-func TestAJobThatAQueueTakesBackWaitsAndBeginsAnew(t *testing.T) {
+// TestAJobThatAQueueTakesBackWaitsAndStartsAgain has a queue stop a Scrapy, which exits with 0. That is not the end: the job
+// waits for the queue, and then starts again.
+func TestAJobThatAQueueTakesBackWaitsAndStartsAgain(t *testing.T) {
 	t.Parallel()
 	n := cluster.Namespace(t)
 	n.Scrapy("category", func(spec *v1alpha1.SpiderSpec) {
@@ -42,7 +43,7 @@ func TestAJobThatAQueueTakesBackWaitsAndBeginsAnew(t *testing.T) {
 	}
 }
 
-func TestAJobThatAQueueHoldsBackIsCancelledWithoutRunningAgain(t *testing.T) {
+func TestAQueuedJobIsCancelledWithoutRunningAgain(t *testing.T) {
 	t.Parallel()
 	n := cluster.Namespace(t)
 	n.Scrapy("endless", endlessly)

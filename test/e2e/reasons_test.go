@@ -53,8 +53,9 @@ func unfit(spec *v1alpha1.SpiderSpec) {
 	spec.Pod.NodeSelector = map[string]string{"example.com/no-such-node": "true"}
 }
 
-// kubectl shows for a job that does not run each reason of the table in docs/run.md where it applies.
-func TestKubectlTellsEveryReasonForWhichAJobDoesNotRun(t *testing.T) {
+// TestKubectlShowsEveryReasonForWhichAJobDoesNotRun checks that kubectl shows, for a job that does not run, each reason of the
+// table in docs/run.md.
+func TestKubectlShowsEveryReasonForWhichAJobDoesNotRun(t *testing.T) {
 	t.Parallel()
 	n := cluster.Namespace(t)
 	cases := map[string]struct {
@@ -205,8 +206,8 @@ func TestKubectlTellsEveryReasonForWhichAJobDoesNotRun(t *testing.T) {
 		},
 	}
 
-	told := map[string]bool{
-		// A Pod whose end nobody saw, and that left no trace: see the integration tests.
+	covered := map[string]bool{
+		// A Pod whose end was not seen, and that left no trace: see the integration tests.
 		string(v1alpha1.PhaseError) + " " + v1alpha1.ReasonJobFailed: true,
 		// What is Pending here, once patience is over: see the integration tests.
 		string(v1alpha1.PhaseError) + " " + v1alpha1.ReasonImagePull:     true,
@@ -220,7 +221,7 @@ func TestKubectlTellsEveryReasonForWhichAJobDoesNotRun(t *testing.T) {
 		string(v1alpha1.PhaseError) + " " + v1alpha1.ReasonOutOfStorage: true,
 	}
 	for name, tt := range cases {
-		told[string(tt.want.phase)+" "+tt.want.reason] = true
+		covered[string(tt.want.phase)+" "+tt.want.reason] = true
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			n := n.In(t)
@@ -232,12 +233,12 @@ func TestKubectlTellsEveryReasonForWhichAJobDoesNotRun(t *testing.T) {
 		})
 	}
 	for _, documented := range documentedReasons(t) {
-		if !told[documented] {
+		if !covered[documented] {
 			t.Errorf("docs/run.md documents %s, and no case here shows it", documented)
 		}
-		delete(told, documented)
+		delete(covered, documented)
 	}
-	for undocumented := range told {
+	for undocumented := range covered {
 		t.Errorf("docs/run.md does not document %s", undocumented)
 	}
 }
@@ -279,7 +280,7 @@ func python(program string, change ...func(*v1alpha1.SpiderSpec)) func(*testing.
 	}
 }
 
-// deafWebhook is a webhook for a job's Pods that nobody serves.
+// deafWebhook is a webhook for a job's Pods without a server.
 func deafWebhook(n *harness.Namespace, job string) *admissionv1.ValidatingWebhookConfiguration {
 	return &admissionv1.ValidatingWebhookConfiguration{
 		ObjectMeta: metav1.ObjectMeta{Name: n.Name + "-deaf"},

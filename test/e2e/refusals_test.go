@@ -12,8 +12,9 @@ import (
 	"github.com/scrapethis/spider-operator/test/e2e/harness"
 )
 
-// Bad input in bulk: each is refused, with what is wrong with it, and creates nothing.
-func TestBadInputIsRefusedAndMakesNothing(t *testing.T) {
+// TestBadInputIsRefusedAndCreatesNothing checks that bad input in bulk is refused, each with what is wrong with it, and
+// creates nothing.
+func TestBadInputIsRefusedAndCreatesNothing(t *testing.T) {
 	t.Parallel()
 	n := cluster.Namespace(t)
 	n.Counter("counter")

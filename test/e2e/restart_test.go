@@ -54,7 +54,7 @@ func TestAControllerThatIsKilledLosesNothingAndRunsNothingTwice(t *testing.T) {
 	for _, id := range stopped {
 		job := api.Wait(id, crawl)
 		if job.Status != "cancelled" || job.Attempts != 1 || job.Items() == 0 || job.Items() == 400 {
-			t.Errorf("a job cancelled while nobody led ended %s after %d attempts with %d items", job.Status, job.Attempts, job.Items())
+			t.Errorf("a job cancelled without a leader ended %s after %d attempts with %d items", job.Status, job.Attempts, job.Items())
 		}
 		n.Gone(id)
 	}
@@ -102,8 +102,9 @@ func answersAgain(t *testing.T, n *harness.Namespace, api *harness.API) {
 	})
 }
 
-// A caller that received no answer does not know what happened; with an Idempotency-Key it can safely repeat the call.
-func TestAStartIsMadeOnceThoughTheRESTAPIIsKilledMeanwhile(t *testing.T) {
+// TestARepeatedStartCreatesOneJobIfTheRESTAPIIsKilled kills the REST API during starts. A caller that received no answer does
+// not know what happened; with an Idempotency-Key it can safely repeat the call.
+func TestARepeatedStartCreatesOneJobIfTheRESTAPIIsKilled(t *testing.T) {
 	n := cluster.Namespace(t)
 	n.Counter("counter")
 	api := n.API("alice")

@@ -39,7 +39,7 @@ func impersonate(t *testing.T, user string) rest.Interface {
 	return clientset.CoreV1().RESTClient()
 }
 
-// TestProcessesAreRefusedWhatTheyDoNotNeed asks kube-apiserver itself, as each of them.
+// TestProcessesAreRefusedWhatTheyDoNotNeed asks kube-apiserver itself, as each of the processes.
 func TestProcessesAreRefusedWhatTheyDoNotNeed(t *testing.T) {
 	t.Parallel()
 	n := cluster.Namespace(t)

@@ -130,7 +130,8 @@ func inNamespace(n *harness.Namespace) *admissionv1.MatchResources {
 	}
 }
 
-// Whatever others add to its Pod, the job ends when and as its spider has ended, and does not run again. Its log stays.
+// TestAnInjectedContainerChangesNoVerdict checks that whatever others add to its Pod, the job ends when and as its spider has
+// ended, and does not run again. Its log stays.
 func TestAnInjectedContainerChangesNoVerdict(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -194,8 +195,8 @@ func TestAnInjectedContainerChangesNoVerdict(t *testing.T) {
 	}
 }
 
-// An injected container that prevents the spider from starting is named in the message, and becomes an error once patience is
-// over.
+// TestAnInjectedContainerThatKeepsTheSpiderFromStartingIsNamed checks that an injected container that prevents the spider from
+// starting is named in the message, and becomes an error once patience is over.
 func TestAnInjectedContainerThatKeepsTheSpiderFromStartingIsNamed(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -223,8 +224,8 @@ func TestAnInjectedContainerThatKeepsTheSpiderFromStartingIsNamed(t *testing.T) 
 	}
 }
 
-// A policy that refuses every Job is not the job's fault: the job waits, says what refuses it, and starts once the policy is
-// gone.
+// TestAJobThatAPolicyRefusesWaitsAndStarts checks that a policy that refuses every Job is not the job's fault: the job waits,
+// says what refuses it, and starts once the policy is gone.
 func TestAJobThatAPolicyRefusesWaitsAndStarts(t *testing.T) {
 	t.Parallel()
 	n := cluster.Namespace(t)

@@ -28,8 +28,9 @@ var (
 	momentPattern = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$`)
 )
 
-// The calls that existing clients make, and the fields that they read: names, types, and no nulls.
-func TestTheFourCallsAnswerExistingClientsToTheLetter(t *testing.T) {
+// TestTheFirstCallsAnswerExistingClientsAsBefore checks the calls that existing clients make, and the fields that they read:
+// names, types, and no nulls.
+func TestTheFirstCallsAnswerExistingClientsAsBefore(t *testing.T) {
 	t.Parallel()
 	n := cluster.Namespace(t)
 	spider := n.Counter("counter")
@@ -160,7 +161,7 @@ func TestPagesAreStableWhileJobsArrive(t *testing.T) {
 	}
 }
 
-func TestAStartWithAnIdempotencyKeyIsMadeOnce(t *testing.T) {
+func TestStartsWithOneIdempotencyKeyCreateOneJob(t *testing.T) {
 	t.Parallel()
 	n := cluster.Namespace(t)
 	n.Counter("counter")
@@ -211,7 +212,7 @@ func TestAStartWithAnIdempotencyKeyIsMadeOnce(t *testing.T) {
 	}
 }
 
-func TestWhoeverHasNoValidKeyIsTurnedAway(t *testing.T) {
+func TestCallersWithoutAValidKeyAreRefused(t *testing.T) {
 	t.Parallel()
 	n := cluster.Namespace(t)
 	api := n.API("alice")
@@ -254,7 +255,7 @@ func TestWhoeverHasNoValidKeyIsTurnedAway(t *testing.T) {
 	}
 }
 
-func TestTooManyRequestsAreHeldBack(t *testing.T) {
+func TestTooManyRequestsAreRefused(t *testing.T) {
 	t.Parallel()
 	n := cluster.Namespace(t)
 	eager, patient := n.API("eager"), n.API("patient")
@@ -305,7 +306,7 @@ func TestTooManyRequestsAreHeldBack(t *testing.T) {
 	})
 }
 
-func TestAQuotaOnSpiderJobsIsTold(t *testing.T) {
+func TestAQuotaOnSpiderJobsIsReported(t *testing.T) {
 	t.Parallel()
 	n := cluster.Namespace(t)
 	n.Counter("counter")
@@ -334,7 +335,8 @@ func TestAnAddressThatIsTooLongIsRefused(t *testing.T) {
 	})
 }
 
-// A REST API that cannot reach Kubernetes shows what it knows, says how old that is, and refuses what it cannot do.
+// TestWithoutKubernetesReadsGoOnAndWritesAreRefused checks that a REST API that cannot reach Kubernetes shows what it knows,
+// says how old that is, and refuses what it cannot do.
 func TestWithoutKubernetesReadsGoOnAndWritesAreRefused(t *testing.T) {
 	t.Parallel()
 	n := cluster.Namespace(t)

@@ -64,7 +64,7 @@ func folder(path string) func(*v1alpha1.SpiderSpec) {
 
 const feeds = `{"out/items.jsonl": {"format": "jsonlines"}}`
 
-func TestProjectsAsPeopleMakeThem(t *testing.T) {
+func TestProjectsOfUsualKindsRun(t *testing.T) {
 	t.Parallel()
 	n := cluster.Namespace(t)
 	n.Run("", "label", "namespace", n.Name, "--overwrite", "pod-security.kubernetes.io/enforce=baseline")
@@ -119,7 +119,8 @@ func TestProjectsAsPeopleMakeThem(t *testing.T) {
 	}
 }
 
-// With BROWSER=on hack/e2e/run.sh builds the image, which takes two minutes and a gigabyte, and runs this as well.
+// TestABrowserRendersPages runs with BROWSER=on: hack/e2e/run.sh then builds the image, which takes two minutes and a
+// gigabyte.
 func TestABrowserRendersPages(t *testing.T) {
 	if os.Getenv("BROWSER") != "on" {
 		t.Skip("BROWSER=on asks for it")
@@ -175,8 +176,9 @@ func (p project) run(t *testing.T, n *harness.Namespace, name string) {
 	}
 }
 
-// Scrapy logs what is wrong with such a feed once, and continues: it exits with 0 and counts every item.
-func TestItemsThatCouldNotBeWrittenAreNeverCompleted(t *testing.T) {
+// TestARunWhoseItemsCouldNotBeWrittenIsNotCompleted has feeds that cannot be written: Scrapy logs what is wrong with such a
+// feed once, and continues. It exits with 0 and counts every item.
+func TestARunWhoseItemsCouldNotBeWrittenIsNotCompleted(t *testing.T) {
 	t.Parallel()
 	n := cluster.Namespace(t)
 	for name, feed := range map[string]string{
@@ -201,7 +203,8 @@ func TestItemsThatCouldNotBeWrittenAreNeverCompleted(t *testing.T) {
 	}
 }
 
-// Whether a cancelled spider can close, and report its counts, depends on what stands between it and the signal.
+// TestASignalReachesScrapyThroughWhatStartsIt has Scrapy started in various ways: whether a cancelled spider can close, and
+// report its counts, depends on what stands between it and the signal.
 func TestASignalReachesScrapyThroughWhatStartsIt(t *testing.T) {
 	t.Parallel()
 	n := cluster.Namespace(t)
@@ -242,7 +245,8 @@ func TestASignalReachesScrapyThroughWhatStartsIt(t *testing.T) {
 	}
 }
 
-// What a browser shares between its processes is limited by the spider's memory, not by the runtime's 64 MiB.
+// TestSharedMemoryIsEnoughForABrowser checks that what a browser shares between its processes is limited by the spider's
+// memory, not by the runtime's 64 MiB.
 func TestSharedMemoryIsEnoughForABrowser(t *testing.T) {
 	t.Parallel()
 	n := cluster.Namespace(t)

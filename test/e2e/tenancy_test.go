@@ -50,7 +50,7 @@ func listed(api *harness.API, id string) bool {
 	return false
 }
 
-func TestNamespacesAndUsersNeverSeeEachOthersJobs(t *testing.T) {
+func TestJobsOfOtherNamespacesAndUsersAreInvisible(t *testing.T) {
 	t.Parallel()
 	here, there := cluster.Namespace(t), cluster.Namespace(t)
 	here.Counter("counter")
@@ -139,7 +139,7 @@ spec:
 	}
 }
 
-func TestAKeyThatIsCopiedIntoAnotherNamespaceOpensNothing(t *testing.T) {
+func TestAKeyCopiedIntoAnotherNamespaceGrantsNothing(t *testing.T) {
 	t.Parallel()
 	here, there := cluster.Namespace(t), cluster.Namespace(t)
 	here.Counter("counter")

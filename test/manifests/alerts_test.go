@@ -54,8 +54,8 @@ func alerts(t *testing.T, args ...string) (rules *unstructured.Unstructured, fil
 	return objects[0], file
 }
 
-// Each alert fires when it should, and only then.
-func TestAlerts(t *testing.T) {
+// TestEachAlertFiresWhenItShould checks that each alert fires when it should, and only then.
+func TestEachAlertFiresWhenItShould(t *testing.T) {
 	_, rules := alerts(t)
 	tests, err := os.ReadFile("testdata/alerts_test.yaml")
 	if err != nil {
@@ -68,7 +68,7 @@ func TestAlerts(t *testing.T) {
 	runPromtool(t, "test", "rules", file)
 }
 
-// What the chart makes of the alerts is what Prometheus accepts, whatever the values.
+// TestAlertsAreValid checks that Prometheus accepts what the chart makes of the alerts, whatever the values.
 func TestAlertsAreValid(t *testing.T) {
 	for name, values := range valuesFiles(t) {
 		t.Run(name, func(t *testing.T) {
@@ -110,7 +110,8 @@ func rulesOf(t *testing.T, object *unstructured.Unstructured) []rule {
 	return rules
 }
 
-// Every alert has a test of its own, says what is wrong and what to do, and is in the documentation.
+// TestAlertsAreTestedAndDocumented checks that every alert has a test of its own, says what is wrong and what to do, and is in
+// the documentation.
 func TestAlertsAreTestedAndDocumented(t *testing.T) {
 	object, _ := alerts(t)
 	tests, err := os.ReadFile("testdata/alerts_test.yaml")
@@ -143,7 +144,8 @@ func TestAlertsAreTestedAndDocumented(t *testing.T) {
 	}
 }
 
-// Nobody is alerted of a process that was never to run, and every threshold has its place.
+// TestAlertsFitTheInstallation checks that no alert is about a process that is not installed, and that every threshold has its
+// place.
 func TestAlertsFitTheInstallation(t *testing.T) {
 	all, file := alerts(t)
 	text, err := os.ReadFile(file)

@@ -55,7 +55,8 @@ func readDashboard(t *testing.T) dashboard {
 	return d
 }
 
-// Every panel says what it shows, has a place of its own, and asks the data source that is chosen above.
+// TestDashboardIsWellFormed checks that every panel says what it shows, has a place of its own, and queries the data source
+// that is chosen above.
 func TestDashboardIsWellFormed(t *testing.T) {
 	d := readDashboard(t)
 	if d.Title == "" || d.UID == "" || len(d.Panels) == 0 {
@@ -95,7 +96,7 @@ func TestDashboardIsWellFormed(t *testing.T) {
 	}
 }
 
-// Every query is one that Prometheus understands.
+// TestDashboardQueriesAreValid checks that Prometheus understands every query.
 func TestDashboardQueriesAreValid(t *testing.T) {
 	type recording struct {
 		Record string `json:"record"`

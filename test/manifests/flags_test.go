@@ -64,8 +64,8 @@ func forEachFlag(t *testing.T, objects []*unstructured.Unstructured, check func(
 	}
 }
 
-// The chart and config/ pass only flags that the processes have.
-func TestFlagsExist(t *testing.T) {
+// TestManifestsPassOnlyKnownFlags checks that the chart and config/ pass only flags that the processes have.
+func TestManifestsPassOnlyKnownFlags(t *testing.T) {
 	for name, objects := range renderings(t) {
 		t.Run(name, func(t *testing.T) {
 			forEachFlag(t, objects, func(component, name, value string) {
@@ -77,8 +77,9 @@ func TestFlagsExist(t *testing.T) {
 	}
 }
 
-// What is passed has the form that the processes want: they read all of it before they come to --help.
-func TestFlagsAreTaken(t *testing.T) {
+// TestProcessesAcceptTheFlagsOfManifests checks that the flags have the form that the processes want: they parse all of them
+// before they come to --help.
+func TestProcessesAcceptTheFlagsOfManifests(t *testing.T) {
 	for name, objects := range renderings(t) {
 		t.Run(name, func(t *testing.T) {
 			for _, pod := range podTemplates(t, objects) {
@@ -96,8 +97,9 @@ func TestFlagsAreTaken(t *testing.T) {
 	}
 }
 
-// The chart gives each process a configuration that it takes, at the path that it is told, and restarts it when that changes.
-func TestConfigurationsAreTaken(t *testing.T) {
+// TestProcessesAcceptTheConfigurationsOfTheChart checks that the chart gives each process a configuration that it accepts, at
+// the path that it passes, and restarts it when that changes.
+func TestProcessesAcceptTheConfigurationsOfTheChart(t *testing.T) {
 	for name, objects := range renderings(t) {
 		t.Run(name, func(t *testing.T) {
 			files := configurations(t, objects)
@@ -143,9 +145,9 @@ func configurations(t *testing.T, objects []*unstructured.Unstructured) map[stri
 	return files
 }
 
-// Every value from before there were configuration files still works: what the chart makes of them is what it makes of their
-// successors, and the notes name each of them.
-func TestValuesFromBeforeTheConfiguration(t *testing.T) {
+// TestFormerValuesWork checks that every value from before there were configuration files still works: what the chart makes of
+// them is what it makes of their successors, and the notes name each of them.
+func TestFormerValuesWork(t *testing.T) {
 	before, now := "testdata/values-before-config.yaml", chartDir+"/ci/full-values.yaml"
 	got, want := configurations(t, mustTemplate(t, "--values", before)), configurations(t, mustTemplate(t, "--values", now))
 	if diff := cmp.Diff(want, got); diff != "" || len(want) != 2 {
@@ -201,7 +203,7 @@ func notesOf(t *testing.T, args ...string) string {
 	return notes
 }
 
-// A changed setting restarts the process that it is for, and only that.
+// TestAChangedSettingRestartsItsProcess checks that a changed setting restarts the process that it is for, and only that.
 func TestAChangedSettingRestartsItsProcess(t *testing.T) {
 	checksums := func(args ...string) map[string]string {
 		found := map[string]string{}
@@ -238,8 +240,8 @@ func deprecatedValues(t *testing.T) map[string]string {
 	return found
 }
 
-// The schema of the chart knows every setting that the processes have, and no other, and draws the same lower bounds. Otherwise a
-// release would be installed whose processes do not start.
+// TestSchemaKnowsEverySetting checks that the schema of the chart has every setting that the processes have, and no other,
+// with the same lower bounds. Otherwise a release would be installed whose processes do not start.
 func TestSchemaKnowsEverySetting(t *testing.T) {
 	var schema schemaNode
 	readInto(t, "values.schema.json", json.Unmarshal, &schema)

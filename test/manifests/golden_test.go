@@ -15,8 +15,9 @@ import (
 
 var update = flag.Bool("update", false, "write the expected output instead of comparing with it")
 
-// What the chart renders for each values file in ci/ is kept in testdata/, so that a change of a template shows what it
-// changes. CustomResourceDefinitions and the dashboard's text are left out: other tests compare them with their sources.
+// TestRenderedAsExpected compares what the chart renders for each values file in ci/ with testdata/, so that a change of a
+// template shows what it changes. CustomResourceDefinitions and the dashboard's text are left out: other tests compare them
+// with their sources.
 func TestRenderedAsExpected(t *testing.T) {
 	for name, values := range valuesFiles(t) {
 		t.Run(name, func(t *testing.T) {

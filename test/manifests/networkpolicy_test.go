@@ -27,9 +27,9 @@ var (
 	kubeDNS    = map[string]string{"k8s-app": "kube-dns"}
 )
 
-// What spiders reach with the policy and what they do not, by what NetworkPolicies mean: the cluster that the tests have does not
-// enforce them.
-func TestSpidersAreKeptOffTheClustersAddresses(t *testing.T) {
+// TestSpidersCannotReachTheClustersAddresses checks what spiders reach with the policy and what they do not, by what
+// NetworkPolicies mean: the cluster that the tests have does not enforce them.
+func TestSpidersCannotReachTheClustersAddresses(t *testing.T) {
 	world := destination{address: "203.0.113.7", port: 443}
 	dns := destination{address: "10.244.0.2", port: 53, protocol: corev1.ProtocolUDP, pod: kubeDNS, namespace: kubeSystem}
 	dnsOverTCP, otherPort, otherProtocol, impostor := dns, dns, dns, dns
@@ -94,7 +94,8 @@ func TestSpidersAreKeptOffTheClustersAddresses(t *testing.T) {
 	}
 }
 
-// There is one for each namespace that is named, else for each that is watched, and it is about spiders alone.
+// TestEachNamespaceHasItsPolicyForSpiders checks that there is a policy for each namespace that is named, or for each that is
+// watched if none is named, and that it is about spiders alone.
 func TestEachNamespaceHasItsPolicyForSpiders(t *testing.T) {
 	for namespaces, args := range map[string][]string{
 		"a b": {"--set", "watchNamespaces={a,b}"},

@@ -30,7 +30,7 @@ func renderings(t *testing.T) map[string][]*unstructured.Unstructured {
 	return rendered
 }
 
-// Every object is one that Kubernetes knows, with no field that it does not know.
+// TestObjectsFitTheirTypes checks that every object is one that Kubernetes knows, with no field that it does not know.
 func TestObjectsFitTheirTypes(t *testing.T) {
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{clientscheme.AddToScheme, apiextensionsv1.AddToScheme} {
@@ -53,7 +53,8 @@ func TestObjectsFitTheirTypes(t *testing.T) {
 	}
 }
 
-// Every label value is one that Kubernetes accepts, and every object says what it belongs to.
+// TestObjectsAreLabelled checks that every label value is one that Kubernetes accepts, and that every object says what it
+// belongs to.
 func TestObjectsAreLabelled(t *testing.T) {
 	for name, objects := range renderings(t) {
 		t.Run(name, func(t *testing.T) {
@@ -72,7 +73,8 @@ func TestObjectsAreLabelled(t *testing.T) {
 	}
 }
 
-// The operator's own Pods are admitted where the namespace enforces the restricted Pod Security Standard.
+// TestPodsAreRestricted checks that the operator's own Pods are admitted where the namespace enforces the restricted Pod
+// Security Standard.
 func TestPodsAreRestricted(t *testing.T) {
 	evaluator, err := policy.NewEvaluator(policy.DefaultChecks(), nil)
 	if err != nil {
@@ -132,8 +134,9 @@ func typed[T any](t *testing.T, objects []*unstructured.Unstructured) []*T {
 	return converted
 }
 
-// With TLS, whatever reaches the API by the name of its port finds it. The kubelet asks on the private port, which has none.
-func TestAPIServerWithTLS(t *testing.T) {
+// TestServiceAndProbesFitTLS checks that with TLS everything that reaches the API by the name of its port still does. The
+// kubelet asks on the private port, which has none.
+func TestServiceAndProbesFitTLS(t *testing.T) {
 	objects := mustTemplate(t, "--set", "apiserver.tls.secretName=api-tls,apiserver.ingress.enabled=true,networkPolicy.enabled=true",
 		"--set", "apiserver.trustedProxies={10.0.0.0/8}")
 	for _, deployment := range deployments(t, objects) {
@@ -154,7 +157,7 @@ func TestAPIServerWithTLS(t *testing.T) {
 		mounted := container.VolumeMounts[tls].MountPath
 		for _, flag := range []string{"--tls-cert-file=" + mounted + "/tls.crt", "--tls-key-file=" + mounted + "/tls.key"} {
 			if !slices.Contains(container.Args, flag) {
-				t.Errorf("the arguments %v lack %s", container.Args, flag)
+				t.Errorf("the arguments %v have no %s", container.Args, flag)
 			}
 		}
 		if !slices.ContainsFunc(container.Ports, func(port corev1.ContainerPort) bool { return port.Name == "https" }) {
@@ -163,12 +166,13 @@ func TestAPIServerWithTLS(t *testing.T) {
 	}
 	for _, object := range ofKind(objects, "Service", "Ingress", "NetworkPolicy") {
 		if text := string(toYAML(t, object)); strings.Contains(text, "http\n") {
-			t.Errorf("%s still speaks of http:\n%s", describe(object), text)
+			t.Errorf("%s still mentions http:\n%s", describe(object), text)
 		}
 	}
 }
 
-// A certificate that cert-manager issues is written where the API reads it, and is for the names that it is reached by.
+// TestIssuedCertificateIsServed checks that a certificate that cert-manager issues is written where the API reads it, and is
+// for the names that it is reached by.
 func TestIssuedCertificateIsServed(t *testing.T) {
 	for secret, args := range map[string][]string{
 		"spider-operator-apiserver-tls": nil,
@@ -183,7 +187,7 @@ func TestIssuedCertificateIsServed(t *testing.T) {
 		}
 		spec, _ := certificates[0].Object["spec"].(map[string]any)
 		if spec["secretName"] != secret {
-			t.Errorf("it is issued into %v, want %s", spec["secretName"], secret)
+			t.Errorf("the certificate is issued into %v, want %s", spec["secretName"], secret)
 		}
 		service := "spider-operator-apiserver"
 		names := []any{service, service + "." + releaseNamespace, service + "." + releaseNamespace + ".svc", "spiders.example.org"}
@@ -210,7 +214,8 @@ func secretVolumes(pod corev1.PodSpec) map[string]string {
 	return secrets
 }
 
-// What the Service is given goes into its spec, and what is not known by name is laid over all of it.
+// TestServiceIsWhatTheValuesSay checks that the values of the Service go into its spec, and that fields without a value of
+// their own are merged over all of it.
 func TestServiceIsWhatTheValuesSay(t *testing.T) {
 	objects := mustTemplate(t, "--set", "apiserver.service.type=LoadBalancer,apiserver.service.externalTrafficPolicy=Local",
 		"--set", "apiserver.service.loadBalancerSourceRanges={192.0.2.0/24,2001:db8::/32}",
@@ -229,8 +234,9 @@ func TestServiceIsWhatTheValuesSay(t *testing.T) {
 	t.Error("there is no Service of the REST API")
 }
 
-// An Ingress without proxies that are trusted would give all callers one address.
-func TestAnIngressAsksForItsProxies(t *testing.T) {
+// TestAnIngressRequiresTrustedProxies checks that an Ingress without trusted proxies is refused: it would give all callers one
+// address.
+func TestAnIngressRequiresTrustedProxies(t *testing.T) {
 	if _, err := template(t, "--set", "apiserver.ingress.enabled=true"); err == nil ||
 		!strings.Contains(err.Error(), "apiserver.trustedProxies") {
 		t.Errorf("error %v, want one that names apiserver.trustedProxies", err)
@@ -239,9 +245,9 @@ func TestAnIngressAsksForItsProxies(t *testing.T) {
 	mustTemplate(t, "--set", "apiserver.ingress.enabled=true,apiserver.enabled=false")
 }
 
-// A FlowSchema is not namespaced, so each release has one of another name, for its own account alone, and only where it makes
-// ClusterRoles, too.
-func TestFlowSchemaIsTheReleasesOwn(t *testing.T) {
+// TestEachReleaseHasItsOwnFlowSchema checks that each release has a FlowSchema of another name, since these are not
+// namespaced, for its own account alone, and only where it makes ClusterRoles, too.
+func TestEachReleaseHasItsOwnFlowSchema(t *testing.T) {
 	for set, want := range map[string]int{
 		"apiserver.enabled=true":                                   1,
 		"watchNamespaces={a},rbac.userRoles=false":                 0,
@@ -271,8 +277,9 @@ func TestFlowSchemaIsTheReleasesOwn(t *testing.T) {
 	}
 }
 
-// A replica that is next to idle uses some 40 millicores at times: a target below that would make as many as there may be.
-func TestAutoscalerAimsHigherThanIdle(t *testing.T) {
+// TestAutoscalersTargetIsAboveIdleUse checks the target: an almost idle replica uses some 40 millicores at times, and a target
+// below that would make as many replicas as there may be.
+func TestAutoscalersTargetIsAboveIdleUse(t *testing.T) {
 	scalers := typed[autoscalingv2.HorizontalPodAutoscaler](t,
 		ofKind(mustTemplate(t, "--set", "apiserver.autoscaling.enabled=true"), "HorizontalPodAutoscaler"))
 	if len(scalers) != 1 {
@@ -280,12 +287,13 @@ func TestAutoscalerAimsHigherThanIdle(t *testing.T) {
 	}
 	target := scalers[0].Spec.Metrics[0].Resource.Target
 	if target.Type != autoscalingv2.AverageValueMetricType || target.AverageValue.MilliValue() < 200 {
-		t.Errorf("it aims at %+v", target)
+		t.Errorf("the target is %+v", target)
 	}
 }
 
-// Uninstalling keeps the CustomResourceDefinitions, and with them everyone's jobs, unless told otherwise.
-func TestCRDsAreKept(t *testing.T) {
+// TestUninstallKeepsCRDsByDefault checks that uninstalling keeps the CustomResourceDefinitions, and with them everyone's jobs,
+// by default.
+func TestUninstallKeepsCRDsByDefault(t *testing.T) {
 	tests := map[string]struct {
 		args   []string
 		crds   int

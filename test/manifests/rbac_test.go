@@ -10,7 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// With watchNamespaces the operator holds the same rules as without, in those namespaces only.
+// TestNamespacedModeHoldsNoClusterRoles checks that with watchNamespaces the operator holds the same rules as without, in
+// those namespaces only.
 func TestNamespacedModeHoldsNoClusterRoles(t *testing.T) {
 	wide := roles(t, mustTemplate(t))
 	objects := mustTemplate(t, "--set", "watchNamespaces={a,b}", "--set", "rbac.userRoles=false")
@@ -47,8 +48,9 @@ func roles(t *testing.T, objects []*unstructured.Unstructured) map[string][]rbac
 	return rules
 }
 
-// Asking whose a token is needs a ClusterRole, which is there only where it was asked for, and grants nothing else.
-func TestTokenReviewsAreGrantedWhereAskedFor(t *testing.T) {
+// TestTokenReviewsAreGrantedOnlyIfEnabled checks that the ClusterRole for reviews of tokens is there only if it is enabled,
+// and grants nothing more.
+func TestTokenReviewsAreGrantedOnlyIfEnabled(t *testing.T) {
 	const name = "/spider-operator-apiserver-tokens"
 	for set, want := range map[string]int{
 		"apiserver.kubernetesTokens.enabled=false":                        0,
@@ -74,7 +76,7 @@ func TestTokenReviewsAreGrantedWhereAskedFor(t *testing.T) {
 	}
 }
 
-// What neither process may ever do, whatever the values.
+// TestProcessesHoldLeastRights checks what neither process may ever do, whatever the values.
 func TestProcessesHoldLeastRights(t *testing.T) {
 	read := []string{"get", "list", "watch"}
 	tests := []struct {
@@ -117,8 +119,9 @@ func TestProcessesHoldLeastRights(t *testing.T) {
 	}
 }
 
-// Where callers do not change Spiders, the process that they call may not either.
-func TestSpidersAreReadOnlyWhereTheAPILeavesThemAlone(t *testing.T) {
+// TestRESTAPIMayNotWriteSpidersIfCallersMayNot checks that where callers do not change Spiders, the process that they call may
+// not either.
+func TestRESTAPIMayNotWriteSpidersIfCallersMayNot(t *testing.T) {
 	for set, want := range map[string][]string{
 		"apiserver.restSpiders=true":  {"create", "delete", "get", "list", "patch", "watch"},
 		"apiserver.restSpiders=false": {"get", "list", "watch"},
@@ -155,7 +158,7 @@ func granted(rules []rbacv1.PolicyRule, group, resource string) []string {
 	return verbs
 }
 
-// Kubernetes' own role `edit` gains SpiderJobs, and neither Spiders nor APIKeys.
+// TestEditorsWriteSpiderJobsOnly checks that Kubernetes' own role `edit` gains SpiderJobs, and neither Spiders nor APIKeys.
 func TestEditorsWriteSpiderJobsOnly(t *testing.T) {
 	const aggregate = "rbac.authorization.k8s.io/aggregate-to-edit"
 	aggregated := filter(ofKind(mustTemplate(t), "ClusterRole"), func(object *unstructured.Unstructured) bool {

@@ -14,9 +14,9 @@ import (
 	"github.com/yannh/kubeconform/pkg/validator"
 )
 
-// Everything that the chart and config/ install is valid in every version of Kubernetes that they are for, and has no field
-// which that version does not know. No kind is left out: those of cert-manager, of the Prometheus operator and our own are held
-// against their CustomResourceDefinitions.
+// TestAllManifestsAreValid checks that everything that the chart and config/ install is valid in every version of Kubernetes
+// that they are for, and has no field which that version does not know. No kind is left out: those of cert-manager, of the
+// Prometheus operator and our own are compared with their CustomResourceDefinitions.
 func TestAllManifestsAreValid(t *testing.T) {
 	configs := configManifests(t)
 	for _, version := range kubernetes {
@@ -38,7 +38,7 @@ func TestAllManifestsAreValid(t *testing.T) {
 	}
 }
 
-// A check that refuses nothing would prove nothing.
+// TestWrongManifestsAreRefused checks the check: one that refuses nothing would prove nothing.
 func TestWrongManifestsAreRefused(t *testing.T) {
 	const oldest, newest = 0, -1
 	for name, test := range map[string]struct {
@@ -88,7 +88,7 @@ const deployment = "{apiVersion: apps/v1, kind: Deployment, metadata: {name: a},
 // hostnameOverride came with Kubernetes 1.34.
 const hostnameOverride = "{apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {containers: [{name: a}], hostnameOverride: b}}"
 
-func TestTheOldestVersionIsTheChartsAndTheNewestTheOneThatIsTestedOn(t *testing.T) {
+func TestOldestAndNewestVersionsAreThoseOfChartAndTests(t *testing.T) {
 	wanted := func(path, pattern string) string {
 		content, err := os.ReadFile(path)
 		if err != nil {
@@ -114,7 +114,7 @@ func TestTheOldestVersionIsTheChartsAndTheNewestTheOneThatIsTestedOn(t *testing.
 	}
 }
 
-func TestAModuleOfAnotherSumIsRefused(t *testing.T) {
+func TestAModuleWithAnotherSumIsRefused(t *testing.T) {
 	changed := kubernetes[len(kubernetes)-1]
 	changed.sum = "h1:5TGYdZ6YZqdp6h/Rp1vX/4TIoybMPdgv97LCZCtPuNQ="
 	if _, err := download(t.Context(), changed); err == nil || !strings.Contains(err.Error(), changed.sum) {

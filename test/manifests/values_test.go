@@ -10,7 +10,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// A wrong value is refused by its path.
+// TestWrongValuesAreRefused checks that a wrong value is refused by its path.
 func TestWrongValuesAreRefused(t *testing.T) {
 	tests := []struct{ set, names string }{
 		{"controler.workers=3", "controler"},
@@ -93,7 +93,7 @@ type schemaNode struct {
 	Above   *float64 `json:"exclusiveMinimum"`
 }
 
-// The schema knows every value in values.yaml, and values.yaml shows every value that the schema knows.
+// TestSchemaAndValuesAgree checks that the schema has every value in values.yaml, and values.yaml every value of the schema.
 func TestSchemaAndValuesAgree(t *testing.T) {
 	var schema schemaNode
 	var values map[string]any
@@ -146,7 +146,7 @@ var optional = map[string]bool{
 	".apiserver.readinessProbe.terminationGracePeriodSeconds":  true,
 }
 
-// The README's table has a line for every value, with its default and a description.
+// TestReadmeShowsEveryValue checks that the README's table has a line for every value, with its default and a description.
 func TestReadmeShowsEveryValue(t *testing.T) {
 	var values map[string]any
 	readInto(t, "values.yaml", func(text []byte, into any) error { return yaml.UnmarshalStrict(text, into) }, &values)

@@ -140,8 +140,8 @@ func (e *entries) read(k key, value []byte, cut bool) (ok bool) {
 	}
 }
 
-// uncounted reports whether the dict is a dump of Scrapy's in which items are not counted: its extension CoreStats is switched off,
-// or its DummyStatsCollector keeps no statistic at all.
+// uncounted reports whether the dict is a dump of Scrapy's in which items are not counted: its extension CoreStats is switched
+// off, or its DummyStatsCollector keeps no statistic at all.
 func (e *entries) uncounted(number int) bool {
 	return number == 0 || !e.credible() && (e.found.has(keyRequests) || e.found.has(keyErrors) || e.found.has(keyMemory))
 }

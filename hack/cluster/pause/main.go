@@ -1,4 +1,4 @@
-// Command pause is all that a Pod's sandbox container runs: it holds the Pod's namespaces open until it is told to end, and
+// Command pause is all that a Pod's sandbox container runs: it holds the Pod's namespaces open until it is signalled to end, and
 // reaps the children it inherits where containers of the Pod share its process namespace.
 package main
 

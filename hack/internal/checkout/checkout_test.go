@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestTheProjectIsFoundFromWithin(t *testing.T) {
+func TestTheRepositoryIsFoundFromItsFolders(t *testing.T) {
 	root := t.TempDir()
 	deep := filepath.Join(root, "hack", "cluster")
 	if err := os.MkdirAll(deep, 0o700); err != nil {

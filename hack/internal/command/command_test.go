@@ -68,7 +68,7 @@ func TestAnInterruptReachesWhatAProgramRuns(t *testing.T) {
 	}
 }
 
-func TestAnInterruptEndsWholeFamilies(t *testing.T) {
+func TestAnInterruptEndsAllDescendants(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "child")
 	// The parent ends at once and leaves a child that does not listen.
 	script := "(trap '' INT; echo $BASHPID > " + file + ".new; mv " + file + ".new " + file + "; sleep 600) & wait"

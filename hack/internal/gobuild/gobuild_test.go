@@ -31,7 +31,7 @@ func write(t *testing.T, path, content string) {
 
 func silent(string, ...any) {}
 
-func TestKeyChangesWithWhatIsBuilt(t *testing.T) {
+func TestKeyChangesWithSourceDependenciesAndFlags(t *testing.T) {
 	key := func(p Program) string {
 		t.Helper()
 		k, err := p.Key()
@@ -62,7 +62,7 @@ func TestKeyChangesWithWhatIsBuilt(t *testing.T) {
 		})
 	}
 	if here, there := key(module(t, mainSource)), key(module(t, mainSource)); here != there {
-		t.Error("where a module lies decides its key: a second clone would build all again")
+		t.Error("the key depends on the folder: a second clone would build all again")
 	}
 }
 
@@ -86,7 +86,7 @@ func TestEnsureBuildsOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	if again, err := os.Stat(filepath.Join(dir, "hello")); err != nil || !os.SameFile(built, again) {
-		t.Errorf("it was built again (%v)", err)
+		t.Errorf("the program was built again (%v)", err)
 	}
 	entries, err := os.ReadDir(string(cache))
 	if err != nil || len(entries) != 2 { // the program and its lock
@@ -101,7 +101,7 @@ func TestAFailedBuildSaysWhyAndLeavesNothing(t *testing.T) {
 		t.Errorf("the error does not hold the compiler's words: %v", err)
 	}
 	if cache.Has(p) {
-		t.Error("it counts as built")
+		t.Error("a failed build counts as built")
 	}
 	if left, err := filepath.Glob(filepath.Join(string(cache), "*building*")); err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v, %v", left, err)

@@ -71,7 +71,7 @@ func load(t *testing.T, path string) *x509.Certificate {
 	return certificate
 }
 
-func TestCertificatesAreGoodForWhatTheyAreMadeFor(t *testing.T) {
+func TestCertificatesAreValidForTheirPurpose(t *testing.T) {
 	d, other := ensure(t, "pki"), ensure(t, "other")
 	verify := func(d Directory, name, host string, usage x509.ExtKeyUsage, certificates Directory) error {
 		roots := x509.NewCertPool()
@@ -107,7 +107,7 @@ func TestCertificatesAreGoodForWhatTheyAreMadeFor(t *testing.T) {
 	}
 }
 
-func TestWhatExistsIsKept(t *testing.T) {
+func TestExistingKeysAreKept(t *testing.T) {
 	d := ensure(t, "pki")
 	read := func() string {
 		var all strings.Builder

@@ -9,7 +9,7 @@ import (
 	"github.com/prometheus/procfs"
 )
 
-// Info is what /proc tells of one process.
+// Info is what /proc says of one process.
 type Info struct {
 	Identity
 	// CommandLine has its arguments separated by spaces.

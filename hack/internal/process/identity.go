@@ -11,7 +11,7 @@ import (
 	"github.com/prometheus/procfs"
 )
 
-// Identity tells one process from every other that this machine has run or will run: a pid alone is used again, a pid with
+// Identity identifies one process among all that this machine has run or will run: a pid alone is used again, a pid with
 // its start time within one boot is not.
 type Identity struct {
 	PID int `json:"pid"`

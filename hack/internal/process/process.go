@@ -75,7 +75,7 @@ func (s Store) Start(spec Spec, log string) (*Running, error) {
 		return nil, fmt.Errorf("starting %s: %w", spec.Name, err)
 	}
 	defer func() { _ = out.Close() }()
-	// No context: it is to outlive whoever starts it.
+	// No context: it is to outlive the process that starts it.
 	cmd := exec.Command(spec.Path, spec.Args...) //nolint:noctx // as said
 	cmd.Env = spec.Env
 	cmd.Dir = "/"
@@ -86,7 +86,7 @@ func (s Store) Start(spec Spec, log string) (*Running, error) {
 	}
 	r := &Running{exited: make(chan struct{})}
 	// Identified before it is waited for: until then its pid cannot be used again. One that has ended already is recorded as
-	// what it is, not alive; Exited tells the rest.
+	// what it is, not alive; Exited covers the rest.
 	if r.Identity, err = Identify(cmd.Process.Pid); err != nil {
 		r.Identity = Identity{PID: cmd.Process.Pid}
 	}

@@ -90,16 +90,16 @@ func TestAStartedProgramIsFoundAgainAndStopped(t *testing.T) {
 		t.Errorf("found %v, %v by its environment", found, err)
 	}
 	if session, err := getsid(record.PID); err != nil || session != record.PID {
-		t.Errorf("it is in session %d (%v), so that a Ctrl-C of its starter reaches it", session, err)
+		t.Errorf("the program is in session %d (%v), so that a Ctrl-C of its starter reaches it", session, err)
 	}
 	if err := Stop(record.Identity, time.Minute); err != nil {
 		t.Fatal(err)
 	}
 	if record.Alive() {
-		t.Error("it is alive after it was stopped")
+		t.Error("the program is alive after it was stopped")
 	}
 	if record, err := store.Load("another"); err != nil || record != (Record{}) {
-		t.Errorf("of a program that never was: %+v, %v", record, err)
+		t.Errorf("the record of an unknown program: %+v, %v", record, err)
 	}
 }
 
@@ -111,7 +111,7 @@ func getsid(pid int) (int, error) {
 	return int(id), nil
 }
 
-func TestWhatIgnoresTheRequestToEndIsKilled(t *testing.T) {
+func TestAProcessThatIgnoresSIGTERMIsKilled(t *testing.T) {
 	store, r := start(t, "/bin/sh", "-c", "trap '' TERM; echo ready; while :; do sleep 1; done")
 	for log := filepath.Join(store.Dir, "log"); ; time.Sleep(time.Millisecond) {
 		if said, err := os.ReadFile(log); err == nil && len(said) > 0 {
@@ -122,19 +122,19 @@ func TestWhatIgnoresTheRequestToEndIsKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	if r.Alive() {
-		t.Error("it is alive")
+		t.Error("the process is alive")
 	}
 }
 
-func TestAnEndIsNoticed(t *testing.T) {
+func TestTheEndOfAProcessIsNoticed(t *testing.T) {
 	_, r := start(t, "/bin/sh", "-c", "exit 3")
 	<-r.exited
 	if how, ended := r.Exited(); !ended || how != "exit status 3" {
-		t.Errorf("it ended: %v, with %q", ended, how)
+		t.Errorf("the process ended: %v, with %q", ended, how)
 	}
 }
 
-func TestFingerprintTellsWhetherARestartWouldChangeAnything(t *testing.T) {
+func TestFingerprintChangesWithWhatAProcessRuns(t *testing.T) {
 	base := Spec{Name: "a", Path: "/bin/a", Args: []string{"--x"}, Env: []string{"E=1"}, Settings: []string{"s"}}
 	same := Spec{Name: "a", Path: "/bin/a", Args: []string{"--x"}, Env: []string{"E=1"}, Settings: []string{"s"}}
 	if base.Fingerprint() != same.Fingerprint() {

@@ -1,4 +1,4 @@
-// Package progress tells a person what is being done, one line a step, and how long it took.
+// Package progress prints what is being done, one line a step, and how long it took.
 package progress
 
 import (
@@ -104,7 +104,7 @@ func (p *Printer) clear() {
 	}
 }
 
-// print ignores errors: that nobody reads any more is no reason to stop the work.
+// print ignores errors: that its reader is gone is no reason to stop the work.
 func (p *Printer) print(format string, args ...any) {
 	_, _ = fmt.Fprintf(p.out, format, args...)
 }

@@ -289,7 +289,7 @@ func (a *API) Await(id, what string, within time.Duration, ok func(Job) bool) Jo
 			return job
 		}
 		if time.Now().After(deadline) {
-			a.t.Fatalf("waited %s in vain until job %s %s: it is %s, %s: %s", within, id, what, job.Status, job.Reason, job.Message)
+			a.t.Fatalf("after %s job %s is not as wanted (%s): %s, %s: %s", within, id, what, job.Status, job.Reason, job.Message)
 		}
 		time.Sleep(lookAgain)
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 )
 
-func TestInvariantsSeeWhatMayNotBe(t *testing.T) {
+func TestInvariantsFindForbiddenChanges(t *testing.T) {
 	type status = v1alpha1.SpiderJobStatus
 	now := metav1.NewTime(time.Unix(1_800_000_000, 0))
 	running := status{Phase: v1alpha1.PhaseRunning, Attempts: 1, Stats: &v1alpha1.Stats{ItemsScraped: 5, Attempt: 1}}

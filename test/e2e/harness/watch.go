@@ -84,7 +84,7 @@ func (c *Cluster) Eventually(t testing.TB, within time.Duration, what string, ch
 		case <-changed:
 		case <-tick.C:
 		case <-ctx.Done():
-			t.Fatalf("waited %s in vain until %s: %v", within, what, err)
+			t.Fatalf("after %s it is not true that %s: %v", within, what, err)
 		}
 	}
 }

@@ -12,7 +12,8 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// Every object in the documentation is one that kube-apiserver accepts as it stands there.
+// TestDocumentedObjectsAreAccepted checks that kube-apiserver accepts every object in the documentation as it is written
+// there.
 func TestDocumentedObjectsAreAccepted(t *testing.T) {
 	namespace := cluster.Namespace(t)
 	pages, err := filepath.Glob("../../../docs/*.md")

@@ -90,7 +90,7 @@ func testMutability(t *testing.T, kind string, spec reflect.Type, list []field) 
 	}
 }
 
-// An empty object or map is a value like any other.
+// TestEmptyValuesAreImmutable checks that an empty object or map is a value like any other.
 func TestEmptyValuesAreImmutable(t *testing.T) {
 	for _, test := range []struct {
 		name     string
@@ -125,8 +125,9 @@ func TestEmptyValuesAreImmutable(t *testing.T) {
 	}
 }
 
-// The grace period of a cancellation may become shorter at any time, but never longer. Nothing else in a cancellation changes.
-func TestGracePeriodOfACancellation(t *testing.T) {
+// TestGracePeriodOfACancellationCanOnlyBeLowered checks that the grace period of a cancellation may become shorter at any
+// time, but never longer, and that nothing else in a cancellation changes.
+func TestGracePeriodOfACancellationCanOnlyBeLowered(t *testing.T) {
 	const by, at, grace = "spec.cancellation.requestedBy", "spec.cancellation.requestedAt", "spec.cancellation.gracePeriodSeconds"
 	const monday, tuesday = "2025-01-13T10:30:00Z", "2025-01-14T10:30:00Z"
 	for _, test := range []struct {
@@ -170,8 +171,9 @@ func TestGracePeriodOfACancellation(t *testing.T) {
 	}
 }
 
-// A merge patch that repeats a cancellation changes nothing, so that cancelling twice is the same as once.
-func TestCancellationRepeated(t *testing.T) {
+// TestARepeatedCancellationChangesNothing checks that a merge patch that repeats a cancellation changes nothing: cancelling
+// twice is the same as once.
+func TestARepeatedCancellationChangesNothing(t *testing.T) {
 	job := newObject(t, "SpiderJob", cluster.Namespace(t), nil)
 	create(t, job)
 	patch := client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"cancellation":{"requestedBy":"ann"}}}`))

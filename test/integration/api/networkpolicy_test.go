@@ -12,8 +12,8 @@ import (
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 )
 
-// kube-apiserver accepts the NetworkPolicy for a tenant's spiders, and it selects what the controller labels as a spider's Pod.
-// test/manifests tests what it lets through.
+// TestSpiderNetworkPolicyIsAccepted checks that kube-apiserver accepts the NetworkPolicy for a tenant's spiders, and that it
+// selects what the controller labels as a spider's Pod. test/manifests tests what it lets through.
 func TestSpiderNetworkPolicyIsAccepted(t *testing.T) {
 	text, err := os.ReadFile("../../../config/spider-network-policy/network_policy.yaml")
 	if err != nil {
@@ -30,6 +30,6 @@ func TestSpiderNetworkPolicyIsAccepted(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !selector.Matches(labels.Set{v1alpha1.LabelSpiderJob: "books-1"}) || selector.Matches(labels.Set{"app": "shop"}) {
-		t.Errorf("it selects the Pods with %s", selector)
+		t.Errorf("the policy selects the Pods with %s", selector)
 	}
 }

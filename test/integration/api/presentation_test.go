@@ -88,8 +88,9 @@ func TestSpiderAndAPIKeyColumns(t *testing.T) {
 	})
 }
 
-// A category lists all kinds at once. It must not be the name of a kind as well: kubectl get spider would list all of them.
-func TestCategory(t *testing.T) {
+// TestTheCategoryListsAllKinds checks that the category lists all kinds at once. It must not be the name of a kind as well:
+// kubectl get spider would list all of them.
+func TestTheCategoryListsAllKinds(t *testing.T) {
 	namespace := cluster.Namespace(t)
 	names := map[string]string{
 		"Spider": "spider.scrapethis.app/books", "SpiderJob": "spiderjob.scrapethis.app/monday", "APIKey": "apikey.scrapethis.app/ci",
@@ -140,7 +141,7 @@ func TestSelectableFields(t *testing.T) {
 	}
 }
 
-func TestStatusIsTheControllers(t *testing.T) {
+func TestOnlyTheSubresourceWritesStatus(t *testing.T) {
 	namespace := cluster.Namespace(t)
 	job := newObject(t, "SpiderJob", namespace, fields{"status.phase": "Finished"})
 	create(t, job)
@@ -157,7 +158,7 @@ func TestStatusIsTheControllers(t *testing.T) {
 	}
 	get()
 	if stored.Status.Phase != v1alpha1.PhasePending {
-		t.Errorf("whoever may write a SpiderJob could set its phase to %s", stored.Status.Phase)
+		t.Errorf("a write of the SpiderJob, not of its status, sets the phase to %s", stored.Status.Phase)
 	}
 
 	stored.Status.Phase = v1alpha1.PhaseRunning
@@ -192,8 +193,8 @@ func TestExplain(t *testing.T) {
 	}
 }
 
-// Every field of this project has an explanation, a comment that begins with the field's name. Those of Kubernetes' own types
-// are not checked.
+// TestEveryFieldIsExplained checks that every field of this project has an explanation: a comment that begins with the field's
+// name. The fields of Kubernetes' own types are not checked.
 func TestEveryFieldIsExplained(t *testing.T) {
 	definitions := &apiextensionsv1.CustomResourceDefinitionList{}
 	if err := cluster.Client.List(t.Context(), definitions); err != nil {

@@ -183,8 +183,8 @@ func (s *stage) webhookAt(url string, authority []byte, timeoutSeconds int32) (r
 	})
 }
 
-// nobodyServes is an address without a server.
-func nobodyServes() (url string, authority []byte) {
+// withoutServer is an address without a server.
+func withoutServer() (url string, authority []byte) {
 	server := httptest.NewTLSServer(http.NotFoundHandler())
 	defer server.Close()
 	return server.URL, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})

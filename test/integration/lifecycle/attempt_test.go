@@ -13,8 +13,9 @@ import (
 	"github.com/scrapethis/spider-operator/test/integration/lifecycle/node"
 )
 
-// A Job never creates a second Pod: the operator decides what follows an attempt. The kubelet enforces the backstop.
-func TestAJobIsMadeForOneAttempt(t *testing.T) {
+// TestAJobNeverCreatesASecondPod checks that a Job creates one Pod: the operator decides what follows an attempt. The kubelet
+// enforces the backstop.
+func TestAJobNeverCreatesASecondPod(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	const timeout, grace = 100, 7
@@ -38,9 +39,9 @@ func TestAJobIsMadeForOneAttempt(t *testing.T) {
 	}
 }
 
-// Each retry is a new Job, created when the one before is gone. Attempts and failures are counted across interruptions, and the
-// message keeps the last words of the failed attempt.
-func TestARetryIsAJobOfItsOwn(t *testing.T) {
+// TestEachRetryIsANewJob checks that each retry is a new Job, created when the one before is gone. Attempts and failures are
+// counted across interruptions, and the message keeps the last line of the failed attempt.
+func TestEachRetryIsANewJob(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	s.patience = 2 * time.Minute
@@ -57,7 +58,7 @@ func TestARetryIsAJobOfItsOwn(t *testing.T) {
 		return sj.Status.Attempts == 2 && sj.Status.Reason == v1alpha1.ReasonRunning
 	})
 	if second.Status.Failures != 1 || second.Status.AttemptFrom == nil {
-		t.Errorf("in the second attempt it has had %d failures, and began not before %v", second.Status.Failures,
+		t.Errorf("in the second attempt the job has had %d failures, and began not before %v", second.Status.Failures,
 			second.Status.AttemptFrom)
 	}
 	s.delete(s.pod(second))
@@ -65,11 +66,12 @@ func TestARetryIsAJobOfItsOwn(t *testing.T) {
 		phase: v1alpha1.PhaseFinished, reason: v1alpha1.ReasonCompleted, attempts: 3, interruptions: 1, items: 5, final: true,
 	})
 	if made, starts := s.jobsMade("run"), s.starts("run"); made != 3 || starts != 3 {
-		t.Errorf("it took %d Jobs and %d processes, want 3 of each", made, starts)
+		t.Errorf("the job took %d Jobs and %d processes, want 3 of each", made, starts)
 	}
 }
 
-// The pause between interruptions grows. It is recorded, so that a new controller observes it, too.
+// TestThePauseBetweenInterruptionsGrows checks that the pause between interruptions grows, and is recorded, so that a new
+// controller observes it, too.
 func TestThePauseBetweenInterruptionsGrows(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
@@ -111,7 +113,8 @@ func TestThePauseBetweenInterruptionsGrows(t *testing.T) {
 	})
 }
 
-// How long a record is kept is settled at its end: a Spider that is deleted or changed afterwards shortens no record.
+// TestRetentionIsSettledAtTheEnd checks that how long a record is kept is settled at its end: a Spider that is deleted or
+// changed afterwards shortens no record.
 func TestRetentionIsSettledAtTheEnd(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)

@@ -171,8 +171,8 @@ func TestCancel(t *testing.T) {
 	}
 }
 
-// TestCancelWhatHasEnded cancels a SpiderJob after its end, which changes nothing.
-func TestCancelWhatHasEnded(t *testing.T) {
+// TestCancellingAnEndedSpiderJobChangesNothing cancels a SpiderJob after its end.
+func TestCancellingAnEndedSpiderJobChangesNothing(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	s.spider(quickCrawl(7))
@@ -190,8 +190,8 @@ func TestCancelWhatHasEnded(t *testing.T) {
 	s.awaitOutcome("run", want)
 }
 
-// TestDeleteRunning deletes a running SpiderJob: its process is asked to stop, and nothing is left.
-func TestDeleteRunning(t *testing.T) {
+// TestDeletingARunningSpiderJobStopsIt deletes a running SpiderJob: its process is asked to stop, and nothing is left.
+func TestDeletingARunningSpiderJobStopsIt(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	s.spider(longCrawl(3))
@@ -218,7 +218,7 @@ func (s *stage) checkPrompt(name string) {
 		}
 	})
 	if late > 2*time.Second {
-		s.Errorf("the end was told %s after the Job was gone", late)
+		s.Errorf("the end was recorded %s after the Job was gone", late)
 	}
 }
 

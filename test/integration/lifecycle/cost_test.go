@@ -19,8 +19,8 @@ const maxReconciles = 20
 
 // The tests of this file do not run in parallel with others: they count everything in the process.
 
-// TestCost counts what SpiderJobs cost kube-apiserver, in writes and in reads of logs.
-func TestCost(t *testing.T) {
+// TestCostOfSpiderJobs counts what SpiderJobs cost kube-apiserver, in writes and in reads of logs.
+func TestCostOfSpiderJobs(t *testing.T) {
 	const (
 		create, status       = "create jobs", "update spiderjobs/status"
 		deletePod, deleteJob = "delete pods", "delete jobs"
@@ -71,10 +71,10 @@ func TestCost(t *testing.T) {
 	}
 }
 
-// TestCostOfNothing leaves the controller alone with SpiderJobs that run, that have just ended, and that ended long ago. It
-// makes no calls; a controller that has just been started makes only those that show since when it leads. hack/load does the
-// same with more SpiderJobs, and counts the writes of the whole cluster.
-func TestCostOfNothing(t *testing.T) {
+// TestIdleSpiderJobsCostNoCalls leaves the controller alone with SpiderJobs that run, that have just ended, and that ended
+// long ago. It makes no calls; a controller that has just been started makes only those that show since when it leads.
+// hack/load does the same with more SpiderJobs, and counts the writes of the whole cluster.
+func TestIdleSpiderJobsCostNoCalls(t *testing.T) {
 	const running, justEnded, ended = 60, 10, 290
 	s := newStage(t)
 	s.spider(inTurn(longCrawl(1)), ownCommand)

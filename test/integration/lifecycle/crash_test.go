@@ -80,7 +80,7 @@ func TestCrashes(t *testing.T) {
 				return
 			}
 			if whole.outcome != l.want {
-				t.Fatalf("it ended as %+v, want %+v", whole.outcome, l.want)
+				t.Fatalf("the job ended as %+v, want %+v", whole.outcome, l.want)
 			}
 			for n := 1; n <= whole.calls; n++ {
 				for _, d := range []death{{at: n}, {at: n, answered: true}} {
@@ -110,11 +110,11 @@ func (l life) check(t *testing.T, whole, got lived) {
 		got.items, got.final = whole.items, whole.final
 	}
 	if got.outcome != whole.outcome {
-		t.Errorf("it ended as %+v, without a crash as %+v", got.outcome, whole.outcome)
+		t.Errorf("the job ended as %+v, without a crash as %+v", got.outcome, whole.outcome)
 	}
 	// The Job controller replaces a Pod that is evicted while no controller runs, without another Job.
 	if got.jobs > whole.jobs || got.processes != whole.processes {
-		t.Errorf("it took %d Jobs and %d processes, without a crash %d and %d", got.jobs, got.processes, whole.jobs, whole.processes)
+		t.Errorf("%d Jobs and %d processes, without a crash %d and %d", got.jobs, got.processes, whole.jobs, whole.processes)
 	}
 }
 

@@ -19,7 +19,8 @@ var anotherAttempt = outcome{
 	phase: v1alpha1.PhaseFinished, reason: v1alpha1.ReasonCompleted, attempts: 2, interruptions: 1, items: 8, final: true,
 }
 
-// A node that loses a container, as in a reboot, invents an exit code. That is an interruption, not a failure of the spider.
+// TestANodeThatLosesAContainerInterrupts checks that a container that its node lost, as in a reboot, is an interruption, not a
+// failure of the spider: the node invents its exit code.
 func TestANodeThatLosesAContainerInterrupts(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -44,9 +45,9 @@ func TestANodeThatLosesAContainerInterrupts(t *testing.T) {
 	}
 }
 
-// A spider that exceeds its own storage limit has failed, and would fail again. A node that runs short of its own storage has
-// interrupted it.
-func TestStorageOfItsOwnIsTheSpidersFailure(t *testing.T) {
+// TestExceedingItsOwnStorageIsTheSpidersFailure checks that a spider that exceeds its own storage limit has failed, since it
+// would fail again, and that a node that runs short of storage has interrupted the spider.
+func TestExceedingItsOwnStorageIsTheSpidersFailure(t *testing.T) {
 	for _, c := range []struct {
 		name, message string
 		want          outcome
@@ -76,13 +77,14 @@ func TestStorageOfItsOwnIsTheSpidersFailure(t *testing.T) {
 				}
 			}
 			if got != c.want {
-				t.Errorf("it ended as %s, want %+v", describe(&sj.Status), c.want)
+				t.Errorf("the job ended as %s, want %+v", describe(&sj.Status), c.want)
 			}
 		})
 	}
 }
 
-// A container whose child was killed for its memory may still exit with 0. Only final counts make that a success.
+// TestOutOfMemoryWithCode0IsAnError has a container exit with 0 though its child was killed for its memory. Only final counts
+// make that a success.
 func TestOutOfMemoryWithCode0IsAnError(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -107,8 +109,8 @@ func TestOutOfMemoryWithCode0IsAnError(t *testing.T) {
 	}
 }
 
-// A run that ended unseen, and whose Pod somebody has deleted, has finished as far as anybody can know. If the kubelet says
-// that it stopped the spider, the run was interrupted.
+// TestAPodCleanedUpTooEarlyIsJudgedByItsTraces checks that a run whose end was not seen, and whose Pod somebody has deleted,
+// has finished as far as is known. If the kubelet says that it stopped the spider, the run was interrupted.
 func TestAPodCleanedUpTooEarlyIsJudgedByItsTraces(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -147,7 +149,7 @@ func TestAPodCleanedUpTooEarlyIsJudgedByItsTraces(t *testing.T) {
 				}
 			}
 			if got != c.want {
-				t.Errorf("it ended as %s, want %+v", describe(&sj.Status), c.want)
+				t.Errorf("the job ended as %s, want %+v", describe(&sj.Status), c.want)
 			}
 			if n := s.starts("run"); n != int(c.want.attempts) {
 				t.Errorf("%d processes were started, want %d", n, c.want.attempts)
@@ -156,8 +158,9 @@ func TestAPodCleanedUpTooEarlyIsJudgedByItsTraces(t *testing.T) {
 	}
 }
 
-// A Job with a deadline of its own, from the version before or from a policy, stops its Pod when the deadline is over. That
-// deadline, and not the deletion that followed, ended the run: a run that took too long does not run again.
+// TestAJobsOwnDeadlineIsJudgedBeforeTheDeletionItCaused has a Job with a deadline of its own, from the version before or from
+// a policy: it stops its Pod when the deadline is over. That deadline, and not the deletion that followed, ended the run: a
+// run that took too long does not run again.
 func TestAJobsOwnDeadlineIsJudgedBeforeTheDeletionItCaused(t *testing.T) {
 	for _, away := range []bool{false, true} {
 		for _, process := range []struct {
@@ -194,7 +197,7 @@ func TestAJobsOwnDeadlineIsJudgedBeforeTheDeletionItCaused(t *testing.T) {
 				}
 				sj := s.awaitEnd("run")
 				if st := &sj.Status; st.Phase != v1alpha1.PhaseError || st.Reason != v1alpha1.ReasonDeadlineExceeded || st.Attempts != 1 {
-					t.Errorf("it ended as %s", describe(st))
+					t.Errorf("the job ended as %s", describe(st))
 				}
 				if n := s.starts("run"); n != 1 {
 					t.Errorf("%d processes were started", n)

@@ -31,8 +31,9 @@ func expecting(e v1alpha1.Expectations) func(*v1alpha1.SpiderSpec) {
 	return func(spec *v1alpha1.SpiderSpec) { spec.Expectations = &e }
 }
 
-// Broken rules are followed by another attempt, or none, of the real Job controller.
-func TestExpectations(t *testing.T) {
+// TestBrokenExpectationsAreRetriedIfAllowed checks that broken rules are followed by another attempt, or none, of the real Job
+// controller.
+func TestBrokenExpectationsAreRetriedIfAllowed(t *testing.T) {
 	retries := func(spec *v1alpha1.SpiderSpec) { spec.Retries = new(int32(1)) }
 	atLeast := func(items int64, policy v1alpha1.ViolationPolicy) func(*v1alpha1.SpiderSpec) {
 		return expecting(v1alpha1.Expectations{MinItems: &items, OnViolation: policy})
@@ -92,9 +93,9 @@ func checkMet(t *testing.T, sj *v1alpha1.SpiderJob, want string) {
 	}
 }
 
-// A run is compared with those in the controller's cache, also after a restart, and only with those that have the same
-// arguments.
-func TestComparedToPrevious(t *testing.T) {
+// TestARunIsComparedWithCachedRunsOfItsArguments checks that a run is compared with those in the controller's cache, also
+// after a restart, and only with those that have the same arguments.
+func TestARunIsComparedWithCachedRunsOfItsArguments(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	scraped := map[string]int{"first": 10, "second": 30, "other": 1, "third": 5, "fourth": 10}
@@ -128,7 +129,7 @@ func TestComparedToPrevious(t *testing.T) {
 	run("fourth", "books", "True", v1alpha1.ReasonCompleted)
 }
 
-// A SpiderJob may be stricter than its Spider, but not milder.
+// TestASpiderJobTightensItsSpidersExpectations checks that a SpiderJob may be stricter than its Spider, but not milder.
 func TestASpiderJobTightensItsSpidersExpectations(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
@@ -147,9 +148,9 @@ func TestASpiderJobTightensItsSpidersExpectations(t *testing.T) {
 	}
 }
 
-// A process that lives on after its spider has closed is stopped if the Spider says so, and the run ends with the result that
-// the spider reported.
-func TestAProcessThatLivesOn(t *testing.T) {
+// TestAProcessThatLivesOnIsStopped checks that a process that lives on after its spider has closed is stopped if the Spider
+// says so, and that the run ends with the result that the spider reported.
+func TestAProcessThatLivesOnIsStopped(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	s.spider(func(p *node.Process) node.Exit {

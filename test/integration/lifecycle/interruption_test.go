@@ -63,8 +63,8 @@ func TestInterruptions(t *testing.T) {
 	}
 }
 
-// TestTooManyInterruptions ends a SpiderJob that is interrupted more often than its Spider allows.
-func TestTooManyInterruptions(t *testing.T) {
+// TestTooManyInterruptionsEndASpiderJob ends a SpiderJob that is interrupted more often than its Spider allows.
+func TestTooManyInterruptionsEndASpiderJob(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	s.spider(longCrawl(3), func(spec *v1alpha1.SpiderSpec) { spec.MaxInterruptions = ptr.To[int32](1) })
@@ -82,8 +82,8 @@ func TestTooManyInterruptions(t *testing.T) {
 	}
 }
 
-// TestInterruptionEndsIt ends a SpiderJob at its first interruption, if its Spider says so.
-func TestInterruptionEndsIt(t *testing.T) {
+// TestAnInterruptionEndsTheSpiderJobIfItsSpiderSaysSo ends a SpiderJob at its first interruption, if its Spider says so.
+func TestAnInterruptionEndsTheSpiderJobIfItsSpiderSaysSo(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	s.spider(longCrawl(3), neverAgain)

@@ -18,9 +18,9 @@ const (
 	retryPeriod   = 700 * time.Millisecond
 )
 
-// TestHandOver runs two replicas and stops the leader in the middle of everything. The other one takes over in time, and each
+// TestAnotherReplicaTakesOver runs two replicas and stops the leader at any moment. The other one takes over in time, and each
 // SpiderJob runs once.
-func TestHandOver(t *testing.T) {
+func TestAnotherReplicaTakesOver(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		leave  func(*replica)
@@ -84,8 +84,8 @@ func TestHandOver(t *testing.T) {
 	}
 }
 
-// TestOneLeads lets two replicas alone: only one of them works.
-func TestOneLeads(t *testing.T) {
+// TestOnlyOneReplicaLeads runs two replicas undisturbed: only one of them works.
+func TestOnlyOneReplicaLeads(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	s.options.LeaderElection = true
@@ -101,7 +101,7 @@ func TestOneLeads(t *testing.T) {
 	}
 }
 
-// leader returns the holder of the Lease, empty if nobody holds it.
+// leader returns the holder of the Lease, empty if it has no holder.
 func (s *stage) leader() string {
 	s.Helper()
 	var lease coordinationv1.Lease

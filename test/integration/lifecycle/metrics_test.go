@@ -42,7 +42,7 @@ func TestMetricsOfARun(t *testing.T) {
 	counted(1)
 	first.stop()
 	if got := shown(); got != 0 {
-		t.Errorf("%g SpiderJobs are shown though nobody leads", got)
+		t.Errorf("%g SpiderJobs are shown though no process leads", got)
 	}
 
 	s.controller()

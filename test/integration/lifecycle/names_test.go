@@ -12,8 +12,8 @@ import (
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 )
 
-// TestJobOfSomebodyElse does not touch a Job of the SpiderJob's name that is not its own.
-func TestJobOfSomebodyElse(t *testing.T) {
+// TestAForeignJobIsNotTouched has a Job of the SpiderJob's name that is not its own.
+func TestAForeignJobIsNotTouched(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	s.spider(quickCrawl(7))
@@ -40,9 +40,9 @@ func TestJobOfSomebodyElse(t *testing.T) {
 	})
 }
 
-// TestReplacedByForce replaces a running SpiderJob as `kubectl replace --force` does. The new one waits until nothing of the
-// old one runs any more, and then runs like any other.
-func TestReplacedByForce(t *testing.T) {
+// TestAReplacedSpiderJobWaitsForTheOldOne replaces a running SpiderJob as `kubectl replace --force` does. The new one waits
+// until nothing of the old one runs any more, and then runs like any other.
+func TestAReplacedSpiderJobWaitsForTheOldOne(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	s.spider(inTurn(lingers(3, 2*time.Second), quickCrawl(7)))
@@ -59,8 +59,8 @@ func TestReplacedByForce(t *testing.T) {
 	s.awaitOutcome("run", completed)
 }
 
-// TestSpiderMissing checks that the SpiderJob waits for the Spider for a moment, and ends if it does not come.
-func TestSpiderMissing(t *testing.T) {
+// TestAMissingSpiderIsAnError checks that the SpiderJob waits for the Spider for a moment, and ends if it does not come.
+func TestAMissingSpiderIsAnError(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	s.controller()
@@ -70,8 +70,8 @@ func TestSpiderMissing(t *testing.T) {
 	s.awaitEvent("run", v1alpha1.ReasonSpiderNotFound)
 }
 
-// TestSpiderComesLater creates the Spider after its SpiderJob.
-func TestSpiderComesLater(t *testing.T) {
+// TestASpiderMayBeCreatedAfterItsSpiderJob creates the Spider after its SpiderJob.
+func TestASpiderMayBeCreatedAfterItsSpiderJob(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	s.controller()
@@ -81,8 +81,8 @@ func TestSpiderComesLater(t *testing.T) {
 	s.awaitOutcome("run", completed)
 }
 
-// TestSpiderDeletedWhilePending deletes the Spider once the Job exists, which changes nothing for the run.
-func TestSpiderDeletedWhilePending(t *testing.T) {
+// TestDeletingTheSpiderDoesNotChangeARun deletes the Spider once the Job exists.
+func TestDeletingTheSpiderDoesNotChangeARun(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	s.spider(nil)
@@ -94,8 +94,8 @@ func TestSpiderDeletedWhilePending(t *testing.T) {
 	s.awaitOutcome("run", completed)
 }
 
-// TestInvalidJob checks that what the Spider does not allow does not run.
-func TestInvalidJob(t *testing.T) {
+// TestWhatTheSpiderDoesNotAllowIsInvalid checks that what the Spider does not allow does not run.
+func TestWhatTheSpiderDoesNotAllowIsInvalid(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	s.spider(quickCrawl(7))

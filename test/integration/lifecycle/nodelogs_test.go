@@ -34,8 +34,8 @@ func (s *stage) onANodeWithoutLogs() {
 	s.node = mute
 }
 
-// The logs of one node hang. Runs that ended there end unverified, without waiting for each other; a run that failed elsewhere
-// is reported as failed, since its log is read without delay.
+// TestANodeWhoseLogsHangDelaysNoOthers has the logs of one node hang. Runs that ended there end unverified, without waiting
+// for each other; a run that failed elsewhere is reported as failed, since its log is read without delay.
 func TestANodeWhoseLogsHangDelaysNoOthers(t *testing.T) {
 	t.Parallel()
 	const (
@@ -73,7 +73,7 @@ func TestANodeWhoseLogsHangDelaysNoOthers(t *testing.T) {
 		t.Errorf("a spider that closed because of its errors ended as %s", describe(&st))
 	}
 	if took := time.Since(since); took > seconds {
-		t.Errorf("its end was told after %s", took)
+		t.Errorf("its end was recorded after %s", took)
 	}
 	named := 0
 	for i := range ended {
@@ -86,7 +86,7 @@ func TestANodeWhoseLogsHangDelaysNoOthers(t *testing.T) {
 		}
 	}
 	if took := time.Since(since); took > within {
-		t.Errorf("the ends of what ran on the node were told after %s, want %s", took, within)
+		t.Errorf("the ends of what ran on the node were recorded after %s, want %s", took, within)
 	}
 	if named < ended-8 {
 		t.Errorf("%d of %d messages name the node", named, ended)

@@ -29,7 +29,7 @@ func (s *stage) orphan(sj *v1alpha1.SpiderJob, options ...client.DeleteOption) {
 	if err := cluster.Client.Delete(s.Context(), job, options...); err != nil {
 		s.Fatalf("delete Job %s: %v", sj.Name, err)
 	}
-	s.eventually("the Pod is nobody's, or gone", func() bool {
+	s.eventually("the Pod has no owner, or is gone", func() bool {
 		pod := &corev1.Pod{}
 		err := cluster.Client.Get(s.Context(), client.ObjectKey{Namespace: s.namespace, Name: sj.Status.PodName}, pod)
 		if client.IgnoreNotFound(err) != nil {
@@ -39,7 +39,8 @@ func (s *stage) orphan(sj *v1alpha1.SpiderJob, options ...client.DeleteOption) {
 	})
 }
 
-// A Job deleted without its Pods leaves a process that still belongs to the SpiderJob: it is stopped before another one starts.
+// TestAnOrphanedPodIsStoppedBeforeTheNextAttempt deletes a Job without its Pods: their process still belongs to the SpiderJob,
+// and is stopped before another one starts.
 func TestAnOrphanedPodIsStoppedBeforeTheNextAttempt(t *testing.T) {
 	for _, orphaning := range orphanings {
 		t.Run(orphaning.name, func(t *testing.T) {
@@ -59,7 +60,8 @@ func TestAnOrphanedPodIsStoppedBeforeTheNextAttempt(t *testing.T) {
 	}
 }
 
-// A cancel does not end the job before the orphan has ended, whether or not a controller saw the orphaning.
+// TestAnOrphanedPodIsStoppedByACancel checks that a cancel does not end the job before the orphan has ended, whether or not a
+// controller saw the orphaning.
 func TestAnOrphanedPodIsStoppedByACancel(t *testing.T) {
 	for _, orphaning := range orphanings {
 		for _, c := range []struct {
@@ -88,8 +90,8 @@ func TestAnOrphanedPodIsStoppedByACancel(t *testing.T) {
 	}
 }
 
-// Two live Pods of one SpiderJob, one of them without an owner: a stop stops both, and no end is recorded while one of them
-// lives.
+// TestAStopStopsEveryLivePod has two live Pods of one SpiderJob, one of them without an owner: a stop stops both, and no end
+// is recorded while one of them lives.
 func TestAStopStopsEveryLivePod(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)

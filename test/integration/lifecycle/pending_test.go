@@ -11,8 +11,9 @@ import (
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 )
 
-// TestNoPod checks that the status explains why a Job has no Pod, and that the job runs once the obstacle is removed.
-func TestNoPod(t *testing.T) {
+// TestAJobWithoutAPodIsExplained checks that the status explains why a Job has no Pod, and that the job runs once the obstacle
+// is removed.
+func TestAJobWithoutAPodIsExplained(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		spider func(*v1alpha1.SpiderSpec)
@@ -41,7 +42,7 @@ func TestNoPod(t *testing.T) {
 			s.controller()
 			s.job("run")
 			if sj := s.awaitReason("run", c.reason); sj.Status.Phase != v1alpha1.PhasePending || sj.Status.Message == "" {
-				t.Errorf("it is %s", describe(&sj.Status))
+				t.Errorf("the job is %s", describe(&sj.Status))
 			}
 			c.remove(s)
 			s.awaitOutcome("run", completed)
@@ -49,9 +50,9 @@ func TestNoPod(t *testing.T) {
 	}
 }
 
-// TestPodDoesNotStart checks that the status explains why a Pod does not start. An image that cannot be pulled is an error when
-// patience is over; a Pod for which no node has room waits.
-func TestPodDoesNotStart(t *testing.T) {
+// TestAPodThatDoesNotStartIsExplained checks that the status explains why a Pod does not start. An image that cannot be pulled
+// is an error when patience is over; a Pod for which no node has room waits.
+func TestAPodThatDoesNotStartIsExplained(t *testing.T) {
 	waits := func(reason string) func(*corev1.PodStatus) {
 		return func(status *corev1.PodStatus) {
 			status.ContainerStatuses = []corev1.ContainerStatus{{
@@ -88,12 +89,12 @@ func TestPodDoesNotStart(t *testing.T) {
 				t.Fatalf("set the status of Pod %s: %v", pod.Name, err)
 			}
 			if sj := s.awaitReason("run", c.reason); sj.Status.Phase != v1alpha1.PhasePending {
-				t.Errorf("it is %s", describe(&sj.Status))
+				t.Errorf("the job is %s", describe(&sj.Status))
 			}
 			if c.ends {
 				sj := s.awaitEnd("run")
 				if sj.Status.Phase != v1alpha1.PhaseError || sj.Status.Reason != c.reason || s.starts("run") != 0 {
-					t.Errorf("it ended as %s", describe(&sj.Status))
+					t.Errorf("the job ended as %s", describe(&sj.Status))
 				}
 				s.awaitNoJob("run")
 				return

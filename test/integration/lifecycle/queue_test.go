@@ -117,8 +117,8 @@ func (q queue) preempt(name string) {
 
 func inQueue(spec *v1alpha1.SpiderSpec) { spec.QueueName = "crawls" }
 
-// TestQueue runs a SpiderJob through a queue, which the controller does not interfere with.
-func TestQueue(t *testing.T) {
+// TestASpiderJobWaitsInAQueue runs a SpiderJob through a queue, which the controller does not interfere with.
+func TestASpiderJobWaitsInAQueue(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	q := newQueue(s)
@@ -145,9 +145,9 @@ func TestQueue(t *testing.T) {
 	}
 }
 
-// TestPreemption suspends the Job of a running SpiderJob. That is an interruption, even for a Scrapy that exits with 0; the job
-// waits in the queue again, and runs once more when it is admitted.
-func TestPreemption(t *testing.T) {
+// TestASuspendedRunIsInterruptedAndQueuedAgain suspends the Job of a running SpiderJob. That is an interruption, even for a
+// Scrapy that exits with 0; the job waits in the queue again, and runs once more when it is admitted.
+func TestASuspendedRunIsInterruptedAndQueuedAgain(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		program node.Program
@@ -180,7 +180,7 @@ func TestPreemption(t *testing.T) {
 				phase: v1alpha1.PhaseFinished, reason: v1alpha1.ReasonCompleted, attempts: 2, interruptions: 1, items: 8, final: true,
 			})
 			if made, starts := s.jobsMade("run"), s.starts("run"); made != 1 || starts != 2 {
-				t.Errorf("it took %d Jobs and %d processes, want the one Job and 2", made, starts)
+				t.Errorf("the job took %d Jobs and %d processes, want the one Job and 2", made, starts)
 			}
 		})
 	}

@@ -28,9 +28,9 @@ func (s *stage) quota(pods string) {
 	})
 }
 
-// Thirty jobs wait in a namespace that may have one Pod. They cost next to nothing, the oldest run first, and all come to their
-// ends.
-func TestABacklogBehindAQuotaCostsNextToNothing(t *testing.T) {
+// TestABacklogBehindAQuotaCostsFewCalls has thirty jobs wait in a namespace that may have one Pod. They cost few calls, the
+// oldest run first, and all come to their ends.
+func TestABacklogBehindAQuotaCostsFewCalls(t *testing.T) {
 	t.Parallel()
 	const (
 		backlog = 30
@@ -92,7 +92,8 @@ func TestABacklogBehindAQuotaCostsNextToNothing(t *testing.T) {
 	}
 }
 
-// A few jobs that share the room of one Pod run one after the other, by themselves, the oldest first.
+// TestJobsThatShareAQuotaRunOneAfterTheOther checks that a few jobs that share the room of one Pod run one after the other, by
+// themselves, the oldest first.
 func TestJobsThatShareAQuotaRunOneAfterTheOther(t *testing.T) {
 	t.Parallel()
 	const jobs = 6
@@ -112,7 +113,7 @@ func TestJobsThatShareAQuotaRunOneAfterTheOther(t *testing.T) {
 	}
 }
 
-// A job that waits for quota without a Job is cancelled like any other.
+// TestAJobThatWaitsForQuotaIsCancelled checks that a job that waits for quota without a Job is cancelled like any other.
 func TestAJobThatWaitsForQuotaIsCancelled(t *testing.T) {
 	t.Parallel()
 	const jobs = 8

@@ -13,9 +13,9 @@ import (
 // seconds is how soon users have to see something that they look at right after an action.
 const seconds = 10 * time.Second
 
-// Whatever refuses a Job, and in whatever way: the status quotes it within seconds, and the job starts within a minute of the
-// repair.
-func TestWhateverRefusesAJobIsToldAndTriedAgain(t *testing.T) {
+// TestARefusedJobSaysWhyAndIsRetried has a Job refused in every way: the status quotes the refusal within seconds, and the job
+// starts within a minute of the repair.
+func TestARefusedJobSaysWhyAndIsRetried(t *testing.T) {
 	closed := "the shop is closed"
 	asked := func(serve http.HandlerFunc) func(*stage) func() {
 		return func(s *stage) func() { return s.webhook(3, serve) }
@@ -27,7 +27,7 @@ func TestWhateverRefusesAJobIsToldAndTriedAgain(t *testing.T) {
 		reason  string // empty for any reason that says that the Job could not be created
 	}{
 		{"a webhook that nobody serves", func(s *stage) func() {
-			url, authority := nobodyServes()
+			url, authority := withoutServer()
 			return s.webhookAt(url, authority, 3)
 		}, "failed calling webhook", ""},
 		{"a webhook that hangs", asked(hangs), "failed calling webhook", ""},
@@ -52,29 +52,30 @@ func TestWhateverRefusesAJobIsToldAndTriedAgain(t *testing.T) {
 			s.controller()
 			created := time.Now()
 			s.job("run")
-			told := s.await("run", "refused", func(sj *v1alpha1.SpiderJob) bool {
+			seen := s.await("run", "refused", func(sj *v1alpha1.SpiderJob) bool {
 				return strings.Contains(sj.Status.Message, c.message) || sj.Status.Phase.Terminal()
 			})
 			if took := time.Since(created); took > seconds {
-				t.Errorf("that it was refused was told after %s", took)
+				t.Errorf("the refusal was reported after %s", took)
 			}
 			refusals := map[string]bool{v1alpha1.ReasonPodForbidden: true, v1alpha1.ReasonPodNotCreated: true}
-			if st := &told.Status; st.Phase != v1alpha1.PhasePending || !refusals[st.Reason] || c.reason != "" && st.Reason != c.reason {
+			if st := &seen.Status; st.Phase != v1alpha1.PhasePending || !refusals[st.Reason] || c.reason != "" && st.Reason != c.reason {
 				t.Fatalf("a refused SpiderJob is %s", describe(st))
 			}
 			repair()
 			repaired := time.Now()
 			s.awaitPhase("run", v1alpha1.PhaseRunning)
 			if took := time.Since(repaired); took > time.Minute+seconds {
-				t.Errorf("it was started %s after the repair", took)
+				t.Errorf("the job was started %s after the repair", took)
 			}
 			s.awaitOutcome("run", completed)
 		})
 	}
 }
 
-// A webhook that checks every image may take its time: the operator waits as long as kube-apiserver does.
-func TestASlowCheckStillStartsItsJob(t *testing.T) {
+// TestASlowWebhookStillStartsItsJob has a webhook take its time, as one does that checks every image: the operator waits as
+// long as kube-apiserver does.
+func TestASlowWebhookStillStartsItsJob(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	s.webhook(30, decides(http.StatusOK, "", 20*time.Second))
@@ -87,9 +88,9 @@ func TestASlowCheckStillStartsItsJob(t *testing.T) {
 	}
 }
 
-// One namespace's webhook hangs, and many jobs wait for it. In another namespace jobs start, end and are cancelled without
-// delay.
-func TestAHungWebhookHoldsUpNoOtherNamespace(t *testing.T) {
+// TestAHungWebhookDelaysNoOtherNamespace has one namespace's webhook hang while many jobs wait for it. In another namespace
+// jobs start, end and are cancelled without delay.
+func TestAHungWebhookDelaysNoOtherNamespace(t *testing.T) {
 	t.Parallel()
 	const stuck = 40 // ten for each worker
 	bad, good := newStage(t), newStage(t)
@@ -123,8 +124,8 @@ func TestAHungWebhookHoldsUpNoOtherNamespace(t *testing.T) {
 	}
 }
 
-// The operator does not try a refused Job all the time: the number of tries does not depend on how many jobs wait.
-func TestARefusedJobCostsLittle(t *testing.T) {
+// TestRefusedJobsAreRetriedAtABoundedRate checks that the number of tries does not depend on how many refused jobs wait.
+func TestRefusedJobsAreRetriedAtABoundedRate(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	s.denyJobs("the shop is closed")

@@ -43,8 +43,8 @@ func TestRetention(t *testing.T) {
 	}
 }
 
-// TestRetentionAfterALongAbsence checks that nothing unrecorded is deleted, even if the controller was away for longer than the
-// retention.
+// TestRetentionAfterALongAbsence checks that nothing unrecorded is deleted, even if the controller was away for longer than
+// the retention.
 func TestRetentionAfterALongAbsence(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
@@ -59,8 +59,8 @@ func TestRetentionAfterALongAbsence(t *testing.T) {
 	s.awaitNoJob("run")
 }
 
-// TestTTLChanged changes how long a SpiderJob is kept after its end.
-func TestTTLChanged(t *testing.T) {
+// TestTheTTLOfAnEndedSpiderJobCanBeChanged changes how long a SpiderJob is kept after its end.
+func TestTheTTLOfAnEndedSpiderJobCanBeChanged(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	s.spider(quickCrawl(7))
@@ -74,8 +74,9 @@ func TestTTLChanged(t *testing.T) {
 	s.awaitNoJob("run")
 }
 
-// TestNothingIsLost writes statuses from a cache that does not hold all of a SpiderJob. What it does not hold stays unchanged.
-func TestNothingIsLost(t *testing.T) {
+// TestStatusWritesKeepWhatTheCacheDrops writes statuses from a cache that does not hold all of a SpiderJob. What it does not
+// hold stays unchanged.
+func TestStatusWritesKeepWhatTheCacheDrops(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	s.spider(exits(node.Exit{Message: `{"items_scraped": 5}`}), ownCommand, func(spec *v1alpha1.SpiderSpec) {

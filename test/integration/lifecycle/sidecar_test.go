@@ -39,8 +39,8 @@ func takesItsTime(delay time.Duration) node.Program {
 	}
 }
 
-// Others add containers to a spider's Pod, which outlive the spider, fail before or after it, or never start. The spider's
-// container alone decides, and never runs again because of another one.
+// TestTheSpidersContainerDecides has others add containers to a spider's Pod, which outlive the spider, fail before or after
+// it, or never start. The spider's container alone decides, and never runs again because of another one.
 func TestTheSpidersContainerDecides(t *testing.T) {
 	ends := func(spec *v1alpha1.SpiderSpec) { spec.TimeoutSeconds = ptr.To[int64](8) }
 	failed := outcome{phase: v1alpha1.PhaseError, reason: v1alpha1.ReasonExitCode, attempts: 1}
@@ -95,8 +95,8 @@ func TestTheSpidersContainerDecides(t *testing.T) {
 	}
 }
 
-// The verdict is final once the spider has ended: it is recorded while other containers still run, and nothing that happens to
-// the Pod then changes it.
+// TestAVerdictStandsWhileOtherContainersRun checks that the verdict is final once the spider has ended: it is recorded while
+// other containers still run, and nothing that happens to the Pod then changes it.
 func TestAVerdictStandsWhileOtherContainersRun(t *testing.T) {
 	for _, c := range []struct {
 		name    string
@@ -125,7 +125,7 @@ func TestAVerdictStandsWhileOtherContainersRun(t *testing.T) {
 						sj.Status.Phase.Terminal()
 				})
 				if stop := sj.Status.Stop; stop == nil || stop.Phase != v1alpha1.PhaseFinished || stop.Reason != v1alpha1.ReasonCompleted {
-					t.Fatalf("with its spider at its end it is %s", describe(&sj.Status))
+					t.Fatalf("with its spider at its end the job is %s", describe(&sj.Status))
 				}
 				if away {
 					replica.kill()
@@ -146,7 +146,8 @@ func TestAVerdictStandsWhileOtherContainersRun(t *testing.T) {
 	}
 }
 
-// A failed spider is retried only once nothing of its Pod runs, including a sidecar that lives on.
+// TestARetryWaitsForTheSidecar checks that a failed spider is retried only once nothing of its Pod runs, including a sidecar
+// that lives on.
 func TestARetryWaitsForTheSidecar(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
@@ -162,7 +163,8 @@ func TestARetryWaitsForTheSidecar(t *testing.T) {
 	}
 }
 
-// An init container that fails prevents the spider from starting: the message has its name, its exit code and its last output.
+// TestAFailedInitContainerIsNamed checks that an init container whose failure prevents the spider from starting is in the
+// message, with its name, its exit code and its last output.
 func TestAFailedInitContainerIsNamed(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
@@ -173,7 +175,7 @@ func TestAFailedInitContainerIsNamed(t *testing.T) {
 	s.job("run")
 	st := s.awaitEnd("run").Status
 	if st.Phase != v1alpha1.PhaseError || st.Reason != v1alpha1.ReasonConfiguration || st.StartedAt != nil {
-		t.Errorf("it ended as %s", describe(&st))
+		t.Errorf("the job ended as %s", describe(&st))
 	}
 	for _, word := range []string{"istio-init", "3", "iptables: no such table"} {
 		if !strings.Contains(st.Message, word) {
@@ -182,8 +184,8 @@ func TestAFailedInitContainerIsNamed(t *testing.T) {
 	}
 }
 
-// A container that somebody else has added and whose image cannot be pulled is named, and becomes an error when patience is
-// over.
+// TestAnInjectedContainerWithoutAnImageIsNamed checks that a container that somebody else has added, and whose image cannot be
+// pulled, is named, and becomes an error when patience is over.
 func TestAnInjectedContainerWithoutAnImageIsNamed(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
@@ -195,16 +197,17 @@ func TestAnInjectedContainerWithoutAnImageIsNamed(t *testing.T) {
 	s.job("run")
 	st := s.awaitReason("run", v1alpha1.ReasonImagePull).Status
 	if st.Phase != v1alpha1.PhasePending || !strings.Contains(st.Message, "istio-init") {
-		t.Errorf("with patience left it is %s", describe(&st))
+		t.Errorf("with patience left the job is %s", describe(&st))
 	}
 	st = s.awaitEnd("run").Status
 	if st.Phase != v1alpha1.PhaseError || st.Reason != v1alpha1.ReasonImagePull || !strings.Contains(st.Message, "istio-init") {
-		t.Errorf("it ended as %s", describe(&st))
+		t.Errorf("the job ended as %s", describe(&st))
 	}
 	s.awaitNoJob("run")
 }
 
-// An attempt whose spider never started does not count as an interruption: a drain during a slow start costs nothing.
+// TestAnAttemptThatNeverStartedDoesNotCount checks that an attempt whose spider never started does not count as an
+// interruption: a drain during a slow start costs nothing.
 func TestAnAttemptThatNeverStartedDoesNotCount(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
@@ -231,6 +234,6 @@ func TestAnAttemptThatNeverStartedDoesNotCount(t *testing.T) {
 	}
 	sj := s.awaitEnd("run")
 	if st := &sj.Status; st.Phase != v1alpha1.PhaseFinished || st.Interruptions != 0 || s.starts("run") != 1 {
-		t.Errorf("it ended as %s, after %d processes", describe(st), s.starts("run"))
+		t.Errorf("the job ended as %s, after %d processes", describe(st), s.starts("run"))
 	}
 }

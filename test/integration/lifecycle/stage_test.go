@@ -315,7 +315,7 @@ func (s *stage) wait(what string, condition func() bool, instead func() string) 
 			if instead != nil {
 				what += ": " + instead()
 			}
-			s.Fatalf("waited in vain until %s", what)
+			s.Fatalf("waited too long until %s", what)
 		}
 	}
 }
@@ -329,7 +329,7 @@ func (s *stage) eventually(what string, condition func() bool) {
 		select {
 		case <-time.After(20 * time.Millisecond):
 		case <-ctx.Done():
-			s.Fatalf("waited in vain until %s", what)
+			s.Fatalf("waited too long until %s", what)
 		}
 	}
 }

@@ -17,7 +17,7 @@ func startDeadline(seconds int64) func(*v1alpha1.SpiderSpec) {
 	return func(spec *v1alpha1.SpiderSpec) { spec.StartDeadlineSeconds = &seconds }
 }
 
-// A timeout counts from the start of the process: however long a Pod waits, the spider has all of its time.
+// TestATimeoutCountsFromTheStartOfTheProcess checks that however long a Pod waits, the spider has all of its time.
 func TestATimeoutCountsFromTheStartOfTheProcess(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
@@ -41,12 +41,13 @@ func TestATimeoutCountsFromTheStartOfTheProcess(t *testing.T) {
 	s.awaitOutcome("waits", completed)
 	st := s.awaitEnd("too-long").Status
 	if st.Reason != v1alpha1.ReasonDeadlineExceeded || st.FinishedAt.Sub(st.StartedAt.Time) < timeout*time.Second {
-		t.Errorf("it started at %v, and ended at %v as %s", st.StartedAt, st.FinishedAt, describe(&st))
+		t.Errorf("the job started at %v, and ended at %v as %s", st.StartedAt, st.FinishedAt, describe(&st))
 	}
 }
 
-// Waiting has its own limit. It ends an attempt that does not start, whatever it waits for, and says what that was.
-func TestAStartDeadlineEndsWhatDoesNotStart(t *testing.T) {
+// TestAStartDeadlineEndsAnAttemptThatDoesNotStart checks that a start deadline ends an attempt that does not start, whatever
+// it waits for, and says what that was.
+func TestAStartDeadlineEndsAnAttemptThatDoesNotStart(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		hinder func(s *stage)
@@ -75,10 +76,10 @@ func TestAStartDeadlineEndsWhatDoesNotStart(t *testing.T) {
 				st := s.awaitEnd("run").Status
 				if st.Phase != v1alpha1.PhaseError || st.Reason != v1alpha1.ReasonStartDeadlineExceeded ||
 					!strings.Contains(st.Message, c.says) {
-					t.Errorf("it ended as %s", describe(&st))
+					t.Errorf("the job ended as %s", describe(&st))
 				}
 				if took := st.FinishedAt.Sub(sj.CreationTimestamp.Time); took < deadline*time.Second {
-					t.Errorf("it ended after %s", took)
+					t.Errorf("the job ended after %s", took)
 				}
 				s.awaitNoJob("run")
 			})
@@ -86,8 +87,9 @@ func TestAStartDeadlineEndsWhatDoesNotStart(t *testing.T) {
 	}
 }
 
-// A start deadline does not count while a queue suspends the Job, and does not concern what runs.
-func TestAStartDeadlineStandsStillInAQueue(t *testing.T) {
+// TestAStartDeadlineDoesNotCountInAQueue checks that a start deadline does not count while a queue suspends the Job, and does
+// not concern what runs.
+func TestAStartDeadlineDoesNotCountInAQueue(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	q := newQueue(s)
@@ -104,7 +106,8 @@ func TestAStartDeadlineStandsStillInAQueue(t *testing.T) {
 	s.awaitOutcome("run", completed)
 }
 
-// A SpiderJob may set a shorter wait than its Spider allows, but not a longer one.
+// TestAStartDeadlineBeyondTheSpidersIsInvalid checks that a SpiderJob may set a shorter wait than its Spider allows, but not a
+// longer one.
 func TestAStartDeadlineBeyondTheSpidersIsInvalid(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
@@ -113,7 +116,7 @@ func TestAStartDeadlineBeyondTheSpidersIsInvalid(t *testing.T) {
 	s.job("run", func(spec *v1alpha1.SpiderJobSpec) { spec.StartDeadlineSeconds = ptr.To[int64](61) })
 	st := s.awaitEnd("run").Status
 	if st.Reason != v1alpha1.ReasonInvalidJob || !strings.Contains(st.Message, "startDeadlineSeconds 61") {
-		t.Errorf("it ended as %s", describe(&st))
+		t.Errorf("the job ended as %s", describe(&st))
 	}
 }
 

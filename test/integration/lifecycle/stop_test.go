@@ -20,7 +20,8 @@ import (
 // somebodys is a finalizer that somebody else has set.
 const somebodys = "example.com/somebodys"
 
-// A cancel is recorded as a stop at once, so that users see what the job is doing.
+// TestACancelIsRecordedAsAStopAtOnce checks that a cancel is recorded as a stop at once, so that users see what the job is
+// doing.
 func TestACancelIsRecordedAsAStopAtOnce(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
@@ -44,9 +45,9 @@ func TestACancelIsRecordedAsAStopAtOnce(t *testing.T) {
 	s.awaitOutcome("run", cancelled(1, 4, true))
 }
 
-// A node that does not answer may still run what was stopped. However short the grace period, and whoever requests it, no end
-// is recorded before the node has answered. When grace period and a margin are over the message says what the job waits for,
-// and what users can do.
+// TestANodeThatDoesNotAnswerIsWaitedFor has a node that does not answer, and that may still run what was stopped. However
+// short the grace period, no end is recorded before the node has answered. When grace period and a margin are over the message
+// says what the job waits for, and what users can do.
 func TestANodeThatDoesNotAnswerIsWaitedFor(t *testing.T) {
 	none := func(spec *v1alpha1.SpiderSpec) { spec.TerminationGracePeriodSeconds = ptr.To[int64](0) }
 	timeout := func(spec *v1alpha1.SpiderSpec) { spec.TimeoutSeconds = ptr.To[int64](5) }
@@ -76,7 +77,7 @@ func TestANodeThatDoesNotAnswerIsWaitedFor(t *testing.T) {
 				return strings.Contains(sj.Status.Message, pod.Name) || sj.Status.Phase.Terminal()
 			}).Status
 			if st.Phase != v1alpha1.PhaseRunning || st.Reason != v1alpha1.ReasonStopping || !strings.Contains(st.Message, "gopher") {
-				t.Fatalf("with its node lost it is %s", describe(&st))
+				t.Fatalf("with its node lost the job is %s", describe(&st))
 			}
 			s.get(pod, pod.Name) // it still exists, and says what it waits for
 			if pod.DeletionTimestamp == nil || ptr.Deref(pod.DeletionGracePeriodSeconds, 0) < 1 {
@@ -84,15 +85,15 @@ func TestANodeThatDoesNotAnswerIsWaitedFor(t *testing.T) {
 			}
 			s.node.Rejoin(s.namespace)
 			if sj := s.awaitEnd("run"); sj.Status.Reason != c.reason {
-				t.Errorf("it ended as %s", describe(&sj.Status))
+				t.Errorf("the job ended as %s", describe(&sj.Status))
 			}
 			s.checkNothingRuns("run")
 		})
 	}
 }
 
-// A user who has requested a gentle stop may request a quicker one. Nobody can take a grace period back, or change who
-// requested the stop.
+// TestTheGraceOfACancellationCanBeLowered checks that a user who has requested a gentle stop may request a quicker one, and
+// that no user can take a grace period back, or change who requested the stop.
 func TestTheGraceOfACancellationCanBeLowered(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
@@ -124,8 +125,8 @@ func TestTheGraceOfACancellationCanBeLowered(t *testing.T) {
 	}
 }
 
-// An ended Pod is proof enough, even if a finalizer keeps its object.
-func TestAnEndedPodHeldBySomebodysFinalizerIsProofEnough(t *testing.T) {
+// TestAnEndedPodHeldByAFinalizerIsProof checks that an ended Pod is proof of the end, even if a finalizer keeps its object.
+func TestAnEndedPodHeldByAFinalizerIsProof(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		stop  func(s *stage, pod *corev1.Pod)
@@ -144,7 +145,7 @@ func TestAnEndedPodHeldBySomebodysFinalizerIsProofEnough(t *testing.T) {
 			release := s.hold(pod)
 			c.stop(s, pod)
 			if sj := s.awaitEnd("run"); sj.Status.Phase != c.phase {
-				t.Errorf("it ended as %s", describe(&sj.Status))
+				t.Errorf("the job ended as %s", describe(&sj.Status))
 			}
 			s.get(pod, pod.Name) // it is still there
 			release()
@@ -153,9 +154,9 @@ func TestAnEndedPodHeldBySomebodysFinalizerIsProofEnough(t *testing.T) {
 	}
 }
 
-// A Job that a foreign finalizer holds has no Pods any more, and creates none: its end is recorded, or the message says what it
-// waits for.
-func TestAJobHeldBySomebodysFinalizerIsExplained(t *testing.T) {
+// TestAJobHeldByAFinalizerIsExplained has a foreign finalizer hold a Job. The Job has no Pods any more, and creates none: its
+// end is recorded, or the message says what it waits for.
+func TestAJobHeldByAFinalizerIsExplained(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	s.spider(longCrawl(4))
@@ -171,15 +172,16 @@ func TestAJobHeldBySomebodysFinalizerIsExplained(t *testing.T) {
 		return sj.Status.Reason == v1alpha1.ReasonStopping || sj.Status.Phase.Terminal()
 	}).Status
 	if !st.Phase.Terminal() && st.Message == "" {
-		t.Errorf("with its Job held it is %s", describe(&st))
+		t.Errorf("with its Job held the job is %s", describe(&st))
 	}
 	release()
 	s.awaitOutcome("run", cancelled(1, 4, true))
 	s.awaitNoJob("run")
 }
 
-// A deleted SpiderJob that a foreign finalizer holds is stopped, judged and recorded like any other.
-func TestADeletedSpiderJobThatIsHeldIsStoppedAndRecorded(t *testing.T) {
+// TestADeletedSpiderJobHeldByAFinalizerIsStopped checks that a deleted SpiderJob that a foreign finalizer holds is stopped,
+// judged and recorded like any other.
+func TestADeletedSpiderJobHeldByAFinalizerIsStopped(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	s.spider(longCrawl(4))

@@ -42,9 +42,9 @@ func (s *stage) warn(pod *corev1.Pod, reason, message string) {
 	})
 }
 
-// A Pod whose containers are not even created does not say why; its Events do. The message names what is missing, and the job
-// is an error when patience is over.
-func TestAPodWhoseContainersAreNotMadeIsExplained(t *testing.T) {
+// TestAPodWithoutContainersIsExplained has a Pod whose containers are not even created: the Pod does not say why, its Events
+// do. The message names what is missing, and the job is an error when patience is over.
+func TestAPodWithoutContainersIsExplained(t *testing.T) {
 	for _, c := range []struct {
 		name, reason, message, says string
 	}{
@@ -63,18 +63,19 @@ func TestAPodWhoseContainersAreNotMadeIsExplained(t *testing.T) {
 			s.warn(s.scheduled("run", 5*time.Second, "ContainerCreating", ""), c.reason, c.message)
 			st := s.awaitReason("run", v1alpha1.ReasonConfiguration).Status
 			if st.Phase != v1alpha1.PhasePending || !strings.Contains(st.Message, c.says) {
-				t.Errorf("with patience left it is %s", describe(&st))
+				t.Errorf("with patience left the job is %s", describe(&st))
 			}
 			st = s.awaitEnd("run").Status
 			if st.Phase != v1alpha1.PhaseError || st.Reason != v1alpha1.ReasonConfiguration || !strings.Contains(st.Message, c.says) {
-				t.Errorf("it ended as %s", describe(&st))
+				t.Errorf("the job ended as %s", describe(&st))
 			}
 			s.awaitNoJob("run")
 		})
 	}
 }
 
-// Patience counts from when a failure was first seen, not from when a Pod was scheduled.
+// TestPatienceCountsFromTheFirstFailure checks that patience counts from when a failure was first seen, not from when a Pod
+// was scheduled.
 func TestPatienceCountsFromTheFirstFailure(t *testing.T) {
 	const patience = 6 * time.Second
 	for _, c := range []struct {
@@ -103,16 +104,17 @@ func TestPatienceCountsFromTheFirstFailure(t *testing.T) {
 				return
 			}
 			if st = s.awaitEnd("run").Status; st.Phase != v1alpha1.PhaseError || st.Reason != v1alpha1.ReasonImagePull {
-				t.Errorf("it ended as %s", describe(&st))
+				t.Errorf("the job ended as %s", describe(&st))
 			}
 			if took := time.Since(failing); took < patience-time.Second {
-				t.Errorf("with a patience of %s it ended after %s", patience, took)
+				t.Errorf("with a patience of %s the job ended after %s", patience, took)
 			}
 		})
 	}
 }
 
-// A job that a queue has admitted is not queued any more, even if it still waits for something else.
+// TestQueuedEndsWhenAPodExists checks that a job that a queue has admitted is not queued any more, even if it still waits for
+// another reason.
 func TestQueuedEndsWhenAPodExists(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
@@ -126,6 +128,6 @@ func TestQueuedEndsWhenAPodExists(t *testing.T) {
 	s.awaitPod("run")
 	st := s.await("run", "not queued", func(sj *v1alpha1.SpiderJob) bool { return sj.Status.Reason != v1alpha1.ReasonQueued }).Status
 	if st.Phase != v1alpha1.PhasePending || st.Reason == "" {
-		t.Errorf("with a Pod that no node has taken it is %s", describe(&st))
+		t.Errorf("with a Pod that no node has taken the job is %s", describe(&st))
 	}
 }

@@ -23,13 +23,13 @@ func shell(t *testing.T, script string) *process.Process {
 func TestAProcessRunsUntilItIsStopped(t *testing.T) {
 	p := shell(t, "sleep 60")
 	if err := p.Failure(); err != nil {
-		t.Errorf("it has failed: %v", err)
+		t.Errorf("the process has failed: %v", err)
 	}
 	if err := p.Stop(); err != nil {
 		t.Errorf("stop: %v", err)
 	}
 	if p.Failure() == nil {
-		t.Error("it is not seen to have ended")
+		t.Error("the end of the process was not noticed")
 	}
 	if err := p.Stop(); err != nil {
 		t.Errorf("stop what has ended: %v", err)
@@ -44,10 +44,10 @@ func TestTheFailureOfAProcessShowsTheEndOfItsLog(t *testing.T) {
 	}
 	err := p.Failure()
 	if err == nil {
-		t.Fatal("it does not fail")
+		t.Fatal("the process does not fail")
 	}
 	if !errors.Is(err, os.ErrProcessDone) || !strings.Contains(err.Error(), "what it said last") ||
 		!strings.Contains(err.Error(), "exit status 3") {
-		t.Errorf("it fails with %q", err)
+		t.Errorf("the process fails with %q", err)
 	}
 }

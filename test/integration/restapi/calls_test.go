@@ -84,7 +84,8 @@ func TestCancelIsRecordedOnce(t *testing.T) {
 	}
 }
 
-// A repeated cancel may shorten the grace period, and leaves everything else as the first one recorded it.
+// TestGracePeriodIsShortenedByCancellingAgain checks that a repeated cancel may shorten the grace period, and leaves
+// everything else as the first one recorded it.
 func TestGracePeriodIsShortenedByCancellingAgain(t *testing.T) {
 	namespace := cluster.Namespace(t)
 	newSpider(t, namespace, "books")
@@ -117,7 +118,7 @@ func TestGracePeriodIsShortenedByCancellingAgain(t *testing.T) {
 	}
 }
 
-func TestJobMadeByKubectlIsSeenByREST(t *testing.T) {
+func TestRESTShowsAJobCreatedByKubectl(t *testing.T) {
 	namespace := cluster.Namespace(t)
 	newSpider(t, namespace, "books")
 	key, _ := newKey(t, namespace, "")
@@ -141,7 +142,7 @@ func TestJobMadeByKubectlIsSeenByREST(t *testing.T) {
 	r.eventually(http.StatusNotFound, http.MethodGet, "/api/v1/jobs/"+job.ID(), key, "")
 }
 
-func TestKeysComeAndGoWithTheirResources(t *testing.T) {
+func TestAKeyIsValidInItsNamespaceUntilItsAPIKeyIsDeleted(t *testing.T) {
 	namespace, other := cluster.Namespace(t), cluster.Namespace(t)
 	r := start(t)
 	key, object := newKey(t, namespace, "")
@@ -162,7 +163,7 @@ func TestKeysComeAndGoWithTheirResources(t *testing.T) {
 	r.eventually(http.StatusUnauthorized, http.MethodGet, "/api/v1/me", key, "")
 }
 
-func TestSameStartOnTwoReplicasMakesOneJob(t *testing.T) {
+func TestTheSameStartOnTwoReplicasCreatesOneJob(t *testing.T) {
 	namespace := cluster.Namespace(t)
 	newSpider(t, namespace, "books")
 	key, _ := newKey(t, namespace, "")
@@ -268,7 +269,7 @@ func TestQuotaIsExplained(t *testing.T) {
 	})
 }
 
-func TestServedNamespacesOnly(t *testing.T) {
+func TestOnlyServedNamespacesAreServed(t *testing.T) {
 	served, other := cluster.Namespace(t), cluster.Namespace(t)
 	newSpider(t, served, "books")
 	key, _ := newKey(t, served, "")

@@ -9,9 +9,9 @@ import (
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 )
 
-// An ETag that one replica sent is valid on another at once, whatever the controller writes meanwhile, until the specification
-// changes.
-func TestATagHoldsOnEveryReplicaUntilSomebodyWrites(t *testing.T) {
+// TestAnETagIsValidOnEveryReplicaUntilTheSpecChanges checks that an ETag that one replica sent is valid on another at once,
+// whatever the controller writes meanwhile, until the specification changes.
+func TestAnETagIsValidOnEveryReplicaUntilTheSpecChanges(t *testing.T) {
 	namespace := cluster.Namespace(t)
 	key, _ := newKey(t, namespace, "")
 	replicas := []*replica{start(t), start(t)}

@@ -77,12 +77,12 @@ func TestRollingRestartUnderLoad(t *testing.T) {
 		delete(made, id)
 	}
 	for id := range made {
-		t.Errorf("job %s was made, and nobody was told", id)
+		t.Errorf("job %s was created, but no caller got its id", id)
 	}
 	for i, f := range followers {
 		f.wantAll(l.started)
 		if ends := f.ends.Load(); ends == 0 {
-			t.Errorf("follower %d was not told that its server stops, though each has stopped", i)
+			t.Errorf("follower %d got no event that its server stops, though each has stopped", i)
 		}
 	}
 	l.leave()
@@ -321,7 +321,7 @@ func (f *follower) read(begin func()) error {
 	for {
 		event, err := stream.Next()
 		if err != nil {
-			return fmt.Errorf("the answer ends, and it was not told: %w", err)
+			return fmt.Errorf("the answer ends without an event that says why: %w", err)
 		}
 		f.last = stream.LastID()
 		if event.Type == rest.EventEnd {
@@ -348,7 +348,7 @@ func (f *follower) take(event rest.Event) {
 func (f *follower) wantAll(jobs map[string]bool) {
 	t := f.load.t
 	t.Helper()
-	controlplane.Eventually(t, fmt.Sprintf("a follower has been told of the end of %d jobs", len(jobs)),
+	controlplane.Eventually(t, fmt.Sprintf("a follower has received the end of %d jobs", len(jobs)),
 		func(context.Context) (bool, error) {
 			f.mu.Lock()
 			defer f.mu.Unlock()

@@ -51,7 +51,8 @@ func TestLifeOfASpiderThroughREST(t *testing.T) {
 	replicas[0].eventually(http.StatusNotFound, http.MethodGet, path, alice, "")
 }
 
-// Another replica knows a new spider by its name at once, even if its name is special in a selector.
+// TestASpiderIsStartedByNameOnAnotherReplica checks that another replica knows a new spider by its name at once, even if its
+// name is special in a selector.
 func TestASpiderIsStartedByNameOnAnotherReplica(t *testing.T) {
 	namespace := cluster.Namespace(t)
 	alice, _ := newKey(t, namespace, "alice")

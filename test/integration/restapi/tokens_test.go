@@ -67,7 +67,7 @@ func TestServiceAccountCallsWithItsToken(t *testing.T) {
 
 	me := r.want(http.StatusOK, http.MethodGet, "/api/v1/me", all, "")
 	if me["service_account"] != "all" || me["namespace"] != namespace || me["user_id"] != namespace || me["expires_at"] == nil {
-		t.Errorf("the service account is told that it is %v", me)
+		t.Errorf("the answer says that the service account is %v", me)
 	}
 	id := r.want(http.StatusOK, http.MethodPost, "/api/v1/jobs", all, started)["jobId"].(string)
 	for who, token := range map[string]string{"itself": all, "a reader": reading, "a key of the namespace": key} {
@@ -81,7 +81,7 @@ func TestServiceAccountCallsWithItsToken(t *testing.T) {
 	for method, path := range map[string]string{http.MethodPost: "/api/v1/jobs", http.MethodDelete: "/api/v1/jobs/" + id} {
 		refusal := r.want(http.StatusForbidden, method, path, reading, started)
 		if refusal["code"] != "access_denied" || !strings.Contains(refusal["error"].(string), "reader") {
-			t.Errorf("%s: a reader is told %v", method, refusal)
+			t.Errorf("%s: a reader gets the refusal %v", method, refusal)
 		}
 	}
 	r.want(http.StatusOK, http.MethodDelete, "/api/v1/jobs/"+id, all, "")
@@ -102,8 +102,9 @@ func TestServiceAccountCallsWithItsToken(t *testing.T) {
 	}
 }
 
-// Tokens of a deleted service account become invalid once the cached answers expire.
-func TestTokenOfDeletedServiceAccount(t *testing.T) {
+// TestTokensOfADeletedServiceAccountBecomeInvalid checks that tokens of a deleted service account become invalid once the
+// cached answers expire.
+func TestTokensOfADeletedServiceAccountBecomeInvalid(t *testing.T) {
 	namespace := cluster.Namespace(t)
 	account := newAccount(t, namespace, "short", "list")
 	token := tokenOf(t, account, apiserver.DefaultTokenAudience)
@@ -115,13 +116,13 @@ func TestTokenOfDeletedServiceAccount(t *testing.T) {
 	r.eventually(http.StatusUnauthorized, http.MethodGet, "/api/v1/jobs", token, "")
 }
 
-func TestTokensAreRefusedUnlessAskedFor(t *testing.T) {
+func TestTokensAreRefusedByDefault(t *testing.T) {
 	namespace := cluster.Namespace(t)
 	token := tokenOf(t, newAccount(t, namespace, "all", "list"), apiserver.DefaultTokenAudience)
 	start(t).want(http.StatusUnauthorized, http.MethodGet, "/api/v1/jobs", token, "")
 }
 
-func TestTokensWhileKubernetesIsAway(t *testing.T) {
+func TestNewTokensGet503WhileKubernetesIsAway(t *testing.T) {
 	namespace := cluster.Namespace(t)
 	account := newAccount(t, namespace, "all", "list")
 	token := tokenOf(t, account, apiserver.DefaultTokenAudience)
@@ -159,8 +160,8 @@ func (s *seen) RoundTrip(request *http.Request) (*http.Response, error) {
 	return s.next.RoundTrip(request)
 }
 
-// TestCallersHeadersStayHere sends headers that would mean something to Kubernetes with every call that reaches it.
-func TestCallersHeadersStayHere(t *testing.T) {
+// TestCallersHeadersAreNotForwarded sends headers that would mean something to Kubernetes with every call that reaches it.
+func TestCallersHeadersAreNotForwarded(t *testing.T) {
 	namespace := cluster.Namespace(t)
 	newSpider(t, namespace, "books")
 	key, _ := newKey(t, namespace, "")

@@ -83,8 +83,8 @@ func launch(t *testing.T, program string, arguments ...string) (log string, stop
 	})
 }
 
-// Jobs that run while the operator is upgraded go on under the new controller with every flag of the old one, and each of these
-// is as effective as ever. Probes and metrics stay at their old addresses.
+// TestFormerFlagsOfTheControllerWork checks that jobs that run while the operator is upgraded go on under the new controller
+// with every flag of the old one, and that each flag has its effect. Probes and metrics stay at their old addresses.
 func TestFormerFlagsOfTheControllerWork(t *testing.T) {
 	program := todaysProgram(t)
 	m := &move{T: t, busy: cluster.Namespace(t), released: map[string]chan struct{}{}, namespaces: map[string]string{}}
@@ -136,7 +136,7 @@ func TestFormerFlagsOfTheControllerWork(t *testing.T) {
 	namedOnce(t, log, flags)
 }
 
-// Probes may have been where metrics are by default now.
+// TestFormerProbesMayShareTheAddressOfMetrics has probes where metrics are by default now.
 func TestFormerProbesMayShareTheAddressOfMetrics(t *testing.T) {
 	address := running.FreeAddress(t)
 	_, stop := launch(t, todaysProgram(t), "controller", "--kubeconfig="+cluster.Kubeconfig, "--namespaces="+cluster.Namespace(t),
@@ -147,7 +147,7 @@ func TestFormerProbesMayShareTheAddressOfMetrics(t *testing.T) {
 	stop()
 }
 
-// A REST API with every flag of the old one serves.
+// TestFormerFlagsOfTheRESTAPIWork checks that a REST API with every flag of the old one serves.
 func TestFormerFlagsOfTheRESTAPIWork(t *testing.T) {
 	listen, metrics := running.FreeAddress(t), running.FreeAddress(t)
 	log, stop := launch(t, todaysProgram(t), append([]string{

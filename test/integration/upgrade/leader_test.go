@@ -20,8 +20,9 @@ const (
 	sharedLease = "spider-operator-controller.scrapethis.app"
 )
 
-// During an upgrade, or its rollback, the controllers of both versions run for a while: one waits until the other has gone.
-func TestNeverDoControllersOfTwoVersionsLead(t *testing.T) {
+// TestControllersOfTwoVersionsNeverLeadAtOnce checks that during an upgrade, or its rollback, when the controllers of both
+// versions run, one waits until the other has gone.
+func TestControllersOfTwoVersionsNeverLeadAtOnce(t *testing.T) {
 	before := previous(t)
 	namespace := cluster.Namespace(t)
 	electing := controllers.DefaultOptions()

@@ -43,9 +43,10 @@ var stored = map[string]struct {
 	"of-labels":           {"5ea09307-31a0-5894-96f3-651b17a3bafa", "Error/InvalidJob", "not a name"},
 }
 
-// What the first schema has stored continues to work, or ends for a reason that says what is wrong with it. It can be read,
-// cancelled, kept for a shorter time, repaired and deleted, even if a newer schema would not have accepted it.
-func TestWhatIsStoredGoesOnToWork(t *testing.T) {
+// TestStoredObjectsKeepWorking checks that what the first schema has stored continues to work, or ends for a reason that says
+// what is wrong with it. It can be read, cancelled, kept for a shorter time, repaired and deleted, even if a newer schema
+// would not have accepted it.
+func TestStoredObjectsKeepWorking(t *testing.T) {
 	store(t)
 	upgrade(t)
 	finish := make(chan struct{})
@@ -77,7 +78,7 @@ func TestWhatIsStoredGoesOnToWork(t *testing.T) {
 		}
 	}
 	if err := api.CancelJob(t.Context(), stored["nul-cancelled"].id, rest.CancelJobParams{}); err != nil {
-		t.Errorf("what today's schema would not let in cannot be cancelled: %v", err)
+		t.Errorf("a SpiderJob that today's schema would refuse cannot be cancelled: %v", err)
 	}
 
 	control(t, namespace)
@@ -126,7 +127,7 @@ func repaired(t *testing.T) {
 	}
 	spider.Spec.Description = "To be repaired."
 	if err := cluster.Client.Update(t.Context(), spider); err != nil {
-		t.Errorf("what is wrong with it keeps the rest from being changed: %v", err)
+		t.Errorf("one invalid field prevents changes of the others: %v", err)
 	}
 	spider.Spec.Pod.Labels = map[string]v1alpha1.LabelValue{"team": "data"}
 	spider.Spec.Pod.Annotations = nil
@@ -140,7 +141,7 @@ func repaired(t *testing.T) {
 		t.Fatal(err)
 	}
 	if sj := awaitSpiderJob(t, again.Name, "at its end", ended); summary(&sj.Status) != "Finished/Completed, 7 items" {
-		t.Errorf("it ended as %s: %s", summary(&sj.Status), sj.Status.Message)
+		t.Errorf("the job ended as %s: %s", summary(&sj.Status), sj.Status.Message)
 	}
 }
 

@@ -96,7 +96,8 @@ type move struct {
 	namespaces map[string]string
 }
 
-// Whatever state a job is in when the version changes, it ends as it would have ended otherwise, and none is lost or doubled.
+// TestJobsOutliveAChangeOfVersion checks that whatever state a job is in when the version changes, it ends as it would have
+// ended otherwise, and that none is lost or doubled.
 func TestJobsOutliveAChangeOfVersion(t *testing.T) {
 	before := previous(t)
 	t.Run("upgrade", func(t *testing.T) { change(t, before, today(), false) })
