@@ -244,7 +244,8 @@ func TestFailureLosesItsPlace(t *testing.T) {
 	}
 }
 
-// A creation that has failed stays one that is tried again, whoever adds it as new, until it is forgotten.
+// TestCreationStaysTriedAgain checks that a creation that has failed keeps the class of retries, also if it is added as new, until
+// it is forgotten.
 func TestCreationStaysTriedAgain(t *testing.T) {
 	s := newScript(1)
 	s.add(Create, "a/1")

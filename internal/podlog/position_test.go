@@ -78,7 +78,7 @@ func textOf(lines []line) string {
 	return text.String()
 }
 
-// TestPositionInALog cuts a log anywhere, again and again, and reads on each time, by whoever has kept the position as text:
+// TestPositionInALog cuts a log anywhere, again and again, and reads on each time, from the position kept as text:
 // all of it is handed on, and nothing twice.
 func TestPositionInALog(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

@@ -16,7 +16,7 @@ func TestWhatIsSavedIsLoadedAndItsOwners(t *testing.T) {
 	if _, err := Load[map[string]int](path); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a missing file is not told from a broken one: %v", err)
 	}
-	// Whatever was there before, and whoever could read it.
+	// This holds for any content and any mode that the file had before.
 	if err := os.WriteFile(path, []byte("{"), 0o644); err != nil {
 		t.Fatal(err)
 	}
