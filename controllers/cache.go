@@ -1,9 +1,12 @@
 package controllers
 
 import (
+	"maps"
+
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 
+	"github.com/scrapethis/spider-operator/controllers/schedule"
 	"github.com/scrapethis/spider-operator/controllers/spiderjob"
 )
 
@@ -13,6 +16,7 @@ func cacheOptions(namespaces []string) (cache.Options, error) {
 	if err != nil {
 		return cache.Options{}, err
 	}
+	maps.Copy(kinds, schedule.Caches())
 	opts := cache.Options{
 		DefaultTransform:             cache.TransformStripManagedFields(),
 		DefaultUnsafeDisableDeepCopy: ptr.To(true),

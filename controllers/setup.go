@@ -13,6 +13,7 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
+	"github.com/scrapethis/spider-operator/controllers/schedule"
 	"github.com/scrapethis/spider-operator/controllers/spiderjob"
 )
 
@@ -68,6 +69,9 @@ func Run(ctx context.Context, config *rest.Config, opts Options) error {
 	}
 	registry := prometheus.NewRegistry()
 	if err := spiderjob.Setup(ctx, mgr, registry, spiderjob.NewOptions(&opts.Config, opts.Namespaces)); err != nil {
+		return err
+	}
+	if err := schedule.Setup(ctx, mgr, registry); err != nil {
 		return err
 	}
 	if err := serve(ctx, mgr, registry, opts); err != nil {

@@ -1,6 +1,7 @@
 package v1alpha1
 
 import (
+	"slices"
 	"strconv"
 	"time"
 
@@ -268,7 +269,7 @@ type SpiderScheduleStatus struct {
 	// +optional
 	QueuedFor *metav1.Time `json:"queuedFor,omitempty"`
 
-	// consecutiveFailures is the number of runs that ended as Error since one ended otherwise, or the schedule was resumed.
+	// consecutiveFailures is the number of runs that ended as Error since one finished, or the schedule was resumed.
 	//
 	// +optional
 	// +kubebuilder:validation:Minimum=0
@@ -305,8 +306,8 @@ const (
 	ReasonSuspended = "Suspended"
 	// ReasonTooManyFailures goes with Ready=False and Paused=True.
 	ReasonTooManyFailures = "TooManyFailures"
-	// ReasonNoFailures goes with Paused=False.
-	ReasonNoFailures = "NotPaused"
+	// ReasonResumed goes with Paused=False.
+	ReasonResumed = "Resumed"
 	// ReasonInvalidSchedule goes with Ready=False: cron or timeZone cannot be read, or cron never fires.
 	ReasonInvalidSchedule = "InvalidSchedule"
 	// ReasonEnded goes with Ready=False: endAt has passed, or no time is left before it.
@@ -367,4 +368,13 @@ type SpiderScheduleList struct {
 // 36. There is one name for each time, so kube-apiserver refuses a second run.
 func (s *SpiderSchedule) RunName(at time.Time) string {
 	return s.Name + "-" + strconv.FormatInt(at.Unix()/60, 36)
+}
+
+// Needs reports whether the SpiderJob of a time has to stay: its name is the proof that the run was started, and the status does
+// not say so yet, or its end was not seen yet.
+func (s *SpiderSchedule) Needs(name string, at time.Time) bool {
+	covers := func(t *metav1.Time) bool { return t != nil && !t.Time.Before(at) }
+	st := &s.Status
+	return !covers(st.LastScheduledAt) && !covers(st.EffectiveSince) || st.QueuedFor != nil && st.QueuedFor.Time.Equal(at) ||
+		slices.Contains(st.Active, name)
 }

@@ -50,7 +50,9 @@ func slimSpiderJob(sj *v1alpha1.SpiderJob) {
 	if !sj.Status.Phase.Terminal() {
 		return
 	}
-	sj.Spec = v1alpha1.SpiderJobSpec{SpiderRef: sj.Spec.SpiderRef, TTLSecondsAfterFinished: sj.Spec.TTLSecondsAfterFinished}
+	sj.Spec = v1alpha1.SpiderJobSpec{
+		SpiderRef: sj.Spec.SpiderRef, TTLSecondsAfterFinished: sj.Spec.TTLSecondsAfterFinished, ScheduledFor: sj.Spec.ScheduledFor,
+	}
 	sj.Status = v1alpha1.SpiderJobStatus{
 		ObservedGeneration:      sj.Status.ObservedGeneration,
 		Phase:                   sj.Status.Phase,
@@ -162,10 +164,10 @@ func slimContainers(statuses []corev1.ContainerStatus) []corev1.ContainerStatus 
 
 func slimMeta(meta *metav1.ObjectMeta) metav1.ObjectMeta {
 	var ours map[string]string
-	for _, label := range []string{v1alpha1.LabelSpiderJob, v1alpha1.LabelSpiderJobUID} {
+	for _, label := range []string{v1alpha1.LabelSpiderJob, v1alpha1.LabelSpiderJobUID, v1alpha1.LabelSchedule, v1alpha1.LabelOrigin} {
 		if value, ok := meta.Labels[label]; ok {
 			if ours == nil {
-				ours = make(map[string]string, 2)
+				ours = make(map[string]string, 2) // a schedule's are few
 			}
 			ours[label] = value
 		}

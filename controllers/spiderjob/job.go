@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -176,6 +177,9 @@ func environment(sj *v1alpha1.SpiderJob, spider *v1alpha1.Spider, p plan) ([]cor
 	}
 	if !p.launches() { // The launcher does it itself, and better: it sees what the image and every envFrom set.
 		env = withUserName(env, spider.Spec.Pod.EnvFrom)
+	}
+	if at := sj.Spec.ScheduledFor; at != nil {
+		env = append(env, corev1.EnvVar{Name: "SPIDER_SCHEDULED_AT", Value: at.UTC().Format(time.RFC3339)})
 	}
 	if len(spider.Spec.Command) == 0 {
 		return env, nil

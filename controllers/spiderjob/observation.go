@@ -17,6 +17,8 @@ type observation struct {
 	sj *v1alpha1.SpiderJob
 	// spider is its Spider, nil if there is none.
 	spider *v1alpha1.Spider
+	// neededBySchedule says that the schedule of the run still needs it as the proof that it was started.
+	neededBySchedule bool
 	// job is the Job of the SpiderJob's name, of any owner; nil if there is none.
 	job *jobView
 	// assumed says that no cache shows the Job yet: this process created it a moment ago. If somebody deletes it before any cache

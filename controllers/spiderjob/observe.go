@@ -48,6 +48,9 @@ func (r *Reconciler) observe(ctx context.Context, key types.NamespacedName, live
 	} else if found {
 		o.spider = &spider
 	}
+	if o.neededBySchedule, err = neededBySchedule(ctx, reader, &sj); err != nil {
+		return nil, nil, err
+	}
 	var job batchv1.Job
 	if found, err := get(ctx, reader, key, &job, "Job"); err != nil {
 		return nil, nil, err
@@ -69,6 +72,17 @@ func (r *Reconciler) observe(ctx context.Context, key types.NamespacedName, live
 	r.readLogs(o)
 	o.quota = r.askQuota(o, now)
 	return o, mem, nil
+}
+
+// neededBySchedule reports whether the schedule of an ended run, if it has one, still needs the run.
+func neededBySchedule(ctx context.Context, reader client.Reader, sj *v1alpha1.SpiderJob) (bool, error) {
+	name := sj.Labels[v1alpha1.LabelSchedule]
+	if name == "" || sj.Spec.ScheduledFor == nil || !sj.Status.Phase.Terminal() {
+		return false, nil
+	}
+	var schedule v1alpha1.SpiderSchedule
+	found, err := get(ctx, reader, types.NamespacedName{Namespace: sj.Namespace, Name: name}, &schedule, "SpiderSchedule")
+	return found && schedule.Needs(sj.Name, sj.Spec.ScheduledFor.Time), err
 }
 
 // readLogs adds what is known from the logs of the Pods. The Collector then reads no other Pods of this SpiderJob any longer.

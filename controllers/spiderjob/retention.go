@@ -12,6 +12,14 @@ import (
 // forEver is the retention, in seconds, that never ends: ten years, the largest allowed value.
 const forEver = allowed.MaxTTLSeconds
 
+const (
+	// proofKept is how long the SpiderJob of a scheduled run is kept at least: by its name kube-apiserver refuses to start the run
+	// a second time, also if a controller asks for it that has lost its leadership without knowing it yet.
+	proofKept = 10 * time.Minute
+	// proofRecheck is when to look again whether a schedule still needs a run.
+	proofRecheck = time.Minute
+)
+
 // retain deletes what an ended SpiderJob leaves behind when its time is over: first the Job with its Pods, and their logs;
 // later the SpiderJob itself. Both times count from the recorded end, so nothing unrecorded is deleted. What still runs
 // although the SpiderJob has ended is stopped.
@@ -32,6 +40,12 @@ func (d *decision) retain(o *observation, now time.Time) decision {
 	age := now.Sub(st.FinishedAt.Time)
 	if keep := ttl(o); keep < forEver {
 		left := time.Duration(keep)*time.Second - age
+		if o.sj.Spec.ScheduledFor != nil {
+			left = max(left, proofKept-age)
+		}
+		if left <= 0 && o.neededBySchedule {
+			left = proofRecheck
+		}
 		if left <= 0 {
 			d.action, d.after = action{kind: deleteSpiderJob}, recheck
 			return *d
