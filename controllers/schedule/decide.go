@@ -99,7 +99,7 @@ func decide(o *observation, now time.Time) decision {
 		return decision{needLive: true}
 	}
 	switch {
-	case st.QueuedFor != nil && d.startQueued(o):
+	case st.QueuedFor != nil && d.startQueued(o, now):
 	case len(due.chosen) > 0:
 		d.leaveOut(v1alpha1.ReasonMissed, "no controller was there in time", due.missed)
 		d.startOne(o, due.chosen[0])
@@ -153,9 +153,6 @@ func (d *decision) countEnd(r run) {
 func (d *decision) takeEdits(o *observation, now time.Time) {
 	st, spec := &d.status, &o.schedule.Spec
 	is, edited := timing(spec), latest(o.editedAt, o.schedule.CreationTimestamp.Time)
-	if edited.After(now) {
-		edited = now
-	}
 	paused := apimeta.IsStatusConditionTrue(st.Conditions, v1alpha1.ConditionPaused)
 	resumes := paused && (spec.PauseAfterFailures == 0 || resumed(st.Timing, is))
 	if resumes {
@@ -194,8 +191,11 @@ func (d *decision) rest(reason, message string) decision {
 }
 
 // startQueued starts the run that waits for the end of an earlier one, if that has ended. It reports whether that is all for now.
-func (d *decision) startQueued(o *observation) bool {
+func (d *decision) startQueued(o *observation, now time.Time) bool {
 	st, at := &d.status, d.status.QueuedFor.Time
+	if at.After(now) {
+		return false // the clock was ahead when it was queued
+	}
 	name := o.schedule.RunName(at)
 	policy := o.schedule.Spec.OnOverlap()
 	if active := d.unfinished(o, name); len(active) > 0 && policy != v1alpha1.OverlapAllow {
@@ -314,7 +314,11 @@ func (d *decision) plan(t times, now time.Time) decision {
 		d.condition(v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonEnded, message)
 		return *d
 	}
-	d.after, d.class = max(t.start(next).Sub(now), time.Nanosecond), queue.Create
+	look := t.start(next)
+	if q := st.QueuedFor; q != nil && q.After(now) && q.Time.Before(look) {
+		look = q.Time
+	}
+	d.after, d.class = max(look.Sub(now), time.Nanosecond), queue.Create
 	ready := apimeta.FindStatusCondition(st.Conditions, v1alpha1.ConditionReady)
 	if ready == nil || !lasting(ready.Reason) {
 		d.condition(v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonScheduled, "")

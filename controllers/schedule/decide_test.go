@@ -163,7 +163,7 @@ func TestDecide(t *testing.T) {
 
 		{"Skip: an earlier run goes on", settled().with(started("12:00:00", v1alpha1.PhaseRunning)), "12:10:00", "miss 1 Overlap, last 12:10, next 12:20"},
 		{"Skip: an earlier run has ended", settled().with(started("12:00:00", v1alpha1.PhaseFinished)), "12:10:00", "create 12:10, last 12:10, next 12:20, active 1"},
-		{"Skip: an earlier leader's run, which it did not record, goes on", settled().with(exists("12:10:00", run{ours: true, onTime: true, phase: v1alpha1.PhasePending})), "12:20:00", "miss 1 Missed, miss 1 Overlap, last 12:20, next 12:30"},
+		{"Skip: an earlier leader's run, which it did not record, comes first", settled().with(exists("12:10:00", run{ours: true, onTime: true, phase: v1alpha1.PhasePending})), "12:20:00", "last 12:10, next 12:20, active 1"},
 		{"Skip: a backfill's run does not count", settled().with(exists("11:10:00", run{ours: true, phase: v1alpha1.PhaseRunning})), "12:10:00", "create 12:10, last 12:10, next 12:20, active 1"},
 		{"Allow", settled().with(overlap(v1alpha1.OverlapAllow), started("12:00:00", v1alpha1.PhaseRunning)), "12:10:00", "create 12:10, last 12:10, next 12:20, active 2"},
 		{"Queue: the first waits", settled().with(overlap(v1alpha1.OverlapQueue), started("12:00:00", v1alpha1.PhaseRunning)), "12:10:00", "last 12:10, next 12:20, queued 12:10"},

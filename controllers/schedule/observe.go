@@ -75,8 +75,11 @@ func (r *Reconciler) readRuns(ctx context.Context, o *observation) error {
 		names = append(names, s.RunName(q.Time))
 	}
 	overlap := s.Spec.OnOverlap() == v1alpha1.OverlapAllow
-	if o.live && !overlap {
-		names = append(names, dueNames(s, r.clock.Now())...)
+	if o.live {
+		due := dueNames(s, r.clock.Now())
+		if !overlap || len(due) > 1 { // a single one is found when it is to be created
+			names = append(names, due...)
+		}
 	}
 	for _, name := range names {
 		if _, known := o.runs[name]; known {

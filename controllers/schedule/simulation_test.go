@@ -27,7 +27,7 @@ import (
 )
 
 var (
-	simulateSeeds = flag.Int("schedule.seeds", 2000, "how many histories TestSimulation tells")
+	simulateSeeds = flag.Int("schedule.seeds", 500, "how many histories TestSimulation tells")
 	simulateFrom  = flag.Uint64("schedule.from", 1, "the seed of the first")
 )
 
@@ -86,6 +86,12 @@ func (w *world) violate(format string, args ...any) {
 func (w *world) remember() {
 	jobs := make(map[string]*v1alpha1.SpiderJob, len(w.jobs))
 	for name, sj := range w.jobs {
+		if n := len(w.history); n > 0 {
+			if before := w.history[n-1].jobs[name]; before != nil && before.ResourceVersion == sj.ResourceVersion {
+				jobs[name] = before
+				continue
+			}
+		}
 		jobs[name] = sj.DeepCopy()
 	}
 	w.history = append(w.history, snapshot{w.schedule.DeepCopy(), jobs})
