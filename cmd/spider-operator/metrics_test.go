@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	"sigs.k8s.io/yaml"
 
@@ -19,6 +20,7 @@ import (
 	"github.com/scrapethis/spider-operator/apiserver/auth"
 	"github.com/scrapethis/spider-operator/apiserver/guard"
 	"github.com/scrapethis/spider-operator/apiserver/view"
+	"github.com/scrapethis/spider-operator/controllers/schedule"
 	"github.com/scrapethis/spider-operator/controllers/spiderjob"
 )
 
@@ -53,6 +55,9 @@ func registered(t *testing.T) (controller, api map[string]bool) {
 	}
 	controllers := prometheus.NewRegistry()
 	if _, err := spiderjob.RegisterMetrics(controllers); err != nil {
+		t.Fatal(err)
+	}
+	if err := schedule.RegisterMetrics(controllers, nil, clock.RealClock{}); err != nil {
 		t.Fatal(err)
 	}
 	controller = names(t, controllers)

@@ -27,8 +27,8 @@ type clockWatch struct {
 	woken  chan event.GenericEvent
 }
 
-func newClockWatch(reader client.Reader, clock clock.WithTicker) *clockWatch {
-	return &clockWatch{reader: reader, clock: clock, woken: make(chan event.GenericEvent)}
+func newClockWatch(reader client.Reader, ticking clock.WithTicker) *clockWatch {
+	return &clockWatch{reader: reader, clock: ticking, woken: make(chan event.GenericEvent)}
 }
 
 // Start implements manager.Runnable.

@@ -189,7 +189,7 @@ func TestDecide(t *testing.T) {
 		{"a controller that was replaced was not away", settled().with(catchUp(v1alpha1.CatchUpNone, time.Hour)), "12:41:59", "create 12:40, miss 3 Missed, last 12:40, next 12:50, active 1"},
 
 		{"suspended", settled().with(edited("12:05:00", func(s *v1alpha1.SpiderScheduleSpec) { s.Suspend = true })), "12:45:00", "last 12:00, next -, Suspended"},
-		{"resumed: what passed meanwhile does not come back", settled().with(edited("12:31:00", func(s *v1alpha1.SpiderScheduleSpec) {}), func(o *observation) { o.schedule.Status.Timing = "other" }), "12:31:01", "last 12:00, next 12:40"},
+		{"resumed: what passed meanwhile does not come back", settled().with(edited("12:31:00", func(*v1alpha1.SpiderScheduleSpec) {}), func(o *observation) { o.schedule.Status.Timing = "other" }), "12:31:01", "last 12:00, next 12:40"},
 		{"suspended and resumed while nobody looked", settled().with(func(o *observation) { o.schedule.Generation += 2; o.editedAt = clockAt("12:31:00") }), "12:31:01", "last 12:00, next 12:40"},
 		{"another cron: its earlier times do not come back", settled().with(edited("12:31:00", func(s *v1alpha1.SpiderScheduleSpec) { s.Cron = "*/5 * * * *" })), "12:31:01", "last 12:00, next 12:35"},
 		{"an edit that nobody saw at once: what is due since runs", settled().with(edited("12:31:00", func(s *v1alpha1.SpiderScheduleSpec) { s.Cron = "*/5 * * * *" })), "12:45:01", "create 12:45, miss 2 Missed, last 12:45, next 12:50, active 1"},
@@ -207,7 +207,7 @@ func TestDecide(t *testing.T) {
 		{"one failure too many", settled().with(started("12:00:00", v1alpha1.PhaseError), failures(2, 3)), "12:10:00", "last 12:00, next -, active 0, failures 3, TooManyFailures"},
 		{"paused, also if a run that went on succeeds", settled().with(paused, started("12:00:00", v1alpha1.PhaseFinished), failures(3, 3)), "12:10:00", "last 12:00, next -, active 0, TooManyFailures"},
 		{"resumed after a pause", settled().with(paused, failures(3, 3), edited("12:15:00", func(s *v1alpha1.SpiderScheduleSpec) { s.ResumedAt = apiTime(clockAt("12:15:00")) })), "12:15:01", "last 12:00, next 12:20"},
-		{"a pause that is no longer wanted", settled().with(paused, failures(3, 0), edited("12:15:00", func(s *v1alpha1.SpiderScheduleSpec) {})), "12:15:01", "last 12:00, next 12:20"},
+		{"a pause that is no longer wanted", settled().with(paused, failures(3, 0), edited("12:15:00", func(*v1alpha1.SpiderScheduleSpec) {})), "12:15:01", "last 12:00, next 12:20"},
 
 		{"a run that is gone before its end was seen", settled().with(func(o *observation) { o.schedule.Status.Active = []string{"nightly-x"} }), "12:05:00", "last 12:00, next 12:10, active 0"},
 		{"a run that the cache does not know", settled().with(fromCache, func(o *observation) { o.schedule.Status.Active = []string{"nightly-x"} }), "12:05:00", "look live"},

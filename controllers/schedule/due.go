@@ -1,7 +1,7 @@
 package schedule
 
 import (
-	"encoding/binary"
+	"fmt"
 	"hash/fnv"
 	"time"
 
@@ -49,10 +49,9 @@ func (t times) start(at time.Time) time.Time {
 	if next := t.cron.Next(at); !next.IsZero() {
 		jitter = min(jitter, next.Sub(at)-time.Second)
 	}
-	hash := fnv.New64a()
-	_, _ = hash.Write([]byte(t.uid)) // a hash takes everything
-	_, _ = hash.Write(binary.BigEndian.AppendUint64(nil, uint64(at.Unix())))
-	return at.Add(time.Duration(hash.Sum64() % uint64(jitter+1)).Truncate(time.Second))
+	hash := fnv.New32a()
+	_, _ = fmt.Fprint(hash, t.uid, at.Unix()) // a hash takes everything
+	return at.Add(time.Duration(int64(hash.Sum32())%(int64(jitter/time.Second)+1)) * time.Second)
 }
 
 // dueTimes are the times after base whose runs have to be started by now, or have been missed.

@@ -32,13 +32,15 @@ var (
 	})
 )
 
-// registerMetrics registers the metrics of this package.
-func registerMetrics(registry prometheus.Registerer, reader client.Reader, now clock.PassiveClock) error {
+// RegisterMetrics registers the metrics of SpiderSchedules, which the reader lists. It may be called again for the same registry.
+func RegisterMetrics(registry prometheus.Registerer, reader client.Reader, now clock.PassiveClock) error {
 	overdue := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "spider_operator_schedules_overdue",
 		Help: "SpiderSchedules whose next run is more than five minutes late.",
 	}, func() float64 { return countOverdue(reader, now.Now()) })
-	for _, reason := range []string{v1alpha1.ReasonMissed, v1alpha1.ReasonOverlap, v1alpha1.ReasonSpiderNotFound, v1alpha1.ReasonNameConflict} {
+	for _, reason := range []string{
+		v1alpha1.ReasonMissed, v1alpha1.ReasonOverlap, v1alpha1.ReasonSpiderNotFound, v1alpha1.ReasonNameConflict,
+	} {
 		runsMissed.WithLabelValues(reason) // so that a rate is known from the first one on
 	}
 	for _, collector := range []prometheus.Collector{runsStarted, runsMissed, startDelay, overdue} {

@@ -75,17 +75,17 @@ func (r *Reconciler) readRuns(ctx context.Context, o *observation) error {
 		names = append(names, s.RunName(q.Time))
 	}
 	overlap := s.Spec.OnOverlap() == v1alpha1.OverlapAllow
+	due := map[string]bool{}
 	if o.live {
-		due := dueNames(s, r.clock.Now())
-		if !overlap || len(due) > 1 { // a single one is found when it is to be created
-			names = append(names, due...)
+		for _, name := range dueNames(s, r.clock.Now()) {
+			names, due[name] = append(names, name), true
 		}
 	}
 	for _, name := range names {
 		if _, known := o.runs[name]; known {
 			continue
 		}
-		if err := r.readRun(ctx, o, name, o.live && !overlap); err != nil {
+		if err := r.readRun(ctx, o, name, o.live && (!overlap || due[name])); err != nil {
 			return err
 		}
 		if _, known := o.runs[name]; !known && o.live && overlap {

@@ -433,14 +433,14 @@ func simulate(seed uint64) *world {
 	w.remember()
 	end := w.now.Add(time.Duration(30+pick(90)) * time.Minute)
 	for w.now.Before(end) && w.violation == "" {
-		w.step(end)
+		w.step()
 	}
 	w.settle()
 	return w
 }
 
 // step goes on to the next moment at which something happens.
-func (w *world) step(end time.Time) {
+func (w *world) step() {
 	next := w.now.Add(time.Duration(1+w.random.IntN(40)) * time.Second)
 	if p := w.process; p != nil && !p.planned.IsZero() && p.planned.Before(next) && p.planned.After(w.now) {
 		next = p.planned
@@ -478,7 +478,7 @@ func (w *world) settle() {
 	w.tell("everything comes to rest")
 	calmSince := w.now
 	for w.now.Sub(calmSince) < 30*time.Minute && w.violation == "" {
-		w.step(w.now)
+		w.step()
 	}
 	w.judge()
 }

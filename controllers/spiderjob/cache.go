@@ -164,7 +164,9 @@ func slimContainers(statuses []corev1.ContainerStatus) []corev1.ContainerStatus 
 
 func slimMeta(meta *metav1.ObjectMeta) metav1.ObjectMeta {
 	var ours map[string]string
-	for _, label := range []string{v1alpha1.LabelSpiderJob, v1alpha1.LabelSpiderJobUID, v1alpha1.LabelSchedule, v1alpha1.LabelOrigin} {
+	for _, label := range []string{
+		v1alpha1.LabelSpiderJob, v1alpha1.LabelSpiderJobUID, v1alpha1.LabelSchedule, v1alpha1.LabelOrigin,
+	} {
 		if value, ok := meta.Labels[label]; ok {
 			if ours == nil {
 				ours = make(map[string]string, 2) // a schedule's are few

@@ -4,8 +4,8 @@ import (
 	"archive/zip"
 	"fmt"
 	"math/rand/v2"
+	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -52,11 +52,15 @@ func fires(s *Schedule, from, until time.Time) []time.Time {
 // zones are the names of all zones that the machine's Go knows.
 func zones(t *testing.T) []string {
 	t.Helper()
-	archive, err := zip.OpenReader(filepath.Join(runtime.GOROOT(), "lib", "time", "zoneinfo.zip"))
+	root, err := exec.CommandContext(t.Context(), "go", "env", "GOROOT").Output()
+	if err != nil {
+		t.Fatalf("find Go: %v", err)
+	}
+	archive, err := zip.OpenReader(filepath.Join(strings.TrimSpace(string(root)), "lib", "time", "zoneinfo.zip"))
 	if err != nil {
 		t.Fatalf("find the names of zones: %v", err)
 	}
-	defer archive.Close()
+	defer func() { _ = archive.Close() }()
 	var names []string
 	for _, file := range archive.File {
 		if !strings.HasSuffix(file.Name, "/") {

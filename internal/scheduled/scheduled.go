@@ -10,8 +10,9 @@ import (
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 )
 
-// Run returns the SpiderJob of a schedule for a time at which a run is due. Its name contains that time, so kube-apiserver refuses
-// a second one. The zone is the schedule's, and origin one of the Origin constants. The result shares no memory with the schedule.
+// Run returns the SpiderJob of a schedule for a time at which a run is due. Its name contains that time, so kube-apiserver
+// refuses a second one. The zone is the schedule's, and origin one of the Origin constants. The result shares no memory with the
+// schedule.
 func Run(s *v1alpha1.SpiderSchedule, zone *time.Location, at time.Time, origin string) *v1alpha1.SpiderJob {
 	job := Unscheduled(s, zone, at, origin)
 	job.Name = s.RunName(at)
