@@ -57,7 +57,7 @@ func registered(t *testing.T) (controller, api map[string]bool) {
 	if _, err := spiderjob.RegisterMetrics(controllers); err != nil {
 		t.Fatal(err)
 	}
-	if err := schedule.RegisterMetrics(controllers, nil, clock.RealClock{}); err != nil {
+	if err := schedule.RegisterMetrics(t.Context(), controllers, nil, clock.RealClock{}); err != nil {
 		t.Fatal(err)
 	}
 	controller = names(t, controllers)

@@ -32,12 +32,13 @@ var (
 	})
 )
 
-// RegisterMetrics registers the metrics of SpiderSchedules, which the reader lists. It may be called again for the same registry.
-func RegisterMetrics(registry prometheus.Registerer, reader client.Reader, now clock.PassiveClock) error {
+// RegisterMetrics registers the metrics of SpiderSchedules, which the reader lists until ctx ends. It may be
+// called again for the same registry.
+func RegisterMetrics(ctx context.Context, registry prometheus.Registerer, reader client.Reader, now clock.PassiveClock) error {
 	overdue := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "spider_operator_schedules_overdue",
 		Help: "SpiderSchedules whose next run is more than five minutes late.",
-	}, func() float64 { return countOverdue(reader, now.Now()) })
+	}, func() float64 { return countOverdue(ctx, reader, now.Now()) })
 	for _, reason := range []string{
 		v1alpha1.ReasonMissed, v1alpha1.ReasonOverlap, v1alpha1.ReasonSpiderNotFound, v1alpha1.ReasonNameConflict,
 	} {
@@ -53,9 +54,9 @@ func RegisterMetrics(registry prometheus.Registerer, reader client.Reader, now c
 }
 
 // countOverdue counts the schedules whose next run is late. Before the cache is filled, there are none.
-func countOverdue(reader client.Reader, now time.Time) float64 {
+func countOverdue(ctx context.Context, reader client.Reader, now time.Time) float64 {
 	var list v1alpha1.SpiderScheduleList
-	if err := reader.List(context.Background(), &list); err != nil {
+	if err := reader.List(ctx, &list); err != nil {
 		return 0
 	}
 	n := 0

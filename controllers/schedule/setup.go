@@ -40,7 +40,7 @@ func Setup(ctx context.Context, mgr ctrl.Manager, registry prometheus.Registerer
 	if err != nil {
 		return fmt.Errorf("index SpiderJobs by SpiderSchedule: %w", err)
 	}
-	if err := RegisterMetrics(registry, mgr.GetCache(), clock.RealClock{}); err != nil {
+	if err := RegisterMetrics(ctx, registry, mgr.GetCache(), clock.RealClock{}); err != nil {
 		return err
 	}
 	jumps := newClockWatch(mgr.GetCache(), clock.RealClock{})

@@ -122,12 +122,12 @@ func check(expression string) error {
 		return nil
 	case 6:
 		return fmt.Errorf("cron expression %q has six fields: seconds (in front) and years (at the end) are not supported; "+
-			"give five: minute, hour, day of the month, the month, day of the week", expression)
+			"give five: minute, hour, day, month, weekday", expression)
 	case 7:
 		return fmt.Errorf("cron expression %q has seven fields: seconds and years are not supported; "+
-			"give the five between them: minute, hour, day of the month, the month, day of the week", expression)
+			"give the five between them: minute, hour, day, month, weekday", expression)
 	}
-	return fmt.Errorf("cron expression %q has %d fields: five are needed: minute, hour, day of the month, the month, day of the week",
+	return fmt.Errorf("cron expression %q has %d fields: five are needed: minute, hour, day, month, weekday",
 		expression, len(fields))
 }
 
