@@ -65,10 +65,11 @@ type SpiderScheduleSpec struct {
 	// +required
 	SpiderRef SpiderReference `json:"spiderRef"`
 
-	// cron says when runs are due, in five fields (minute, hour, day of the month, month and day of the week) as in "30 2 * * MON-FRI", or as
-	// @hourly, @daily, @weekly, @monthly or @yearly. Where both day fields are restricted, a day that matches either counts. If the
-	// hour field matches all 24 hours, every instant at which the clock shows such a time counts; otherwise each time of the day
-	// counts once: times that daylight saving time skips are one run right after the gap, and of a repeated time the first counts.
+	// cron says when runs are due, in five fields (minute, hour, day of the month, month and day of the week) as in "30 2 * *
+	// MON-FRI", or as @hourly, @daily, @weekly, @monthly or @yearly. Where both day fields are restricted, a day that matches
+	// either counts. If the hour field matches all 24 hours, every instant at which the clock shows such a time counts;
+	// otherwise each time of the day counts once: times that daylight saving time skips are one run right after the gap, and
+	// of a repeated time the first counts.
 	//
 	// +required
 	// +kubebuilder:validation:MinLength=1
