@@ -25,6 +25,25 @@ type component struct {
 // components are all of them, in the order in which they are started.
 func components(l layout, p programs, containerdProgram string) []component {
 	kubernetes, etcd, proxy := l.pki(), l.etcdPKI(), l.proxyPKI()
+	// controller is one of the two programs of the control plane that are clients of kube-apiserver.
+	controller := func(name string, port uint16, ready string, args ...string) component {
+		return component{
+			name:    name,
+			program: p.kubernetesComponent(name),
+			args: append(args,
+				"--kubeconfig="+l.kubeconfig(name),
+				"--authentication-kubeconfig="+l.kubeconfig(name),
+				"--authorization-kubeconfig="+l.kubeconfig(name),
+				"--bind-address=127.0.0.1",
+				"--tls-cert-file="+kubernetes.Certificate(name),
+				"--tls-private-key-file="+kubernetes.Key(name),
+				"--leader-elect=false",
+			),
+			settings: []string{l.kubeconfig(name)},
+			listens:  loopback(port),
+			ready:    fmt.Sprintf("https://127.0.0.1:%d/%s", port, ready),
+		}
+	}
 	return []component{
 		{
 			name:    "etcd",
@@ -84,46 +103,17 @@ func components(l layout, p programs, containerdProgram string) []component {
 			listens: []netip.AddrPort{netip.AddrPortFrom(nodeAddress, 6443)},
 			ready:   apiServer + "/readyz",
 		},
-		{
-			name:    "kube-controller-manager",
-			program: p.kubernetesComponent("kube-controller-manager"),
-			args: []string{
-				"--kubeconfig=" + l.kubeconfig("kube-controller-manager"),
-				"--authentication-kubeconfig=" + l.kubeconfig("kube-controller-manager"),
-				"--authorization-kubeconfig=" + l.kubeconfig("kube-controller-manager"),
-				"--bind-address=127.0.0.1",
-				"--tls-cert-file=" + kubernetes.Certificate("kube-controller-manager"),
-				"--tls-private-key-file=" + kubernetes.Key("kube-controller-manager"),
-				"--leader-elect=false",
-				"--use-service-account-credentials",
-				"--service-account-private-key-file=" + kubernetes.Key("service-account"),
-				"--root-ca-file=" + kubernetes.Certificate(authority),
-				"--cluster-signing-cert-file=" + kubernetes.Certificate(authority),
-				"--cluster-signing-key-file=" + kubernetes.Key(authority),
-				"--service-cluster-ip-range=" + serviceCIDR.String(),
-				// Never used; the default is a place outside the cluster's directory, which it would make.
-				"--flex-volume-plugin-dir=" + l.path("kubelet", "volume-plugins"),
-			},
-			settings: []string{l.kubeconfig("kube-controller-manager")},
-			listens:  loopback(10257),
-			ready:    "https://127.0.0.1:10257/healthz",
-		},
-		{
-			name:    "kube-scheduler",
-			program: p.kubernetesComponent("kube-scheduler"),
-			args: []string{
-				"--kubeconfig=" + l.kubeconfig("kube-scheduler"),
-				"--authentication-kubeconfig=" + l.kubeconfig("kube-scheduler"),
-				"--authorization-kubeconfig=" + l.kubeconfig("kube-scheduler"),
-				"--bind-address=127.0.0.1",
-				"--tls-cert-file=" + kubernetes.Certificate("kube-scheduler"),
-				"--tls-private-key-file=" + kubernetes.Key("kube-scheduler"),
-				"--leader-elect=false",
-			},
-			settings: []string{l.kubeconfig("kube-scheduler")},
-			listens:  loopback(10259),
-			ready:    "https://127.0.0.1:10259/readyz",
-		},
+		controller("kube-controller-manager", 10257, "healthz",
+			"--use-service-account-credentials",
+			"--service-account-private-key-file="+kubernetes.Key("service-account"),
+			"--root-ca-file="+kubernetes.Certificate(authority),
+			"--cluster-signing-cert-file="+kubernetes.Certificate(authority),
+			"--cluster-signing-key-file="+kubernetes.Key(authority),
+			"--service-cluster-ip-range="+serviceCIDR.String(),
+			// Never used; the default is a place outside the cluster's directory, which it would make.
+			"--flex-volume-plugin-dir="+l.path("kubelet", "volume-plugins"),
+		),
+		controller("kube-scheduler", 10259, "readyz"),
 		{
 			name:     "containerd",
 			program:  containerdProgram,

@@ -24,10 +24,11 @@ const (
 
 // Where things are in the cluster.
 const (
-	operatorNamespace = "spider-operator-system"
-	demoNamespace     = "demo"
-	release           = "spider-operator"
-	apiService        = "spider-operator-apiserver"
+	operatorNamespace    = "spider-operator-system"
+	demoNamespace        = "demo"
+	release              = "spider-operator"
+	apiService           = "spider-operator-apiserver"
+	controllerDeployment = "deployment/spider-operator-controller"
 )
 
 type options struct {
@@ -207,7 +208,7 @@ func (d *demo) rollout(ctx context.Context, namespace string) error {
 		for name := range strings.FieldsSeq(listed) {
 			_, err := d.ask(ctx, "rollout", "status", name, "--namespace", namespace, "--timeout=2m")
 			if err != nil && ctx.Err() == nil {
-				return errors.Join(err, d.explainPods(ctx, namespace))
+				return errors.Join(err, d.explainDeployment(ctx, namespace, name))
 			}
 			if err != nil {
 				return err

@@ -1,52 +1,59 @@
 package main
 
 import (
-	"encoding/json"
-	"slices"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
-
-	corev1 "k8s.io/api/core/v1"
 )
 
-func TestTroublesOfAPod(t *testing.T) {
-	for name, tt := range map[string]struct {
-		status string
-		want   []string
-	}{
-		"none": {`{"phase": "Running", "containerStatuses": [{"name": "c", "ready": true, "state": {"running": {}}}]}`, nil},
-		"done": {
-			`{"phase": "Succeeded", "containerStatuses": [{"name": "c", "state": {"terminated": {"reason": "Completed"}}}]}`,
-			nil,
-		},
-		"no image": {
-			`{"containerStatuses": [{"name": "c", "state": {"waiting": {"reason": "ImagePullBackOff", "message": "not found"}}}]}`,
-			[]string{"Pod p, container c waits: ImagePullBackOff: not found"},
-		},
-		"crashes": {
-			`{"containerStatuses": [{"name": "c", "restartCount": 3, "state": {"terminated": {"exitCode": 2, "reason": "Error"}}}]}`,
-			[]string{"Pod p, container c (restarted 3 times) ended with exit code 2: Error"},
-		},
-		"crashes with a log": {
-			`{"containerStatuses": [{"name": "c", "state": {"terminated": {"exitCode": 1, "message": "first\nlast\n"}}}]}`,
-			[]string{"Pod p, container c ended with exit code 1: last"},
-		},
-		"not ready": {
-			`{"containerStatuses": [{"name": "c", "state": {"running": {}}}]}`,
-			[]string{"Pod p, container c runs but is not ready"},
-		},
-		"no node": {
-			`{"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes"}]}`,
-			[]string{"Pod p is not scheduled: Unschedulable: 0/1 nodes"},
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			var p corev1.Pod
-			if err := json.Unmarshal([]byte(`{"metadata": {"name": "p"}, "status": `+tt.status+`}`), &p); err != nil {
-				t.Fatal(err)
-			}
-			if got := troubles(&p); !slices.Equal(got, tt.want) {
-				t.Errorf("troubles: %q, want %q", got, tt.want)
-			}
-		})
+// withKubectl is a demo whose kubectl is a shell script.
+func withKubectl(t *testing.T, script string) *demo {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), "kubectl")
+	if err := os.WriteFile(program, []byte("#!/bin/sh\n"+script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return &demo{kubectl: program}
+}
+
+func TestADeploymentThatDoesNotRunIsExplained(t *testing.T) {
+	d := withKubectl(t, `case "$*" in
+"get pods --namespace ns") echo NAME; echo crashing;;
+"logs deployment/web --namespace ns --tail=20 --previous") echo panic;;
+"get events --namespace ns "*) seq 9;;
+*) echo "unexpected: $*"; exit 1;;
+esac`)
+	err := d.explainDeployment(t.Context(), "ns", "deployment/web")
+	want := "the Pods in ns:\n    NAME\n    crashing\nlog of deployment/web:\n    panic\n" +
+		"the last warnings in ns:\n    5\n    6\n    7\n    8\n    9"
+	if err == nil || err.Error() != want {
+		t.Errorf("explained: %v, want %s", err, want)
+	}
+}
+
+func TestAJobThatFailedIsExplained(t *testing.T) {
+	d := withKubectl(t, `case "$*" in
+"get spiderjob 7 "*) printf 'Error: ExitCode: it ended\tpod-7';;
+*--previous) echo "no earlier container"; exit 1;;
+"logs pod/pod-7 "*) echo Traceback;;
+"get events "*) ;;
+*) echo "unexpected: $*"; exit 1;;
+esac`)
+	err := d.explainJob(t.Context(), "7")
+	want := "SpiderJob 7: Error: ExitCode: it ended\nlog of pod/pod-7:\n    Traceback"
+	if err == nil || err.Error() != want {
+		t.Errorf("explained: %v, want %s", err, want)
+	}
+}
+
+func TestAJobThatWaitsIsExplainedByTheController(t *testing.T) {
+	d := withKubectl(t, `case "$*" in
+"get spiderjob 7 "*) echo 'Pending: Created: ';;
+"get pods --namespace spider-operator-system") echo crashing;;
+"logs deployment/spider-operator-controller "*) echo panic;;
+esac`)
+	if err := d.explainJob(t.Context(), "7"); err == nil || !strings.Contains(err.Error(), "panic") {
+		t.Errorf("explained: %v", err)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/scrapethis/spider-operator/hack/internal/gobuild"
 	"github.com/scrapethis/spider-operator/hack/internal/image"
 	"github.com/scrapethis/spider-operator/hack/internal/progress"
+	"github.com/scrapethis/spider-operator/hack/internal/tarball"
 )
 
 // write makes the archive of a static image: it compiles the program with the machine's Go, and its caches.
@@ -31,7 +32,7 @@ func (b *builder) write(ctx context.Context, img projectImage, archive string, n
 		return fmt.Errorf("read the program: %w", err)
 	}
 	made := img.Static.Config
-	made.Files = []image.File{{Path: img.Static.Path, Mode: 0o755, Content: content}}
+	made.Files = []tarball.File{{Path: img.Static.Path, Mode: 0o755, Content: content}}
 	if img.Static.Generate != "" {
 		pages, err := generated(ctx, program, filepath.Join(scratch, "generated"), img.Static.Generate)
 		if err != nil {
@@ -55,11 +56,11 @@ func (s *static) program(root string) gobuild.Program {
 }
 
 // generated has a program fill a folder, and returns the files as those of an image's folder.
-func generated(ctx context.Context, program, folder, target string) ([]image.File, error) {
+func generated(ctx context.Context, program, folder, target string) ([]tarball.File, error) {
 	if _, err := command.Output(command.New(ctx, program, "generate", folder)); err != nil {
 		return nil, err
 	}
-	var files []image.File
+	var files []tarball.File
 	err := filepath.WalkDir(folder, func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
@@ -69,7 +70,7 @@ func generated(ctx context.Context, program, folder, target string) ([]image.Fil
 			return err
 		}
 		relative, err := filepath.Rel(folder, name)
-		files = append(files, image.File{Path: path.Join(target, filepath.ToSlash(relative)), Mode: 0o644, Content: content})
+		files = append(files, tarball.File{Path: path.Join(target, filepath.ToSlash(relative)), Mode: 0o644, Content: content})
 		return err
 	})
 	if err != nil {

@@ -2,14 +2,18 @@ package main
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/scrapethis/spider-operator/hack/internal/tarball"
 )
 
 // platform is what a binary is built for, in Go's words.
@@ -60,7 +64,9 @@ func (r release) build(ctx context.Context) error {
 	if err := r.write(licencesFile, others); err != nil {
 		return err
 	}
-	texts := []entry{{licenceFile, 0o644, licence}, {licencesFile, 0o644, others}}
+	texts := []tarball.File{
+		{Path: licenceFile, Mode: 0o644, Content: licence}, {Path: licencesFile, Mode: 0o644, Content: others},
+	}
 	for _, p := range r.platforms {
 		if err := r.buildBinary(ctx, p, work, texts, components); err != nil {
 			return fmt.Errorf("build for %s/%s: %w", p.os, p.arch, err)
@@ -80,14 +86,19 @@ func (r release) build(ctx context.Context) error {
 }
 
 // buildBinary makes the archive of a platform's binary and texts, and its bill of materials.
-func (r release) buildBinary(ctx context.Context, p platform, work string, texts []entry, components []component) error {
+func (r release) buildBinary(ctx context.Context, p platform, work string, texts []tarball.File, components []component) error {
 	name := strings.Join([]string{program, number(r.version), p.os, p.arch}, "_")
 	binary, err := r.compile(ctx, p, filepath.Join(work, name))
 	if err != nil {
 		return err
 	}
 	var archive bytes.Buffer
-	if err := writeArchive(&archive, r.level, r.date, append([]entry{{program, 0o755, binary}}, texts...)); err != nil {
+	compressed, err := gzip.NewWriterLevel(&archive, r.level)
+	if err != nil {
+		return err
+	}
+	all := append([]tarball.File{{Path: program, Mode: 0o755, Content: binary}}, texts...)
+	if err := errors.Join(tarball.Write(compressed, r.date, all...), compressed.Close()); err != nil {
 		return err
 	}
 	if err := r.write(name+".tar.gz", archive.Bytes()); err != nil {

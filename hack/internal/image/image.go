@@ -2,43 +2,33 @@
 package image
 
 import (
-	"archive/tar"
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"io"
 	"os"
 	"path"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/scrapethis/spider-operator/hack/internal/files"
+	"github.com/scrapethis/spider-operator/hack/internal/tarball"
 )
 
 // Image is what an image of one layer holds and how it is run.
 type Image struct {
 	// Files are its files, by absolute paths.
-	Files []File
+	Files []tarball.File
 	// User is the user, and after a colon the group, that the process runs as, by numbers.
 	User string
 	// Entrypoint and Cmd are the process and its default arguments.
 	Entrypoint, Cmd []string
 	// Ports are those that the process serves, as in 8080/tcp. They are for readers: nothing depends on them.
 	Ports []string
-}
-
-// File is a regular file of an image.
-type File struct {
-	// Path is absolute.
-	Path string
-	// Mode are its permission bits.
-	Mode int64
-	// Content is all of it.
-	Content []byte
 }
 
 // Program returns an image that holds nothing but a static program of this machine, which it runs as a user without rights.
@@ -49,7 +39,7 @@ func Program(program string) (Image, error) {
 	}
 	entry := "/" + filepath.Base(program)
 	return Image{
-		Files: []File{{entry, 0o755, content}}, User: "65535:65535", Entrypoint: []string{entry},
+		Files: []tarball.File{{Path: entry, Mode: 0o755, Content: content}}, User: "65535:65535", Entrypoint: []string{entry},
 	}, nil
 }
 
@@ -57,7 +47,7 @@ func Program(program string) (Image, error) {
 // bytes.
 func Write(file, reference string, image Image) error {
 	var layer bytes.Buffer
-	if err := writeTar(&layer, withFolders(image.Files)...); err != nil {
+	if err := tarball.Write(&layer, time.Time{}, withFolders(image.Files)...); err != nil {
 		return fmt.Errorf("make the layer of image %s: %w", reference, err)
 	}
 	process := map[string]any{"Entrypoint": image.Entrypoint, "User": image.User}
@@ -89,8 +79,10 @@ func Write(file, reference string, image Image) error {
 		return fmt.Errorf("encode the manifest of image %s: %w", reference, err)
 	}
 	var archive bytes.Buffer
-	err = writeTar(&archive,
-		File{layerName, 0o644, layer.Bytes()}, File{configName, 0o644, config}, File{"manifest.json", 0o644, manifest})
+	err = tarball.Write(&archive, time.Time{},
+		tarball.File{Path: layerName, Mode: 0o644, Content: layer.Bytes()},
+		tarball.File{Path: configName, Mode: 0o644, Content: config},
+		tarball.File{Path: "manifest.json", Mode: 0o644, Content: manifest})
 	if err != nil {
 		return fmt.Errorf("write image %s: %w", reference, err)
 	}
@@ -99,36 +91,23 @@ func Write(file, reference string, image Image) error {
 
 // withFolders is what a layer holds, in the order of a layer: a folder comes before its files. A folder has neither content nor a
 // base name.
-func withFolders(unsorted []File) []File {
-	sorted := slices.SortedFunc(slices.Values(unsorted), func(a, b File) int { return strings.Compare(a.Path, b.Path) })
-	var all []File
+func withFolders(unsorted []tarball.File) []tarball.File {
+	sorted := slices.SortedFunc(slices.Values(unsorted), func(a, b tarball.File) int { return strings.Compare(a.Path, b.Path) })
+	var all []tarball.File
 	made := map[string]bool{"/": true}
 	var makeFolder func(folder string)
 	makeFolder = func(folder string) {
 		if !made[folder] {
 			makeFolder(path.Dir(folder))
 			made[folder] = true
-			all = append(all, File{Path: folder[1:] + "/", Mode: 0o755})
+			all = append(all, tarball.File{Path: folder[1:] + "/", Mode: 0o755})
 		}
 	}
 	for _, f := range sorted {
 		makeFolder(path.Dir(f.Path))
-		all = append(all, File{f.Path[1:], f.Mode, f.Content})
+		all = append(all, tarball.File{Path: f.Path[1:], Mode: f.Mode, Content: f.Content})
 	}
 	return all
-}
-
-func writeTar(w io.Writer, all ...File) error {
-	t := tar.NewWriter(w)
-	for _, f := range all {
-		if err := t.WriteHeader(&tar.Header{Name: f.Path, Mode: f.Mode, Size: int64(len(f.Content))}); err != nil {
-			return fmt.Errorf("%s: %w", f.Path, err)
-		}
-		if _, err := t.Write(f.Content); err != nil {
-			return fmt.Errorf("%s: %w", f.Path, err)
-		}
-	}
-	return t.Close()
 }
 
 func digest(data []byte) string {

@@ -11,6 +11,8 @@ import (
 	"runtime"
 	"slices"
 	"testing"
+
+	"github.com/scrapethis/spider-operator/hack/internal/tarball"
 )
 
 func TestAnImageOfAProgramAndFiles(t *testing.T) {
@@ -22,7 +24,7 @@ func TestAnImageOfAProgramAndFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	img.Files = append(img.Files, File{"/pages/a/b.html", 0o644, []byte("<p>")})
+	img.Files = append(img.Files, tarball.File{Path: "/pages/a/b.html", Mode: 0o644, Content: []byte("<p>")})
 	var written [2][]byte
 	for i := range written {
 		archive := filepath.Join(t.TempDir(), "pause.tar")

@@ -108,10 +108,10 @@ func (b *bench) run(ctx context.Context) (*measure.Report, error) {
 }
 
 // measureEmpty starts a REST API of a namespace without jobs, and returns what that takes.
-func (b *bench) measureEmpty(ctx context.Context) (system.Usage, error) {
+func (b *bench) measureEmpty(ctx context.Context) (measure.Counts, error) {
 	server, _, err := b.StartServer(ctx, system.RESTAPI, metav1.NamespaceDefault)
 	if err != nil {
-		return system.Usage{}, err
+		return nil, err
 	}
 	empty, err := server.Collected(ctx)
 	return empty, errors.Join(err, b.StopServer(server))
@@ -119,7 +119,7 @@ func (b *bench) measureEmpty(ctx context.Context) (system.Usage, error) {
 
 // measureStartup starts the REST API of a view several times, in turns with bare LISTs of the same objects, and leaves the last
 // one running.
-func (b *bench) measureStartup(ctx context.Context, v *view, empty system.Usage) (viewCost, error) {
+func (b *bench) measureStartup(ctx context.Context, v *view, empty measure.Counts) (viewCost, error) {
 	result := viewCost{jobs: v.size}
 	for range b.settings.Rounds {
 		if err := b.StopServer(v.server); err != nil {
@@ -138,8 +138,8 @@ func (b *bench) measureStartup(ctx context.Context, v *view, empty system.Usage)
 		result.listed = append(result.listed, listed.Seconds())
 	}
 	full, err := v.server.Collected(ctx)
-	result.heap = (full.Heap - empty.Heap) / float64(v.size)
-	result.resident = (full.Resident - empty.Resident) / float64(v.size)
+	result.heap = (full[system.Heap] - empty[system.Heap]) / float64(v.size)
+	result.resident = (full[system.Resident] - empty[system.Resident]) / float64(v.size)
 	return result, err
 }
 

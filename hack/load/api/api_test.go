@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
+	"github.com/scrapethis/spider-operator/hack/load/measure"
 )
 
 func TestEveryFilterFindsAFullPageInTheSmallestPopulation(t *testing.T) {
@@ -90,8 +91,10 @@ func TestResultsAreSummedUpAndJudged(t *testing.T) {
 		{jobs: 1000, heap: 900, ready: []float64{1}, listed: []float64{1}},
 		{jobs: 10000, heap: 1600, ready: []float64{2, 3, 9}, listed: []float64{1, 2, 9}},
 	}}
-	add := func(call string, jobs int, cpu, perSecond float64, times ...time.Duration) {
-		r.measured = append(r.measured, measurement{call: call, jobs: jobs, cpu: cpu, perSecond: perSecond, latencies: times})
+	add := func(call string, jobs int, microseconds, perSecond float64, times ...time.Duration) {
+		r.measured = append(r.measured, measurement{
+			call: call, jobs: jobs, costs: measure.Counts{cpu: microseconds}, perSecond: perSecond, latencies: times,
+		})
 	}
 	add(getJob, 1000, 1, 100, upTo(2)...)
 	add(getJob, 1000, 2, 200, upTo(2)...)

@@ -11,6 +11,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/scrapethis/spider-operator/hack/internal/fetch"
+	"github.com/scrapethis/spider-operator/hack/load/measure"
+	"github.com/scrapethis/spider-operator/hack/load/system"
 )
 
 // call is one request to a REST API.
@@ -116,12 +118,12 @@ func (b *bench) measure(
 	if err != nil {
 		return measurement{}, err
 	}
-	n := float64(len(seen.latencies))
+	used, n := after.Since(before), float64(len(seen.latencies))
 	return measurement{
 		call: name, jobs: v.size, latencies: seen.latencies, perSecond: seen.perSecond(),
-		cpu:         (after.CPU - before.CPU) * 1e6 / n,
-		allocations: (after.Allocations - before.Allocations) / n,
-		allocated:   (after.Allocated - before.Allocated) / 1024 / n,
-		bytes:       float64(seen.bytes) / n,
+		costs: measure.Counts{
+			cpu: used[system.CPU] * 1e6 / n, allocations: used[system.Allocations] / n,
+			allocated: used[system.Allocated] / 1024 / n, answer: float64(seen.bytes) / n,
+		},
 	}, nil
 }

@@ -28,14 +28,19 @@ type measurement struct {
 
 	latencies []time.Duration
 	perSecond float64
-	// cpu is the CPU time of the REST API's process for each call, in microseconds; allocations and allocated what it allocated on
-	// its heap, in objects and KiB; bytes the size of an answer's body. All are 0 for calls that go past the REST API.
-	cpu, allocations, allocated, bytes float64
+	// costs are what each call costs the REST API's process; none for calls that go past it.
+	costs measure.Counts
 }
 
+// The costs of a call: CPU time, what was allocated on the heap (objects and bytes), and the size of the answer's body.
+const cpu, allocations, allocated, answer = "CPU µs", "allocs", "alloc KiB", "answer B"
+
 func perSecondOf(m measurement) float64 { return m.perSecond }
-func cpuOf(m measurement) float64       { return m.cpu }
 func timeOf(m measurement) float64      { return measure.Ratio(1, m.perSecond) }
+
+func costOf(name string) func(measurement) float64 {
+	return func(m measurement) float64 { return m.costs[name] }
+}
 
 // viewCost is what a view costs as such.
 type viewCost struct {
@@ -81,7 +86,7 @@ func (r *results) report() *measure.Report {
 	report := &measure.Report{}
 	smallest, largest := r.views[0], r.views[len(r.views)-1]
 	calls := report.Table(fmt.Sprintf("%d clients, %d rounds", r.clients, r.rounds),
-		"jobs", "calls/s", "p50 ms", "p99 ms", "CPU µs", "allocs", "alloc KiB", "answer B")
+		"jobs", "calls/s", "p50 ms", "p99 ms", cpu, allocations, allocated, answer)
 	compared := &measure.Table{
 		Title: fmt.Sprintf("%d jobs to %d", largest.jobs, smallest.jobs), Columns: []string{"CPU", "time", "p50"},
 	}
@@ -104,20 +109,19 @@ func (r *results) report() *measure.Report {
 			p50s = append(p50s, times.P50)
 			values := []float64{float64(v.jobs), measure.Median(column(rounds, perSecondOf)), times.P50, times.P99}
 			if m.call != bareCreate {
-				values = append(values, measure.Median(column(rounds, cpuOf)),
-					measure.Median(column(rounds, func(m measurement) float64 { return m.allocations })),
-					measure.Median(column(rounds, func(m measurement) float64 { return m.allocated })),
-					measure.Median(column(rounds, func(m measurement) float64 { return m.bytes })))
+				for _, cost := range []string{cpu, allocations, allocated, answer} {
+					values = append(values, measure.Median(column(rounds, costOf(cost))))
+				}
 			}
 			calls.Row(m.call, values...)
 			slowest.read(m.call, times.P99, v.jobs)
 		}
 		if len(r.views) > 1 && m.call != bareCreate {
 			small, large := r.of(m.call, smallest.jobs), r.of(m.call, largest.jobs)
-			cpu := measure.MedianRatio(column(large, cpuOf), column(small, cpuOf))
-			compared.Row(m.call, cpu, measure.MedianRatio(column(large, timeOf), column(small, timeOf)),
+			ratio := measure.MedianRatio(column(large, costOf(cpu)), column(small, costOf(cpu)))
+			compared.Row(m.call, ratio, measure.MedianRatio(column(large, timeOf), column(small, timeOf)),
 				measure.Ratio(p50s[len(p50s)-1], p50s[0]))
-			worst.read(m.call, cpu, largest.jobs)
+			worst.read(m.call, ratio, largest.jobs)
 		}
 	}
 	if len(compared.Rows) > 0 {

@@ -44,8 +44,8 @@ func (b *bench) hold(ctx context.Context, r *measure.Report, example v1alpha1.Sp
 		return err
 	}
 	t := r.Table(fmt.Sprintf("%d ended SpiderJobs that are only kept", n), "operator")
-	t.Row("heap, KiB per SpiderJob", (full.Heap-empty.Heap)/float64(n)/kibibyte)
-	t.Row("resident memory, KiB per SpiderJob", (full.Resident-empty.Resident)/float64(n)/kibibyte)
+	t.Row("heap, KiB per SpiderJob", (full.holds[system.Heap]-empty.holds[system.Heap])/float64(n)/kibibyte)
+	t.Row("resident memory, KiB per SpiderJob", (full.holds[system.Resident]-empty.holds[system.Resident])/float64(n)/kibibyte)
 	t.Row("start until it knows them all: s", full.took.Seconds())
 	t.Row("  its CPU seconds", full.used.CPU[system.Controller])
 	t.Row("  its requests", full.used.OperatorRequests())
@@ -54,9 +54,9 @@ func (b *bench) hold(ctx context.Context, r *measure.Report, example v1alpha1.Sp
 
 // start is what a start of the operator took and used, and the memory it holds afterwards.
 type start struct {
-	system.Usage
-	took time.Duration
-	used system.Reading
+	took  time.Duration
+	used  system.Reading
+	holds measure.Counts
 }
 
 // restart starts the operator anew and waits until it has reconciled each of n SpiderJobs and run a new one.
@@ -87,6 +87,6 @@ func (b *bench) restart(ctx context.Context, n int) (s start, err error) {
 		return s, err
 	}
 	s.took = time.Since(begun)
-	s.Usage, err = b.operator.Collected(ctx)
+	s.holds, err = b.operator.Collected(ctx)
 	return s, err
 }

@@ -70,7 +70,7 @@ func (b *bench) measure(ctx context.Context, of subject, n int, pace rate.Limit,
 		return nil, err
 	}
 	grown, err := b.operator.Collected(ctx)
-	result.heapPerJob = (grown.Heap - memory.Heap) / float64(n)
+	result.heapPerJob = (grown[system.Heap] - memory[system.Heap]) / float64(n)
 	return result, err
 }
 

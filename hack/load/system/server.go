@@ -122,36 +122,34 @@ func (s *System) StopServer(server *Server) error {
 	return server.Stop()
 }
 
-// Usage is what a process has used up to a moment, and what it holds at that moment.
-type Usage struct {
-	// CPU is in seconds.
-	CPU float64
-	// Allocations and Allocated count all that was ever allocated on the heap: objects and bytes.
-	Allocations, Allocated float64
-	// Heap and Resident are bytes.
-	Heap, Resident float64
-}
+// What is read of a process: the CPU seconds that it has used, all that was ever allocated on its heap (objects and bytes), and
+// what it holds now, in bytes.
+const (
+	CPU         = "process_cpu_seconds_total"
+	Allocations = "go_memstats_mallocs_total"
+	Allocated   = "go_memstats_alloc_bytes_total"
+	Heap        = "go_memstats_heap_alloc_bytes"
+	Resident    = "process_resident_memory_bytes"
+)
 
 // Usage reads the process's metrics.
-func (s *Server) Usage(ctx context.Context) (Usage, error) {
+func (s *Server) Usage(ctx context.Context) (measure.Counts, error) {
 	all, err := s.series(ctx)
 	if err != nil {
-		return Usage{}, err
+		return nil, err
 	}
-	return Usage{
-		CPU:         all.sum("process_cpu_seconds_total"),
-		Allocations: all.sum("go_memstats_mallocs_total"),
-		Allocated:   all.sum("go_memstats_alloc_bytes_total"),
-		Heap:        all.sum("go_memstats_heap_alloc_bytes"),
-		Resident:    all.sum("process_resident_memory_bytes"),
-	}, nil
+	usage := measure.Counts{}
+	for _, name := range []string{CPU, Allocations, Allocated, Heap, Resident} {
+		usage[name] = all.sum(name)
+	}
+	return usage, nil
 }
 
 // Collected is the usage just after a garbage collection.
-func (s *Server) Collected(ctx context.Context) (Usage, error) {
+func (s *Server) Collected(ctx context.Context) (measure.Counts, error) {
 	for range 2 { // what pools hold survives the first
 		if _, err := fetch.Get(ctx, http.DefaultClient, s.metrics+"/debug/pprof/heap?gc=1"); err != nil {
-			return Usage{}, err
+			return nil, err
 		}
 	}
 	return s.Usage(ctx)
