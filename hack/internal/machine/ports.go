@@ -32,8 +32,8 @@ const listens, bound = 10, 7
 
 // TCPListeners lists the machine's listening TCP sockets.
 func TCPListeners() ([]Listener, error) {
-	tcp := procfs.FS.NetTCP //nolint:staticcheck // It is slow where there are many sockets, and needs no privileges.
-	return listeners(listens, tcp, procfs.FS.NetTCP6)
+	tcp, tcp6 := procfs.FS.NetTCP, procfs.FS.NetTCP6 //nolint:staticcheck // They are slow, which few sockets do not notice.
+	return listeners(listens, tcp, tcp6)
 }
 
 // UDPListeners lists the machine's bound UDP sockets.
