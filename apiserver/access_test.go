@@ -157,6 +157,7 @@ func TestAKeyOpensWhatItsAccessSays(t *testing.T) {
 			{"read a spider", 0, func() answer { return f.get(key, "/api/v1/spiders/"+own.ID) }},
 			{"ask who it is", 0, func() answer { return f.get(key, "/api/v1/me") }},
 			{"start a job", 1, func() answer { return f.start(key, `{"spider_name": "books"}`) }},
+			{"start a job again", 1, func() answer { return f.post(key, "/api/v1/jobs/"+job+"/rerun", "") }},
 			{"tag a job", 1, func() answer { return f.patch(key, "/api/v1/jobs/"+job, `{"tags": ["x"]}`) }},
 			{"cancel a job", 1, func() answer { return f.cancel(key, job) }},
 			{"change a spider", 2, func() answer { return spider(http.MethodPatch, "/"+own.ID, `{"settings": {"A": 1}}`) }},

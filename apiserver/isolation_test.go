@@ -66,6 +66,10 @@ func (p *possessions) attempts() map[string][]attempt {
 			read(job, 200, 404), read(job+"?wait=1ms", 200, 404), read(job, 304, 404, "If-None-Match", p.jobTag),
 			read(job, 304, 404, "If-None-Match", "*"),
 		},
+		"POST /api/v1/jobs/:id/rerun": {
+			attempt{call{method: http.MethodPost, path: job + "/rerun"}, 200, 404},
+			write("POST", job+"/rerun", "{}", 409, 404), // alice has used this key before.
+		},
 		"PATCH /api/v1/jobs/:id": {
 			write("PATCH", job, `{}`, 200, 404), conditional("PATCH", job, `{"note": "x"}`, 412, 404, `"other"`),
 			conditional("PATCH", job, `{"tags": ["`+marker+`"]}`, 200, 404, p.jobTag),

@@ -217,6 +217,10 @@ func TestCalls(t *testing.T) {
 			_, err := c.GetJob(ctx, "7", GetJobParams{Wait: 90 * time.Second})
 			return err
 		}, "GET /base/api/v1/jobs/7?wait=1m30s ", nil, `{}`},
+		"start again": {func(ctx context.Context, c *Client) error {
+			_, err := c.RerunJob(ctx, "7", RerunJobParams{IdempotencyKey: "mine"})
+			return err
+		}, `POST /base/api/v1/jobs/7/rerun `, map[string]string{"Idempotency-Key": "mine"}, `{}`},
 		"tag": {func(ctx context.Context, c *Client) error {
 			_, err := c.ChangeJob(ctx, "7", JobChange{"tags": []string{}, "note": nil})
 			return err

@@ -122,6 +122,19 @@ func (c *Client) WaitForEnd(ctx context.Context, id string) (*Job, error) {
 	}
 }
 
+// RerunJob starts the spider of a job again, as the job was started. It adds an IdempotencyKey as StartJob does.
+func (c *Client) RerunJob(ctx context.Context, id string, params RerunJobParams) (*StartedJob, error) {
+	if params.IdempotencyKey == "" {
+		params.IdempotencyKey = rand.Text()
+	}
+	_, header := split(params)
+	started := &StartedJob{}
+	_, err := c.call(ctx, call{
+		method: http.MethodPost, path: jobsPath + "/" + url.PathEscape(id) + "/rerun", header: header, harmless: true,
+	}, started)
+	return orNil(started, err)
+}
+
 // ChangeJob changes the given fields of a job, tags or note, whether or not it has ended: nil removes one. Tags replace all tags.
 func (c *Client) ChangeJob(ctx context.Context, id string, body JobChange) (*Job, error) {
 	job := &Job{}

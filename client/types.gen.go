@@ -739,6 +739,12 @@ type GetJobLogsParams struct {
 	LastEventID string `json:"Last-Event-ID,omitempty,omitzero"`
 }
 
+// RerunJobParams defines parameters for RerunJob.
+type RerunJobParams struct {
+	// IdempotencyKey Any text that identifies this start for the caller, such as a UUID.
+	IdempotencyKey string `json:"Idempotency-Key,omitempty,omitzero"`
+}
+
 // ListSpidersParams defines parameters for ListSpiders.
 type ListSpidersParams struct {
 	// Name Only spiders whose names contain this text, in upper or lower case.

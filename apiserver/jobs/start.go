@@ -49,10 +49,17 @@ func (r *Request) Check() error {
 	if r.SpiderID == "" && r.SpiderName == "" {
 		return failure.Invalid("spider_id", "spider_id or spider_name is required")
 	}
-	if r.Once != nil && !onceKey.MatchString(r.Once.Key) {
-		return failure.Invalid("Idempotency-Key", "must be from 1 to 255 printable ASCII characters without spaces")
+	if err := r.Once.check(); err != nil {
+		return err
 	}
 	return refusedRun(cmp.Or(allowed.Arguments(r.Arguments), allowed.Tags(r.Tags), allowed.Note(r.Note)))
+}
+
+func (o *Once) check() error {
+	if o != nil && !onceKey.MatchString(o.Key) {
+		return failure.Invalid("Idempotency-Key", "must be from 1 to 255 printable ASCII characters without spaces")
+	}
+	return nil
 }
 
 // onceKey is the form that the contract gives an Idempotency-Key.
@@ -63,7 +70,18 @@ func (s *Jobs) Start(ctx context.Context, caller auth.Identity, request *Request
 	if err := request.Check(); err != nil {
 		return nil, err
 	}
-	identity, err := identify(caller, request.Once)
+	return s.start(ctx, caller, request.Once, func(ctx context.Context) (*view.Spider, *Request, error) {
+		spider, err := s.resolve(ctx, caller, request)
+		return spider, request, err
+	}, v1alpha1.OriginAPI)
+}
+
+// start creates the job that prepare asks for, or returns the one that the same request has created before.
+func (s *Jobs) start(
+	ctx context.Context, caller auth.Identity, once *Once,
+	prepare func(context.Context) (*view.Spider, *Request, error), origin string,
+) (*view.Job, error) {
+	identity, err := identify(caller, once)
 	if err != nil {
 		return nil, err
 	}
@@ -73,11 +91,12 @@ func (s *Jobs) Start(ctx context.Context, caller auth.Identity, request *Request
 			return sameStart(known, caller, identity)
 		}
 	}
-	spider, err := s.resolve(ctx, caller, request)
+	spider, request, err := prepare(ctx)
 	if err != nil {
 		return nil, err
 	}
 	job := newSpiderJob(caller, identity, spider, request)
+	job.Labels[v1alpha1.LabelOrigin] = origin
 	if _, err := spider.Allows.Run(&job.Spec); err != nil {
 		return nil, refusedRun(err)
 	}
@@ -167,7 +186,7 @@ func newSpiderJob(
 			UserID:               caller.UserID,
 		},
 	}
-	job.Labels = map[string]string{v1alpha1.LabelOrigin: v1alpha1.OriginAPI}
+	job.Labels = map[string]string{}
 	job.AddTags(request.Tags...)
 	if identity.hash != "" {
 		annotate(job, v1alpha1.AnnotationRequestHash, identity.hash)

@@ -17,16 +17,17 @@ var Accesses = map[string]auth.Access{
 	"GET /api/v1/jobs/:id":   {Key: v1alpha1.AccessRead, Resource: "spiderjobs", Verbs: []string{"get"}},
 	"PATCH /api/v1/jobs/:id": {Key: v1alpha1.AccessRun, Resource: "spiderjobs", Verbs: []string{"patch", "update"}},
 	// It records a cancellation.
-	"DELETE /api/v1/jobs/:id":    {Key: v1alpha1.AccessRun, Resource: "spiderjobs", Verbs: []string{"patch", "update"}},
-	"GET /api/v1/jobs/:id/logs":  {Key: v1alpha1.AccessRead, Resource: "spiderjobs", Verbs: []string{"get"}},
-	"GET /api/v1/jobs/events":    {Key: v1alpha1.AccessRead, Resource: "spiderjobs", Verbs: []string{"watch"}},
-	"GET /api/v1/jobs/summary":   {Key: v1alpha1.AccessRead, Resource: "spiderjobs", Verbs: []string{"list"}},
-	"GET /api/v1/spiders":        {Key: v1alpha1.AccessRead, Resource: "spiders", Verbs: []string{"list"}},
-	"POST /api/v1/spiders":       {Key: v1alpha1.AccessAll, Resource: "spiders", Verbs: []string{"create"}},
-	"GET /api/v1/spiders/:id":    {Key: v1alpha1.AccessRead, Resource: "spiders", Verbs: []string{"get"}},
-	"PATCH /api/v1/spiders/:id":  {Key: v1alpha1.AccessAll, Resource: "spiders", Verbs: []string{"patch", "update"}},
-	"DELETE /api/v1/spiders/:id": {Key: v1alpha1.AccessAll, Resource: "spiders", Verbs: []string{"delete"}},
-	"GET /api/v1/me":             {},
+	"DELETE /api/v1/jobs/:id":     {Key: v1alpha1.AccessRun, Resource: "spiderjobs", Verbs: []string{"patch", "update"}},
+	"POST /api/v1/jobs/:id/rerun": {Key: v1alpha1.AccessRun, Resource: "spiderjobs", Verbs: []string{"create"}},
+	"GET /api/v1/jobs/:id/logs":   {Key: v1alpha1.AccessRead, Resource: "spiderjobs", Verbs: []string{"get"}},
+	"GET /api/v1/jobs/events":     {Key: v1alpha1.AccessRead, Resource: "spiderjobs", Verbs: []string{"watch"}},
+	"GET /api/v1/jobs/summary":    {Key: v1alpha1.AccessRead, Resource: "spiderjobs", Verbs: []string{"list"}},
+	"GET /api/v1/spiders":         {Key: v1alpha1.AccessRead, Resource: "spiders", Verbs: []string{"list"}},
+	"POST /api/v1/spiders":        {Key: v1alpha1.AccessAll, Resource: "spiders", Verbs: []string{"create"}},
+	"GET /api/v1/spiders/:id":     {Key: v1alpha1.AccessRead, Resource: "spiders", Verbs: []string{"get"}},
+	"PATCH /api/v1/spiders/:id":   {Key: v1alpha1.AccessAll, Resource: "spiders", Verbs: []string{"patch", "update"}},
+	"DELETE /api/v1/spiders/:id":  {Key: v1alpha1.AccessAll, Resource: "spiders", Verbs: []string{"delete"}},
+	"GET /api/v1/me":              {},
 }
 
 // closeSpiders refuses every change of Spiders, to all callers.

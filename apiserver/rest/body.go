@@ -13,6 +13,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/scrapethis/spider-operator/apiserver/exchange"
 	"github.com/scrapethis/spider-operator/apiserver/failure"
 	"github.com/scrapethis/spider-operator/apiserver/guard"
 )
@@ -23,6 +24,9 @@ const (
 	// maxDiscarded is how much of a body beyond maxBody is read and discarded before it is refused.
 	maxDiscarded = 1 << 20
 )
+
+// bodiless are the calls that need no body: an empty one is as good as {}.
+var bodiless = map[string]bool{"POST /api/v1/jobs/:id/rerun": true}
 
 // readBody returns the body of a POST, PUT or PATCH, which has to be exactly one JSON object in UTF-8 of a bounded size; for
 // any other request it reads and discards the body, and returns nil. A body without a Content-Type counts as JSON, as it always
@@ -52,6 +56,9 @@ func readBody(g *guard.Guard, c *gin.Context) (body []byte, err error) {
 		return nil, failure.TooLarge(nil, "body_too_large", fmt.Sprintf("The body is larger than %d bytes.", maxBody))
 	case err != nil:
 		return nil, unreadable(err)
+	}
+	if bodiless[exchange.Of(c).Route] && len(bytes.TrimSpace(body)) == 0 {
+		return []byte("{}"), nil
 	}
 	if f := checkObject(body); f != nil {
 		return nil, f

@@ -4,9 +4,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"net/http"
 	"regexp"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -159,20 +161,48 @@ func (h *handlers) startJob(r *request) error {
 	if err != nil {
 		return err
 	}
-	key, err := r.header("Idempotency-Key")
-	if err != nil {
+	if asked.Once, err = r.once(r.body); err != nil {
 		return err
-	}
-	if key != nil {
-		sum := sha256.Sum256(r.body)
-		asked.Once = &jobs.Once{Key: *key, Hash: hex.EncodeToString(sum[:])}
 	}
 	job, err := h.jobs.Start(r.context(), r.caller(), asked)
 	if err != nil {
 		return err
 	}
+	return h.showStarted(r, job)
+}
+
+// once returns what an Idempotency-Key says of a start with this content; nil without one.
+func (r *request) once(content []byte) (*jobs.Once, error) {
+	key, err := r.header("Idempotency-Key")
+	if key == nil || err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(content)
+	return &jobs.Once{Key: *key, Hash: hex.EncodeToString(sum[:])}, nil
+}
+
+func (h *handlers) showStarted(r *request, job *view.Job) error {
 	r.c.Header("ETag", h.etags.job(job))
 	return r.show(contract.StartedJob{JobID: job.ID.String(), Status: contract.JobStatus(job.Status.String())})
+}
+
+func (h *handlers) rerunJob(r *request) error {
+	err := eachMember(r.body, "", func(name string, _ json.RawMessage) error {
+		return failure.Invalid(failure.Name(name), "there is no such field: a job is started again as it was")
+	})
+	if err != nil {
+		return err
+	}
+	// No body of a start is like this text, so a key cannot be used for both.
+	once, err := r.once([]byte("rerun " + strings.ToLower(r.id())))
+	if err != nil {
+		return err
+	}
+	job, err := h.jobs.Rerun(r.context(), r.caller(), r.id(), once)
+	if err != nil {
+		return err
+	}
+	return h.showStarted(r, job)
 }
 
 func (h *handlers) changeJob(r *request) error {

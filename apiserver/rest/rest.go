@@ -50,20 +50,21 @@ type handler func(*handlers, *request) error
 
 // calls are all calls for known callers, by method and route.
 var calls = map[string]handler{
-	"GET /api/v1/jobs":           (*handlers).listJobs,
-	"POST /api/v1/jobs":          (*handlers).startJob,
-	"GET /api/v1/jobs/events":    (*handlers).streamJobEvents,
-	"GET /api/v1/jobs/summary":   (*handlers).summarizeJobs,
-	"GET /api/v1/jobs/:id":       (*handlers).getJob,
-	"PATCH /api/v1/jobs/:id":     (*handlers).changeJob,
-	"DELETE /api/v1/jobs/:id":    (*handlers).cancelJob,
-	"GET /api/v1/jobs/:id/logs":  (*handlers).getJobLogs,
-	"GET /api/v1/spiders":        (*handlers).listSpiders,
-	"POST /api/v1/spiders":       (*handlers).createSpider,
-	"GET /api/v1/spiders/:id":    (*handlers).getSpider,
-	"PATCH /api/v1/spiders/:id":  (*handlers).changeSpider,
-	"DELETE /api/v1/spiders/:id": (*handlers).deleteSpider,
-	"GET /api/v1/me":             (*handlers).getMe,
+	"GET /api/v1/jobs":            (*handlers).listJobs,
+	"POST /api/v1/jobs":           (*handlers).startJob,
+	"GET /api/v1/jobs/events":     (*handlers).streamJobEvents,
+	"GET /api/v1/jobs/summary":    (*handlers).summarizeJobs,
+	"GET /api/v1/jobs/:id":        (*handlers).getJob,
+	"PATCH /api/v1/jobs/:id":      (*handlers).changeJob,
+	"DELETE /api/v1/jobs/:id":     (*handlers).cancelJob,
+	"POST /api/v1/jobs/:id/rerun": (*handlers).rerunJob,
+	"GET /api/v1/jobs/:id/logs":   (*handlers).getJobLogs,
+	"GET /api/v1/spiders":         (*handlers).listSpiders,
+	"POST /api/v1/spiders":        (*handlers).createSpider,
+	"GET /api/v1/spiders/:id":     (*handlers).getSpider,
+	"PATCH /api/v1/spiders/:id":   (*handlers).changeSpider,
+	"DELETE /api/v1/spiders/:id":  (*handlers).deleteSpider,
+	"GET /api/v1/me":              (*handlers).getMe,
 }
 
 // Serve registers everything that the contract has with an engine.

@@ -208,6 +208,9 @@ var inContract = map[string]any{
 	"startJob.expectations.no_progress_seconds maximum":                    MaxExpectedSeconds,
 	"startJob.expectations.no_progress_seconds minimum":                    MinNoProgressSeconds,
 
+	"rerunJob.Idempotency-Key maxLength": itsOwn,
+	"rerunJob.Idempotency-Key pattern":   itsOwn,
+
 	"startJob.tags maxItems":   MaxTags,
 	"startJob.tags[] pattern":  Tag.String(),
 	"startJob.note maxLength":  MaxNoteBytes,
