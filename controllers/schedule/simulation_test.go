@@ -45,7 +45,8 @@ type world struct {
 
 	created   map[string]int // how often a run's name was created
 	onTime    int            // how many of them by the schedule
-	writes    int
+	writes    int            // of the status
+	reads     int            // live
 	violation string
 
 	process *process
@@ -132,6 +133,9 @@ func (a api) state() snapshot {
 }
 
 func (a api) Get(_ context.Context, key client.ObjectKey, into client.Object, _ ...client.GetOption) error {
+	if !a.cached {
+		a.w.reads++
+	}
 	state := a.state()
 	switch into := into.(type) {
 	case *v1alpha1.SpiderSchedule:
@@ -400,6 +404,34 @@ func TestSimulation(t *testing.T) {
 		if w := simulate(seed); w.violation != "" {
 			t.Fatalf("seed %d: %s\n%+v\n%s", seed, w.violation, w.schedule.Spec, strings.Join(w.story, "\n"))
 		}
+	}
+}
+
+// TestCostOfARun counts what a schedule asks of kube-apiserver: for each run its creation, two writes of the status, and reads of
+// the schedule, its Spider and the run's name. In between, and while nothing is due, it asks for nothing.
+func TestCostOfARun(t *testing.T) {
+	w := &world{
+		random: rand.New(rand.NewPCG(1, 2)), now: time.Date(2026, 11, 27, 12, 0, 30, 0, time.UTC), calm: true,
+		jobs: map[string]*v1alpha1.SpiderJob{}, ends: map[string]time.Time{}, created: map[string]int{},
+	}
+	w.schedule = &v1alpha1.SpiderSchedule{ObjectMeta: metav1.ObjectMeta{
+		Namespace: "shop", Name: "nightly", UID: "s-1", Generation: 1, CreationTimestamp: *apiTime(w.now),
+	}}
+	w.schedule.Spec.SpiderRef.Name, w.schedule.Spec.Cron = "books", "0 * * * *"
+	w.stamp(w.schedule)
+	w.remember()
+	for w.now.Hour() < 13 || w.now.Minute() < 59 {
+		w.step()
+	}
+	if first := w.writes - 2; w.onTime != 1 || first != 1 {
+		t.Errorf("%d runs took %d writes of the status, and one for the new schedule", w.onTime, first+1)
+	}
+	writes, reads := w.writes, w.reads
+	for w.now.Hour() < 20 || w.now.Minute() < 59 {
+		w.step()
+	}
+	if runs := w.onTime - 1; runs != 7 || w.writes-writes != 2*runs || w.reads-reads != 3*runs {
+		t.Errorf("%d runs took %d writes of the status and %d reads", runs, w.writes-writes, w.reads-reads)
 	}
 }
 

@@ -30,9 +30,36 @@ func TestSpiderJobImmutability(t *testing.T) {
 		{name: "expectations", one: map[string]any{"minItems": int64(1)}, other: map[string]any{"minItems": int64(2)}},
 		{name: "retries", one: int64(0), other: int64(1)},
 		{name: "userID", one: "ann", other: "bob"},
+		{name: "scheduledFor", one: "2030-01-01T00:00:00Z", other: "2031-01-01T00:00:00Z"},
 		{name: "ttlSecondsAfterFinished", one: int64(0), other: int64(1), mutable: true},
 		{name: "cancellation", one: map[string]any{"requestedBy": "ann"}, other: map[string]any{"requestedBy": "bob"},
 			settledOnce: true},
+	})
+}
+
+func TestSpiderScheduleImmutability(t *testing.T) {
+	testMutability(t, "SpiderSchedule", reflect.TypeFor[v1alpha1.SpiderScheduleSpec](), []field{
+		{name: "spiderRef", one: map[string]any{"name": "books"}, other: map[string]any{"name": "films"}, required: true, mutable: true},
+		{name: "cron", one: "@daily", other: "@weekly", required: true, mutable: true},
+		{name: "timeZone", one: "UTC", other: "Europe/Berlin", mutable: true},
+		{name: "suspend", one: true, other: false, mutable: true},
+		{name: "overlap", one: "Queue", other: "Allow", mutable: true},
+		{name: "catchUp", one: map[string]any{"policy": "Latest"}, other: map[string]any{"policy": "None"}, mutable: true},
+		{name: "jitterSeconds", one: int64(1), other: int64(2), mutable: true},
+		{name: "pauseAfterFailures", one: int64(1), other: int64(2), mutable: true},
+		{name: "startAt", one: "2030-01-01T00:00:00Z", other: "2031-01-01T00:00:00Z", mutable: true},
+		{name: "endAt", one: "2030-01-01T00:00:00Z", other: "2031-01-01T00:00:00Z", mutable: true},
+		{name: "resumedAt", one: "2030-01-01T00:00:00Z", other: "2031-01-01T00:00:00Z", mutable: true},
+		{name: "displayName", one: "Books", other: "Films", mutable: true},
+		{name: "description", one: "books", other: "films", mutable: true},
+		{name: "userID", one: "ann", other: "bob"},
+		{name: "arguments", one: map[string]any{"a": "1"}, other: map[string]any{"a": "2"}, mutable: true},
+		{name: "settings", one: map[string]any{"A": "1"}, other: map[string]any{"B": "2"}, mutable: true},
+		{name: "timeoutSeconds", one: int64(1), other: int64(2), mutable: true},
+		{name: "startDeadlineSeconds", one: int64(1), other: int64(2), mutable: true},
+		{name: "retries", one: int64(0), other: int64(1), mutable: true},
+		{name: "ttlSecondsAfterFinished", one: int64(0), other: int64(1), mutable: true},
+		{name: "scheduledTimeArgument", one: "date", other: "at", mutable: true},
 	})
 }
 
@@ -83,7 +110,7 @@ func testMutability(t *testing.T, kind string, spec reflect.Type, list []field) 
 		}
 		testChange("kept", f.one, f.one, true)
 		testChange("changed", f.one, f.other, f.mutable)
-		testChange("removed", f.one, nil, f.mutable)
+		testChange("removed", f.one, nil, f.mutable && !f.required)
 		if !f.required {
 			testChange("added", nil, f.one, f.mutable || f.settledOnce)
 		}

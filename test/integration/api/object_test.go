@@ -17,8 +17,9 @@ type fields map[string]any
 // The minimal valid object of each kind, as users write it. Objects are untyped here, since a Go client could not even express
 // most of what must be refused.
 var minimal = map[string]fields{
-	"Spider":    {"metadata.name": "books"},
-	"SpiderJob": {"metadata.name": "monday", "spec.spiderRef.name": "books"},
+	"Spider":         {"metadata.name": "books"},
+	"SpiderJob":      {"metadata.name": "monday", "spec.spiderRef.name": "books"},
+	"SpiderSchedule": {"metadata.name": "nightly", "spec.spiderRef.name": "books", "spec.cron": "30 2 * * *"},
 	"APIKey": {
 		"metadata.name": "ci",
 		"spec.keyID":    "0123456789abcdef",

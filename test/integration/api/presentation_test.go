@@ -83,6 +83,11 @@ func TestSpiderAndAPIKeyColumns(t *testing.T) {
 	expectRow(t, kubectlGet(t, "spiders", "-n", namespace, "-o", "wide"), row{
 		"NAME": "books", "SPIDER": "Books", "IMAGE": "shop:1", "USER": "ann",
 	})
+	create(t, newObject(t, "SpiderSchedule", namespace, fields{"spec.timeZone": "Europe/Berlin", "spec.overlap": "Queue"}))
+	expectRow(t, kubectlGet(t, "ssch", "-n", namespace, "-o", "wide"), row{
+		"NAME": "nightly", "SPIDER": "books", "CRON": "30 2 * * *", "ZONE": "Europe/Berlin", "SUSPENDED": "false", "LAST": "",
+		"NEXT": "", "LAST RESULT": "", "OVERLAP": "Queue", "MISSED": "",
+	})
 	expectRow(t, kubectlGet(t, "apikeys", "-n", namespace), row{
 		"NAME": "ci", "KEY": "0123456789abcdef", "USER": "ann", "ACCESS": "Run", "EXPIRES": "2030-01-01T00:00:00Z",
 	})
@@ -94,6 +99,7 @@ func TestTheCategoryListsAllKinds(t *testing.T) {
 	namespace := cluster.Namespace(t)
 	names := map[string]string{
 		"Spider": "spider.scrapethis.app/books", "SpiderJob": "spiderjob.scrapethis.app/monday", "APIKey": "apikey.scrapethis.app/ci",
+		"SpiderSchedule": "spiderschedule.scrapethis.app/nightly",
 	}
 	for kind := range names {
 		create(t, newObject(t, kind, namespace, nil))
@@ -120,6 +126,8 @@ func TestSelectableFields(t *testing.T) {
 		{"SpiderJob", fields{"metadata.name": "b", "spec.spiderRef.name": "films", "spec.userID": "bob"}},
 		{"Spider", fields{"metadata.name": "a", "spec.name": "Books", "spec.userID": "ann"}},
 		{"Spider", fields{"metadata.name": "b", "spec.name": "Films", "spec.userID": "bob"}},
+		{"SpiderSchedule", fields{"metadata.name": "a", "spec.userID": "ann"}},
+		{"SpiderSchedule", fields{"metadata.name": "b", "spec.userID": "bob"}},
 		{"APIKey", fields{"metadata.name": "a", "spec.keyID": "aaaaaaaaaaaaaaaa"}},
 		{"APIKey", fields{"metadata.name": "b", "spec.keyID": "bbbbbbbbbbbbbbbb"}},
 	} {
@@ -131,6 +139,7 @@ func TestSelectableFields(t *testing.T) {
 		{"spiderjobs", "spec.userID!=bob"},
 		{"spiders", "spec.name=Books"},
 		{"spiders", "spec.userID=ann"},
+		{"spiderschedules", "spec.userID=ann"},
 		{"apikeys", "spec.keyID=aaaaaaaaaaaaaaaa"},
 	} {
 		names := cluster.Kubectl(t, "get", test.resource, "-n", namespace, "--field-selector="+test.selector,

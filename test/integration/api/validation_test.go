@@ -288,3 +288,38 @@ func TestAPIKeyValidation(t *testing.T) {
 		{"description of 257 characters", fields{"spec.description": strings.Repeat("x", 257)}, "spec.description"},
 	})
 }
+
+func TestSpiderScheduleValidation(t *testing.T) {
+	catchUp := func(overlap, policy string) fields {
+		set := fields{"spec.catchUp.policy": policy}
+		if overlap != "" {
+			set["spec.overlap"] = overlap
+		}
+		return set
+	}
+	testCandidates(t, "SpiderSchedule", []candidate{
+		{"the least", nil, ""},
+		{"all of it", fields{
+			"spec.timeZone": "Europe/Berlin", "spec.suspend": true, "spec.overlap": "Allow",
+			"spec.catchUp.policy": "All", "spec.catchUp.windowSeconds": int64(3600), "spec.jitterSeconds": int64(3600),
+			"spec.pauseAfterFailures": int64(3), "spec.startAt": "2030-01-01T00:00:00Z", "spec.endAt": "2031-01-01T00:00:00Z",
+			"spec.resumedAt": "2030-01-01T00:00:00Z", "spec.displayName": "Nightly", "spec.description": "books",
+			"spec.userID": "ann", "spec.arguments": map[string]any{"a": "1"}, "spec.settings": map[string]any{"A": "1"},
+			"spec.timeoutSeconds": int64(60), "spec.startDeadlineSeconds": int64(60), "spec.retries": int64(1),
+			"spec.ttlSecondsAfterFinished": int64(0), "spec.scheduledTimeArgument": "date",
+		}, ""},
+		{"no cron", fields{"spec.cron": nil}, "spec.cron"},
+		{"a long cron", fields{"spec.cron": strings.Repeat("0", 257)}, "spec.cron"},
+		{"no Spider", fields{"spec.spiderRef": nil}, "spec.spiderRef"},
+		{"unknown field", fields{"spec.schedule": "@daily"}, "spec.schedule"},
+		{"unknown policy", fields{"spec.overlap": "Forbid"}, "spec.overlap"},
+		{"catch-up of all, without overlap", catchUp("", "All"), "policy All needs overlap Allow"},
+		{"catch-up of all, with another overlap", catchUp("Queue", "All"), "policy All needs overlap Allow"},
+		{"catch-up of all", catchUp("Allow", "All"), ""},
+		{"an end before the start", fields{"spec.startAt": "2031-01-01T00:00:00Z", "spec.endAt": "2030-01-01T00:00:00Z"}, "spec.endAt"},
+		{"too much jitter", fields{"spec.jitterSeconds": int64(3601)}, "spec.jitterSeconds"},
+		{"an argument with =", fields{"spec.scheduledTimeArgument": "a=b"}, "spec.scheduledTimeArgument"},
+		{"a name of 52 characters", fields{"metadata.name": strings.Repeat("s", 52)}, ""},
+		{"a name of 53 characters", fields{"metadata.name": strings.Repeat("s", 53)}, "52 characters"},
+	})
+}
