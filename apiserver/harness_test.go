@@ -428,6 +428,101 @@ func mustCompactSpider(spider *v1alpha1.Spider) *view.Spider {
 	return compact
 }
 
+// scheduleCluster is a Kubernetes of SpiderSchedules in memory, as cluster is one of SpiderJobs.
+type scheduleCluster struct {
+	mu        sync.Mutex
+	revision  int
+	schedules map[string]*v1alpha1.SpiderSchedule
+	watch     *view.Schedules
+	held      bool
+	calls     map[string]int
+	// fail is asked before each call, and again after a write was recorded. meanwhile is called before each write is looked at.
+	fail      func(call string, recorded bool) error
+	meanwhile func()
+}
+
+func (c *scheduleCluster) before(call string) error {
+	if c.meanwhile != nil && call != "get" {
+		c.meanwhile()
+	}
+	c.calls[call]++
+	if c.fail != nil {
+		return c.fail(call, false)
+	}
+	return nil
+}
+
+func (c *scheduleCluster) find(namespace, name, resourceVersion string) (*v1alpha1.SpiderSchedule, error) {
+	schedule := c.schedules[namespace+"/"+name]
+	all := v1alpha1.Resource("spiderschedules")
+	switch {
+	case schedule == nil:
+		return nil, fmt.Errorf("finding: %w", apierrors.NewNotFound(all, name))
+	case resourceVersion != "" && resourceVersion != schedule.ResourceVersion:
+		return nil, fmt.Errorf("finding: %w", apierrors.NewConflict(all, name, errors.New("it has changed")))
+	}
+	return schedule.DeepCopy(), nil
+}
+
+func (c *scheduleCluster) Get(_ context.Context, namespace, name string) (*v1alpha1.SpiderSchedule, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.before("get"); err != nil {
+		return nil, err
+	}
+	return c.find(namespace, name, "")
+}
+
+// record makes an object the present state of its name, and shows it to the watch.
+func (c *scheduleCluster) record(schedule *v1alpha1.SpiderSchedule) {
+	c.revision++
+	schedule.ResourceVersion = strconv.Itoa(c.revision)
+	key := schedule.Namespace + "/" + schedule.Name
+	if was := c.schedules[key]; was == nil || !equality.Semantic.DeepEqual(was.Spec, schedule.Spec) {
+		schedule.Generation++
+	}
+	c.schedules[key] = schedule
+	if !c.held {
+		c.watch.Set("", mustCompactSchedule(schedule))
+	}
+}
+
+// update plays the controller, or anyone with kubectl.
+func (c *scheduleCluster) update(t testing.TB, namespace, name string, change func(*v1alpha1.SpiderSchedule)) {
+	t.Helper()
+	changed := c.schedule(t, namespace, name)
+	change(changed)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.record(changed)
+}
+
+// schedule returns a SpiderSchedule as it is recorded.
+func (c *scheduleCluster) schedule(t testing.TB, namespace, name string) *v1alpha1.SpiderSchedule {
+	t.Helper()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	schedule := c.schedules[namespace+"/"+name]
+	if schedule == nil {
+		t.Fatalf("there is no SpiderSchedule %s/%s", namespace, name)
+	}
+	return schedule.DeepCopy()
+}
+
+func (c *scheduleCluster) count(call string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.calls[call]
+}
+
+func mustCompactSchedule(schedule *v1alpha1.SpiderSchedule) *view.Schedule {
+	compact, err := view.FromSpiderSchedule(schedule)
+	if err != nil {
+		panic(err)
+	}
+	return compact
+}
+
 // health is what tests say it is.
 type health struct {
 	unsynced atomic.Bool
@@ -456,15 +551,16 @@ func (h *health) Scopes() map[string]kube.State {
 
 // testAPI is a server under test, its surroundings and a client.
 type testAPI struct {
-	t       testing.TB
-	cluster *cluster
-	spiders *spiderCluster
-	node    *node
-	keys    *auth.Keys
-	health  *health
-	server  *Server
-	url     string
-	log     *bytes.Buffer
+	t         testing.TB
+	cluster   *cluster
+	spiders   *spiderCluster
+	schedules *scheduleCluster
+	node      *node
+	keys      *auth.Keys
+	health    *health
+	server    *Server
+	url       string
+	log       *bytes.Buffer
 }
 
 // The bounds and addresses that the documentation has.
@@ -489,17 +585,23 @@ func newTestAPI(t testing.TB, change ...func(*Config)) *testAPI {
 	spiders.OnChange(jobs.RefreshSpider)
 	spiders.Replace("", nil, "10")
 	jobs.Replace("", nil, "10")
+	schedules := view.NewSchedules()
+	schedules.Replace("", nil, "10")
 	f := &testAPI{
 		t:       t,
 		cluster: &cluster{jobs: map[string]*v1alpha1.SpiderJob{}, calls: map[string]int{}, watch: jobs, revision: 10},
 		spiders: &spiderCluster{spiders: map[string]*v1alpha1.Spider{}, calls: map[string]int{}, watch: spiders, revision: 10},
-		node:    newNode(),
-		keys:    auth.NewKeys(time.Now),
-		health:  &health{},
-		log:     &bytes.Buffer{},
+		schedules: &scheduleCluster{
+			schedules: map[string]*v1alpha1.SpiderSchedule{}, calls: map[string]int{}, watch: schedules, revision: 10,
+		},
+		node:   newNode(),
+		keys:   auth.NewKeys(time.Now),
+		health: &health{},
+		log:    &bytes.Buffer{},
 	}
 	config := Config{
-		Jobs: jobs, Spiders: spiders, Kubernetes: f.cluster, KubernetesSpiders: f.spiders, Pods: f.node,
+		Jobs: jobs, Spiders: spiders, Schedules: schedules,
+		Kubernetes: f.cluster, KubernetesSpiders: f.spiders, KubernetesSchedules: f.schedules, Pods: f.node,
 		Health: f.health, Authenticator: f.keys, Limits: generous,
 		Registry: prometheus.NewRegistry(), Now: time.Now,
 		Log: slog.New(slog.NewJSONHandler(&lockedWriter{w: f.log}, &slog.HandlerOptions{Level: slog.LevelDebug})),
@@ -562,6 +664,24 @@ func (f *testAPI) spider(namespace, name string, change ...func(*v1alpha1.Spider
 		f.t.Fatal(err)
 	}
 	return created.ID()
+}
+
+// scheduled makes a SpiderSchedule as kubectl would, and returns its id.
+func (f *testAPI) scheduled(namespace, name string, change ...func(*v1alpha1.SpiderSchedule)) string {
+	f.t.Helper()
+	object := &v1alpha1.SpiderSchedule{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: namespace, Name: name, CreationTimestamp: metav1.NewTime(time.Now().Truncate(time.Second)),
+		},
+		Spec: v1alpha1.SpiderScheduleSpec{SpiderRef: v1alpha1.SpiderReference{Name: "books"}, Cron: "30 2 * * *", TimeZone: "UTC"},
+	}
+	for _, c := range change {
+		c(object)
+	}
+	f.schedules.mu.Lock()
+	defer f.schedules.mu.Unlock()
+	f.schedules.record(object)
+	return object.ID()
 }
 
 // apply makes a SpiderJob as kubectl would, and returns its id.

@@ -18,11 +18,11 @@ import (
 // marker stands in everything of alice's that an answer could tell.
 const marker = "s3cret"
 
-// possessions are one job and one spider, alice's in the namespace team.
+// possessions are one job, one spider and one schedule, alice's in the namespace team.
 type possessions struct {
-	job, spider string
-	// jobTag and spiderTag are the ETags that alice knows of them.
-	jobTag, spiderTag string
+	job, spider, schedule string
+	// jobTag, spiderTag and scheduleTag are the ETags that alice knows of them.
+	jobTag, spiderTag, scheduleTag string
 }
 
 // attempt is a call that means to reach what is alice's.
@@ -35,7 +35,7 @@ type attempt struct {
 
 // attempts are calls to reach what is alice's, by route. What others make by them is their own.
 func (p *possessions) attempts() map[string][]attempt {
-	job, spider := "/api/v1/jobs/"+p.job, "/api/v1/spiders/"+p.spider
+	job, spider, schedule := "/api/v1/jobs/"+p.job, "/api/v1/spiders/"+p.spider, "/api/v1/schedules/"+p.schedule
 	read := func(path string, own, others int, header ...string) attempt {
 		a := attempt{call{method: http.MethodGet, path: path, header: map[string]string{}}, own, others}
 		for i := 0; i < len(header); i += 2 {
@@ -92,7 +92,15 @@ func (p *possessions) attempts() map[string][]attempt {
 		"PATCH /api/v1/spiders/:id": {write("PATCH", spider, `{}`, 200, 404), write("PATCH", spider, `{"description": null}`, 200, 404),
 			conditional("PATCH", spider, `{}`, 412, 404, `"other"`), conditional("PATCH", spider, `{}`, 200, 404, "*")},
 		"DELETE /api/v1/spiders/:id": {write("DELETE", spider, "", 200, 404)},
-		"GET /api/v1/me":             {read("/api/v1/me", 200, 200)},
+		"GET /api/v1/schedules": {
+			read("/api/v1/schedules", 200, 200), read("/api/v1/schedules?spider_id="+p.spider, 200, 200),
+			read("/api/v1/schedules?enabled=true&limit=1000", 200, 200),
+		},
+		"GET /api/v1/schedules/:id": {
+			read(schedule, 200, 404), read(schedule, 304, 404, "If-None-Match", p.scheduleTag),
+			read(schedule, 304, 404, "If-None-Match", "*"),
+		},
+		"GET /api/v1/me": {read("/api/v1/me", 200, 200)},
 	}
 }
 
@@ -112,6 +120,10 @@ func (f *testAPI) furnish(t *testing.T, alice string) *possessions {
 	})
 	pod.write(marker)
 	p.job = id
+	p.schedule = f.scheduled("team", "a-schedule", func(s *v1alpha1.SpiderSchedule) {
+		s.Spec.UserID, s.Spec.DisplayName, s.Spec.Arguments = "alice", marker, map[string]v1alpha1.ArgumentValue{"token": marker}
+	})
+	p.scheduleTag = f.get(alice, "/api/v1/schedules/"+p.schedule).want(http.StatusOK).header.Get("ETag")
 	p.jobTag = f.get(alice, "/api/v1/jobs/"+p.job).want(http.StatusOK).header.Get("ETag")
 	p.spiderTag = f.get(alice, "/api/v1/spiders/"+p.spider).want(http.StatusOK).header.Get("ETag")
 	return p
@@ -140,7 +152,9 @@ func (f *testAPI) look(who, key string, a attempt, status int, mine *possessions
 		f.t.Errorf("%s: %s %s %v is answered %d %s, want %d", who, a.method, a.path, a.header, answered.status, answered.body, status)
 	}
 	told := answered.body + answered.header.Get("Link") + answered.header.Get("ETag")
-	for _, secret := range []string{marker, mine.job, mine.spider, mine.jobTag, mine.spiderTag} {
+	for _, secret := range []string{
+		marker, mine.job, mine.spider, mine.schedule, mine.jobTag, mine.spiderTag, mine.scheduleTag,
+	} {
 		if strings.Contains(told, secret) {
 			f.t.Errorf("%s: %s %s tells %s of alice's: %s", who, a.method, a.path, secret, told)
 		}

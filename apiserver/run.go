@@ -63,8 +63,9 @@ func Run(ctx context.Context, config *rest.Config, options Options, log *slog.Lo
 	spiders := view.NewSpiders()
 	jobs := view.NewJobs(spiders)
 	spiders.OnChange(jobs.RefreshSpider)
+	schedules := view.NewSchedules()
 	keys := auth.NewKeys(time.Now)
-	feeds := newFeeds(kubernetes, options.Namespaces, spiders, jobs, keys, log)
+	feeds := newFeeds(kubernetes, options.Namespaces, spiders, jobs, schedules, keys, log)
 
 	pods, err := kube.NewPods(config)
 	if err != nil {
@@ -73,22 +74,24 @@ func Run(ctx context.Context, config *rest.Config, options Options, log *slog.Lo
 
 	registry := prometheus.NewRegistry()
 	serverConfig := Config{
-		Jobs:              jobs,
-		Spiders:           spiders,
-		Kubernetes:        kube.Jobs{Client: kubernetes},
-		KubernetesSpiders: kube.Spiders{Client: kubernetes},
-		Pods:              pods,
-		Health:            feeds,
-		Authenticator:     keys,
-		Limits:            limits(&options.Config),
-		Timeouts:          timeouts(&options.Config),
-		Caps:              view.Caps{UnfinishedJobs: options.Config.MaxUnfinishedJobs, ArgumentBytes: options.Config.MaxArgumentBytes},
-		MaxConnections:    connectionsWithinFiles(options.Config.MaxConnections, log),
-		TrustedProxies:    options.Config.TrustedProxies,
-		Registry:          registry,
-		Log:               log,
-		Now:               time.Now,
-		SpidersReadOnly:   options.SpidersReadOnly,
+		Jobs:                jobs,
+		Spiders:             spiders,
+		Schedules:           schedules,
+		Kubernetes:          kube.Jobs{Client: kubernetes},
+		KubernetesSpiders:   kube.Spiders{Client: kubernetes},
+		KubernetesSchedules: kube.Schedules{Client: kubernetes},
+		Pods:                pods,
+		Health:              feeds,
+		Authenticator:       keys,
+		Limits:              limits(&options.Config),
+		Timeouts:            timeouts(&options.Config),
+		Caps:                caps(&options.Config),
+		MaxConnections:      connectionsWithinFiles(options.Config.MaxConnections, log),
+		TrustedProxies:      options.Config.TrustedProxies,
+		Registry:            registry,
+		Log:                 log,
+		Now:                 time.Now,
+		SpidersReadOnly:     options.SpidersReadOnly,
 
 		MaxConnectionsPerAddress: options.Config.MaxConnectionsPerAddress,
 	}
@@ -117,6 +120,10 @@ func Run(ctx context.Context, config *rest.Config, options Options, log *slog.Lo
 		<-fed
 	}()
 	return serve(ctx, server, registry, options, log)
+}
+
+func caps(config *configv1alpha1.APIServerConfiguration) view.Caps {
+	return view.Caps{UnfinishedJobs: config.MaxUnfinishedJobs, ArgumentBytes: config.MaxArgumentBytes}
 }
 
 func limits(config *configv1alpha1.APIServerConfiguration) guard.Limits {
@@ -156,7 +163,8 @@ func newClient(config *rest.Config) (client.WithWatch, error) {
 
 // newFeeds makes the feeds of all views, for each served namespace.
 func newFeeds(
-	kubernetes client.WithWatch, namespaces []string, spiders *view.Spiders, jobs *view.Jobs, keys *auth.Keys, log *slog.Logger,
+	kubernetes client.WithWatch, namespaces []string, spiders *view.Spiders, jobs *view.Jobs, schedules *view.Schedules,
+	keys *auth.Keys, log *slog.Logger,
 ) kube.Feeds {
 	report := func(err error) { log.Warn("following Kubernetes", "error", err.Error()) }
 	if len(namespaces) == 0 {
@@ -172,6 +180,10 @@ func newFeeds(
 			&kube.Feed[*v1alpha1.SpiderJob, *view.Job]{
 				Client: kubernetes, Scope: namespace, Sink: jobs, Compact: view.FromSpiderJob, Report: report,
 				NewList: func() client.ObjectList { return &v1alpha1.SpiderJobList{} },
+			},
+			&kube.Feed[*v1alpha1.SpiderSchedule, *view.Schedule]{
+				Client: kubernetes, Scope: namespace, Sink: schedules, Compact: view.FromSpiderSchedule, Report: report,
+				NewList: func() client.ObjectList { return &v1alpha1.SpiderScheduleList{} },
 			},
 			&kube.Feed[*v1alpha1.APIKey, *auth.APIKey]{
 				Client: kubernetes, Scope: namespace, Sink: keys, Compact: auth.FromAPIKey, Report: report,

@@ -14,6 +14,7 @@ import (
 	"github.com/scrapethis/spider-operator/apiserver/guard"
 	"github.com/scrapethis/spider-operator/apiserver/jobs"
 	"github.com/scrapethis/spider-operator/apiserver/rest"
+	"github.com/scrapethis/spider-operator/apiserver/schedules"
 	"github.com/scrapethis/spider-operator/apiserver/spiders"
 	"github.com/scrapethis/spider-operator/apiserver/view"
 )
@@ -25,11 +26,13 @@ var openAPI []byte
 
 // Config is what a Server is made of.
 type Config struct {
-	Jobs    *view.Jobs
-	Spiders *view.Spiders
-	// Kubernetes reads and writes SpiderJobs, and KubernetesSpiders Spiders, live.
-	Kubernetes        jobs.Kubernetes
-	KubernetesSpiders spiders.Kubernetes
+	Jobs      *view.Jobs
+	Spiders   *view.Spiders
+	Schedules *view.Schedules
+	// Kubernetes reads and writes SpiderJobs, KubernetesSpiders Spiders, and KubernetesSchedules SpiderSchedules, live.
+	Kubernetes          jobs.Kubernetes
+	KubernetesSpiders   spiders.Kubernetes
+	KubernetesSchedules schedules.Kubernetes
 	// Pods reads Pods and the logs of spiders, live.
 	Pods          jobs.Pods
 	Health        guard.Health
@@ -103,12 +106,17 @@ func New(config Config) (*Server, error) {
 	engine.RemoteIPHeaders = []string{"X-Forwarded-For"}
 	engine.Use(g.Observe, g.Bound)
 	found := spiders.New(config.Spiders, config.KubernetesSpiders)
+	started := jobs.New(jobs.Config{
+		View: config.Jobs, Kubernetes: config.Kubernetes, Pods: config.Pods, Spiders: found,
+		Caps: config.Caps, Now: config.Now,
+	})
 	err = rest.Serve(engine, rest.Config{
-		Jobs: jobs.New(jobs.Config{
-			View: config.Jobs, Kubernetes: config.Kubernetes, Pods: config.Pods, Spiders: found,
-			Caps: config.Caps, Now: config.Now,
+		Jobs:    started,
+		Spiders: found,
+		Schedules: schedules.New(schedules.Config{
+			View: config.Schedules, Kubernetes: config.KubernetesSchedules, SpiderNames: config.Spiders, JobView: config.Jobs,
+			Now: config.Now,
 		}),
-		Spiders:  found,
 		Guard:    g,
 		Age:      func(namespace string) time.Duration { return config.Health.Of(namespace).Age },
 		Contract: openAPI,

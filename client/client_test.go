@@ -254,6 +254,14 @@ func TestCalls(t *testing.T) {
 			_, err := c.ChangeSpider(ctx, "7", SpiderChange{"description": nil})
 			return err
 		}, `PATCH /base/api/v1/spiders/7 {"description":null}`, nil, `{}`},
+		"schedules": {func(ctx context.Context, c *Client) error {
+			_, err := c.ListSchedules(ctx, ListSchedulesParams{Enabled: new(false)})
+			return err
+		}, "GET /base/api/v1/schedules?enabled=false ", nil, `[]`},
+		"a schedule": {func(ctx context.Context, c *Client) error {
+			_, err := c.GetSchedule(ctx, "a/b")
+			return err
+		}, "GET /base/api/v1/schedules/a%2Fb ", nil, `{}`},
 		"a call without a method": {func(ctx context.Context, c *Client) error {
 			return c.Do(ctx, http.MethodPut, "/api/v2/x?y=z", map[string]int{"a": 1}, nil)
 		}, `PUT /base/api/v2/x?y=z {"a":1}`, nil, ``},

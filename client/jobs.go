@@ -13,8 +13,9 @@ import (
 )
 
 const (
-	jobsPath    = "/api/v1/jobs"
-	spidersPath = "/api/v1/spiders"
+	jobsPath      = "/api/v1/jobs"
+	spidersPath   = "/api/v1/spiders"
+	schedulesPath = "/api/v1/schedules"
 )
 
 // Page is a part of a list.

@@ -116,7 +116,7 @@ type DeletedSpider struct {
 // | 403 | `quota_exceeded` | The namespace's quota does not allow another job or spider. |
 // | 403 | `namespace_terminating` | The namespace is being deleted. |
 // | 403 | `forbidden` | The cluster does not allow the job or spider; its administrators know why. |
-// | 404 | `not_found` | There is no such job, spider or address, as far as this caller may see. |
+// | 404 | `not_found` | There is no such job, spider, schedule or address, as far as this caller may see. |
 // | 405 | `method_not_allowed` | The address does not know this method. |
 // | 409 | `job_ended` | The job has ended and cannot be cancelled. |
 // | 409 | `grace_period_longer` | The job was cancelled with a shorter grace period, which cannot be raised. |
@@ -294,6 +294,12 @@ type Job struct {
 	//
 	// Example: Completed
 	Reason string `json:"reason,omitempty,omitzero"`
+
+	// ScheduleID The schedule whose run the job is, which may have been deleted. Absent if the job is no schedule's.
+	ScheduleID string `json:"schedule_id,omitempty,omitzero"`
+
+	// ScheduledAt The time for which the schedule started the run. Absent if it was started by request.
+	ScheduledAt time.Time `json:"scheduled_at,omitempty,omitzero"`
 
 	// Spider The spider that a job runs.
 	Spider   JobSpider `json:"spider"`
@@ -475,6 +481,129 @@ type NewSpider struct {
 //
 // Example: The shop was down.
 type Note = string
+
+// Schedule When a spider is run, and with what.
+type Schedule struct {
+	// Arguments The spider's arguments in every run. Absent if there are none.
+	Arguments map[string]string `json:"arguments,omitempty,omitzero"`
+
+	// CatchUp What follows when times have passed while the operator was not there.
+	CatchUp   ScheduleCatchUp `json:"catch_up"`
+	CreatedAt time.Time       `json:"created_at"`
+
+	// CronExpression When runs are due.
+	//
+	// Example: 30 2 * * MON-FRI
+	CronExpression string `json:"cron_expression"`
+
+	// Description What the schedule is for.
+	Description string `json:"description,omitempty,omitzero"`
+
+	// Enabled Whether the schedule starts runs. It does not while it is switched off, or paused after failures: `paused_reason`
+	// says so then.
+	Enabled bool `json:"enabled"`
+
+	// EndAt The latest time for which a run is due.
+	EndAt time.Time `json:"end_at,omitempty,omitzero"`
+	ID    string    `json:"id"`
+
+	// JitterSeconds The most that a run is delayed, so that many schedules do not start runs at once.
+	JitterSeconds int32 `json:"jitter_seconds"`
+
+	// LastJob The run that the schedule started last, at one of its times. Absent before the first.
+	LastJob *ScheduleLastJob `json:"last_job,omitempty"`
+
+	// Missed How often no run was started for a time at which one was due: an earlier one had not ended, or the operator was not
+	// there in time.
+	Missed int64 `json:"missed"`
+
+	// Name The schedule's name for people.
+	//
+	// Example: Nightly books
+	Name string `json:"name,omitempty,omitzero"`
+
+	// NextRuns The next five times at which runs are due; fewer before `end_at`, none while it is not enabled.
+	NextRuns []time.Time `json:"next_runs"`
+
+	// Overlap What follows when a run is due while an earlier one has not ended: `skip` leaves it out, `queue` starts it then (one
+	// run waits at most), `replace` cancels the earlier one first, `allow` starts it at once.
+	//
+	//
+	// Example: skip
+	Overlap string `json:"overlap"`
+
+	// PauseAfterFailures How many runs in a row have to end as `error` to pause the schedule; 0 for never.
+	PauseAfterFailures int32 `json:"pause_after_failures"`
+
+	// PausedReason Why the schedule was paused. Setting `enabled` to `true` resumes it.
+	PausedReason string `json:"paused_reason,omitempty,omitzero"`
+
+	// Retries As in a start.
+	Retries *int32 `json:"retries,omitempty"`
+
+	// ScheduledTimeArgument The argument that gets the time for which the run is due, in RFC 3339 with the offset of the zone.
+	//
+	// Example: date
+	ScheduledTimeArgument string `json:"scheduled_time_argument,omitempty,omitzero"`
+
+	// Settings Scrapy settings for every run. Absent if there are none.
+	Settings map[string]string `json:"settings,omitempty,omitzero"`
+
+	// Spider The spider that a schedule runs. It may not exist any more.
+	Spider   ScheduleSpider `json:"spider"`
+	SpiderID string         `json:"spider_id"`
+
+	// StartAt The earliest time for which a run is due.
+	StartAt time.Time `json:"start_at,omitempty,omitzero"`
+
+	// StartDeadlineSeconds As in a start.
+	StartDeadlineSeconds *int64 `json:"start_deadline_seconds,omitempty"`
+
+	// TimeoutSeconds As in a start.
+	TimeoutSeconds *int64 `json:"timeout_seconds,omitempty"`
+
+	// Timezone The IANA time zone of the expression.
+	//
+	// Example: Europe/Berlin
+	Timezone string `json:"timezone"`
+
+	// UserID The user that the schedule and its runs belong to.
+	UserID string `json:"user_id"`
+}
+
+// ScheduleCatchUp What follows when times have passed while the operator was not there.
+type ScheduleCatchUp struct {
+	// Policy `latest` starts one run, for the latest of these times, `all` one for each (at most 100), `none` only what is less
+	// than two minutes late.
+	//
+	//
+	// Example: latest
+	Policy string `json:"policy"`
+
+	// WindowSeconds How late a run may start.
+	WindowSeconds int64 `json:"window_seconds"`
+}
+
+// ScheduleLastJob The run that the schedule started last, at one of its times. Absent before the first.
+type ScheduleLastJob struct {
+	ID string `json:"id"`
+
+	// ScheduledAt The time for which it was due.
+	ScheduledAt time.Time `json:"scheduled_at"`
+
+	// Status `pending`: not started yet. `running`: the spider's process has started. `finished`: the spider ran to its end.
+	// `cancelled`: somebody requested a stop. `error`: the job failed. A status never goes back, and the last three never
+	// change. There will be no other values.
+	Status JobStatus `json:"status,omitempty,omitzero"`
+}
+
+// ScheduleSpider The spider that a schedule runs. It may not exist any more.
+type ScheduleSpider struct {
+	ID string `json:"id"`
+
+	// Name Example: books
+	Name string `json:"name"`
+}
 
 // ScrapySettings Scrapy settings for every run. Names are upper-case letters, digits and underscores. Strings reach Scrapy unchanged,
 // other values as their exact JSON text, of at most 4096 characters.
@@ -743,6 +872,21 @@ type GetJobLogsParams struct {
 type RerunJobParams struct {
 	// IdempotencyKey Any text that identifies this start for the caller, such as a UUID.
 	IdempotencyKey string `json:"Idempotency-Key,omitempty,omitzero"`
+}
+
+// ListSchedulesParams defines parameters for ListSchedules.
+type ListSchedulesParams struct {
+	// SpiderID Only schedules of the spider with this id.
+	SpiderID string `form:"spider_id,omitempty" json:"spider_id,omitempty,omitzero"`
+
+	// Enabled Only schedules that are enabled, or that are not.
+	Enabled *bool `form:"enabled,omitempty" json:"enabled,omitempty"`
+
+	// Limit The largest number of schedules on a page. A page of schedules with many arguments ends after a megabyte.
+	Limit int `form:"limit,omitempty" json:"limit,omitempty,omitzero"`
+
+	// Cursor Where the page begins, taken from a `Link` header. It cannot be made up.
+	Cursor string `form:"cursor,omitempty" json:"cursor,omitempty,omitzero"`
 }
 
 // ListSpidersParams defines parameters for ListSpiders.

@@ -27,6 +27,8 @@ var Accesses = map[string]auth.Access{
 	"GET /api/v1/spiders/:id":     {Key: v1alpha1.AccessRead, Resource: "spiders", Verbs: []string{"get"}},
 	"PATCH /api/v1/spiders/:id":   {Key: v1alpha1.AccessAll, Resource: "spiders", Verbs: []string{"patch", "update"}},
 	"DELETE /api/v1/spiders/:id":  {Key: v1alpha1.AccessAll, Resource: "spiders", Verbs: []string{"delete"}},
+	"GET /api/v1/schedules":       {Key: v1alpha1.AccessRead, Resource: "spiderschedules", Verbs: []string{"list"}},
+	"GET /api/v1/schedules/:id":   {Key: v1alpha1.AccessRead, Resource: "spiderschedules", Verbs: []string{"get"}},
 	"GET /api/v1/me":              {},
 }
 

@@ -58,6 +58,10 @@ func appendMembers(text jsonText, job *view.Job, arguments string, omitted bool)
 	}
 	text.stats(&job.Stats)
 	text.expectations(job.Expectations)
+	if job.Scheduled != nil {
+		text.id("schedule_id", job.Scheduled.ScheduleID)
+		text.optionalTime("scheduled_at", job.Scheduled.At)
+	}
 	text.end()
 	return text
 }

@@ -86,6 +86,9 @@ func contractJob(job *view.Job, withArguments bool) contract.Job {
 			}
 		}
 	}
+	if job.Scheduled != nil {
+		shown.ScheduleID, shown.ScheduledAt = new(job.Scheduled.ScheduleID.String()), optionalTime(job.Scheduled.At)
+	}
 	return shown
 }
 
@@ -165,6 +168,9 @@ func TestTheTextOfAJobIsThatOfTheContract(t *testing.T) {
 				job.Expectations.Violations = encoded(t, violations)
 			}
 		}
+		if rapid.Bool().Draw(t, "is of a schedule") {
+			job.Scheduled = &view.Scheduled{ScheduleID: anyID.Draw(t, "schedule id"), At: anyTime.Draw(t, "scheduled")}
+		}
 		if rapid.Bool().Draw(t, "has an exit code") {
 			job.ExitCode = new(rapid.Int32().Draw(t, "exit code"))
 		}
@@ -198,6 +204,7 @@ func TestAJobShowsEverythingThatTheContractKnows(t *testing.T) {
 				ItemsDropped: 7, FeedFailures: 8, PeakMemoryBytes: 9, ElapsedSeconds: 10,
 			}.Pack(),
 		},
+		Scheduled: &view.Scheduled{ScheduleID: uuid.New(), At: 10},
 		Expectations: &view.Judgement{
 			Judged: true, Message: "It broke one.", Violations: `[{"rule":"min_items","expected":"at least 6","actual":"5"}]`,
 		},

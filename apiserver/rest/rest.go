@@ -20,14 +20,16 @@ import (
 	"github.com/scrapethis/spider-operator/apiserver/failure"
 	"github.com/scrapethis/spider-operator/apiserver/guard"
 	"github.com/scrapethis/spider-operator/apiserver/jobs"
+	"github.com/scrapethis/spider-operator/apiserver/schedules"
 	"github.com/scrapethis/spider-operator/apiserver/spiders"
 )
 
 // Config is what the handlers need.
 type Config struct {
-	Jobs    *jobs.Jobs
-	Spiders *spiders.Spiders
-	Guard   *guard.Guard
+	Jobs      *jobs.Jobs
+	Spiders   *spiders.Spiders
+	Schedules *schedules.Schedules
+	Guard     *guard.Guard
 	// Age returns how long nothing has been heard from Kubernetes about a namespace: 0 while connected.
 	Age func(namespace string) time.Duration
 	// Contract is openapi.yaml.
@@ -38,11 +40,12 @@ type Config struct {
 
 // handlers answer the calls of the contract.
 type handlers struct {
-	jobs    *jobs.Jobs
-	spiders *spiders.Spiders
-	guard   *guard.Guard
-	age     func(namespace string) time.Duration
-	etags   etags
+	jobs      *jobs.Jobs
+	spiders   *spiders.Spiders
+	schedules *schedules.Schedules
+	guard     *guard.Guard
+	age       func(namespace string) time.Duration
+	etags     etags
 }
 
 // handler answers a call.
@@ -64,6 +67,8 @@ var calls = map[string]handler{
 	"GET /api/v1/spiders/:id":     (*handlers).getSpider,
 	"PATCH /api/v1/spiders/:id":   (*handlers).changeSpider,
 	"DELETE /api/v1/spiders/:id":  (*handlers).deleteSpider,
+	"GET /api/v1/schedules":       (*handlers).listSchedules,
+	"GET /api/v1/schedules/:id":   (*handlers).getSchedule,
 	"GET /api/v1/me":              (*handlers).getMe,
 }
 
@@ -106,7 +111,10 @@ func Serve(engine *gin.Engine, config Config) error {
 		api.Use(closeSpiders)
 	}
 	api.Use(g.Authorize)
-	h := &handlers{jobs: config.Jobs, spiders: config.Spiders, guard: g, age: config.Age, etags: etagsOf(config.Contract)}
+	h := &handlers{
+		jobs: config.Jobs, spiders: config.Spiders, schedules: config.Schedules, guard: g, age: config.Age,
+		etags: etagsOf(config.Contract),
+	}
 	return queries.register(withHead{api}, h)
 }
 

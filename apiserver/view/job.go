@@ -195,6 +195,8 @@ func FromSpiderJob(job *v1alpha1.SpiderJob) (*Job, error) {
 type Scheduled struct {
 	// ScheduleID is the id of the schedule, whether or not it exists.
 	ScheduleID uuid.UUID
+	// At is the time for which the run was due, in seconds since 1970; 0 if it was started by request.
+	At int64
 }
 
 // scheduledOf returns nil for a job that is no run of a schedule.
@@ -204,7 +206,7 @@ func scheduledOf(job *v1alpha1.SpiderJob) (*Scheduled, error) {
 		return nil, nil
 	}
 	id, err := uuid.Parse(text)
-	return &Scheduled{ScheduleID: id}, err
+	return &Scheduled{ScheduleID: id, At: seconds(job.Spec.ScheduledFor)}, err
 }
 
 func statusOf(job *v1alpha1.SpiderJob) Status {

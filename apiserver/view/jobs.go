@@ -59,6 +59,14 @@ func (v *Jobs) Get(namespace string, id uuid.UUID) *Job {
 	return v.byID(namespace, id)
 }
 
+// Named returns the job with this name of its resource, or nil.
+func (v *Jobs) Named(namespace, name string) *Job {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	job, _ := v.get(ref{namespace, name})
+	return job
+}
+
 // Put takes an answer of Kubernetes to a read or a write of this process, so that it is visible before the watch shows it. It
 // returns what the view then knows: the given state, a newer one, or nil if the watch has shown meanwhile that the job is gone.
 func (v *Jobs) Put(object *v1alpha1.SpiderJob) (*Job, error) {

@@ -518,8 +518,9 @@ func TestEverythingOfAJobIsKept(t *testing.T) {
 	nightly := v1alpha1.SpiderSchedule{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "nightly"}}
 	object := spiderJob("a", 7, user("alice"), phase(v1alpha1.PhaseError), func(job *v1alpha1.SpiderJob) {
 		job.Annotations = map[string]string{v1alpha1.AnnotationRequestHash: "beef", v1alpha1.AnnotationNote: "look at it"}
-		job.Labels = map[string]string{v1alpha1.LabelOrigin: "rerun", "team": "books", v1alpha1.LabelSchedule: nightly.Name}
+		job.Labels = map[string]string{v1alpha1.LabelOrigin: "rerun", v1alpha1.LabelSchedule: nightly.Name, "team": "books"}
 		job.AddTags("nightly", "eu")
+		job.Spec.ScheduledFor = at(990)
 		job.Spec.Arguments = map[string]v1alpha1.ArgumentValue{"b": "<&>\u2028", "a": "1"}
 		job.Spec.Cancellation = &v1alpha1.Cancellation{RequestedAt: at(1005), GracePeriodSeconds: new(int64(60))}
 		job.Status.Reason, job.Status.Message = "ExitCode", "exited with 3"
@@ -536,7 +537,7 @@ func TestEverythingOfAJobIsKept(t *testing.T) {
 		expectationsMet("False", "it broke a rule", v1alpha1.Violation{Rule: "minItems", Expected: "at least 9", Actual: "<5>"})(job)
 	})
 	want := &Job{
-		Scheduled: &Scheduled{ScheduleID: uuid.MustParse(nightly.ID())},
+		Scheduled: &Scheduled{ScheduleID: uuid.MustParse(nightly.ID()), At: 990},
 		ID:        uuid.MustParse(object.ID()), SpiderID: uuid.MustParse(object.SpiderID()),
 		Namespace: ns, Name: "a", ResourceVersion: "7", UserID: "alice", SpiderRef: "books",
 		SpiderName: "Books", RepoPath: "b.py", Image: TextOf("img:1"), RequestHash: "beef",

@@ -185,6 +185,8 @@ var inContract = map[string]any{
 	"listJobs.tag maxItems":                  MaxTags,
 	"listJobs.tag[] pattern":                 Tag.String(),
 	"listJobs.lacks_tag pattern":             Tag.String(),
+	"listSchedules.cursor maxLength":         itsOwn,
+	"listSchedules.limit maximum":            itsOwn,
 	"listSpiders.cursor maxLength":           itsOwn,
 	"listSpiders.limit maximum":              itsOwn,
 	"listSpiders.name maxLength":             MaxSpiderName,

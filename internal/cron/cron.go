@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"iter"
 	"strings"
+	"sync"
 	"time"
 	_ "time/tzdata" // The image has no zone data of its own.
 
@@ -88,12 +89,20 @@ func loadZone(name string) (*time.Location, error) {
 	if name == "Local" || len(name) > MaxZone {
 		return nil, fmt.Errorf("unknown time zone %.64q: give a name of the IANA database, such as Europe/Berlin", name)
 	}
+	if known, found := loaded.Load(name); found {
+		return known.(*time.Location), nil
+	}
 	location, err := time.LoadLocation(name)
 	if err != nil {
 		return nil, fmt.Errorf("unknown time zone %q: give a name of the IANA database, such as Europe/Berlin", name)
 	}
+	loaded.Store(name, location)
 	return location, nil
 }
+
+// loaded are the zones that were loaded, by name. Each takes some kilobytes, which all schedules in the zone share; the database
+// bounds their number.
+var loaded sync.Map
 
 // check refuses what the parser would read as something else, or would fail on without saying why: it panics on some prefixes
 // that name a zone, and counts fields only.

@@ -133,6 +133,9 @@ func TestRESTAPIMayNotWriteSpidersIfCallersMayNot(t *testing.T) {
 		if verbs := granted(rules, "scrapethis.app", "spiderjobs"); !slices.Contains(verbs, "create") {
 			t.Errorf("%s: the REST API may %v spiderjobs", set, verbs)
 		}
+		if verbs := granted(rules, "scrapethis.app", "spiderschedules"); !slices.Contains(verbs, "list") {
+			t.Errorf("%s: the REST API may %v spiderschedules", set, verbs)
+		}
 	}
 }
 

@@ -100,11 +100,17 @@ the REST API do not change Spiders, its process may not either.
 {{- $path := printf "files/rbac/%s.yaml" .component -}}
 {{- $rules := (.root.Files.Get $path | fromYaml).rules -}}
 {{- if and (eq .component "apiserver") (not .root.Values.apiserver.restSpiders) -}}
+{{- $narrowed := list -}}
 {{- range $rules -}}
 {{- if has "spiders" .resources -}}
-{{- $_ := set . "verbs" (list "get" "list" "watch") -}}
+{{- $narrowed = append $narrowed (dict "apiGroups" .apiGroups "resources" (list "spiders") "verbs" (list "get" "list" "watch")) -}}
+{{- $_ := set . "resources" (without .resources "spiders") -}}
+{{- end -}}
+{{- if .resources -}}
+{{- $narrowed = append $narrowed . -}}
 {{- end -}}
 {{- end -}}
+{{- $rules = $narrowed -}}
 {{- end -}}
 {{- toYaml $rules }}
 {{- end }}
