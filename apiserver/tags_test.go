@@ -404,3 +404,50 @@ func TestAPageIsCutShortAfterLookingAtManyJobs(t *testing.T) {
 	}
 	f.wantListed(key, "lacks_tag=many", oldest)
 }
+
+func TestRunsInheritTheTagsOfTheirSpider(t *testing.T) {
+	f := newTestAPI(t)
+	key := f.key("team", "alice")
+	var made contract.Spider
+	f.post(key, "/api/v1/spiders", `{"name": "books", "repo_path": null, "tags": ["shop", "eu"]}`).want(http.StatusOK).into(&made)
+	path := "/api/v1/spiders/" + made.ID
+	wantTags := func(want ...string) {
+		t.Helper()
+		var one contract.Spider
+		var list []contract.Spider
+		f.get(key, path).want(http.StatusOK).into(&one)
+		f.get(key, "/api/v1/spiders").want(http.StatusOK).into(&list)
+		for _, spider := range append(list, one) {
+			if tags := spider.Tags; len(want) == 0 && tags != nil || len(want) > 0 && (tags == nil || !slices.Equal(*tags, want)) {
+				t.Errorf("the spider shows the tags %v, want %v", tags, want)
+			}
+		}
+	}
+	wantTags("eu", "shop")
+	first := f.started(key, `{"spider_name": "books"}`)
+	f.wantNoted(key, first, "{Tags:[eu shop] Note: Origin:api}")
+	f.wantNoted(key, f.started(key, `{"spider_name": "books", "tags": ["z", "eu"]}`), "{Tags:[eu shop z] Note: Origin:api}")
+
+	f.patch(key, path, `{"tags": `+quoted(sixteen())+`}`).want(http.StatusOK)
+	wantTags(sixteen()...)
+	f.start(key, `{"spider_name": "books", "tags": ["x"]}`).
+		wantProblem(http.StatusBadRequest, "invalid_request", "tags: may be at most 16, and would be 17 with those of the spider")
+	f.started(key, `{"spider_name": "books", "tags": ["t00"]}`)
+	f.wantNoted(key, first, "{Tags:[eu shop] Note: Origin:api}")
+	f.wantNoted(key, rerunID(f.rerun(key, first, "")), "{Tags:[eu shop] Note: Origin:rerun}")
+	f.patch(key, path, `{"description": "x"}`).want(http.StatusOK)
+	wantTags(sixteen()...)
+	for _, none := range []string{`{"tags": []}`, `{"tags": null}`} {
+		f.patch(key, path, `{"tags": ["a"]}`).want(http.StatusOK)
+		f.patch(key, path, none).want(http.StatusOK)
+		wantTags()
+	}
+	if tags := f.spiders.spider(t, "team", made.ID).Spec.Tags; tags != nil {
+		t.Errorf("the Spider has the tags %v", tags)
+	}
+	for _, bad := range []string{`["a", "a"]`, `["a b"]`, `"a"`, `[1]`, quoted(append(sixteen(), "x"))} {
+		f.patch(key, path, `{"tags": `+bad+`}`).wantProblem(http.StatusBadRequest, "invalid_request", "tags")
+		f.post(key, "/api/v1/spiders", `{"name": "b", "repo_path": null, "tags": `+bad+`}`).
+			wantProblem(http.StatusBadRequest, "invalid_request", "tags")
+	}
+}

@@ -474,6 +474,14 @@ type NewSpider struct {
 	//
 	// Example: {"DOWNLOAD_DELAY":0.5}
 	Settings ScrapySettings `json:"settings,omitempty,omitzero"`
+
+	// Tags Words to find jobs by: at most 16, each of at most 63 letters, digits, `-`, `_` and `.`, with a letter or digit at its
+	// beginning and end. `null` means none. On a job they are labels `tag.scrapethis.app/<tag>` of the SpiderJob. A job also has
+	// the tags that its spider has at the start; it may have 16 in all.
+	//
+	//
+	// Example: ["nightly","eu"]
+	Tags Tags `json:"tags,omitempty,omitzero"`
 }
 
 // Note Anything worth knowing about the job, of at most 1,024 bytes in UTF-8. `null`, or an empty text, means none. It is the
@@ -637,6 +645,11 @@ type Spider struct {
 	// Example: {"DOWNLOAD_DELAY":"0.5"}
 	Settings map[string]string `json:"settings"`
 
+	// Tags The tags that jobs of the spider get at their start, sorted. Jobs that kubectl makes get none.
+	//
+	// Example: ["books","eu"]
+	Tags []string `json:"tags,omitempty,omitzero"`
+
 	// UserID The user that the spider belongs to; the namespace if it is shared.
 	UserID string `json:"user_id"`
 }
@@ -719,7 +732,8 @@ type StartJob struct {
 	StartDeadlineSeconds *int64 `json:"start_deadline_seconds,omitempty"`
 
 	// Tags Words to find jobs by: at most 16, each of at most 63 letters, digits, `-`, `_` and `.`, with a letter or digit at its
-	// beginning and end. `null` means none. They are labels `tag.scrapethis.app/<tag>` of the SpiderJob.
+	// beginning and end. `null` means none. On a job they are labels `tag.scrapethis.app/<tag>` of the SpiderJob. A job also has
+	// the tags that its spider has at the start; it may have 16 in all.
 	//
 	//
 	// Example: ["nightly","eu"]
@@ -764,7 +778,8 @@ type StreamEnd struct {
 }
 
 // Tags Words to find jobs by: at most 16, each of at most 63 letters, digits, `-`, `_` and `.`, with a letter or digit at its
-// beginning and end. `null` means none. They are labels `tag.scrapethis.app/<tag>` of the SpiderJob.
+// beginning and end. `null` means none. On a job they are labels `tag.scrapethis.app/<tag>` of the SpiderJob. A job also has
+// the tags that its spider has at the start; it may have 16 in all.
 //
 // Example: ["nightly","eu"]
 type Tags = []string

@@ -70,6 +70,18 @@ type SpiderSpec struct {
 	// +kubebuilder:validation:Pattern=`^[!-~]+$`
 	UserID string `json:"userID,omitempty"`
 
+	// tags are given to every run that the REST API or a SpiderSchedule starts, as labels tag.scrapethis.app/<tag> of its
+	// SpiderJob, in addition to the run's own. A tag has at most 63 letters, digits, '-', '_' and '.', and begins and ends with a
+	// letter or digit. A change reaches later runs only, and no SpiderJob that was made by kubectl gets tags: its labels are its
+	// maker's.
+	//
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:MaxLength=63
+	// +kubebuilder:validation:items:Pattern=`^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$`
+	Tags []string `json:"tags,omitempty"`
+
 	// image is the container image that holds the spider. Defaults to the spider image that the operator is configured with.
 	//
 	// +optional

@@ -167,6 +167,16 @@ type SpiderScheduleSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self.all(name, name.matches('^[A-Z][A-Z0-9_]{0,127}$'))",message="names must start with an upper-case letter and have at most 128 upper-case letters, digits and underscores"
 	Settings map[string]SettingValue `json:"settings,omitempty"`
 
+	// tags are given to every run, as labels tag.scrapethis.app/<tag> of its SpiderJob, in addition to those of the Spider. A run
+	// has at most 16: what is more of the Spider's tags, in alphabetical order, is left out.
+	//
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:MaxLength=63
+	// +kubebuilder:validation:items:Pattern=`^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$`
+	Tags []string `json:"tags,omitempty"`
+
 	// timeoutSeconds is how long one attempt of a run may take, as in a SpiderJob.
 	//
 	// +optional

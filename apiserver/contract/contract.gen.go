@@ -583,6 +583,11 @@ type Spider struct {
 	// Example: {"DOWNLOAD_DELAY":"0.5"}
 	Settings json.RawMessage `json:"settings"`
 
+	// Tags The tags that jobs of the spider get at their start, sorted. Jobs that kubectl makes get none.
+	//
+	// Example: ["books","eu"]
+	Tags *[]string `json:"tags,omitempty"`
+
 	// RepoID Always `null`. Reserved for the repository of a spider.
 	RepoID *string `json:"repo_id"`
 

@@ -31,7 +31,7 @@ type Request struct {
 	StartDeadlineSeconds *int64
 	Retries              *int32
 	Expectations         *v1alpha1.Expectations
-	// Tags are the run's own, in any order, and Note what is noted about it; empty for nothing.
+	// Tags are the run's own, in any order, to which those of the spider are added. Note what is noted about it; empty for nothing.
 	Tags []string
 	Note string
 	// Once is nil if each request makes a job of its own.
@@ -72,7 +72,12 @@ func (s *Jobs) Start(ctx context.Context, caller auth.Identity, request *Request
 	}
 	return s.start(ctx, caller, request.Once, func(ctx context.Context) (*view.Spider, *Request, error) {
 		spider, err := s.resolve(ctx, caller, request)
-		return spider, request, err
+		if err != nil {
+			return nil, nil, err
+		}
+		tagged := *request
+		tagged.Tags, err = allowed.Inherited(request.Tags, spider.Tags)
+		return spider, &tagged, refusedRun(err)
 	}, v1alpha1.OriginAPI)
 }
 

@@ -2,6 +2,7 @@ package rest
 
 import (
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -72,6 +73,11 @@ var spiderFields = map[string]func(*spiders.Change, json.RawMessage) error{
 		c.Settings, err = parseSettingChanges(value)
 		return err
 	},
+	"tags": func(c *spiders.Change, value json.RawMessage) error {
+		tags, err := parseCheckedTags(value)
+		c.Tags = &tags
+		return err
+	},
 	"repo_id": func(_ *spiders.Change, value json.RawMessage) error {
 		if !isNull(value) {
 			return failure.Invalid("repo_id", "must be null or absent: spiders come from their image, not from a repository")
@@ -123,6 +129,18 @@ func parseDescription(value json.RawMessage) (string, error) {
 		err = failure.Invalid("description", "has at most %d characters", allowed.MaxDescription)
 	}
 	return text, err
+}
+
+// parseCheckedTags parses tags that have to be such as a run can have.
+func parseCheckedTags(value json.RawMessage) ([]string, error) {
+	tags, err := parseTags(value)
+	if err != nil {
+		return nil, err
+	}
+	if refused, is := errors.AsType[*allowed.RefusedError](allowed.Tags(tags)); is {
+		return nil, failure.Invalid("tags", "%s", refused.Problem(func(tag string) string { return tag }))
+	}
+	return tags, nil
 }
 
 // parseText parses a JSON string; null is not one.

@@ -93,12 +93,17 @@ func (h *handlers) deleteSpider(r *request) error {
 
 // presentSpider returns a spider as the contract shows it.
 func presentSpider(spider *view.Spider) contract.Spider {
+	var tags *[]string
+	if len(spider.Tags) > 0 {
+		tags = &spider.Tags
+	}
 	return contract.Spider{
 		ID:          spider.ID.String(),
 		Name:        spider.Name,
 		RepoPath:    optional(&spider.RepoPath),
 		Description: optional(&spider.Description),
 		Settings:    json.RawMessage(cmp.Or(spider.Settings, "{}")),
+		Tags:        tags,
 		UserID:      spider.Owner(),
 		CreatedAt:   time.Unix(spider.Created, 0).UTC(),
 	}

@@ -20,6 +20,8 @@ type Change struct {
 	// Settings are those to set and, nil, those to remove. ClearSettings removes all of them first.
 	Settings      map[string]*v1alpha1.SettingValue
 	ClearSettings bool
+	// Tags are all tags of the spider from then on.
+	Tags *[]string
 }
 
 // Spec is the spec of a new Spider of a user. Name and path must have been given.
@@ -27,6 +29,9 @@ func (c *Change) Spec(userID string) v1alpha1.SpiderSpec {
 	spec := v1alpha1.SpiderSpec{Name: *c.Name, RepoPath: *c.RepoPath, UserID: userID}
 	if c.Description != nil {
 		spec.Description = *c.Description
+	}
+	if c.Tags != nil {
+		spec.Tags = *c.Tags
 	}
 	for name, value := range c.Settings {
 		if value == nil {
@@ -54,6 +59,12 @@ func (c *Change) Patch(spider *view.Spider) (map[string]any, error) {
 	}
 	if c.Description != nil {
 		spec["description"] = valueOrNull(*c.Description)
+	}
+	if c.Tags != nil {
+		spec["tags"] = *c.Tags
+		if len(*c.Tags) == 0 {
+			spec["tags"] = nil
+		}
 	}
 	switch {
 	case c.ClearSettings:

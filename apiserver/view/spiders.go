@@ -28,6 +28,8 @@ type Spider struct {
 	Generation      int64  // Counts the changes of the Spider's fields.
 	// Settings is a JSON object of strings; empty when there are none.
 	Settings string
+	// Tags are sorted.
+	Tags []string
 	// Allows is what the Spider allows its runs.
 	Allows allowed.Rules
 
@@ -76,6 +78,7 @@ func FromSpider(spider *v1alpha1.Spider) (*Spider, error) {
 		Created:         seconds(&spider.CreationTimestamp),
 		Generation:      spider.Generation,
 		Settings:        settings,
+		Tags:            slices.Sorted(slices.Values(spider.Spec.Tags)),
 		Allows:          allowed.Of(&spider.Spec),
 	}
 	return s, nil

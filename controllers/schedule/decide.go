@@ -25,6 +25,8 @@ type observation struct {
 	runs map[string]run
 	// noSpider says why the Spider cannot be run; empty if it can.
 	noSpider string
+	// spiderTags are those that the Spider gives its runs.
+	spiderTags []string
 	// live says that all of this was read from kube-apiserver just now. Otherwise it comes from a cache, where absent does not
 	// mean gone.
 	live bool

@@ -38,7 +38,9 @@ func (r *Reconciler) observe(ctx context.Context, key types.NamespacedName, live
 	o.editedAt = editTime(o.schedule)
 	var spider v1alpha1.Spider
 	spiderKey := types.NamespacedName{Namespace: key.Namespace, Name: schedule.Spec.SpiderRef.Name}
-	switch found, err := get(ctx, reader, spiderKey, &spider); {
+	found, err := get(ctx, reader, spiderKey, &spider)
+	o.spiderTags = spider.Spec.Tags
+	switch {
 	case err != nil:
 		return nil, err
 	case !found || !spider.VisibleTo(schedule.Spec.UserID):

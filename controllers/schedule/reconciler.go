@@ -67,7 +67,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 			if !r.limiter.AllowN(now, 1) {
 				return requeue(time.Second/creationsPerSecond, queue.Create), nil
 			}
-			switch err = r.create(ctx, o.schedule, d.create); {
+			switch err = r.create(ctx, o, d.create); {
 			case apierrors.IsAlreadyExists(err):
 				err = r.readRun(ctx, o, o.schedule.RunName(d.create), true)
 				continue
@@ -86,12 +86,13 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 }
 
 // create starts the run of a time.
-func (r *Reconciler) create(ctx context.Context, s *v1alpha1.SpiderSchedule, at time.Time) error {
+func (r *Reconciler) create(ctx context.Context, o *observation, at time.Time) error {
+	s := o.schedule
 	expression, err := cron.Parse(s.Spec.Cron, s.Spec.TimeZone)
 	if err != nil {
 		return err
 	}
-	sj := scheduled.Run(s, expression.Zone(), at, v1alpha1.OriginSchedule)
+	sj := scheduled.Run(s, o.spiderTags, expression.Zone(), at, v1alpha1.OriginSchedule)
 	if err := r.client.Create(ctx, sj); err != nil {
 		return fmt.Errorf("create SpiderJob %s/%s: %w", sj.Namespace, sj.Name, err)
 	}

@@ -113,6 +113,12 @@ var inDefinitions = with(map[string]any{
 	"SpiderJob.status.violations[].rule maxLength":         itsOwn,
 
 	"Spider.spec rule":                                  itsOwn,
+	"Spider.spec.tags maxItems":                         MaxTags,
+	"Spider.spec.tags[] maxLength":                      maxTag,
+	"Spider.spec.tags[] pattern":                        Tag.String(),
+	"SpiderSchedule.spec.tags maxItems":                 MaxTags,
+	"SpiderSchedule.spec.tags[] maxLength":              maxTag,
+	"SpiderSchedule.spec.tags[] pattern":                Tag.String(),
 	"Spider.spec.allowedSettings maxItems":              MaxSettings,
 	"Spider.spec.allowedSettings[] maxLength":           MaxSettingName,
 	"Spider.spec.allowedSettings[] pattern":             SettingName.String(),
@@ -220,6 +226,10 @@ var inContract = map[string]any{
 	"changeJob.tags[] pattern": Tag.String(),
 	"changeJob.note maxLength": MaxNoteBytes,
 
+	"createSpider.tags maxItems":          MaxTags,
+	"createSpider.tags[] pattern":         Tag.String(),
+	"changeSpider.tags maxItems":          MaxTags,
+	"changeSpider.tags[] pattern":         Tag.String(),
 	"createSpider.name maxLength":         MaxSpiderName,
 	"createSpider.name pattern":           SpiderName.String(),
 	"createSpider.repo_path maxLength":    MaxRepoPath,

@@ -29,6 +29,30 @@ func Tags(tags []string) error {
 	return nil
 }
 
+// Inherited returns the tags of a run: its own and, sorted behind them, those that it inherits. The error is a *RefusedError if
+// these are too many together.
+func Inherited(own, inherited []string) ([]string, error) {
+	tags := slices.Concat(own, inherited)
+	slices.Sort(tags)
+	tags = slices.Compact(tags)
+	if len(tags) > MaxTags {
+		return nil, &RefusedError{Field: "tags", problem: fmt.Sprintf(
+			"may be at most %d, and would be %d with those of the spider", MaxTags, len(tags))}
+	}
+	return tags, nil
+}
+
+// Fitting returns the tags of a run that nobody can be told about: its own, and as many of those that it inherits as it may have.
+func Fitting(own, inherited []string) []string {
+	tags := slices.Clone(own)
+	for _, tag := range slices.Sorted(slices.Values(inherited)) {
+		if len(tags) < MaxTags && !slices.Contains(tags, tag) {
+			tags = append(tags, tag)
+		}
+	}
+	return tags
+}
+
 // Note returns an error, a *RefusedError, unless this may be noted about a run.
 func Note(note string) error {
 	if len(note) > MaxNoteBytes {

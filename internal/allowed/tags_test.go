@@ -1,6 +1,8 @@
 package allowed
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -25,5 +27,35 @@ func TestTagsAreNamesOfLabels(t *testing.T) {
 	})
 	if err := Tags([]string{strings.Repeat("x", 9999)}); err == nil || len(err.Error()) > 250 {
 		t.Errorf("an endless tag: %v", err)
+	}
+}
+
+func TestRunsInheritTags(t *testing.T) {
+	numbered := func(from, to int) (tags []string) {
+		for i := from; i < to; i++ {
+			tags = append(tags, fmt.Sprintf("t%02d", i))
+		}
+		return tags
+	}
+	for name, test := range map[string]struct {
+		own, inherited, fitting []string
+		refused                 bool
+	}{
+		"none":                      {nil, nil, nil, false},
+		"own alone":                 {[]string{"b", "a"}, nil, []string{"b", "a"}, false},
+		"both, and some twice":      {[]string{"b", "c"}, []string{"c", "a"}, []string{"b", "c", "a"}, false},
+		"as many as there may be":   {numbered(0, 8), numbered(8, 16), numbered(0, 16), false},
+		"too many":                  {[]string{"z"}, numbered(0, 16), append([]string{"z"}, numbered(0, 15)...), true},
+		"the same ones from either": {numbered(0, 16), numbered(0, 16), numbered(0, 16), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			all, err := Inherited(test.own, test.inherited)
+			if (err != nil) != test.refused || err == nil && !slices.Equal(all, slices.Sorted(slices.Values(test.fitting))) {
+				t.Errorf("a run that is asked for has %v, %v", all, err)
+			}
+			if fitting := Fitting(test.own, test.inherited); !slices.Equal(fitting, test.fitting) {
+				t.Errorf("a run of a schedule has %v, want %v", fitting, test.fitting)
+			}
+		})
 	}
 }

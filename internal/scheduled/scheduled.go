@@ -8,13 +8,16 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
+	"github.com/scrapethis/spider-operator/internal/allowed"
 )
 
 // Run returns the SpiderJob of a schedule for a time at which a run is due. Its name contains that time, so kube-apiserver
-// refuses a second one. The zone is the schedule's, and origin one of the Origin constants. The result shares no memory with the
-// schedule.
-func Run(s *v1alpha1.SpiderSchedule, zone *time.Location, at time.Time, origin string) *v1alpha1.SpiderJob {
-	job := Unscheduled(s, zone, at, origin)
+// refuses a second one. The zone is the schedule's, spiderTags are those of its Spider, and origin is one of the Origin constants.
+// The result shares no memory with the schedule.
+func Run(
+	s *v1alpha1.SpiderSchedule, spiderTags []string, zone *time.Location, at time.Time, origin string,
+) *v1alpha1.SpiderJob {
+	job := Unscheduled(s, spiderTags, zone, at, origin)
 	job.Name = s.RunName(at)
 	job.Spec.ScheduledFor = &metav1.Time{Time: at}
 	return job
@@ -22,7 +25,9 @@ func Run(s *v1alpha1.SpiderSchedule, zone *time.Location, at time.Time, origin s
 
 // Unscheduled returns a SpiderJob of a schedule that is due at no time, and that its caller has to name. An argument that the
 // schedule gives the time gets now, so that spiders that need it work.
-func Unscheduled(s *v1alpha1.SpiderSchedule, zone *time.Location, now time.Time, origin string) *v1alpha1.SpiderJob {
+func Unscheduled(
+	s *v1alpha1.SpiderSchedule, spiderTags []string, zone *time.Location, now time.Time, origin string,
+) *v1alpha1.SpiderJob {
 	spec := s.Spec.DeepCopy()
 	job := &v1alpha1.SpiderJob{
 		ObjectMeta: metav1.ObjectMeta{
@@ -40,6 +45,7 @@ func Unscheduled(s *v1alpha1.SpiderSchedule, zone *time.Location, now time.Time,
 			UserID:                  spec.UserID,
 		},
 	}
+	job.AddTags(allowed.Fitting(spec.Tags, spiderTags)...)
 	if name := spec.ScheduledTimeArgument; name != "" {
 		if job.Spec.Arguments == nil {
 			job.Spec.Arguments = map[string]v1alpha1.ArgumentValue{}

@@ -24,7 +24,7 @@ func schedule() *v1alpha1.SpiderSchedule {
 		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "nightly", Labels: map[string]string{"team": "books"}},
 		Spec: v1alpha1.SpiderScheduleSpec{
 			SpiderRef: v1alpha1.SpiderReference{Name: "books"}, Cron: "30 2 * * *", TimeZone: "Europe/Berlin",
-			UserID: "alice", Arguments: map[string]v1alpha1.ArgumentValue{"category": "new", "date": "unset"},
+			UserID: "alice", Tags: []string{"nightly", "eu"}, Arguments: map[string]v1alpha1.ArgumentValue{"category": "new", "date": "unset"},
 			Settings:       map[string]v1alpha1.SettingValue{"LOG_LEVEL": "DEBUG"},
 			TimeoutSeconds: new(int64(60)), StartDeadlineSeconds: new(int64(61)), Retries: new(int32(2)),
 			TTLSecondsAfterFinished: new(int64(62)), ScheduledTimeArgument: "date",
@@ -35,11 +35,14 @@ func schedule() *v1alpha1.SpiderSchedule {
 // TestRun has everything that a run takes from its schedule.
 func TestRun(t *testing.T) {
 	s, at := schedule(), time.Date(2026, 11, 27, 1, 30, 0, 0, time.UTC)
-	got := Run(s, berlin, at, v1alpha1.OriginSchedule)
+	got := Run(s, []string{"shop", "eu"}, berlin, at, v1alpha1.OriginSchedule)
 	want := &v1alpha1.SpiderJob{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: "shop", Name: s.RunName(at),
-			Labels: map[string]string{v1alpha1.LabelSchedule: "nightly", v1alpha1.LabelOrigin: "schedule"},
+			Labels: map[string]string{
+				v1alpha1.LabelSchedule: "nightly", v1alpha1.LabelOrigin: "schedule",
+				"tag.scrapethis.app/nightly": "", "tag.scrapethis.app/eu": "", "tag.scrapethis.app/shop": "",
+			},
 		},
 		Spec: v1alpha1.SpiderJobSpec{
 			SpiderRef: v1alpha1.SpiderReference{Name: "books"}, UserID: "alice", ScheduledFor: &metav1.Time{Time: at},
@@ -57,7 +60,7 @@ func TestRun(t *testing.T) {
 // TestRunSharesNothing asserts that a change of a run does not change its schedule, which may be in a cache.
 func TestRunSharesNothing(t *testing.T) {
 	s := schedule()
-	job := Run(s, berlin, time.Unix(1793000000, 0), v1alpha1.OriginSchedule)
+	job := Run(s, nil, berlin, time.Unix(1793000000, 0), v1alpha1.OriginSchedule)
 	maps.Copy(job.Spec.Arguments, map[string]v1alpha1.ArgumentValue{"category": "old", "more": "x"})
 	job.Spec.Settings["LOG_LEVEL"] = "INFO"
 	*job.Spec.TimeoutSeconds, *job.Spec.StartDeadlineSeconds, *job.Spec.Retries, *job.Spec.TTLSecondsAfterFinished = 1, 1, 1, 1
@@ -70,7 +73,7 @@ func TestRunSharesNothing(t *testing.T) {
 func TestUnscheduled(t *testing.T) {
 	s := schedule()
 	s.Spec.Arguments = nil
-	job := Unscheduled(s, berlin, time.Date(2026, 7, 1, 10, 0, 5, 0, time.UTC), v1alpha1.OriginAPI)
+	job := Unscheduled(s, nil, berlin, time.Date(2026, 7, 1, 10, 0, 5, 0, time.UTC), v1alpha1.OriginAPI)
 	if job.Name != "" || job.Spec.ScheduledFor != nil || job.Labels[v1alpha1.LabelOrigin] != "api" {
 		t.Errorf("the run is %+v", job)
 	}
@@ -78,7 +81,7 @@ func TestUnscheduled(t *testing.T) {
 		t.Errorf("the argument is %q", got)
 	}
 	s.Spec.ScheduledTimeArgument = ""
-	if job := Unscheduled(s, berlin, time.Now(), v1alpha1.OriginAPI); job.Spec.Arguments != nil {
+	if job := Unscheduled(s, nil, berlin, time.Now(), v1alpha1.OriginAPI); job.Spec.Arguments != nil {
 		t.Errorf("the arguments are %v", job.Spec.Arguments)
 	}
 }
