@@ -53,6 +53,7 @@ func TestEverythingOfAScheduleIsShown(t *testing.T) {
 			CatchUp: &v1alpha1.CatchUp{Policy: v1alpha1.CatchUpAll, WindowSeconds: 60}, JitterSeconds: 5, PauseAfterFailures: 3,
 			StartAt: new(metav1.Date(2025, 1, 17, 1, 30, 0, 0, time.UTC)), EndAt: new(metav1.Date(2025, 1, 18, 1, 30, 0, 0, time.UTC)),
 			DisplayName: "Nightly", Description: "All books", Arguments: map[string]v1alpha1.ArgumentValue{"a": "<b>"},
+			Tags:     []string{"nightly", "eu"},
 			Settings: map[string]v1alpha1.SettingValue{"A": "1"}, TimeoutSeconds: new(int64(60)), StartDeadlineSeconds: new(int64(61)),
 			Retries: new(int32(0)), ScheduledTimeArgument: "date",
 		}
@@ -61,6 +62,7 @@ func TestEverythingOfAScheduleIsShown(t *testing.T) {
 	f.get(f.key("team", ""), schedulesPath+"/"+id).want(http.StatusOK).wantJSON(fmt.Sprintf(`{"id": %q, "spider_id": %q,
 		"cron_expression": "30 2 * * *", "timezone": "Europe/Berlin", "enabled": true, "user_id": "team", "created_at": "2025-01-15T10:30:00Z",
 		"spider": {"id": %q, "name": "books"}, "name": "Nightly", "description": "All books", "arguments": {"a": "<b>"}, "settings": {"A": "1"},
+		"tags": ["eu", "nightly"],
 		"overlap": "allow", "jitter_seconds": 5, "catch_up": {"policy": "all", "window_seconds": 60}, "start_at": "2025-01-17T01:30:00Z",
 		"end_at": "2025-01-18T01:30:00Z", "scheduled_time_argument": "date", "pause_after_failures": 3, "timeout_seconds": 60,
 		"start_deadline_seconds": 61, "retries": 0, "next_runs": ["2025-01-17T01:30:00Z", "2025-01-18T01:30:00Z"], "missed": 7}`,

@@ -567,6 +567,13 @@ type Schedule struct {
 	// StartDeadlineSeconds As in a start.
 	StartDeadlineSeconds *int64 `json:"start_deadline_seconds,omitempty"`
 
+	// Tags The tags of every run, sorted, beside those of its spider. A run has 16 at most: the last ones of the spider's are left
+	// out.
+	//
+	//
+	// Example: ["nightly"]
+	Tags []string `json:"tags,omitempty,omitzero"`
+
 	// TimeoutSeconds As in a start.
 	TimeoutSeconds *int64 `json:"timeout_seconds,omitempty"`
 

@@ -477,6 +477,13 @@ type Schedule struct {
 	// Settings Scrapy settings for every run. Absent if there are none.
 	Settings map[string]string `json:"settings,omitempty"`
 
+	// Tags The tags of every run, sorted, beside those of its spider. A run has 16 at most: the last ones of the spider's are left
+	// out.
+	//
+	//
+	// Example: ["nightly"]
+	Tags *[]string `json:"tags,omitempty"`
+
 	// Overlap What follows when a run is due while an earlier one has not ended: `skip` leaves it out, `queue` starts it then (one
 	// run waits at most), `replace` cancels the earlier one first, `allow` starts it at once.
 	//

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -115,6 +116,9 @@ func presentSchedule(schedule *schedules.Schedule) contract.Schedule {
 	}
 	for _, at := range schedule.Next {
 		shown.NextRuns = append(shown.NextRuns, at.UTC())
+	}
+	if len(spec.Tags) > 0 {
+		shown.Tags = new(slices.Sorted(slices.Values(spec.Tags)))
 	}
 	if paused := schedule.Paused(); paused != nil {
 		shown.PausedReason = optional(&paused.Message)

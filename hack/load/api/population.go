@@ -29,6 +29,9 @@ const (
 // spiders are those that jobs run, in turns.
 var spiders = []string{"books", "quotes"}
 
+// tag is on half of the jobs.
+const tag = "nightly"
+
 // population is a namespace full of SpiderJobs.
 type population struct {
 	size      int
@@ -107,6 +110,12 @@ func nthJob(namespace string, n int) *v1alpha1.SpiderJob {
 	spider := spiders[n/20%2]
 	job := newJob(namespace, spider, user)
 	job.Status = nthStatus(phases[n%20], spider, n)
+	if n/20%4 < 2 {
+		job.AddTags(tag)
+	}
+	if n/20%4 == 1 || n/20%4 == 2 {
+		job.Labels[v1alpha1.LabelOrigin] = v1alpha1.OriginSchedule
+	}
 	if job.Status.Phase == v1alpha1.PhaseCancelled {
 		job.Spec.Cancellation = &v1alpha1.Cancellation{RequestedBy: user, RequestedAt: new(metav1.Now())}
 	}
@@ -116,7 +125,10 @@ func nthJob(namespace string, n int) *v1alpha1.SpiderJob {
 // newJob makes a SpiderJob as the REST API does.
 func newJob(namespace, spider, user string) *v1alpha1.SpiderJob {
 	return &v1alpha1.SpiderJob{
-		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: uuid.Must(uuid.NewV7()).String()},
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: namespace, Name: uuid.Must(uuid.NewV7()).String(),
+			Labels: map[string]string{v1alpha1.LabelOrigin: v1alpha1.OriginAPI},
+		},
 		Spec: v1alpha1.SpiderJobSpec{
 			SpiderRef: v1alpha1.SpiderReference{Name: spider},
 			Arguments: system.Arguments(),

@@ -44,6 +44,10 @@ func lists(p *population, cursor string) []read {
 		{"spider_id", url.Values{"spider_id": {p.spiderIDs[spider]}}},
 		{"spider_name", url.Values{"spider_name": {spider}}},
 		{"spider_id, status", url.Values{"spider_id": {p.spiderIDs[spider]}, "status": {"error"}}},
+		{"tag", url.Values{"tag": {tag}}},
+		{"origin", url.Values{"origin": {"schedule"}}},
+		{"tag, status", url.Values{"tag": {tag}, "status": {"finished"}}},
+		{"lacks_tag", url.Values{"lacks_tag": {tag}}},
 		{"created_after, created_before", url.Values{"created_after": {after}, "created_before": {before}}},
 		{"cursor", url.Values{"cursor": {cursor}}},
 		{"all filters", url.Values{
