@@ -123,7 +123,8 @@ func TestEveryCallNeedsARight(t *testing.T) {
 // Each access opens what it says, and no more. It can be changed, which takes effect at once.
 func TestAKeyOpensWhatItsAccessSays(t *testing.T) {
 	f := newTestAPI(t)
-	f.spider("team", "books")
+	books := f.spider("team", "books")
+	schedule := f.scheduled("team", "nightly", func(s *v1alpha1.SpiderSchedule) { s.Spec.UserID = "alice" })
 	var object *v1alpha1.APIKey
 	key := f.key("team", "alice", func(k *v1alpha1.APIKey) { object = k })
 	access := func(access v1alpha1.APIKeyAccess) {
@@ -156,6 +157,12 @@ func TestAKeyOpensWhatItsAccessSays(t *testing.T) {
 			{"list spiders", 0, func() answer { return f.get(key, "/api/v1/spiders") }},
 			{"read a spider", 0, func() answer { return f.get(key, "/api/v1/spiders/"+own.ID) }},
 			{"ask who it is", 0, func() answer { return f.get(key, "/api/v1/me") }},
+			{"list schedules", 0, func() answer { return f.get(key, schedulesPath) }},
+			{"read a schedule", 0, func() answer { return f.get(key, schedulesPath+"/"+schedule) }},
+			{"make a schedule", 2, func() answer {
+				return f.post(key, schedulesPath, `{"spider_id": "`+books+`", "cron_expression": "@daily"}`)
+			}},
+			{"change a schedule", 2, func() answer { return f.patch(key, schedulesPath+"/"+schedule, `{"name": "a"}`) }},
 			{"start a job", 1, func() answer { return f.start(key, `{"spider_name": "books"}`) }},
 			{"start a job again", 1, func() answer { return f.post(key, "/api/v1/jobs/"+job+"/rerun", "") }},
 			{"tag a job", 1, func() answer { return f.patch(key, "/api/v1/jobs/"+job, `{"tags": ["x"]}`) }},
@@ -211,6 +218,7 @@ func TestSpidersCanBeClosedToTheAPI(t *testing.T) {
 	}
 	f.get(key, "/api/v1/spiders/"+id).want(http.StatusOK)
 	f.cancel(key, f.started(key, `{"spider_name": "books"}`)).want(http.StatusOK)
+	f.post(key, schedulesPath, `{"spider_id": "`+id+`", "cron_expression": "@daily"}`).want(http.StatusOK)
 	if writes := f.spiders.count("patch") + f.spiders.count("delete"); writes != 0 {
 		t.Errorf("%d writes reached Kubernetes", writes)
 	}

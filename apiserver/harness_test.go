@@ -473,6 +473,79 @@ func (c *scheduleCluster) Get(_ context.Context, namespace, name string) (*v1alp
 	return c.find(namespace, name, "")
 }
 
+func (c *scheduleCluster) after(call string) error {
+	if c.fail != nil {
+		return c.fail(call, true)
+	}
+	return nil
+}
+
+func (c *scheduleCluster) Create(_ context.Context, schedule *v1alpha1.SpiderSchedule) (*v1alpha1.SpiderSchedule, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.before("create"); err != nil {
+		return nil, err
+	}
+	if c.schedules[schedule.Namespace+"/"+schedule.Name] != nil {
+		return nil, fmt.Errorf("creating: %w", apierrors.NewAlreadyExists(v1alpha1.Resource("spiderschedules"), schedule.Name))
+	}
+	created := schedule.DeepCopy()
+	created.CreationTimestamp = metav1.NewTime(time.Now().Truncate(time.Second))
+	c.record(created)
+	return created.DeepCopy(), c.after("create")
+}
+
+func (c *scheduleCluster) Patch(
+	_ context.Context, namespace, name, resourceVersion string, spec map[string]any,
+) (*v1alpha1.SpiderSchedule, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.before("patch"); err != nil {
+		return nil, err
+	}
+	schedule, err := c.find(namespace, name, resourceVersion)
+	if err != nil {
+		return nil, err
+	}
+	before, err := json.Marshal(schedule.Spec)
+	if err != nil {
+		return nil, err
+	}
+	patch, err := json.Marshal(spec)
+	if err != nil {
+		return nil, err
+	}
+	after, err := jsonpatch.MergePatch(before, patch)
+	if err != nil {
+		return nil, err
+	}
+	schedule.Spec = v1alpha1.SpiderScheduleSpec{}
+	if err := json.Unmarshal(after, &schedule.Spec); err != nil {
+		return nil, err
+	}
+	c.record(schedule)
+	return schedule.DeepCopy(), c.after("patch")
+}
+
+func (c *scheduleCluster) Delete(_ context.Context, namespace, name, resourceVersion string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.before("delete"); err != nil {
+		return err
+	}
+	schedule, err := c.find(namespace, name, resourceVersion)
+	if err != nil {
+		return err
+	}
+	delete(c.schedules, namespace+"/"+name)
+	c.revision++
+	schedule.ResourceVersion = strconv.Itoa(c.revision)
+	if !c.held {
+		c.watch.Delete("", mustCompactSchedule(schedule))
+	}
+	return c.after("delete")
+}
+
 // record makes an object the present state of its name, and shows it to the watch.
 func (c *scheduleCluster) record(schedule *v1alpha1.SpiderSchedule) {
 	c.revision++

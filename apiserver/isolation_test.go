@@ -96,6 +96,14 @@ func (p *possessions) attempts() map[string][]attempt {
 			read("/api/v1/schedules", 200, 200), read("/api/v1/schedules?spider_id="+p.spider, 200, 200),
 			read("/api/v1/schedules?enabled=true&limit=1000", 200, 200),
 		},
+		"POST /api/v1/schedules": {
+			write("POST", "/api/v1/schedules", `{"spider_id": "`+p.spider+`", "cron_expression": "@daily"}`, 200, 404),
+		},
+		"PATCH /api/v1/schedules/:id": {
+			write("PATCH", schedule, `{}`, 200, 404), write("PATCH", schedule, `{"description": "x"}`, 200, 404),
+			conditional("PATCH", schedule, `{}`, 412, 404, `"other"`), conditional("PATCH", schedule, `{}`, 200, 404, "*"),
+		},
+		"DELETE /api/v1/schedules/:id": {write("DELETE", schedule, "", 200, 404)},
 		"GET /api/v1/schedules/:id": {
 			read(schedule, 200, 404), read(schedule, 304, 404, "If-None-Match", p.scheduleTag),
 			read(schedule, 304, 404, "If-None-Match", "*"),
@@ -216,7 +224,8 @@ func TestNobodyReachesWhatIsAnothers(t *testing.T) {
 			}
 		}
 	}
-	if n := f.cluster.count("cancel") + f.cluster.count("patch") + f.spiders.count("patch") + f.spiders.count("delete"); n > 0 {
+	if n := f.cluster.count("cancel") + f.cluster.count("patch") + f.spiders.count("patch") + f.spiders.count("delete") +
+		f.schedules.count("create") + f.schedules.count("patch") + f.schedules.count("delete"); n > 0 {
 		t.Errorf("%d writes to what is alice's have reached Kubernetes", n)
 	}
 	for who, key := range others { // The name of what is alice's is free for what is theirs.

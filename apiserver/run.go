@@ -86,6 +86,7 @@ func Run(ctx context.Context, config *rest.Config, options Options, log *slog.Lo
 		Limits:              limits(&options.Config),
 		Timeouts:            timeouts(&options.Config),
 		Caps:                caps(&options.Config),
+		MaxSchedules:        options.Config.MaxSchedules,
 		MaxConnections:      connectionsWithinFiles(options.Config.MaxConnections, log),
 		TrustedProxies:      options.Config.TrustedProxies,
 		Registry:            registry,

@@ -4,11 +4,15 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
@@ -340,5 +344,348 @@ func TestAJobOfAScheduleSaysSo(t *testing.T) {
 	}
 	for _, job := range all {
 		check(job)
+	}
+}
+
+// newSchedule makes a schedule by REST and returns it.
+func (f *testAPI) newSchedule(key, body string) (made contract.Schedule) {
+	f.t.Helper()
+	f.post(key, schedulesPath, body).want(http.StatusOK).into(&made)
+	return made
+}
+
+func TestLifeOfASchedule(t *testing.T) {
+	f := newTestAPI(t)
+	key := f.key("team", "alice")
+	spider := f.spider("team", "books", func(s *v1alpha1.Spider) {
+		s.Spec.AllowedSettings, s.Spec.Retries = []string{"LOG_LEVEL", "DOWNLOAD_DELAY"}, new(int32(3))
+	})
+	a := f.post(key, schedulesPath, `{"spider_id": "`+spider+`", "cron_expression": "0 */6 * * *"}`).want(http.StatusOK)
+	var made contract.Schedule
+	a.into(&made)
+	path := schedulesPath + "/" + made.ID
+	if id, err := uuid.Parse(made.ID); err != nil || id.Version() != 7 || a.at(a.header.Get("Location")) != path {
+		t.Errorf("id %s at %q, want a UUIDv7 at its address", made.ID, a.header.Get("Location"))
+	}
+	if made.SpiderID != spider || made.CronExpression != "0 */6 * * *" || made.Timezone != "UTC" || !made.Enabled ||
+		made.UserID != "alice" || made.Spider.ID != spider || made.Spider.Name != "books" || len(made.NextRuns) != 5 {
+		t.Errorf("the schedule is %s", a.body)
+	}
+	f.get(key, path).want(http.StatusOK).wantJSON(a.body)
+	if spec := f.schedules.schedule(t, "team", made.ID).Spec; !reflect.DeepEqual(spec, v1alpha1.SpiderScheduleSpec{
+		SpiderRef: v1alpha1.SpiderReference{Name: "books"}, Cron: "0 */6 * * *", TimeZone: "UTC", UserID: "alice",
+	}) {
+		t.Errorf("stored spec %+v", spec)
+	}
+
+	f.patch(key, path, `{"cron_expression": "30 2 * * *", "timezone": "Europe/Berlin", "name": "Nightly", "description": "All books",
+		"arguments": {"category": "poetry", "pages": 3, "none": null}, "settings": {"LOG_LEVEL": "DEBUG"}, "overlap": "allow",
+		"jitter_seconds": 60, "catch_up": {"policy": "all", "window_seconds": 60}, "tags": ["nightly", "eu"], "start_at": "2025-01-15T11:30:00.5+01:00",
+		"end_at": "2999-01-01T00:00:00Z", "scheduled_time_argument": "date", "pause_after_failures": 5, "timeout_seconds": 60,
+		"start_deadline_seconds": 61, "retries": 0}`).want(http.StatusOK)
+	want := v1alpha1.SpiderScheduleSpec{
+		SpiderRef: v1alpha1.SpiderReference{Name: "books"}, Cron: "30 2 * * *", TimeZone: "Europe/Berlin", UserID: "alice",
+		DisplayName: "Nightly", Description: "All books", Overlap: v1alpha1.OverlapAllow, JitterSeconds: 60,
+		Arguments:             map[string]v1alpha1.ArgumentValue{"category": "poetry", "pages": "3"},
+		Settings:              map[string]v1alpha1.SettingValue{"LOG_LEVEL": "DEBUG"},
+		CatchUp:               &v1alpha1.CatchUp{Policy: v1alpha1.CatchUpAll, WindowSeconds: 60},
+		StartAt:               at(10, 30),
+		EndAt:                 new(metav1.Date(2999, 1, 1, 0, 0, 0, 0, time.UTC)),
+		Tags:                  []string{"nightly", "eu"},
+		ScheduledTimeArgument: "date", PauseAfterFailures: 5, TimeoutSeconds: new(int64(60)), StartDeadlineSeconds: new(int64(61)),
+		Retries: new(int32(0)),
+	}
+	if spec := f.schedules.schedule(t, "team", made.ID).Spec; !equality.Semantic.DeepEqual(spec, want) {
+		t.Errorf("stored spec %+v\nwant %+v", spec, want)
+	}
+	before := f.schedules.count("patch")
+	f.patch(key, path, `{}`).want(http.StatusOK)
+	f.patch(key, path, `{"enabled": true, "name": "Nightly", "arguments": {"pages": 3}, "catch_up": {}}`).want(http.StatusOK)
+	if f.schedules.count("patch") != before {
+		t.Error("a change of nothing was written")
+	}
+	f.patch(key, path, `{"arguments": {"pages": null, "more": true}, "catch_up": {"window_seconds": null}, "retries": 3, "name": null}`).
+		want(http.StatusOK)
+	want.Arguments, want.DisplayName = map[string]v1alpha1.ArgumentValue{"category": "poetry", "more": "true"}, ""
+	want.CatchUp.WindowSeconds, want.Retries = 0, new(int32(3))
+	if spec := f.schedules.schedule(t, "team", made.ID).Spec; !equality.Semantic.DeepEqual(spec, want) {
+		t.Errorf("stored spec %+v\nwant %+v", spec, want)
+	}
+	other := f.made(key, "other")
+	f.patch(key, path, `{"timezone": null, "description": null, "arguments": null, "settings": null, "overlap": null, "jitter_seconds": null,
+		"catch_up": null, "tags": null, "start_at": null, "end_at": null, "scheduled_time_argument": null, "pause_after_failures": null,
+		"timeout_seconds": null, "start_deadline_seconds": null, "retries": null, "spider_id": "`+other+`"}`).want(http.StatusOK)
+	if spec := f.schedules.schedule(t, "team", made.ID).Spec; !equality.Semantic.DeepEqual(spec, v1alpha1.SpiderScheduleSpec{
+		SpiderRef: v1alpha1.SpiderReference{Name: other}, Cron: "30 2 * * *", TimeZone: "UTC", UserID: "alice",
+	}) {
+		t.Errorf("stored spec %+v", spec)
+	}
+
+	f.delete(key, path).want(http.StatusOK).wantJSON(`{"ok": true, "message": "Schedule deleted"}`)
+	f.get(key, path).wantProblem(http.StatusNotFound, "not_found", "This schedule")
+	f.delete(key, path).wantProblem(http.StatusNotFound, "not_found")
+	f.patch(key, path, `{}`).wantProblem(http.StatusNotFound, "not_found")
+}
+
+func TestBadSchedulesAreRefusedByName(t *testing.T) {
+	f := newTestAPI(t)
+	key := f.key("team", "alice")
+	spider := f.spider("team", "books", func(s *v1alpha1.Spider) {
+		s.Spec.AllowedSettings, s.Spec.TimeoutSeconds = []string{"LOG_LEVEL"}, new(int64(60))
+	})
+	made := f.newSchedule(key, `{"spider_id": "`+spider+`", "cron_expression": "@daily"}`)
+	for field, values := range map[string][]string{
+		"spider_id":               {`null`, `7`},
+		"cron_expression":         {`null`, `""`, `7`, `"* * * *"`, `"0 30 2 * * *"`, `"0 30 2 * * * 2026"`, `"0 0 30 2 *"`, `"TZ=UTC 0 2 * * *"`, `"@every 5m"`, `"60 * * * *"`, `"` + strings.Repeat("0,", 150) + `0 * * * *"`},
+		"timezone":                {`""`, `7`, `"Mars/Olympus"`, `"Local"`, `"../etc/passwd"`, `"` + strings.Repeat("x", 65) + `"`},
+		"enabled":                 {`null`, `"true"`, `1`},
+		"name":                    {`7`, `"` + strings.Repeat("é", 129) + `"`, `"\ud800"`},
+		"description":             {`7`, `"` + strings.Repeat("é", 1025) + `"`},
+		"arguments":               {`[]`, `{"-a": 1}`, `{"a=": 1}`, `{"": 1}`, `{"a": "\u0000"}`, `{"a": "` + strings.Repeat("x", 32<<10) + `"}`},
+		"settings":                {`[]`, `{"lower": 1}`, `{"JOBDIR": "x"}`, `{"LOG_LEVEL": "` + strings.Repeat("x", 4097) + `"}`},
+		"overlap":                 {`7`, `"Skip"`, `"forbid"`, `""`},
+		"jitter_seconds":          {`-1`, `3601`, `"1"`, `1.5`},
+		"catch_up":                {`7`, `"all"`, `{"policy": "all"}`, `{"policy": "some"}`, `{"policy": 7}`, `{"window_seconds": 0}`, `{"window_seconds": 31536001}`, `{"windowSeconds": 1}`, `{"policy": "none", "policy": "none"}`},
+		"tags":                    {`7`, `["a b"]`, `["a", "a"]`, `[1]`},
+		"start_at":                {`7`, `"tomorrow"`, `"2025-01-15"`, `"1969-01-01T00:00:00Z"`},
+		"end_at":                  {`"2025-01-15T10:30:00"`, `""`},
+		"scheduled_time_argument": {`7`, `""`, `"-a"`, `"a=b"`, `"a\u0007"`, `"` + strings.Repeat("é", 257) + `"`},
+		"pause_after_failures":    {`-1`, `1001`},
+		"timeout_seconds":         {`0`, `61`, `31536001`},
+		"start_deadline_seconds":  {`0`, `31536001`, `"1"`},
+		"retries":                 {`-1`, `1`, `101`},
+		"user_id":                 {`"bob"`},
+		"id":                      {`"x"`},
+		"next_runs":               {`[]`},
+		"suspend":                 {`true`},
+	} {
+		for _, value := range values {
+			body := `{"spider_id": "` + spider + `", "cron_expression": "@daily", "` + field + `": ` + value + `}`
+			switch field {
+			case "spider_id":
+				body = `{"cron_expression": "@daily", "spider_id": ` + value + `}`
+			case "cron_expression":
+				body = `{"spider_id": "` + spider + `", "cron_expression": ` + value + `}`
+			}
+			var problem struct{ Field string }
+			a := f.post(key, schedulesPath, body)
+			a.wantProblem(http.StatusBadRequest, "invalid_request", field)
+			if a.into(&problem); !strings.HasPrefix(problem.Field, field) {
+				t.Errorf("%s: the field is %q, want %s", body, problem.Field, field)
+			}
+			f.patch(key, schedulesPath+"/"+made.ID, `{"`+field+`": `+value+`}`).wantProblem(http.StatusBadRequest, "invalid_request", field)
+		}
+	}
+	for body, field := range map[string]string{
+		`{}`: "spider_id", `{"cron_expression": "@daily"}`: "spider_id", `{"spider_id": "` + spider + `"}`: "cron_expression",
+		`{"spider_id": "12", "timezone": "UTC"}`: "cron_expression",
+	} {
+		f.post(key, schedulesPath, body).wantProblem(http.StatusBadRequest, "invalid_request", field)
+	}
+	together := func(fields string) string {
+		return `{"spider_id": "` + spider + `", "cron_expression": "@daily", ` + fields + `}`
+	}
+	f.post(key, schedulesPath, together(`"start_at": "2025-01-15T10:30:00Z", "end_at": "2025-01-15T10:30:00Z"`)).
+		wantProblem(http.StatusBadRequest, "invalid_request", "end_at", "start_at")
+	f.post(key, schedulesPath, together(`"scheduled_time_argument": "d", "arguments": {"a": "`+strings.Repeat("x", 32<<10-10)+`"}`)).
+		wantProblem(http.StatusBadRequest, "invalid_request", "arguments")
+	f.post(key, schedulesPath, together(`"cron_expression": "@hourly"`)).wantProblem(http.StatusBadRequest, "invalid_request", "twice")
+	f.post(key, schedulesPath, `[]`).wantProblem(http.StatusBadRequest, "malformed_body")
+	for _, id := range []string{"12", "0198b2a0-0000-7000-8000-000000000001", f.spider("other", "books")} {
+		f.post(key, schedulesPath, `{"spider_id": "`+id+`", "cron_expression": "@daily"}`).
+			wantProblem(http.StatusNotFound, "not_found", "This spider")
+		f.patch(key, schedulesPath+"/"+made.ID, `{"spider_id": "`+id+`"}`).wantProblem(http.StatusNotFound, "not_found", "This spider")
+	}
+	if n := f.schedules.count("create") + f.schedules.count("patch"); n != 1 {
+		t.Errorf("%d writes reached Kubernetes, want the good one", n)
+	}
+}
+
+func TestNobodySchedulesAnothersSpider(t *testing.T) {
+	f := newTestAPI(t)
+	alice := f.key("team", "alice")
+	own := f.made(alice, "own")
+	for _, other := range []string{f.key("team", "bob"), f.key("team", ""), f.key("other", "alice")} {
+		f.post(other, schedulesPath, `{"spider_id": "`+own+`", "cron_expression": "@daily"}`).wantProblem(http.StatusNotFound, "not_found")
+	}
+	made := f.newSchedule(f.key("team", ""), `{"spider_id": "`+f.spider("team", "shared")+`", "cron_expression": "@daily"}`)
+	if made.UserID != "team" || f.schedules.schedule(t, "team", made.ID).Spec.UserID != "" {
+		t.Errorf("without a user the schedule is %+v", made)
+	}
+	f.get(alice, schedulesPath+"/"+made.ID).wantProblem(http.StatusNotFound, "not_found")
+}
+
+func TestASchedulesIsSwitchedOffAndOn(t *testing.T) {
+	f := newTestAPI(t, clockAt(12, 0))
+	key := f.key("team", "alice")
+	spider := f.spider("team", "books")
+	off := f.newSchedule(key, `{"spider_id": "`+spider+`", "cron_expression": "@daily", "enabled": false}`)
+	stored := func() v1alpha1.SpiderScheduleSpec { return f.schedules.schedule(t, "team", off.ID).Spec }
+	if off.Enabled || len(off.NextRuns) != 0 || !stored().Suspend {
+		t.Errorf("switched off at once, it is %+v, %+v", off, stored())
+	}
+	change := func(body string) (is contract.Schedule) {
+		t.Helper()
+		f.patch(key, schedulesPath+"/"+off.ID, body).want(http.StatusOK).into(&is)
+		return is
+	}
+	if is := change(`{"enabled": true}`); !is.Enabled || len(is.NextRuns) != 5 || stored().Suspend || !stored().ResumedAt.Equal(at(12, 0)) {
+		t.Errorf("switched on, it is %+v, %+v", is, stored())
+	}
+	if is := change(`{"enabled": false}`); is.Enabled || !stored().Suspend {
+		t.Errorf("switched off, it is %+v, %+v", is, stored())
+	}
+
+	change(`{"enabled": true}`)
+	pausedAt := func(when *metav1.Time) {
+		f.schedules.update(t, "team", off.ID, func(s *v1alpha1.SpiderSchedule) {
+			paused("5 runs in a row have failed.")(s)
+			s.Status.Conditions[0].LastTransitionTime = *when
+			s.Spec.ResumedAt = nil
+		})
+	}
+	pausedAt(at(11, 0))
+	if is := change(`{"name": "still paused"}`); is.Enabled || is.PausedReason == nil || stored().ResumedAt != nil {
+		t.Errorf("after a change of its name it is %+v, %+v", is, stored())
+	}
+	if is := change(`{"enabled": true}`); !is.Enabled || is.PausedReason != nil || !stored().ResumedAt.Equal(at(12, 0)) {
+		t.Errorf("resumed, it is %+v, %+v", is, stored())
+	}
+	pausedAt(at(12, 5)) // The controller's clock is ahead.
+	if is := change(`{"enabled": true}`); !is.Enabled || !stored().ResumedAt.Equal(at(12, 5)) {
+		t.Errorf("resumed, it is %+v, %+v", is, stored())
+	}
+}
+
+// TestAScheduleOfAMissingSpiderCanBeChanged: only what the spider has a say in needs it.
+func TestAScheduleOfAMissingSpiderCanBeChanged(t *testing.T) {
+	f := newTestAPI(t)
+	key := f.key("team", "alice")
+	id := f.scheduled("team", "nightly", booksNightly, func(s *v1alpha1.SpiderSchedule) { s.Spec.Cron = "no expression" })
+	f.patch(key, schedulesPath+"/"+id, `{"enabled": false, "name": "x", "jitter_seconds": 1}`).want(http.StatusOK)
+	f.patch(key, schedulesPath+"/"+id, `{"retries": 0}`).wantProblem(http.StatusNotFound, "not_found", "This spider")
+	f.patch(key, schedulesPath+"/"+id, `{"cron_expression": "@daily"}`).want(http.StatusOK)
+}
+
+func TestAUserHasOnlySoManySchedules(t *testing.T) {
+	f := newTestAPI(t, func(c *Config) { c.MaxSchedules = 3 })
+	alice, bob := f.key("team", "alice"), f.key("team", "bob")
+	body := `{"spider_id": "` + f.spider("team", "books") + `", "cron_expression": "@daily"}`
+	answers := make([]int, 12)
+	var together sync.WaitGroup
+	for i := range answers {
+		together.Go(func() { answers[i] = f.post(alice, schedulesPath, body).status })
+	}
+	together.Wait()
+	slices.Sort(answers)
+	if answers[2] != http.StatusOK || answers[3] != http.StatusTooManyRequests {
+		t.Errorf("at once, they are answered %v, want three 200", answers)
+	}
+	refused := f.post(alice, schedulesPath, body)
+	refused.wantProblem(http.StatusTooManyRequests, "too_many_schedules", "3")
+	if refused.header.Get("Retry-After") == "" {
+		t.Error("no Retry-After")
+	}
+	f.newSchedule(bob, body)
+	f.delete(alice, schedulesPath+"/"+idsOf(f.get(alice, schedulesPath))[0]).want(http.StatusOK)
+	f.newSchedule(alice, body)
+}
+
+func TestScheduleWritesMeetOthers(t *testing.T) {
+	// setUp makes a schedule of alice's whose next change is preceded by one of somebody else's.
+	setUp := func(t *testing.T, change func(*v1alpha1.SpiderSchedule)) (f *testAPI, key, path string) {
+		f = newTestAPI(t)
+		key = f.key("team", "alice")
+		id := f.scheduled("team", "nightly", booksNightly)
+		f.schedules.held = true
+		left := 1
+		f.schedules.meanwhile = func() {
+			if left--; left >= 0 {
+				changed := f.schedules.schedules["team/nightly"].DeepCopy()
+				change(changed)
+				f.schedules.record(changed)
+			}
+		}
+		return f, key, schedulesPath + "/" + id
+	}
+	t.Run("the controller's new status does not matter", func(t *testing.T) {
+		f, key, path := setUp(t, func(s *v1alpha1.SpiderSchedule) { s.Status.Missed = 1 })
+		known := f.get(key, path).header.Get("ETag")
+		f.send(call{method: http.MethodPatch, path: path, key: key, body: `{"name": "x"}`, header: map[string]string{"If-Match": known}}).
+			want(http.StatusOK)
+	})
+	t.Run("another's change of another field stays", func(t *testing.T) {
+		f, key, path := setUp(t, func(s *v1alpha1.SpiderSchedule) { s.Spec.Description = "theirs" })
+		a := f.patch(key, path, `{"name": "mine"}`).want(http.StatusOK)
+		if !strings.Contains(a.body, "theirs") || !strings.Contains(a.body, "mine") {
+			t.Errorf("body %s, want both changes", a.body)
+		}
+	})
+	t.Run("another's change fails If-Match", func(t *testing.T) {
+		f, key, path := setUp(t, func(s *v1alpha1.SpiderSchedule) { s.Spec.Description = "theirs" })
+		known := f.get(key, path).header.Get("ETag")
+		f.send(call{method: http.MethodDelete, path: path, key: key, header: map[string]string{"If-Match": known}}).
+			wantProblem(http.StatusPreconditionFailed, "precondition_failed", "This schedule")
+	})
+	t.Run("a schedule that became another's meanwhile is not written", func(t *testing.T) {
+		f, key, path := setUp(t, func(s *v1alpha1.SpiderSchedule) { s.Spec.UserID = "bob" })
+		f.patch(key, path, `{"name": "mine"}`).wantProblem(http.StatusNotFound, "not_found")
+	})
+	t.Run("one that changes without end is given up", func(t *testing.T) {
+		f, key, path := setUp(t, func(*v1alpha1.SpiderSchedule) {})
+		f.schedules.meanwhile = func() { f.schedules.record(f.schedules.schedules["team/nightly"].DeepCopy()) }
+		f.patch(key, path, `{"name": "mine"}`).wantProblem(http.StatusConflict, "changing")
+	})
+}
+
+func TestScheduleWritesWithoutKubernetes(t *testing.T) {
+	t.Parallel()
+	f := newTestAPI(t)
+	key := f.key("team", "alice")
+	body := `{"spider_id": "` + f.spider("team", "books") + `", "cron_expression": "@daily"}`
+	path := schedulesPath + "/" + f.scheduled("team", "nightly", booksNightly)
+	f.schedules.fail = func(string, bool) error { return errors.New("connection refused") }
+	for _, a := range []answer{f.post(key, schedulesPath, body), f.patch(key, path, `{"name": "x"}`), f.delete(key, path)} {
+		a.wantProblem(http.StatusServiceUnavailable, "unavailable")
+	}
+	f.get(key, path).want(http.StatusOK)
+
+	lost := false
+	f.schedules.fail = func(call string, recorded bool) error {
+		if call == "create" && recorded && !lost {
+			lost = true
+			return errors.New("connection reset")
+		}
+		return nil
+	}
+	f.newSchedule(key, body)
+	if ids := idsOf(f.get(key, schedulesPath)); len(ids) != 2 {
+		t.Errorf("%d schedules, want 2", len(ids))
+	}
+}
+
+func TestOwnScheduleWritesAreSeenAtOnceAndAudited(t *testing.T) {
+	f := newTestAPI(t)
+	key := f.key("team", "alice")
+	spider := f.spider("team", "books")
+	f.schedules.held = true // The watch shows nothing of what follows.
+	id := f.newSchedule(key, `{"spider_id": "`+spider+`", "cron_expression": "@daily"}`).ID
+	if ids := idsOf(f.get(key, schedulesPath)); !slices.Equal(ids, []string{id}) {
+		t.Errorf("schedules %v, want %s", ids, id)
+	}
+	f.patch(key, schedulesPath+"/"+id, `{"name": "x"}`).want(http.StatusOK)
+	if got := f.readSchedule(key, id); got.Name == nil || *got.Name != "x" {
+		t.Errorf("the schedule is %+v", got)
+	}
+	f.delete(key, schedulesPath+"/"+id).want(http.StatusOK)
+	f.get(key, schedulesPath+"/"+id).wantProblem(http.StatusNotFound, "not_found")
+	audited := 0
+	for line := range strings.Lines(f.log.String()) {
+		if strings.Contains(line, `"msg":"audit"`) && strings.Contains(line, `"object":"team/`+id+`"`) {
+			audited++
+		}
+	}
+	if audited != 3 {
+		t.Errorf("%d writes were audited, want 3", audited)
 	}
 }

@@ -43,6 +43,8 @@ type Config struct {
 	Timeouts   guard.Timeouts
 	// Caps bound the jobs of each namespace. The zero value bounds nothing.
 	Caps view.Caps
+	// MaxSchedules bounds the schedules of each user; 0 for any number.
+	MaxSchedules int
 	// MaxConnections bounds the connections that are open at once; 0 stands for guard.DefaultMaxConnections.
 	MaxConnections int
 	// MaxConnectionsPerAddress bounds those from one address on which no credential has been accepted; 0 stands for
@@ -114,8 +116,8 @@ func New(config Config) (*Server, error) {
 		Jobs:    started,
 		Spiders: found,
 		Schedules: schedules.New(schedules.Config{
-			View: config.Schedules, Kubernetes: config.KubernetesSchedules, SpiderNames: config.Spiders, JobView: config.Jobs,
-			Now: config.Now,
+			View: config.Schedules, Kubernetes: config.KubernetesSchedules, Spiders: found, Jobs: started,
+			SpiderNames: config.Spiders, JobView: config.Jobs, Most: config.MaxSchedules, Now: config.Now,
 		}),
 		Guard:    g,
 		Age:      func(namespace string) time.Duration { return config.Health.Of(namespace).Age },

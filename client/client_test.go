@@ -262,6 +262,17 @@ func TestCalls(t *testing.T) {
 			_, err := c.GetSchedule(ctx, "a/b")
 			return err
 		}, "GET /base/api/v1/schedules/a%2Fb ", nil, `{}`},
+		"make a schedule": {func(ctx context.Context, c *Client) error {
+			_, err := c.CreateSchedule(ctx, NewSchedule{SpiderID: "7", CronExpression: "@daily", Enabled: new(false)})
+			return err
+		}, `POST /base/api/v1/schedules {"cron_expression":"@daily","enabled":false,"spider_id":"7"}`, nil, `{}`},
+		"change a schedule": {func(ctx context.Context, c *Client) error {
+			_, err := c.ChangeSchedule(ctx, "7", ScheduleChange{"name": nil})
+			return err
+		}, `PATCH /base/api/v1/schedules/7 {"name":null}`, nil, `{}`},
+		"delete a schedule": {func(ctx context.Context, c *Client) error {
+			return c.DeleteSchedule(ctx, "7")
+		}, `DELETE /base/api/v1/schedules/7 `, nil, `{}`},
 		"a call without a method": {func(ctx context.Context, c *Client) error {
 			return c.Do(ctx, http.MethodPut, "/api/v2/x?y=z", map[string]int{"a": 1}, nil)
 		}, `PUT /base/api/v2/x?y=z {"a":1}`, nil, ``},

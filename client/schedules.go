@@ -25,4 +25,24 @@ func (c *Client) GetSchedule(ctx context.Context, id string) (*Schedule, error) 
 	return orNil(schedule, err)
 }
 
+// CreateSchedule makes a schedule.
+func (c *Client) CreateSchedule(ctx context.Context, body NewSchedule) (*Schedule, error) {
+	schedule := &Schedule{}
+	_, err := c.call(ctx, call{method: http.MethodPost, path: schedulesPath, body: body}, schedule)
+	return orNil(schedule, err)
+}
+
+// ChangeSchedule changes the given fields, by a JSON merge patch: nil stands for a default, or removes an argument or a setting.
+func (c *Client) ChangeSchedule(ctx context.Context, id string, body ScheduleChange) (*Schedule, error) {
+	schedule := &Schedule{}
+	_, err := c.call(ctx, call{method: http.MethodPatch, path: schedulePath(id), body: body}, schedule)
+	return orNil(schedule, err)
+}
+
+// DeleteSchedule deletes a schedule. Its runs stay.
+func (c *Client) DeleteSchedule(ctx context.Context, id string) error {
+	_, err := c.call(ctx, call{method: http.MethodDelete, path: schedulePath(id)}, nil)
+	return err
+}
+
 func schedulePath(id string) string { return schedulesPath + "/" + url.PathEscape(id) }

@@ -90,6 +90,19 @@ type DeletedJob struct {
 	ID string `json:"id"`
 }
 
+// DeletedSchedule defines model for DeletedSchedule.
+type DeletedSchedule struct {
+	// Message The same in words.
+	//
+	// Example: Schedule deleted
+	Message string `json:"message"`
+
+	// Ok Always `true`.
+	//
+	// Example: true
+	Ok bool `json:"ok"`
+}
+
 // DeletedSpider defines model for DeletedSpider.
 type DeletedSpider struct {
 	// Message The same in words.
@@ -113,9 +126,9 @@ type DeletedSpider struct {
 // | 403 | `access_denied` | The API key, or the service account, may not make this call. |
 // | 403 | `spiders_read_only` | On this server nobody can change spiders. |
 // | 403 | `not_yours` | The namespace shares the spider; this caller may run it but not change it. |
-// | 403 | `quota_exceeded` | The namespace's quota does not allow another job or spider. |
+// | 403 | `quota_exceeded` | The namespace's quota does not allow another job, spider or schedule. |
 // | 403 | `namespace_terminating` | The namespace is being deleted. |
-// | 403 | `forbidden` | The cluster does not allow the job or spider; its administrators know why. |
+// | 403 | `forbidden` | The cluster does not allow the job, spider or schedule; its administrators know why. |
 // | 404 | `not_found` | There is no such job, spider, schedule or address, as far as this caller may see. |
 // | 405 | `method_not_allowed` | The address does not know this method. |
 // | 409 | `job_ended` | The job has ended and cannot be cancelled. |
@@ -123,15 +136,16 @@ type DeletedSpider struct {
 // | 409 | `ambiguous_spider` | Several spiders have this name. |
 // | 409 | `idempotency_conflict` | The `Idempotency-Key` was used with another body. |
 // | 409 | `spider_exists` | The caller already sees a spider of this name. |
-// | 409 | `changing` | Others kept changing the job or spider meanwhile. |
+// | 409 | `changing` | Others kept changing the job, spider or schedule meanwhile. |
 // | 409 | `not_started` | There is no log yet. |
 // | 410 | `log_gone` | The log no longer exists, or the job ended without ever running. |
-// | 412 | `precondition_failed` | The job or spider is in another state than the one in `If-Match`. |
+// | 412 | `precondition_failed` | The job, spider or schedule is in another state than the one in `If-Match`. |
 // | 413 | `body_too_large` | The body is over the size limit. |
 // | 414 | `uri_too_long` | The address is over the size limit. |
 // | 415 | `unsupported_media_type` | The body is not JSON. |
 // | 429 | `too_many_requests` | Too many requests by this caller or its namespace, or too many failed authentications from this address. |
 // | 429 | `too_many_streams` | This caller, or its namespace, has too many waits, logs and event streams open. |
+// | 429 | `too_many_schedules` | The user has as many schedules as it may have. |
 // | 429 | `too_many_jobs` | The namespace has as many jobs that have not ended, or as many bytes of arguments, as it may have. |
 // | 500 | `cancel_failed` | The cancel could not be recorded. If there is a `Retry-After`, repeating it may help. |
 // | 500 | `internal` | The server failed. |
@@ -445,6 +459,92 @@ type LogLine struct {
 	Time time.Time `json:"time,omitempty,omitzero"`
 }
 
+// NewSchedule What to run, and when.
+type NewSchedule struct {
+	// Arguments The spider's arguments in every run, as in a start, except that one that is `null` is left out.
+	//
+	// Example: {"category":"poetry","max_pages":3}
+	Arguments ScheduleArguments `json:"arguments,omitempty,omitzero"`
+
+	// CatchUp What follows when times have passed while the operator was not there.
+	CatchUp *ScheduleReturn `json:"catch_up,omitempty"`
+
+	// CronExpression When runs are due, in five fields: minute, hour, day of month, month, day of week (0, Sunday, to 6, or MON-FRI). Or
+	// `@hourly`, `@daily`, `@weekly`, `@monthly`, `@yearly`. If both day fields are restricted, a day that matches either
+	// counts. If the hour field matches all 24 hours, every instant whose wall-clock time matches counts; otherwise each time
+	// of the day counts once: times that daylight saving time skips are one run right after the gap, and of a repeated time
+	// the first counts.
+	//
+	//
+	// Example: 30 2 * * MON-FRI
+	CronExpression ScheduleCron `json:"cron_expression"`
+
+	// Description What the schedule is for.
+	Description ScheduleDescription `json:"description,omitempty,omitzero"`
+
+	// Enabled Whether the schedule starts runs. Defaults to `true`.
+	Enabled *ScheduleEnabled `json:"enabled,omitempty"`
+
+	// EndAt The latest time for which a run is due, after `start_at`.
+	EndAt ScheduleEnd `json:"end_at,omitempty,omitzero"`
+
+	// JitterSeconds The most that a run is delayed, so that many schedules do not start runs at once. The delay never reaches the next time.
+	// Defaults to 0.
+	JitterSeconds *ScheduleJitter `json:"jitter_seconds,omitempty"`
+
+	// Name The schedule's name for people.
+	//
+	// Example: Nightly books
+	Name ScheduleName `json:"name,omitempty,omitzero"`
+
+	// Overlap What follows when a run is due while an earlier one has not ended: `skip` leaves it out (the default), `queue` starts it
+	// then (one run waits at most), `replace` cancels the earlier one first, `allow` starts it at once.
+	Overlap ScheduleOverlap `json:"overlap,omitempty,omitzero"`
+
+	// PauseAfterFailures How many runs in a row have to end as `error` to pause the schedule. Defaults to 0, never.
+	PauseAfterFailures *SchedulePatience `json:"pause_after_failures,omitempty"`
+
+	// Retries How often a failed run is tried again, at most what the spider allows.
+	Retries *RunRetries `json:"retries,omitempty"`
+
+	// ScheduledTimeArgument The name of an argument that gets the time for which the run is due, in RFC 3339 with the offset of the zone. It replaces
+	// an argument of that name.
+	//
+	//
+	// Example: date
+	ScheduledTimeArgument ScheduleTimeArgument `json:"scheduled_time_argument,omitempty,omitzero"`
+
+	// Settings Scrapy settings for every run. Only those that the spider allows. One that is `null` is left out.
+	//
+	// Example: {"DOWNLOAD_DELAY":0.5}
+	Settings ScheduleSettings `json:"settings,omitempty,omitzero"`
+
+	// SpiderID The id of the spider to run.
+	SpiderID ScheduleSpiderID `json:"spider_id"`
+
+	// StartAt The earliest time for which a run is due.
+	StartAt ScheduleStart `json:"start_at,omitempty,omitzero"`
+
+	// StartDeadlineSeconds How long one attempt of a run may wait for its start, at most what the spider allows. Defaults to the spider's.
+	StartDeadlineSeconds *RunStartDeadline `json:"start_deadline_seconds,omitempty"`
+
+	// Tags Words to find jobs by: at most 16, each of at most 63 letters, digits, `-`, `_` and `.`, with a letter or digit at its
+	// beginning and end. `null` means none. On a job they are labels `tag.scrapethis.app/<tag>` of the SpiderJob. A job also has
+	// the tags that its spider has at the start; it may have 16 in all.
+	//
+	//
+	// Example: ["nightly","eu"]
+	Tags Tags `json:"tags,omitempty,omitzero"`
+
+	// TimeoutSeconds How long one attempt of a run may take, at most what the spider allows. Defaults to the spider's.
+	TimeoutSeconds *RunTimeout `json:"timeout_seconds,omitempty"`
+
+	// Timezone The IANA time zone of the expression. Defaults to UTC.
+	//
+	// Example: Europe/Berlin
+	Timezone ScheduleZone `json:"timezone,omitempty,omitzero"`
+}
+
 // NewSpider defines model for NewSpider.
 type NewSpider struct {
 	// Description What the spider does.
@@ -489,6 +589,15 @@ type NewSpider struct {
 //
 // Example: The shop was down.
 type Note = string
+
+// RunRetries How often a failed run is tried again, at most what the spider allows.
+type RunRetries = int32
+
+// RunStartDeadline How long one attempt of a run may wait for its start, at most what the spider allows. Defaults to the spider's.
+type RunStartDeadline = int64
+
+// RunTimeout How long one attempt of a run may take, at most what the spider allows. Defaults to the spider's.
+type RunTimeout = int64
 
 // Schedule When a spider is run, and with what.
 type Schedule struct {
@@ -586,6 +695,11 @@ type Schedule struct {
 	UserID string `json:"user_id"`
 }
 
+// ScheduleArguments The spider's arguments in every run, as in a start, except that one that is `null` is left out.
+//
+// Example: {"category":"poetry","max_pages":3}
+type ScheduleArguments = map[string]any
+
 // ScheduleCatchUp What follows when times have passed while the operator was not there.
 type ScheduleCatchUp struct {
 	// Policy `latest` starts one run, for the latest of these times, `all` one for each (at most 100), `none` only what is less
@@ -598,6 +712,31 @@ type ScheduleCatchUp struct {
 	// WindowSeconds How late a run may start.
 	WindowSeconds int64 `json:"window_seconds"`
 }
+
+// ScheduleChange The fields to change. Absent fields stay.
+type ScheduleChange = map[string]any
+
+// ScheduleCron When runs are due, in five fields: minute, hour, day of month, month, day of week (0, Sunday, to 6, or MON-FRI). Or
+// `@hourly`, `@daily`, `@weekly`, `@monthly`, `@yearly`. If both day fields are restricted, a day that matches either
+// counts. If the hour field matches all 24 hours, every instant whose wall-clock time matches counts; otherwise each time
+// of the day counts once: times that daylight saving time skips are one run right after the gap, and of a repeated time
+// the first counts.
+//
+// Example: 30 2 * * MON-FRI
+type ScheduleCron = string
+
+// ScheduleDescription What the schedule is for.
+type ScheduleDescription = string
+
+// ScheduleEnabled Whether the schedule starts runs. Defaults to `true`.
+type ScheduleEnabled = bool
+
+// ScheduleEnd The latest time for which a run is due, after `start_at`.
+type ScheduleEnd = time.Time
+
+// ScheduleJitter The most that a run is delayed, so that many schedules do not start runs at once. The delay never reaches the next time.
+// Defaults to 0.
+type ScheduleJitter = int32
 
 // ScheduleLastJob The run that the schedule started last, at one of its times. Absent before the first.
 type ScheduleLastJob struct {
@@ -612,6 +751,33 @@ type ScheduleLastJob struct {
 	Status JobStatus `json:"status,omitempty,omitzero"`
 }
 
+// ScheduleName The schedule's name for people.
+//
+// Example: Nightly books
+type ScheduleName = string
+
+// ScheduleOverlap What follows when a run is due while an earlier one has not ended: `skip` leaves it out (the default), `queue` starts it
+// then (one run waits at most), `replace` cancels the earlier one first, `allow` starts it at once.
+type ScheduleOverlap = string
+
+// SchedulePatience How many runs in a row have to end as `error` to pause the schedule. Defaults to 0, never.
+type SchedulePatience = int32
+
+// ScheduleReturn What follows when times have passed while the operator was not there.
+type ScheduleReturn struct {
+	// Policy `latest` starts one run, for the latest of these times (the default), `all` one for each (at most 100; needs the
+	// overlap `allow`), `none` only what is less than two minutes late.
+	Policy string `json:"policy,omitempty,omitzero"`
+
+	// WindowSeconds How late a run may start. Defaults to 86400, a day.
+	WindowSeconds *int64 `json:"window_seconds,omitempty"`
+}
+
+// ScheduleSettings Scrapy settings for every run. Only those that the spider allows. One that is `null` is left out.
+//
+// Example: {"DOWNLOAD_DELAY":0.5}
+type ScheduleSettings = map[string]any
+
 // ScheduleSpider The spider that a schedule runs. It may not exist any more.
 type ScheduleSpider struct {
 	ID string `json:"id"`
@@ -619,6 +785,23 @@ type ScheduleSpider struct {
 	// Name Example: books
 	Name string `json:"name"`
 }
+
+// ScheduleSpiderID The id of the spider to run.
+type ScheduleSpiderID = string
+
+// ScheduleStart The earliest time for which a run is due.
+type ScheduleStart = time.Time
+
+// ScheduleTimeArgument The name of an argument that gets the time for which the run is due, in RFC 3339 with the offset of the zone. It replaces
+// an argument of that name.
+//
+// Example: date
+type ScheduleTimeArgument = string
+
+// ScheduleZone The IANA time zone of the expression. Defaults to UTC.
+//
+// Example: Europe/Berlin
+type ScheduleZone = string
 
 // ScrapySettings Scrapy settings for every run. Names are upper-case letters, digits and underscores. Strings reach Scrapy unchanged,
 // other values as their exact JSON text, of at most 4096 characters.

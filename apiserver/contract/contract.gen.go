@@ -92,6 +92,19 @@ type DeletedJob struct {
 	ID string `json:"id"`
 }
 
+// DeletedSchedule defines model for DeletedSchedule.
+type DeletedSchedule struct {
+	// Ok Always `true`.
+	//
+	// Example: true
+	Ok bool `json:"ok"`
+
+	// Message The same in words.
+	//
+	// Example: Schedule deleted
+	Message string `json:"message"`
+}
+
 // DeletedSpider defines model for DeletedSpider.
 type DeletedSpider struct {
 	// Ok Always `true`.
@@ -120,9 +133,9 @@ type Error struct {
 	// | 403 | `access_denied` | The API key, or the service account, may not make this call. |
 	// | 403 | `spiders_read_only` | On this server nobody can change spiders. |
 	// | 403 | `not_yours` | The namespace shares the spider; this caller may run it but not change it. |
-	// | 403 | `quota_exceeded` | The namespace's quota does not allow another job or spider. |
+	// | 403 | `quota_exceeded` | The namespace's quota does not allow another job, spider or schedule. |
 	// | 403 | `namespace_terminating` | The namespace is being deleted. |
-	// | 403 | `forbidden` | The cluster does not allow the job or spider; its administrators know why. |
+	// | 403 | `forbidden` | The cluster does not allow the job, spider or schedule; its administrators know why. |
 	// | 404 | `not_found` | There is no such job, spider, schedule or address, as far as this caller may see. |
 	// | 405 | `method_not_allowed` | The address does not know this method. |
 	// | 409 | `job_ended` | The job has ended and cannot be cancelled. |
@@ -130,15 +143,16 @@ type Error struct {
 	// | 409 | `ambiguous_spider` | Several spiders have this name. |
 	// | 409 | `idempotency_conflict` | The `Idempotency-Key` was used with another body. |
 	// | 409 | `spider_exists` | The caller already sees a spider of this name. |
-	// | 409 | `changing` | Others kept changing the job or spider meanwhile. |
+	// | 409 | `changing` | Others kept changing the job, spider or schedule meanwhile. |
 	// | 409 | `not_started` | There is no log yet. |
 	// | 410 | `log_gone` | The log no longer exists, or the job ended without ever running. |
-	// | 412 | `precondition_failed` | The job or spider is in another state than the one in `If-Match`. |
+	// | 412 | `precondition_failed` | The job, spider or schedule is in another state than the one in `If-Match`. |
 	// | 413 | `body_too_large` | The body is over the size limit. |
 	// | 414 | `uri_too_long` | The address is over the size limit. |
 	// | 415 | `unsupported_media_type` | The body is not JSON. |
 	// | 429 | `too_many_requests` | Too many requests by this caller or its namespace, or too many failed authentications from this address. |
 	// | 429 | `too_many_streams` | This caller, or its namespace, has too many waits, logs and event streams open. |
+	// | 429 | `too_many_schedules` | The user has as many schedules as it may have. |
 	// | 429 | `too_many_jobs` | The namespace has as many jobs that have not ended, or as many bytes of arguments, as it may have. |
 	// | 500 | `cancel_failed` | The cancel could not be recorded. If there is a `Retry-After`, repeating it may help. |
 	// | 500 | `internal` | The server failed. |
@@ -167,9 +181,9 @@ type Error struct {
 // | 403 | `access_denied` | The API key, or the service account, may not make this call. |
 // | 403 | `spiders_read_only` | On this server nobody can change spiders. |
 // | 403 | `not_yours` | The namespace shares the spider; this caller may run it but not change it. |
-// | 403 | `quota_exceeded` | The namespace's quota does not allow another job or spider. |
+// | 403 | `quota_exceeded` | The namespace's quota does not allow another job, spider or schedule. |
 // | 403 | `namespace_terminating` | The namespace is being deleted. |
-// | 403 | `forbidden` | The cluster does not allow the job or spider; its administrators know why. |
+// | 403 | `forbidden` | The cluster does not allow the job, spider or schedule; its administrators know why. |
 // | 404 | `not_found` | There is no such job, spider, schedule or address, as far as this caller may see. |
 // | 405 | `method_not_allowed` | The address does not know this method. |
 // | 409 | `job_ended` | The job has ended and cannot be cancelled. |
@@ -177,15 +191,16 @@ type Error struct {
 // | 409 | `ambiguous_spider` | Several spiders have this name. |
 // | 409 | `idempotency_conflict` | The `Idempotency-Key` was used with another body. |
 // | 409 | `spider_exists` | The caller already sees a spider of this name. |
-// | 409 | `changing` | Others kept changing the job or spider meanwhile. |
+// | 409 | `changing` | Others kept changing the job, spider or schedule meanwhile. |
 // | 409 | `not_started` | There is no log yet. |
 // | 410 | `log_gone` | The log no longer exists, or the job ended without ever running. |
-// | 412 | `precondition_failed` | The job or spider is in another state than the one in `If-Match`. |
+// | 412 | `precondition_failed` | The job, spider or schedule is in another state than the one in `If-Match`. |
 // | 413 | `body_too_large` | The body is over the size limit. |
 // | 414 | `uri_too_long` | The address is over the size limit. |
 // | 415 | `unsupported_media_type` | The body is not JSON. |
 // | 429 | `too_many_requests` | Too many requests by this caller or its namespace, or too many failed authentications from this address. |
 // | 429 | `too_many_streams` | This caller, or its namespace, has too many waits, logs and event streams open. |
+// | 429 | `too_many_schedules` | The user has as many schedules as it may have. |
 // | 429 | `too_many_jobs` | The namespace has as many jobs that have not ended, or as many bytes of arguments, as it may have. |
 // | 500 | `cancel_failed` | The cancel could not be recorded. If there is a `Retry-After`, repeating it may help. |
 // | 500 | `internal` | The server failed. |

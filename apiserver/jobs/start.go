@@ -247,6 +247,15 @@ func (s *Jobs) existing(
 	}
 }
 
+// Check returns what is wrong with a run of a spider.
+func (s *Jobs) Check(spider *view.Spider, job *v1alpha1.SpiderJob) error {
+	if err := allowed.Arguments(job.Spec.Arguments); err != nil {
+		return refusedRun(err)
+	}
+	_, err := spider.Allows.Run(&job.Spec)
+	return refusedRun(err)
+}
+
 // refusedRun translates the error of a run that asks for something that it may not have; other errors stay unchanged.
 func refusedRun(err error) error {
 	refused, ok := errors.AsType[*allowed.RefusedError](err)

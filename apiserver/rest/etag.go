@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/scrapethis/spider-operator/apiserver/jobs"
+	"github.com/scrapethis/spider-operator/apiserver/schedules"
 	"github.com/scrapethis/spider-operator/apiserver/spiders"
 	"github.com/scrapethis/spider-operator/apiserver/view"
 )
@@ -106,6 +107,20 @@ func (r *request) spiderCondition() spiders.Condition {
 		return nil
 	}
 	return func(spider *view.Spider) bool { return namesState(header, spiderState(spider)) }
+}
+
+// scheduleState identifies what callers can change of a schedule, as spiderState does for a spider.
+func scheduleState(schedule *view.Schedule) string {
+	return stateOf(schedule.ID, schedule.Created, schedule.Object.Generation)
+}
+
+// scheduleCondition returns what If-Match requires of a schedule, as jobCondition does for a job.
+func (r *request) scheduleCondition() schedules.Condition {
+	header := r.c.Request.Header.Values("If-Match")
+	if header == nil {
+		return nil
+	}
+	return func(schedule *view.Schedule) bool { return namesState(header, scheduleState(schedule)) }
 }
 
 func namesState(header []string, state string) bool {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"github.com/scrapethis/spider-operator/api/v1alpha1"
 	"github.com/scrapethis/spider-operator/apiserver/failure"
 	"github.com/scrapethis/spider-operator/apiserver/view"
 	"github.com/scrapethis/spider-operator/internal/allowed"
@@ -144,6 +145,48 @@ func FuzzSpider(f *testing.F) {
 		}
 		if change.Name != nil && change.RepoPath != nil {
 			change.Spec("alice")
+		}
+	})
+}
+
+// FuzzSchedule holds the reading of schedules' bodies to what a SpiderSchedule can hold.
+func FuzzSchedule(f *testing.F) {
+	for _, seed := range []string{
+		`{"spider_id":"a","cron_expression":"* * * * *","timezone":"UTC","enabled":true,"arguments":{"a":1.0,"b":null}}`,
+		`{"catch_up":{"policy":"all","window_seconds":1},"overlap":"allow","jitter_seconds":3600,"settings":{"A":null}}`,
+		`{"start_at":"2025-01-15T10:30:00.5+01:00","end_at":null,"scheduled_time_argument":"date","retries":0}`,
+		`{"catch_up":{},"name":"\ud800","timeout_seconds":1e2,"arguments":null}`, `{"enabled":null}`, `{"scheduled_time_argument":"-a"}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		if checkObject(body) != nil {
+			return
+		}
+		change, err := parseSchedule(body)
+		if err != nil {
+			if p, ok := errors.AsType[*failure.Error](err); !ok || p.Kind != failure.KindInvalid || !utf8.ValidString(p.Message) {
+				t.Fatalf("refused with %#v", err)
+			}
+			return
+		}
+		spec := &v1alpha1.SpiderScheduleSpec{
+			Arguments: map[string]v1alpha1.ArgumentValue{"a": "1"}, CatchUp: &v1alpha1.CatchUp{WindowSeconds: 7},
+		}
+		for _, set := range change.Fields {
+			set(spec)
+		}
+		if argument := spec.ScheduledTimeArgument; argument != "" && !allowed.ArgumentName.MatchString(argument) {
+			t.Fatalf("accepted the argument %q", argument)
+		}
+		if spec.JitterSeconds < 0 || int64(spec.JitterSeconds) > allowed.MaxJitterSeconds || len(spec.Settings) > allowed.MaxSettings {
+			t.Fatalf("accepted %+v", spec)
+		}
+		if c := spec.CatchUp; c != nil && (*c == v1alpha1.CatchUp{} || c.WindowSeconds < 0) {
+			t.Fatalf("accepted %+v", c)
+		}
+		if text, err := json.Marshal(spec); err != nil || !utf8.Valid(text) {
+			t.Fatalf("the schedule is %q, %v", text, err)
 		}
 	})
 }

@@ -74,6 +74,49 @@ func (h *handlers) getSchedule(r *request) error {
 	return r.show(shown)
 }
 
+func (h *handlers) createSchedule(r *request) error {
+	change, err := parseSchedule(r.body)
+	if err != nil {
+		return err
+	}
+	schedule, err := h.schedules.Create(r.context(), r.caller(), change)
+	if err != nil {
+		return err
+	}
+	r.c.Header("Location", "schedules/"+schedule.ID.String()) // Relative, like a Link.
+	return h.showWritten(r, schedule)
+}
+
+func (h *handlers) changeSchedule(r *request) error {
+	change, err := parseSchedule(r.body)
+	if err != nil {
+		return err
+	}
+	schedule, err := h.schedules.Change(r.context(), r.caller(), r.id(), change, r.scheduleCondition())
+	if err != nil {
+		return err
+	}
+	return h.showWritten(r, schedule)
+}
+
+func (h *handlers) deleteSchedule(r *request) error {
+	if err := h.schedules.Delete(r.context(), r.caller(), r.id(), r.scheduleCondition()); err != nil {
+		return err
+	}
+	return r.show(contract.DeletedSchedule{Ok: true, Message: "Schedule deleted"})
+}
+
+// showWritten answers a write with the schedule as it is now.
+func (h *handlers) showWritten(r *request, schedule *schedules.Schedule) error {
+	shown := presentSchedule(schedule)
+	tag, err := h.etags.schedule(schedule, shown)
+	if err != nil {
+		return err
+	}
+	r.c.Header("ETag", tag)
+	return r.show(shown)
+}
+
 // schedule identifies a schedule as it is shown. Much of it changes without a change of the SpiderSchedule: the next times, the
 // status of its last run, the name of its spider.
 func (t etags) schedule(schedule *schedules.Schedule, shown contract.Schedule) (string, error) {
@@ -81,7 +124,7 @@ func (t etags) schedule(schedule *schedules.Schedule, shown contract.Schedule) (
 	if err := json.NewEncoder(&text).Encode(shown); err != nil {
 		return "", fmt.Errorf("encoding a schedule: %w", err)
 	}
-	return tag(stateOf(schedule.ID, schedule.Created, schedule.Object.Generation), t.sum(text.String())), nil
+	return tag(scheduleState(schedule.Schedule), t.sum(text.String())), nil
 }
 
 // presentSchedule returns a schedule as the contract shows it.

@@ -103,15 +103,8 @@ func parseTags(value json.RawMessage) ([]string, error) {
 }
 
 func parseArguments(value json.RawMessage) (map[string]v1alpha1.ArgumentValue, error) {
-	if !isObject(value) {
-		return nil, failure.Invalid("arguments", "must be an object of names and values")
-	}
 	arguments := map[string]v1alpha1.ArgumentValue{}
-	err := eachMember(value, "arguments.", func(name string, value json.RawMessage) error {
-		field := "arguments." + failure.Name(name)
-		if strings.ContainsRune(name, utf8.RuneError) { // What encoding/json makes of half of a surrogate pair.
-			return failure.Invalid(field, "a name must not contain half of a surrogate pair, which is not a character")
-		}
+	err := eachArgument(value, func(name, field string, value json.RawMessage) error {
 		text, err := textOf(field, value)
 		arguments[name] = v1alpha1.ArgumentValue(text)
 		return err
@@ -120,6 +113,20 @@ func parseArguments(value json.RawMessage) (map[string]v1alpha1.ArgumentValue, e
 		return nil, err
 	}
 	return arguments, nil
+}
+
+// eachArgument calls visit for each member of an object of arguments, with the name of its field for errors.
+func eachArgument(value json.RawMessage, visit func(name, field string, value json.RawMessage) error) error {
+	if !isObject(value) {
+		return failure.Invalid("arguments", "must be an object of names and values")
+	}
+	return eachMember(value, "arguments.", func(name string, value json.RawMessage) error {
+		field := "arguments." + failure.Name(name)
+		if strings.ContainsRune(name, utf8.RuneError) { // What encoding/json makes of half of a surrogate pair.
+			return failure.Invalid(field, "a name must not contain half of a surrogate pair, which is not a character")
+		}
+		return visit(name, field, value)
+	})
 }
 
 func parseSettings(value json.RawMessage) (map[string]v1alpha1.SettingValue, error) {

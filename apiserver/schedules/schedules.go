@@ -21,34 +21,59 @@ import (
 // k8s.io/apimachinery/pkg/api/errors, or of the connection.
 type Kubernetes interface {
 	Get(ctx context.Context, namespace, name string) (*v1alpha1.SpiderSchedule, error)
+	Create(ctx context.Context, schedule *v1alpha1.SpiderSchedule) (*v1alpha1.SpiderSchedule, error)
+	// Patch merges a JSON merge patch into the spec of the SpiderSchedule in exactly the state of the given resource version.
+	Patch(ctx context.Context, namespace, name, resourceVersion string, spec map[string]any) (*v1alpha1.SpiderSchedule, error)
+	// Delete deletes the SpiderSchedule in exactly the state of the given resource version.
+	Delete(ctx context.Context, namespace, name, resourceVersion string) error
+}
+
+// Spiders finds the spiders that the caller may run.
+type Spiders interface {
+	Find(ctx context.Context, caller auth.Identity, id string) (*view.Spider, error)
+}
+
+// Jobs starts jobs.
+type Jobs interface {
+	// Check returns what is wrong with a run of a spider.
+	Check(spider *view.Spider, job *v1alpha1.SpiderJob) error
 }
 
 // Config is what Schedules are made of.
 type Config struct {
 	View       *view.Schedules
 	Kubernetes Kubernetes
+	Spiders    Spiders
+	Jobs       Jobs
 	// SpiderNames knows the current names of Spiders.
 	SpiderNames view.SpiderNamer
 	// JobView shows the runs of schedules.
 	JobView *view.Jobs
-	Now     func() time.Time
+	// Most is how many schedules a user may have; 0 for any number.
+	Most int
+	Now  func() time.Time
 }
 
 // Schedules are the use cases. They are safe for concurrent use.
 type Schedules struct {
 	view       *view.Schedules
 	kubernetes Kubernetes
+	spiders    Spiders
+	jobs       Jobs
 	names      view.SpiderNamer
 	jobView    *view.Jobs
+	most       int
 	now        func() time.Time
 	lookups    *kube.Lookups
+	claims     claims
 }
 
 // New makes the use cases of the schedules in a view and in Kubernetes.
 func New(config Config) *Schedules {
 	return &Schedules{
-		view: config.View, kubernetes: config.Kubernetes, names: config.SpiderNames, jobView: config.JobView,
-		now: config.Now, lookups: kube.NewLookups(),
+		view: config.View, kubernetes: config.Kubernetes, spiders: config.Spiders, jobs: config.Jobs, names: config.SpiderNames,
+		jobView: config.JobView, most: config.Most, now: config.Now, lookups: kube.NewLookups(),
+		claims: claims{owners: map[owner]int{}},
 	}
 }
 

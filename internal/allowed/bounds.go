@@ -75,6 +75,10 @@ const (
 	MaxDisplayName = 128 // characters
 	// MaxJitterSeconds is the longest delay of a run.
 	MaxJitterSeconds = hour
+	// MaxCatchUpSeconds is the longest time after which a run may still start.
+	MaxCatchUpSeconds = year
+	// MaxPauseAfterFailures bounds the number of failures in a row after which a schedule is paused.
+	MaxPauseAfterFailures = 1000
 	// MaxActiveRuns bounds the unfinished runs that a schedule keeps in its status.
 	MaxActiveRuns = 100
 )

@@ -12,7 +12,7 @@ import (
 )
 
 // Run returns the SpiderJob of a schedule for a time at which a run is due. Its name contains that time, so kube-apiserver
-// refuses a second one. The zone is the schedule's, spiderTags are those of its Spider, and origin is one of the Origin constants.
+// refuses a second one. The zone is the schedule's, spiderTags are the Spider's, and origin is one of the Origin constants.
 // The result shares no memory with the schedule.
 func Run(
 	s *v1alpha1.SpiderSchedule, spiderTags []string, zone *time.Location, at time.Time, origin string,

@@ -133,7 +133,7 @@ func TestRESTAPIMayNotWriteSpidersIfCallersMayNot(t *testing.T) {
 		if verbs := granted(rules, "scrapethis.app", "spiderjobs"); !slices.Contains(verbs, "create") {
 			t.Errorf("%s: the REST API may %v spiderjobs", set, verbs)
 		}
-		if verbs := granted(rules, "scrapethis.app", "spiderschedules"); !slices.Contains(verbs, "list") {
+		if verbs := granted(rules, "scrapethis.app", "spiderschedules"); !slices.Contains(verbs, "create") {
 			t.Errorf("%s: the REST API may %v spiderschedules", set, verbs)
 		}
 	}

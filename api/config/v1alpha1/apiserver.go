@@ -35,6 +35,8 @@ type APIServerConfiguration struct {
 	// maxArgumentBytes is how many bytes the arguments of all jobs of a namespace may have while callers start more. 0 for any
 	// number; by default 268435456.
 	MaxArgumentBytes int64 `json:"maxArgumentBytes,omitempty"`
+	// maxSchedules is how many schedules a user may have while callers make more. 0 for any number; by default 100.
+	MaxSchedules int `json:"maxSchedules,omitempty"`
 	// maxConnections is how many connections may be open at once; beyond that, those without a key make room first. Three quarters
 	// may wait or stream; one that does takes about 32 KiB of memory. At least 1; by default 8000.
 	MaxConnections int `json:"maxConnections,omitempty"`
@@ -74,6 +76,7 @@ func DefaultAPIServer() APIServerConfiguration {
 		MaxStreams:               100,
 		MaxUnfinishedJobs:        20_000,
 		MaxArgumentBytes:         256 << 20,
+		MaxSchedules:             100,
 		MaxConnections:           8_000,
 		MaxConnectionsPerAddress: 1_000,
 		Timeouts: Timeouts{
@@ -97,6 +100,7 @@ func (c *APIServerConfiguration) Validate() field.ErrorList {
 	all = append(all, atLeastOne(field.NewPath("maxStreams"), c.MaxStreams)...)
 	all = append(all, orAnyNumber(field.NewPath("maxUnfinishedJobs"), int64(c.MaxUnfinishedJobs))...)
 	all = append(all, orAnyNumber(field.NewPath("maxArgumentBytes"), c.MaxArgumentBytes)...)
+	all = append(all, orAnyNumber(field.NewPath("maxSchedules"), int64(c.MaxSchedules))...)
 	all = append(all, atLeastOne(field.NewPath("maxConnections"), c.MaxConnections)...)
 	all = append(all, atLeastOne(field.NewPath("maxConnectionsPerAddress"), c.MaxConnectionsPerAddress)...)
 	for i, proxy := range c.TrustedProxies {

@@ -118,6 +118,7 @@ func TestWrongAPIServerSettings(t *testing.T) {
 		"failedAuthentications: 0":        "failedAuthentications",
 		"maxStreams: 0":                   "maxStreams",
 		"maxUnfinishedJobs: -1":           "maxUnfinishedJobs",
+		"maxSchedules: -1":                "maxSchedules",
 		"maxArgumentBytes: -1":            "maxArgumentBytes",
 		"maxConnections: 0":               "maxConnections",
 		"maxConnectionsPerAddress: 0":     "maxConnectionsPerAddress",
