@@ -15,6 +15,7 @@ var schemeBuilder = runtime.NewSchemeBuilder(func(scheme *runtime.Scheme) error 
 		&SpiderJob{}, &SpiderJobList{},
 		&APIKey{}, &APIKeyList{},
 		&SpiderSchedule{}, &SpiderScheduleList{},
+		&SpiderQuota{}, &SpiderQuotaList{},
 	)
 	metav1.AddToGroupVersion(scheme, GroupVersion)
 	return nil

@@ -240,10 +240,34 @@ type SpiderSpec struct {
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`
 	QueueName string `json:"queueName,omitempty"`
 
+	// concurrency limits how many runs of the spider run at once. If absent, only the namespace's SpiderQuota does.
+	//
+	// +optional
+	Concurrency *Concurrency `json:"concurrency,omitempty"`
+
 	// pod is what the spider's Pods need in addition to the image.
 	//
 	// +optional
 	Pod PodOptions `json:"pod,omitempty,omitzero"`
+}
+
+// Concurrency limits how many runs of a spider run at once. What does not fit waits, without a Job or a Pod.
+type Concurrency struct {
+	// max is how many runs of the spider may run at once. If absent, there is no limit of the spider's own.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100000
+	Max int32 `json:"max,omitempty"`
+
+	// group is the name of a group of spiders of the namespace that share a limit, such as all that crawl one site. The limit is
+	// the SpiderQuota's.
+	//
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`
+	Group string `json:"group,omitempty"`
 }
 
 // SettingValue is the value of one Scrapy setting: the text that would follow "-s NAME=" on Scrapy's command line.

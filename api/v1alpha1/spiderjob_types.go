@@ -2,8 +2,8 @@ package v1alpha1
 
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-// SpiderJobSpec describes one run. All of it is immutable except ttlSecondsAfterFinished and cancellation, which may be set
-// once and whose grace period may be lowered afterwards.
+// SpiderJobSpec describes one run. All of it is immutable except priority, ttlSecondsAfterFinished and cancellation, which may
+// be set once and whose grace period may be lowered afterwards.
 //
 // The immutability rules are on this type and not on its fields: a rule on an optional field does not run when the field is
 // added or removed.
@@ -13,6 +13,7 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // +kubebuilder:validation:XValidation:rule="has(self.settings) == has(oldSelf.settings) && (!has(self.settings) || self.settings == oldSelf.settings)",message="settings is immutable"
 // +kubebuilder:validation:XValidation:rule="has(self.timeoutSeconds) == has(oldSelf.timeoutSeconds) && (!has(self.timeoutSeconds) || self.timeoutSeconds == oldSelf.timeoutSeconds)",message="timeoutSeconds is immutable"
 // +kubebuilder:validation:XValidation:rule="has(self.startDeadlineSeconds) == has(oldSelf.startDeadlineSeconds) && (!has(self.startDeadlineSeconds) || self.startDeadlineSeconds == oldSelf.startDeadlineSeconds)",message="startDeadlineSeconds is immutable"
+// +kubebuilder:validation:XValidation:rule="has(self.maxWaitSeconds) == has(oldSelf.maxWaitSeconds) && (!has(self.maxWaitSeconds) || self.maxWaitSeconds == oldSelf.maxWaitSeconds)",message="maxWaitSeconds is immutable"
 // +kubebuilder:validation:XValidation:rule="has(self.expectations) == has(oldSelf.expectations) && (!has(self.expectations) || self.expectations == oldSelf.expectations)",message="expectations is immutable"
 // +kubebuilder:validation:XValidation:rule="has(self.retries) == has(oldSelf.retries) && (!has(self.retries) || self.retries == oldSelf.retries)",message="retries is immutable"
 // +kubebuilder:validation:XValidation:rule="has(self.scheduledFor) == has(oldSelf.scheduledFor) && (!has(self.scheduledFor) || self.scheduledFor == oldSelf.scheduledFor)",message="scheduledFor is immutable"
@@ -57,6 +58,22 @@ type SpiderJobSpec struct {
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=31536000
 	StartDeadlineSeconds *int64 `json:"startDeadlineSeconds,omitempty"`
+
+	// priority says which of a user's SpiderJobs starts first while not all can: each point counts as ten minutes of waiting. It
+	// changes nothing between users, and nothing once the run has started. It may be changed at any time. Defaults to 0.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=-1000
+	// +kubebuilder:validation:Maximum=1000
+	Priority int32 `json:"priority,omitempty"`
+
+	// maxWaitSeconds is how long the run may wait for a place, from its creation to its admission under the limits of Spider and
+	// SpiderQuota. If absent, there is no limit.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=31536000
+	MaxWaitSeconds *int64 `json:"maxWaitSeconds,omitempty"`
 
 	// expectations are rules for this run, in addition to the Spider's. They may tighten the Spider's rules, but not loosen
 	// them.
@@ -163,8 +180,8 @@ type SpiderJob struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// spec describes the run. It is immutable except for ttlSecondsAfterFinished and cancellation, which may be set once and
-	// whose grace period may be lowered.
+	// spec describes the run. It is immutable except for priority, ttlSecondsAfterFinished and cancellation, which may be set
+	// once and whose grace period may be lowered.
 	//
 	// +required
 	Spec SpiderJobSpec `json:"spec"`

@@ -198,6 +198,13 @@ type SpiderScheduleSpec struct {
 	// +kubebuilder:validation:Maximum=100
 	Retries *int32 `json:"retries,omitempty"`
 
+	// priority says which of a user's SpiderJobs starts first while not all can, as in a SpiderJob. Defaults to 0.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=-1000
+	// +kubebuilder:validation:Maximum=1000
+	Priority int32 `json:"priority,omitempty"`
+
 	// ttlSecondsAfterFinished is how long a run's SpiderJob is kept after its end. Defaults to the Spider's.
 	//
 	// +optional

@@ -203,8 +203,8 @@ func TestARelease(t *testing.T) {
 		if images := strings.Count(manifest, "image: scrapethis/spider-operator:1.2.3-rc.1\n"); images != 2 {
 			t.Errorf("%d containers of the manifest have the release's image, want 2", images)
 		}
-		if crds := strings.Count(manifest, "kind: CustomResourceDefinition\n"); crds != 4 {
-			t.Errorf("the manifest has %d CustomResourceDefinitions, want 4", crds)
+		if crds := strings.Count(manifest, "kind: CustomResourceDefinition\n"); crds != 5 {
+			t.Errorf("the manifest has %d CustomResourceDefinitions, want 5", crds)
 		}
 	})
 	t.Run("has sums of all files", func(t *testing.T) {

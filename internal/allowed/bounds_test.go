@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/scrapethis/spider-operator/internal/cron"
+	"github.com/scrapethis/spider-operator/internal/order"
 )
 
 const (
@@ -45,6 +46,8 @@ var inDefinitions = with(map[string]any{
 	"SpiderJob.spec.arguments{} pattern":                     noNUL,
 	"SpiderJob.spec.cancellation.gracePeriodSeconds maximum": MaxGraceSeconds,
 	"SpiderJob.spec.cancellation.requestedBy maxLength":      itsOwn,
+	"SpiderJob.spec.maxWaitSeconds maximum":                  itsOwn,
+	"SpiderJob.spec.priority maximum":                        order.MaxPriority,
 	"SpiderJob.spec.retries maximum":                         MaxRetries,
 	"SpiderJob.spec.settings maxProperties":                  MaxSettings,
 	"SpiderJob.spec.settings rule":                           settingNames,
@@ -69,6 +72,7 @@ var inDefinitions = with(map[string]any{
 	"SpiderSchedule.spec.displayName maxLength":           MaxDisplayName,
 	"SpiderSchedule.spec.jitterSeconds maximum":           MaxJitterSeconds,
 	"SpiderSchedule.spec.pauseAfterFailures maximum":      MaxPauseAfterFailures,
+	"SpiderSchedule.spec.priority maximum":                order.MaxPriority,
 	"SpiderSchedule.spec.retries maximum":                 MaxRetries,
 	"SpiderSchedule.spec.scheduledTimeArgument maxLength": MaxArgumentName,
 	"SpiderSchedule.spec.scheduledTimeArgument pattern":   itsOwn,
@@ -88,6 +92,21 @@ var inDefinitions = with(map[string]any{
 	"SpiderSchedule.status.active[] maxLength":            itsOwn,
 	"SpiderSchedule.status.lastJob.name maxLength":        itsOwn,
 	"SpiderSchedule.status.timing maxLength":              itsOwn,
+
+	"SpiderQuota.spec.defaultGroupMax maximum":    itsOwn,
+	"SpiderQuota.spec.groups maxItems":            itsOwn,
+	"SpiderQuota.spec.groups[].max maximum":       itsOwn,
+	"SpiderQuota.spec.groups[].name maxLength":    itsOwn,
+	"SpiderQuota.spec.groups[].name pattern":      itsOwn,
+	"SpiderQuota.spec.maxPriority maximum":        order.MaxPriority,
+	"SpiderQuota.spec.maxQueued maximum":          itsOwn,
+	"SpiderQuota.spec.maxQueuedPerUser maximum":   itsOwn,
+	"SpiderQuota.spec.maxRunning maximum":         itsOwn,
+	"SpiderQuota.spec.maxRunningPerUser maximum":  itsOwn,
+	"SpiderQuota.spec.weights maxItems":           itsOwn,
+	"SpiderQuota.spec.weights[].userID maxLength": itsOwn,
+	"SpiderQuota.spec.weights[].userID pattern":   itsOwn,
+	"SpiderQuota.spec.weights[].weight maximum":   itsOwn,
 
 	"SpiderJob.status.comparisonKey maxLength":             MaxComparisonKey,
 	"SpiderJob.status.duration maxLength":                  itsOwn,
@@ -125,6 +144,9 @@ var inDefinitions = with(map[string]any{
 	"Spider.spec.command maxItems":                      itsOwn,
 	"Spider.spec.command[] maxLength":                   itsOwn,
 	"Spider.spec.command[] pattern":                     noNUL,
+	"Spider.spec.concurrency.group maxLength":           itsOwn,
+	"Spider.spec.concurrency.group pattern":             itsOwn,
+	"Spider.spec.concurrency.max maximum":               itsOwn,
 	"Spider.spec.description maxLength":                 MaxDescription,
 	"Spider.spec.errorFinishReasons maxItems":           MaxFinishReasons,
 	"Spider.spec.errorFinishReasons[] maxLength":        MaxFinishReason,

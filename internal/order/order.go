@@ -18,7 +18,7 @@ type Run struct {
 	Spider, Group string
 	// Created is when the run was created.
 	Created time.Time
-	// Priority is from -1000 to 1000, what is beyond counts as the nearest of them. Higher comes first.
+	// Priority is from -MaxPriority to MaxPriority; what is beyond counts as the nearest of them. Higher comes first.
 	Priority int32
 }
 
@@ -63,12 +63,12 @@ type Block struct {
 // headStart is how much earlier a run counts as created for each point of priority.
 const headStart = 10 * time.Minute
 
-// mostPriority bounds the priority, and so the head start: the longest is a week. A much higher one would overflow.
-const mostPriority = 1000
+// MaxPriority bounds the priority, and so the head start: the longest is a week. A much higher one would overflow.
+const MaxPriority = 1000
 
 // key returns a run's creation minus its head start.
 func key(run Run) time.Time {
-	priority := min(max(run.Priority, -mostPriority), mostPriority)
+	priority := min(max(run.Priority, -MaxPriority), MaxPriority)
 	return run.Created.Add(-headStart * time.Duration(priority))
 }
 

@@ -42,6 +42,7 @@ func Unscheduled(
 			StartDeadlineSeconds:    spec.StartDeadlineSeconds,
 			Retries:                 spec.Retries,
 			TTLSecondsAfterFinished: spec.TTLSecondsAfterFinished,
+			Priority:                spec.Priority,
 			UserID:                  spec.UserID,
 		},
 	}

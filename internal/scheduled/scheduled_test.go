@@ -26,7 +26,7 @@ func schedule() *v1alpha1.SpiderSchedule {
 			SpiderRef: v1alpha1.SpiderReference{Name: "books"}, Cron: "30 2 * * *", TimeZone: "Europe/Berlin",
 			UserID: "alice", Tags: []string{"nightly", "eu"}, Arguments: map[string]v1alpha1.ArgumentValue{"category": "new", "date": "unset"},
 			Settings:       map[string]v1alpha1.SettingValue{"LOG_LEVEL": "DEBUG"},
-			TimeoutSeconds: new(int64(60)), StartDeadlineSeconds: new(int64(61)), Retries: new(int32(2)),
+			TimeoutSeconds: new(int64(60)), StartDeadlineSeconds: new(int64(61)), Retries: new(int32(2)), Priority: 3,
 			TTLSecondsAfterFinished: new(int64(62)), ScheduledTimeArgument: "date",
 		},
 	}
@@ -48,7 +48,7 @@ func TestRun(t *testing.T) {
 			SpiderRef: v1alpha1.SpiderReference{Name: "books"}, UserID: "alice", ScheduledFor: &metav1.Time{Time: at},
 			Arguments:      map[string]v1alpha1.ArgumentValue{"category": "new", "date": "2026-11-27T02:30:00+01:00"},
 			Settings:       map[string]v1alpha1.SettingValue{"LOG_LEVEL": "DEBUG"},
-			TimeoutSeconds: new(int64(60)), StartDeadlineSeconds: new(int64(61)), Retries: new(int32(2)),
+			TimeoutSeconds: new(int64(60)), StartDeadlineSeconds: new(int64(61)), Retries: new(int32(2)), Priority: 3,
 			TTLSecondsAfterFinished: new(int64(62)),
 		},
 	}

@@ -219,7 +219,9 @@ func (l *chartLife) uninstall() {
 	if want := []string{
 		"customresourcedefinition.apiextensions.k8s.io/apikeys.scrapethis.app",
 		"customresourcedefinition.apiextensions.k8s.io/spiderjobs.scrapethis.app",
+		"customresourcedefinition.apiextensions.k8s.io/spiderquotas.scrapethis.app",
 		"customresourcedefinition.apiextensions.k8s.io/spiders.scrapethis.app",
+		"customresourcedefinition.apiextensions.k8s.io/spiderschedules.scrapethis.app",
 		"service/spider-operator-apiserver",
 	}; !slices.Equal(left, want) {
 		l.t.Errorf("after its removal the release has left %q, want %q", left, want)

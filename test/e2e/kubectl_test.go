@@ -102,6 +102,8 @@ func TestKubernetesRolesGrantTheRightsForSpiders(t *testing.T) {
 		{"create", "spiderschedules", "edit admin tenant"},
 		{"update", "spiderschedules/status", ""},
 		{"create", "spiders", "tenant"},
+		{"list", "spiderquotas", "view edit admin tenant"},
+		{"update", "spiderquotas", "tenant"},
 		{"get", "apikeys", "tenant"},
 		{"create", "apikeys", "tenant"},
 	} {

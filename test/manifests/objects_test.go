@@ -299,8 +299,8 @@ func TestUninstallKeepsCRDsByDefault(t *testing.T) {
 		crds   int
 		policy string
 	}{
-		"by default":       {crds: 4, policy: "keep"},
-		"unless told not":  {args: []string{"--set", "crds.keep=false"}, crds: 4},
+		"by default":       {crds: 5, policy: "keep"},
+		"unless told not":  {args: []string{"--set", "crds.keep=false"}, crds: 5},
 		"not when not had": {args: []string{"--set", "crds.enabled=false"}},
 	}
 	for name, test := range tests {

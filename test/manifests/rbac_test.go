@@ -98,6 +98,7 @@ func TestProcessesHoldLeastRights(t *testing.T) {
 		{"rbac.authorization.k8s.io", "clusterroles", nil, nil},
 		{"scrapethis.app", "spiders", read, append([]string{"create", "patch", "delete"}, read...)},
 		{"scrapethis.app", "apikeys", read, read},
+		{"scrapethis.app", "spiderquotas", read, read},
 		{"scrapethis.app", "spiderschedules", read, append([]string{"create", "patch", "delete"}, read...)},
 	}
 	for rendering, objects := range renderings(t) {
@@ -180,6 +181,7 @@ func TestEditorsWriteSpiderJobsOnly(t *testing.T) {
 		"spiders":           {"get", "list", "watch"},
 		"spiderschedules":   {"get", "list", "watch", "create", "delete", "deletecollection", "patch", "update"},
 		"spiderjobs/status": {"get", "list", "watch"},
+		"spiderquotas":      {"get", "list", "watch"},
 		"apikeys":           nil,
 	} {
 		for _, verb := range granted(rules, "scrapethis.app", resource) {

@@ -27,6 +27,8 @@ func TestSpiderJobImmutability(t *testing.T) {
 		{name: "settings", one: map[string]any{"A": "1"}, other: map[string]any{"A": "1", "B": "2"}},
 		{name: "timeoutSeconds", one: int64(1), other: int64(2)},
 		{name: "startDeadlineSeconds", one: int64(2), other: int64(1)},
+		{name: "priority", one: int64(1), other: int64(-1), mutable: true},
+		{name: "maxWaitSeconds", one: int64(1), other: int64(2)},
 		{name: "expectations", one: map[string]any{"minItems": int64(1)}, other: map[string]any{"minItems": int64(2)}},
 		{name: "retries", one: int64(0), other: int64(1)},
 		{name: "userID", one: "ann", other: "bob"},
@@ -58,7 +60,9 @@ func TestSpiderScheduleImmutability(t *testing.T) {
 		{name: "timeoutSeconds", one: int64(1), other: int64(2), mutable: true},
 		{name: "startDeadlineSeconds", one: int64(1), other: int64(2), mutable: true},
 		{name: "retries", one: int64(0), other: int64(1), mutable: true},
+		{name: "priority", one: int64(1), other: int64(-1), mutable: true},
 		{name: "ttlSecondsAfterFinished", one: int64(0), other: int64(1), mutable: true},
+		{name: "tags", one: []any{"a"}, other: []any{"b"}, mutable: true},
 		{name: "scheduledTimeArgument", one: "date", other: "at", mutable: true},
 	})
 }

@@ -20,6 +20,7 @@ var minimal = map[string]fields{
 	"Spider":         {"metadata.name": "books"},
 	"SpiderJob":      {"metadata.name": "monday", "spec.spiderRef.name": "books"},
 	"SpiderSchedule": {"metadata.name": "nightly", "spec.spiderRef.name": "books", "spec.cron": "30 2 * * *"},
+	"SpiderQuota":    {"metadata.name": "default", "spec.maxRunning": int64(50)},
 	"APIKey": {
 		"metadata.name": "ci",
 		"spec.keyID":    "0123456789abcdef",

@@ -16,7 +16,8 @@ import (
 // row is what kubectl shows of one object, by column header.
 type row map[string]string
 
-// kubectlGet returns the only row of `kubectl get`. It finds columns by the positions of their headers, as readers do.
+// kubectlGet returns the only row of `kubectl get`. It finds columns by the positions of their headers, as readers do: between
+// two there are several spaces, and within one at most one.
 func kubectlGet(t *testing.T, arguments ...string) row {
 	t.Helper()
 	output := cluster.Kubectl(t, append([]string{"get"}, arguments...)...)
@@ -26,7 +27,7 @@ func kubectlGet(t *testing.T, arguments ...string) row {
 	}
 	shown := row{}
 	header, values := lines[0], lines[1]
-	columns := regexp.MustCompile(`\S+ *`).FindAllStringIndex(header, -1)
+	columns := regexp.MustCompile(`\S+( \S+)* *`).FindAllStringIndex(header, -1)
 	for i, column := range columns {
 		start, end := min(column[0], len(values)), min(column[1], len(values))
 		if i == len(columns)-1 {
@@ -88,6 +89,11 @@ func TestSpiderAndAPIKeyColumns(t *testing.T) {
 		"NAME": "nightly", "SPIDER": "books", "CRON": "30 2 * * *", "ZONE": "Europe/Berlin", "SUSPENDED": "false", "LAST": "",
 		"NEXT": "", "LAST RESULT": "", "OVERLAP": "Queue", "MISSED": "",
 	})
+	create(t, newObject(t, "SpiderQuota", namespace,
+		fields{"spec.maxRunningPerUser": int64(10), "spec.maxQueued": int64(10000), "spec.maxQueuedPerUser": int64(1000)}))
+	expectRow(t, kubectlGet(t, "sq", "-n", namespace, "-o", "wide"), row{
+		"NAME": "default", "RUNNING": "50", "PER USER": "10", "QUEUED": "10000", "QUEUED PER USER": "1000", "MAX PRIORITY": "",
+	})
 	expectRow(t, kubectlGet(t, "apikeys", "-n", namespace), row{
 		"NAME": "ci", "KEY": "0123456789abcdef", "USER": "ann", "ACCESS": "Run", "EXPIRES": "2030-01-01T00:00:00Z",
 	})
@@ -99,7 +105,7 @@ func TestTheCategoryListsAllKinds(t *testing.T) {
 	namespace := cluster.Namespace(t)
 	names := map[string]string{
 		"Spider": "spider.scrapethis.app/books", "SpiderJob": "spiderjob.scrapethis.app/monday", "APIKey": "apikey.scrapethis.app/ci",
-		"SpiderSchedule": "spiderschedule.scrapethis.app/nightly",
+		"SpiderSchedule": "spiderschedule.scrapethis.app/nightly", "SpiderQuota": "spiderquota.scrapethis.app/default",
 	}
 	for kind := range names {
 		create(t, newObject(t, kind, namespace, nil))
@@ -195,6 +201,7 @@ func TestExplain(t *testing.T) {
 		"spiderjob.spec.cancellation": "requestedBy is who asked",
 		"spiderjob.status.phase":      "Pending, Running, Finished",
 		"apikey.spec.hash":            "SHA-256",
+		"spiderquota":                 "SpiderQuota limits how many SpiderJobs",
 	} {
 		if output := cluster.Kubectl(t, "explain", path); !strings.Contains(output, text) {
 			t.Errorf("kubectl explain %s does not say %q:\n%s", path, text, output)

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -50,6 +51,8 @@ func TestSpiderJobValidation(t *testing.T) {
 			"spec.timeoutSeconds":                  int64(60),
 			"spec.startDeadlineSeconds":            int64(600),
 			"spec.retries":                         int64(1),
+			"spec.priority":                        int64(5),
+			"spec.maxWaitSeconds":                  int64(86400),
 			"spec.ttlSecondsAfterFinished":         int64(0),
 			"spec.userID":                          "ann@example.com",
 			"spec.cancellation.requestedBy":        "bob",
@@ -125,6 +128,14 @@ func TestSpiderJobValidation(t *testing.T) {
 		{"retries of 0", fields{"spec.retries": int64(0)}, ""},
 		{"retries of 100", fields{"spec.retries": int64(100)}, ""},
 		{"retries of 101", fields{"spec.retries": int64(101)}, "spec.retries"},
+		{"priority of -1000", fields{"spec.priority": int64(-1000)}, ""},
+		{"priority of -1001", fields{"spec.priority": int64(-1001)}, "spec.priority"},
+		{"priority of 1000", fields{"spec.priority": int64(1000)}, ""},
+		{"priority of 1001", fields{"spec.priority": int64(1001)}, "spec.priority"},
+		{"wait of 0", fields{"spec.maxWaitSeconds": int64(0)}, "spec.maxWaitSeconds"},
+		{"wait of 1", fields{"spec.maxWaitSeconds": int64(1)}, ""},
+		{"wait of a year", fields{"spec.maxWaitSeconds": int64(31536000)}, ""},
+		{"wait of more than a year", fields{"spec.maxWaitSeconds": int64(31536001)}, "spec.maxWaitSeconds"},
 		{"TTL of -1", fields{"spec.ttlSecondsAfterFinished": int64(-1)}, "spec.ttlSecondsAfterFinished"},
 		{"TTL of ten years", fields{"spec.ttlSecondsAfterFinished": int64(315360000)}, ""},
 		{"TTL of more than ten years", fields{"spec.ttlSecondsAfterFinished": int64(315360001)}, "spec.ttlSecondsAfterFinished"},
@@ -244,6 +255,16 @@ func TestSpiderValidation(t *testing.T) {
 		{"TTL of -1", fields{"spec.ttlSecondsAfterFinished": int64(-1)}, "spec.ttlSecondsAfterFinished"},
 		{"queue name", fields{"spec.queueName": "team-a"}, ""},
 		{"queue name in upper case", fields{"spec.queueName": "Team"}, "spec.queueName"},
+		{"concurrency", fields{"spec.concurrency.max": int64(2), "spec.concurrency.group": "shop.example"}, ""},
+		{"concurrency of nothing", fields{"spec.concurrency": map[string]any{}}, ""},
+		{"concurrency of 0", fields{"spec.concurrency.max": int64(0)}, "spec.concurrency.max"},
+		{"concurrency of 100000", fields{"spec.concurrency.max": int64(100000)}, ""},
+		{"concurrency of 100001", fields{"spec.concurrency.max": int64(100001)}, "spec.concurrency.max"},
+		{"group empty", fields{"spec.concurrency.group": ""}, "spec.concurrency.group"},
+		{"group in upper case", fields{"spec.concurrency.group": "Shop"}, "spec.concurrency.group"},
+		{"group that ends in a dot", fields{"spec.concurrency.group": "shop."}, "spec.concurrency.group"},
+		{"group of 63 characters", fields{"spec.concurrency.group": long(63)}, ""},
+		{"group of 64 characters", fields{"spec.concurrency.group": long(64)}, "spec.concurrency.group"},
 
 		{"labels of one's own", label("example.com/team", "data"), ""},
 		{"label without a prefix", label("team", ""), ""},
@@ -295,6 +316,73 @@ func TestAPIKeyValidation(t *testing.T) {
 	})
 }
 
+func TestSpiderQuotaValidation(t *testing.T) {
+	groups := func(n int) fields {
+		return fields{"spec.groups": items(n, func(i int) any {
+			return map[string]any{"name": fmt.Sprint("group-", i), "max": int64(1)}
+		})}
+	}
+	group := func(name string, limit int64) fields {
+		return fields{"spec.groups": []any{map[string]any{"name": name, "max": limit}}}
+	}
+	weights := func(n int) fields {
+		return fields{"spec.weights": items(n, func(i int) any {
+			return map[string]any{"userID": fmt.Sprint("user-", i), "weight": int64(1)}
+		})}
+	}
+	weight := func(user string, weight int64) fields {
+		return fields{"spec.weights": []any{map[string]any{"userID": user, "weight": weight}}}
+	}
+	candidates := []candidate{
+		{"the least", nil, ""},
+		{"no limit", fields{"spec": map[string]any{}}, ""},
+		{"all of it", fields{
+			"spec.maxPriority": int64(0), "spec.maxRunning": int64(50), "spec.maxRunningPerUser": int64(10),
+			"spec.maxQueued": int64(10000), "spec.maxQueuedPerUser": int64(1000), "spec.defaultGroupMax": int64(0),
+			"spec.groups":  []any{map[string]any{"name": "shop.example", "max": int64(3)}},
+			"spec.weights": []any{map[string]any{"userID": "ann@example.com", "weight": int64(2)}},
+		}, ""},
+		{"no spec", fields{"spec": nil}, "spec"},
+		{"unknown field", fields{"spec.maxWaiting": int64(1)}, "spec.maxWaiting"},
+		{"another name", fields{"metadata.name": "mine"}, "metadata.name must be default"},
+		{"priority of -1", fields{"spec.maxPriority": int64(-1)}, "spec.maxPriority"},
+		{"priority of 1000", fields{"spec.maxPriority": int64(1000)}, ""},
+		{"priority of 1001", fields{"spec.maxPriority": int64(1001)}, "spec.maxPriority"},
+		{"limit of other groups of a million", fields{"spec.defaultGroupMax": int64(1000000)}, ""},
+		{"limit of other groups of more than a million", fields{"spec.defaultGroupMax": int64(1000001)}, "spec.defaultGroupMax"},
+		{"limit of other groups of -1", fields{"spec.defaultGroupMax": int64(-1)}, "spec.defaultGroupMax"},
+		{"256 groups", groups(256), ""},
+		{"257 groups", groups(257), "spec.groups"},
+		{"group twice", fields{"spec.groups": []any{map[string]any{"name": "a", "max": int64(1)}, map[string]any{"name": "a", "max": int64(2)}}},
+			"spec.groups[1]"},
+		{"group without a limit", fields{"spec.groups": []any{map[string]any{"name": "a"}}}, "spec.groups[0].max"},
+		{"group without a name", fields{"spec.groups": []any{map[string]any{"max": int64(1)}}}, "spec.groups[0].name"},
+		{"group in upper case", group("Shop", 1), "spec.groups[0].name"},
+		{"group of 63 characters", group(strings.Repeat("x", 63), 1), ""},
+		{"group of 64 characters", group(strings.Repeat("x", 64), 1), "spec.groups[0].name"},
+		{"group's limit of 0", group("a", 0), "spec.groups[0].max"},
+		{"group's limit of a million", group("a", 1000000), ""},
+		{"group's limit of more than a million", group("a", 1000001), "spec.groups[0].max"},
+		{"1024 weights", weights(1024), ""},
+		{"1025 weights", weights(1025), "spec.weights"},
+		{"weight twice", fields{"spec.weights": []any{map[string]any{"userID": "a", "weight": int64(1)}, map[string]any{"userID": "a", "weight": int64(2)}}},
+			"spec.weights[1]"},
+		{"weight of 0", weight("ann", 0), "spec.weights[0].weight"},
+		{"weight of 100", weight("ann", 100), ""},
+		{"weight of 101", weight("ann", 101), "spec.weights[0].weight"},
+		{"weight of nobody", weight("", 1), "spec.weights[0].userID"},
+		{"weight of a user with a space", weight("a b", 1), "spec.weights[0].userID"},
+	}
+	for _, name := range []string{"maxRunning", "maxRunningPerUser", "maxQueued", "maxQueuedPerUser"} {
+		candidates = append(candidates,
+			candidate{name + " of 0", fields{"spec." + name: int64(0)}, "spec." + name},
+			candidate{name + " of 1", fields{"spec." + name: int64(1)}, ""},
+			candidate{name + " of a million", fields{"spec." + name: int64(1000000)}, ""},
+			candidate{name + " of more than a million", fields{"spec." + name: int64(1000001)}, "spec." + name})
+	}
+	testCandidates(t, "SpiderQuota", candidates)
+}
+
 func TestSpiderScheduleValidation(t *testing.T) {
 	catchUp := func(overlap, policy string) fields {
 		set := fields{"spec.catchUp.policy": policy}
@@ -312,7 +400,7 @@ func TestSpiderScheduleValidation(t *testing.T) {
 			"spec.resumedAt": "2030-01-01T00:00:00Z", "spec.displayName": "Nightly", "spec.description": "books",
 			"spec.userID": "ann", "spec.arguments": map[string]any{"a": "1"}, "spec.settings": map[string]any{"A": "1"},
 			"spec.timeoutSeconds": int64(60), "spec.startDeadlineSeconds": int64(60), "spec.retries": int64(1),
-			"spec.ttlSecondsAfterFinished": int64(0), "spec.scheduledTimeArgument": "date",
+			"spec.ttlSecondsAfterFinished": int64(0), "spec.scheduledTimeArgument": "date", "spec.priority": int64(-5),
 		}, ""},
 		{"no cron", fields{"spec.cron": nil}, "spec.cron"},
 		{"a long cron", fields{"spec.cron": strings.Repeat("0", 257)}, "spec.cron"},
@@ -323,6 +411,8 @@ func TestSpiderScheduleValidation(t *testing.T) {
 		{"catch-up of all, with another overlap", catchUp("Queue", "All"), "policy All needs overlap Allow"},
 		{"catch-up of all", catchUp("Allow", "All"), ""},
 		{"an end before the start", fields{"spec.startAt": "2031-01-01T00:00:00Z", "spec.endAt": "2030-01-01T00:00:00Z"}, "spec.endAt"},
+		{"too high a priority", fields{"spec.priority": int64(1001)}, "spec.priority"},
+		{"too low a priority", fields{"spec.priority": int64(-1001)}, "spec.priority"},
 		{"too much jitter", fields{"spec.jitterSeconds": int64(3601)}, "spec.jitterSeconds"},
 		{"an argument with =", fields{"spec.scheduledTimeArgument": "a=b"}, "spec.scheduledTimeArgument"},
 		{"a name of 52 characters", fields{"metadata.name": strings.Repeat("s", 52)}, ""},
