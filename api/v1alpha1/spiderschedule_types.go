@@ -334,7 +334,7 @@ const (
 	ReasonRunNotCreated = "RunNotCreated"
 	// ReasonOverlap is why no run was started: an earlier one had not ended.
 	ReasonOverlap = "Overlap"
-	// ReasonMissed is why no run was started: no controller was there in time.
+	// ReasonMissed is why no run was started: no controller was there in time, or kube-apiserver accepted no run until then.
 	ReasonMissed = "Missed"
 )
 

@@ -103,10 +103,10 @@ func decide(o *observation, now time.Time) decision {
 	switch {
 	case st.QueuedFor != nil && d.startQueued(o, now):
 	case len(due.chosen) > 0:
-		d.leaveOut(v1alpha1.ReasonMissed, "no controller was there in time", due.missed)
+		d.leaveOut(v1alpha1.ReasonMissed, "it was not started in time", due.missed)
 		d.startOne(o, due.chosen[0])
 	case !due.last.IsZero():
-		d.leaveOut(v1alpha1.ReasonMissed, "no controller was there in time", due.missed)
+		d.leaveOut(v1alpha1.ReasonMissed, "it was not started in time", due.missed)
 		st.LastScheduledAt = apiTime(due.last)
 	}
 	return d.plan(t, now)
