@@ -17,6 +17,8 @@ const (
 	ReasonDeadlineExceeded = "DeadlineExceeded"
 	// ReasonStartDeadlineExceeded goes with Error: an attempt did not start within its start deadline.
 	ReasonStartDeadlineExceeded = "StartDeadlineExceeded"
+	// ReasonMaxWaitExceeded goes with Error: limits of its namespace or Spider did not admit the run within its maxWaitSeconds.
+	ReasonMaxWaitExceeded = "MaxWaitExceeded"
 	// ReasonOutOfStorage goes with Error: the spider used more storage than its own limits, and was evicted.
 	ReasonOutOfStorage = "OutOfStorage"
 	// ReasonOutOfMemory goes with Error: the container used more memory than its limit, and was killed.
@@ -62,7 +64,7 @@ const (
 	ReasonServiceAccountNotFound = "ServiceAccountNotFound"
 	// ReasonPodNotCreated goes with Pending: the Pod or its Job could not be created for another reason, which the message gives.
 	ReasonPodNotCreated = "PodNotCreated"
-	// ReasonQueued goes with Pending: an admission system holds the Job back.
+	// ReasonQueued goes with Pending: limits of the namespace or the Spider hold the run back, or an admission system its Job.
 	ReasonQueued = "Queued"
 	// ReasonWaiting goes with Pending: an earlier Job of the same name has to be deleted first.
 	ReasonWaiting = "WaitingForEarlierJob"

@@ -89,6 +89,11 @@ func (d *decision) waitsToCreate(o *observation, now time.Time) (wait decision, 
 	if next.status.JobUID != "" || len(o.pods) > 0 || o.spider == nil {
 		return next, false
 	}
+	if o.admission.parked && pauseLeft(&next.status, now) <= 0 {
+		return next.parked(o, now), true
+	}
+	d.admitted(now)
+	next = *d
 	if p, err := newPlan(o.sj, o.spider, o.defaults); err == nil {
 		left, limited := startLeft(o, &next.status, p, now)
 		if limited && left <= 0 {

@@ -64,6 +64,8 @@ type observation struct {
 	sinceLead bool
 	// quota is whether the namespace's quota has room for another Job.
 	quota quotaVerdict
+	// admission is whether the limits of the namespace have room for a run.
+	admission admissionVerdict
 	// earlier are the runs to compare this one with.
 	earlier earlierRuns
 	// defaults are the operator's settings.

@@ -71,6 +71,7 @@ func (r *Reconciler) observe(ctx context.Context, key types.NamespacedName, live
 	mem.show(o)
 	r.readLogs(o)
 	o.quota = r.askQuota(o, now)
+	o.admission = r.askAdmission(o, now)
 	return o, mem, nil
 }
 

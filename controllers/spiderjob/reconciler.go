@@ -45,6 +45,8 @@ type Reconciler struct {
 	events   events.EventRecorder
 	warnings *eventReader
 	quota    *quota.Gate
+	// admission is the gate of the limits on how many run.
+	admission admissionGate
 	// classOf returns the class with which the work queue handed out a SpiderJob that is being reconciled.
 	classOf    func(reconcile.Request) (class int, ok bool)
 	clock      clock.PassiveClock
@@ -183,6 +185,7 @@ func (r *Reconciler) clearAfter(ctx context.Context, key types.NamespacedName) (
 	r.memory.forget(key)
 	r.logs.Keep(key)
 	r.quota.Gone(key, r.clock.Now())
+	r.admission.Gone(key, r.clock.Now())
 	pods, err := r.listPods(ctx, key, false)
 	if err != nil {
 		return reconcile.Result{}, err

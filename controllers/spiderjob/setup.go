@@ -22,6 +22,7 @@ import (
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 	"github.com/scrapethis/spider-operator/controllers/queue"
+	"github.com/scrapethis/spider-operator/controllers/spiderjob/admission"
 	"github.com/scrapethis/spider-operator/controllers/spiderjob/earlier"
 	"github.com/scrapethis/spider-operator/controllers/spiderjob/podlog"
 	"github.com/scrapethis/spider-operator/controllers/spiderjob/quota"
@@ -59,6 +60,14 @@ func Setup(ctx context.Context, mgr ctrl.Manager, registry prometheus.Registerer
 	if err := mgr.Add(gate); err != nil {
 		return fmt.Errorf("add the quota gate: %w", err)
 	}
+	limits := admission.New()
+	follower := &admission.Follower{Gate: limits, Cache: mgr.GetCache(), Live: mgr.GetAPIReader(), Clock: clock.RealClock{}}
+	if err := follower.Follow(ctx); err != nil {
+		return err
+	}
+	if err := mgr.Add(follower); err != nil {
+		return fmt.Errorf("add the gate of limits: %w", err)
+	}
 	queueMetrics, err := RegisterMetrics(registry)
 	if err != nil {
 		return err
@@ -72,6 +81,7 @@ func Setup(ctx context.Context, mgr ctrl.Manager, registry prometheus.Registerer
 		events:     mgr.GetEventRecorder("spider-operator"),
 		warnings:   newEventReader(mgr.GetAPIReader(), clock.RealClock{}),
 		quota:      gate,
+		admission:  limits,
 		classOf:    work.ClassOf,
 		clock:      clock.RealClock{},
 		defaults:   opts.Defaults,
@@ -89,6 +99,7 @@ func Setup(ctx context.Context, mgr ctrl.Manager, registry prometheus.Registerer
 		Watches(&corev1.Pod{}, byLabel(reconciler.memory), builder.WithPredicates(onlyNews())).
 		WatchesRawSource(source.Channel(logs.Changes(), bySpiderJob())).
 		WatchesRawSource(source.Channel(gate.Woken(), bySpiderJob())).
+		WatchesRawSource(source.Channel(limits.Woken(), bySpiderJob())).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: opts.Workers,
 			NewQueue: func(string, workqueue.TypedRateLimiter[reconcile.Request]) workQueue {
