@@ -75,7 +75,8 @@ var ends = map[v1alpha1.Phase][]string{
 	v1alpha1.PhaseFinished:  {v1alpha1.ReasonCompleted, v1alpha1.ReasonCompletedUnverified, v1alpha1.ReasonStoppedItself},
 	v1alpha1.PhaseCancelled: {v1alpha1.ReasonCancelled},
 	v1alpha1.PhaseError: {
-		v1alpha1.ReasonDeadlineExceeded, v1alpha1.ReasonStartDeadlineExceeded, v1alpha1.ReasonOutOfStorage,
+		v1alpha1.ReasonDeadlineExceeded, v1alpha1.ReasonStartDeadlineExceeded, v1alpha1.ReasonMaxWaitExceeded,
+		v1alpha1.ReasonOutOfStorage,
 		v1alpha1.ReasonOutOfMemory, v1alpha1.ReasonInterrupted, v1alpha1.ReasonExitCode, v1alpha1.ReasonKilled,
 		v1alpha1.ReasonSpiderFailed, v1alpha1.ReasonSpiderNotFound, v1alpha1.ReasonInvalidJob, v1alpha1.ReasonNameConflict,
 		v1alpha1.ReasonJobFailed, v1alpha1.ReasonImagePull, v1alpha1.ReasonInvalidImage, v1alpha1.ReasonConfiguration,

@@ -162,6 +162,7 @@ func (r *Reconciler) conclude(ctx context.Context, o *observation, mem *jobMemor
 	}
 	if d.status.Phase.Terminal() {
 		key := client.ObjectKeyFromObject(o.sj)
+		r.admission.Gone(key, r.clock.Now()) // at once: others wait for its places
 		r.logs.Keep(key)
 		mem.lastPod, mem.witness = nil, nil
 		if mem.written == nil && d.action.kind == doNothing {

@@ -103,6 +103,8 @@ type history struct {
 	kept         map[types.UID]bool // SpiderJobs that somebody wants to keep for ever
 	queueResumes bool               // a queue resumes whatever it has suspended
 
+	limited bool // one run at a time may run in namespace a
+
 	story      []line
 	silent     bool
 	broken     string // the invariant that was broken
@@ -195,6 +197,7 @@ func tellHistory(t *testing.T, seed uint64, s simulation) *history {
 func retell(t *testing.T, seed uint64, s simulation, troubles trouble, skip []bool) *history {
 	t.Helper()
 	h := &history{
+		limited:  seed%4 == 0,
 		kept:     map[types.UID]bool{},
 		seed:     seed,
 		skip:     skip,

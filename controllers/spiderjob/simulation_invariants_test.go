@@ -260,12 +260,22 @@ func (h *history) checkRemoval(change *simulated.Change) {
 	}
 }
 
+// limitReached reports whether the limit of a namespace keeps a SpiderJob from running: another one of it runs.
+func (h *history) limitReached(sj *v1alpha1.SpiderJob) bool {
+	if !h.limited || sj.Namespace != "a" {
+		return false
+	}
+	return slices.ContainsFunc(h.cluster.AllSpiderJobs(), func(other *v1alpha1.SpiderJob) bool {
+		return other.Namespace == sj.Namespace && other.UID != sj.UID && !other.Status.Phase.Terminal()
+	})
+}
+
 // checkPrompt looks at what still waits though nothing has been in its way for more than a minute.
 func (h *history) checkPrompt() {
 	for _, sj := range h.cluster.AllSpiderJobs() {
 		j := h.truth.of(sj.UID)
 		if !sj.Status.Phase.Terminal() && j.created == 0 && sj.DeletionTimestamp == nil && sj.Status.Reason != v1alpha1.ReasonWaiting &&
-			sj.Status.Reason != v1alpha1.ReasonSpiderNotFound {
+			sj.Status.Reason != v1alpha1.ReasonSpiderNotFound && !h.limitReached(sj) {
 			h.violate(
 				invariantPrompt, "SpiderJob %s has no Job though nothing has been in its way for more than a minute: %s/%s %q", sj.UID,
 				sj.Status.Phase, sj.Status.Reason, sj.Status.Message,

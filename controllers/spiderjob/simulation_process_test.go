@@ -23,6 +23,7 @@ import (
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 	"github.com/scrapethis/spider-operator/controllers/queue"
+	"github.com/scrapethis/spider-operator/controllers/spiderjob/admission"
 	"github.com/scrapethis/spider-operator/controllers/spiderjob/quota"
 	"github.com/scrapethis/spider-operator/controllers/spiderjob/simulated"
 )
@@ -37,6 +38,7 @@ type process struct {
 	reconciler *Reconciler
 	queue      *simulatedQueue
 	logs       *simulatedLogs
+	limits     *admission.Gate
 	workers    []*worker
 	dead       bool
 	began      int64  // to lead, as a resource version
@@ -79,19 +81,25 @@ func (h *history) newProcess(workers int, skew time.Duration, lag func(simulated
 		p.workers = append(p.workers, &worker{process: p, number: i + 1})
 	}
 	cached := h.cluster.Client(p.name, p.caches, p.gate, p.see)
+	limits := admission.New()
+	p.limits = limits
+	if h.limited {
+		limits.SetQuota("a", &v1alpha1.SpiderQuotaSpec{MaxRunning: 1}, processClock{skew}.Now())
+	}
 	p.reconciler = &Reconciler{
-		client:   h.faults.wrapClient(cached),
-		live:     h.faults.wrapLive(cached, h.cluster.Reader(p.name, p.gate, p.see)),
-		logs:     h.faults.wrapLogs(p.logs),
-		decide:   h.faults.wrapDecide(),
-		events:   silentRecorder{},
-		clock:    processClock{skew},
-		warnings: newEventReader(h.cluster.Reader(p.name, p.gate, p.see), processClock{skew}),
-		quota:    quota.New(),
-		classOf:  p.queue.core.ClassOf,
-		defaults: testDefaults(),
-		memory:   newMemory(),
-		earlier:  cachedRuns{p},
+		client:    h.faults.wrapClient(cached),
+		live:      h.faults.wrapLive(cached, h.cluster.Reader(p.name, p.gate, p.see)),
+		logs:      h.faults.wrapLogs(p.logs),
+		decide:    h.faults.wrapDecide(),
+		events:    silentRecorder{},
+		clock:     processClock{skew},
+		warnings:  newEventReader(h.cluster.Reader(p.name, p.gate, p.see), processClock{skew}),
+		quota:     quota.New(),
+		admission: limits,
+		classOf:   p.queue.core.ClassOf,
+		defaults:  testDefaults(),
+		memory:    newMemory(),
+		earlier:   cachedRuns{p},
 	}
 	// The process learns from when on it leads before its workers begin, so that none of them waits for another one's call.
 	p.reconciler.leadership = &leadership{
@@ -101,6 +109,7 @@ func (h *history) newProcess(workers int, skew time.Duration, lag func(simulated
 		panic(err)
 	}
 	go func() { _ = p.reconciler.quota.Start(ctx) }()
+	go limits.Enqueue(ctx)
 	h.tell("%s begins to lead", p.name)
 	for _, kind := range simulated.Kinds {
 		for _, obj := range p.caches.Objects(kind) {
@@ -154,6 +163,7 @@ func (p *process) hear() {
 		var e event.GenericEvent
 		select {
 		case e = <-p.reconciler.quota.Woken():
+		case e = <-p.limits.Woken():
 		default:
 			select {
 			case e = <-p.logs.Changes():

@@ -65,7 +65,7 @@ func (d *decision) judge(o *observation, p plan, pod *podView, now time.Time) de
 	}
 	if spiderFailed(pod) {
 		switch reason, message := failure(pod); {
-		case o.job.replacesPods() && o.job.failing == nil && retriesRemain(o):
+		case o.job.replacesPods() && !o.job.over() && retriesRemain(o):
 			d.describeRun(o, p, pod, now)
 			d.status.Phase, d.status.Reason = v1alpha1.PhaseRunning, v1alpha1.ReasonRetrying
 			d.status.Message = truncate(
@@ -73,7 +73,7 @@ func (d *decision) judge(o *observation, p plan, pod *podView, now time.Time) de
 				maxMessage,
 			)
 			return *d
-		case !o.job.replacesPods() && d.failures() < p.Retries:
+		case (!o.job.replacesPods() || o.job.complete) && d.failures() < p.Retries:
 			return d.tryAgain(o, p, pod, reason, message, now)
 		}
 	}

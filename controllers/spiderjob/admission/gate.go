@@ -1,6 +1,7 @@
 package admission
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"time"
@@ -80,6 +81,9 @@ func New() *Gate { return &Gate{woken: changes.New(), namespaces: map[string]*na
 
 // Woken returns the channel of SpiderJobs that were admitted.
 func (g *Gate) Woken() <-chan event.GenericEvent { return g.woken.Events() }
+
+// Enqueue enqueues the SpiderJobs that were admitted, until ctx ends.
+func (g *Gate) Enqueue(ctx context.Context) { g.woken.Run(ctx) }
 
 // Wants asks whether a SpiderJob of a namespace may create its Job now. One that has its places keeps them.
 func (g *Gate) Wants(namespace string, run order.Run, now time.Time) Verdict {
