@@ -12,7 +12,8 @@
 // remembers beyond those, and may forget, is in memory.go. evidence.go asks for Events, which eventreader.go and eventturns.go
 // read within a budget. room.go talks to the quota gate.
 //
-// Package queue of the parent decides which SpiderJob is next; package quota which SpiderJobs wait for a quota without a Job;
+// Package queue of the parent decides which SpiderJob is next; package admission which have a place under the limits of
+// Spiders and SpiderQuotas; package quota which wait for a ResourceQuota without a Job;
 // package podlog reads logs, and package stats parses them and termination messages. Package expect judges expectations by
 // final counts, and package earlier knows the runs to compare with. Package changes passes on which SpiderJobs have to be
 // reconciled. Package simulated is the cluster in which TestSimulation runs the Reconciler.
@@ -20,7 +21,7 @@
 // +kubebuilder:rbac:groups=scrapethis.app,resources=spiderjobs,verbs=get;list;watch;delete
 // +kubebuilder:rbac:groups=scrapethis.app,resources=spiderjobs/status,verbs=update
 // +kubebuilder:rbac:groups=scrapethis.app,resources=spiderjobs/finalizers,verbs=update
-// +kubebuilder:rbac:groups=scrapethis.app,resources=spiders,verbs=get;list;watch
+// +kubebuilder:rbac:groups=scrapethis.app,resources=spiders;spiderquotas;spiderschedules,verbs=get;list;watch
 // +kubebuilder:rbac:groups=batch,resources=jobs,verbs=get;list;watch;create;delete
 // +kubebuilder:rbac:groups="",resources=pods,verbs=get;list;watch;patch;delete
 // +kubebuilder:rbac:groups="",resources=pods/log,verbs=get

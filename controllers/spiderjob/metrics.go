@@ -3,6 +3,7 @@ package spiderjob
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 	"github.com/scrapethis/spider-operator/controllers/queue"
+	"github.com/scrapethis/spider-operator/controllers/spiderjob/admission"
 	"github.com/scrapethis/spider-operator/controllers/spiderjob/podlog"
 )
 
@@ -118,7 +120,7 @@ func RegisterMetrics(to prometheus.Registerer) (*queue.Metrics, error) {
 		jobsEnded, queueDuration, startDuration, runDuration, itemsTotal, requestsTotal, interruptionsTotal, expectationsTotal,
 		stallsTotal, statusWrites, &shownCounts,
 	}
-	for _, collector := range append(own, podlog.Metrics()...) {
+	for _, collector := range slices.Concat(own, podlog.Metrics(), admission.Metrics()) {
 		err := to.Register(collector)
 		if _, already := errors.AsType[prometheus.AlreadyRegisteredError](err); err != nil && !already {
 			return nil, fmt.Errorf("register the metrics of SpiderJobs: %w", err)

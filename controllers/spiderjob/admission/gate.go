@@ -66,6 +66,8 @@ type job struct {
 	state state
 	// since is when it was admitted, or last asked since.
 	since time.Time
+	// held says that it had to wait.
+	held bool
 }
 
 type state int
@@ -101,6 +103,7 @@ func (g *Gate) Wants(namespace string, run order.Run, now time.Time) Verdict {
 		g.admit(n, run.Name, now)
 	}
 	if j.state == waiting {
+		j.held = true
 		return Verdict{Message: n.why(run.Name, g.phase)}
 	}
 	j.state, j.since = admitted, now
@@ -167,6 +170,9 @@ func (g *Gate) admit(n *namespace, asks string, now time.Time) {
 		n.order.Start(next)
 		j := n.jobs[next.Name]
 		j.state, j.since = admitted, now
+		if j.held {
+			admissionWait.Observe(max(now.Sub(next.Created).Seconds(), 0))
+		}
 		if next.Name != asks {
 			n.unused = append(n.unused, next.Name)
 			g.woken.Add(types.NamespacedName{Namespace: n.name, Name: next.Name})

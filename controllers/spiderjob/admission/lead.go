@@ -94,6 +94,7 @@ func (f *Follower) setSpider(obj client.Object, gone bool) {
 
 // Start opens the Gate, and enqueues SpiderJobs until ctx ends. It runs in the process that leads.
 func (f *Follower) Start(ctx context.Context) error {
+	shown.gate.Store(f.Gate)
 	go f.Gate.Enqueue(ctx)
 	for _, registration := range f.synced {
 		if !toolscache.WaitForCacheSync(ctx.Done(), registration.HasSynced) {
