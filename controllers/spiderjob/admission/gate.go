@@ -202,7 +202,7 @@ func (n *namespace) remove(name string) {
 // why says what a SpiderJob waits for, in words that stay the same while its limit does.
 func (n *namespace) why(name string, phase phase) string {
 	block, blocked := n.order.Blocked(name)
-	of := ""
+	var of string
 	switch {
 	case phase == blind:
 		return "" // it will be known in a moment

@@ -215,7 +215,7 @@ func limitsHold(t *testing.T, seed uint64) {
 	}
 }
 
-// counts counts the runs that have a Job, by what limits them.
+// counts tells how many of the runs have a Job, by what limits them.
 func counts(runs map[string]order.Run, has map[string]bool) map[string]int {
 	counted := map[string]int{}
 	for name := range has {

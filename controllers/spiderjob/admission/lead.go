@@ -122,7 +122,8 @@ func (f *Follower) findRunning(ctx context.Context) error {
 		page.SetGroupVersionKind(batchv1.SchemeGroupVersion.WithKind("JobList"))
 		for {
 			options := []client.ListOption{
-				client.InNamespace(namespace), client.HasLabels{v1alpha1.LabelSpiderJob}, client.Limit(pageSize), client.Continue(page.Continue),
+				client.InNamespace(namespace), client.HasLabels{v1alpha1.LabelSpiderJob},
+				client.Limit(pageSize), client.Continue(page.Continue),
 			}
 			if err := f.Live.List(ctx, &page, options...); err != nil {
 				return fmt.Errorf("list the Jobs of namespace %s: %w", namespace, err)
