@@ -499,3 +499,15 @@ func TestViewsReadOnlyWhatTheCacheKeeps(t *testing.T) {
 		t.Errorf("the view of a slimmed Job differs (-full +slim):\n%s", diff)
 	}
 }
+
+// TestACompleteOldJobMakesNoFurtherPod checks that a failure whose Job of an earlier version is complete nevertheless is not waited
+// for the Job controller to try again: it never does.
+func TestACompleteOldJobMakesNoFurtherPod(t *testing.T) {
+	sj := makeSpiderJob().running("run-b")
+	job := makeJob(sj.SpiderJob).retries(3).condition(batchv1.JobComplete, "", "")
+	failed := makePod(job.Job, "run-b").on("n1").exited(0).failed("Evicted", "Usage of EmptyDir volume \"tmp\" exceeds the limit \"1Gi\".")
+	see := observe(sj).lively().withJob(job).witnessed(failed)
+	if d := decide(see.observation, epoch.Add(time.Minute)); d.status.Reason == v1alpha1.ReasonRetrying && d.status.Stop == nil {
+		t.Errorf("it waits for a Pod that never comes: %s", d)
+	}
+}
