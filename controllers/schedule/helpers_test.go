@@ -2,6 +2,7 @@ package schedule
 
 import (
 	"fmt"
+	"sync"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -21,4 +22,9 @@ func mustParse(t *testing.T, expression string) *cron.Schedule {
 		t.Fatal(err)
 	}
 	return s
+}
+
+func count(m *sync.Map) (n int) {
+	m.Range(func(any, any) bool { n++; return true })
+	return n
 }

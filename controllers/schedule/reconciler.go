@@ -32,6 +32,8 @@ const (
 	conflictPause = 200 * time.Millisecond
 	// creationsPerSecond is how many runs all schedules together start in a second: thousands may be due at once.
 	creationsPerSecond = 50
+	// longestTurn is how long a turn can be away: the machine's clock was set back if it seems to be longer.
+	longestTurn = 10 * time.Minute
 )
 
 // Reconciler starts the runs of SpiderSchedules.
@@ -40,9 +42,11 @@ type Reconciler struct {
 	live    client.Reader
 	events  events.EventRecorder
 	clock   clock.PassiveClock
-	limiter *rate.Limiter
+	limiter *rate.Limiter // of schedules that ask kube-apiserver, since they are due
 	written *written
-	told    sync.Map // of the key of a schedule: the reason for which a run was last left out, and reported
+	// told has the reason for which a run was last left out and reported, and turns when a schedule may ask kube-apiserver, both by
+	// the key of the schedule.
+	told, turns sync.Map
 }
 
 // Reconcile observes, decides, acts and records.
@@ -55,18 +59,19 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 		if o == nil || o.schedule.DeletionTimestamp != nil {
 			r.written.forget(req.NamespacedName)
 			r.told.Delete(req.NamespacedName)
+			r.turns.Delete(req.NamespacedName)
 			return reconcile.Result{}, nil
 		}
 		now := r.clock.Now()
 		d := decide(o, now)
 		if d.needLive {
+			if wait := r.turn(req.NamespacedName, now); wait > 0 {
+				return requeue(wait, queue.Create), nil
+			}
 			o, err = r.observe(ctx, req.NamespacedName, true)
 			continue
 		}
 		if !d.create.IsZero() {
-			if !r.limiter.AllowN(now, 1) {
-				return requeue(time.Second/creationsPerSecond, queue.Create), nil
-			}
 			switch err = r.create(ctx, o, d.create); {
 			case apierrors.IsAlreadyExists(err):
 				err = r.readRun(ctx, o, o.schedule.RunName(d.create), true)
@@ -83,6 +88,23 @@ func (r *Reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 		return r.conclude(ctx, o, d)
 	}
 	return reconcile.Result{}, fmt.Errorf("no decision on SpiderSchedule %s after %d rounds: %w", req, maxRounds, err)
+}
+
+// turn returns how long a schedule that is due has to wait for its turn, which it then keeps: if thousands are due at once, they
+// come at the limiter's pace, each after one look at the cache.
+func (r *Reconciler) turn(key types.NamespacedName, now time.Time) time.Duration {
+	if at, given := r.turns.Load(key); given {
+		if at, ok := at.(time.Time); ok && now.Before(at) && at.Sub(now) < longestTurn {
+			return at.Sub(now)
+		}
+		r.turns.Delete(key)
+		return 0
+	}
+	wait := r.limiter.ReserveN(now, 1).DelayFrom(now)
+	if wait > 0 {
+		r.turns.Store(key, now.Add(wait))
+	}
+	return wait
 }
 
 // create starts the run of a time.
