@@ -62,7 +62,8 @@ func (d *decision) parked(o *observation, now time.Time) decision {
 		}
 		d.after, d.class = left, queue.End
 	}
-	if d.status.Reason != v1alpha1.ReasonQueued && o.admission.message != "" {
+	told := d.status.Reason == v1alpha1.ReasonQueued && d.status.Message != admission.SettlingMessage
+	if !told && o.admission.message != "" {
 		d.pending(v1alpha1.ReasonQueued, o.admission.message)
 	}
 	return *d

@@ -8,6 +8,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
+	"github.com/scrapethis/spider-operator/controllers/spiderjob/admission"
 )
 
 const fullGroup = "waits for 1 of 2 places of group shop.example"
@@ -34,6 +35,11 @@ func TestParked(t *testing.T) {
 	d = decide(observe(waits).parkedBy(fullGroup).observation, epoch.Add(time.Hour))
 	if d.action.kind != doNothing || d.need != needNothing || !sameStatus(d.status, waits.Status) {
 		t.Errorf("one that has said what it waits for writes again: %s", d)
+	}
+	waits.Status.Message = admission.SettlingMessage
+	d = decide(observe(waits).parkedBy(fullGroup).observation, epoch.Add(time.Hour))
+	if d.status.Message != fullGroup {
+		t.Errorf("one that has waited for a new leader says so for ever: %s", d)
 	}
 	d = decide(observe(makeSpiderJob()).parkedBy("").observation, epoch.Add(time.Second))
 	if d.action.kind != doNothing || d.status.Reason != "" {

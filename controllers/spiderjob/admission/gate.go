@@ -17,6 +17,9 @@ import (
 // that it cannot block others.
 const patience = 2 * time.Minute
 
+// SettlingMessage is the message of what waits for a new leader. When that is over, another one follows.
+const SettlingMessage = "waits until this controller, which has just begun to lead, knows what runs"
+
 // Verdict says whether a SpiderJob may create its Job.
 type Verdict struct {
 	// Go says that it may. Otherwise there is no need to ask again before the Gate enqueues it.
@@ -207,7 +210,7 @@ func (n *namespace) why(name string, phase phase) string {
 	case phase == blind:
 		return "" // it will be known in a moment
 	case phase == settling:
-		return "waits until this controller, which has just begun to lead, knows what runs"
+		return SettlingMessage
 	case !blocked, block.Kind == order.ByTurn:
 		return "waits for its turn"
 	case block.Kind == order.ByNamespace:

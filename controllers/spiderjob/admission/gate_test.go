@@ -139,8 +139,8 @@ func TestNewLeader(t *testing.T) {
 		if names := woken(g); !slices.Equal(names, []string{run(5).Name}) {
 			t.Errorf("%s were enqueued", names)
 		}
-		if v := g.Wants(shop, run(6), epoch); v.Go {
-			t.Error("it does not count what its predecessor has started")
+		if v := g.Wants(shop, run(6), epoch); v.Go || v.Message == SettlingMessage {
+			t.Errorf("it does not count what its predecessor has started, or still says that it does not know: %+v", v)
 		}
 	})
 }

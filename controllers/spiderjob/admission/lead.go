@@ -190,6 +190,11 @@ func (g *Gate) enter(p phase, now time.Time) {
 	g.phase = p
 	for _, n := range g.namespaces {
 		g.admit(n, "", now)
+		for name, j := range n.jobs {
+			if j.state == waiting { // what it waits for is another now
+				g.woken.Add(types.NamespacedName{Namespace: n.name, Name: name})
+			}
+		}
 	}
 }
 
