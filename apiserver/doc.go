@@ -10,6 +10,7 @@
 // +kubebuilder:rbac:groups=scrapethis.app,resources=spiderjobs,verbs=get;list;watch;create;patch
 // +kubebuilder:rbac:groups=scrapethis.app,resources=spiders,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups=scrapethis.app,resources=spiderschedules,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups=scrapethis.app,resources=spiderquotas,verbs=get;list;watch
 // +kubebuilder:rbac:groups=scrapethis.app,resources=apikeys,verbs=get;list;watch
 // +kubebuilder:rbac:groups="",resources=pods,verbs=get
 // +kubebuilder:rbac:groups="",resources=pods/log,verbs=get

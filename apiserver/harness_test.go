@@ -628,6 +628,7 @@ type testAPI struct {
 	cluster   *cluster
 	spiders   *spiderCluster
 	schedules *scheduleCluster
+	quotas    *view.Quotas
 	node      *node
 	keys      *auth.Keys
 	health    *health
@@ -660,6 +661,7 @@ func newTestAPI(t testing.TB, change ...func(*Config)) *testAPI {
 	jobs.Replace("", nil, "10")
 	schedules := view.NewSchedules()
 	schedules.Replace("", nil, "10")
+	quotas := view.NewQuotas()
 	f := &testAPI{
 		t:       t,
 		cluster: &cluster{jobs: map[string]*v1alpha1.SpiderJob{}, calls: map[string]int{}, watch: jobs, revision: 10},
@@ -667,13 +669,14 @@ func newTestAPI(t testing.TB, change ...func(*Config)) *testAPI {
 		schedules: &scheduleCluster{
 			schedules: map[string]*v1alpha1.SpiderSchedule{}, calls: map[string]int{}, watch: schedules, revision: 10,
 		},
+		quotas: quotas,
 		node:   newNode(),
 		keys:   auth.NewKeys(time.Now),
 		health: &health{},
 		log:    &bytes.Buffer{},
 	}
 	config := Config{
-		Jobs: jobs, Spiders: spiders, Schedules: schedules,
+		Jobs: jobs, Spiders: spiders, Schedules: schedules, Quotas: quotas,
 		Kubernetes: f.cluster, KubernetesSpiders: f.spiders, KubernetesSchedules: f.schedules, Pods: f.node,
 		Health: f.health, Authenticator: f.keys, Limits: generous,
 		Registry: prometheus.NewRegistry(), Now: time.Now,
@@ -755,6 +758,24 @@ func (f *testAPI) scheduled(namespace, name string, change ...func(*v1alpha1.Spi
 	defer f.schedules.mu.Unlock()
 	f.schedules.record(object)
 	return object.ID()
+}
+
+// quota makes the SpiderQuota of a namespace, in place of the one that it has.
+func (f *testAPI) quota(namespace string, spec v1alpha1.SpiderQuotaSpec) {
+	f.t.Helper()
+	f.spiders.mu.Lock()
+	defer f.spiders.mu.Unlock()
+	f.spiders.revision++
+	quota, err := view.FromSpiderQuota(&v1alpha1.SpiderQuota{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: namespace, Name: v1alpha1.SpiderQuotaName, ResourceVersion: strconv.Itoa(f.spiders.revision),
+		},
+		Spec: spec,
+	})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.quotas.Set("", quota)
 }
 
 // apply makes a SpiderJob as kubectl would, and returns its id.

@@ -63,9 +63,9 @@ func Run(ctx context.Context, config *rest.Config, options Options, log *slog.Lo
 	spiders := view.NewSpiders()
 	jobs := view.NewJobs(spiders)
 	spiders.OnChange(jobs.RefreshSpider)
-	schedules := view.NewSchedules()
+	schedules, quotas := view.NewSchedules(), view.NewQuotas()
 	keys := auth.NewKeys(time.Now)
-	feeds := newFeeds(kubernetes, options.Namespaces, spiders, jobs, schedules, keys, log)
+	feeds := newFeeds(kubernetes, options.Namespaces, spiders, jobs, schedules, quotas, keys, log)
 
 	pods, err := kube.NewPods(config)
 	if err != nil {
@@ -77,6 +77,7 @@ func Run(ctx context.Context, config *rest.Config, options Options, log *slog.Lo
 		Jobs:                jobs,
 		Spiders:             spiders,
 		Schedules:           schedules,
+		Quotas:              quotas,
 		Kubernetes:          kube.Jobs{Client: kubernetes},
 		KubernetesSpiders:   kube.Spiders{Client: kubernetes},
 		KubernetesSchedules: kube.Schedules{Client: kubernetes},
@@ -165,7 +166,7 @@ func newClient(config *rest.Config) (client.WithWatch, error) {
 // newFeeds makes the feeds of all views, for each served namespace.
 func newFeeds(
 	kubernetes client.WithWatch, namespaces []string, spiders *view.Spiders, jobs *view.Jobs, schedules *view.Schedules,
-	keys *auth.Keys, log *slog.Logger,
+	quotas *view.Quotas, keys *auth.Keys, log *slog.Logger,
 ) kube.Feeds {
 	report := func(err error) { log.Warn("following Kubernetes", "error", err.Error()) }
 	if len(namespaces) == 0 {
@@ -185,6 +186,10 @@ func newFeeds(
 			&kube.Feed[*v1alpha1.SpiderSchedule, *view.Schedule]{
 				Client: kubernetes, Scope: namespace, Sink: schedules, Compact: view.FromSpiderSchedule, Report: report,
 				NewList: func() client.ObjectList { return &v1alpha1.SpiderScheduleList{} },
+			},
+			&kube.Feed[*v1alpha1.SpiderQuota, *view.Quota]{
+				Client: kubernetes, Scope: namespace, Sink: quotas, Compact: view.FromSpiderQuota, Report: report,
+				NewList: func() client.ObjectList { return &v1alpha1.SpiderQuotaList{} },
 			},
 			&kube.Feed[*v1alpha1.APIKey, *auth.APIKey]{
 				Client: kubernetes, Scope: namespace, Sink: keys, Compact: auth.FromAPIKey, Report: report,

@@ -39,7 +39,7 @@ func TestSchedulesAreShownToTheLetter(t *testing.T) {
 	id := f.scheduled("team", "nightly", booksNightly)
 	want := fmt.Sprintf(`{"id": %q, "spider_id": %q, "cron_expression": "0 */6 * * *", "timezone": "UTC", "enabled": true,
 		"user_id": "alice", "created_at": "2025-01-15T10:30:00Z", "spider": {"id": %q, "name": "my-spider"},
-		"overlap": "skip", "jitter_seconds": 0, "catch_up": {"policy": "latest", "window_seconds": 86400}, "pause_after_failures": 0,
+		"overlap": "skip", "jitter_seconds": 0, "catch_up": {"policy": "latest", "window_seconds": 86400}, "pause_after_failures": 0, "priority": 0,
 		"next_runs": ["2025-01-15T18:00:00Z", "2025-01-16T00:00:00Z", "2025-01-16T06:00:00Z", "2025-01-16T12:00:00Z", "2025-01-16T18:00:00Z"],
 		"missed": 0}`, id, spider, spider)
 	f.get(key, schedulesPath).want(http.StatusOK).wantJSON("[" + want + "]")
@@ -59,7 +59,7 @@ func TestEverythingOfAScheduleIsShown(t *testing.T) {
 			DisplayName: "Nightly", Description: "All books", Arguments: map[string]v1alpha1.ArgumentValue{"a": "<b>"},
 			Tags:     []string{"nightly", "eu"},
 			Settings: map[string]v1alpha1.SettingValue{"A": "1"}, TimeoutSeconds: new(int64(60)), StartDeadlineSeconds: new(int64(61)),
-			Retries: new(int32(0)), ScheduledTimeArgument: "date",
+			Retries: new(int32(0)), ScheduledTimeArgument: "date", Priority: 9,
 		}
 		s.Status.Missed = 7
 	})
@@ -69,7 +69,7 @@ func TestEverythingOfAScheduleIsShown(t *testing.T) {
 		"tags": ["eu", "nightly"],
 		"overlap": "allow", "jitter_seconds": 5, "catch_up": {"policy": "all", "window_seconds": 60}, "start_at": "2025-01-17T01:30:00Z",
 		"end_at": "2025-01-18T01:30:00Z", "scheduled_time_argument": "date", "pause_after_failures": 3, "timeout_seconds": 60,
-		"start_deadline_seconds": 61, "retries": 0, "next_runs": ["2025-01-17T01:30:00Z", "2025-01-18T01:30:00Z"], "missed": 7}`,
+		"start_deadline_seconds": 61, "retries": 0, "priority": 9, "next_runs": ["2025-01-17T01:30:00Z", "2025-01-18T01:30:00Z"], "missed": 7}`,
 		id, spiderID("team", "books"), spiderID("team", "books")))
 }
 
@@ -382,7 +382,7 @@ func TestLifeOfASchedule(t *testing.T) {
 		"arguments": {"category": "poetry", "pages": 3, "none": null}, "settings": {"LOG_LEVEL": "DEBUG"}, "overlap": "allow",
 		"jitter_seconds": 60, "catch_up": {"policy": "all", "window_seconds": 60}, "tags": ["nightly", "eu"], "start_at": "2025-01-15T11:30:00.5+01:00",
 		"end_at": "2999-01-01T00:00:00Z", "scheduled_time_argument": "date", "pause_after_failures": 5, "timeout_seconds": 60,
-		"start_deadline_seconds": 61, "retries": 0}`).want(http.StatusOK)
+		"start_deadline_seconds": 61, "retries": 0, "priority": -5}`).want(http.StatusOK)
 	want := v1alpha1.SpiderScheduleSpec{
 		SpiderRef: v1alpha1.SpiderReference{Name: "books"}, Cron: "30 2 * * *", TimeZone: "Europe/Berlin", UserID: "alice",
 		DisplayName: "Nightly", Description: "All books", Overlap: v1alpha1.OverlapAllow, JitterSeconds: 60,
@@ -393,7 +393,7 @@ func TestLifeOfASchedule(t *testing.T) {
 		EndAt:                 new(metav1.Date(2999, 1, 1, 0, 0, 0, 0, time.UTC)),
 		Tags:                  []string{"nightly", "eu"},
 		ScheduledTimeArgument: "date", PauseAfterFailures: 5, TimeoutSeconds: new(int64(60)), StartDeadlineSeconds: new(int64(61)),
-		Retries: new(int32(0)),
+		Retries: new(int32(0)), Priority: -5,
 	}
 	if spec := f.schedules.schedule(t, "team", made.ID).Spec; !equality.Semantic.DeepEqual(spec, want) {
 		t.Errorf("stored spec %+v\nwant %+v", spec, want)
@@ -414,7 +414,7 @@ func TestLifeOfASchedule(t *testing.T) {
 	other := f.made(key, "other")
 	f.patch(key, path, `{"timezone": null, "description": null, "arguments": null, "settings": null, "overlap": null, "jitter_seconds": null,
 		"catch_up": null, "tags": null, "start_at": null, "end_at": null, "scheduled_time_argument": null, "pause_after_failures": null,
-		"timeout_seconds": null, "start_deadline_seconds": null, "retries": null, "spider_id": "`+other+`"}`).want(http.StatusOK)
+		"timeout_seconds": null, "start_deadline_seconds": null, "retries": null, "priority": null, "spider_id": "`+other+`"}`).want(http.StatusOK)
 	if spec := f.schedules.schedule(t, "team", made.ID).Spec; !equality.Semantic.DeepEqual(spec, v1alpha1.SpiderScheduleSpec{
 		SpiderRef: v1alpha1.SpiderReference{Name: other}, Cron: "30 2 * * *", TimeZone: "UTC", UserID: "alice",
 	}) {
@@ -454,6 +454,7 @@ func TestBadSchedulesAreRefusedByName(t *testing.T) {
 		"timeout_seconds":         {`0`, `61`, `31536001`},
 		"start_deadline_seconds":  {`0`, `31536001`, `"1"`},
 		"retries":                 {`-1`, `1`, `101`},
+		"priority":                {`-1001`, `1001`, `"1"`, `1.5`},
 		"user_id":                 {`"bob"`},
 		"id":                      {`"x"`},
 		"next_runs":               {`[]`},

@@ -29,6 +29,7 @@ type Config struct {
 	Jobs      *view.Jobs
 	Spiders   *view.Spiders
 	Schedules *view.Schedules
+	Quotas    *view.Quotas
 	// Kubernetes reads and writes SpiderJobs, KubernetesSpiders Spiders, and KubernetesSchedules SpiderSchedules, live.
 	Kubernetes          jobs.Kubernetes
 	KubernetesSpiders   spiders.Kubernetes
@@ -110,7 +111,7 @@ func New(config Config) (*Server, error) {
 	found := spiders.New(config.Spiders, config.KubernetesSpiders)
 	started := jobs.New(jobs.Config{
 		View: config.Jobs, Kubernetes: config.Kubernetes, Pods: config.Pods, Spiders: found,
-		Caps: config.Caps, Now: config.Now,
+		Quotas: config.Quotas, Caps: config.Caps, Now: config.Now,
 	})
 	err = rest.Serve(engine, rest.Config{
 		Jobs:    started,

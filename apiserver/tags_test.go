@@ -93,7 +93,7 @@ func TestBadTagsAndNotesAreRefused(t *testing.T) {
 		`"tags": ["\ud800"]`: "tags", `"tags": ` + quoted(append(sixteen(), "one-more")): "at most 16",
 		`"note": 1`: "note", `"note": []`: "note", `"note": "\ud800"`: "surrogate",
 		`"note": "` + strings.Repeat("x", 1025) + `"`: "1024 bytes", `"note": "` + strings.Repeat("é", 513) + `"`: "1024 bytes",
-		`"Tags": []`: "no such field", `"priority": 1`: "no such field", `"origin": "api"`: "no such field",
+		`"Tags": []`: "no such field", `"Priority": 1`: "no such field", `"origin": "api"`: "no such field",
 	} {
 		f.start(key, `{"spider_name": "books", `+field+`}`).wantProblem(http.StatusBadRequest, "invalid_request", says)
 		f.patch(key, path, `{`+field+`}`).wantProblem(http.StatusBadRequest, "invalid_request", says)

@@ -66,7 +66,9 @@ func TestAnotherFaceNeedsNoCopying(t *testing.T) {
 	f.spider("team", "books")
 	found := spiders.New(f.spiders.watch, f.spiders)
 	alice := auth.Identity{Namespace: "team", User: "alice", UserID: "alice", KeyName: "scrapyd"}
-	scrapydAPI := scrapyd(alice, jobs.New(jobs.Config{View: f.cluster.watch, Kubernetes: f.cluster, Spiders: found, Now: time.Now}))
+	scrapydAPI := scrapyd(alice, jobs.New(jobs.Config{
+		View: f.cluster.watch, Kubernetes: f.cluster, Spiders: found, Quotas: f.quotas, Now: time.Now,
+	}))
 	type answered struct {
 		Status, Message, JobID     string
 		Pending, Running, Finished []string

@@ -4,6 +4,7 @@ package client
 const (
 	CodeInvalidRequest       ErrorCode = "invalid_request"
 	CodeMalformedBody        ErrorCode = "malformed_body"
+	CodePriorityTooHigh      ErrorCode = "priority_too_high"
 	CodeUnauthorized         ErrorCode = "unauthorized"
 	CodeAccessDenied         ErrorCode = "access_denied"
 	CodeSpidersReadOnly      ErrorCode = "spiders_read_only"
@@ -20,6 +21,7 @@ const (
 	CodeSpiderExists         ErrorCode = "spider_exists"
 	CodeChanging             ErrorCode = "changing"
 	CodeNotStarted           ErrorCode = "not_started"
+	CodeNotQueued            ErrorCode = "not_queued"
 	CodeLogGone              ErrorCode = "log_gone"
 	CodePreconditionFailed   ErrorCode = "precondition_failed"
 	CodeBodyTooLarge         ErrorCode = "body_too_large"

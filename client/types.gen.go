@@ -122,6 +122,7 @@ type DeletedSpider struct {
 // | --- | --- | --- |
 // | 400 | `invalid_request` | A field of the body, a parameter or a header is wrong: `field` names it, if it is one. |
 // | 400 | `malformed_body` | The body is not one JSON object. |
+// | 400 | `priority_too_high` | The namespace's SpiderQuota does not allow this priority. |
 // | 401 | `unauthorized` | The API key, or Kubernetes token, is not accepted. |
 // | 403 | `access_denied` | The API key, or the service account, may not make this call. |
 // | 403 | `spiders_read_only` | On this server nobody can change spiders. |
@@ -138,6 +139,7 @@ type DeletedSpider struct {
 // | 409 | `spider_exists` | The caller already sees a spider of this name. |
 // | 409 | `changing` | Others kept changing the job, spider or schedule meanwhile. |
 // | 409 | `not_started` | There is no log yet. |
+// | 409 | `not_queued` | The job no longer waits for its start, so its priority cannot be changed. |
 // | 410 | `log_gone` | The log no longer exists, or the job ended without ever running. |
 // | 412 | `precondition_failed` | The job, spider or schedule is in another state than the one in `If-Match`. |
 // | 413 | `body_too_large` | The body is over the size limit. |
@@ -260,6 +262,9 @@ type Job struct {
 	// ItemsScraped The number of items scraped, as far as known. `stats.source` distinguishes an unknown count from zero.
 	ItemsScraped int64 `json:"items_scraped"`
 
+	// MaxWaitSeconds How long the job may wait for its admission. Absent if it may wait for any time.
+	MaxWaitSeconds *int64 `json:"max_wait_seconds,omitempty"`
+
 	// Message The same in a human-readable sentence.
 	Message string `json:"message,omitempty,omitzero"`
 
@@ -275,6 +280,12 @@ type Job struct {
 	//
 	// Example: api
 	Origin string `json:"origin"`
+
+	// Priority Which of its user's jobs starts first while limits let only some start, higher first. Absent if it is 0.
+	//
+	//
+	// Example: -10
+	Priority *int32 `json:"priority,omitempty"`
 
 	// Reason Why the job has this status, in one machine-readable word. Further values may come: treat an unknown one by the
 	// status.
@@ -505,6 +516,14 @@ type NewSchedule struct {
 	// PauseAfterFailures How many runs in a row have to end as `error` to pause the schedule. Defaults to 0, never.
 	PauseAfterFailures *SchedulePatience `json:"pause_after_failures,omitempty"`
 
+	// Priority Which of a user's jobs starts first while limits let only some start, higher first: each point counts as ten minutes of
+	// waiting. It never goes before another user's jobs. Anybody may lower it; it may be raised as far as the `maxPriority` of the
+	// namespace's SpiderQuota, 0 by default: beyond that the answer is 400, `priority_too_high`. `null` means 0.
+	//
+	//
+	// Example: -10
+	Priority *Priority `json:"priority,omitempty"`
+
 	// Retries How often a failed run is tried again, at most what the spider allows.
 	Retries *RunRetries `json:"retries,omitempty"`
 
@@ -591,6 +610,13 @@ type NewSpider struct {
 // Example: The shop was down.
 type Note = string
 
+// Priority Which of a user's jobs starts first while limits let only some start, higher first: each point counts as ten minutes of
+// waiting. It never goes before another user's jobs. Anybody may lower it; it may be raised as far as the `maxPriority` of the
+// namespace's SpiderQuota, 0 by default: beyond that the answer is 400, `priority_too_high`. `null` means 0.
+//
+// Example: -10
+type Priority = int32
+
 // RunRetries How often a failed run is tried again, at most what the spider allows.
 type RunRetries = int32
 
@@ -655,6 +681,9 @@ type Schedule struct {
 
 	// PausedReason Why the schedule was paused. Setting `enabled` to `true` resumes it.
 	PausedReason string `json:"paused_reason,omitempty,omitzero"`
+
+	// Priority The priority of every run, as in a start.
+	Priority int32 `json:"priority"`
 
 	// Retries As in a start.
 	Retries *int32 `json:"retries,omitempty"`
@@ -896,12 +925,24 @@ type StartJob struct {
 	// refused (400). A rule that is absent, or `null`, is the spider's. Rules are judged once, at the end, from final counts.
 	Expectations *Expectations `json:"expectations,omitempty"`
 
+	// MaxWaitSeconds How long the job may wait, from its creation, until the limits of its namespace and spider admit it. A job that waits
+	// longer ends: `error`, reason `MaxWaitExceeded`. Absent, it may wait for any time.
+	MaxWaitSeconds *int64 `json:"max_wait_seconds,omitempty"`
+
 	// Note Anything worth knowing about the job, of at most 1,024 bytes in UTF-8. `null`, or an empty text, means none. It is the
 	// annotation `scrapethis.app/note` of the SpiderJob.
 	//
 	//
 	// Example: The shop was down.
 	Note Note `json:"note,omitempty,omitzero"`
+
+	// Priority Which of a user's jobs starts first while limits let only some start, higher first: each point counts as ten minutes of
+	// waiting. It never goes before another user's jobs. Anybody may lower it; it may be raised as far as the `maxPriority` of the
+	// namespace's SpiderQuota, 0 by default: beyond that the answer is 400, `priority_too_high`. `null` means 0.
+	//
+	//
+	// Example: -10
+	Priority *Priority `json:"priority,omitempty"`
 
 	// Retries How often a failed run is tried again, at most what the spider allows.
 	Retries *int32 `json:"retries,omitempty"`

@@ -129,6 +129,7 @@ type Error struct {
 	// | --- | --- | --- |
 	// | 400 | `invalid_request` | A field of the body, a parameter or a header is wrong: `field` names it, if it is one. |
 	// | 400 | `malformed_body` | The body is not one JSON object. |
+	// | 400 | `priority_too_high` | The namespace's SpiderQuota does not allow this priority. |
 	// | 401 | `unauthorized` | The API key, or Kubernetes token, is not accepted. |
 	// | 403 | `access_denied` | The API key, or the service account, may not make this call. |
 	// | 403 | `spiders_read_only` | On this server nobody can change spiders. |
@@ -145,6 +146,7 @@ type Error struct {
 	// | 409 | `spider_exists` | The caller already sees a spider of this name. |
 	// | 409 | `changing` | Others kept changing the job, spider or schedule meanwhile. |
 	// | 409 | `not_started` | There is no log yet. |
+	// | 409 | `not_queued` | The job no longer waits for its start, so its priority cannot be changed. |
 	// | 410 | `log_gone` | The log no longer exists, or the job ended without ever running. |
 	// | 412 | `precondition_failed` | The job, spider or schedule is in another state than the one in `If-Match`. |
 	// | 413 | `body_too_large` | The body is over the size limit. |
@@ -177,6 +179,7 @@ type Error struct {
 // | --- | --- | --- |
 // | 400 | `invalid_request` | A field of the body, a parameter or a header is wrong: `field` names it, if it is one. |
 // | 400 | `malformed_body` | The body is not one JSON object. |
+// | 400 | `priority_too_high` | The namespace's SpiderQuota does not allow this priority. |
 // | 401 | `unauthorized` | The API key, or Kubernetes token, is not accepted. |
 // | 403 | `access_denied` | The API key, or the service account, may not make this call. |
 // | 403 | `spiders_read_only` | On this server nobody can change spiders. |
@@ -193,6 +196,7 @@ type Error struct {
 // | 409 | `spider_exists` | The caller already sees a spider of this name. |
 // | 409 | `changing` | Others kept changing the job, spider or schedule meanwhile. |
 // | 409 | `not_started` | There is no log yet. |
+// | 409 | `not_queued` | The job no longer waits for its start, so its priority cannot be changed. |
 // | 410 | `log_gone` | The log no longer exists, or the job ended without ever running. |
 // | 412 | `precondition_failed` | The job, spider or schedule is in another state than the one in `If-Match`. |
 // | 413 | `body_too_large` | The body is over the size limit. |
@@ -335,6 +339,15 @@ type Job struct {
 
 	// ScheduledAt The time for which the schedule started the run. Absent if it was started by request.
 	ScheduledAt *time.Time `json:"scheduled_at,omitempty"`
+
+	// Priority Which of its user's jobs starts first while limits let only some start, higher first. Absent if it is 0.
+	//
+	//
+	// Example: -10
+	Priority *int32 `json:"priority,omitempty"`
+
+	// MaxWaitSeconds How long the job may wait for its admission. Absent if it may wait for any time.
+	MaxWaitSeconds *int64 `json:"max_wait_seconds,omitempty"`
 }
 
 // JobExpectations Whether the job met the expectations of its spider and its start. Present on a job that has ended and had expectations,
@@ -453,6 +466,13 @@ type LogLine struct {
 	Time *time.Time `json:"time,omitempty"`
 }
 
+// Priority Which of a user's jobs starts first while limits let only some start, higher first: each point counts as ten minutes of
+// waiting. It never goes before another user's jobs. Anybody may lower it; it may be raised as far as the `maxPriority` of the
+// namespace's SpiderQuota, 0 by default: beyond that the answer is 400, `priority_too_high`. `null` means 0.
+//
+// Example: -10
+type Priority = int32
+
 // Schedule When a spider is run, and with what.
 type Schedule struct {
 	ID       string `json:"id"`
@@ -535,6 +555,9 @@ type Schedule struct {
 
 	// Retries As in a start.
 	Retries *int32 `json:"retries,omitempty"`
+
+	// Priority The priority of every run, as in a start.
+	Priority int32 `json:"priority"`
 
 	// NextRuns The next five times at which runs are due; fewer before `end_at`, none while it is not enabled.
 	NextRuns []time.Time `json:"next_runs"`

@@ -15,12 +15,14 @@ import (
 	"github.com/scrapethis/spider-operator/internal/allowed"
 )
 
-// Change is a change of a job, whether or not that has ended. Nil fields were not given.
+// Change is a change of a job. Nil fields were not given.
 type Change struct {
-	// Tags are all tags of the job from then on.
+	// Tags are all tags of the job from then on. Like the note they can be changed whether or not the job has ended.
 	Tags *[]string
 	// Note is empty if it is to be removed.
 	Note *string
+	// Priority can be changed until the job has a Job.
+	Priority *int32
 }
 
 func (c *Change) check() error {
@@ -35,7 +37,7 @@ func (c *Change) check() error {
 	return nil
 }
 
-// patch returns the change as a JSON merge patch of the SpiderJob; nil if there is nothing to change.
+// patch returns the change as a JSON merge patch of the SpiderJob; empty if there is nothing to change.
 func (c *Change) patch(job *v1alpha1.SpiderJob) map[string]any {
 	metadata := map[string]any{}
 	if labels := c.labels(job); len(labels) > 0 {
@@ -47,10 +49,30 @@ func (c *Change) patch(job *v1alpha1.SpiderJob) map[string]any {
 			metadata["annotations"] = map[string]any{v1alpha1.AnnotationNote: nil}
 		}
 	}
-	if len(metadata) == 0 {
-		return nil
+	patch := map[string]any{}
+	if len(metadata) > 0 {
+		patch["metadata"] = metadata
 	}
-	return map[string]any{"metadata": metadata}
+	if c.changesPriority(job) {
+		patch["spec"] = map[string]any{"priority": *c.Priority}
+	}
+	return patch
+}
+
+func (c *Change) changesPriority(job *v1alpha1.SpiderJob) bool {
+	return c.Priority != nil && *c.Priority != job.Spec.Priority
+}
+
+// checkPriority returns what is wrong with a change of a job's priority.
+func (s *Jobs) checkPriority(job *v1alpha1.SpiderJob, change *Change) error {
+	switch {
+	case !change.changesPriority(job):
+		return nil
+	case !queued(job):
+		return failure.Conflict("not_queued", "The job no longer waits for its start, so its priority cannot be changed.")
+	default:
+		return s.CheckPriority(job.Namespace, job.Spec.Priority, *change.Priority)
+	}
 }
 
 // labels returns the labels to set and, nil, those to remove. The job may have more tags than the view shows.
@@ -105,10 +127,13 @@ func (s *Jobs) Change(
 			}
 			patch := change.patch(object)
 			switch holds := condition == nil || condition(current); {
-			case patch == nil && (holds || recorded):
+			case len(patch) == 0 && (holds || recorded):
 				return s.asShown(current), nil
 			case !holds:
 				return nil, failure.PreconditionFailed("This job")
+			}
+			if err := s.checkPriority(object, change); err != nil {
+				return nil, err
 			}
 			object, err = s.kubernetes.Patch(ctx, object.Namespace, object.Name, object.ResourceVersion, patch)
 			switch {

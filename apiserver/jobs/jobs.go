@@ -40,6 +40,8 @@ type Config struct {
 	Kubernetes Kubernetes
 	Pods       Pods
 	Spiders    Spiders
+	// Quotas say how many jobs of each namespace may wait, and how high their priority may be.
+	Quotas *view.Quotas
 	// Caps bound the jobs of each namespace. The zero value bounds nothing.
 	Caps view.Caps
 	Now  func() time.Time
@@ -51,6 +53,7 @@ type Jobs struct {
 	kubernetes Kubernetes
 	pods       Pods
 	spiders    Spiders
+	quotas     *view.Quotas
 	caps       view.Caps
 	now        func() time.Time
 	reads      reads
@@ -60,8 +63,8 @@ type Jobs struct {
 // New makes the use cases of the jobs in a view and in Kubernetes.
 func New(config Config) *Jobs {
 	return &Jobs{
-		view: config.View, kubernetes: config.Kubernetes, pods: config.Pods, spiders: config.Spiders, caps: config.Caps,
-		now: config.Now, lookups: kube.NewLookups(),
+		view: config.View, kubernetes: config.Kubernetes, pods: config.Pods, spiders: config.Spiders,
+		quotas: config.Quotas, caps: config.Caps, now: config.Now, lookups: kube.NewLookups(),
 	}
 }
 

@@ -13,8 +13,8 @@ import (
 )
 
 // Rerun starts the spider of one of the caller's jobs again, as that job was started: with its arguments, settings, limits and
-// expectations, and with the tags that it has now. What the Spider does not allow any more is refused. With once it makes one job
-// however often it is called, even if the first job is gone meanwhile.
+// expectations, with its priority as far as that is allowed, and with the tags that it has now. What the Spider does not
+// allow any more is refused. With once it makes one job however often it is called, even if the first job is gone meanwhile.
 func (s *Jobs) Rerun(ctx context.Context, caller auth.Identity, id string, once *Once) (*view.Job, error) {
 	if err := once.check(); err != nil {
 		return nil, err
@@ -31,6 +31,8 @@ func (s *Jobs) Rerun(ctx context.Context, caller auth.Identity, id string, once 
 			TimeoutSeconds:       object.Spec.TimeoutSeconds,
 			StartDeadlineSeconds: object.Spec.StartDeadlineSeconds,
 			Retries:              object.Spec.Retries,
+			Priority:             min(object.Spec.Priority, s.quotas.Of(caller.Namespace).MaxPriority),
+			MaxWaitSeconds:       object.Spec.MaxWaitSeconds,
 			Expectations:         object.Spec.Expectations,
 			Tags:                 view.TagsOf(object.Tags()...).Slice(),
 		}

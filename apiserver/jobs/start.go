@@ -30,7 +30,11 @@ type Request struct {
 	TimeoutSeconds       *int64
 	StartDeadlineSeconds *int64
 	Retries              *int32
-	Expectations         *v1alpha1.Expectations
+	// Priority says which of a user's jobs starts first while limits let only some start. MaxWaitSeconds is how long the job may
+	// wait for that; nil for any time.
+	Priority       int32
+	MaxWaitSeconds *int64
+	Expectations   *v1alpha1.Expectations
 	// Tags are the run's own, in any order, to which those of the spider are added. Note what is noted about it; empty for nothing.
 	Tags []string
 	Note string
@@ -71,6 +75,9 @@ func (s *Jobs) Start(ctx context.Context, caller auth.Identity, request *Request
 		return nil, err
 	}
 	return s.start(ctx, caller, request.Once, func(ctx context.Context) (*view.Spider, *Request, error) {
+		if err := s.CheckPriority(caller.Namespace, 0, request.Priority); err != nil {
+			return nil, nil, err
+		}
 		spider, err := s.resolve(ctx, caller, request)
 		if err != nil {
 			return nil, nil, err
@@ -187,6 +194,8 @@ func newSpiderJob(
 			TimeoutSeconds:       request.TimeoutSeconds,
 			StartDeadlineSeconds: request.StartDeadlineSeconds,
 			Retries:              request.Retries,
+			Priority:             request.Priority,
+			MaxWaitSeconds:       request.MaxWaitSeconds,
 			Expectations:         request.Expectations,
 			UserID:               caller.UserID,
 		},

@@ -30,6 +30,11 @@ var changeFields = map[string]func(*jobs.Change, json.RawMessage) error{
 		c.Tags = &tags
 		return err
 	},
+	"priority": func(c *jobs.Change, value json.RawMessage) error {
+		priority, err := parsePriority(value)
+		c.Priority = &priority
+		return err
+	},
 	"note": func(c *jobs.Change, value json.RawMessage) error {
 		note := ""
 		if isNull(value) {

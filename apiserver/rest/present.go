@@ -40,8 +40,8 @@ func appendMembers(text jsonText, job *view.Job, arguments string, omitted bool)
 	text.end()
 	text.optionalString("reason", reasonOf(job))
 	text.optionalString("message", job.Message)
-	if job.ExitCode != nil {
-		text.int("exit_code", int64(*job.ExitCode))
+	if job.ExitCode != view.NoExitCode {
+		text.int("exit_code", int64(job.ExitCode))
 	}
 	text.int("attempts", int64(job.Attempts))
 	text.string("origin", job.Origin.String())
@@ -61,6 +61,12 @@ func appendMembers(text jsonText, job *view.Job, arguments string, omitted bool)
 	if job.Scheduled != nil {
 		text.id("schedule_id", job.Scheduled.ScheduleID)
 		text.optionalTime("scheduled_at", job.Scheduled.At)
+	}
+	if job.Priority != 0 {
+		text.int("priority", int64(job.Priority))
+	}
+	if job.MaxWait != 0 {
+		text.int("max_wait_seconds", int64(job.MaxWait))
 	}
 	text.end()
 	return text

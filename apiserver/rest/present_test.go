@@ -34,11 +34,19 @@ func contractJob(job *view.Job, withArguments bool) contract.Job {
 		Spider:            contract.JobSpider{ID: job.SpiderID.String(), Name: job.SpiderName, RepoPath: optional(&job.RepoPath)},
 		Reason:            optional(new(reasonOf(job))),
 		Message:           optional(&job.Message),
-		ExitCode:          job.ExitCode,
 		Attempts:          job.Attempts,
 		Image:             optional(new(job.Image.String())),
 		Origin:            job.Origin.String(),
 		Note:              job.Note,
+	}
+	if job.ExitCode != view.NoExitCode {
+		shown.ExitCode = &job.ExitCode
+	}
+	if job.Priority != 0 {
+		shown.Priority = new(int32(job.Priority))
+	}
+	if job.MaxWait != 0 {
+		shown.MaxWaitSeconds = new(int64(job.MaxWait))
 	}
 	if !job.Tags.None() {
 		shown.Tags = new(job.Tags.Slice())
@@ -129,7 +137,8 @@ func TestTheTextOfAJobIsThatOfTheContract(t *testing.T) {
 			Created: anyTime.Draw(t, "created"), Started: anyTime.Draw(t, "started"), Finished: anyTime.Draw(t, "finished"),
 			CancelRequested: anyTime.Draw(t, "cancel requested"),
 			Reason:          view.TextOf(anyText.Draw(t, "reason")), Message: anyText.Draw(t, "message"), Image: view.TextOf(anyText.Draw(t, "image")),
-			Attempts: rapid.Int32().Draw(t, "attempts"),
+			Attempts: rapid.Int32().Draw(t, "attempts"), ExitCode: view.NoExitCode,
+			Priority: rapid.Int16Range(-1000, 1000).Draw(t, "priority"), MaxWait: rapid.Int32Range(0, 31536000).Draw(t, "longest wait"),
 			Status: rapid.SampledFrom([]view.Status{
 				view.Pending, view.Running, view.Finished, view.Cancelled, view.Error,
 			}).Draw(t, "status"),
@@ -172,7 +181,7 @@ func TestTheTextOfAJobIsThatOfTheContract(t *testing.T) {
 			job.Scheduled = &view.Scheduled{ScheduleID: anyID.Draw(t, "schedule id"), At: anyTime.Draw(t, "scheduled")}
 		}
 		if rapid.Bool().Draw(t, "has an exit code") {
-			job.ExitCode = new(rapid.Int32().Draw(t, "exit code"))
+			job.ExitCode = rapid.Int32().Draw(t, "exit code")
 		}
 		if arguments := rapid.MapOf(anyText, anyText).Draw(t, "arguments"); len(arguments) > 0 {
 			job.ArgumentBytes = 1
@@ -195,7 +204,7 @@ func TestAJobShowsEverythingThatTheContractKnows(t *testing.T) {
 		ID: uuid.New(), SpiderID: uuid.New(), UserID: "alice", SpiderName: "books", RepoPath: "spiders/books.py",
 		Created: 1, Started: 2, Finished: 3, CancelRequested: 4, Reason: view.TextOf("Completed"), Message: "It ran.", Image: view.TextOf("spiders:1"),
 		Tags: view.TagsOf("eu"), Note: new("look at it"), Origin: view.FromAPI,
-		ExitCode: new(int32(1)), Attempts: 1, Arguments: `{"a":"b"}`, Status: view.Error, Ended: true,
+		ExitCode: 1, Priority: -1, MaxWait: 1, Attempts: 1, Arguments: `{"a":"b"}`, Status: view.Error, Ended: true,
 		Stats: view.Stats{
 			Items: 5, Responses: 6, Requests: 7, Errors: 8, ObservedAt: 9, FinishReason: view.TextOf("finished"),
 			Source: view.SourceOf(v1alpha1.OriginScrapyStats), Final: true,
@@ -262,7 +271,7 @@ func BenchmarkTextOfAJob(b *testing.B) {
 		ID: uuid.New(), SpiderID: uuid.New(), UserID: "alice", SpiderName: "books", RepoPath: "spiders/books.py",
 		Created: 1_700_000_000, Started: 1_700_000_001, Finished: 1_700_000_100,
 		Reason: view.TextOf("Completed"), Message: "The spider ran to its end.",
-		Image: view.TextOf("example.org/spiders:1"), ExitCode: new(int32(0)), Attempts: 1, Status: view.Finished, Ended: true,
+		Image: view.TextOf("example.org/spiders:1"), Attempts: 1, Status: view.Finished, Ended: true,
 		Stats: view.Stats{
 			Items:      142,
 			Responses:  150,

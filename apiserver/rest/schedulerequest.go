@@ -119,6 +119,10 @@ var scheduleFields = map[string]func(field string, value json.RawMessage) (sette
 		allowed.MaxJitterSeconds, func(s *v1alpha1.SpiderScheduleSpec) *int32 { return &s.JitterSeconds }),
 	"pause_after_failures": optionalCount(
 		allowed.MaxPauseAfterFailures, func(s *v1alpha1.SpiderScheduleSpec) *int32 { return &s.PauseAfterFailures }),
+	"priority": func(_ string, value json.RawMessage) (setter, error) {
+		priority, err := parsePriority(value)
+		return func(s *v1alpha1.SpiderScheduleSpec) { s.Priority = priority }, err
+	},
 	"start_at": optionalMoment(func(s *v1alpha1.SpiderScheduleSpec) **metav1.Time { return &s.StartAt }),
 	"end_at":   optionalMoment(func(s *v1alpha1.SpiderScheduleSpec) **metav1.Time { return &s.EndAt }),
 	"scheduled_time_argument": func(field string, value json.RawMessage) (setter, error) {

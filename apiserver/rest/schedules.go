@@ -152,6 +152,7 @@ func presentSchedule(schedule *schedules.Schedule) contract.Schedule {
 		TimeoutSeconds:        spec.TimeoutSeconds,
 		StartDeadlineSeconds:  spec.StartDeadlineSeconds,
 		Retries:               spec.Retries,
+		Priority:              spec.Priority,
 		Arguments:             texts(spec.Arguments),
 		Settings:              texts(spec.Settings),
 		NextRuns:              make([]time.Time, 0, len(schedule.Next)), // Not nil: no times are [].

@@ -12,6 +12,7 @@ import (
 	"github.com/scrapethis/spider-operator/apiserver/failure"
 	"github.com/scrapethis/spider-operator/apiserver/jobs"
 	"github.com/scrapethis/spider-operator/internal/allowed"
+	"github.com/scrapethis/spider-operator/internal/order"
 )
 
 // parseStart parses the body of a start, which is known to be a JSON object. It refuses what encoding/json would accept:
@@ -68,6 +69,15 @@ var startFields = map[string]func(*jobs.Request, json.RawMessage) error{
 		r.Retries = new(int32(retries))
 		return err
 	},
+	"priority": func(r *jobs.Request, value json.RawMessage) (err error) {
+		r.Priority, err = parsePriority(value)
+		return err
+	},
+	"max_wait_seconds": func(r *jobs.Request, value json.RawMessage) error {
+		seconds, err := parseInteger("max_wait_seconds", value, 1, allowed.MaxWaitSeconds)
+		r.MaxWaitSeconds = &seconds
+		return err
+	},
 	"expectations": func(r *jobs.Request, value json.RawMessage) (err error) {
 		r.Expectations, err = parseExpectations(value)
 		return err
@@ -80,6 +90,15 @@ var startFields = map[string]func(*jobs.Request, json.RawMessage) error{
 		r.Note, err = parseString("note", value)
 		return err
 	},
+}
+
+// parsePriority parses a priority; null stands for 0. The use cases check whether it is too high for the namespace.
+func parsePriority(value json.RawMessage) (int32, error) {
+	if isNull(value) {
+		return 0, nil
+	}
+	priority, err := parseInteger("priority", value, -order.MaxPriority, order.MaxPriority)
+	return int32(priority), err //nolint:gosec // At most the given bound.
 }
 
 // parseTags parses a list of texts; the use cases check which may be tags. It returns an empty list for null, which removes all.

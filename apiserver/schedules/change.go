@@ -45,6 +45,9 @@ func (s *Schedules) apply(
 	for _, set := range change.Fields {
 		set(&changed.Spec)
 	}
+	if err := s.jobs.CheckPriority(current.Namespace, current.Spec.Priority, changed.Spec.Priority); err != nil {
+		return nil, err
+	}
 	var spider *view.Spider
 	if change.SpiderID != nil {
 		var err error

@@ -37,6 +37,8 @@ type Spiders interface {
 type Jobs interface {
 	// Check returns what is wrong with a run of a spider.
 	Check(spider *view.Spider, job *v1alpha1.SpiderJob) error
+	// CheckPriority returns what is wrong with a change of a priority in a namespace.
+	CheckPriority(namespace string, was, is int32) error
 }
 
 // Config is what Schedules are made of.

@@ -5,13 +5,16 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"math"
 	"unique"
 
 	"github.com/google/uuid"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 	"github.com/scrapethis/spider-operator/internal/allowed"
+	"github.com/scrapethis/spider-operator/internal/order"
 )
 
 // Status is a job's status in the REST API: the terminal phase, or Cancelled once a cancellation is recorded.
@@ -77,16 +80,21 @@ type Job struct {
 	// Expectations says whether the job met its expectations; nil if it has none, or is not judged yet.
 	Expectations *Judgement
 
-	ExitCode *int32
+	// ExitCode is that of the last attempt; NoExitCode if there is none.
+	ExitCode int32
 	// CancelGrace is the grace period of the cancellation, in seconds; -1 if none was given.
 	CancelGrace int32
 	Attempts    int32
 	// ArgumentBytes is how many bytes all names and values of the arguments have.
 	ArgumentBytes int32
+	// MaxWait is how long the job may wait for its admission, in seconds; 0 for any time.
+	MaxWait int32
 	// Generation counts, modulo 65,536, the changes of the specification.
 	Generation uint16
-	Status     Status
-	Origin     Origin
+	// Priority is from -1,000 to 1,000.
+	Priority int16
+	Status   Status
+	Origin   Origin
 	// ArgumentsOmitted says that only Kubernetes has the arguments.
 	ArgumentsOmitted bool
 	// Ended says that the phase is terminal. A cancelled job may not have ended yet.
@@ -97,6 +105,9 @@ type Job struct {
 	kept     note
 	bornAt   uint64
 }
+
+// NoExitCode is the ExitCode of a job that has none. No process ends with it.
+const NoExitCode = math.MinInt32
 
 func (j *Job) ref() ref        { return ref{j.Namespace, j.Name} }
 func (j *Job) version() string { return j.ResourceVersion }
@@ -165,7 +176,7 @@ func FromSpiderJob(job *v1alpha1.SpiderJob) (*Job, error) {
 		RequestHash:     job.Annotations[v1alpha1.AnnotationRequestHash],
 		Stats:           compactStats(job.Status.Stats),
 		Expectations:    expectations,
-		ExitCode:        job.Status.ExitCode,
+		ExitCode:        ptr.Deref(job.Status.ExitCode, NoExitCode),
 		CancelGrace:     -1,
 		Attempts:        job.Status.Attempts,
 		Generation:      uint16(job.Generation), //nolint:gosec // As documented.
@@ -181,6 +192,10 @@ func FromSpiderJob(job *v1alpha1.SpiderJob) (*Job, error) {
 		if c.GracePeriodSeconds != nil {
 			j.CancelGrace = int32(*c.GracePeriodSeconds) //nolint:gosec // At most a day: the schema refuses more.
 		}
+	}
+	j.Priority = int16(min(max(job.Spec.Priority, -order.MaxPriority), order.MaxPriority))
+	if most := job.Spec.MaxWaitSeconds; most != nil {
+		j.MaxWait = int32(*most) //nolint:gosec // At most a year: the schema refuses more.
 	}
 	if s := job.Status.Spider; s != nil {
 		j.Image = TextOf(s.Image)
@@ -254,8 +269,8 @@ func newestFirst(a, b *Job) bool {
 	if a.Created != b.Created {
 		return a.Created > b.Created
 	}
-	if order := bytes.Compare(a.ID[:], b.ID[:]); order != 0 {
-		return order > 0
+	if newer := bytes.Compare(a.ID[:], b.ID[:]); newer != 0 {
+		return newer > 0
 	}
 	return a.Name < b.Name
 }

@@ -521,6 +521,7 @@ func TestEverythingOfAJobIsKept(t *testing.T) {
 		job.Labels = map[string]string{v1alpha1.LabelOrigin: "rerun", v1alpha1.LabelSchedule: nightly.Name, "team": "books"}
 		job.AddTags("nightly", "eu")
 		job.Spec.ScheduledFor = at(990)
+		job.Spec.Priority, job.Spec.MaxWaitSeconds = -7, new(int64(3600))
 		job.Spec.Arguments = map[string]v1alpha1.ArgumentValue{"b": "<&>\u2028", "a": "1"}
 		job.Spec.Cancellation = &v1alpha1.Cancellation{RequestedAt: at(1005), GracePeriodSeconds: new(int64(60))}
 		job.Status.Reason, job.Status.Message = "ExitCode", "exited with 3"
@@ -543,7 +544,7 @@ func TestEverythingOfAJobIsKept(t *testing.T) {
 		SpiderName: "Books", RepoPath: "b.py", Image: TextOf("img:1"), RequestHash: "beef",
 		Created: 1000, Started: 1002, Finished: 1009, CancelRequested: 1005,
 		Reason: TextOf("ExitCode"), Message: "exited with 3", Arguments: `{"a":"1","b":"<&>\u2028"}`,
-		ExitCode: new(int32(3)), CancelGrace: 60, Attempts: 2, ArgumentBytes: 9, Status: Error, Origin: FromRerun, Ended: true,
+		Priority: -7, MaxWait: 3600, ExitCode: 3, CancelGrace: 60, Attempts: 2, ArgumentBytes: 9, Status: Error, Origin: FromRerun, Ended: true,
 		Stats: Stats{
 			Items: 5, Responses: 6, Requests: -1, Errors: 0, FinishReason: TextOf("shutdown"),
 			Source: SourceOf(v1alpha1.OriginScrapyStats), ObservedAt: 1008, Final: true,

@@ -28,6 +28,8 @@ const (
 	// MaxTimeoutSeconds is the longest timeout, and MaxStartDeadlineSeconds the latest start deadline.
 	MaxTimeoutSeconds       = year
 	MaxStartDeadlineSeconds = year
+	// MaxWaitSeconds is the longest time that a job may wait for its admission, where that is limited.
+	MaxWaitSeconds = year
 	// MaxRetries bounds the retries.
 	MaxRetries = 100
 	// MaxGraceSeconds is the longest grace period.

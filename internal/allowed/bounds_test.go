@@ -46,7 +46,7 @@ var inDefinitions = with(map[string]any{
 	"SpiderJob.spec.arguments{} pattern":                     noNUL,
 	"SpiderJob.spec.cancellation.gracePeriodSeconds maximum": MaxGraceSeconds,
 	"SpiderJob.spec.cancellation.requestedBy maxLength":      itsOwn,
-	"SpiderJob.spec.maxWaitSeconds maximum":                  itsOwn,
+	"SpiderJob.spec.maxWaitSeconds maximum":                  MaxWaitSeconds,
 	"SpiderJob.spec.priority maximum":                        order.MaxPriority,
 	"SpiderJob.spec.retries maximum":                         MaxRetries,
 	"SpiderJob.spec.settings maxProperties":                  MaxSettings,
@@ -240,6 +240,12 @@ var inContract = map[string]any{
 
 	"rerunJob.Idempotency-Key maxLength": itsOwn,
 	"rerunJob.Idempotency-Key pattern":   itsOwn,
+
+	"startJob.max_wait_seconds maximum": MaxWaitSeconds,
+	"startJob.priority maximum":         order.MaxPriority,
+	"changeJob.priority maximum":        order.MaxPriority,
+	"createSchedule.priority maximum":   order.MaxPriority,
+	"changeSchedule.priority maximum":   order.MaxPriority,
 
 	"startJob.tags maxItems":   MaxTags,
 	"startJob.tags[] pattern":  Tag.String(),
