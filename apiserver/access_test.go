@@ -159,6 +159,11 @@ func TestAKeyOpensWhatItsAccessSays(t *testing.T) {
 			{"ask who it is", 0, func() answer { return f.get(key, "/api/v1/me") }},
 			{"list schedules", 0, func() answer { return f.get(key, schedulesPath) }},
 			{"read a schedule", 0, func() answer { return f.get(key, schedulesPath+"/"+schedule) }},
+			{"preview a schedule", 0, func() answer { return f.get(key, schedulesPath+"/preview?cron_expression=@daily") }},
+			{"run a schedule", 1, func() answer { return f.post(key, schedulesPath+"/"+schedule+"/run", "") }},
+			{"backfill a schedule", 2, func() answer {
+				return f.post(key, schedulesPath+"/"+schedule+"/backfill", `{"start": "2025-01-15T00:00:00Z", "end": "2025-01-15T12:00:00Z"}`)
+			}},
 			{"make a schedule", 2, func() answer {
 				return f.post(key, schedulesPath, `{"spider_id": "`+books+`", "cron_expression": "@daily"}`)
 			}},

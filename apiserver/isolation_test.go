@@ -103,6 +103,14 @@ func (p *possessions) attempts() map[string][]attempt {
 			write("PATCH", schedule, `{}`, 200, 404), write("PATCH", schedule, `{"description": "x"}`, 200, 404),
 			conditional("PATCH", schedule, `{}`, 412, 404, `"other"`), conditional("PATCH", schedule, `{}`, 200, 404, "*"),
 		},
+		"GET /api/v1/schedules/preview": {read("/api/v1/schedules/preview?cron_expression=@daily", 200, 200)},
+		"POST /api/v1/schedules/:id/run": {
+			attempt{call{method: "POST", path: schedule + "/run", header: map[string]string{"Idempotency-Key": "now"}}, 200, 404},
+			attempt{call{method: "POST", path: schedule + "/run"}, 200, 404},
+		},
+		"POST /api/v1/schedules/:id/backfill": {
+			write("POST", schedule+"/backfill", `{"start": "2025-01-15T00:00:00Z", "end": "2025-01-15T12:00:00Z"}`, 200, 404),
+		},
 		"DELETE /api/v1/schedules/:id": {write("DELETE", schedule, "", 200, 404)},
 		"GET /api/v1/schedules/:id": {
 			read(schedule, 200, 404), read(schedule, 304, 404, "If-None-Match", p.scheduleTag),
@@ -129,6 +137,7 @@ func (f *testAPI) furnish(t *testing.T, alice string) *possessions {
 	pod.write(marker)
 	p.job = id
 	p.schedule = f.scheduled("team", "a-schedule", func(s *v1alpha1.SpiderSchedule) {
+		s.Spec.SpiderRef.Name = "books"
 		s.Spec.UserID, s.Spec.DisplayName, s.Spec.Arguments = "alice", marker, map[string]v1alpha1.ArgumentValue{"token": marker}
 	})
 	p.scheduleTag = f.get(alice, "/api/v1/schedules/"+p.schedule).want(http.StatusOK).header.Get("ETag")

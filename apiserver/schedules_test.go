@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/uuid"
 	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
@@ -688,5 +689,203 @@ func TestOwnScheduleWritesAreSeenAtOnceAndAudited(t *testing.T) {
 	}
 	if audited != 3 {
 		t.Errorf("%d writes were audited, want 3", audited)
+	}
+}
+
+func TestAScheduleIsRunNow(t *testing.T) {
+	f := newTestAPI(t, clockAt(12, 0))
+	key := f.key("team", "alice")
+	f.spider("team", "books", func(s *v1alpha1.Spider) { s.Spec.AllowedSettings, s.Spec.Tags = []string{"A"}, []string{"eu"} })
+	id := f.scheduled("team", "nightly", booksNightly, func(s *v1alpha1.SpiderSchedule) {
+		s.Spec.Suspend, s.Spec.TimeZone, s.Spec.ScheduledTimeArgument = true, "Europe/Berlin", "date"
+		s.Spec.Arguments, s.Spec.Settings = map[string]v1alpha1.ArgumentValue{"a": "b"}, map[string]v1alpha1.SettingValue{"A": "1"}
+	})
+	run := func(idempotencyKey, body string) answer {
+		t.Helper()
+		c := call{method: http.MethodPost, path: schedulesPath + "/" + id + "/run", key: key, body: body}
+		if idempotencyKey != "" {
+			c.header = map[string]string{"Idempotency-Key": idempotencyKey}
+		}
+		return f.send(c)
+	}
+	var started contract.StartedJob
+	run("", "").want(http.StatusOK).into(&started)
+	job := f.cluster.job(t, "team", started.JobID)
+	if started.Status != "pending" || job.Labels[v1alpha1.LabelSchedule] != "nightly" || job.Labels[v1alpha1.LabelOrigin] != v1alpha1.OriginAPI ||
+		job.Spec.ScheduledFor != nil || job.Spec.UserID != "alice" || job.Spec.Settings["A"] != "1" || job.Spec.Arguments["a"] != "b" ||
+		job.Spec.Arguments["date"] != "2025-01-15T13:00:00+01:00" || !slices.Equal(job.Tags(), []string{"eu"}) {
+		t.Errorf("the run is %+v", job)
+	}
+	var again contract.StartedJob
+	if run("", "{}").want(http.StatusOK).into(&again); again.JobID == started.JobID {
+		t.Error("without a key two runs are one")
+	}
+	run("mine", "").want(http.StatusOK).into(&started)
+	if run("mine", "{}").want(http.StatusOK).into(&again); again.JobID != started.JobID {
+		t.Errorf("with a key %s and %s were started", started.JobID, again.JobID)
+	}
+	other := f.scheduled("team", "other", booksNightly)
+	f.send(call{method: http.MethodPost, path: schedulesPath + "/" + other + "/run", key: key, header: map[string]string{"Idempotency-Key": "mine"}}).
+		wantProblem(http.StatusConflict, "idempotency_conflict")
+	run("a key", "").wantProblem(http.StatusBadRequest, "invalid_request", "Idempotency-Key")
+	run("", `{"arguments": {}}`).wantProblem(http.StatusBadRequest, "invalid_request", "arguments")
+
+	f.spiders.update(t, "team", "books", func(s *v1alpha1.Spider) { s.Spec.AllowedSettings = nil })
+	run("", "").wantProblem(http.StatusBadRequest, "invalid_request", "settings.A")
+	f.schedules.update(t, "team", "nightly", func(s *v1alpha1.SpiderSchedule) { s.Spec.SpiderRef.Name = "gone" })
+	run("", "").wantProblem(http.StatusNotFound, "not_found", "This spider")
+	f.post(key, schedulesPath+"/12/run", "").wantProblem(http.StatusNotFound, "not_found", "This schedule")
+}
+
+func TestRunsAreMadeForAPastRange(t *testing.T) {
+	f := newTestAPI(t, clockAt(12, 0))
+	key := f.key("team", "alice")
+	f.spider("team", "books")
+	id := f.scheduled("team", "nightly", booksNightly, func(s *v1alpha1.SpiderSchedule) {
+		s.Spec.Cron, s.Spec.TimeZone, s.Spec.ScheduledTimeArgument = "0 2 * * *", "Europe/Berlin", "date"
+		s.Spec.Suspend, s.Spec.StartAt = true, at(11, 0)
+	})
+	backfill := func(body, want string) {
+		t.Helper()
+		f.post(key, schedulesPath+"/"+id+"/backfill", body).want(http.StatusOK).wantJSON(want)
+	}
+	// Both ends are included.
+	backfill(`{"start": "2025-01-01T01:00:00Z", "end": "2025-01-10T01:00:00Z"}`, `{"created": 10, "existing": 0, "skipped": 0}`)
+	backfill(`{"start": "2025-01-01T01:00:00Z", "end": "2025-01-10T01:00:00Z"}`, `{"created": 0, "existing": 10, "skipped": 0}`)
+	if jobs := idsOf(f.get(key, "/api/v1/jobs")); len(jobs) != 10 {
+		t.Errorf("%d jobs", len(jobs))
+	}
+	due := time.Date(2025, 1, 10, 1, 0, 0, 0, time.UTC)
+	job := f.cluster.job(t, "team", f.schedules.schedule(t, "team", "nightly").RunName(due))
+	if !job.Spec.ScheduledFor.Time.Equal(due) || job.Labels[v1alpha1.LabelSchedule] != "nightly" ||
+		job.Labels[v1alpha1.LabelOrigin] != v1alpha1.OriginBackfill || job.Spec.UserID != "alice" ||
+		job.Spec.Arguments["date"] != "2025-01-10T02:00:00+01:00" {
+		t.Errorf("a run is %+v", job)
+	}
+
+	// The limit counts all times, so each call has its share of the range.
+	backfill(`{"start": "2025-01-09T00:00:00Z", "end": "2025-01-15T12:00:00Z", "limit": 3}`,
+		`{"created": 1, "existing": 2, "skipped": 0, "next": "2025-01-12T01:00:00Z"}`)
+	backfill(`{"start": "2025-01-12T01:00:00Z", "end": "2025-01-15T12:00:00Z", "limit": 3}`,
+		`{"created": 3, "existing": 0, "skipped": 0, "next": "2025-01-15T01:00:00Z"}`)
+	backfill(`{"start": "2025-01-15T01:00:00.5Z", "end": "2025-01-15T12:00:00Z"}`, `{"created": 0, "existing": 0, "skipped": 0}`)
+
+	// What another has made meanwhile counts as existing, unless it is none of this schedule's runs.
+	f.cluster.held = true
+	f.apply("team", f.schedules.schedule(t, "team", "nightly").RunName(time.Date(2024, 12, 1, 1, 0, 0, 0, time.UTC)), func(j *v1alpha1.SpiderJob) {
+		j.Spec.UserID, j.Labels = "alice", map[string]string{v1alpha1.LabelSchedule: "nightly"}
+	})
+	f.apply("team", f.schedules.schedule(t, "team", "nightly").RunName(time.Date(2024, 12, 2, 1, 0, 0, 0, time.UTC)))
+	f.cluster.held = false
+	backfill(`{"start": "2024-12-01T00:00:00Z", "end": "2024-12-03T12:00:00Z"}`, `{"created": 1, "existing": 1, "skipped": 1}`)
+}
+
+func TestBadBackfillsAreRefused(t *testing.T) {
+	f := newTestAPI(t, clockAt(12, 0))
+	key := f.key("team", "alice")
+	f.spider("team", "books")
+	path := schedulesPath + "/" + f.scheduled("team", "nightly", booksNightly) + "/backfill"
+	for body, field := range map[string]string{
+		`{}`: "start", `{"start": "2025-01-15T00:00:00Z"}`: "end", `{"end": "2025-01-15T00:00:00Z"}`: "start",
+		`{"start": null, "end": "2025-01-15T00:00:00Z"}`:                                  "start",
+		`{"start": "yesterday", "end": "2025-01-15T00:00:00Z"}`:                           "start",
+		`{"start": "2025-01-15T00:00:00Z", "end": "2025-01-15T12:00:01Z"}`:                "end",
+		`{"start": "2025-01-15T10:00:01Z", "end": "2025-01-15T10:00:00Z"}`:                "start",
+		`{"start": "2024-01-14T09:59:59Z", "end": "2025-01-14T10:00:00Z"}`:                "start",
+		`{"start": "2025-01-15T00:00:00Z", "end": "2025-01-15T10:00:00Z", "limit": 0}`:    "limit",
+		`{"start": "2025-01-15T00:00:00Z", "end": "2025-01-15T10:00:00Z", "limit": 1001}`: "limit",
+		`{"start": "2025-01-15T00:00:00Z", "end": "2025-01-15T10:00:00Z", "force": true}`: "force",
+	} {
+		f.post(key, path, body).wantProblem(http.StatusBadRequest, "invalid_request", field)
+	}
+	f.post(key, path, `[]`).wantProblem(http.StatusBadRequest, "malformed_body")
+	good := `{"start": "2025-01-15T00:00:00Z", "end": "2025-01-15T10:00:00Z", "limit": null}`
+	f.post(key, schedulesPath+"/12/backfill", good).wantProblem(http.StatusNotFound, "not_found", "This schedule")
+	f.schedules.update(t, "team", "nightly", func(s *v1alpha1.SpiderSchedule) { s.Spec.SpiderRef.Name = "gone" })
+	f.post(key, path, good).wantProblem(http.StatusNotFound, "not_found", "This spider")
+	f.schedules.update(t, "team", "nightly", func(s *v1alpha1.SpiderSchedule) { s.Spec.Cron = "every day" })
+	f.post(key, path, good).wantProblem(http.StatusConflict, "invalid_schedule", "every day")
+	if n := f.cluster.count("create"); n != 0 {
+		t.Errorf("%d runs were made", n)
+	}
+}
+
+func TestABackfillStopsAtTheNamespacesLimits(t *testing.T) {
+	f := newTestAPI(t, clockAt(12, 0), func(c *Config) { c.Caps.UnfinishedJobs = 3 })
+	key := f.key("team", "alice")
+	f.spider("team", "books")
+	path := schedulesPath + "/" + f.scheduled("team", "nightly", booksNightly) + "/backfill"
+	body := `{"start": "2025-01-01T00:00:00Z", "end": "2025-01-02T00:00:00Z"}`
+	f.post(key, path, body).want(http.StatusOK).
+		wantJSON(`{"created": 3, "existing": 0, "skipped": 0, "next": "2025-01-01T18:00:00Z", "stopped_by": "too_many_jobs"}`)
+	f.post(key, path, body).want(http.StatusOK).
+		wantJSON(`{"created": 0, "existing": 3, "skipped": 0, "next": "2025-01-01T18:00:00Z", "stopped_by": "too_many_jobs"}`)
+	for _, id := range idsOf(f.get(key, "/api/v1/jobs")) {
+		for name, job := range f.cluster.jobs {
+			if job.ID() == id {
+				f.cluster.update(t, "team", strings.TrimPrefix(name, "team/"), func(j *v1alpha1.SpiderJob) { j.Status.Phase = v1alpha1.PhaseFinished })
+				break
+			}
+		}
+	}
+	f.post(key, path, body).want(http.StatusOK).wantJSON(`{"created": 2, "existing": 3, "skipped": 0}`)
+
+	f.cluster.fail = func(call string, _ bool) error {
+		if call == "create" {
+			return apierrors.NewForbidden(resource, "x", errors.New("exceeded quota: jobs"))
+		}
+		return nil
+	}
+	f.post(key, path, `{"start": "2025-01-03T00:00:00Z", "end": "2025-01-04T00:00:00Z"}`).want(http.StatusOK).
+		wantJSON(`{"created": 0, "existing": 0, "skipped": 0, "next": "2025-01-03T00:00:00Z", "stopped_by": "quota_exceeded"}`)
+	f.cluster.fail = func(string, bool) error { return errors.New("connection refused") }
+	f.post(key, path, `{"start": "2025-01-03T00:00:00Z", "end": "2025-01-04T00:00:00Z"}`).
+		wantProblem(http.StatusServiceUnavailable, "unavailable")
+}
+
+// TestABackfillWhoseAnswersAreLost makes no run twice: an attempt may have been recorded although it failed.
+func TestABackfillWhoseAnswersAreLost(t *testing.T) {
+	f := newTestAPI(t, clockAt(12, 0))
+	key := f.key("team", "alice")
+	f.spider("team", "books")
+	path := schedulesPath + "/" + f.scheduled("team", "nightly", booksNightly) + "/backfill"
+	lost := map[int]bool{}
+	f.cluster.fail = func(call string, recorded bool) error {
+		if call == "create" && recorded && !lost[len(f.cluster.jobs)] {
+			lost[len(f.cluster.jobs)] = true
+			return errors.New("connection reset")
+		}
+		return nil
+	}
+	f.post(key, path, `{"start": "2025-01-01T00:00:00Z", "end": "2025-01-01T23:00:00Z"}`).want(http.StatusOK).
+		wantJSON(`{"created": 4, "existing": 0, "skipped": 0}`)
+	if n := len(idsOf(f.get(key, "/api/v1/jobs"))); n != 4 {
+		t.Errorf("%d jobs, want 4", n)
+	}
+}
+
+func TestAnExpressionIsPreviewed(t *testing.T) {
+	f := newTestAPI(t, clockAt(12, 0))
+	key := f.key("team", "alice")
+	preview := schedulesPath + "/preview?"
+	f.get(key, preview+"cron_expression=30+2+*+*+MON-FRI&timezone=Europe/Berlin&n=2").want(http.StatusOK).wantJSON(
+		`{"cron_expression": "30 2 * * MON-FRI", "timezone": "Europe/Berlin", "sentence": "at 02:30, Monday to Friday, in Europe/Berlin",
+		"either_day": false, "next_runs": ["2025-01-16T01:30:00Z", "2025-01-17T01:30:00Z"]}`)
+	f.get(key, preview+"cron_expression=0+0+13+*+FRI&from=2026-11-13T00:00:00Z&n=3").want(http.StatusOK).wantJSON(
+		`{"cron_expression": "0 0 13 * FRI", "timezone": "UTC", "either_day": true, "sentence":
+		"at 00:00, on day 13 of the month or on Friday (a day that matches either of them counts), in UTC",
+		"next_runs": ["2026-11-13T00:00:00Z", "2026-11-20T00:00:00Z", "2026-11-27T00:00:00Z"]}`)
+	var shown contract.SchedulePreview
+	if f.get(key, preview+"cron_expression=@hourly").want(http.StatusOK).into(&shown); len(shown.NextRuns) != 5 {
+		t.Errorf("by default the times are %v", shown.NextRuns)
+	}
+	for query, field := range map[string]string{
+		"": "cron_expression", "cron_expression=": "cron_expression", "cron_expression=* * * *": "cron_expression",
+		"cron_expression=@daily&timezone=Mars": "timezone", "cron_expression=@daily&timezone=": "timezone",
+		"cron_expression=@daily&n=0": "n", "cron_expression=@daily&n=101": "n", "cron_expression=@daily&n=x": "n",
+		"cron_expression=@daily&from=now": "from", "cron_expression=@daily&to=x": "to",
+		"cron_expression=@daily&cron_expression=@hourly": "cron_expression",
+	} {
+		f.get(key, preview+strings.ReplaceAll(query, " ", "+")).wantProblem(http.StatusBadRequest, "invalid_request", field)
 	}
 }

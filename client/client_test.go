@@ -270,6 +270,18 @@ func TestCalls(t *testing.T) {
 			_, err := c.ChangeSchedule(ctx, "7", ScheduleChange{"name": nil})
 			return err
 		}, `PATCH /base/api/v1/schedules/7 {"name":null}`, nil, `{}`},
+		"run a schedule": {func(ctx context.Context, c *Client) error {
+			_, err := c.RunSchedule(ctx, "7", RunScheduleParams{IdempotencyKey: "mine"})
+			return err
+		}, `POST /base/api/v1/schedules/7/run `, map[string]string{"Idempotency-Key": "mine"}, `{}`},
+		"backfill a schedule": {func(ctx context.Context, c *Client) error {
+			_, err := c.BackfillSchedule(ctx, "7", BackfillRange{Start: moment, End: moment.UTC(), Limit: new(5)})
+			return err
+		}, `POST /base/api/v1/schedules/7/backfill {"end":"2025-01-15T10:30:00Z","limit":5,"start":"2025-01-15T11:30:00+01:00"}`, nil, `{}`},
+		"preview": {func(ctx context.Context, c *Client) error {
+			_, err := c.PreviewSchedule(ctx, PreviewScheduleParams{CronExpression: "0 2 * * *", N: new(3)})
+			return err
+		}, `GET /base/api/v1/schedules/preview?cron_expression=0+2+%2A+%2A+%2A&n=3 `, nil, `{}`},
 		"delete a schedule": {func(ctx context.Context, c *Client) error {
 			return c.DeleteSchedule(ctx, "7")
 		}, `DELETE /base/api/v1/schedules/7 `, nil, `{}`},

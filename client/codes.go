@@ -20,6 +20,7 @@ const (
 	CodeIdempotencyConflict  ErrorCode = "idempotency_conflict"
 	CodeSpiderExists         ErrorCode = "spider_exists"
 	CodeChanging             ErrorCode = "changing"
+	CodeInvalidSchedule      ErrorCode = "invalid_schedule"
 	CodeNotStarted           ErrorCode = "not_started"
 	CodeNotQueued            ErrorCode = "not_queued"
 	CodeLogGone              ErrorCode = "log_gone"

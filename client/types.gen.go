@@ -34,6 +34,39 @@ func (e JobStatus) Valid() bool {
 	}
 }
 
+// Backfill What has become of the times of a range.
+type Backfill struct {
+	// Created Times for which a run was made.
+	Created int `json:"created"`
+
+	// Existing Times that had their run already.
+	Existing int `json:"existing"`
+
+	// Next The first time that was not dealt with. Absent if there is none.
+	Next time.Time `json:"next,omitempty,omitzero"`
+
+	// Skipped Times whose run cannot be made: another job has its name.
+	Skipped int `json:"skipped"`
+
+	// StoppedBy The code of the error that stopped the call before its limit: `too_many_jobs` or `quota_exceeded`. Call again later.
+	//
+	//
+	// Example: too_many_jobs
+	StoppedBy string `json:"stopped_by,omitempty,omitzero"`
+}
+
+// BackfillRange The range of times for which to make runs.
+type BackfillRange struct {
+	// End Where the range ends, not in the future. It belongs to the range.
+	End time.Time `json:"end"`
+
+	// Limit The largest number of times to deal with. Defaults to 100.
+	Limit *int `json:"limit,omitempty"`
+
+	// Start Where the range begins, at most 366 days before `end`.
+	Start time.Time `json:"start"`
+}
+
 // Caller The caller, and what it may do.
 type Caller struct {
 	// Access What the key permits: `Read`, calls that only read; `Run`, also those that start, change and cancel jobs; `All`,
@@ -138,6 +171,7 @@ type DeletedSpider struct {
 // | 409 | `idempotency_conflict` | The `Idempotency-Key` was used with another body. |
 // | 409 | `spider_exists` | The caller already sees a spider of this name. |
 // | 409 | `changing` | Others kept changing the job, spider or schedule meanwhile. |
+// | 409 | `invalid_schedule` | The schedule's expression or time zone cannot be read. |
 // | 409 | `not_started` | There is no log yet. |
 // | 409 | `not_queued` | The job no longer waits for its start, so its priority cannot be changed. |
 // | 410 | `log_gone` | The log no longer exists, or the job ended without ever running. |
@@ -793,6 +827,26 @@ type ScheduleOverlap = string
 // SchedulePatience How many runs in a row have to end as `error` to pause the schedule. Defaults to 0, never.
 type SchedulePatience = int32
 
+// SchedulePreview When a schedule would be due.
+type SchedulePreview struct {
+	// CronExpression Example: 30 2 * * MON-FRI
+	CronExpression string `json:"cron_expression"`
+
+	// EitherDay Whether both day fields are restricted, so that a day that matches either of them counts.
+	EitherDay bool `json:"either_day"`
+
+	// NextRuns The next times.
+	NextRuns []time.Time `json:"next_runs"`
+
+	// Sentence When runs are due, in plain English.
+	//
+	// Example: at 02:30, Monday to Friday, in Europe/Berlin
+	Sentence string `json:"sentence"`
+
+	// Timezone Example: Europe/Berlin
+	Timezone string `json:"timezone"`
+}
+
 // ScheduleReturn What follows when times have passed while the operator was not there.
 type ScheduleReturn struct {
 	// Policy `latest` starts one run, for the latest of these times (the default), `all` one for each (at most 100; needs the
@@ -1134,6 +1188,27 @@ type ListSchedulesParams struct {
 
 	// Cursor Where the page begins, taken from a `Link` header. It cannot be made up.
 	Cursor string `form:"cursor,omitempty" json:"cursor,omitempty,omitzero"`
+}
+
+// PreviewScheduleParams defines parameters for PreviewSchedule.
+type PreviewScheduleParams struct {
+	// CronExpression As in a schedule.
+	CronExpression string `form:"cron_expression" json:"cron_expression"`
+
+	// Timezone As in a schedule.
+	Timezone string `form:"timezone,omitempty" json:"timezone,omitempty,omitzero"`
+
+	// N How many times to show.
+	N *int `form:"n,omitempty" json:"n,omitempty"`
+
+	// From The moment from which on times are shown. Defaults to now.
+	From time.Time `form:"from,omitempty" json:"from,omitempty,omitzero"`
+}
+
+// RunScheduleParams defines parameters for RunSchedule.
+type RunScheduleParams struct {
+	// IdempotencyKey Any text that identifies this start for the caller, such as a UUID.
+	IdempotencyKey string `json:"Idempotency-Key,omitempty,omitzero"`
 }
 
 // ListSpidersParams defines parameters for ListSpiders.

@@ -35,6 +35,27 @@ func (e JobStatus) Valid() bool {
 	}
 }
 
+// Backfill What has become of the times of a range.
+type Backfill struct {
+	// Created Times for which a run was made.
+	Created int `json:"created"`
+
+	// Existing Times that had their run already.
+	Existing int `json:"existing"`
+
+	// Skipped Times whose run cannot be made: another job has its name.
+	Skipped int `json:"skipped"`
+
+	// Next The first time that was not dealt with. Absent if there is none.
+	Next *time.Time `json:"next,omitempty"`
+
+	// StoppedBy The code of the error that stopped the call before its limit: `too_many_jobs` or `quota_exceeded`. Call again later.
+	//
+	//
+	// Example: too_many_jobs
+	StoppedBy *string `json:"stopped_by,omitempty"`
+}
+
 // Caller The caller, and what it may do.
 type Caller struct {
 	UserID    string `json:"user_id"`
@@ -145,6 +166,7 @@ type Error struct {
 	// | 409 | `idempotency_conflict` | The `Idempotency-Key` was used with another body. |
 	// | 409 | `spider_exists` | The caller already sees a spider of this name. |
 	// | 409 | `changing` | Others kept changing the job, spider or schedule meanwhile. |
+	// | 409 | `invalid_schedule` | The schedule's expression or time zone cannot be read. |
 	// | 409 | `not_started` | There is no log yet. |
 	// | 409 | `not_queued` | The job no longer waits for its start, so its priority cannot be changed. |
 	// | 410 | `log_gone` | The log no longer exists, or the job ended without ever running. |
@@ -195,6 +217,7 @@ type Error struct {
 // | 409 | `idempotency_conflict` | The `Idempotency-Key` was used with another body. |
 // | 409 | `spider_exists` | The caller already sees a spider of this name. |
 // | 409 | `changing` | Others kept changing the job, spider or schedule meanwhile. |
+// | 409 | `invalid_schedule` | The schedule's expression or time zone cannot be read. |
 // | 409 | `not_started` | There is no log yet. |
 // | 409 | `not_queued` | The job no longer waits for its start, so its priority cannot be changed. |
 // | 410 | `log_gone` | The log no longer exists, or the job ended without ever running. |
@@ -597,6 +620,26 @@ type ScheduleLastJob struct {
 
 	// ScheduledAt The time for which it was due.
 	ScheduledAt time.Time `json:"scheduled_at"`
+}
+
+// SchedulePreview When a schedule would be due.
+type SchedulePreview struct {
+	// CronExpression Example: 30 2 * * MON-FRI
+	CronExpression string `json:"cron_expression"`
+
+	// Timezone Example: Europe/Berlin
+	Timezone string `json:"timezone"`
+
+	// Sentence When runs are due, in plain English.
+	//
+	// Example: at 02:30, Monday to Friday, in Europe/Berlin
+	Sentence string `json:"sentence"`
+
+	// EitherDay Whether both day fields are restricted, so that a day that matches either of them counts.
+	EitherDay bool `json:"either_day"`
+
+	// NextRuns The next times.
+	NextRuns []time.Time `json:"next_runs"`
 }
 
 // ScheduleSpider The spider that a schedule runs. It may not exist any more.

@@ -93,6 +93,28 @@ func (s *Jobs) start(
 	ctx context.Context, caller auth.Identity, once *Once,
 	prepare func(context.Context) (*view.Spider, *Request, error), origin string,
 ) (*view.Job, error) {
+	return s.StartPlanned(ctx, caller, once, func(ctx context.Context) (*v1alpha1.SpiderJob, error) {
+		spider, request, err := prepare(ctx)
+		if err != nil {
+			return nil, err
+		}
+		job := newSpiderJob(caller, spider, request)
+		job.Labels[v1alpha1.LabelOrigin] = origin
+		if _, err := spider.Allows.Run(&job.Spec); err != nil {
+			return nil, refusedRun(err)
+		}
+		return job, nil
+	})
+}
+
+// StartPlanned creates the job of the caller that plan returns, under a name of its own, or returns the one that the same request
+// has created before. The plan has checked what the spider allows.
+func (s *Jobs) StartPlanned(
+	ctx context.Context, caller auth.Identity, once *Once, plan func(context.Context) (*v1alpha1.SpiderJob, error),
+) (*view.Job, error) {
+	if err := once.check(); err != nil {
+		return nil, err
+	}
 	identity, err := identify(caller, once)
 	if err != nil {
 		return nil, err
@@ -103,16 +125,15 @@ func (s *Jobs) start(
 			return sameStart(known, caller, identity)
 		}
 	}
-	spider, request, err := prepare(ctx)
+	job, err := plan(ctx)
 	if err != nil {
 		return nil, err
 	}
-	job := newSpiderJob(caller, identity, spider, request)
-	job.Labels[v1alpha1.LabelOrigin] = origin
-	if _, err := spider.Allows.Run(&job.Spec); err != nil {
-		return nil, refusedRun(err)
+	job.Name = identity.id.String()
+	if identity.hash != "" {
+		annotate(job, v1alpha1.AnnotationRequestHash, identity.hash)
 	}
-	release, made, err := s.room(ctx, caller, identity, allowed.ArgumentsBytes(request.Arguments))
+	release, made, err := s.room(ctx, caller, identity, allowed.ArgumentsBytes(job.Spec.Arguments))
 	if err != nil || made != nil {
 		return made, err
 	}
@@ -182,11 +203,9 @@ func (s *Jobs) resolve(ctx context.Context, caller auth.Identity, request *Reque
 	return spider, nil
 }
 
-func newSpiderJob(
-	caller auth.Identity, identity startIdentity, spider *view.Spider, request *Request,
-) *v1alpha1.SpiderJob {
+func newSpiderJob(caller auth.Identity, spider *view.Spider, request *Request) *v1alpha1.SpiderJob {
 	job := &v1alpha1.SpiderJob{
-		ObjectMeta: metav1.ObjectMeta{Namespace: caller.Namespace, Name: identity.id.String()},
+		ObjectMeta: metav1.ObjectMeta{Namespace: caller.Namespace},
 		Spec: v1alpha1.SpiderJobSpec{
 			SpiderRef:            v1alpha1.SpiderReference{Name: spider.ResourceName},
 			Arguments:            request.Arguments,
@@ -202,9 +221,6 @@ func newSpiderJob(
 	}
 	job.Labels = map[string]string{}
 	job.AddTags(request.Tags...)
-	if identity.hash != "" {
-		annotate(job, v1alpha1.AnnotationRequestHash, identity.hash)
-	}
 	if request.Note != "" {
 		annotate(job, v1alpha1.AnnotationNote, request.Note)
 	}
@@ -254,6 +270,38 @@ func (s *Jobs) existing(
 	default:
 		return sameStart(job, caller, identity)
 	}
+}
+
+// Make creates a job under the name that it has, if there is room for it, or returns the one that has this name already, whosever
+// that is.
+func (s *Jobs) Make(ctx context.Context, job *v1alpha1.SpiderJob) (made *view.Job, existed bool, err error) {
+	if known := s.view.Named(job.Namespace, job.Name); known != nil {
+		return known, true, nil
+	}
+	release, err := s.view.Reserve(job.Namespace, allowed.ArgumentsBytes(job.Spec.Arguments), s.caps)
+	if full, ok := errors.AsType[*view.CapError](err); ok {
+		return nil, false, failure.TooMany("too_many_jobs", full.Error(), retryCaps)
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	defer release()
+	ctx, cancel := kube.Detached(ctx)
+	defer cancel()
+	object, err := kube.Record(ctx, "job", func(ctx context.Context) (*v1alpha1.SpiderJob, error) {
+		return s.kubernetes.Create(ctx, job)
+	})
+	if taken, ok := errors.AsType[*kube.NameTakenError](err); ok {
+		existed = !taken.MaybeOurs
+		if object, err = s.kubernetes.Get(ctx, job.Namespace, job.Name); err != nil {
+			return nil, false, failure.Unavailable(err, "Kubernetes cannot be reached, so the job may not have been recorded.")
+		}
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	made, err = s.view.Written(object)
+	return made, existed, err
 }
 
 // Check returns what is wrong with a run of a spider.

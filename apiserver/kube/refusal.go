@@ -22,7 +22,7 @@ func IsTransient(err error) bool {
 	return code >= http.StatusInternalServerError || code == http.StatusTooManyRequests
 }
 
-// Refusal translates Kubernetes' refusal of a job or a spider for the caller.
+// Refusal translates Kubernetes' refusal of a job, a spider or a schedule for the caller.
 func Refusal(err error, what string) *failure.Error {
 	switch {
 	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):

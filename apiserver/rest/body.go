@@ -26,7 +26,7 @@ const (
 )
 
 // bodiless are the calls that need no body: an empty one is as good as {}.
-var bodiless = map[string]bool{"POST /api/v1/jobs/:id/rerun": true}
+var bodiless = map[string]bool{"POST /api/v1/jobs/:id/rerun": true, "POST /api/v1/schedules/:id/run": true}
 
 // readBody returns the body of a POST, PUT or PATCH, which has to be exactly one JSON object in UTF-8 of a bounded size; for
 // any other request it reads and discards the body, and returns nil. A body without a Content-Type counts as JSON, as it always

@@ -191,6 +191,30 @@ func FuzzSchedule(f *testing.F) {
 	})
 }
 
+// FuzzBackfill holds the reading of a backfill's body to its bounds.
+func FuzzBackfill(f *testing.F) {
+	for _, seed := range []string{
+		`{"start":"2025-01-15T10:30:00Z","end":"2025-01-15T11:30:00.5+01:00","limit":7}`, `{"start":null}`, `{"limit":1e3,"start":"x"}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		if checkObject(body) != nil {
+			return
+		}
+		wanted, err := parseBackfill(body)
+		if err != nil {
+			if p, ok := errors.AsType[*failure.Error](err); !ok || p.Kind != failure.KindInvalid || !utf8.ValidString(p.Message) {
+				t.Fatalf("refused with %#v", err)
+			}
+			return
+		}
+		if wanted.Limit < 1 || wanted.Limit > maxBackfill || wanted.Start.IsZero() || wanted.End.IsZero() {
+			t.Fatalf("accepted %+v", wanted)
+		}
+	})
+}
+
 // FuzzNextPage asks the same question again behind a job, whatever the question was.
 func FuzzNextPage(f *testing.F) {
 	f.Add("finished", "books", "2025-01-15T10:30:00+01:00", "7")

@@ -2,6 +2,8 @@ package rest
 
 import (
 	"encoding/json"
+	"strconv"
+	"time"
 	"unicode/utf8"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -327,4 +329,93 @@ func merged[V ~string](values map[string]V, changes map[string]*V, without bool)
 		return nil
 	}
 	return result
+}
+
+// The bounds of a backfill, in times dealt with.
+const (
+	defaultBackfill = 100
+	maxBackfill     = 1000
+)
+
+// parseBackfill parses the body of a backfill.
+func parseBackfill(body []byte) (schedules.Range, error) {
+	wanted := schedules.Range{Limit: defaultBackfill}
+	err := eachMember(body, "", func(name string, value json.RawMessage) (err error) {
+		switch name {
+		case "start":
+			wanted.Start, err = parseMoment(name, value)
+		case "end":
+			wanted.End, err = parseMoment(name, value)
+		case "limit":
+			if isNull(value) {
+				return nil
+			}
+			var limit int64
+			limit, err = parseInteger(name, value, 1, maxBackfill)
+			wanted.Limit = int(limit)
+		default:
+			return failure.Invalid(failure.Name(name), "there is no such field")
+		}
+		return err
+	})
+	switch {
+	case err != nil:
+		return schedules.Range{}, err
+	case wanted.Start.IsZero():
+		return schedules.Range{}, failure.Invalid("start", "is needed")
+	case wanted.End.IsZero():
+		return schedules.Range{}, failure.Invalid("end", "is needed")
+	}
+	return wanted, nil
+}
+
+func parseMoment(field string, value json.RawMessage) (time.Time, error) {
+	text, err := parseText(field, value)
+	if err != nil {
+		return time.Time{}, err
+	}
+	return parseTime(field, text)
+}
+
+// The number of times in a preview.
+const (
+	defaultPreview = 5
+	maxPreview     = 100
+)
+
+// previewRequest asks when a schedule would be due.
+type previewRequest struct {
+	expression, zone string
+	// from is nil for now.
+	from  *time.Time
+	times int
+}
+
+func parsePreview(given parameters) (previewRequest, error) {
+	asked := previewRequest{zone: "UTC", times: defaultPreview}
+	expression := given.text("cron_expression")
+	if expression == nil {
+		return asked, failure.Invalid("cron_expression", "is needed")
+	}
+	asked.expression = *expression
+	if zone := given.text("timezone"); zone != nil {
+		if asked.zone = *zone; *zone == "" {
+			return asked, failure.Invalid("timezone", "must be the name of a time zone, such as Europe/Berlin")
+		}
+	}
+	if text := given.text("n"); text != nil {
+		n, err := strconv.Atoi(*text)
+		if err != nil || n < 1 || n > maxPreview {
+			return asked, failure.Invalid("n", "must be a whole number from 1 to %d", maxPreview)
+		}
+		asked.times = n
+	}
+	if text := given.text("from"); text != nil {
+		from, err := parseTime("from", *text)
+		if err != nil {
+			return asked, err
+		}
+		asked.from = &from
+	}
+	return asked, nil
 }

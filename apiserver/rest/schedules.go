@@ -3,6 +3,7 @@ package rest
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 	"github.com/scrapethis/spider-operator/apiserver/contract"
+	"github.com/scrapethis/spider-operator/apiserver/failure"
 	"github.com/scrapethis/spider-operator/apiserver/schedules"
 	"github.com/scrapethis/spider-operator/internal/allowed"
 )
@@ -104,6 +106,66 @@ func (h *handlers) deleteSchedule(r *request) error {
 		return err
 	}
 	return r.show(contract.DeletedSchedule{Ok: true, Message: "Schedule deleted"})
+}
+
+func (h *handlers) runSchedule(r *request) error {
+	err := eachMember(r.body, "", func(name string, _ json.RawMessage) error {
+		return failure.Invalid(failure.Name(name), "there is no such field: a run is as the schedule says")
+	})
+	if err != nil {
+		return err
+	}
+	// No body of a start is like this text, so a key cannot be used for both.
+	once, err := r.once([]byte("run of " + strings.ToLower(r.id())))
+	if err != nil {
+		return err
+	}
+	caller := r.caller()
+	job, err := h.jobs.StartPlanned(r.context(), caller, once, func(ctx context.Context) (*v1alpha1.SpiderJob, error) {
+		return h.schedules.Plan(ctx, caller, r.id())
+	})
+	if err != nil {
+		return err
+	}
+	return h.showStarted(r, job)
+}
+
+func (h *handlers) backfillSchedule(r *request) error {
+	wanted, err := parseBackfill(r.body)
+	if err != nil {
+		return err
+	}
+	h.guard.ExtendWrite(r.c, schedules.BackfillTime)
+	done, err := h.schedules.Backfill(r.context(), r.caller(), r.id(), wanted)
+	if err != nil {
+		return err
+	}
+	shown := contract.Backfill{
+		Created: done.Created, Existing: done.Existing, Skipped: done.Skipped, StoppedBy: optional(&done.StoppedBy),
+	}
+	if !done.Next.IsZero() {
+		shown.Next = new(done.Next.UTC())
+	}
+	return r.show(shown)
+}
+
+func (h *handlers) previewSchedule(r *request) error {
+	asked, err := parsePreview(r.query)
+	if err != nil {
+		return err
+	}
+	preview, err := h.schedules.Preview(asked.expression, asked.zone, asked.from, asked.times)
+	if err != nil {
+		return err
+	}
+	shown := contract.SchedulePreview{
+		CronExpression: asked.expression, Timezone: asked.zone, Sentence: preview.Sentence, EitherDay: preview.EitherDay,
+		NextRuns: make([]time.Time, 0, len(preview.Times)),
+	}
+	for _, at := range preview.Times {
+		shown.NextRuns = append(shown.NextRuns, at.UTC())
+	}
+	return r.show(shown)
 }
 
 // showWritten answers a write with the schedule as it is now.

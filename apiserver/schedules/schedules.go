@@ -39,6 +39,8 @@ type Jobs interface {
 	Check(spider *view.Spider, job *v1alpha1.SpiderJob) error
 	// CheckPriority returns what is wrong with a change of a priority in a namespace.
 	CheckPriority(namespace string, was, is int32) error
+	// Make creates a job under the name that it has, or returns the one that has this name already, whosever that is.
+	Make(ctx context.Context, job *v1alpha1.SpiderJob) (made *view.Job, existed bool, err error)
 }
 
 // Config is what Schedules are made of.
