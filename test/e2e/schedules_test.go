@@ -25,9 +25,17 @@ func scheduledRuns(ctx context.Context, n *harness.Namespace, schedule string) (
 	var list v1alpha1.SpiderJobList
 	err := cluster.Client.List(ctx, &list, client.InNamespace(n.Name), client.MatchingLabels{v1alpha1.LabelSchedule: schedule})
 	slices.SortFunc(list.Items, func(a, b v1alpha1.SpiderJob) int {
-		return a.Spec.ScheduledFor.Compare(b.Spec.ScheduledFor.Time)
+		return scheduledFor(a).Compare(scheduledFor(b))
 	})
 	return list.Items, err
+}
+
+// scheduledFor is the time of a run, zero for one that was started by hand.
+func scheduledFor(sj v1alpha1.SpiderJob) time.Time {
+	if sj.Spec.ScheduledFor == nil {
+		return time.Time{}
+	}
+	return sj.Spec.ScheduledFor.Time
 }
 
 // awaitRuns waits until a schedule has started so many runs, and returns them.
