@@ -97,7 +97,7 @@ func TestStartsAtOnceDoNotOvershoot(t *testing.T) {
 	if n := made.Load(); n != most {
 		t.Errorf("%d jobs were started at once, want %d", n, most)
 	}
-	if _, err := f.cluster.watch.Reserve("team", 0, view.Caps{UnfinishedJobs: most + 1}); err != nil {
+	if _, err := f.cluster.watch.Reserve("team", "", 0, view.Caps{UnfinishedJobs: most + 1}); err != nil {
 		t.Errorf("room that was reserved is not given back: %v", err)
 	}
 }

@@ -30,6 +30,7 @@ const (
 	CodeUnsupportedMediaType ErrorCode = "unsupported_media_type"
 	CodeTooManyRequests      ErrorCode = "too_many_requests"
 	CodeTooManyJobs          ErrorCode = "too_many_jobs"
+	CodeQueueFull            ErrorCode = "queue_full"
 	CodeTooManySchedules     ErrorCode = "too_many_schedules"
 	CodeTooManyStreams       ErrorCode = "too_many_streams"
 	CodeCancelFailed         ErrorCode = "cancel_failed"

@@ -177,6 +177,7 @@ type Error struct {
 	// | 429 | `too_many_requests` | Too many requests by this caller or its namespace, or too many failed authentications from this address. |
 	// | 429 | `too_many_streams` | This caller, or its namespace, has too many waits, logs and event streams open. |
 	// | 429 | `too_many_schedules` | The user has as many schedules as it may have. |
+	// | 429 | `queue_full` | As many jobs of the namespace, or of the user, wait for their start as its SpiderQuota allows. |
 	// | 429 | `too_many_jobs` | The namespace has as many jobs that have not ended, or as many bytes of arguments, as it may have. |
 	// | 500 | `cancel_failed` | The cancel could not be recorded. If there is a `Retry-After`, repeating it may help. |
 	// | 500 | `internal` | The server failed. |
@@ -228,6 +229,7 @@ type Error struct {
 // | 429 | `too_many_requests` | Too many requests by this caller or its namespace, or too many failed authentications from this address. |
 // | 429 | `too_many_streams` | This caller, or its namespace, has too many waits, logs and event streams open. |
 // | 429 | `too_many_schedules` | The user has as many schedules as it may have. |
+// | 429 | `queue_full` | As many jobs of the namespace, or of the user, wait for their start as its SpiderQuota allows. |
 // | 429 | `too_many_jobs` | The namespace has as many jobs that have not ended, or as many bytes of arguments, as it may have. |
 // | 500 | `cancel_failed` | The cancel could not be recorded. If there is a `Retry-After`, repeating it may help. |
 // | 500 | `internal` | The server failed. |

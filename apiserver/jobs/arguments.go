@@ -2,14 +2,9 @@ package jobs
 
 import (
 	"context"
-	"errors"
-	"time"
 
 	"golang.org/x/sync/singleflight"
 
-	"github.com/scrapethis/spider-operator/apiserver/auth"
-	"github.com/scrapethis/spider-operator/apiserver/exchange"
-	"github.com/scrapethis/spider-operator/apiserver/failure"
 	"github.com/scrapethis/spider-operator/apiserver/kube"
 	"github.com/scrapethis/spider-operator/apiserver/view"
 )
@@ -49,31 +44,4 @@ func (s *Jobs) Arguments(ctx context.Context, job *view.Job) (arguments string, 
 type ofObject struct {
 	arguments, userID string
 	created           int64
-}
-
-// retryCaps is after how long to try again if a namespace has as many jobs as it may: when others have ended.
-const retryCaps = 10 * time.Second
-
-// room reserves room for a job in its namespace, until release is called. If there is none it returns the job that an earlier
-// attempt of the same request has made, which this view may not know yet, or refuses.
-func (s *Jobs) room(
-	ctx context.Context, caller auth.Identity, identity startIdentity, argumentBytes int,
-) (release func(), made *view.Job, err error) {
-	release, err = s.view.Reserve(caller.Namespace, argumentBytes, s.caps)
-	full, ok := errors.AsType[*view.CapError](err)
-	if !ok {
-		return release, nil, err
-	}
-	if identity.hash != "" {
-		known, err := s.lookUp(ctx, caller.Namespace, identity.id)
-		if err != nil {
-			return nil, nil, err
-		}
-		if known != nil {
-			made, err = sameStart(known, caller, identity)
-			return nil, made, err
-		}
-	}
-	exchange.Of(ctx).Object = ""
-	return nil, nil, failure.TooMany("too_many_jobs", full.Error(), retryCaps)
 }

@@ -6,16 +6,23 @@ import "fmt"
 type Usage struct {
 	// UnfinishedJobs are those that have not ended.
 	UnfinishedJobs int
+	// QueuedJobs are those that are queued: see Job.Queued.
+	QueuedJobs int
 	// ArgumentBytes are the bytes of all names and values of arguments, including ended jobs as long as they are kept.
 	ArgumentBytes int64
 }
 
 // Caps bound the Usage of each namespace. 0 means no bound.
-type Caps Usage
+type Caps struct {
+	UnfinishedJobs int
+	ArgumentBytes  int64
+	// QueuedJobs bounds the queued jobs of the namespace, and QueuedJobsPerUser those of each of its users.
+	QueuedJobs, QueuedJobsPerUser int
+}
 
 // Check returns what is wrong with the caps.
 func (c Caps) Check() error {
-	if c.UnfinishedJobs < 0 || c.ArgumentBytes < 0 {
+	if c.UnfinishedJobs < 0 || c.ArgumentBytes < 0 || c.QueuedJobs < 0 || c.QueuedJobsPerUser < 0 {
 		return fmt.Errorf("the caps on a namespace's jobs must be at least 0, which means none: %+v", c)
 	}
 	return nil
@@ -23,27 +30,23 @@ func (c Caps) Check() error {
 
 // CapError means that one more job would exceed a bound of its namespace. Its text is for callers.
 type CapError struct {
-	caps Caps
-	jobs bool // Otherwise arguments.
+	// Queue says that too many jobs wait. That changes as they start.
+	Queue   bool
+	message string
 }
 
 // Error implements error.
-func (e *CapError) Error() string {
-	if e.jobs {
-		return fmt.Sprintf("This namespace has %d jobs that have not ended, which is its limit.", e.caps.UnfinishedJobs)
-	}
-	return fmt.Sprintf(
-		"With this job, the arguments of all jobs of this namespace would exceed their limit of %d bytes.",
-		e.caps.ArgumentBytes)
-}
+func (e *CapError) Error() string { return e.message }
 
 func (u *Usage) add(other Usage) {
 	u.UnfinishedJobs += other.UnfinishedJobs
+	u.QueuedJobs += other.QueuedJobs
 	u.ArgumentBytes += other.ArgumentBytes
 }
 
 func (u *Usage) remove(other Usage) {
 	u.UnfinishedJobs -= other.UnfinishedJobs
+	u.QueuedJobs -= other.QueuedJobs
 	u.ArgumentBytes -= other.ArgumentBytes
 }
 
@@ -51,6 +54,9 @@ func usageOf(job *Job) Usage {
 	u := Usage{ArgumentBytes: int64(job.ArgumentBytes)}
 	if !job.Ended {
 		u.UnfinishedJobs = 1
+	}
+	if job.Queued() {
+		u.QueuedJobs = 1
 	}
 	return u
 }
@@ -69,33 +75,81 @@ func (v *Jobs) usage(namespace string) Usage {
 	return Usage{}
 }
 
-// Reserve reserves room for a job that is about to be made, with this many bytes of arguments, so that no two jobs take the
-// same room. release returns the room, once the job is in the view or was not made. The error is a CapError if there is no
+// queuedOf returns how many jobs of a user are queued.
+func (v *Jobs) queuedOf(of owner) int {
+	if tenant := v.tenants[of.namespace]; tenant != nil && tenant.users[of.userID] != nil {
+		return tenant.users[of.userID].queued
+	}
+	return 0
+}
+
+// owner is a user of a namespace.
+type owner struct{ namespace, userID string }
+
+// reservations are the room reserved for jobs that are about to be made: by namespace, and how many by user.
+type reservations struct {
+	usage map[string]Usage
+	users map[owner]int
+}
+
+func newReservations() reservations { return reservations{map[string]Usage{}, map[owner]int{}} }
+
+func (r *reservations) add(of owner, usage Usage) {
+	all := r.usage[of.namespace]
+	all.add(usage)
+	r.usage[of.namespace] = all
+	r.users[of]++
+}
+
+func (r *reservations) remove(of owner, usage Usage) {
+	left := r.usage[of.namespace]
+	left.remove(usage)
+	if r.usage[of.namespace] = left; left == (Usage{}) {
+		delete(r.usage, of.namespace)
+	}
+	if r.users[of]--; r.users[of] == 0 {
+		delete(r.users, of)
+	}
+}
+
+// Reserve reserves room for a job of a user that is about to be made, with this many bytes of arguments, so that no two jobs take
+// the same room. release returns the room, once the job is in the view or was not made. The error is a CapError if there is no
 // room.
-func (v *Jobs) Reserve(namespace string, argumentBytes int, caps Caps) (release func(), err error) {
-	wanted := Usage{UnfinishedJobs: 1, ArgumentBytes: int64(argumentBytes)}
+func (v *Jobs) Reserve(namespace, userID string, argumentBytes int, caps Caps) (release func(), err error) {
+	of, wanted := owner{namespace, userID}, Usage{UnfinishedJobs: 1, QueuedJobs: 1, ArgumentBytes: int64(argumentBytes)}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	reserved := v.reserved[namespace]
-	reserved.add(wanted)
 	total := v.usage(namespace)
-	total.add(reserved)
-	switch {
-	case caps.UnfinishedJobs > 0 && total.UnfinishedJobs > caps.UnfinishedJobs:
-		return nil, &CapError{caps, true}
-	case caps.ArgumentBytes > 0 && argumentBytes > 0 && total.ArgumentBytes > caps.ArgumentBytes:
-		return nil, &CapError{caps, false}
+	total.add(v.reserved.usage[namespace])
+	total.add(wanted)
+	if err := caps.exceeded(total, v.queuedOf(of)+v.reserved.users[of]+1, argumentBytes > 0); err != nil {
+		return nil, err
 	}
-	v.reserved[namespace] = reserved
+	v.reserved.add(of, wanted)
 	return func() {
 		v.mu.Lock()
 		defer v.mu.Unlock()
-		left := v.reserved[namespace]
-		left.remove(wanted)
-		if left == (Usage{}) {
-			delete(v.reserved, namespace)
-			return
-		}
-		v.reserved[namespace] = left
+		v.reserved.remove(of, wanted)
 	}, nil
+}
+
+// exceeded returns which bound would be exceeded, by so many queued jobs of a user and by a namespace's total; nil for none.
+func (c Caps) exceeded(total Usage, queuedOfUser int, arguments bool) error {
+	over := func(n, most int) bool { return most > 0 && n > most }
+	switch {
+	case over(total.UnfinishedJobs, c.UnfinishedJobs):
+		return &CapError{message: fmt.Sprintf(
+			"This namespace has %d jobs that have not ended, which is its limit.", c.UnfinishedJobs)}
+	case arguments && c.ArgumentBytes > 0 && total.ArgumentBytes > c.ArgumentBytes:
+		return &CapError{message: fmt.Sprintf(
+			"With this job, the arguments of all jobs of this namespace would exceed their limit of %d bytes.", c.ArgumentBytes)}
+	case over(queuedOfUser, c.QueuedJobsPerUser):
+		return &CapError{Queue: true, message: fmt.Sprintf(
+			"This user has %d jobs that wait for their start, which is its limit.", c.QueuedJobsPerUser)}
+	case over(total.QueuedJobs, c.QueuedJobs):
+		return &CapError{Queue: true, message: fmt.Sprintf(
+			"This namespace has %d jobs that wait for their start, which is its limit.", c.QueuedJobs)}
+	default:
+		return nil
+	}
 }

@@ -95,6 +95,8 @@ type userJobs struct {
 	byTag      keyed[string]
 	bySchedule keyed[uuid.UUID]
 	byOrigin   originTrees
+	// queued is how many jobs are queued.
+	queued int
 }
 
 func newUserJobs() *userJobs {
@@ -110,6 +112,7 @@ func (u *userJobs) insert(job *Job) {
 		u.sum += checksum(job)
 	}
 	u.series.insert(job)
+	u.queued += usageOf(job).QueuedJobs
 	for tag := range job.Tags.All() {
 		u.byTag.insert(tag, job)
 	}
@@ -133,6 +136,7 @@ func (u *userJobs) remove(job *Job) {
 		u.sum -= checksum(job)
 	}
 	u.series.remove(job)
+	u.queued -= usageOf(job).QueuedJobs
 	for tag := range job.Tags.All() {
 		u.byTag.remove(tag, job)
 	}

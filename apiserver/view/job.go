@@ -100,11 +100,26 @@ type Job struct {
 	// Ended says that the phase is terminal. A cancelled job may not have ended yet.
 	Ended bool
 
-	// snapshot says that SpiderName and RepoPath are of the Spider that ran, and will not change.
-	snapshot bool
-	kept     note
-	bornAt   uint64
+	marks  marks
+	kept   note
+	bornAt uint64
 }
+
+// marks are yes or no, together in a byte.
+type marks uint8
+
+const (
+	// snapshot says that SpiderName and RepoPath are of the Spider that ran, and will not change.
+	snapshot marks = 1 << iota
+	// hasJob says that there is a Job in Kubernetes.
+	hasJob
+)
+
+func (m marks) has(mark marks) bool { return m&mark != 0 }
+
+// Queued reports whether the job waits for its start without a Job in Kubernetes: because limits do not admit it, for any other
+// reason, or since it is new.
+func (j *Job) Queued() bool { return j.Status == Pending && !j.marks.has(hasJob) }
 
 // NoExitCode is the ExitCode of a job that has none. No process ends with it.
 const NoExitCode = math.MinInt32
@@ -197,10 +212,13 @@ func FromSpiderJob(job *v1alpha1.SpiderJob) (*Job, error) {
 	if most := job.Spec.MaxWaitSeconds; most != nil {
 		j.MaxWait = int32(*most) //nolint:gosec // At most a year: the schema refuses more.
 	}
+	if job.Status.JobUID != "" {
+		j.marks |= hasJob
+	}
 	if s := job.Status.Spider; s != nil {
 		j.Image = TextOf(s.Image)
 		if s.Name != "" {
-			j.SpiderName, j.RepoPath, j.snapshot = intern(s.Name), intern(s.RepoPath), true
+			j.SpiderName, j.RepoPath, j.marks = intern(s.Name), intern(s.RepoPath), j.marks|snapshot
 		}
 	}
 	return j, nil

@@ -22,8 +22,8 @@ type Jobs struct {
 	tenants map[string]*tenant // by namespace
 	waiters waiters
 	history *history
-	// reserved is, by namespace, the room reserved for jobs that are about to be made.
-	reserved map[string]Usage
+	// reserved is for jobs that are about to be made.
+	reserved reservations
 	// mostLookedAt is the constant, except in tests.
 	mostLookedAt int
 }
@@ -44,7 +44,7 @@ func NewJobs(spiders SpiderNamer) *Jobs {
 		waiters: waiters{},
 		history: newHistory(),
 
-		reserved: map[string]Usage{},
+		reserved: newReservations(),
 
 		mostLookedAt: mostLookedAt,
 	}
@@ -112,7 +112,7 @@ func (v *Jobs) unstarted(namespace, name string) (jobs []*Job) {
 	for _, user := range tenant.users {
 		for _, tree := range user.trees(&Query{SpiderID: &id}) {
 			tree.Scan(func(job *Job) bool {
-				if !job.snapshot {
+				if !job.marks.has(snapshot) {
 					jobs = append(jobs, job)
 				}
 				return true
@@ -203,7 +203,7 @@ func (v *Jobs) tenantOf(namespace string) *tenant {
 
 // nameSpider fills in what the SpiderJob's status does not have yet.
 func (v *Jobs) nameSpider(job *Job) {
-	if job.snapshot {
+	if job.marks.has(snapshot) {
 		return
 	}
 	if name, repoPath, ok := v.spiders.SpiderNames(job.Namespace, job.SpiderRef); ok {
