@@ -109,3 +109,19 @@ func TestStartsAtOnceDoNotOverfillTheQueue(t *testing.T) {
 		t.Errorf("%d jobs were started at once, want %d", n, most)
 	}
 }
+
+func TestSchedulesMakeNoMoreThanTheQueueTakes(t *testing.T) {
+	f := newTestAPI(t, clockAt(12, 0))
+	key := f.key("team", "alice")
+	f.spider("team", "books")
+	f.quota("team", v1alpha1.SpiderQuotaSpec{MaxQueuedPerUser: 3})
+	path := schedulesPath + "/" + f.scheduled("team", "nightly", booksNightly)
+	f.post(key, path+"/run", ``).want(http.StatusOK)
+	const days = `{"start": "2025-01-01T00:00:00Z", "end": "2025-01-02T00:00:00Z"}`
+	f.post(key, path+"/backfill", days).want(http.StatusOK).
+		wantJSON(`{"created": 2, "existing": 0, "skipped": 0, "next": "2025-01-01T12:00:00Z", "stopped_by": "queue_full"}`)
+	f.post(key, path+"/run", ``).wantProblem(http.StatusTooManyRequests, "queue_full", "This user has 3 jobs")
+	f.quota("team", v1alpha1.SpiderQuotaSpec{MaxQueued: 4})
+	f.post(key, path+"/backfill", days).want(http.StatusOK).
+		wantJSON(`{"created": 1, "existing": 2, "skipped": 0, "next": "2025-01-01T18:00:00Z", "stopped_by": "queue_full"}`)
+}

@@ -48,10 +48,11 @@ type Backfill struct {
 	// Skipped Times whose run cannot be made: another job has its name.
 	Skipped int `json:"skipped"`
 
-	// StoppedBy The code of the error that stopped the call before its limit: `too_many_jobs` or `quota_exceeded`. Call again later.
+	// StoppedBy The code of the error that stopped the call before its limit: `queue_full`, `too_many_jobs` or `quota_exceeded`. Call
+	// again later.
 	//
 	//
-	// Example: too_many_jobs
+	// Example: queue_full
 	StoppedBy string `json:"stopped_by,omitempty,omitzero"`
 }
 

@@ -49,10 +49,11 @@ type Backfill struct {
 	// Next The first time that was not dealt with. Absent if there is none.
 	Next *time.Time `json:"next,omitempty"`
 
-	// StoppedBy The code of the error that stopped the call before its limit: `too_many_jobs` or `quota_exceeded`. Call again later.
+	// StoppedBy The code of the error that stopped the call before its limit: `queue_full`, `too_many_jobs` or `quota_exceeded`. Call
+	// again later.
 	//
 	//
-	// Example: too_many_jobs
+	// Example: queue_full
 	StoppedBy *string `json:"stopped_by,omitempty"`
 }
 

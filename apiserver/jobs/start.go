@@ -278,10 +278,7 @@ func (s *Jobs) Make(ctx context.Context, job *v1alpha1.SpiderJob) (made *view.Jo
 	if known := s.view.Named(job.Namespace, job.Name); known != nil {
 		return known, true, nil
 	}
-	release, err := s.view.Reserve(job.Namespace, allowed.ArgumentsBytes(job.Spec.Arguments), s.caps)
-	if full, ok := errors.AsType[*view.CapError](err); ok {
-		return nil, false, failure.TooMany("too_many_jobs", full.Error(), retryCaps)
-	}
+	release, err := s.reserve(job.Namespace, job.Spec.UserID, allowed.ArgumentsBytes(job.Spec.Arguments))
 	if err != nil {
 		return nil, false, err
 	}
