@@ -116,7 +116,8 @@ func (p *possessions) attempts() map[string][]attempt {
 			read(schedule, 200, 404), read(schedule, 304, 404, "If-None-Match", p.scheduleTag),
 			read(schedule, 304, 404, "If-None-Match", "*"),
 		},
-		"GET /api/v1/me": {read("/api/v1/me", 200, 200)},
+		"GET /api/v1/queue": {read("/api/v1/queue", 200, 200)},
+		"GET /api/v1/me":    {read("/api/v1/me", 200, 200)},
 	}
 }
 

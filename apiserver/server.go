@@ -111,7 +111,7 @@ func New(config Config) (*Server, error) {
 	found := spiders.New(config.Spiders, config.KubernetesSpiders)
 	started := jobs.New(jobs.Config{
 		View: config.Jobs, Kubernetes: config.Kubernetes, Pods: config.Pods, Spiders: found,
-		Quotas: config.Quotas, Caps: config.Caps, Now: config.Now,
+		Quotas: config.Quotas, Groups: config.Spiders.Group, Caps: config.Caps, Now: config.Now,
 	})
 	err = rest.Serve(engine, rest.Config{
 		Jobs:    started,

@@ -38,6 +38,13 @@ func (c *Client) GetJobsSummary(ctx context.Context) (*JobsSummary, error) {
 	return orNil(summary, err)
 }
 
+// GetQueue returns the limits of the caller's namespace, and how much of them is in use.
+func (c *Client) GetQueue(ctx context.Context) (*Queue, error) {
+	queue := &Queue{}
+	_, err := c.call(ctx, call{method: http.MethodGet, path: "/api/v1/queue", harmless: true}, queue)
+	return orNil(queue, err)
+}
+
 // AllJobs iterates over all of the caller's jobs that match the parameters, page by page. It ends after an error.
 func (c *Client) AllJobs(ctx context.Context, params ListJobsParams) iter.Seq2[Job, error] {
 	return eachPage(&params.Cursor, func() (Page[Job], error) { return c.ListJobs(ctx, params) })

@@ -323,6 +323,10 @@ type Job struct {
 	// Example: -10
 	Priority *int32 `json:"priority,omitempty"`
 
+	// Queue Where the job is in its namespace's queue. Only `GET` of the job shows it, while the limits of its namespace or spider hold it
+	// back.
+	Queue *JobQueue `json:"queue,omitempty"`
+
 	// Reason Why the job has this status, in one machine-readable word. Further values may come: treat an unknown one by the
 	// status.
 	//
@@ -403,6 +407,22 @@ type JobExpectations struct {
 
 	// Violations The broken rules.
 	Violations []Violation `json:"violations"`
+}
+
+// JobQueue Where the job is in its namespace's queue. Only `GET` of the job shows it, while the limits of its namespace or spider hold it
+// back.
+type JobQueue struct {
+	// Position How many jobs would start until this one has, if all fitted. Jobs that fit start before those ahead of them that do not.
+	// It is at most a second old. Absent beyond 1,000, and in the first second.
+	//
+	//
+	// Example: 3
+	Position *int `json:"position,omitempty"`
+
+	// WaitingFor What the job waits for, in words. It is recorded when the wait begins.
+	//
+	// Example: 1 of 3 places of group shop.example
+	WaitingFor string `json:"waiting_for,omitempty,omitzero"`
 }
 
 // JobSpider The spider that a job runs.
@@ -652,6 +672,66 @@ type Note = string
 //
 // Example: -10
 type Priority = int32
+
+// Queue What limits say about the caller's namespace, whosever its jobs are: the SpiderQuota's, and how much of them is in use. A
+// limit that is absent does not apply.
+type Queue struct {
+	// DefaultGroupMax The limit of each other group.
+	DefaultGroupMax *int `json:"default_group_max,omitempty"`
+
+	// Groups The groups of spiders to which the SpiderQuota gives a limit.
+	Groups []QueueGroup `json:"groups"`
+
+	// MaxPriority The highest priority that a caller may give.
+	MaxPriority int `json:"max_priority"`
+
+	// MaxQueued How many jobs may wait; beyond that a start is 429, `queue_full`.
+	MaxQueued *int `json:"max_queued,omitempty"`
+
+	// MaxRunning How many jobs may run at once.
+	MaxRunning *int `json:"max_running,omitempty"`
+
+	// Queued How many jobs are pending and have no place yet.
+	Queued int `json:"queued"`
+
+	// Running How many jobs take their places. They run, are about to, or are being stopped.
+	Running int `json:"running"`
+
+	// User The same of the caller's own jobs. Absent for a key without a user.
+	User *QueueUser `json:"user,omitempty"`
+}
+
+// QueueGroup defines model for QueueGroup.
+type QueueGroup struct {
+	// Max How many jobs of its spiders may run at once.
+	Max int `json:"max"`
+
+	// Name The group's name, as in the spiders' `concurrency`.
+	//
+	// Example: shop.example
+	Name string `json:"name"`
+
+	// Running How many do.
+	Running int `json:"running"`
+}
+
+// QueueUser The same of the caller's own jobs. Absent for a key without a user.
+type QueueUser struct {
+	// MaxQueued How many jobs of each user may wait.
+	MaxQueued *int `json:"max_queued,omitempty"`
+
+	// MaxRunning How many jobs of each user may run at once.
+	MaxRunning *int `json:"max_running,omitempty"`
+
+	// Queued How many of the caller's jobs wait.
+	Queued int `json:"queued"`
+
+	// Running How many of the caller's jobs take their places.
+	Running int `json:"running"`
+
+	// Weight The caller's share of free places, compared to other users'.
+	Weight int `json:"weight"`
+}
 
 // RunRetries How often a failed run is tried again, at most what the spider allows.
 type RunRetries = int32

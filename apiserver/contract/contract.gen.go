@@ -374,6 +374,10 @@ type Job struct {
 
 	// MaxWaitSeconds How long the job may wait for its admission. Absent if it may wait for any time.
 	MaxWaitSeconds *int64 `json:"max_wait_seconds,omitempty"`
+
+	// Queue Where the job is in its namespace's queue. Only `GET` of the job shows it, while the limits of its namespace or spider hold it
+	// back.
+	Queue *JobQueue `json:"queue,omitempty"`
 }
 
 // JobExpectations Whether the job met the expectations of its spider and its start. Present on a job that has ended and had expectations,
@@ -388,6 +392,22 @@ type JobExpectations struct {
 
 	// Violations The broken rules.
 	Violations []Violation `json:"violations"`
+}
+
+// JobQueue Where the job is in its namespace's queue. Only `GET` of the job shows it, while the limits of its namespace or spider hold it
+// back.
+type JobQueue struct {
+	// Position How many jobs would start until this one has, if all fitted. Jobs that fit start before those ahead of them that do not.
+	// It is at most a second old. Absent beyond 1,000, and in the first second.
+	//
+	//
+	// Example: 3
+	Position *int `json:"position,omitempty"`
+
+	// WaitingFor What the job waits for, in words. It is recorded when the wait begins.
+	//
+	// Example: 1 of 3 places of group shop.example
+	WaitingFor *string `json:"waiting_for,omitempty"`
 }
 
 // JobSpider The spider that a job runs.
@@ -492,12 +512,65 @@ type LogLine struct {
 	Time *time.Time `json:"time,omitempty"`
 }
 
-// Priority Which of a user's jobs starts first while limits let only some start, higher first: each point counts as ten minutes of
-// waiting. It never goes before another user's jobs. Anybody may lower it; it may be raised as far as the `maxPriority` of the
-// namespace's SpiderQuota, 0 by default: beyond that the answer is 400, `priority_too_high`. `null` means 0.
-//
-// Example: -10
-type Priority = int32
+// Queue What limits say about the caller's namespace, whosever its jobs are: the SpiderQuota's, and how much of them is in use. A
+// limit that is absent does not apply.
+type Queue struct {
+	// MaxRunning How many jobs may run at once.
+	MaxRunning *int `json:"max_running,omitempty"`
+
+	// Running How many jobs take their places. They run, are about to, or are being stopped.
+	Running int `json:"running"`
+
+	// MaxQueued How many jobs may wait; beyond that a start is 429, `queue_full`.
+	MaxQueued *int `json:"max_queued,omitempty"`
+
+	// Queued How many jobs are pending and have no place yet.
+	Queued int `json:"queued"`
+
+	// MaxPriority The highest priority that a caller may give.
+	MaxPriority int `json:"max_priority"`
+
+	// User The same of the caller's own jobs. Absent for a key without a user.
+	User *QueueUser `json:"user,omitempty"`
+
+	// Groups The groups of spiders to which the SpiderQuota gives a limit.
+	Groups []QueueGroup `json:"groups"`
+
+	// DefaultGroupMax The limit of each other group.
+	DefaultGroupMax *int `json:"default_group_max,omitempty"`
+}
+
+// QueueGroup defines model for QueueGroup.
+type QueueGroup struct {
+	// Name The group's name, as in the spiders' `concurrency`.
+	//
+	// Example: shop.example
+	Name string `json:"name"`
+
+	// Max How many jobs of its spiders may run at once.
+	Max int `json:"max"`
+
+	// Running How many do.
+	Running int `json:"running"`
+}
+
+// QueueUser The same of the caller's own jobs. Absent for a key without a user.
+type QueueUser struct {
+	// MaxRunning How many jobs of each user may run at once.
+	MaxRunning *int `json:"max_running,omitempty"`
+
+	// Running How many of the caller's jobs take their places.
+	Running int `json:"running"`
+
+	// MaxQueued How many jobs of each user may wait.
+	MaxQueued *int `json:"max_queued,omitempty"`
+
+	// Queued How many of the caller's jobs wait.
+	Queued int `json:"queued"`
+
+	// Weight The caller's share of free places, compared to other users'.
+	Weight int `json:"weight"`
+}
 
 // Schedule When a spider is run, and with what.
 type Schedule struct {

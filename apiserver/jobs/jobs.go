@@ -42,6 +42,8 @@ type Config struct {
 	Spiders    Spiders
 	// Quotas say how many jobs of each namespace may wait, and how high their priority may be.
 	Quotas *view.Quotas
+	// Groups returns the group of a Spider; empty for none.
+	Groups func(namespace, spider string) string
 	// Caps bound the jobs of each namespace. The zero value bounds nothing.
 	Caps view.Caps
 	Now  func() time.Time
@@ -54,6 +56,8 @@ type Jobs struct {
 	pods       Pods
 	spiders    Spiders
 	quotas     *view.Quotas
+	groups     func(namespace, spider string) string
+	positions  positions
 	caps       view.Caps
 	now        func() time.Time
 	reads      reads
@@ -64,7 +68,8 @@ type Jobs struct {
 func New(config Config) *Jobs {
 	return &Jobs{
 		view: config.View, kubernetes: config.Kubernetes, pods: config.Pods, spiders: config.Spiders,
-		quotas: config.Quotas, caps: config.Caps, now: config.Now, lookups: kube.NewLookups(),
+		quotas: config.Quotas, groups: config.Groups, caps: config.Caps, now: config.Now,
+		positions: positions{namespaces: map[string]*namespacePositions{}}, lookups: kube.NewLookups(),
 	}
 }
 

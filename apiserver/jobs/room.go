@@ -20,14 +20,15 @@ func (s *Jobs) reserve(namespace, userID string, argumentBytes int) (release fun
 	caps, quota := s.caps, s.quotas.Of(namespace)
 	caps.QueuedJobs, caps.QueuedJobsPerUser = int(quota.MaxQueued), int(quota.MaxQueuedPerUser)
 	release, err = s.view.Reserve(namespace, userID, argumentBytes, caps)
-	if full, ok := errors.AsType[*view.CapError](err); ok {
-		code := "too_many_jobs"
-		if full.Queue {
-			code = "queue_full"
-		}
-		return nil, failure.TooMany(code, full.Error(), retryCaps)
+	full, ok := errors.AsType[*view.CapError](err)
+	switch {
+	case !ok:
+		return release, err
+	case full.Queue:
+		return nil, failure.TooMany("queue_full", full.Error(), retryCaps)
+	default:
+		return nil, failure.TooMany("too_many_jobs", full.Error(), retryCaps)
 	}
-	return release, err
 }
 
 // room reserves room for a job in its namespace, until release is called. If there is none it returns the job that an earlier

@@ -37,6 +37,7 @@ var Accesses = map[string]auth.Access{
 		Key: v1alpha1.AccessAll, Resource: "spiderschedules", Verbs: []string{"patch", "update"},
 	},
 	"DELETE /api/v1/schedules/:id": {Key: v1alpha1.AccessAll, Resource: "spiderschedules", Verbs: []string{"delete"}},
+	"GET /api/v1/queue":            {Key: v1alpha1.AccessRead, Resource: "spiderjobs", Verbs: []string{"list"}},
 	"GET /api/v1/me":               {},
 }
 

@@ -82,7 +82,8 @@ func (h *handlers) getJob(r *request) error {
 		}
 	}
 	h.tellAge(r)
-	tag := h.etags.job(job)
+	place := h.jobs.Place(job)
+	tag := placedTag(h.etags.job(job), place)
 	// Many callers may have waited for jobs that end at once: no time to read arguments.
 	partial := job.ArgumentsOmitted && wait > 0
 	if r.isKnown(tag) || partial && r.isKnown(partialTag(tag)) {
@@ -103,7 +104,7 @@ func (h *handlers) getJob(r *request) error {
 			r.c.Header("ETag", partialTag(tag))
 		}
 	}
-	return writeJSON(r.c.Writer, func(text []byte) []byte { return appendMembers(text, job, arguments, omitted) })
+	return writeJSON(r.c.Writer, func(text []byte) []byte { return appendMembers(text, job, arguments, omitted, place) })
 }
 
 // wait returns the job after a wait for its end, to a caller that may still see it.

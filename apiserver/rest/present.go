@@ -4,24 +4,25 @@ import (
 	"cmp"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
+	"github.com/scrapethis/spider-operator/apiserver/jobs"
 	"github.com/scrapethis/spider-operator/apiserver/view"
 )
 
 // appendJob appends a job to JSON as the contract shows a single one: with its arguments, unless they are too long for the
 // view.
 func appendJob(text []byte, job *view.Job) []byte {
-	return appendMembers(text, job, job.Arguments, job.ArgumentsOmitted)
+	return appendMembers(text, job, job.Arguments, job.ArgumentsOmitted, nil)
 }
 
 // appendListed appends a job to JSON as lists show it: without arguments, which could make a page of a thousand jobs hundreds
 // of kilobytes.
 func appendListed(text []byte, job *view.Job) []byte {
-	return appendMembers(text, job, "", job.ArgumentBytes > 0)
+	return appendMembers(text, job, "", job.ArgumentBytes > 0, nil)
 }
 
 // appendMembers appends what encoding/json would make of a contract.Job. omitted says that the job has arguments that are left
-// out.
-func appendMembers(text jsonText, job *view.Job, arguments string, omitted bool) []byte {
+// out. The place in the queue is shown of single jobs that are read.
+func appendMembers(text jsonText, job *view.Job, arguments string, omitted bool, place *jobs.Place) []byte {
 	text.begin()
 	text.id("id", job.ID)
 	text.id("spider_id", job.SpiderID)
@@ -68,6 +69,7 @@ func appendMembers(text jsonText, job *view.Job, arguments string, omitted bool)
 	if job.MaxWait != 0 {
 		text.int("max_wait_seconds", int64(job.MaxWait))
 	}
+	text.queue(place)
 	text.end()
 	return text
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 	"github.com/scrapethis/spider-operator/apiserver/contract"
+	"github.com/scrapethis/spider-operator/apiserver/jobs"
 	"github.com/scrapethis/spider-operator/apiserver/view"
 )
 
@@ -219,13 +220,13 @@ func TestAJobShowsEverythingThatTheContractKnows(t *testing.T) {
 		},
 	}
 	var shown contract.Job
-	decoder := json.NewDecoder(bytes.NewReader(appendMembers(nil, job, job.Arguments, true)))
+	decoder := json.NewDecoder(bytes.NewReader(appendMembers(nil, job, job.Arguments, true, &jobs.Place{Position: 1, WaitingFor: "its turn"})))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&shown); err != nil {
 		t.Fatal(err)
 	}
 	for _, object := range []any{
-		shown, shown.Spider, *shown.Stats, *shown.Expectations, shown.Expectations.Violations[0],
+		shown, shown.Spider, *shown.Stats, *shown.Expectations, *shown.Queue, shown.Expectations.Violations[0],
 	} {
 		value := reflect.ValueOf(object)
 		for i := range value.NumField() {

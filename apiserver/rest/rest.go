@@ -75,6 +75,7 @@ var calls = map[string]handler{
 	"POST /api/v1/schedules/:id/backfill": (*handlers).backfillSchedule,
 	"PATCH /api/v1/schedules/:id":         (*handlers).changeSchedule,
 	"DELETE /api/v1/schedules/:id":        (*handlers).deleteSchedule,
+	"GET /api/v1/queue":                   (*handlers).getQueue,
 	"GET /api/v1/me":                      (*handlers).getMe,
 }
 

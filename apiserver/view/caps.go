@@ -8,6 +8,8 @@ type Usage struct {
 	UnfinishedJobs int
 	// QueuedJobs are those that are queued: see Job.Queued.
 	QueuedJobs int
+	// AdmittedJobs are those that are admitted: see Job.Admitted.
+	AdmittedJobs int
 	// ArgumentBytes are the bytes of all names and values of arguments, including ended jobs as long as they are kept.
 	ArgumentBytes int64
 }
@@ -41,12 +43,14 @@ func (e *CapError) Error() string { return e.message }
 func (u *Usage) add(other Usage) {
 	u.UnfinishedJobs += other.UnfinishedJobs
 	u.QueuedJobs += other.QueuedJobs
+	u.AdmittedJobs += other.AdmittedJobs
 	u.ArgumentBytes += other.ArgumentBytes
 }
 
 func (u *Usage) remove(other Usage) {
 	u.UnfinishedJobs -= other.UnfinishedJobs
 	u.QueuedJobs -= other.QueuedJobs
+	u.AdmittedJobs -= other.AdmittedJobs
 	u.ArgumentBytes -= other.ArgumentBytes
 }
 
@@ -57,6 +61,9 @@ func usageOf(job *Job) Usage {
 	}
 	if job.Queued() {
 		u.QueuedJobs = 1
+	}
+	if job.Admitted() {
+		u.AdmittedJobs = 1
 	}
 	return u
 }
@@ -75,12 +82,18 @@ func (v *Jobs) usage(namespace string) Usage {
 	return Usage{}
 }
 
-// queuedOf returns how many jobs of a user are queued.
-func (v *Jobs) queuedOf(of owner) int {
+// UsageOf returns what the jobs of a user take up.
+func (v *Jobs) UsageOf(namespace, userID string) Usage {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return v.usageOf(owner{namespace, userID})
+}
+
+func (v *Jobs) usageOf(of owner) Usage {
 	if tenant := v.tenants[of.namespace]; tenant != nil && tenant.users[of.userID] != nil {
-		return tenant.users[of.userID].queued
+		return tenant.users[of.userID].usage
 	}
-	return 0
+	return Usage{}
 }
 
 // owner is a user of a namespace.
@@ -122,7 +135,7 @@ func (v *Jobs) Reserve(namespace, userID string, argumentBytes int, caps Caps) (
 	total := v.usage(namespace)
 	total.add(v.reserved.usage[namespace])
 	total.add(wanted)
-	if err := caps.exceeded(total, v.queuedOf(of)+v.reserved.users[of]+1, argumentBytes > 0); err != nil {
+	if err := caps.exceeded(total, v.usageOf(of).QueuedJobs+v.reserved.users[of]+1, argumentBytes > 0); err != nil {
 		return nil, err
 	}
 	v.reserved.add(of, wanted)

@@ -95,8 +95,8 @@ type userJobs struct {
 	byTag      keyed[string]
 	bySchedule keyed[uuid.UUID]
 	byOrigin   originTrees
-	// queued is how many jobs are queued.
-	queued int
+	// usage is what the jobs take up.
+	usage Usage
 }
 
 func newUserJobs() *userJobs {
@@ -112,7 +112,7 @@ func (u *userJobs) insert(job *Job) {
 		u.sum += checksum(job)
 	}
 	u.series.insert(job)
-	u.queued += usageOf(job).QueuedJobs
+	u.usage.add(usageOf(job))
 	for tag := range job.Tags.All() {
 		u.byTag.insert(tag, job)
 	}
@@ -136,7 +136,7 @@ func (u *userJobs) remove(job *Job) {
 		u.sum -= checksum(job)
 	}
 	u.series.remove(job)
-	u.queued -= usageOf(job).QueuedJobs
+	u.usage.remove(usageOf(job))
 	for tag := range job.Tags.All() {
 		u.byTag.remove(tag, job)
 	}

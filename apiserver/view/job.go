@@ -121,6 +121,14 @@ func (m marks) has(mark marks) bool { return m&mark != 0 }
 // reason, or since it is new.
 func (j *Job) Queued() bool { return j.Status == Pending && !j.marks.has(hasJob) }
 
+// Admitted reports whether the job takes its places of limits: it has a Job in Kubernetes and has not ended.
+func (j *Job) Admitted() bool { return !j.Ended && j.marks.has(hasJob) }
+
+// HeldBack reports whether limits hold the job back.
+func (j *Job) HeldBack() bool { return j.Queued() && j.Reason == heldBack }
+
+var heldBack = TextOf(v1alpha1.ReasonQueued)
+
 // NoExitCode is the ExitCode of a job that has none. No process ends with it.
 const NoExitCode = math.MinInt32
 

@@ -34,6 +34,8 @@ type tenant struct {
 	users map[string]*userJobs
 	jobs  int
 	usage Usage
+	// admitted counts the admitted jobs by Spider, as far as there are any.
+	admitted map[string]int
 }
 
 // NewJobs returns an empty view. Jobs that have not started take the name of their spider from spiders.
@@ -158,7 +160,7 @@ func (v *Jobs) swap(was, is *Job) {
 			delete(tenant.users, was.UserID)
 		}
 		tenant.ids.remove(was.ID, was)
-		tenant.usage.remove(usageOf(was))
+		tenant.remove(usageOf(was), was.SpiderRef)
 		if tenant.jobs--; tenant.jobs == 0 {
 			delete(v.tenants, was.Namespace)
 		}
@@ -173,7 +175,7 @@ func (v *Jobs) swap(was, is *Job) {
 		}
 		user.insert(is)
 		tenant.ids.add(is.ID, is)
-		tenant.usage.add(usageOf(is))
+		tenant.add(usageOf(is), is.SpiderRef)
 		tenant.jobs++
 		v.waiters.wake(is.Namespace, is.ID)
 	}
@@ -195,7 +197,7 @@ func (v *Jobs) relisted(scope, _ string, restored bool) {
 func (v *Jobs) tenantOf(namespace string) *tenant {
 	t := v.tenants[namespace]
 	if t == nil {
-		t = &tenant{ids: ids[*Job]{}, users: map[string]*userJobs{}}
+		t = &tenant{ids: ids[*Job]{}, users: map[string]*userJobs{}, admitted: map[string]int{}}
 		v.tenants[namespace] = t
 	}
 	return t

@@ -3,6 +3,7 @@ package view
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -177,6 +178,35 @@ func (m model) hold(t *rapid.T, jobs *Jobs, q Query) {
 	t.Fatal("the pages do not end")
 }
 
+// holdUsage holds what is counted of jobs to a count.
+func (m model) holdUsage(t *rapid.T, jobs *Jobs, users []string) {
+	t.Helper()
+	var all Usage
+	admitted := map[string]int{}
+	for _, user := range users {
+		var own Usage
+		for _, job := range m {
+			if job.UserID != user {
+				continue
+			}
+			own.add(usageOf(job))
+			if job.Admitted() {
+				admitted[job.SpiderRef]++
+			}
+		}
+		if got := jobs.UsageOf(ns, user); got != own {
+			t.Fatalf("the jobs of %q take up %+v, want %+v", user, got, own)
+		}
+		all.add(own)
+	}
+	if got := jobs.Usage(ns); got != all {
+		t.Fatalf("all jobs take up %+v, want %+v", got, all)
+	}
+	if got := jobs.AdmittedBySpider(ns); !maps.Equal(got, admitted) {
+		t.Fatalf("admitted are %v, want %v", got, admitted)
+	}
+}
+
 // TestViewAnswersLikeANaiveList holds every question, after any history, to what filtering and sorting a list would answer.
 func TestViewAnswersLikeANaiveList(t *testing.T) {
 	users := []string{"", ns, "alice", "bob"}
@@ -204,6 +234,9 @@ func TestViewAnswersLikeANaiveList(t *testing.T) {
 				job.Status.Phase = rapid.SampledFrom(phases).Draw(t, "phase")
 				if n := rapid.SampledFrom(spiderNames).Draw(t, "spider name"); n != "" {
 					job.Status.Spider = &v1alpha1.SpiderSnapshot{Name: n}
+				}
+				if rapid.Bool().Draw(t, "has a Job") {
+					job.Status.JobUID = "u"
 				}
 				if rapid.Bool().Draw(t, "cancelled") {
 					job.Spec.Cancellation = &v1alpha1.Cancellation{}
@@ -256,6 +289,7 @@ func TestViewAnswersLikeANaiveList(t *testing.T) {
 				jobs.Replace("", list, strconv.Itoa(revision))
 			},
 			"": func(t *rapid.T) {
+				want.holdUsage(t, jobs, users)
 				q := Query{
 					Namespace: ns,
 					UserID:    rapid.SampledFrom([]string{"", ns, "alice", "bob"}).Draw(t, "user"),

@@ -30,6 +30,8 @@ type Spider struct {
 	Settings string
 	// Tags are sorted.
 	Tags []string
+	// Group is the group of spiders that share a limit; empty for none.
+	Group string
 	// Allows is what the Spider allows its runs.
 	Allows allowed.Rules
 
@@ -80,6 +82,9 @@ func FromSpider(spider *v1alpha1.Spider) (*Spider, error) {
 		Settings:        settings,
 		Tags:            slices.Sorted(slices.Values(spider.Spec.Tags)),
 		Allows:          allowed.Of(&spider.Spec),
+	}
+	if limit := spider.Spec.Concurrency; limit != nil {
+		s.Group = limit.Group
 	}
 	return s, nil
 }
@@ -154,6 +159,16 @@ func (v *Spiders) SpiderNames(namespace, resource string) (name, repoPath string
 		return "", "", false
 	}
 	return spider.Name, spider.RepoPath, true
+}
+
+// Group returns the group of a Spider; empty if it has none, or there is no such Spider.
+func (v *Spiders) Group(namespace, resource string) string {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	if spider, found := v.get(ref{namespace, resource}); found {
+		return spider.Group
+	}
+	return ""
 }
 
 // SpiderQuery selects Spiders among those that a user may see.

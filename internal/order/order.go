@@ -22,6 +22,11 @@ type Run struct {
 	Priority int32
 }
 
+// Before reports whether a run comes before another one of its user.
+func (r Run) Before(other Run) bool {
+	return (&entry{Run: r, key: key(r)}).before(&entry{Run: other, key: key(other)})
+}
+
 // Limits say how many runs may run at once. 0 is no limit, and so is a name that a map does not have.
 type Limits struct {
 	// Running is the limit of the namespace, and RunningPerUser that of each user.

@@ -215,3 +215,20 @@ func TestLimitsAreKept(t *testing.T) {
 		t.Errorf("%q start", got)
 	}
 }
+
+func TestBeforeIsTheOrderOfAUsersPositions(t *testing.T) {
+	waiting := []string{"a1 30", "a2 10", "a3 40 priority=2", "a4 10", "a5 0 priority=-3"}
+	n := build(Limits{}, nil, waiting)
+	runs := map[string]Run{}
+	for _, text := range waiting {
+		runs[r(text).Name] = r(text)
+	}
+	positions := n.Positions(len(waiting))
+	for i, first := range positions {
+		for j, second := range positions {
+			if got := runs[first].Before(runs[second]); got != (i < j) {
+				t.Errorf("%s is before %s: %t, but the positions are %v", first, second, got, positions)
+			}
+		}
+	}
+}
