@@ -301,7 +301,7 @@ type Job struct {
 	// | `cancelled` | `Cancelled` | The job was stopped on request. |
 	// | `error` | `DeadlineExceeded` | An attempt ran longer than `timeout_seconds`. |
 	// | `error` | `StartDeadlineExceeded` | An attempt did not start within `start_deadline_seconds`. |
-	// | `error` | `MaxWaitExceeded` | Limits did not admit the job within its `maxWaitSeconds`. |
+	// | `error` | `MaxWaitExceeded` | Limits did not admit the job within its `max_wait_seconds`. |
 	// | `error` | `ExitCode`, `Killed`, `SpiderFailed` | The spider failed: by its exit code, by a signal, or as it reported itself. |
 	// | `error` | `OutOfMemory`, `OutOfStorage` | The spider used more than it may. |
 	// | `error` | `ExpectationsNotMet` | The spider ran to its end, but broke rules: `expectations` says which. |
