@@ -114,6 +114,8 @@ func TestFollowedLogIsGoneOnWithAfterACut(t *testing.T) {
 	if e, err := log.lines.Peek(1); err != nil || e[0] != ':' {
 		t.Fatalf("at once comes %q, %v", e, err)
 	}
+	// A follower from now on sees what is written after its node has heard of it.
+	eventually(t, "the log is opened", func() bool { return f.node.openings() > 0 })
 	for range 5 {
 		pod.change(func() {
 			for range 4 {

@@ -98,6 +98,15 @@ func TestKubectlShowsEveryReasonForWhichAJobDoesNotRun(t *testing.T) {
 				})(t, n, name)
 			},
 		},
+		"max-wait": {
+			inVain{v1alpha1.PhaseError, v1alpha1.ReasonMaxWaitExceeded, "waits for 1 of 1 places of spider max-wait"},
+			func(_ *testing.T, n *harness.Namespace, name string) {
+				n.Counter(name, func(spec *v1alpha1.SpiderSpec) { spec.Concurrency = &v1alpha1.Concurrency{Max: 1} })
+				n.Start("first", name, map[string]string{"n": "1000", "delay": "100ms"})
+				n.AwaitPhase("first", v1alpha1.PhaseRunning, soon)
+				n.Start(name, name, nil, func(spec *v1alpha1.SpiderJobSpec) { spec.MaxWaitSeconds = ptr.To[int64](2) })
+			},
+		},
 		"pod-security": {
 			inVain{v1alpha1.PhasePending, v1alpha1.ReasonPodForbidden, "PodSecurity"},
 			counter(func(spec *v1alpha1.SpiderSpec) {

@@ -101,10 +101,10 @@ func TestProcessesAreRefusedWhatTheyDoNotNeed(t *testing.T) {
 		},
 		"the controller": {
 			user: account("controller"),
-			may:  []attempt{list, listAll, listSpiders, listPods, patchPod, listJobs, deleteJob, changeStatus},
+			may:  []attempt{list, listAll, start, listSpiders, listPods, patchPod, listJobs, deleteJob, changeStatus},
 			cant: []attempt{
 				readSecret, listSecrets, readConfig, createPod, exec, attach, token, makeRole, nodes,
-				start, createSpider, listKeys, createKey,
+				createSpider, listKeys, createKey,
 			},
 		},
 		"a spider": {

@@ -56,13 +56,14 @@ func TestSchedulesRunEveryMinute(t *testing.T) {
 	t.Parallel()
 	n := cluster.Namespace(t)
 	n.Counter("counter", func(spec *v1alpha1.SpiderSpec) { spec.TerminationGracePeriodSeconds = new(int64(2)) })
+	n.Scrapy("category")
 	const long = `, "arguments": {"n": "900", "delay": "100ms"}, "overlap": `
 	for schedule, more := range map[string]string{
 		"skip": long + `"Skip"`, "queue": long + `"Queue"`, "replace": long + `"Replace"`, "allow": long + `"Allow"`,
-		"suspended": `, "arguments": {"n": "1"}, "scheduledTimeArgument": "at"`,
 	} {
 		everyMinute(n, schedule, "counter", more)
 	}
+	everyMinute(n, "suspended", "category", `, "arguments": {"category": "Travel"}, "scheduledTimeArgument": "at"`)
 	first := awaitRuns(t, n, "suspended", 1, 90*time.Second)[0]
 	n.Run("", "patch", "spiderschedule", "suspended", "--type=merge", "--patch", `{"spec": {"suspend": true}}`)
 	if at := string(first.Spec.Arguments["at"]); at != first.Spec.ScheduledFor.UTC().Format(time.RFC3339) {
