@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
@@ -14,10 +13,10 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/scrapethis/spider-operator/hack/internal/command"
+	"github.com/scrapethis/spider-operator/hack/internal/files"
 	"github.com/scrapethis/spider-operator/hack/load/api"
 	"github.com/scrapethis/spider-operator/hack/load/controller"
 	"github.com/scrapethis/spider-operator/hack/load/measure"
-	"github.com/scrapethis/spider-operator/hack/load/system"
 )
 
 const usage = `usage: load controller|api [flags]
@@ -42,14 +41,11 @@ type subject interface {
 func main() { command.Main("load", run) }
 
 func run(ctx context.Context, args []string) error {
-	name := ""
-	if len(args) > 0 {
-		name = args[0]
+	if len(args) == 0 {
+		args = []string{"--help"}
 	}
 	var of subject
-	switch name {
-	case system.Controller, system.RESTAPI:
-		return system.Serve(ctx, args)
+	switch args[0] {
 	case "controller":
 		of = &controller.Options{}
 	case "api":
@@ -58,10 +54,10 @@ func run(ctx context.Context, args []string) error {
 		fmt.Fprint(os.Stdout, usage)
 		return nil
 	default:
-		return fmt.Errorf("unknown subject %q: see --help", name)
+		return fmt.Errorf("unknown subject %q: see --help", args[0])
 	}
 	var settings measure.Settings
-	flags := flag.NewFlagSet("load "+name, flag.ContinueOnError)
+	flags := flag.NewFlagSet("load "+args[0], flag.ContinueOnError)
 	flags.IntVar(&settings.Rounds, "rounds", 3, "measurements of each kind, in turns")
 	flags.StringVar(&settings.Profiles, "profile", "", "directory to write CPU and heap profiles of the operator's process to")
 	file := flags.String("json", "", "file to write the results to as JSON")
@@ -88,12 +84,5 @@ func run(ctx context.Context, args []string) error {
 	if *file == "" {
 		return nil
 	}
-	content, err := json.MarshalIndent(results, "", "  ")
-	if err != nil {
-		return fmt.Errorf("encode the results: %w", err)
-	}
-	if err := os.WriteFile(*file, append(content, '\n'), 0o600); err != nil {
-		return fmt.Errorf("write the results: %w", err)
-	}
-	return nil
+	return files.Save(*file, results)
 }

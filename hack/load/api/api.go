@@ -6,16 +6,19 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
-	"github.com/prometheus/procfs"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
 	"github.com/scrapethis/spider-operator/hack/load/measure"
 	"github.com/scrapethis/spider-operator/hack/load/system"
+	"github.com/scrapethis/spider-operator/test/integration/process"
 )
 
 // pageSize is how many objects each page of the bare LIST holds: as many as client-go's and kubectl's.
@@ -60,7 +63,23 @@ type bench struct {
 type view struct {
 	*population
 	server *system.Server
+	url    string
+	http   *http.Client
 }
+
+// limits are those of each REST API: so high that they do not matter.
+const limits = `apiVersion: config.scrapethis.app/v1alpha1
+kind: APIServerConfiguration
+rate: 1e9
+burst: 1000000000
+namespaceRate: 1e9
+failedAuthentications: 1000000000
+maxStreams: 1000000000
+maxUnfinishedJobs: 0
+maxArgumentBytes: 0
+shutdownDelay: 0s
+drainTimeout: 1s
+`
 
 // Measure starts what is measured, measures it and stops it.
 func (o *Options) Measure(ctx context.Context, settings measure.Settings) (found *measure.Report, err error) {
@@ -70,13 +89,11 @@ func (o *Options) Measure(ctx context.Context, settings measure.Settings) (found
 	}
 	defer func() { err = errors.Join(err, s.Stop()) }()
 	b := &bench{System: s, Options: o, settings: settings}
-	return b.run(ctx)
-}
-
-// run measures what does not change the views before what does.
-func (b *bench) run(ctx context.Context) (*measure.Report, error) {
+	if err := os.WriteFile(b.limits(), []byte(limits), 0o600); err != nil {
+		return nil, err
+	}
+	// What does not change the views is measured before what does.
 	r := &results{clients: b.clients, rounds: b.settings.Rounds}
-	load := loadAverage()
 	for _, size := range b.sizes {
 		p, err := b.populate(ctx, size)
 		if err != nil {
@@ -84,8 +101,12 @@ func (b *bench) run(ctx context.Context) (*measure.Report, error) {
 		}
 		b.views = append(b.views, &view{population: p})
 	}
-	empty, err := b.measureEmpty(ctx)
-	if err != nil {
+	none := &view{population: &population{namespace: metav1.NamespaceDefault}}
+	if _, err := b.start(ctx, none); err != nil {
+		return nil, err
+	}
+	empty, err := none.server.Collected(ctx)
+	if err := errors.Join(err, b.StopServer(none.server)); err != nil {
 		return nil, err
 	}
 	for _, v := range b.views {
@@ -102,19 +123,21 @@ func (b *bench) run(ctx context.Context) (*measure.Report, error) {
 	if err := largest.Profiled(ctx, b.settings, "writes", func() error { return b.measureWrites(ctx, r) }); err != nil {
 		return nil, err
 	}
-	report := r.report()
-	report.Note("load average %.1f before, %.1f after", load, loadAverage())
-	return report, nil
+	return r.report(), nil
 }
 
-// measureEmpty starts a REST API of a namespace without jobs, and returns what that takes.
-func (b *bench) measureEmpty(ctx context.Context) (measure.Counts, error) {
-	server, _, err := b.StartServer(ctx, system.RESTAPI, metav1.NamespaceDefault)
+func (b *bench) limits() string { return filepath.Join(b.Directory, "limits.yaml") }
+
+// start starts the REST API of a view, and returns how long it took until it was ready.
+func (b *bench) start(ctx context.Context, v *view) (ready time.Duration, err error) {
+	address, err := process.FreeAddress(ctx)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
-	empty, err := server.Collected(ctx)
-	return empty, errors.Join(err, b.StopServer(server))
+	v.url = "http://" + address
+	v.server, ready, err = b.StartServer(ctx, system.RESTAPI,
+		"--config="+b.limits(), "--listen="+address, "--namespaces="+v.namespace)
+	return ready, err
 }
 
 // measureStartup starts the REST API of a view several times, in turns with bare LISTs of the same objects, and leaves the last
@@ -129,8 +152,8 @@ func (b *bench) measureStartup(ctx context.Context, v *view, empty measure.Count
 		if err != nil {
 			return result, err
 		}
-		var ready time.Duration
-		if v.server, ready, err = b.StartServer(ctx, system.RESTAPI, v.namespace); err != nil {
+		ready, err := b.start(ctx, v)
+		if err != nil {
 			return result, err
 		}
 		measure.Say("%d jobs: ready after %.2f s, listed in %.2f s", v.size, ready.Seconds(), listed.Seconds())
@@ -145,22 +168,20 @@ func (b *bench) measureStartup(ctx context.Context, v *view, empty measure.Count
 
 // list reads and decodes all SpiderJobs of a population, page by page, keeps none, and returns how long that took.
 func (b *bench) list(ctx context.Context, p *population) (time.Duration, error) {
-	start := time.Now()
-	for found, next := 0, ""; ; {
+	start, found := time.Now(), 0
+	next := client.Continue("")
+	for more := true; more; more = next != "" {
 		var page v1alpha1.SpiderJobList
-		err := b.Client.List(ctx, &page, client.InNamespace(p.namespace), client.Limit(pageSize), client.Continue(next))
-		if err != nil {
-			return 0, fmt.Errorf("list the SpiderJobs in %s: %w", p.namespace, err)
+		if err := b.Client.List(ctx, &page, client.InNamespace(p.namespace), client.Limit(pageSize), next); err != nil {
+			return 0, err
 		}
 		found += len(page.Items)
-		if next = page.Continue; next != "" {
-			continue
-		}
-		if found != p.size {
-			return 0, fmt.Errorf("list the SpiderJobs in %s: there are %d, not %d", p.namespace, found, p.size)
-		}
-		return time.Since(start), nil
+		next = client.Continue(page.Continue)
 	}
+	if found != p.size {
+		return 0, fmt.Errorf("there are %d SpiderJobs in %s, not %d", found, p.namespace, p.size)
+	}
+	return time.Since(start), nil
 }
 
 // turns iterates over the views, in reverse in every other round, so that none is always the first.
@@ -169,17 +190,4 @@ func (b *bench) turns(round int) func(yield func(int, *view) bool) {
 		return slices.All(b.views)
 	}
 	return slices.Backward(b.views)
-}
-
-// loadAverage is the machine's load over the last minute, or 0 if it is unknown.
-func loadAverage() float64 {
-	machine, err := procfs.NewDefaultFS()
-	if err != nil {
-		return 0
-	}
-	load, err := machine.LoadAvg()
-	if err != nil {
-		return 0
-	}
-	return load.Load1
 }

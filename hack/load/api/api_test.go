@@ -63,15 +63,15 @@ func TestFlags(t *testing.T) {
 
 func TestDriveEndsWithTheLastCall(t *testing.T) {
 	left := 3
-	seen, err := drive(t.Context(), 1, time.Hour, func(context.Context) (int64, bool, error) {
+	latencies, err := drive(t.Context(), 1, time.Hour, func(context.Context) (bool, error) {
 		left--
-		return 7, left >= 0, nil
+		return left >= 0, nil
 	})
-	if err != nil || len(seen.latencies) != 3 || seen.bytes != 21 {
-		t.Errorf("%d calls, %d bytes, error %v; want 3, 21", len(seen.latencies), seen.bytes, err)
+	if err != nil || len(latencies) != 3 {
+		t.Errorf("%d calls, error %v; want 3", len(latencies), err)
 	}
 	broken := errors.New("broken")
-	_, err = drive(t.Context(), 8, time.Hour, func(context.Context) (int64, bool, error) { return 0, false, broken })
+	_, err = drive(t.Context(), 8, time.Hour, func(context.Context) (bool, error) { return false, broken })
 	if !errors.Is(err, broken) {
 		t.Errorf("error %v, want %v", err, broken)
 	}
@@ -93,7 +93,7 @@ func TestResultsAreSummedUpAndJudged(t *testing.T) {
 	}}
 	add := func(call string, jobs int, microseconds, perSecond float64, times ...time.Duration) {
 		r.measured = append(r.measured, measurement{
-			call: call, jobs: jobs, costs: measure.Counts{cpu: microseconds}, perSecond: perSecond, latencies: times,
+			call: call, jobs: jobs, latencies: times, figures: measure.Counts{cpu: microseconds, rate: perSecond},
 		})
 	}
 	add(getJob, 1000, 1, 100, upTo(2)...)

@@ -38,8 +38,8 @@ type population struct {
 	namespace string
 	// key is the caller's API key.
 	key string
-	// spiderIDs are the ids of the spiders by their names.
-	spiderIDs map[string]string
+	// spiderID is the id of the first of the spiders.
+	spiderID string
 	// ids and created are of the caller's jobs, the latter in ascending order.
 	ids     []string
 	created []time.Time
@@ -48,7 +48,7 @@ type population struct {
 // populate makes a namespace with its spiders, an API key and jobs, oldest first.
 func (b *bench) populate(ctx context.Context, size int) (*population, error) {
 	key := auth.NewKey()
-	p := &population{size: size, namespace: fmt.Sprintf("view-%d", size), key: key.Reveal(), spiderIDs: map[string]string{}}
+	p := &population{size: size, namespace: fmt.Sprintf("view-%d", size), key: key.Reveal()}
 	objects := []client.Object{
 		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: p.namespace}},
 		&v1alpha1.APIKey{
@@ -56,12 +56,12 @@ func (b *bench) populate(ctx context.Context, size int) (*population, error) {
 			Spec:       v1alpha1.APIKeySpec{KeyID: key.ID, Hash: key.Hash(p.namespace), UserID: callingUser},
 		},
 	}
-	for _, name := range spiders {
+	for _, name := range slices.Backward(spiders) {
 		spider := &v1alpha1.Spider{
 			ObjectMeta: metav1.ObjectMeta{Namespace: p.namespace, Name: name},
 			Spec:       v1alpha1.SpiderSpec{RepoPath: "spiders/" + name + ".py"},
 		}
-		p.spiderIDs[name] = spider.ID()
+		p.spiderID = spider.ID()
 		objects = append(objects, spider)
 	}
 	if err := b.Create(ctx, objects...); err != nil {
@@ -70,15 +70,8 @@ func (b *bench) populate(ctx context.Context, size int) (*population, error) {
 	var mu sync.Mutex
 	err := system.Each(ctx, "making SpiderJobs", size, func(ctx context.Context, i int) error {
 		job := nthJob(p.namespace, i)
-		status := job.Status
-		if err := b.Create(ctx, job); err != nil {
+		if err := b.Put(ctx, job); err != nil {
 			return err
-		}
-		if status.Phase != v1alpha1.PhasePending {
-			job.Status = status
-			if err := b.Client.Status().Update(ctx, job); err != nil {
-				return fmt.Errorf("write the status of SpiderJob %s: %w", job.Name, err)
-			}
 		}
 		mu.Lock()
 		defer mu.Unlock()
@@ -144,9 +137,7 @@ func nthStatus(phase v1alpha1.Phase, spider string, n int) v1alpha1.SpiderJobSta
 		return status
 	}
 	now := metav1.Now()
-	status.StartedAt = &now
-	status.Attempts = 1
-	status.JobUID = uuid.NewString()
+	status.StartedAt, status.Attempts, status.JobUID = &now, 1, uuid.NewString()
 	status.PodName = "spider-" + status.JobUID[:8]
 	status.Spider = &v1alpha1.SpiderSnapshot{
 		Name: spider, RepoPath: "spiders/" + spider + ".py",

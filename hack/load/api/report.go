@@ -23,24 +23,15 @@ const leastJobsForReady = 10_000
 
 // measurement is one call of one view, measured once.
 type measurement struct {
-	call string
-	jobs int
-
+	call      string
+	jobs      int
 	latencies []time.Duration
-	perSecond float64
-	// costs are what each call costs the REST API's process; none for calls that go past it.
-	costs measure.Counts
+	// figures are the rate, and what each call costs the REST API's process.
+	figures measure.Counts
 }
 
-// The costs of a call: CPU time, what was allocated on the heap (objects and bytes), and the size of the answer's body.
-const cpu, allocations, allocated, answer = "CPU µs", "allocs", "alloc KiB", "answer B"
-
-func perSecondOf(m measurement) float64 { return m.perSecond }
-func timeOf(m measurement) float64      { return measure.Ratio(1, m.perSecond) }
-
-func costOf(name string) func(measurement) float64 {
-	return func(m measurement) float64 { return m.costs[name] }
-}
+// The figures of a call: its rate, and what each one costs in CPU time and allocations on the heap (objects and bytes).
+const rate, cpu, allocations, allocated = "calls/s", "CPU µs", "allocs", "alloc KiB"
 
 // viewCost is what a view costs as such.
 type viewCost struct {
@@ -61,35 +52,23 @@ type results struct {
 	measured []measurement
 }
 
-// of are the measurements of a call in the view of a size, in order of the rounds.
-func (r *results) of(call string, jobs int) []measurement {
-	var found []measurement
+// of are a figure and all latencies of a call in the view of a size, the former in order of the rounds.
+func (r *results) of(call string, jobs int, figure string) (figures []float64, latencies []time.Duration) {
 	for _, m := range r.measured {
 		if m.call == call && m.jobs == jobs {
-			found = append(found, m)
+			figures = append(figures, m.figures[figure])
+			latencies = append(latencies, m.latencies...)
 		}
 	}
-	return found
+	return figures, latencies
 }
 
-func column(rounds []measurement, of func(measurement) float64) []float64 {
-	values := make([]float64, 0, len(rounds))
-	for _, m := range rounds {
-		values = append(values, of(m))
-	}
-	return values
-}
-
-// report sums up what was measured. Rates and costs are medians of the rounds, latencies are of all calls, and ratios of the
-// largest to the smallest view are medians of the rounds' ratios.
+// report sums up what was measured. Rates and costs are medians of the rounds, latencies are of all calls, and the ratios, to the
+// smallest view, are medians of the rounds' ratios.
 func (r *results) report() *measure.Report {
 	report := &measure.Report{}
-	smallest, largest := r.views[0], r.views[len(r.views)-1]
 	calls := report.Table(fmt.Sprintf("%d clients, %d rounds", r.clients, r.rounds),
-		"jobs", "calls/s", "p50 ms", "p99 ms", cpu, allocations, allocated, answer)
-	compared := &measure.Table{
-		Title: fmt.Sprintf("%d jobs to %d", largest.jobs, smallest.jobs), Columns: []string{"CPU", "time", "p50"},
-	}
+		"jobs", rate, "p50 ms", "p99 ms", cpu, "CPU ratio", allocations, allocated)
 	// Of reads the worst in any view is judged.
 	worst, slowest := judged{}, judged{}
 	var names []string
@@ -98,34 +77,22 @@ func (r *results) report() *measure.Report {
 			continue
 		}
 		names = append(names, m.call)
-		var p50s []float64
+		smallest, _ := r.of(m.call, r.views[0].jobs, cpu)
 		for _, v := range r.views {
-			rounds := r.of(m.call, v.jobs)
-			var latencies []time.Duration
-			for _, one := range rounds {
-				latencies = append(latencies, one.latencies...)
+			median := func(figure string) float64 {
+				figures, _ := r.of(m.call, v.jobs, figure)
+				return measure.Median(figures)
 			}
-			times := measure.LatencyOf(latencies)
-			p50s = append(p50s, times.P50)
-			values := []float64{float64(v.jobs), measure.Median(column(rounds, perSecondOf)), times.P50, times.P99}
-			if m.call != bareCreate {
-				for _, cost := range []string{cpu, allocations, allocated, answer} {
-					values = append(values, measure.Median(column(rounds, costOf(cost))))
-				}
+			costs, latencies := r.of(m.call, v.jobs, cpu)
+			times, ratio := measure.LatencyOf(latencies), measure.MedianRatio(costs, smallest)
+			values := []float64{float64(v.jobs), median(rate), times.P50, times.P99}
+			if m.call != bareCreate { // which goes past the REST API
+				values = append(values, median(cpu), ratio, median(allocations), median(allocated))
 			}
 			calls.Row(m.call, values...)
 			slowest.read(m.call, times.P99, v.jobs)
+			worst.read(m.call, ratio, v.jobs)
 		}
-		if len(r.views) > 1 && m.call != bareCreate {
-			small, large := r.of(m.call, smallest.jobs), r.of(m.call, largest.jobs)
-			ratio := measure.MedianRatio(column(large, costOf(cpu)), column(small, costOf(cpu)))
-			compared.Row(m.call, ratio, measure.MedianRatio(column(large, timeOf), column(small, timeOf)),
-				measure.Ratio(p50s[len(p50s)-1], p50s[0]))
-			worst.read(m.call, ratio, largest.jobs)
-		}
-	}
-	if len(compared.Rows) > 0 {
-		report.Tables = append(report.Tables, compared)
 	}
 	views := report.Table("the view, per job; restart", "jobs", "heap B", "resident B", "ready s", "LIST s")
 	for _, v := range r.views {
@@ -156,17 +123,18 @@ func (r *results) aims(worst, slowest judged) []measure.Aim {
 	aim := func(met bool, figure, what string, args ...any) {
 		aims = append(aims, measure.Aim{What: fmt.Sprintf(what, args...), Figure: figure, Met: met})
 	}
-	if worst.call != "" {
+	if len(r.views) > 1 {
 		aim(worst.value <= mostRatio, fmt.Sprintf("at most %.2f (%s)", worst.value, worst.call),
 			"a page of %d or a get costs at most %.1f times as much CPU among %d jobs as among %d",
-			page, mostRatio, largest.jobs, smallest.jobs)
+			page, mostRatio, worst.jobs, smallest.jobs)
 	}
 	aim(slowest.value < mostP99, fmt.Sprintf("within %.2f ms (%s, %d jobs)", slowest.value, slowest.call, slowest.jobs),
 		"a page or a get is answered to %d clients within %.0f ms in 99 of 100 calls", r.clients, mostP99)
 	var starts, creates []float64
 	for _, v := range r.views {
-		starts = append(starts, column(r.of(startJob, v.jobs), perSecondOf)...)
-		creates = append(creates, column(r.of(bareCreate, v.jobs), perSecondOf)...)
+		started, _ := r.of(startJob, v.jobs, rate)
+		made, _ := r.of(bareCreate, v.jobs, rate)
+		starts, creates = append(starts, started...), append(creates, made...)
 	}
 	share := measure.MedianRatio(starts, creates)
 	aim(share >= leastStarts,

@@ -3,7 +3,6 @@ package controller
 import (
 	"context"
 	"fmt"
-	"strconv"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -26,102 +25,88 @@ func (b *bench) measureBacklogs(ctx context.Context) (*measure.Report, error) {
 		return nil, err
 	}
 	r := &measure.Report{}
-	t := r.Table(fmt.Sprintf("waiting; the quota has room for %d Pods", quotaPods))
+	known := r.Table(fmt.Sprintf("room for %d Pods: until all say that they wait", quotaPods),
+		"s", "refused", "Jobs made", "deleted", "requests")
+	then := r.Table("then, waiting", "s", "refused/s", "requests/s")
 	for _, waiting := range b.backlogs {
-		figures, err := b.backlog(ctx, of, waiting)
+		burst, wait, err := b.backlog(ctx, of, waiting)
 		if err != nil {
 			return nil, err
 		}
-		t.Column(strconv.Itoa(waiting), figures...)
+		reportBacklog(known, then, waiting, burst, wait)
 	}
+	r.Note("Refused are Pods, by kube-apiserver; requests are those of the operator. The first time ends when the operator is calm.")
 	return r, nil
 }
 
+// reportBacklog reports what was used from the first creation until all jobs said that they wait for quota and the operator was
+// calm, and in the wait afterwards.
+func reportBacklog(known, then *measure.Table, waiting int, burst, wait system.Reading) {
+	name := fmt.Sprintf("%d SpiderJobs", waiting)
+	known.Row(name, burst.Took.Seconds(), burst.Counted[system.RefusedPods], burst.Writes["POST jobs"], burst.Writes["DELETE jobs"],
+		burst.OperatorRequests())
+	seconds := wait.Took.Seconds()
+	then.Row(name, seconds, wait.Counted[system.RefusedPods]/seconds, wait.OperatorRequests()/seconds)
+}
+
 // backlog fills a quota, has so many SpiderJobs wait for it, and then lets them wait.
-func (b *bench) backlog(ctx context.Context, of subject, waiting int) ([]measure.Figure, error) {
-	if err := b.clear(ctx); err != nil {
-		return nil, err
-	}
+func (b *bench) backlog(ctx context.Context, of subject, waiting int) (burst, wait system.Reading, err error) {
 	quota, err := b.limitPods(ctx)
 	if err != nil {
-		return nil, err
+		return burst, wait, err
 	}
 	prefix := b.begin(of)
 	defer b.observer.finish()
 	before, err := b.Read(ctx, b.operator)
 	if err != nil {
-		return nil, err
+		return burst, wait, err
 	}
-	measure.Say("starting %d SpiderJobs in a namespace that has room for %d Pods", waiting+quotaPods, quotaPods)
 	if err := b.create(ctx, of, prefix, waiting+quotaPods, rate.Inf); err != nil {
-		return nil, err
+		return burst, wait, err
 	}
-	err = b.Until(ctx, "all but those with room wait for quota", func(context.Context) (bool, error) {
-		started, _ := b.observer.count(running)
-		full, err := b.observer.count(refused)
-		return started >= quotaPods && full >= waiting, err
-	})
-	if err != nil {
-		return nil, err
+	if err := b.await(ctx, of.name, "run", running, quotaPods); err != nil {
+		return burst, wait, err
+	}
+	if err := b.await(ctx, of.name, "wait for quota", refused, waiting); err != nil {
+		return burst, wait, err
 	}
 	// The aim, while jobs wait, is a request a second.
 	known, err := b.awaitCalm(ctx, "the operator is calm", func(used system.Reading) bool {
 		return used.OperatorRequests() <= quiet.Seconds()
 	})
 	if err != nil {
-		return nil, err
+		return burst, wait, err
 	}
-	measure.Say("letting them wait for %s", b.backlogTime)
-	if err := measure.Pause(ctx, b.backlogTime); err != nil {
-		return nil, err
-	}
-	after, err := b.Read(ctx, b.operator)
+	after, err := b.leave(ctx, b.backlogTime)
 	if err != nil {
+		return burst, wait, err
+	}
+	return known.Since(before), after.Since(known), b.Client.Delete(ctx, quota)
+}
+
+// leave leaves everything alone for a time, and returns the reading at its end.
+func (b *bench) leave(ctx context.Context, alone time.Duration) (system.Reading, error) {
+	measure.Say("leaving everything alone for %s", alone)
+	if err := measure.Pause(ctx, alone); err != nil {
+		return system.Reading{}, err
+	}
+	return b.Read(ctx, b.operator)
+}
+
+// limitPods gives the namespace, cleared of all jobs, a quota of a few Pods, and waits until it is in force.
+func (b *bench) limitPods(ctx context.Context) (*corev1.ResourceQuota, error) {
+	if err := b.clear(ctx); err != nil {
 		return nil, err
 	}
-	if err := b.Client.Delete(ctx, quota); err != nil {
-		return nil, fmt.Errorf("delete the quota: %w", err)
-	}
-	return backlogFigures(known.Since(before), after.Since(known), known.At.Sub(before.At), after.At.Sub(known.At)), nil
-}
-
-// backlogFigures are what was used from the first creation until all jobs said that they wait for quota and the operator was
-// calm, and in the wait afterwards.
-func backlogFigures(burst, wait system.Reading, tookBurst, tookWait time.Duration) []measure.Figure {
-	figure := func(name string, value float64) measure.Figure {
-		return measure.Figure{Name: name, Values: []float64{value}}
-	}
-	return []measure.Figure{
-		figure("until all say so and the operator is calm: s", tookBurst.Seconds()),
-		figure("  Pods refused", burst.Counted[system.RefusedPods]),
-		figure("  Jobs made", burst.Writes["POST jobs"]),
-		figure("  Jobs deleted", burst.Writes["DELETE jobs"]),
-		figure("  requests of the operator", burst.OperatorRequests()),
-		figure("then, waiting: s", tookWait.Seconds()),
-		figure("  Pods refused", wait.Counted[system.RefusedPods]),
-		figure("  Pods refused per second", wait.Counted[system.RefusedPods]/tookWait.Seconds()),
-		figure("  requests of the operator", wait.OperatorRequests()),
-		figure("  requests of the operator per second", wait.OperatorRequests()/tookWait.Seconds()),
-		figure("  its reconciles per second", wait.Counted[system.Reconciles]/tookWait.Seconds()),
-	}
-}
-
-// limitPods gives the namespace a quota of a few Pods, and waits until it is in force.
-func (b *bench) limitPods(ctx context.Context) (*corev1.ResourceQuota, error) {
+	room := corev1.ResourceList{corev1.ResourcePods: *resource.NewQuantity(quotaPods, resource.DecimalSI)}
 	quota := &corev1.ResourceQuota{
-		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "pods"},
-		Spec: corev1.ResourceQuotaSpec{Hard: corev1.ResourceList{
-			corev1.ResourcePods: *resource.NewQuantity(quotaPods, resource.DecimalSI),
-		}},
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "pods"}, Spec: corev1.ResourceQuotaSpec{Hard: room},
 	}
 	if err := b.Create(ctx, quota); err != nil {
 		return nil, err
 	}
-	err := b.Until(ctx, "the quota is in force", func(ctx context.Context) (bool, error) {
-		if err := b.Client.Get(ctx, client.ObjectKeyFromObject(quota), quota); err != nil {
-			return false, fmt.Errorf("get the quota: %w", err)
-		}
-		return len(quota.Status.Hard) > 0, nil
+	return quota, b.Until(ctx, "the quota is in force", func(ctx context.Context) (bool, error) {
+		err := b.Client.Get(ctx, client.ObjectKeyFromObject(quota), quota)
+		return len(quota.Status.Hard) > 0, err
 	})
-	return quota, err
 }

@@ -6,28 +6,29 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"strconv"
 	"time"
 
 	"golang.org/x/time/rate"
 
-	"github.com/scrapethis/spider-operator/controllers"
+	"github.com/scrapethis/spider-operator/api/v1alpha1"
 	"github.com/scrapethis/spider-operator/hack/load/measure"
 	"github.com/scrapethis/spider-operator/hack/load/system"
 )
 
-// warmUp is how many jobs of each kind are run before anything is measured.
-const warmUp = 20
+const (
+	// warmUp is how many jobs of each kind are run before anything is measured.
+	warmUp = 20
+	// nodes is how many KWOK plays, each with room for 10,000 Pods.
+	nodes = 20
+)
 
 // Options are the flags of this subject.
 type Options struct {
-	jobs, held, running, nodes, workers int
-	rate                                float64
-	steady, idle, podTime               time.Duration
-	byFile, trouble                     bool
-	troubleJobs                         int
-	troubleTime, backlogTime            time.Duration
-	backlogs                            measure.Numbers
+	jobs, held, running, troubleJobs       int
+	rate                                   float64
+	steady, idle, troubleTime, backlogTime time.Duration
+	byFile, trouble                        bool
+	backlogs                               measure.Numbers
 }
 
 // Define defines the flags.
@@ -38,10 +39,6 @@ func (o *Options) Define(flags *flag.FlagSet) {
 	flags.IntVar(&o.held, "held", 5000, "ended SpiderJobs held in memory; 0 for none")
 	flags.DurationVar(&o.idle, "idle", 0, "how long to leave the held SpiderJobs and running ones alone; 0 for not at all")
 	flags.IntVar(&o.running, "running", 1000, "SpiderJobs that run while idle")
-	flags.DurationVar(&o.podTime, "pod-time", 3*time.Second, "how long each Pod runs")
-	flags.IntVar(&o.nodes, "nodes", 20, "nodes, played by KWOK, each with room for 10000 Pods")
-	workers := controllers.DefaultOptions().Config.Workers
-	flags.IntVar(&o.workers, "workers", workers, "SpiderJobs that the operator reconciles at the same time")
 	flags.BoolVar(&o.byFile, "by-file", false, "run the spider by its file: its Jobs and Pods hold the launcher, of 2 KiB")
 	flags.BoolVar(&o.trouble, "trouble", false, "measure only how a hung webhook in one namespace delays another")
 	flags.IntVar(&o.troubleJobs, "trouble-jobs", 1000, "SpiderJobs behind the hung webhook")
@@ -53,12 +50,12 @@ func (o *Options) Define(flags *flag.FlagSet) {
 // Check returns an error if the flags make no sense.
 func (o *Options) Check() error {
 	switch {
-	case min(o.jobs, o.nodes, o.workers, o.troubleJobs) < 1 || o.rate <= 0:
-		return errors.New("--jobs, --nodes, --workers, --trouble-jobs and --rate must be positive")
+	case min(o.jobs, o.troubleJobs) < 1 || o.rate <= 0:
+		return errors.New("--jobs, --trouble-jobs and --rate must be positive")
 	case min(o.troubleTime, o.backlogTime) < time.Second:
 		return errors.New("--trouble-duration and --backlog-duration must be at least 1s")
-	case min(o.held, o.running) < 0 || min(o.steady, o.idle, o.podTime) < 0:
-		return errors.New("--held, --running, --steady, --idle and --pod-time must not be negative")
+	case min(o.held, o.running) < 0 || min(o.steady, o.idle) < 0:
+		return errors.New("--held, --running, --steady and --idle must not be negative")
 	}
 	return nil
 }
@@ -81,7 +78,7 @@ func (o *Options) Measure(ctx context.Context, settings measure.Settings) (found
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, s.Stop()) }()
-	if err := s.AddNodes(ctx, o.nodes, o.podTime); err != nil {
+	if err := s.AddNodes(ctx, nodes); err != nil {
 		return nil, err
 	}
 	watching, stopWatching := context.WithCancel(ctx)
@@ -104,21 +101,16 @@ func (o *Options) Measure(ctx context.Context, settings measure.Settings) (found
 }
 
 func (b *bench) startOperator(ctx context.Context) (err error) {
-	b.operator, _, err = b.StartServer(ctx, system.Controller, strconv.Itoa(b.workers))
+	b.operator, _, err = b.StartServer(ctx, system.Controller)
 	return err
-}
-
-func (b *bench) stopOperator() error {
-	operator := b.operator
-	b.operator = nil
-	return b.StopServer(operator)
 }
 
 // compare measures SpiderJobs and bare Jobs in turns, and then what SpiderJobs cost that have ended.
 func (b *bench) compare(ctx context.Context) (*measure.Report, error) {
 	spider := newSpider()
 	if b.byFile {
-		runByFile(spider)
+		spider.Spec.Command, spider.Spec.RepoPath = nil, "spiders/load.py"
+		spider.Spec.StatsSource = v1alpha1.StatsFromTerminationMessage // still without a log to read
 	}
 	if err := b.Create(ctx, spider); err != nil {
 		return nil, err
@@ -134,34 +126,39 @@ func (b *bench) compare(ctx context.Context) (*measure.Report, error) {
 	if _, err := b.measure(ctx, subjects[1], warmUp, rate.Inf, "warm-up: bare Jobs"); err != nil {
 		return nil, err
 	}
-	var bursts, steady []*run
+	bursts, steady := runs{}, runs{}
 	for round := 1; round <= b.settings.Rounds; round++ {
 		for i := range subjects {
 			// Each kind is the first in every other round.
 			of := subjects[(i+round)%len(subjects)]
-			result, err := b.burst(ctx, of, fmt.Sprintf("round %d of %d: %s", round, b.settings.Rounds, of.name))
+			burst := func() error {
+				title := fmt.Sprintf("round %d of %d: %s", round, b.settings.Rounds, of.name)
+				result, err := b.measure(ctx, of, b.jobs, rate.Inf, title)
+				bursts[of.name] = append(bursts[of.name], result)
+				return err
+			}
+			if of.name == spiderSubject {
+				err = b.operator.Profiled(ctx, b.settings, "burst", burst)
+			} else {
+				err = burst()
+			}
 			if err != nil {
 				return nil, err
 			}
-			bursts = append(bursts, result)
 		}
 	}
-	if n := int(b.rate * b.steady.Seconds()); n > 0 {
-		for _, of := range subjects {
-			if err := b.clear(ctx); err != nil {
-				return nil, err
-			}
-			result, err := b.measure(ctx, of, n, rate.Limit(b.rate), "steady load: "+of.name)
-			if err != nil {
-				return nil, err
-			}
-			steady = append(steady, result)
+	for _, of := range subjects {
+		n := int(b.rate * b.steady.Seconds())
+		if n == 0 {
+			break
 		}
+		result, err := b.measure(ctx, of, n, rate.Limit(b.rate), "steady load: "+of.name)
+		if err != nil {
+			return nil, err
+		}
+		steady[of.name] = append(steady[of.name], result)
 	}
 	found := b.reportComparison(bursts, steady)
-	if b.held == 0 && b.idle == 0 {
-		return found, nil
-	}
 	if err := b.clear(ctx); err != nil {
 		return nil, err
 	}
@@ -174,21 +171,4 @@ func (b *bench) compare(ctx context.Context) (*measure.Report, error) {
 		err = b.rest(ctx, found)
 	}
 	return found, err
-}
-
-// burst measures a burst on a cluster cleared of all earlier jobs.
-func (b *bench) burst(ctx context.Context, of subject, title string) (result *run, err error) {
-	if err := b.clear(ctx); err != nil {
-		return nil, err
-	}
-	burst := func() error {
-		result, err = b.measure(ctx, of, b.jobs, rate.Inf, title)
-		return err
-	}
-	if of.bare {
-		err = burst()
-		return result, err
-	}
-	err = b.operator.Profiled(ctx, b.settings, "burst", burst)
-	return result, err
 }

@@ -3,8 +3,8 @@ package controller
 import (
 	"context"
 	"fmt"
-	"time"
 
+	"golang.org/x/time/rate"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
@@ -15,78 +15,101 @@ import (
 // hold measures what ended SpiderJobs cost that are only kept, each with the status of an example: by how much each of them grows
 // the heap and the resident memory of a controller that is started with them.
 func (b *bench) hold(ctx context.Context, r *measure.Report, example v1alpha1.SpiderJobStatus) error {
-	n := b.held
 	empty, err := b.restart(ctx, 0)
 	if err != nil {
 		return err
 	}
-	if err := b.stopOperator(); err != nil {
+	if err := b.StopServer(b.operator); err != nil {
 		return err
 	}
-	err = system.Each(ctx, "making ended SpiderJobs", n, func(ctx context.Context, i int) error {
+	err = system.Each(ctx, "making ended SpiderJobs", b.held, func(ctx context.Context, i int) error {
 		job := newSpiderJob(fmt.Sprintf("held-%05d", i))
-		if err := b.Create(ctx, job); err != nil {
-			return err
-		}
 		job.Status = example
 		job.Status.PodName = job.Name + "-abcde"
-		if err := b.Client.Status().Update(ctx, job); err != nil {
-			return fmt.Errorf("end %s: %w", job.Name, err)
-		}
-		return nil
+		return b.Put(ctx, job)
 	})
 	if err != nil {
 		return err
 	}
-	measure.Say("starting the operator with %d ended SpiderJobs", n)
-	full, err := b.restart(ctx, n)
+	full, err := b.restart(ctx, b.held)
 	if err != nil {
 		return err
 	}
-	t := r.Table(fmt.Sprintf("%d ended SpiderJobs that are only kept", n), "operator")
-	t.Row("heap, KiB per SpiderJob", (full.holds[system.Heap]-empty.holds[system.Heap])/float64(n)/kibibyte)
-	t.Row("resident memory, KiB per SpiderJob", (full.holds[system.Resident]-empty.holds[system.Resident])/float64(n)/kibibyte)
-	t.Row("start until it knows them all: s", full.took.Seconds())
-	t.Row("  its CPU seconds", full.used.CPU[system.Controller])
-	t.Row("  its requests", full.used.OperatorRequests())
-	return b.operator.ProfileHeap(ctx, b.settings, "held")
+	t := r.Table(fmt.Sprintf("%d ended SpiderJobs that are only kept", b.held), "operator")
+	t.Row("heap, KiB per SpiderJob", (full[system.Heap]-empty[system.Heap])/float64(b.held)/kibibyte)
+	t.Row("resident memory, KiB per SpiderJob", (full[system.Resident]-empty[system.Resident])/float64(b.held)/kibibyte)
+	return nil
 }
 
-// start is what a start of the operator took and used, and the memory it holds afterwards.
-type start struct {
-	took  time.Duration
-	used  system.Reading
-	holds measure.Counts
-}
-
-// restart starts the operator anew and waits until it has reconciled each of n SpiderJobs and run a new one.
-func (b *bench) restart(ctx context.Context, n int) (s start, err error) {
-	if err := b.stopOperator(); err != nil {
-		return s, err
+// restart starts the operator anew, waits until it has reconciled each of n SpiderJobs and run a new one, and returns the memory
+// that it holds then.
+func (b *bench) restart(ctx context.Context, n int) (measure.Counts, error) {
+	measure.Say("starting the operator with %d ended SpiderJobs", n)
+	if err := b.StopServer(b.operator); err != nil {
+		return nil, err
 	}
-	begun := time.Now()
 	if err := b.startOperator(ctx); err != nil {
-		return s, err
+		return nil, err
 	}
 	// A new one is reconciled after all others. It has ended when the operator is at work.
 	probe := newSpiderJob(fmt.Sprintf("probe-%d", n))
 	if err := b.Create(ctx, probe); err != nil {
-		return s, err
+		return nil, err
 	}
-	err = b.Until(ctx, "the operator has reconciled all SpiderJobs", func(ctx context.Context) (bool, error) {
-		if err := b.Client.Get(ctx, client.ObjectKeyFromObject(probe), probe); err != nil {
-			return false, fmt.Errorf("get %s: %w", probe.Name, err)
+	err := b.Until(ctx, "the operator has reconciled all SpiderJobs", func(ctx context.Context) (bool, error) {
+		if err := b.Client.Get(ctx, client.ObjectKeyFromObject(probe), probe); err != nil || !probe.Status.Phase.Terminal() {
+			return false, err
 		}
-		if !probe.Status.Phase.Terminal() {
-			return false, nil
-		}
-		s.used, err = b.Read(ctx, b.operator)
-		return s.used.Counted[system.Reconciles] > float64(n), err
+		used, err := b.Read(ctx, b.operator)
+		return used.Counted[system.Reconciles] > float64(n), err
 	})
 	if err != nil {
-		return s, err
+		return nil, err
 	}
-	s.took = time.Since(begun)
-	s.holds, err = b.operator.Collected(ctx)
-	return s, err
+	return b.operator.Collected(ctx)
+}
+
+// stay starts n SpiderJobs that run until they are deleted, waits until they run, and leaves them to the observer. Their names
+// begin with the prefix it returns.
+func (b *bench) stay(ctx context.Context, n int) (prefix string, err error) {
+	of, err := b.staying(ctx)
+	if err != nil {
+		return "", err
+	}
+	prefix = b.begin(of)
+	if err := b.create(ctx, of, prefix, n, rate.Inf); err != nil {
+		return "", err
+	}
+	return prefix, b.await(ctx, of.name, "run", running, n)
+}
+
+// rest starts the SpiderJobs that run while nothing happens, and then leaves everything alone.
+func (b *bench) rest(ctx context.Context, r *measure.Report) error {
+	if _, err := b.stay(ctx, b.running); err != nil {
+		return err
+	}
+	b.observer.finish()
+	before, err := b.settle(ctx)
+	if err != nil {
+		return err
+	}
+	after, err := b.leave(ctx, b.idle)
+	b.reportIdle(r, after.Since(before))
+	return err
+}
+
+// reportIdle reports what was used while nothing happened. Leases are renewed whether there are jobs or not.
+func (o *Options) reportIdle(r *measure.Report, used system.Reading) {
+	delete(used.Writes, system.Leases)
+	t := r.Table(fmt.Sprintf("%d ended and %d running SpiderJobs, nothing happening", o.held, o.running), "all")
+	t.Row("s", used.Took.Seconds())
+	t.Row("writes without leases", used.Writes.Sum())
+	for _, name := range measure.ByValue(used.Writes) {
+		t.Row("  "+name, used.Writes[name])
+	}
+	t.Row("requests of the operator", used.OperatorRequests())
+	t.Row("its reconciles", used.Counted[system.Reconciles])
+	for _, name := range measure.ByValue(used.CPU) {
+		t.Row("CPU seconds per minute, "+name, used.CPU[name]/used.Took.Minutes())
+	}
 }

@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -57,12 +60,10 @@ func (t *timeline) set(of event, now time.Time, happened bool) {
 type observer struct {
 	mu sync.Mutex
 	// prefix begins the names of the jobs of the current run. All others are ignored.
-	prefix string
-	// bare says that the run is one of bare Jobs.
-	bare     bool
-	jobs     map[string]*timeline
-	lastEnd  time.Time
-	failures []error
+	prefix  string
+	jobs    map[string]*timeline
+	lastEnd time.Time
+	failure error
 }
 
 // newObserver returns an observer that watches until ctx ends.
@@ -74,7 +75,7 @@ func newObserver(ctx context.Context, s *system.System) (*observer, error) {
 		Scheme:            s.Client.Scheme(),
 		Mapper:            s.Client.RESTMapper(),
 		DefaultNamespaces: map[string]cache.Config{namespace: {}},
-		DefaultTransform:  slim,
+		DefaultTransform:  cache.TransformStripManagedFields(),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("make the observer: %w", err)
@@ -83,9 +84,7 @@ func newObserver(ctx context.Context, s *system.System) (*observer, error) {
 		informer, err := watches.GetInformer(ctx, kind, cache.BlockUntilSynced(false))
 		if err == nil {
 			_, err = informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
-				AddFunc:    func(obj any) { o.see(obj, time.Now()) },
-				UpdateFunc: func(_, obj any) { o.see(obj, time.Now()) },
-				DeleteFunc: func(obj any) { o.see(obj, time.Now()) },
+				AddFunc: o.see, UpdateFunc: func(_, obj any) { o.see(obj) }, DeleteFunc: o.see,
 			})
 		}
 		if err != nil {
@@ -93,11 +92,10 @@ func newObserver(ctx context.Context, s *system.System) (*observer, error) {
 		}
 	}
 	go func() {
-		if err := watches.Start(ctx); err != nil {
-			o.mu.Lock()
-			defer o.mu.Unlock()
-			o.failures = append(o.failures, fmt.Errorf("observe: %w", err))
-		}
+		err := watches.Start(ctx)
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.failure = errors.Join(o.failure, err)
 	}()
 	if !watches.WaitForCacheSync(ctx) {
 		return nil, errors.New("the observer's watches do not start")
@@ -105,24 +103,11 @@ func newObserver(ctx context.Context, s *system.System) (*observer, error) {
 	return o, nil
 }
 
-// slim drops from an object what see does not look at.
-func slim(obj any) (any, error) {
-	switch obj := obj.(type) {
-	case *batchv1.Job:
-		obj.Spec, obj.ManagedFields = batchv1.JobSpec{}, nil
-	case *corev1.Pod:
-		obj.Spec, obj.ManagedFields = corev1.PodSpec{}, nil
-	case *v1alpha1.SpiderJob:
-		obj.Spec, obj.ManagedFields = v1alpha1.SpiderJobSpec{}, nil
-	}
-	return obj, nil
-}
-
 // begin starts a run of jobs whose names begin with prefix.
-func (o *observer) begin(prefix string, bare bool) {
+func (o *observer) begin(prefix string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.prefix, o.bare, o.jobs, o.lastEnd = prefix, bare, map[string]*timeline{}, time.Time{}
+	o.prefix, o.jobs = prefix, map[string]*timeline{}
 }
 
 // note changes the timeline of a job.
@@ -142,14 +127,14 @@ func (o *observer) count(of event) (int, error) {
 			n++
 		}
 	}
-	return n, errors.Join(o.failures...)
+	return n, o.failure
 }
 
 // finish ends the run and returns its jobs, and when the last of them was seen to end.
-func (o *observer) finish() (jobs map[string]*timeline, lastEnd time.Time) {
+func (o *observer) finish() (jobs []*timeline, lastEnd time.Time) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	jobs, o.jobs = o.jobs, nil
+	jobs, o.jobs = slices.Collect(maps.Values(o.jobs)), nil
 	return jobs, o.lastEnd
 }
 
@@ -163,49 +148,49 @@ func (o *observer) of(name string) *timeline {
 	return t
 }
 
-func (o *observer) see(obj any, now time.Time) {
+// see records what an object says of its job.
+func (o *observer) see(obj any) {
+	now := time.Now()
+	object, ok := obj.(client.Object)
+	if !ok {
+		return // the last state of a deleted one is not known
+	}
+	name := object.GetName()
+	pod, isPod := obj.(*corev1.Pod)
+	if isPod {
+		name = pod.Labels[batchv1.JobNameLabel]
+	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.jobs == nil {
+	if o.jobs == nil || !strings.HasPrefix(name, o.prefix) {
 		return
 	}
+	t := o.of(name)
 	switch obj := obj.(type) {
 	case *batchv1.Job:
-		if strings.HasPrefix(obj.Name, o.prefix) {
-			o.seeJob(obj, now)
+		t.set(hasJob, now, true)
+		if metav1.GetControllerOf(obj) != nil {
+			return // the status of its SpiderJob counts
 		}
-	case *corev1.Pod:
-		if name := obj.Labels[batchv1.JobNameLabel]; strings.HasPrefix(name, o.prefix) {
-			t := o.of(name)
-			t.pod = obj.Name
-			t.set(podDeleted, now, obj.DeletionTimestamp != nil)
-			t.set(podRunning, now, obj.Status.Phase == corev1.PodRunning)
-			t.set(podEnded, now, obj.Status.Phase == corev1.PodSucceeded || obj.Status.Phase == corev1.PodFailed)
-		}
-	case *v1alpha1.SpiderJob:
-		if strings.HasPrefix(obj.Name, o.prefix) {
-			t, phase := o.of(obj.Name), obj.Status.Phase
-			t.set(running, now, phase == v1alpha1.PhaseRunning)
-			t.set(refused, now, obj.Status.Reason == v1alpha1.ReasonQuotaExceeded)
-			well := phase == v1alpha1.PhaseFinished || phase == v1alpha1.PhaseCancelled && !t.at[cancelled].IsZero()
-			if phase.Terminal() {
-				o.end(t, now, well, obj.Name, obj.Status.Message)
+		t.set(running, now, obj.Status.Ready != nil && *obj.Status.Ready > 0)
+		for _, condition := range obj.Status.Conditions {
+			over := condition.Type == batchv1.JobComplete || condition.Type == batchv1.JobFailed
+			if over && condition.Status == corev1.ConditionTrue {
+				o.end(t, now, condition.Type == batchv1.JobComplete, name, condition.Message)
 			}
 		}
-	}
-}
-
-func (o *observer) seeJob(job *batchv1.Job, now time.Time) {
-	t := o.of(job.Name)
-	t.set(hasJob, now, true)
-	if !o.bare {
-		return
-	}
-	t.set(running, now, job.Status.Ready != nil && *job.Status.Ready > 0)
-	for _, condition := range job.Status.Conditions {
-		over := condition.Type == batchv1.JobComplete || condition.Type == batchv1.JobFailed
-		if over && condition.Status == corev1.ConditionTrue {
-			o.end(t, now, condition.Type == batchv1.JobComplete, job.Name, condition.Message)
+	case *corev1.Pod:
+		t.pod = obj.Name
+		t.set(podDeleted, now, obj.DeletionTimestamp != nil)
+		t.set(podRunning, now, obj.Status.Phase == corev1.PodRunning)
+		t.set(podEnded, now, obj.Status.Phase == corev1.PodSucceeded || obj.Status.Phase == corev1.PodFailed)
+	case *v1alpha1.SpiderJob:
+		phase := obj.Status.Phase
+		t.set(running, now, phase == v1alpha1.PhaseRunning)
+		t.set(refused, now, obj.Status.Reason == v1alpha1.ReasonQuotaExceeded)
+		if phase.Terminal() {
+			well := phase == v1alpha1.PhaseFinished || phase == v1alpha1.PhaseCancelled && !t.at[cancelled].IsZero()
+			o.end(t, now, well, name, obj.Status.Message)
 		}
 	}
 }
@@ -217,6 +202,6 @@ func (o *observer) end(t *timeline, now time.Time, well bool, name, message stri
 	}
 	t.at[ended], o.lastEnd = now, now
 	if !well {
-		o.failures = append(o.failures, fmt.Errorf("%s did not end well: %s", name, message))
+		o.failure = errors.Join(o.failure, fmt.Errorf("%s did not end well: %s", name, message))
 	}
 }

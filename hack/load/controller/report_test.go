@@ -21,10 +21,10 @@ func seen(milliseconds map[event]int) *timeline {
 }
 
 func TestLatenciesOfWhatWasSeen(t *testing.T) {
-	jobs := map[string]*timeline{
-		"a": seen(map[event]int{created: 0, hasJob: 4, podRunning: 50, running: 58, podEnded: 100, ended: 110}),
+	jobs := []*timeline{
+		seen(map[event]int{created: 0, hasJob: 4, podRunning: 50, running: 58, podEnded: 100, ended: 110}),
 		// It ended before its status said that it runs.
-		"b": seen(map[event]int{created: 0, hasJob: 6, podRunning: 50, podEnded: 100, ended: 130}),
+		seen(map[event]int{created: 0, hasJob: 6, podRunning: 50, podEnded: 100, ended: 130}),
 	}
 	for i, want := range []measure.Latency{
 		{P50: 4, P99: 6, Max: 6, Of: 2},
@@ -55,16 +55,13 @@ func assertLines(t *testing.T, r *measure.Report, want ...string) []string {
 }
 
 func TestReport(t *testing.T) {
-	burst := func(subject string, seconds float64) *run {
-		return &run{subject: subject, jobs: 100, seconds: seconds, took: 2 * time.Duration(seconds) * time.Second, used: system.Reading{
-			Busy: 4 * seconds, CPU: measure.Counts{"kube-apiserver": seconds}, Writes: measure.Counts{"POST jobs": 100},
+	burst := func(seconds float64) *run {
+		return &run{jobs: 100, seconds: seconds, used: system.Reading{
+			Took: 2 * time.Duration(seconds) * time.Second, Busy: 4 * seconds, CPU: measure.Counts{"kube-apiserver": seconds}, Writes: measure.Counts{"POST jobs": 100},
 		}}
 	}
-	// The kinds take turns to be first.
-	r := (&Options{rate: 5, workers: 8}).reportComparison([]*run{
-		burst(spiderSubject, 5), burst("jobs", 4),
-		burst("jobs", 4), burst(spiderSubject, 10),
-		burst(spiderSubject, 8), burst("jobs", 4),
+	r := (&Options{rate: 5}).reportComparison(runs{
+		spiderSubject: {burst(5), burst(10), burst(8)}, jobSubject: {burst(4), burst(4), burst(4)},
 	}, nil)
 	lines := assertLines(t, r,
 		"round 2 10.0 25.0 0.40",
@@ -78,17 +75,18 @@ func TestReport(t *testing.T) {
 
 func TestReportOfNothing(t *testing.T) {
 	used := system.Reading{
+		Took:    2 * time.Minute,
 		CPU:     measure.Counts{system.Controller: 1, "kube-apiserver": 3},
 		Writes:  measure.Counts{system.Leases: 7, "PUT spiderjobs/status": 2, "POST jobs": 1},
 		Counted: measure.Counts{system.OperatorWrites: 3, system.OperatorReads: 1, system.Reconciles: 5},
 	}
 	r := &measure.Report{}
-	(&Options{held: 10, running: 4}).reportIdle(r, used, 2*time.Minute)
+	(&Options{held: 10, running: 4}).reportIdle(r, used)
 	assertLines(t, r,
 		"10 ended and 4 running SpiderJobs, nothing happening all", "s 120",
 		"writes without leases 3.00", "PUT spiderjobs/status 2.00", "POST jobs 1.00",
 		"requests of the operator 4.00", "its reconciles 5.00",
-		"CPU seconds per minute, operator 0.50", "CPU seconds per minute, kube-apiserver 1.50",
+		"CPU seconds per minute, controller 0.50", "CPU seconds per minute, kube-apiserver 1.50",
 	)
 }
 
@@ -119,17 +117,19 @@ func TestTroubleSaysWhetherTheAimIsMet(t *testing.T) {
 // The costs of waiting are per second and do not include those of the burst before.
 func TestCostsOfABacklog(t *testing.T) {
 	burst := system.Reading{
+		Took:    6 * time.Second,
 		Writes:  measure.Counts{"POST jobs": 305, "DELETE jobs": 296, "POST pods": 630},
 		Counted: measure.Counts{system.RefusedPods: 620, system.OperatorWrites: 1200},
 	}
-	wait := system.Reading{Counted: measure.Counts{
+	wait := system.Reading{Took: time.Minute, Counted: measure.Counts{
 		system.RefusedPods: 15, system.OperatorReads: 3, system.OperatorWrites: 3, system.Reconciles: 30,
 	}}
 	r := &measure.Report{}
-	r.Table("waiting").Column("300", backlogFigures(burst, wait, 6*time.Second, time.Minute)...)
-	assertLines(t, r,
-		"waiting 300", "until all say so and the operator is calm: s 6.00", "Pods refused 620", "Jobs made 305", "Jobs deleted 296",
-		"requests of the operator 1200", "then, waiting: s 60.0", "Pods refused 15.0", "Pods refused per second 0.25",
-		"requests of the operator per second 0.10", "its reconciles per second 0.50",
-	)
+	reportBacklog(r.Table("known"), r.Table("then"), 300, burst, wait)
+	if got, want := r.Tables[0].Rows[0].Values, []float64{6, 620, 305, 296, 1200}; !slices.Equal(got, want) {
+		t.Errorf("the burst is %v, want %v", got, want)
+	}
+	if got, want := r.Tables[1].Rows[0].Values, []float64{60, 0.25, 0.1}; !slices.Equal(got, want) {
+		t.Errorf("the wait is %v, want %v", got, want)
+	}
 }

@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -18,31 +19,30 @@ const quiet = 2 * time.Second
 
 // run is one measurement: of one subject, under one load.
 type run struct {
-	subject string
 	// jobs is how many were run, in seconds from the first call that created one to the last that was seen to end.
 	jobs      int
 	seconds   float64
-	timelines map[string]*timeline
-	// peaks are the most that was resident of each process, in bytes.
-	peaks measure.Counts
-	// heapPerJob is by how much each job and what it left behind has grown the operator's collected heap, in bytes.
-	heapPerJob float64
-
+	timelines []*timeline
+	// peak is the most that was resident of the operator, heapPerJob by how much each job and what it left behind has grown its
+	// collected heap, in bytes.
+	peak, heapPerJob float64
+	// used is what was used until nothing was written any more.
 	used system.Reading
-	// took is the time in which that was used, until nothing was written any more.
-	took time.Duration
 }
+
+// runs are those of either kind by the names of their subjects, in order.
+type runs map[string][]*run
 
 func (r *run) throughput() float64 { return float64(r.jobs) / r.seconds }
 
-// measure runs n jobs and measures it. They are created at a steady rate per second or, at rate.Inf, as fast as system.Creators
-// calls can.
+// measure runs n jobs, on a cluster cleared of all earlier ones, and measures it. They are created at a steady rate per second or,
+// at rate.Inf, as fast as system.Creators calls can.
 func (b *bench) measure(ctx context.Context, of subject, n int, pace rate.Limit, title string) (*run, error) {
-	memory, err := b.operator.Collected(ctx)
-	if err != nil {
+	if err := b.clear(ctx); err != nil {
 		return nil, err
 	}
-	if err := system.ResetPeaks(); err != nil {
+	memory, err := b.operator.Collected(ctx)
+	if err := errors.Join(err, b.operator.ResetPeak()); err != nil {
 		return nil, err
 	}
 	before, err := b.Read(ctx, b.operator)
@@ -53,20 +53,19 @@ func (b *bench) measure(ctx context.Context, of subject, n int, pace rate.Limit,
 	start := time.Now()
 	running, ctxRunning := errgroup.WithContext(ctx)
 	running.Go(func() error { return b.create(ctxRunning, of, prefix, n, pace) })
-	running.Go(func() error { return b.follow(ctxRunning, n, title) })
+	running.Go(func() error { return b.await(ctxRunning, title, "have ended", ended, n) })
 	if err := running.Wait(); err != nil {
 		return nil, err
 	}
 	timelines, end := b.observer.finish()
-
-	result := &run{subject: of.name, jobs: n, seconds: end.Sub(start).Seconds(), timelines: timelines}
+	result := &run{jobs: n, seconds: end.Sub(start).Seconds(), timelines: timelines}
 	measure.Say("%s: %d in %.1f s, %.1f/s", title, n, result.seconds, result.throughput())
 	after, err := b.settle(ctx)
 	if err != nil {
 		return nil, err
 	}
-	result.used, result.took = after.Since(before), after.At.Sub(before.At)
-	if result.peaks, err = system.PeakMemory(); err != nil {
+	result.used = after.Since(before)
+	if result.peak, err = b.operator.Peak(); err != nil {
 		return nil, err
 	}
 	grown, err := b.operator.Collected(ctx)
@@ -78,7 +77,7 @@ func (b *bench) measure(ctx context.Context, of subject, n int, pace rate.Limit,
 func (b *bench) begin(of subject) string {
 	b.runs++
 	prefix := fmt.Sprintf("%s-%d-", of.name, b.runs)
-	b.observer.begin(prefix, of.bare)
+	b.observer.begin(prefix)
 	return prefix
 }
 
@@ -97,12 +96,11 @@ func (b *bench) awaitCalm(ctx context.Context, what string, calm func(used syste
 		return last, err
 	}
 	err = b.Until(ctx, what, func(ctx context.Context) (bool, error) {
-		if err := measure.Pause(ctx, quiet); err != nil {
-			return false, err
-		}
 		before := last
-		var err error
-		last, err = b.Read(ctx, b.operator)
+		err := measure.Pause(ctx, quiet)
+		if err == nil {
+			last, err = b.Read(ctx, b.operator)
+		}
 		return calm(last.Since(before)), err
 	})
 	return last, err
@@ -112,38 +110,33 @@ func (b *bench) awaitCalm(ctx context.Context, what string, calm func(used syste
 func (b *bench) create(ctx context.Context, of subject, prefix string, n int, pace rate.Limit) error {
 	limiter := rate.NewLimiter(pace, 1)
 	return system.Each(ctx, "creating "+of.name, n, func(ctx context.Context, i int) error {
-		if err := limiter.Wait(ctx); err != nil {
-			return fmt.Errorf("create %s at a steady rate: %w", of.name, err)
-		}
 		job := of.make(fmt.Sprintf("%s%05d", prefix, i))
-		if err := b.Create(ctx, job); err != nil {
+		if err := limiter.Wait(ctx); err != nil {
 			return err
 		}
+		err := b.Create(ctx, job)
 		b.observer.note(job.GetName(), func(t *timeline) { t.at[created] = time.Now() })
-		return nil
+		return err
 	})
 }
 
-// follow waits until n jobs have ended, and says how far they are.
-func (b *bench) follow(ctx context.Context, n int, title string) error {
+// await waits until n jobs were seen to reach an event, and says how far they are.
+func (b *bench) await(ctx context.Context, title, what string, reached event, n int) error {
 	moved, before := time.Now(), 0
 	sometimes := rate.Sometimes{Interval: 2 * time.Second}
 	for {
-		over, err := b.observer.count(ended)
-		if err != nil || over >= n {
+		seen, err := b.observer.count(reached)
+		if err != nil || seen >= n {
 			return err
 		}
-		if err := b.Failure(); err != nil {
-			return err
-		}
-		if over > before {
-			before, moved = over, time.Now()
+		if seen > before {
+			before, moved = seen, time.Now()
 		}
 		if time.Since(moved) > system.Patience {
-			return fmt.Errorf("%s: only %d of %d have ended, and none within %s", title, over, n, system.Patience)
+			return fmt.Errorf("%s: only %d of %d %s, and none within %s", title, seen, n, what, system.Patience)
 		}
-		sometimes.Do(func() { measure.Say("%s: %d of %d have ended", title, over, n) })
-		if err := measure.Pause(ctx, 50*time.Millisecond); err != nil {
+		sometimes.Do(func() { measure.Say("%s: %d of %d %s", title, seen, n, what) })
+		if err := errors.Join(b.Failure(), measure.Pause(ctx, 50*time.Millisecond)); err != nil {
 			return err
 		}
 	}

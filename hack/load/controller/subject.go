@@ -22,16 +22,14 @@ const (
 	// spiderName is the Spider that SpiderJobs run, staysName the one whose Pods run until they are deleted; stages.yaml knows
 	// the latter's label of the same name.
 	spiderName, staysName = "load", "stays"
-	// spiderSubject names the subject that is not a bare Job.
-	spiderSubject = "spiderjobs"
+	// The names of the two subjects that are compared.
+	spiderSubject, jobSubject = "spiderjobs", "jobs"
 )
 
 // subject is a kind of job that is compared.
 type subject struct {
 	// name is a word for tables and names.
 	name string
-	// bare says that these are Jobs without SpiderJobs.
-	bare bool
 	// make makes the job of that name.
 	make func(name string) client.Object
 }
@@ -49,7 +47,7 @@ func bareJobs(example *batchv1.Job) subject {
 		return strings.Contains(label, "controller-uid") || strings.Contains(label, "job-name") ||
 			strings.HasPrefix(label, v1alpha1.LabelSpiderJob)
 	})
-	return subject{name: "jobs", bare: true, make: func(name string) client.Object {
+	return subject{name: jobSubject, make: func(name string) client.Object {
 		return &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}, Spec: *spec.DeepCopy()}
 	}}
 }
@@ -60,12 +58,6 @@ func newSpider() *v1alpha1.Spider {
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: spiderName},
 		Spec:       v1alpha1.SpiderSpec{Image: "spider:load", Command: []string{"/crawl"}},
 	}
-}
-
-// runByFile has a spider run by its file, still without a log to read.
-func runByFile(spider *v1alpha1.Spider) {
-	spider.Spec.Command, spider.Spec.RepoPath = nil, "spiders/load.py"
-	spider.Spec.StatsSource = v1alpha1.StatsFromTerminationMessage
 }
 
 func newSpiderJob(name string) *v1alpha1.SpiderJob {
@@ -97,34 +89,25 @@ func (b *bench) examples(ctx context.Context) (*batchv1.Job, v1alpha1.SpiderJobS
 		return nil, v1alpha1.SpiderJobStatus{}, fmt.Errorf("find a SpiderJob that has ended: %w", err)
 	}
 	var job batchv1.Job
-	if err := b.Client.Get(ctx, client.ObjectKeyFromObject(&list.Items[0]), &job); err != nil {
-		return nil, v1alpha1.SpiderJobStatus{}, fmt.Errorf("get the Job of SpiderJob %s: %w", list.Items[0].Name, err)
-	}
-	return &job, list.Items[0].Status, nil
+	err := b.Client.Get(ctx, client.ObjectKeyFromObject(&list.Items[0]), &job)
+	return &job, list.Items[0].Status, err
 }
 
 // clear deletes all jobs and waits until they and their Pods are gone.
 func (b *bench) clear(ctx context.Context) error {
-	background := client.PropagationPolicy(metav1.DeletePropagationBackground)
-	for _, deletion := range []struct {
-		kind   client.Object
-		option client.DeleteAllOfOption
-	}{
-		{&v1alpha1.SpiderJob{}, background},
-		{&batchv1.Job{}, background},
-		{&corev1.Pod{}, client.GracePeriodSeconds(0)},
-	} {
-		if err := b.Client.DeleteAllOf(ctx, deletion.kind, client.InNamespace(namespace), deletion.option); err != nil {
-			return fmt.Errorf("delete all %T: %w", deletion.kind, err)
+	// SpiderJobs go first: the operator would otherwise miss their Jobs.
+	for _, kind := range []client.Object{&v1alpha1.SpiderJob{}, &batchv1.Job{}, &corev1.Pod{}} {
+		err := b.Client.DeleteAllOf(ctx, kind, client.InNamespace(namespace), client.GracePeriodSeconds(0),
+			client.PropagationPolicy(metav1.DeletePropagationBackground))
+		if err != nil {
+			return fmt.Errorf("delete all %T: %w", kind, err)
 		}
 	}
 	return b.Until(ctx, "jobs and Pods are gone", func(ctx context.Context) (bool, error) {
 		for _, list := range []client.ObjectList{&v1alpha1.SpiderJobList{}, &batchv1.JobList{}, &corev1.PodList{}} {
-			if err := b.Client.List(ctx, list, client.InNamespace(namespace), client.Limit(1)); err != nil {
-				return false, fmt.Errorf("list what is left: %w", err)
-			}
-			if apimeta.LenList(list) > 0 {
-				return false, nil
+			err := b.Client.List(ctx, list, client.InNamespace(namespace), client.Limit(1))
+			if err != nil || apimeta.LenList(list) > 0 {
+				return false, err
 			}
 		}
 		return true, nil

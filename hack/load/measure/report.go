@@ -51,16 +51,11 @@ func (r *Report) Note(format string, args ...any) {
 // Row adds a row to the table.
 func (t *Table) Row(name string, values ...float64) { t.Rows = append(t.Rows, Figure{name, values}) }
 
-// Column adds a column to the table: a value to each row, which the first column names.
-func (t *Table) Column(title string, figures ...Figure) {
-	t.Columns = append(t.Columns, title)
-	for i, f := range figures {
-		if i == len(t.Rows) {
-			t.Row(f.Name)
-		}
-		t.Rows[i].Values = append(t.Rows[i].Values, f.Values...)
-	}
-}
+// Comparison adds a table of two kinds and their ratio to the report.
+func (r *Report) Comparison(title, of, to string) *Table { return r.Table(title, of, to, "ratio") }
+
+// Compare adds a row of a comparison.
+func (t *Table) Compare(name string, of, to float64) { t.Row(name, of, to, Ratio(of, to)) }
 
 // Print writes the report for people. What programs look for is at its end.
 func (r *Report) Print(w io.Writer) {
@@ -104,14 +99,12 @@ func line(w io.Writer, name string, cells ...string) {
 
 // number shows three significant digits, but all digits of an integer part.
 func number(value float64) string {
+	digits := 2
 	switch magnitude := max(value, -value); {
-	case magnitude == 0:
-		return "0"
-	case magnitude >= 99.95:
-		return strconv.FormatFloat(value, 'f', 0, 64)
+	case magnitude == 0 || magnitude >= 99.95:
+		digits = 0
 	case magnitude >= 9.995:
-		return strconv.FormatFloat(value, 'f', 1, 64)
-	default:
-		return strconv.FormatFloat(value, 'f', 2, 64)
+		digits = 1
 	}
+	return strconv.FormatFloat(value, 'f', digits, 64)
 }

@@ -14,27 +14,23 @@ import (
 	"github.com/scrapethis/spider-operator/hack/load/measure"
 )
 
-const (
-	// Leases is the key of writes that are not caused by jobs.
-	Leases = "PUT leases"
+// Leases is the key of writes that are not caused by jobs.
+const Leases = "PUT leases"
 
-	scheduler = "kube-scheduler"
-)
-
-// What is counted of the controller: its reconciles, its requests of kube-apiserver, and those of them that were refused, such as
-// conflicting writes. RefusedPods are the Pods that kube-apiserver refused to create, for quota or by admission.
+// What is counted of the controller: its reconciles, and its requests of kube-apiserver. RefusedPods are the Pods that
+// kube-apiserver refused to create, for quota or by admission.
 const (
-	Reconciles      = "reconciles"
-	OperatorWrites  = "writes of the operator"
-	OperatorReads   = "reads of the operator"
-	OperatorRefused = "refused requests of the operator"
-	RefusedPods     = "refused pods"
+	Reconciles     = "reconciles"
+	OperatorWrites = "writes of the operator"
+	OperatorReads  = "reads of the operator"
+	RefusedPods    = "refused pods"
 )
 
 // Reading is what the processes have used and asked for up to a moment.
 type Reading struct {
-	// At is the moment.
-	At time.Time
+	// At is the moment, and Took the time since an earlier one.
+	At   time.Time
+	Took time.Duration
 	// Busy is the CPU time of the whole machine, CPU that of each process that is measured, both in seconds.
 	Busy float64
 	CPU  measure.Counts
@@ -44,26 +40,7 @@ type Reading struct {
 	Counted measure.Counts
 }
 
-// measured returns the processes that are measured: this one, and those that it has started.
-func measured() (map[string]procfs.Proc, error) {
-	all, err := procfs.AllProcs()
-	if err != nil {
-		return nil, fmt.Errorf("list processes: %w", err)
-	}
-	found := map[string]procfs.Proc{}
-	for _, p := range all {
-		if p.PID == os.Getpid() {
-			found["load"] = p
-		} else if stat, err := p.Stat(); err != nil || stat.PPID != os.Getpid() {
-			continue // it has ended meanwhile, or another process started it
-		} else if line, err := p.CmdLine(); err == nil && len(line) > 0 {
-			found[filepath.Base(line[0])] = p
-		}
-	}
-	return found, nil
-}
-
-// Read reads all meters. operator is nil when no controller runs.
+// Read reads all meters. operator is the controller.
 func (s *System) Read(ctx context.Context, operator *Server) (Reading, error) {
 	r := Reading{At: time.Now(), CPU: measure.Counts{}, Writes: measure.Counts{}, Counted: measure.Counts{}}
 	if err := r.readProcesses(); err != nil {
@@ -92,9 +69,6 @@ func (s *System) Read(ctx context.Context, operator *Server) (Reading, error) {
 			r.Counted[RefusedPods] += value
 		}
 	})
-	if operator == nil {
-		return r, nil
-	}
 	if all, err = operator.series(ctx); err != nil {
 		return r, err
 	}
@@ -105,42 +79,40 @@ func (s *System) Read(ctx context.Context, operator *Server) (Reading, error) {
 			kind = OperatorReads
 		}
 		r.Counted[kind] += value
-		if labels["code"] >= "400" {
-			r.Counted[OperatorRefused] += value
-		}
 	})
 	return r, nil
 }
 
+// readProcesses reads the CPU times of the machine, of this process, and of those that it has started.
 func (r *Reading) readProcesses() error {
-	processes, err := measured()
+	machine, err := procfs.NewDefaultFS()
 	if err != nil {
 		return err
 	}
-	for name, p := range processes {
-		stat, err := p.Stat()
-		if err != nil {
-			return fmt.Errorf("read the CPU time of %s: %w", name, err)
+	total, err := machine.Stat()
+	if err != nil {
+		return err
+	}
+	cpu := total.CPUTotal
+	r.Busy = cpu.User + cpu.Nice + cpu.System + cpu.IRQ + cpu.SoftIRQ
+	all, err := machine.AllProcs()
+	for _, p := range all {
+		// One without a stat or a command line has ended meanwhile.
+		if stat, err := p.Stat(); err != nil {
+			continue
+		} else if p.PID == os.Getpid() {
+			r.CPU["load"] = stat.CPUTime()
+		} else if line, err := p.CmdLine(); err == nil && len(line) > 0 && stat.PPID == os.Getpid() {
+			r.CPU[filepath.Base(line[0])] = stat.CPUTime()
 		}
-		r.CPU[name] = stat.CPUTime()
 	}
-	machine, err := procfs.NewDefaultFS()
-	if err != nil {
-		return fmt.Errorf("read about the processors: %w", err)
-	}
-	stat, err := machine.Stat()
-	if err != nil {
-		return fmt.Errorf("read about the processors: %w", err)
-	}
-	total := stat.CPUTotal
-	r.Busy = total.User + total.Nice + total.System + total.IRQ + total.SoftIRQ
-	return nil
+	return err
 }
 
 // Since is what was used between two readings, of which r is the later one.
 func (r Reading) Since(earlier Reading) Reading {
 	return Reading{
-		At: r.At, Busy: r.Busy - earlier.Busy,
+		At: r.At, Took: r.At.Sub(earlier.At), Busy: r.Busy - earlier.Busy,
 		CPU: r.CPU.Since(earlier.CPU), Writes: r.Writes.Since(earlier.Writes), Counted: r.Counted.Since(earlier.Counted),
 	}
 }
@@ -153,33 +125,17 @@ func (r Reading) OperatorRequests() float64 {
 // Others are the CPU seconds of the machine that none of the measured processes has used.
 func (r Reading) Others() float64 { return max(r.Busy-r.CPU.Sum(), 0) }
 
-// ResetPeaks makes PeakMemory count anew from what is resident now.
-func ResetPeaks() error {
-	processes, err := measured()
-	if err != nil {
-		return err
-	}
-	for name, p := range processes {
-		if err := os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", p.PID), []byte("5"), 0); err != nil {
-			return fmt.Errorf("reset the peak of %s's memory: %w", name, err)
-		}
-	}
-	return nil
+// ResetPeak makes Peak count anew from what is resident now.
+func (s *Server) ResetPeak() error {
+	return os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", s.PID()), []byte("5"), 0)
 }
 
-// PeakMemory is the most that was resident of each process, in bytes.
-func PeakMemory() (measure.Counts, error) {
-	processes, err := measured()
+// Peak is the most that was resident of the process, in bytes.
+func (s *Server) Peak() (float64, error) {
+	p, err := procfs.NewProc(s.PID())
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
-	peaks := measure.Counts{}
-	for name, p := range processes {
-		status, err := p.NewStatus()
-		if err != nil {
-			return nil, fmt.Errorf("read the memory of %s: %w", name, err)
-		}
-		peaks[name] = float64(status.VmHWM)
-	}
-	return peaks, nil
+	status, err := p.NewStatus()
+	return float64(status.VmHWM), err
 }
