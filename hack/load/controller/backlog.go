@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"golang.org/x/time/rate"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -20,54 +19,44 @@ const quotaPods = 5
 
 // measureBacklogs measures backlogs, one after the other.
 func (b *bench) measureBacklogs(ctx context.Context) (*measure.Report, error) {
-	of, err := b.staying(ctx)
-	if err != nil {
-		return nil, err
-	}
 	r := &measure.Report{}
-	known := r.Table(fmt.Sprintf("room for %d Pods: until all say that they wait", quotaPods),
-		"s", "refused", "Jobs made", "deleted", "requests")
-	then := r.Table("then, waiting", "s", "refused/s", "requests/s")
+	t := r.Table(fmt.Sprintf("waiting, with room for %d Pods", quotaPods),
+		"s", "refused", "Jobs made", "deleted", "requests", "refused/s", "requests/s")
 	for _, waiting := range b.backlogs {
-		burst, wait, err := b.backlog(ctx, of, waiting)
+		burst, wait, err := b.backlog(ctx, waiting)
 		if err != nil {
 			return nil, err
 		}
-		reportBacklog(known, then, waiting, burst, wait)
+		reportBacklog(t, waiting, burst, wait)
 	}
-	r.Note("Refused are Pods, by kube-apiserver; requests are those of the operator. The first time ends when the operator is calm.")
+	r.Note(`The first five figures last until all say that they wait for quota and the operator is calm, the other two are of the
+wait afterwards, for %s. Refused are Pods, by kube-apiserver; requests are those of the operator.`, b.backlogTime)
 	return r, nil
 }
 
 // reportBacklog reports what was used from the first creation until all jobs said that they wait for quota and the operator was
 // calm, and in the wait afterwards.
-func reportBacklog(known, then *measure.Table, waiting int, burst, wait system.Reading) {
-	name := fmt.Sprintf("%d SpiderJobs", waiting)
-	known.Row(name, burst.Took.Seconds(), burst.Counted[system.RefusedPods], burst.Writes["POST jobs"], burst.Writes["DELETE jobs"],
-		burst.OperatorRequests())
-	seconds := wait.Took.Seconds()
-	then.Row(name, seconds, wait.Counted[system.RefusedPods]/seconds, wait.OperatorRequests()/seconds)
+func reportBacklog(t *measure.Table, waiting int, burst, wait system.Reading) {
+	t.Row(fmt.Sprintf("%d SpiderJobs", waiting), burst.Took.Seconds(), burst.Counted[system.RefusedPods],
+		burst.Writes["POST jobs"], burst.Writes["DELETE jobs"], burst.OperatorRequests(),
+		wait.Counted[system.RefusedPods]/wait.Took.Seconds(), wait.OperatorRequests()/wait.Took.Seconds())
 }
 
 // backlog fills a quota, has so many SpiderJobs wait for it, and then lets them wait.
-func (b *bench) backlog(ctx context.Context, of subject, waiting int) (burst, wait system.Reading, err error) {
+func (b *bench) backlog(ctx context.Context, waiting int) (burst, wait system.Reading, err error) {
 	quota, err := b.limitPods(ctx)
 	if err != nil {
 		return burst, wait, err
 	}
-	prefix := b.begin(of)
-	defer b.observer.finish()
 	before, err := b.Read(ctx, b.operator)
 	if err != nil {
 		return burst, wait, err
 	}
-	if err := b.create(ctx, of, prefix, waiting+quotaPods, rate.Inf); err != nil {
+	defer b.observer.finish()
+	if _, err := b.stay(ctx, waiting+quotaPods, quotaPods); err != nil {
 		return burst, wait, err
 	}
-	if err := b.await(ctx, of.name, "run", running, quotaPods); err != nil {
-		return burst, wait, err
-	}
-	if err := b.await(ctx, of.name, "wait for quota", refused, waiting); err != nil {
+	if err := b.await(ctx, staysName, "wait for quota", refused, waiting); err != nil {
 		return burst, wait, err
 	}
 	// The aim, while jobs wait, is a request a second.
@@ -77,6 +66,7 @@ func (b *bench) backlog(ctx context.Context, of subject, waiting int) (burst, wa
 	if err != nil {
 		return burst, wait, err
 	}
+	measure.Say("letting them wait for %s", b.backlogTime)
 	after, err := b.leave(ctx, b.backlogTime)
 	if err != nil {
 		return burst, wait, err
@@ -86,7 +76,6 @@ func (b *bench) backlog(ctx context.Context, of subject, waiting int) (burst, wa
 
 // leave leaves everything alone for a time, and returns the reading at its end.
 func (b *bench) leave(ctx context.Context, alone time.Duration) (system.Reading, error) {
-	measure.Say("leaving everything alone for %s", alone)
 	if err := measure.Pause(ctx, alone); err != nil {
 		return system.Reading{}, err
 	}

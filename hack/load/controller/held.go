@@ -23,7 +23,7 @@ func (b *bench) hold(ctx context.Context, r *measure.Report, example v1alpha1.Sp
 		return err
 	}
 	err = system.Each(ctx, "making ended SpiderJobs", b.held, func(ctx context.Context, i int) error {
-		job := newSpiderJob(fmt.Sprintf("held-%05d", i))
+		job := newSpiderJob(namespace, fmt.Sprintf("held-%05d", i), spiderName)
 		job.Status = example
 		job.Status.PodName = job.Name + "-abcde"
 		return b.Put(ctx, job)
@@ -45,14 +45,11 @@ func (b *bench) hold(ctx context.Context, r *measure.Report, example v1alpha1.Sp
 // that it holds then.
 func (b *bench) restart(ctx context.Context, n int) (measure.Counts, error) {
 	measure.Say("starting the operator with %d ended SpiderJobs", n)
-	if err := b.StopServer(b.operator); err != nil {
-		return nil, err
-	}
 	if err := b.startOperator(ctx); err != nil {
 		return nil, err
 	}
 	// A new one is reconciled after all others. It has ended when the operator is at work.
-	probe := newSpiderJob(fmt.Sprintf("probe-%d", n))
+	probe := newSpiderJob(namespace, fmt.Sprintf("probe-%d", n), spiderName)
 	if err := b.Create(ctx, probe); err != nil {
 		return nil, err
 	}
@@ -69,23 +66,20 @@ func (b *bench) restart(ctx context.Context, n int) (measure.Counts, error) {
 	return b.operator.Collected(ctx)
 }
 
-// stay starts n SpiderJobs that run until they are deleted, waits until they run, and leaves them to the observer. Their names
-// begin with the prefix it returns.
-func (b *bench) stay(ctx context.Context, n int) (prefix string, err error) {
-	of, err := b.staying(ctx)
-	if err != nil {
-		return "", err
-	}
+// stay starts n SpiderJobs that run until they are deleted, waits until as many as there is room for run, and leaves them to the
+// observer. Their names begin with the prefix it returns.
+func (b *bench) stay(ctx context.Context, n, room int) (prefix string, err error) {
+	of := spiderJobs(staysName, staysName)
 	prefix = b.begin(of)
 	if err := b.create(ctx, of, prefix, n, rate.Inf); err != nil {
 		return "", err
 	}
-	return prefix, b.await(ctx, of.name, "run", running, n)
+	return prefix, b.await(ctx, of.name, "run", running, room)
 }
 
 // rest starts the SpiderJobs that run while nothing happens, and then leaves everything alone.
 func (b *bench) rest(ctx context.Context, r *measure.Report) error {
-	if _, err := b.stay(ctx, b.running); err != nil {
+	if _, err := b.stay(ctx, b.running, b.running); err != nil {
 		return err
 	}
 	b.observer.finish()
@@ -93,6 +87,7 @@ func (b *bench) rest(ctx context.Context, r *measure.Report) error {
 	if err != nil {
 		return err
 	}
+	measure.Say("leaving everything alone for %s", b.idle)
 	after, err := b.leave(ctx, b.idle)
 	b.reportIdle(r, after.Since(before))
 	return err

@@ -78,9 +78,8 @@ kube-controller-manager syncs 16 Jobs at the same time, the operator has its def
 // reportLatencies reports how late the status of either kind of job is. A job may end before its status has said that it runs.
 func reportLatencies(r *measure.Report, title string, runs runs) {
 	t := r.Table(title, latencyColumns...)
-	spiders, bare := jobsOf(runs[spiderSubject]), jobsOf(runs[jobSubject])
 	for _, l := range lateness {
-		of, to := latencyOf(spiders, l.from, l.to), latencyOf(bare, l.from, l.to)
+		of, to := latencyOf(runs[spiderSubject], l.from, l.to), latencyOf(runs[jobSubject], l.from, l.to)
 		rowOf(t, l.name, of)
 		if to.Of > 0 && l.to != hasJob {
 			rowOf(t, "  of bare Jobs", to)
@@ -128,20 +127,15 @@ func othersOf(runs []*run) float64 {
 	return measure.Ratio(others, took)
 }
 
-func jobsOf(runs []*run) (all []*timeline) {
-	for _, r := range runs {
-		all = append(all, r.timelines...)
-	}
-	return all
-}
-
-// latencyOf is the distribution of the times between two events of jobs, if both were seen. It may be negative where
+// latencyOf is the distribution of the times between two events of the jobs of runs, if both were seen. It may be negative where
 // one watch was ahead of another.
-func latencyOf(jobs []*timeline, from, to event) measure.Latency {
+func latencyOf(runs []*run, from, to event) measure.Latency {
 	var times []time.Duration
-	for _, t := range jobs {
-		if !t.at[from].IsZero() && !t.at[to].IsZero() {
-			times = append(times, t.at[to].Sub(t.at[from]))
+	for _, r := range runs {
+		for _, t := range r.timelines {
+			if !t.at[from].IsZero() && !t.at[to].IsZero() {
+				times = append(times, t.at[to].Sub(t.at[from]))
+			}
 		}
 	}
 	return measure.LatencyOf(times)

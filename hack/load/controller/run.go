@@ -35,8 +35,8 @@ type runs map[string][]*run
 
 func (r *run) throughput() float64 { return float64(r.jobs) / r.seconds }
 
-// measure runs n jobs, on a cluster cleared of all earlier ones, and measures it. They are created at a steady rate per second or,
-// at rate.Inf, as fast as system.Creators calls can.
+// measure runs n jobs, on a cluster cleared of all earlier ones, and measures it. They are created at a steady rate per second
+// or, at rate.Inf, as fast as system.Creators calls can.
 func (b *bench) measure(ctx context.Context, of subject, n int, pace rate.Limit, title string) (*run, error) {
 	if err := b.clear(ctx); err != nil {
 		return nil, err
@@ -54,7 +54,7 @@ func (b *bench) measure(ctx context.Context, of subject, n int, pace rate.Limit,
 	running, ctxRunning := errgroup.WithContext(ctx)
 	running.Go(func() error { return b.create(ctxRunning, of, prefix, n, pace) })
 	running.Go(func() error { return b.await(ctxRunning, title, "have ended", ended, n) })
-	if err := running.Wait(); err != nil {
+	if err := b.operator.Profiled(ctx, b.settings, prefix+"run", running.Wait); err != nil {
 		return nil, err
 	}
 	timelines, end := b.observer.finish()
@@ -97,10 +97,7 @@ func (b *bench) awaitCalm(ctx context.Context, what string, calm func(used syste
 	}
 	err = b.Until(ctx, what, func(ctx context.Context) (bool, error) {
 		before := last
-		err := measure.Pause(ctx, quiet)
-		if err == nil {
-			last, err = b.Read(ctx, b.operator)
-		}
+		last, err = b.leave(ctx, quiet)
 		return calm(last.Since(before)), err
 	})
 	return last, err

@@ -34,8 +34,9 @@ type subject struct {
 	make func(name string) client.Object
 }
 
-func spiderJobs() subject {
-	return subject{name: spiderSubject, make: func(name string) client.Object { return newSpiderJob(name) }}
+// spiderJobs are SpiderJobs of a Spider.
+func spiderJobs(name, spider string) subject {
+	return subject{name: name, make: func(name string) client.Object { return newSpiderJob(namespace, name, spider) }}
 }
 
 // bareJobs are Jobs like the one the operator makes of a SpiderJob, of which an example is given.
@@ -53,33 +54,18 @@ func bareJobs(example *batchv1.Job) subject {
 }
 
 // newSpider has a command of its own, so that no log is read: KWOK has none.
-func newSpider() *v1alpha1.Spider {
+func newSpider(namespace, name string) *v1alpha1.Spider {
 	return &v1alpha1.Spider{
-		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: spiderName},
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
 		Spec:       v1alpha1.SpiderSpec{Image: "spider:load", Command: []string{"/crawl"}},
 	}
 }
 
-func newSpiderJob(name string) *v1alpha1.SpiderJob {
+func newSpiderJob(namespace, name, spider string) *v1alpha1.SpiderJob {
 	return &v1alpha1.SpiderJob{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
-		Spec:       v1alpha1.SpiderJobSpec{SpiderRef: v1alpha1.SpiderReference{Name: spiderName}, Arguments: system.Arguments()},
+		Spec:       v1alpha1.SpiderJobSpec{SpiderRef: v1alpha1.SpiderReference{Name: spider}, Arguments: system.Arguments()},
 	}
-}
-
-// staying makes the Spider of SpiderJobs that run until they are deleted. It is called once.
-func (b *bench) staying(ctx context.Context) (subject, error) {
-	spider := newSpider()
-	spider.Name = staysName
-	spider.Spec.Pod.Labels = map[string]v1alpha1.LabelValue{staysName: "true"}
-	if err := b.Create(ctx, spider); err != nil {
-		return subject{}, err
-	}
-	return subject{name: staysName, make: func(name string) client.Object {
-		job := newSpiderJob(name)
-		job.Spec.SpiderRef.Name = staysName
-		return job
-	}}, nil
 }
 
 // examples are the Job of a SpiderJob that has ended, and its status.

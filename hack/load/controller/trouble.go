@@ -35,26 +35,22 @@ const (
 
 // measureTrouble measures how late cancels and ends are while Jobs of another namespace hang.
 func (b *bench) measureTrouble(ctx context.Context) (*measure.Report, error) {
-	hung, spider := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: hungNamespace}}, newSpider()
-	spider.Namespace = hungNamespace
-	webhook := newHungWebhook()
-	defer webhook.close()
-	configuration, err := webhook.configuration()
+	webhook, configuration, err := newHungWebhook()
 	if err != nil {
 		return nil, err
 	}
-	if err := b.Create(ctx, configuration, hung, spider); err != nil {
+	defer webhook.close()
+	hung := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: hungNamespace}}
+	if err := b.Create(ctx, configuration, hung, newSpider(hungNamespace, spiderName)); err != nil {
 		return nil, err
 	}
 	seconds := int(b.troubleTime / time.Second)
-	prefix, err := b.stay(ctx, 2*seconds) // meanwhile kube-apiserver reads the configuration
+	prefix, err := b.stay(ctx, 2*seconds, 2*seconds) // meanwhile kube-apiserver reads the configuration
 	if err != nil {
 		return nil, err
 	}
 	err = system.Each(ctx, "starting SpiderJobs whose Jobs hang", b.troubleJobs, func(ctx context.Context, i int) error {
-		job := newSpiderJob(fmt.Sprintf("hung-%05d", i))
-		job.Namespace = hungNamespace
-		return b.Create(ctx, job)
+		return b.Create(ctx, newSpiderJob(hungNamespace, fmt.Sprintf("hung-%05d", i), spiderName))
 	})
 	if err != nil {
 		return nil, err
@@ -85,11 +81,12 @@ func (b *bench) measureTrouble(ctx context.Context) (*measure.Report, error) {
 		return nil, err
 	}
 	jobs, _ := b.observer.finish()
+	seen := []*run{{timelines: jobs}}
 	r := &measure.Report{}
 	r.Note("%d SpiderJobs of one namespace were behind a webhook that hangs (%d calls, %d at the same time);\n"+
 		"in another namespace a job was cancelled and one ended every second for %d s.",
 		b.troubleJobs, webhook.calls.Load(), held, seconds)
-	reportTrouble(r, seconds, latencyOf(jobs, cancelled, podDeleted), latencyOf(jobs, podEnded, ended))
+	reportTrouble(r, seconds, latencyOf(seen, cancelled, podDeleted), latencyOf(seen, podEnded, ended))
 	return r, nil
 }
 
@@ -131,7 +128,17 @@ type hungWebhook struct {
 	over chan struct{}
 }
 
-func newHungWebhook() *hungWebhook {
+// webhookConfiguration makes the creation of every Job in the hung namespace hang for 30 s, and then fail.
+//
+//go:embed webhook.yaml
+var webhookConfiguration []byte
+
+// newHungWebhook starts the webhook, and returns its configuration as well.
+func newHungWebhook() (*hungWebhook, client.Object, error) {
+	configuration := &admissionregistrationv1.ValidatingWebhookConfiguration{}
+	if err := yaml.UnmarshalStrict(webhookConfiguration, configuration); err != nil {
+		return nil, nil, err
+	}
 	h := &hungWebhook{over: make(chan struct{})}
 	h.server = httptest.NewTLSServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		h.calls.Add(1)
@@ -143,25 +150,12 @@ func newHungWebhook() *hungWebhook {
 		case <-h.over:
 		}
 	}))
-	return h
+	authority := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: h.server.Certificate().Raw})
+	configuration.Webhooks[0].ClientConfig = admissionregistrationv1.WebhookClientConfig{URL: &h.server.URL, CABundle: authority}
+	return h, configuration, nil
 }
 
 func (h *hungWebhook) close() {
 	close(h.over)
 	h.server.Close()
-}
-
-// webhookConfiguration makes the creation of every Job in the hung namespace hang for 30 s, and then fail.
-//
-//go:embed webhook.yaml
-var webhookConfiguration []byte
-
-func (h *hungWebhook) configuration() (client.Object, error) {
-	configuration := &admissionregistrationv1.ValidatingWebhookConfiguration{}
-	if err := yaml.UnmarshalStrict(webhookConfiguration, configuration); err != nil {
-		return nil, err
-	}
-	authority := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: h.server.Certificate().Raw})
-	configuration.Webhooks[0].ClientConfig = admissionregistrationv1.WebhookClientConfig{URL: &h.server.URL, CABundle: authority}
-	return configuration, nil
 }
