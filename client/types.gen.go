@@ -532,7 +532,7 @@ type NewSchedule struct {
 	// Arguments The spider's arguments in every run, as in a start, except that one that is `null` is left out.
 	//
 	// Example: {"category":"poetry","max_pages":3}
-	Arguments ScheduleArguments `json:"arguments,omitempty,omitzero"`
+	Arguments RunArguments `json:"arguments,omitempty,omitzero"`
 
 	// CatchUp What follows when times have passed while the operator was not there.
 	CatchUp *ScheduleReturn `json:"catch_up,omitempty"`
@@ -567,7 +567,7 @@ type NewSchedule struct {
 
 	// Overlap What follows when a run is due while an earlier one has not ended: `skip` leaves it out (the default), `queue` starts it
 	// then (one run waits at most), `replace` cancels the earlier one first, `allow` starts it at once.
-	Overlap ScheduleOverlap `json:"overlap,omitempty,omitzero"`
+	Overlap RunOverlap `json:"overlap,omitempty,omitzero"`
 
 	// PauseAfterFailures How many runs in a row have to end as `error` to pause the schedule. Defaults to 0, never.
 	PauseAfterFailures *SchedulePatience `json:"pause_after_failures,omitempty"`
@@ -593,7 +593,7 @@ type NewSchedule struct {
 	// Settings Scrapy settings for every run. Only those that the spider allows. One that is `null` is left out.
 	//
 	// Example: {"DOWNLOAD_DELAY":0.5}
-	Settings ScheduleSettings `json:"settings,omitempty,omitzero"`
+	Settings RunSettings `json:"settings,omitempty,omitzero"`
 
 	// SpiderID The id of the spider to run.
 	SpiderID ScheduleSpiderID `json:"spider_id"`
@@ -733,8 +733,22 @@ type QueueUser struct {
 	Weight int `json:"weight"`
 }
 
+// RunArguments The spider's arguments in every run, as in a start, except that one that is `null` is left out.
+//
+// Example: {"category":"poetry","max_pages":3}
+type RunArguments = map[string]any
+
+// RunOverlap What follows when a run is due while an earlier one has not ended: `skip` leaves it out (the default), `queue` starts it
+// then (one run waits at most), `replace` cancels the earlier one first, `allow` starts it at once.
+type RunOverlap = string
+
 // RunRetries How often a failed run is tried again, at most what the spider allows.
 type RunRetries = int32
+
+// RunSettings Scrapy settings for every run. Only those that the spider allows. One that is `null` is left out.
+//
+// Example: {"DOWNLOAD_DELAY":0.5}
+type RunSettings = map[string]any
 
 // RunStartDeadline How long one attempt of a run may wait for its start, at most what the spider allows. Defaults to the spider's.
 type RunStartDeadline = int64
@@ -841,11 +855,6 @@ type Schedule struct {
 	UserID string `json:"user_id"`
 }
 
-// ScheduleArguments The spider's arguments in every run, as in a start, except that one that is `null` is left out.
-//
-// Example: {"category":"poetry","max_pages":3}
-type ScheduleArguments = map[string]any
-
 // ScheduleCatchUp What follows when times have passed while the operator was not there.
 type ScheduleCatchUp struct {
 	// Policy `latest` starts one run, for the latest of these times, `all` one for each (at most 100), `none` only what is less
@@ -902,10 +911,6 @@ type ScheduleLastJob struct {
 // Example: Nightly books
 type ScheduleName = string
 
-// ScheduleOverlap What follows when a run is due while an earlier one has not ended: `skip` leaves it out (the default), `queue` starts it
-// then (one run waits at most), `replace` cancels the earlier one first, `allow` starts it at once.
-type ScheduleOverlap = string
-
 // SchedulePatience How many runs in a row have to end as `error` to pause the schedule. Defaults to 0, never.
 type SchedulePatience = int32
 
@@ -938,11 +943,6 @@ type ScheduleReturn struct {
 	// WindowSeconds How late a run may start. Defaults to 86400, a day.
 	WindowSeconds *int64 `json:"window_seconds,omitempty"`
 }
-
-// ScheduleSettings Scrapy settings for every run. Only those that the spider allows. One that is `null` is left out.
-//
-// Example: {"DOWNLOAD_DELAY":0.5}
-type ScheduleSettings = map[string]any
 
 // ScheduleSpider The spider that a schedule runs. It may not exist any more.
 type ScheduleSpider struct {
