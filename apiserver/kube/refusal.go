@@ -22,6 +22,22 @@ func IsTransient(err error) bool {
 	return code >= http.StatusInternalServerError || code == http.StatusTooManyRequests
 }
 
+// WriteError translates, for the caller, the error of a write of a spider or a schedule that Kubernetes did not record; nil for
+// none. What was refused before Kubernetes was asked stays as it is.
+func WriteError(err error, what string) error {
+	_, answered := errors.AsType[*failure.Error](err)
+	switch {
+	case err == nil, answered:
+		return err
+	case apierrors.IsNotFound(err):
+		return failure.NotFound("This " + what)
+	case IsTransient(err):
+		return failure.Unavailable(err, "Kubernetes cannot be reached, so the "+what+" may not have been written.")
+	default:
+		return Refusal(err, what)
+	}
+}
+
 // Refusal translates Kubernetes' refusal of a job, a spider or a schedule for the caller.
 func Refusal(err error, what string) *failure.Error {
 	switch {

@@ -2,11 +2,8 @@ package kube
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/scrapethis/spider-operator/api/v1alpha1"
@@ -19,11 +16,7 @@ type Spiders struct {
 
 // Get reads a Spider.
 func (s Spiders) Get(ctx context.Context, namespace, name string) (*v1alpha1.Spider, error) {
-	spider := &v1alpha1.Spider{}
-	if err := s.Client.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, spider); err != nil {
-		return nil, fmt.Errorf("reading Spider %s/%s: %w", namespace, name, err)
-	}
-	return spider, nil
+	return read(ctx, s.Client, "Spider", namespace, name, &v1alpha1.Spider{})
 }
 
 // Named lists the Spiders of this spec.name.
@@ -41,11 +34,7 @@ func (s Spiders) Named(ctx context.Context, namespace, name string) ([]*v1alpha1
 
 // Create records a new Spider and returns it as Kubernetes recorded it.
 func (s Spiders) Create(ctx context.Context, spider *v1alpha1.Spider) (*v1alpha1.Spider, error) {
-	created := spider.DeepCopy()
-	if err := s.Client.Create(ctx, created); err != nil {
-		return nil, fmt.Errorf("creating Spider %s/%s: %w", spider.Namespace, spider.Name, err)
-	}
-	return created, nil
+	return create(ctx, s.Client, "Spider", spider.DeepCopy())
 }
 
 // Patch merges spec, a JSON merge patch, into the spec of the Spider in exactly the state of the given resource version, and
@@ -53,24 +42,11 @@ func (s Spiders) Create(ctx context.Context, spider *v1alpha1.Spider) (*v1alpha1
 func (s Spiders) Patch(
 	ctx context.Context, namespace, name, resourceVersion string, spec map[string]any,
 ) (*v1alpha1.Spider, error) {
-	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"resourceVersion": resourceVersion}, "spec": spec})
-	if err != nil {
-		return nil, fmt.Errorf("encoding the change of Spider %s/%s: %w", namespace, name, err)
-	}
-	spider := &v1alpha1.Spider{}
-	spider.Namespace, spider.Name = namespace, name
-	if err := s.Client.Patch(ctx, spider, client.RawPatch(types.MergePatchType, patch)); err != nil {
-		return nil, fmt.Errorf("changing Spider %s/%s: %w", namespace, name, err)
-	}
-	return spider, nil
+	return patchSpec(ctx, s.Client, "Spider", namespace, name, resourceVersion, spec, &v1alpha1.Spider{})
 }
 
 // Delete deletes the Spider in exactly the state of the given resource version. It is a conflict if the Spider has changed
 // since.
 func (s Spiders) Delete(ctx context.Context, namespace, name, resourceVersion string) error {
-	spider := &v1alpha1.Spider{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
-	if err := s.Client.Delete(ctx, spider, client.Preconditions{ResourceVersion: &resourceVersion}); err != nil {
-		return fmt.Errorf("deleting Spider %s/%s: %w", namespace, name, err)
-	}
-	return nil
+	return remove(ctx, s.Client, "Spider", namespace, name, resourceVersion, &v1alpha1.Spider{})
 }

@@ -9,18 +9,23 @@ import (
 
 // parseChange parses the body of a change of a job, which is known to be a JSON object. It is as strict as that of a start.
 func parseChange(body []byte) (*jobs.Change, error) {
-	change := &jobs.Change{}
+	return readFields(body, changeFields)
+}
+
+// readFields parses a body, which is known to be a JSON object, by the fields that it may have.
+func readFields[T any](body []byte, fields map[string]func(*T, json.RawMessage) error) (*T, error) {
+	into := new(T)
 	err := eachMember(body, "", func(name string, value json.RawMessage) error {
-		read, known := changeFields[name]
+		read, known := fields[name]
 		if !known {
 			return failure.Invalid(failure.Name(name), "there is no such field")
 		}
-		return read(change, value)
+		return read(into, value)
 	})
 	if err != nil {
 		return nil, err
 	}
-	return change, nil
+	return into, nil
 }
 
 // changeFields parses the fields that a body may have.

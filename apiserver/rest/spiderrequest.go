@@ -34,18 +34,7 @@ func parseSpiderList(given parameters) (view.SpiderQuery, error) {
 // parseSpider parses the body of a new spider, or of a change, which is known to be a JSON object. It is as strict as that of a
 // start.
 func parseSpider(body []byte) (*spiders.Change, error) {
-	change := &spiders.Change{}
-	err := eachMember(body, "", func(name string, value json.RawMessage) error {
-		read, known := spiderFields[name]
-		if !known {
-			return failure.Invalid(failure.Name(name), "there is no such field")
-		}
-		return read(change, value)
-	})
-	if err != nil {
-		return nil, err
-	}
-	return change, nil
+	return readFields(body, spiderFields)
 }
 
 // spiderFields parses the fields that a body may have.

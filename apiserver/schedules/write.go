@@ -173,7 +173,7 @@ func (s *Schedules) write(
 		case holds:
 			err := write(ctx, schedule)
 			if !apierrors.IsConflict(err) {
-				return failed(err)
+				return kube.WriteError(err, "schedule")
 			}
 			conflicting = err
 		case live:
@@ -182,7 +182,7 @@ func (s *Schedules) write(
 		live = true
 		object, err := s.kubernetes.Get(ctx, schedule.Namespace, schedule.Object.Name)
 		if err != nil {
-			return failed(err)
+			return kube.WriteError(err, "schedule")
 		}
 		if schedule, err = s.view.Written(object); err != nil {
 			return err
@@ -191,19 +191,4 @@ func (s *Schedules) write(
 	p := failure.Conflict("changing", "The schedule kept being changed by others. Try again.")
 	p.Cause = conflicting
 	return p
-}
-
-// failed translates the error of a write that Kubernetes did not record; nil for none.
-func failed(err error) error {
-	_, answered := errors.AsType[*failure.Error](err)
-	switch {
-	case err == nil, answered:
-		return err
-	case apierrors.IsNotFound(err):
-		return failure.NotFound("This schedule")
-	case kube.IsTransient(err):
-		return failure.Unavailable(err, "Kubernetes cannot be reached, so the schedule may not have been written.")
-	default:
-		return kube.Refusal(err, "schedule")
-	}
 }

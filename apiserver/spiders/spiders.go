@@ -241,7 +241,7 @@ func (s *Spiders) write(
 		case holds:
 			err := write(ctx, spider)
 			if !apierrors.IsConflict(err) {
-				return failed(err)
+				return kube.WriteError(err, "spider")
 			}
 			conflicting = err
 		case live:
@@ -250,7 +250,7 @@ func (s *Spiders) write(
 		live = true
 		object, err := s.kubernetes.Get(ctx, spider.Namespace, spider.ResourceName)
 		if err != nil {
-			return failed(err)
+			return kube.WriteError(err, "spider")
 		}
 		if spider, err = s.view.Written(object); err != nil {
 			return err
@@ -259,21 +259,6 @@ func (s *Spiders) write(
 	p := failure.Conflict("changing", "The spider kept being changed by others. Try again.")
 	p.Cause = conflicting
 	return p
-}
-
-// failed translates the error of a write that Kubernetes did not record; nil for none.
-func failed(err error) error {
-	_, answered := errors.AsType[*failure.Error](err)
-	switch {
-	case err == nil, answered:
-		return err
-	case apierrors.IsNotFound(err):
-		return failure.NotFound("This spider")
-	case kube.IsTransient(err):
-		return failure.Unavailable(err, "Kubernetes cannot be reached, so the spider may not have been written.")
-	default:
-		return kube.Refusal(err, "spider")
-	}
 }
 
 // nameClaims prevents two concurrent requests from giving one name to two spiders of a user.
